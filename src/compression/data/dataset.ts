@@ -1,0 +1,47 @@
+/** Data as the engine sees it: splits of samples that can be read by index, and batches of them in the model's own input form. */
+import type { DatasetDescription } from '../../contracts/dataset.ts';
+
+/** Row-major values with the sample axis first. */
+export interface HostArray {
+  readonly dtype: 'float32' | 'int32' | 'uint8' | 'int64' | 'bool';
+  /** [n, ...]. */
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array;
+}
+
+/** Raw samples as stored (images [n, h, w, c] uint8; tables [n, features]); the transform is not applied yet. */
+export interface RawSamples {
+  readonly size: number;
+  readonly inputs: ReadonlyMap<string, HostArray>;
+  /** Class indices (int32 [n]) or values (float32 [n, ...]); null: unlabelled. */
+  readonly target: HostArray | null;
+}
+
+export interface Split {
+  readonly length: number;
+  /** Reads samples in the order of `indices`. */
+  read(indices: readonly number[] | Int32Array): Promise<RawSamples>;
+}
+
+export type SplitName = 'train' | 'validation' | 'test';
+
+export interface Dataset {
+  readonly description: DatasetDescription;
+  /** Always present; length 0 where the dataset has no such split. */
+  split(name: SplitName): Split;
+  close(): Promise<void>;
+}
+
+/** Samples in the form of the model's inputs: its names, its order of axes ([n, c, h, w] for an image model), float32 after transform. */
+export interface Batch {
+  readonly size: number;
+  readonly inputs: ReadonlyMap<string, HostArray>;
+  readonly target: HostArray | null;
+}
+
+/** One pass over a split. The last batch may be short. */
+export interface BatchSource {
+  readonly samples: number;
+  readonly batchesPerEpoch: number;
+  epoch(epoch: number): AsyncIterable<Batch>;
+}

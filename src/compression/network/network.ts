@@ -1,0 +1,60 @@
+/**
+ * A model lowered for the engine: ONNX graph -> ordered steps with a layout each, parameters as variables, run differentiably.
+ * (Interface; `lower.ts` makes it, `layout.ts` assigns layouts, `execute.ts` runs it.)
+ */
+import type { Model, TensorType } from '../graph/types.ts';
+import type { UntrainableNode } from '../../contracts/model.ts';
+import type { Value } from '../operators/operator.ts';
+import type { TfTensor, TfVariable } from '../tensor/tf.ts';
+
+export interface Parameter {
+  /** Initializer (or the output of the Constant node) it came from. */
+  readonly name: string;
+  /** Physical layout in the engine: `perm` of ONNX's axes. */
+  readonly variable: TfVariable;
+  readonly perm: readonly number[] | null;
+  /** Shape in ONNX order. */
+  readonly dims: readonly number[];
+  /** What the operator that uses it calls it. */
+  readonly role: 'kernel' | 'bias' | 'scale' | 'embedding' | 'slope' | 'running-mean' | 'running-variance' | 'other';
+  /** Weight decay applies to kernels and embeddings only. */
+  readonly decays: boolean;
+}
+
+export interface RunOptions {
+  readonly training: boolean;
+  /** Values to return beside the graph's outputs (feature maps for hints). ONNX order. */
+  readonly fetch?: readonly string[];
+  /** int32 [2] tensor, new every step: the seed of Dropout and random operators. Absent: operators draw from seed 0. */
+  readonly seed?: TfTensor;
+}
+
+export interface RunResult {
+  /** By name, in ONNX order of axes. */
+  readonly outputs: ReadonlyMap<string, Value>;
+  /** New running statistics by initializer name (training BatchNormalization), in the variable's physical layout. */
+  readonly stateUpdates: ReadonlyMap<string, TfTensor>;
+}
+
+export interface Network {
+  readonly model: Model;
+  readonly inputs: readonly { readonly name: string; readonly type: TensorType }[];
+  readonly outputs: readonly { readonly name: string; readonly type: TensorType | null }[];
+  /** Trainable: float, and on a differentiable path to an output. */
+  readonly parameters: readonly Parameter[];
+  /** Running statistics: changed by training, not by gradients. */
+  readonly state: readonly Parameter[];
+  /** Weights that gradients cannot reach, with the node in the way. */
+  readonly frozen: readonly { readonly parameter: string; readonly node: string; readonly reason: string }[];
+  /** Must be called inside a `tf.tidy` (or its results disposed): intermediates are not freed by `run` itself. */
+  run(feeds: ReadonlyMap<string, Value>, options: RunOptions): RunResult;
+  /** The model with the variables' present values written back into the same graph; all else untouched. */
+  toModel(): Promise<Model>;
+  /** Sets variables from a model of the same structure. */
+  load(model: Model): void;
+  dispose(): void;
+}
+
+export type Lowered =
+  | { readonly ok: true; readonly network: Network }
+  | { readonly ok: false; readonly untrainable: readonly UntrainableNode[] };

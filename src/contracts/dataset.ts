@@ -1,0 +1,21 @@
+/** What clients see of an uploaded dataset. */
+import { Type, type Static } from 'typebox';
+import { TensorDescription } from './model.ts';
+
+export const DATASET_FORMATS = ['npz', 'idx', 'images', 'csv', 'parquet'] as const;
+export const DatasetFormat = Type.Union(DATASET_FORMATS.map((format) => Type.Literal(format)));
+export type DatasetFormat = (typeof DATASET_FORMATS)[number];
+
+export const DatasetDescription = Type.Object({
+  format: DatasetFormat,
+  samples: Type.Integer(),
+  splits: Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() }),
+  inputs: Type.Array(TensorDescription, { description: 'shape without the sample axis; null: varies (images of several sizes)' }),
+  target: Type.Object({
+    kind: Type.Union([Type.Literal('classes'), Type.Literal('values'), Type.Literal('none')]),
+    classes: Type.Union([Type.Integer(), Type.Null()]),
+    names: Type.Optional(Type.Array(Type.String(), { description: 'class names, in index order' })),
+    shape: Type.Optional(Type.Array(Type.Integer(), { description: 'shape of one target, for values' })),
+  }),
+});
+export type DatasetDescription = Static<typeof DatasetDescription>;

@@ -1,0 +1,65 @@
+/** What a client asks for. The steps' parameters are checked against each technique's own schema (techniques/specs.ts). */
+import { Type, type Static } from 'typebox';
+
+export const Transform = Type.Object({
+  scale: Type.Optional(Type.Number({ description: 'x * scale, before mean and std; default 1' })),
+  mean: Type.Optional(Type.Array(Type.Number(), { description: 'per channel, or one for all' })),
+  std: Type.Optional(Type.Array(Type.Number({ exclusiveMinimum: 0 }), { description: 'per channel, or one for all' })),
+  resize: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { minItems: 2, maxItems: 2, description: '[height, width]; default: the model\'s input size' })),
+}, { additionalProperties: false });
+export type Transform = Static<typeof Transform>;
+
+export const Training = Type.Object({
+  batchSize: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, default: 128 })),
+  optimizer: Type.Optional(Type.Union([Type.Literal('sgd'), Type.Literal('adam'), Type.Literal('adamw')], { default: 'adam' })),
+  learningRate: Type.Optional(Type.Number({ exclusiveMinimum: 0, default: 0.001 })),
+  momentum: Type.Optional(Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9, description: 'sgd only' })),
+  nesterov: Type.Optional(Type.Boolean({ default: false })),
+  weightDecay: Type.Optional(Type.Number({ minimum: 0, default: 0 })),
+  clipNorm: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'global gradient norm' })),
+  schedule: Type.Optional(Type.Object({
+    kind: Type.Union([Type.Literal('constant'), Type.Literal('step'), Type.Literal('cosine')]),
+    warmupSteps: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+    stepEpochs: Type.Optional(Type.Integer({ minimum: 1, description: 'step: epochs between decays' })),
+    factor: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'step: multiplier at each decay' })),
+  }, { additionalProperties: false })),
+  loss: Type.Optional(Type.Union(['auto', 'cross-entropy', 'binary-cross-entropy', 'mse', 'kl'].map((name) => Type.Literal(name)), { default: 'auto' })),
+  epochs: Type.Optional(Type.Integer({ minimum: 0 })),
+  validationFraction: Type.Optional(Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1, description: 'where the dataset has no validation split; default 0.1' })),
+}, { additionalProperties: false });
+export type Training = Static<typeof Training>;
+
+export const Parallel = Type.Object({
+  mode: Type.Union(['none', 'sync', 'async', 'pipeline', 'branch'].map((mode) => Type.Literal(mode))),
+  replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('auto')])),
+}, { additionalProperties: true });
+
+export const Loader = Type.Object({
+  numWorkers: Type.Optional(Type.Union([Type.Integer({ minimum: 0, maximum: 64 }), Type.Literal('auto'), Type.Literal('cores')])),
+}, { additionalProperties: false });
+
+export const Limits = Type.Object({
+  queueSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
+  runSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
+}, { additionalProperties: false });
+
+export const Step = Type.Object({ technique: Type.String() }, { additionalProperties: true });
+export type Step = Static<typeof Step> & Record<string, unknown>;
+
+export const DEVICES = ['auto', 'cpu', 'gpu'] as const;
+
+export const JobRequest = Type.Object({
+  model: Type.String(),
+  dataset: Type.Optional(Type.String()),
+  name: Type.Optional(Type.String({ maxLength: 200 })),
+  labels: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 200 }))),
+  seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4294967295, default: 0 })),
+  device: Type.Optional(Type.Union(DEVICES.map((device) => Type.Literal(device)), { default: 'auto' })),
+  transform: Type.Optional(Transform),
+  steps: Type.Array(Step, { minItems: 1, maxItems: 32 }),
+  training: Type.Optional(Training),
+  parallel: Type.Optional(Parallel),
+  loader: Type.Optional(Loader),
+  limits: Type.Optional(Limits),
+}, { additionalProperties: false });
+export type JobRequest = Static<typeof JobRequest>;

@@ -1,0 +1,95 @@
+/**
+ * What the job rules need from the outside: declared here, implemented by store/, queue/ and artifacts/, joined in api/app.ts and
+ * workers/*.ts.
+ */
+import type { Readable } from 'node:stream';
+import type { JobRequest } from '../contracts/job-request.ts';
+import type { ModelDescription } from '../contracts/model.ts';
+import type { DatasetDescription } from '../contracts/dataset.ts';
+import type { Report } from '../contracts/report.ts';
+import type { ErrorCode } from '../errors.ts';
+
+export const JOB_STATES = ['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled', 'expired'] as const;
+export type JobState = (typeof JOB_STATES)[number];
+export const ENDED_STATES: readonly JobState[] = ['succeeded', 'failed', 'canceled', 'expired'];
+
+export type Pool = 'cpu' | 'gpu';
+
+/** A claim on a job: valid while `fence` is the job's current fencing number (each claim raises it by one). */
+export interface Claim {
+  readonly jobId: string;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly request: JobRequest;
+  readonly model: { readonly id: string; readonly sha256: string; readonly name: string; readonly description: ModelDescription };
+  readonly dataset: { readonly id: string; readonly sha256: string; readonly description: DatasetDescription; readonly options: Record<string, string> } | null;
+  /** Teachers: other models the steps name, by id. */
+  readonly otherModels: ReadonlyMap<string, { readonly sha256: string; readonly description: ModelDescription }>;
+  readonly deadline: Date;
+}
+
+export type JobEventType = 'queued' | 'waiting' | 'started' | 'progress' | 'metric' | 'warning' | 'step' | 'retrying' | 'canceling' | 'succeeded' | 'failed' | 'canceled' | 'expired';
+
+/** What a running job tells; stored in order and sent to followers (SSE). */
+export interface JobEvent {
+  readonly type: JobEventType;
+  readonly data: Record<string, unknown>;
+}
+
+export interface ProducedArtifact {
+  readonly name: string;
+  readonly format: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly step: number | null;
+}
+
+export interface JobOutcome {
+  readonly report: Report;
+  readonly artifacts: readonly ProducedArtifact[];
+  /** Index into `artifacts`. */
+  readonly recommended: number;
+}
+
+export interface JobFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+/** Jobs as the worker side sees them. Each write names the fence; it answers `false` (and changes nothing) where that is stale. */
+export interface WorkerJobStore {
+  /** Claims a queued job, or one whose worker was lost. `null`: ended, canceled, expired, or claimed by a live worker. */
+  claim(jobId: string, workerId: string, leaseMs: number): Promise<Claim | null>;
+  /** Extends the lease; also tells whether a cancel was asked for. */
+  heartbeat(jobId: string, fence: number, leaseMs: number): Promise<'ok' | 'cancel-requested' | 'lost'>;
+  /** Appends events and updates progress, step states and metric rows. */
+  record(jobId: string, fence: number, events: readonly JobEvent[]): Promise<boolean>;
+  succeed(jobId: string, fence: number, outcome: JobOutcome): Promise<boolean>;
+  fail(jobId: string, fence: number, failure: JobFailure): Promise<boolean>;
+  cancel(jobId: string, fence: number): Promise<boolean>;
+  /** Gives the job back to the queue (worker stopping, engine lost with tries left). */
+  release(jobId: string, fence: number, reason: string): Promise<boolean>;
+}
+
+/** Blobs by content (lower-case hex sha-256). */
+export interface BlobStore {
+  /** Streams into the store, hashing on the way; over `limitBytes`: `too-large`, nothing left behind. */
+  put(content: Readable, limitBytes: number): Promise<{ sha256: string; sizeBytes: number }>;
+  /** A readable stream of the blob or a range of it (inclusive end). */
+  read(sha256: string, range?: { start: number; end: number }): Promise<Readable>;
+  /** A path of the blob on this machine (downloaded first where the store is remote). */
+  localPath(sha256: string): Promise<string>;
+  has(sha256: string): Promise<boolean>;
+  delete(sha256: string): Promise<void>;
+}
+
+/** The queue carries ids only; Postgres is the truth. */
+export interface JobQueue {
+  enqueue(pool: Pool, jobId: string): Promise<void>;
+  /** Starts taking ids of a pool, at most `concurrency` at a time. `handle` resolves when the job is no longer this worker's. */
+  consume(pool: Pool, concurrency: number, handle: (jobId: string, signal: AbortSignal) => Promise<void>): Promise<{ close(): Promise<void> }>;
+  depth(pool: Pool): Promise<number>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
