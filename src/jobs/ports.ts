@@ -93,3 +93,31 @@ export interface JobQueue {
   ping(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Parses uploads in limited child processes; the parser's errors come back as `LatheError`s. */
+export interface Inspector {
+  model(path: string): Promise<ModelDescription>;
+  dataset(path: string, options: Record<string, string>): Promise<DatasetDescription>;
+}
+
+export interface WorkerDescription {
+  readonly id: string;
+  readonly pool: Pool;
+  readonly host: string;
+  readonly pid: number;
+  /** Devices as the engine names them. */
+  readonly devices: readonly string[];
+  readonly engine: string;
+  readonly slots: number;
+  readonly jobs: readonly string[];
+  readonly startedAt: Date;
+  readonly seenAt: Date;
+}
+
+export interface WorkerRegistry {
+  /** Inserts or refreshes the worker's row. */
+  announce(worker: Omit<WorkerDescription, 'seenAt'>): Promise<void>;
+  remove(id: string): Promise<void>;
+  /** Workers seen within `withinMs`. */
+  live(withinMs: number): Promise<WorkerDescription[]>;
+}
