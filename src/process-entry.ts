@@ -1,0 +1,43 @@
+/** Where Lathe's processes start: production code is compiled file by file to dist/, and every child is a script in there. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ENTRIES = {
+  launcher: 'workers/launcher.js',
+  api: 'src/api/server.js',
+  supervisor: 'workers/supervisor.js',
+  engine: 'workers/engine.js',
+  'inspect-model': 'workers/inspect-model.js',
+  'check-model': 'workers/check-model.js',
+  'inspect-dataset': 'workers/inspect-dataset.js',
+  'probe-engine': 'workers/probe-engine.js',
+  cli: 'clients/cli/main.js',
+} as const;
+export type ProcessName = keyof typeof ENTRIES;
+
+export interface ProcessEntry {
+  /** Absolute path of the script. */
+  readonly path: string;
+  /** Flags for node itself; they go before the path. */
+  readonly flags: readonly string[];
+}
+
+/** The folder that holds package.json, above this file whether it runs from src/ or from dist/src/. */
+export const projectRoot: string = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * @throws Error where dist/ lacks the script: the build has not run.
+ */
+export function processEntry(name: ProcessName): ProcessEntry {
+  const path = join(projectRoot, 'dist', ENTRIES[name]);
+  if (!existsSync(path)) throw new Error(`${path} is missing: run "npm run build"`);
+  return { path, flags: ['--enable-source-maps'] };
+}
+
+function findProjectRoot(start: string): string {
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder;
+    if (folder === dirname(folder)) throw new Error(`No package.json above ${start}`);
+  }
+}
