@@ -1,0 +1,55 @@
+/** The direction of imports: contracts <- compression <- jobs <- {api, workers}; store, queue and artifacts implement jobs/ports. */
+const TESTS = '\\.test\\.ts$';
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: 'contracts-know-nothing', severity: 'error', comment: 'contracts are schemas: typebox and each other',
+      from: { path: '^src/contracts/', pathNot: TESTS }, to: { path: '^(src|workers|clients)/', pathNot: '^src/(contracts|errors\\.ts)' },
+    },
+    {
+      name: 'compression-knows-no-service', severity: 'error', comment: 'the engine knows no HTTP, SQL, queue or environment',
+      from: { path: '^src/compression/', pathNot: TESTS },
+      to: { path: '^(src/(api|jobs|store|queue|artifacts|inspection|config\\.ts|log\\.ts)|workers|clients)' },
+    },
+    {
+      name: 'compression-uses-no-service-package', severity: 'error',
+      from: { path: '^src/compression/' }, to: { path: 'node_modules/(fastify|@fastify|bullmq|ioredis|pg|@prisma|pino|prom-client|commander)/' },
+    },
+    {
+      name: 'jobs-declare', severity: 'error', comment: 'jobs declares ports; it does not reach for who implements them',
+      from: { path: '^src/jobs/', pathNot: TESTS }, to: { path: '^(src/(api|store|queue|artifacts|inspection)|workers|clients)' },
+    },
+    {
+      name: 'implementations-stay-apart', severity: 'error', comment: 'store, queue and artifacts meet only in api/app.ts and workers/',
+      from: { path: '^src/(store|queue|artifacts)/', pathNot: TESTS }, to: { path: '^src/(store|queue|artifacts|api)/', pathNot: '^src/$1/' },
+    },
+    {
+      name: 'src-never-imports-workers', severity: 'error',
+      from: { path: '^src/' }, to: { path: '^(workers|clients|bench|test)/' },
+    },
+    {
+      name: 'techniques-stand-alone', severity: 'error', comment: 'a technique is one folder; none imports another',
+      from: { path: '^src/compression/techniques/([^/]+)/', pathNot: TESTS }, to: { path: '^src/compression/techniques/[^/]+/', pathNot: '^src/compression/techniques/$1/' },
+    },
+    {
+      name: 'tfjs-only-in-tensor', severity: 'error',
+      from: { path: '^(src|workers|clients)/', pathNot: '^src/compression/tensor/|' + TESTS }, to: { path: 'node_modules/@tensorflow/' },
+    },
+    {
+      name: 'prisma-stays-in-store', severity: 'error',
+      from: { path: '^(src|workers|clients)/', pathNot: '^src/store/' }, to: { path: 'node_modules/(\\.prisma|@prisma)/|^src/store/generated/' },
+    },
+    { name: 'no-unlisted-package', severity: 'error', from: { path: '^(src|workers|clients)/', pathNot: TESTS }, to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] } },
+    { name: 'not-to-dev-dependency', severity: 'error', from: { path: '^(src|workers|clients)/', pathNot: TESTS }, to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm'] } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    // Imports of types count: they bind the layers too. What is loaded at run time: .dependency-cruiser.runtime.cjs
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { extensions: ['.ts', '.js', '.mjs', '.cjs', '.json'], exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+    skipAnalysisNotInRules: true,
+  },
+};

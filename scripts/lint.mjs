@@ -1,0 +1,26 @@
+/** ESLint, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is wrong. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const folders = ['src', 'workers', 'clients'].filter((folder) => existsSync(join(root, folder)));
+
+/** @returns {{name: string, ok: boolean}[]} one entry per check */
+export function lint() {
+  return [
+    run('eslint', 'eslint/bin/eslint.js', ['.']),
+    run('import direction', 'dependency-cruiser/bin/dependency-cruise.mjs', ['--config', '.dependency-cruiser.cjs', ...folders]),
+    run('loaded modules', 'dependency-cruiser/bin/dependency-cruise.mjs', ['--config', '.dependency-cruiser.runtime.cjs', ...folders]),
+  ];
+}
+
+function run(name, script, args) {
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], { cwd: root, stdio: 'inherit' });
+  return { name, ok: status === 0 };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = lint().every(({ ok }) => ok) ? 0 : 1;
+}
