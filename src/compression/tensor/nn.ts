@@ -1,0 +1,9 @@
+/** The differentiable primitives of networks, channels last: fast on TensorFlow's kernels, working on every engine. */
+export { conv, convTranspose } from './nn/conv.ts';
+export type { ConvOptions, ConvTransposeOptions } from './nn/conv.ts';
+export { maxPool, averagePool } from './nn/pool.ts';
+export type { PoolOptions } from './nn/pool.ts';
+export { batchNormTraining, batchNormInference, layerNorm } from './nn/normalize.ts';
+export { relu } from './nn/activation.ts';
+export { softmaxCrossEntropy } from './nn/loss.ts';
+export { statelessNormal, statelessUniform } from './nn/random.ts';
