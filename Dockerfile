@@ -1,0 +1,65 @@
+# syntax=docker/dockerfile:1
+# Targets: api (no engine, no compiler), worker (TensorFlow for CPUs), worker-cuda (TensorFlow for NVIDIA GPUs).
+
+FROM node:24-bookworm-slim AS base
+ENV NODE_ENV=production
+WORKDIR /lathe
+
+# Everything with its development tools: compiles dist/ and the database client.
+FROM base AS build
+ENV NODE_ENV=development
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY . .
+RUN node scripts/prisma-generate.mjs && node scripts/build.mjs
+
+# What runs in production.
+FROM base AS packages
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev
+
+FROM base AS runtime
+COPY --from=packages /lathe/node_modules ./node_modules
+COPY --from=build /lathe/dist ./dist
+COPY --from=build /lathe/package.json ./package.json
+COPY --from=build /lathe/bin ./bin
+COPY --from=build /lathe/scripts ./scripts
+COPY --from=build /lathe/prisma ./prisma
+COPY --from=build /lathe/openapi.yaml ./openapi.yaml
+RUN mkdir -p /data && chown node:node /data
+ENV LATHE_HOME=/data LATHE_HOST=0.0.0.0 LATHE_PORT=8080
+VOLUME /data
+
+FROM runtime AS api
+USER node
+EXPOSE 8080
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.LATHE_PORT ?? 8080) + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "--enable-source-maps", "dist/src/api/server.js"]
+
+# The engine is compiled against TensorFlow's libraries from PyPI, pinned by hash; compiler and pip stay in this stage.
+FROM build AS engine
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends g++ python3 python3-pip && rm -rf /var/lib/apt/lists/*
+ENV XDG_CACHE_HOME=/cache
+RUN node scripts/setup-engine.mjs --variant cpu
+
+FROM engine AS engine-cuda
+RUN node scripts/setup-engine.mjs --variant cuda
+
+FROM runtime AS worker
+COPY --from=engine --chown=node:node /cache /cache
+ENV XDG_CACHE_HOME=/cache
+USER node
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["node", "bin/lathe.mjs", "doctor", "--worker"]
+CMD ["node", "--enable-source-maps", "dist/workers/supervisor.js"]
+
+FROM worker AS worker-cuda
+USER root
+# The CUDA 12 libraries that TensorFlow looks for, in the layout of its and-cuda extra.
+# hadolint ignore=DL3008,DL3013,DL3042
+RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-pip && rm -rf /var/lib/apt/lists/*
+COPY --from=engine-cuda --chown=node:node /cache /cache
+RUN node scripts/setup-engine.mjs --cuda-libraries
+ENV LATHE_ENGINE_BUILD=cuda NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER node
