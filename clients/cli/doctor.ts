@@ -1,0 +1,101 @@
+/** `lathe doctor`: what this installation runs on, and for each thing missing the command that mends it. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { connectionFrom } from './connection.ts';
+import { bytes, table } from './table.ts';
+import type { Finding } from '../../src/contracts/diagnosis.ts';
+import { processEntry } from '../../src/process-entry.ts';
+
+const MARKS: Record<Finding['state'], string> = { ok: 'ok', warning: 'note', missing: 'MISSING' };
+
+/** Prints the findings; the exit code is 1 where something needed is missing. */
+export async function doctor(options: { worker?: boolean; json?: boolean }): Promise<number> {
+  const checks = [machine(), engine(), database(), queue(), ...(options.worker ? [] : [service()])];
+  const findings = (await Promise.all(checks)).flat();
+  if (options.json) console.log(JSON.stringify(findings, null, 2));
+  else {
+    console.log(table(findings.map(({ name, value, state }) => [`${MARKS[state].padEnd(8)}${name}`, value])));
+    for (const { name, remedy } of findings) if (remedy) console.log(`\n${name}: ${remedy}`);
+  }
+  return findings.some(({ state }) => state === 'missing') ? 1 : 0;
+}
+
+async function machine(): Promise<Finding[]> {
+  return [{ name: 'machine', value: `Node ${process.versions.node}, ${process.platform}-${process.arch}, ${availableParallelism()} cores, ${bytes(totalmem())}`, state: 'ok' }];
+}
+
+/** The engine is loaded in a process of its own: a native library that crashes must not take the doctor with it. */
+async function engine(): Promise<Finding[]> {
+  try {
+    const { path, flags } = processEntry('probe-engine');
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, path], { timeout: 60_000, maxBuffer: 1 << 20 });
+    return JSON.parse(stdout.slice(stdout.lastIndexOf('\n[') + 1)) as Finding[];
+  } catch (error) {
+    return [{ name: 'engine', value: firstLine(error), state: 'missing', remedy: 'npm run setup' }];
+  }
+}
+
+async function database(): Promise<Finding[]> {
+  const url = process.env['DATABASE_URL'];
+  if (!url) {
+    const folder = join(resolve(process.env['LATHE_HOME'] ?? '.lathe'), 'postgres');
+    return [{ name: 'database', value: `embedded Postgres in ${folder}${existsSync(folder) ? '' : ' (made at the first start)'}`, state: 'ok' }];
+  }
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
+    return [{ name: 'database', value: `Postgres ${rows[0]?.server_version ?? ''} at ${new URL(url).host}`, state: 'ok' }];
+  } catch (error) {
+    return [{ name: 'database', value: firstLine(error), state: 'missing', remedy: 'start the Postgres that DATABASE_URL names, or unset DATABASE_URL to use the embedded one' }];
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function queue(): Promise<Finding[]> {
+  const url = process.env['REDIS_URL'];
+  if (!url) return [{ name: 'queue', value: 'in Postgres (set REDIS_URL to use Redis)', state: 'ok' }];
+  const redis = new Redis(url, { lazyConnect: true, connectTimeout: 5000, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  redis.on('error', () => undefined);
+  try {
+    await redis.connect();
+    const version = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? '';
+    const policy = /maxmemory_policy:(\S+)/.exec(await redis.info('memory'))?.[1] ?? '';
+    if (policy !== 'noeviction') return [{ name: 'queue', value: `Redis ${version} may evict jobs (maxmemory-policy ${policy})`, state: 'warning', remedy: 'redis-cli config set maxmemory-policy noeviction' }];
+    return [{ name: 'queue', value: `Redis ${version} at ${new URL(url).host}`, state: 'ok' }];
+  } catch (error) {
+    return [{ name: 'queue', value: firstLine(error), state: 'missing', remedy: 'start the Redis that REDIS_URL names, or unset REDIS_URL to queue in Postgres' }];
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function service(): Promise<Finding[]> {
+  const url = process.env['LATHE_URL'] ?? `http://127.0.0.1:${process.env['LATHE_PORT'] ?? '8080'}`;
+  try {
+    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(3000) });
+    const key = hasKey() ? '' : '; no API key found (LATHE_API_KEY)';
+    return [{ name: 'service', value: `${url} ${response.ok ? 'is ready' : `answers ${response.status}`}${key}`, state: response.ok && !key ? 'ok' : 'warning' }];
+  } catch {
+    return [{ name: 'service', value: `not running at ${url}`, state: 'warning', remedy: 'npm start' }];
+  }
+}
+
+function hasKey(): boolean {
+  try {
+    return connectionFrom(process.env).apiKey.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function firstLine(error: unknown): string {
+  const { stderr, message } = error as { stderr?: string; message?: string };
+  return (stderr?.trim() || message || String(error)).split('\n')[0] ?? '';
+}
