@@ -1,9 +1,9 @@
 /**
  * The intermediate representation: ONNX's own semantics, in plain immutable objects.
  *
- * Nodes, tensors and value infos are never mutated in place: a pass that changes one makes a new object without `source`.
- * `source` holds the bytes the object was decoded from, and the writer copies them where the object is untouched, so that
- * whatever the engine did not change comes out byte for byte.
+ * Nothing is ever mutated in place: a pass that changes a node makes a new object (`{ ...node, inputs }`). The reader notes by identity which
+ * bytes an object was decoded from (formats/onnx/origin.ts), and the writer copies them where it meets the very same object, so that whatever
+ * the engine did not change comes out byte for byte.
  */
 
 /** ONNX element types (TensorProto.DataType), by their lower-case names in the ONNX documentation. */
@@ -17,6 +17,9 @@ export type DataType = (typeof DATA_TYPES)[number];
 /** A dimension: a size, a symbolic name (`dim_param`), or `null` where nothing is known. */
 export type Dim = number | string | null;
 
+/** Fields of the file that the IR does not model (doc strings, metadata, unknown extensions), as raw protobuf records: carried untouched. */
+export type Records = readonly Uint8Array[];
+
 /** Element type and shape of a tensor value; `shape: null` where not even the rank is known. */
 export interface TensorType {
   readonly dtype: DataType;
@@ -27,7 +30,7 @@ export interface TensorType {
 export interface ValueInfo {
   readonly name: string;
   readonly type: TensorType | null;
-  readonly source?: Uint8Array;
+  readonly rest?: Records;
 }
 
 /**
@@ -40,12 +43,12 @@ export interface Tensor {
   readonly dims: readonly number[];
   readonly bytes: Uint8Array;
   readonly strings?: readonly Uint8Array[];
-  readonly source?: Uint8Array;
+  readonly rest?: Records;
 }
 
 export type Attribute =
   | { readonly kind: 'float'; readonly value: number }
-  | { readonly kind: 'int'; readonly value: number } // int64 beyond 2^53 saturates; its bytes are kept in the node's source
+  | { readonly kind: 'int'; readonly value: number } // int64 beyond 2^53 saturates; an untouched attribute keeps its bytes
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'tensor'; readonly value: Tensor }
   | { readonly kind: 'graph'; readonly value: Graph }
@@ -66,7 +69,7 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: ReadonlyMap<string, Attribute>;
-  readonly source?: Uint8Array;
+  readonly rest?: Records;
 }
 
 export interface Graph {
@@ -76,8 +79,10 @@ export interface Graph {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   readonly valueInfos: readonly ValueInfo[];
-  /** Fields the IR does not model (doc string, sparse initializers, quantization annotations, metadata), as raw protobuf records. */
-  readonly rest?: readonly Uint8Array[];
+  /** Doc string, sparse initializers, quantization annotations, metadata. */
+  readonly rest?: Records;
+  /** Order of the fields in the file, run-length coded: [field, count, ...]. */
+  readonly order?: readonly number[];
 }
 
 /** An operator defined by a body in the file (FunctionProto). */
@@ -91,7 +96,7 @@ export interface FunctionDefinition {
   readonly attributeDefaults: ReadonlyMap<string, Attribute>;
   readonly nodes: readonly Node[];
   readonly opsets: ReadonlyMap<string, number>;
-  readonly source?: Uint8Array;
+  readonly rest?: Records;
 }
 
 export interface Model {
@@ -102,6 +107,7 @@ export interface Model {
   readonly functions: readonly FunctionDefinition[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly producerName?: string;
-  /** Model-level fields the IR does not model, as raw protobuf records. */
-  readonly rest?: readonly Uint8Array[];
+  readonly rest?: Records;
+  /** As in `Graph`. */
+  readonly order?: readonly number[];
 }

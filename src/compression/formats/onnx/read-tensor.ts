@@ -1,0 +1,98 @@
+/** TensorProto -> Tensor: every storage form becomes the bytes of `raw_data`, as a view on the file where the form allows it. */
+import { LatheError } from '../../../errors.ts';
+import { BITS, byteLength } from '../../graph/tensor-data.ts';
+import { printable } from '../../graph/graph-error.ts';
+import { DATA_TYPES, type DataType, type Tensor } from '../../graph/types.ts';
+import { setOrigin } from './origin.ts';
+import { concatenate, FIXED32, FIXED64, type MessageReader } from './wire.ts';
+
+const HIGHEST_RANK = 64;
+const EXTERNAL = 1;
+
+interface Draft {
+  name: string;
+  dtype: DataType;
+  dims: number[];
+  raw: Uint8Array | null;
+  /** Payloads of float_data or double_data: little-endian, as raw_data is. */
+  fixed: Uint8Array[];
+  /** Elements of int32_data, int64_data or uint64_data, as low and high words. */
+  words: number[];
+  wide: boolean;
+  strings: Uint8Array[];
+  external: boolean;
+  rest: Uint8Array[];
+}
+
+/** Decodes a tensor. */
+export function readTensor(reader: MessageReader): Tensor {
+  const draft: Draft = { name: '', dtype: 'undefined', dims: [], raw: null, fixed: [], words: [], wide: false, strings: [], external: false, rest: [] };
+  while (reader.next()) readField(reader, draft);
+  const { name, dtype, dims } = draft;
+  if (draft.external) {
+    const message = 'its data lie in another file (external data); save the model as one file';
+    throw new LatheError('unsupported-format', `tensor "${printable(name)}": ${message}`, [{ path: `tensor "${printable(name)}"`, message }]);
+  }
+  if (dims.some((dim) => dim < 0)) throw reader.error(`a negative dimension in [${dims.join(', ')}]`);
+  const strings = dtype === 'string' ? checkedStrings(reader, draft) : undefined;
+  const bytes = strings ? new Uint8Array(0) : checkedBytes(reader, draft);
+  const tensor = { name, dtype, dims, bytes, ...(strings && { strings }), ...(draft.rest.length > 0 && { rest: draft.rest }) };
+  return setOrigin(tensor, reader.bytes);
+}
+
+function readField(reader: MessageReader, draft: Draft): void {
+  switch (reader.field) {
+    case 1: return reader.ints(draft.dims, HIGHEST_RANK);
+    case 2: draft.dtype = dataType(reader, reader.int()); return;
+    case 4: draft.fixed.push(reader.fixed(FIXED32)); return;
+    case 10: draft.fixed.push(reader.fixed(FIXED64)); return;
+    case 5: return reader.varints((low) => draft.words.push(low));
+    case 7: case 11:
+      draft.wide = true;
+      return reader.varints((low, high) => draft.words.push(low, high));
+    case 6: draft.strings.push(reader.payload()); return;
+    case 8: draft.name = reader.text(); return;
+    case 9: draft.raw = reader.payload(); return;
+    case 14: draft.external = reader.int() === EXTERNAL; return;
+    case 3: throw reader.error('a tensor stored in segments');
+    default: draft.rest.push(reader.record());
+  }
+}
+
+export function dataType(reader: MessageReader, code: number): DataType {
+  const dtype = DATA_TYPES[code];
+  if (dtype === undefined) throw reader.error(`element type ${code} does not exist`);
+  return dtype;
+}
+
+function checkedStrings(reader: MessageReader, draft: Draft): Uint8Array[] {
+  const count = draft.dims.reduce((product, dim) => product * dim, 1);
+  if (draft.strings.length !== count) throw reader.error(`[${draft.dims.join(', ')}] strings declared, ${draft.strings.length} stored`);
+  return draft.strings;
+}
+
+function checkedBytes(reader: MessageReader, draft: Draft): Uint8Array {
+  const { dtype, dims } = draft;
+  if (BITS[dtype] === 0) throw reader.error('a tensor without element type');
+  const expected = byteLength(dtype, dims);
+  const bytes = draft.raw ?? elementBytes(draft);
+  if (bytes.length === expected) return bytes;
+  throw reader.error(`${dtype} [${dims.join(', ')}] needs ${expected} bytes, the file holds ${bytes.length}`);
+}
+
+/** Elements of the typed fields in raw_data form. Narrow types lie one to a varint; 4- and 2-bit types one packed byte to a varint. */
+function elementBytes({ dtype, fixed, words, wide }: Draft): Uint8Array {
+  if (fixed.length > 0) return concatenate(fixed);
+  const size = Math.max(BITS[dtype] / 8, 1);
+  const count = wide ? words.length / 2 : words.length;
+  const bytes = new Uint8Array(count * size);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < count; i++) {
+    const low = words[wide ? 2 * i : i]!;
+    if (size === 1) view.setUint8(i, low);
+    else if (size === 2) view.setUint16(2 * i, low, true);
+    else view.setUint32(size * i, low, true);
+    if (size === 8) view.setUint32(8 * i + 4, wide ? words[2 * i + 1]! : 0, true);
+  }
+  return bytes;
+}
