@@ -3,7 +3,7 @@ import { Type, type Static } from 'typebox';
 import { TensorDescription } from './model.ts';
 
 export const DATASET_FORMATS = ['npz', 'idx', 'images', 'csv', 'parquet'] as const;
-export const DatasetFormat = Type.Union(DATASET_FORMATS.map((format) => Type.Literal(format)));
+export const DatasetFormat = Type.Enum(DATASET_FORMATS);
 export type DatasetFormat = (typeof DATASET_FORMATS)[number];
 
 export const DatasetDescription = Type.Object({

@@ -23,14 +23,14 @@ export const Training = Type.Object({
     stepEpochs: Type.Optional(Type.Integer({ minimum: 1, description: 'step: epochs between decays' })),
     factor: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'step: multiplier at each decay' })),
   }, { additionalProperties: false })),
-  loss: Type.Optional(Type.Union(['auto', 'cross-entropy', 'binary-cross-entropy', 'mse', 'kl'].map((name) => Type.Literal(name)), { default: 'auto' })),
+  loss: Type.Optional(Type.Enum(['auto', 'cross-entropy', 'binary-cross-entropy', 'mse', 'kl'], { default: 'auto' })),
   epochs: Type.Optional(Type.Integer({ minimum: 0 })),
   validationFraction: Type.Optional(Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1, description: 'where the dataset has no validation split; default 0.1' })),
 }, { additionalProperties: false });
 export type Training = Static<typeof Training>;
 
 export const Parallel = Type.Object({
-  mode: Type.Union(['none', 'sync', 'async', 'pipeline', 'branch'].map((mode) => Type.Literal(mode))),
+  mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch']),
   replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('auto')])),
 }, { additionalProperties: true });
 
@@ -54,7 +54,7 @@ export const JobRequest = Type.Object({
   name: Type.Optional(Type.String({ maxLength: 200 })),
   labels: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 200 }))),
   seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4294967295, default: 0 })),
-  device: Type.Optional(Type.Union(DEVICES.map((device) => Type.Literal(device)), { default: 'auto' })),
+  device: Type.Optional(Type.Enum(DEVICES, { default: 'auto' })),
   transform: Type.Optional(Transform),
   steps: Type.Array(Step, { minItems: 1, maxItems: 32 }),
   training: Type.Optional(Training),

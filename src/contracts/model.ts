@@ -9,7 +9,7 @@ export const TensorDescription = Type.Object({
 export type TensorDescription = Static<typeof TensorDescription>;
 
 export const MODEL_FORMATS = ['onnx', 'keras-h5', 'keras', 'tfjs-layers', 'tfjs-graph'] as const;
-export const ModelFormat = Type.Union(MODEL_FORMATS.map((format) => Type.Literal(format)));
+export const ModelFormat = Type.Enum(MODEL_FORMATS);
 export type ModelFormat = (typeof MODEL_FORMATS)[number];
 
 export const UntrainableNode = Type.Object({

@@ -17,10 +17,19 @@ export interface RawSamples {
   readonly target: HostArray | null;
 }
 
+export interface ReadOptions {
+  /** [height, width] that image files are decoded to; needed where they differ in size. Arrays are given as stored. */
+  readonly imageSize?: readonly [number, number];
+  /** Image files decoded at the same time. */
+  readonly concurrency?: number;
+}
+
 export interface Split {
   readonly length: number;
+  /** Class of every sample; absent where the target is no classes. */
+  readonly labels?: Int32Array;
   /** Reads samples in the order of `indices`. */
-  read(indices: readonly number[] | Int32Array): Promise<RawSamples>;
+  read(indices: readonly number[] | Int32Array, options?: ReadOptions): Promise<RawSamples>;
 }
 
 export type SplitName = 'train' | 'validation' | 'test';

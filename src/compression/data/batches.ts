@@ -1,0 +1,98 @@
+/** Batches in the form of a model's inputs, in a seeded order, the next one prepared while the caller works on the last. */
+import { availableParallelism } from 'node:os';
+import type { Transform } from '../../contracts/job-request.ts';
+import type { TensorDescription } from '../../contracts/model.ts';
+import { LatheError } from '../../errors.ts';
+import type { Batch, BatchSource, HostArray, RawSamples, Split } from './dataset.ts';
+import { pairInputs, planInput, type InputPlan } from './layout.ts';
+import { permutation, seededRandom } from './random.ts';
+import { affineOf, toModelInput } from './transform.ts';
+
+export interface BatchOptions {
+  readonly batchSize: number;
+  readonly shuffle: boolean;
+  readonly seed: number;
+  readonly transform: Transform;
+  /** The model's inputs, batch axis first. */
+  readonly inputs: readonly TensorDescription[];
+  /**
+   * Image files decoded at a time, beside the caller's work; 0: none, each batch is made when it is asked for. 'auto' and 'cores': as
+   * many as there are cores. Arrays need no decoding; for them only 0 or not 0 matters (whether a batch is prepared ahead).
+   */
+  readonly numWorkers?: number | 'auto' | 'cores';
+}
+
+export function batchSource(split: Split, options: BatchOptions): BatchSource {
+  const { batchSize, shuffle, seed } = options;
+  const workers = typeof options.numWorkers === 'number' ? options.numWorkers : availableParallelism();
+  const makeBatch = batchMaker(split, options, Math.max(1, workers));
+  const batchesPerEpoch = Math.ceil(split.length / batchSize);
+  return {
+    samples: split.length,
+    batchesPerEpoch,
+    async *epoch(epoch) {
+      const order = shuffle ? permutation(split.length, seededRandom(seed, epoch)) : Int32Array.from({ length: split.length }, (_, i) => i);
+      const load = (at: number) => makeBatch(order.subarray(at * batchSize, (at + 1) * batchSize));
+      yield* workers === 0 ? inTurn(batchesPerEpoch, load) : oneAhead(batchesPerEpoch, load);
+    },
+  };
+}
+
+async function* inTurn<T>(count: number, load: (at: number) => Promise<T>): AsyncGenerator<T> {
+  for (let at = 0; at < count; at++) yield await load(at);
+}
+
+/** Starts loading the next item before the present one is handed out. */
+async function* oneAhead<T>(count: number, load: (at: number) => Promise<T>): AsyncGenerator<T> {
+  let next = count > 0 ? load(0) : null;
+  try {
+    for (let at = 0; at < count; at++) {
+      const current = await next!;
+      next = at + 1 < count ? load(at + 1) : null;
+      yield current;
+    }
+  } finally {
+    // The caller stopped early: what is under way ends unseen, its error too.
+    await next?.catch(() => undefined);
+  }
+}
+
+type Planned = { readonly from: string; readonly input: TensorDescription; readonly plan: InputPlan };
+
+/** Samples of a split -> batches for a model's inputs. */
+function batchMaker(split: Split, options: BatchOptions, concurrency: number): (indices: Int32Array) => Promise<Batch> {
+  let plans: Planned[] | null = null;
+  const affine = affineOf(options.transform);
+  const imageSize = imageSizeOf(options);
+  return async (indices) => {
+    const raw = await split.read(indices, { ...(imageSize ? { imageSize } : {}), concurrency });
+    plans ??= planAll(raw, options);
+    const scaleImagesOnly = plans.some(({ plan }) => plan.kind === 'image');
+    const inputs = new Map(plans.map(({ from, input, plan }): [string, HostArray] => {
+      const scaling = !scaleImagesOnly || plan.kind === 'image' ? affine : null;
+      return [input.name, toModelInput(raw.inputs.get(from)!, plan, input.dtype, scaling)];
+    }));
+    return { size: raw.size, inputs, target: raw.target };
+  };
+}
+
+/** The size image files are decoded to: asked for, or the model's where its only input is an image of known size. */
+function imageSizeOf({ transform, inputs }: BatchOptions): readonly [number, number] | null {
+  if (transform.resize) return transform.resize as [number, number];
+  const shape = inputs.length === 1 ? inputs[0]!.shape : [];
+  if (shape.length !== 4) return null;
+  const channelsLast = (shape[3] === 1 || shape[3] === 3) && shape[1] !== 1 && shape[1] !== 3;
+  const [height, width] = channelsLast ? [shape[1], shape[2]] : [shape[2], shape[3]];
+  return height && width ? [height, width] : null;
+}
+
+function planAll(raw: RawSamples, options: BatchOptions): Planned[] {
+  const samples = [...raw.inputs].map(([name, array]): TensorDescription => ({ name, dtype: array.dtype, shape: array.shape.slice(1) }));
+  const pairs = pairInputs(samples, options.inputs);
+  if (!pairs) throw new LatheError('shape-mismatch', `the model takes ${options.inputs.length} input(s), the dataset gives ${samples.length}, or their names differ`);
+  return pairs.map(([sample, input]) => {
+    const plan = planInput({ sample, input, transform: options.transform, resizable: false });
+    if (!plan) throw new LatheError('shape-mismatch', `samples "${sample.name}" of shape [${sample.shape.join(', ')}] do not fit model input "${input.name}" [${input.shape.map((size) => size ?? '?').join(', ')}]`);
+    return { from: sample.name, input, plan };
+  });
+}

@@ -1,0 +1,76 @@
+/** Does a dataset fit a model? Asked at submission, from the two descriptions alone. */
+import type { DatasetDescription } from '../../contracts/dataset.ts';
+import type { Transform } from '../../contracts/job-request.ts';
+import type { ModelDescription, TensorDescription } from '../../contracts/model.ts';
+import { LatheError, type ErrorDetail } from '../../errors.ts';
+import { pairInputs, planInput, type InputPlan } from './layout.ts';
+
+const shapeText = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
+
+/** All mismatches; empty where the dataset fits. Paths are those of the job request. */
+export function datasetProblems(model: ModelDescription, dataset: DatasetDescription, transform: Transform = {}): ErrorDetail[] {
+  const pairs = pairInputs(dataset.inputs, model.inputs);
+  if (!pairs) return [unpaired(model, dataset), ...targetProblems(model, dataset)];
+  const inputs = pairs.flatMap(([sample, input]) => inputProblems(sample, input, dataset, transform));
+  return [...inputs, ...targetProblems(model, dataset)];
+}
+
+/** Throws `shape-mismatch` with every mismatch, names and sizes included. */
+export function checkDatasetFits(model: ModelDescription, dataset: DatasetDescription, transform: Transform = {}): void {
+  const problems = datasetProblems(model, dataset, transform);
+  if (problems.length > 0) throw new LatheError('shape-mismatch', `The dataset does not fit the model: ${problems.map(({ message }) => message).join('; ')}`, problems);
+}
+
+function unpaired(model: ModelDescription, dataset: DatasetDescription): ErrorDetail {
+  const names = (tensors: readonly TensorDescription[]) => tensors.map(({ name }) => `"${name}"`).join(', ') || 'none';
+  return { path: '/dataset', message: `the model takes ${model.inputs.length} input(s) (${names(model.inputs)}), the dataset gives ${dataset.inputs.length} (${names(dataset.inputs)})` };
+}
+
+function inputProblems(sample: TensorDescription, input: TensorDescription, dataset: DatasetDescription, transform: Transform): ErrorDetail[] {
+  const plan = planInput({ sample, input, transform, resizable: dataset.format === 'images' });
+  if (!plan) {
+    const resized = transform.resize ? ` (resized to ${shapeText(transform.resize)})` : '';
+    const message = `dataset input "${sample.name}" has samples of shape ${shapeText(sample.shape)}${resized}, model input "${input.name}" takes ${shapeText(input.shape)} (batch first)`;
+    return [{ path: '/dataset', message }];
+  }
+  if (plan.kind === 'image' && plan.size.includes(null)) {
+    return [{ path: '/transform/resize', message: `the images differ in size and model input "${input.name}" ${shapeText(input.shape)} leaves it open; give [height, width]` }];
+  }
+  return channelProblems(sample, plan, transform);
+}
+
+function channelProblems(sample: TensorDescription, plan: InputPlan, transform: Transform): ErrorDetail[] {
+  const channels = plan.kind === 'image' ? plan.channels : plan.channelAxis === null ? 1 : plan.shape[plan.channelAxis]!;
+  return (['mean', 'std'] as const).flatMap((field) => {
+    const given = transform[field]?.length ?? 1;
+    if (given === 1 || channels === null || given === channels) return [];
+    return [{ path: `/transform/${field}`, message: `has ${given} values, dataset input "${sample.name}" has ${channels} channel(s)` }];
+  });
+}
+
+function targetProblems(model: ModelDescription, { target }: DatasetDescription): ErrorDetail[] {
+  const output = model.outputs[0];
+  if (!output || target.kind === 'none') return [];
+  return target.kind === 'classes' ? classProblems(output, target) : valueProblems(output, target.shape ?? []);
+}
+
+/** Scores are [n, classes] (axes of size 1 aside), or one score per sample for two classes. */
+function classProblems(output: TensorDescription, target: DatasetDescription['target']): ErrorDetail[] {
+  const sizes = output.shape.slice(1).filter((size) => size !== 1);
+  const scores = sizes.length === 0 ? 1 : sizes[0]!;
+  if (sizes.length > 1 || scores === null || target.classes === null) return [];
+  const classes = target.classes;
+  const tooMany = scores === 1 ? classes > 2 : classes > scores;
+  // Folder and text classes are numbered by their order, so a missing one shifts the others; indices are what they are.
+  const shifted = target.names !== undefined && scores !== 1 && classes !== scores;
+  if (!tooMany && !shifted) return [];
+  return [{ path: '/dataset', message: `the dataset has ${classes} classes${target.names ? '' : ` (labels up to ${classes - 1})`}, model output "${output.name}" has ${scores} scores` }];
+}
+
+function valueProblems(output: TensorDescription, shape: readonly number[]): ErrorDetail[] {
+  const squeezed = (sizes: readonly (number | null)[]) => sizes.filter((size) => size !== 1);
+  const [gives, takes] = [squeezed(output.shape.slice(1)), squeezed(shape)];
+  const agree = gives.length === takes.length && gives.every((size, i) => size === null || size === takes[i]);
+  if (agree) return [];
+  return [{ path: '/dataset', message: `target values have shape ${shapeText(shape)}, model output "${output.name}" gives ${shapeText(output.shape)} (batch first)` }];
+}
