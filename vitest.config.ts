@@ -7,5 +7,6 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'workers/**/*.test.ts', 'test/**/*.test.ts', 'clients/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    globalSetup: 'test/support/build.ts',
   },
 });

@@ -1,0 +1,53 @@
+/**
+ * `npm test`: set-up, lint, types, every test (or those whose path contains an argument). The last line counts all of it:
+ * `N passed, N failed, N skipped`.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setupOrExit } from './setup.mjs';
+import { lint } from './lint.mjs';
+import { root, runNode } from './lib/built.mjs';
+
+await setupOrExit();
+const filters = process.argv.slice(2);
+const checks = [...lint(), await typecheck()];
+const tests = await runTests();
+for (const { name, ok } of checks) console.log(`${ok ? 'passed' : 'FAILED'}: ${name}`);
+const passed = tests.passed + checks.filter(({ ok }) => ok).length;
+const failed = tests.failed + checks.filter(({ ok }) => !ok).length;
+console.log(`${passed} passed, ${failed} failed, ${tests.skipped} skipped`);
+process.exitCode = failed > 0 ? 1 : 0;
+
+async function typecheck() {
+  const code = await runNode([join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--noEmit', '-p', root]);
+  return { name: 'types', ok: code === 0 };
+}
+
+async function runTests() {
+  const folder = mkdtempSync(join(tmpdir(), 'lathe-tests-'));
+  const results = join(folder, 'results.json');
+  try {
+    const code = await runNode([
+      join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--root', root, '--reporter=default', '--reporter=json', `--outputFile.json=${results}`, ...filters,
+    ]);
+    return count(results, code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A file that could not be loaded, and a run that ended badly without a failed test, count as a failure each. */
+function count(results, code) {
+  let report;
+  try {
+    report = JSON.parse(readFileSync(results, 'utf8'));
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const states = report.testResults.flatMap(({ assertionResults }) => assertionResults.map(({ status }) => status));
+  const brokenFiles = report.testResults.filter(({ status, assertionResults }) => status === 'failed' && !assertionResults.some((result) => result.status === 'failed')).length;
+  const passed = states.filter((state) => state === 'passed').length;
+  const failed = states.filter((state) => state === 'failed').length + brokenFiles;
+  return { passed, failed: failed === 0 && code !== 0 ? 1 : failed, skipped: states.length - passed - (failed - brokenFiles) };
+}
