@@ -190,8 +190,15 @@ export function renameUses(graph: Graph, names: ReadonlyMap<string, string>): Gr
   return nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
 }
 
+/** In a subgraph an output may be a captured value itself, and its name means nothing outside: it is renamed as well. */
+function renameInSubgraph(graph: Graph, names: ReadonlyMap<string, string>): Graph {
+  const renamed = renameUses(graph, names);
+  if (!graph.outputs.some(({ name }) => names.has(name))) return renamed;
+  return { ...renamed, outputs: graph.outputs.map((output) => ({ ...output, name: names.get(output.name) ?? output.name })) };
+}
+
 function renameInputs(node: Node, names: ReadonlyMap<string, string>): Node {
-  const inner = mapSubgraphs(node, (graph) => renameUses(graph, visible(names, graph)));
+  const inner = mapSubgraphs(node, (graph) => renameInSubgraph(graph, visible(names, graph)));
   if (!inner.inputs.some((name) => names.has(name))) return inner;
   return { ...inner, inputs: inner.inputs.map((name) => names.get(name) ?? name) };
 }

@@ -44,6 +44,8 @@ export interface NodeInfo {
   ints(name: string): readonly number[] | undefined;
   floats(name: string): readonly number[] | undefined;
   attribute(name: string): Attribute | undefined;
+  /** Types of a subgraph's outputs when its inputs have these types (shape inference of If, Loop, Scan); null where unknown. */
+  subgraphTypes?(graph: Graph, inputs: readonly (TensorType | null)[]): (TensorType | null)[];
 }
 
 /** Types of the outputs; where an output is a shape-like integer tensor, also what is known of its elements. */

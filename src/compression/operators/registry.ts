@@ -1,0 +1,39 @@
+/** Every operator the engine knows, by domain, type and opset version. */
+import { LatheError } from '../../errors.ts';
+import { nodeLabel } from '../graph/graph-error.ts';
+import type { Node } from '../graph/types.ts';
+import type { Operator } from './operator.ts';
+
+/** One list per family file. */
+const FAMILIES: readonly (readonly Operator[])[] = [];
+
+const table = new Map<string, Operator[]>();
+for (const operator of FAMILIES.flat()) {
+  const key = `${operator.domain}:${operator.type}`;
+  const entries = table.get(key);
+  if (entries?.some((other) => operator.since <= (other.until ?? Infinity) && other.since <= (operator.until ?? Infinity))) {
+    throw new Error(`Operator ${key} is registered twice for one opset version`);
+  }
+  if (entries) entries.push(operator);
+  else table.set(key, [operator]);
+}
+
+/** Every entry. */
+export function allOperators(): readonly Operator[] {
+  return [...table.values()].flat();
+}
+
+/** The entry for a type at an opset version of its domain. */
+export function findOperator(domain: string, type: string, opset: number): Operator | undefined {
+  return table.get(`${domain}:${type}`)?.find(({ since, until = Infinity }) => since <= opset && opset <= until);
+}
+
+/** As `findOperator`, for a node. @throws LatheError `unsupported-operator` with the node. */
+export function operatorOf(node: Node, opset: number): Operator {
+  const operator = findOperator(node.domain, node.opType, opset);
+  if (operator) return operator;
+  const label = nodeLabel(node);
+  const name = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
+  const message = table.has(`${node.domain}:${node.opType}`) ? `operator ${name} is not known at opset ${opset}` : `operator ${name} is not known`;
+  throw new LatheError('unsupported-operator', `${label}: ${message}`, [{ path: label, message }]);
+}
