@@ -11,11 +11,15 @@ const table = new Map<string, Operator[]>();
 for (const operator of FAMILIES.flat()) {
   const key = `${operator.domain}:${operator.type}`;
   const entries = table.get(key);
-  if (entries?.some((other) => operator.since <= (other.until ?? Infinity) && other.since <= (operator.until ?? Infinity))) {
+  if (entries?.some((other) => overlap(operator, other))) {
     throw new Error(`Operator ${key} is registered twice for one opset version`);
   }
   if (entries) entries.push(operator);
   else table.set(key, [operator]);
+}
+
+function overlap(a: Operator, b: Operator): boolean {
+  return a.since <= (b.until ?? Infinity) && b.since <= (a.until ?? Infinity);
 }
 
 /** Every entry. */
