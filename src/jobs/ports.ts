@@ -70,6 +70,8 @@ export interface WorkerJobStore {
   cancel(jobId: string, fence: number): Promise<boolean>;
   /** Gives the job back to the queue (worker stopping, engine lost with tries left). */
   release(jobId: string, fence: number, reason: string): Promise<boolean>;
+  /** Those of the jobs that have ended or do not exist: their scratch folders can go. */
+  endedOf(jobIds: readonly string[]): Promise<string[]>;
 }
 
 /** Blobs by content (lower-case hex sha-256). */
