@@ -9,6 +9,7 @@ import { LatheError } from '../../errors.ts';
 import { completeSplits, splitLengths } from './array-dataset.ts';
 import type { Dataset, ReadOptions, Split, SplitName } from './dataset.ts';
 import { mapConcurrently } from './concurrency.ts';
+import { resizeImages } from './resize.ts';
 import { EMPTY_SPLIT } from './splits.ts';
 import type { Zip, ZipEntry } from './zip.ts';
 
@@ -113,16 +114,19 @@ async function measureImage(zip: Zip, entry: ZipEntry, decode: boolean): Promise
   }
 }
 
-/** Pixels [h, w, c]: alpha dropped, greys spread to three channels where the set has colour, resized by a triangle filter (antialiased bilinear). */
-async function decodeImage(zip: Zip, entry: ZipEntry, size: readonly [number, number], channels: 1 | 3): Promise<Buffer> {
+/**
+ * Pixels [h, w, c] in `size`: alpha dropped, greys spread to three channels where the set has colour. Resized here and not by libvips, whose
+ * enlarging differs from what the training libraries do: this is Pillow's BILINEAR to within one level.
+ */
+async function decodeImage(zip: Zip, entry: ZipEntry, size: readonly [number, number], channels: 1 | 3): Promise<Uint8Array> {
   const bytes = await zip.bytes(entry);
   try {
-    return await decoder(bytes)
+    const { data, info } = await decoder(bytes)
       .removeAlpha()
       .toColourspace(channels === 1 ? 'b-w' : 'srgb')
-      .resize({ height: size[0], width: size[1], fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
       .raw({ depth: 'uchar' })
-      .toBuffer();
+      .toBuffer({ resolveWithObject: true });
+    return resizeImages({ dtype: 'uint8', shape: [1, info.height, info.width, channels], data }, channels, size).data as Uint8Array;
   } catch (error) {
     throw bad(entry.path, `cannot be decoded: ${(error as Error).message.split('\n')[0]}`, error);
   }

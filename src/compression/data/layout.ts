@@ -42,7 +42,7 @@ export function planInput(request: PlanRequest): InputPlan | null {
   const takes = request.input.shape.slice(1);
   const image = imageForm(request.sample);
   const asImage = () => image && planImage(image, takes, request);
-  const asArray = () => planArray(request.sample.shape, takes);
+  const asArray = () => (image && request.transform.resize ? null : planArray(request.sample.shape, takes));
   return request.sample.dtype === 'uint8' ? (asImage() ?? asArray()) : (asArray() ?? asImage());
 }
 

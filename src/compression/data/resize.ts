@@ -2,23 +2,27 @@
 import { allocate } from './array-store.ts';
 import type { HostArray } from './dataset.ts';
 
+/** Which source places make each target place along one axis, and how much: `weights[i * width + k]` goes with `first[i] + k`. */
 interface Taps {
-  readonly first: number;
-  readonly weights: readonly number[];
+  readonly first: Int32Array;
+  readonly width: number;
+  readonly weights: Float64Array;
 }
 
-/** Which source places make each target place, along one axis. Weights sum to 1. */
-function tapsOf(from: number, to: number): Taps[] {
+function tapsOf(from: number, to: number): Taps {
   const step = from / to;
   const radius = Math.max(1, step);
-  return Array.from({ length: to }, (_, i) => {
+  const width = Math.min(from, Math.ceil(2 * radius) + 1);
+  const first = new Int32Array(to);
+  const weights = new Float64Array(to * width);
+  for (let i = 0; i < to; i++) {
     const centre = (i + 0.5) * step;
-    const first = Math.max(0, Math.floor(centre - radius + 0.5));
-    const end = Math.min(from, Math.floor(centre + radius + 0.5));
-    const raw = Array.from({ length: end - first }, (_, k) => Math.max(0, 1 - Math.abs(first + k + 0.5 - centre) / radius));
-    const sum = raw.reduce((total, weight) => total + weight, 0);
-    return { first, weights: raw.map((weight) => weight / sum) };
-  });
+    first[i] = Math.min(Math.max(0, Math.floor(centre - radius + 0.5)), from - width);
+    let sum = 0;
+    for (let k = 0; k < width; k++) sum += weights[i * width + k] = Math.max(0, 1 - Math.abs(first[i]! + k + 0.5 - centre) / radius);
+    for (let k = 0; k < width; k++) weights[i * width + k]! /= sum;
+  }
+  return { first, width, weights };
 }
 
 /** `images`: [n, h, w] or [n, h, w, c]; result [n, height, width, c] of the same type (integers rounded). `size` null: kept. */
@@ -28,23 +32,38 @@ export function resizeImages(images: HostArray, channels: number, size: readonly
   if (toHeight === height && toWidth === width) return { ...images, shape: [n, height, width, channels] };
   const data = allocate(images.dtype, n * toHeight * toWidth * channels);
   const [rows, columns] = [tapsOf(height, toHeight), tapsOf(width, toWidth)];
-  const store = images.dtype === 'float32' ? (value: number) => value : images.dtype === 'int64' ? (value: number) => BigInt(Math.round(value)) : Math.round;
+  const source = images.data instanceof BigInt64Array ? Float64Array.from(images.data, Number) : images.data;
   const wide = new Float64Array(height * toWidth * channels); // one image, resized along its rows
   for (let image = 0; image < n; image++) {
-    const from = image * height * width * channels;
-    for (let y = 0; y < height; y++) for (let x = 0; x < toWidth; x++) for (let c = 0; c < channels; c++) {
-      const { first, weights } = columns[x]!;
-      let sum = 0;
-      for (let k = 0; k < weights.length; k++) sum += weights[k]! * Number(images.data[from + (y * width + first + k) * channels + c]);
-      wide[(y * toWidth + x) * channels + c] = sum;
-    }
-    const to = image * toHeight * toWidth * channels;
-    for (let y = 0; y < toHeight; y++) for (let i = 0; i < toWidth * channels; i++) {
-      const { first, weights } = rows[y]!;
-      let sum = 0;
-      for (let k = 0; k < weights.length; k++) sum += weights[k]! * wide[(first + k) * toWidth * channels + i]!;
-      data[to + y * toWidth * channels + i] = store(sum);
-    }
+    wide.fill(0);
+    resample(source, image * height * width * channels, wide, 0, { lines: height, from: width, to: toWidth, step: channels }, columns);
+    const resized = new Float64Array(toHeight * toWidth * channels);
+    resample(wide, 0, resized, 0, { lines: 1, from: height, to: toHeight, step: toWidth * channels }, rows);
+    store(resized, data, image * resized.length);
   }
   return { dtype: images.dtype, shape: [n, toHeight, toWidth, channels], data };
+}
+
+/** Resamples `lines` rows of `from` places, each a run of `step` numbers, to `to` places. */
+function resample(
+  source: ArrayLike<number>, sourceAt: number, target: Float64Array, targetAt: number,
+  { lines, from, to, step }: { lines: number; from: number; to: number; step: number }, taps: Taps,
+): void {
+  for (let line = 0; line < lines; line++) {
+    for (let i = 0; i < to; i++) {
+      const start = sourceAt + (line * from + taps.first[i]!) * step;
+      const end = targetAt + (line * to + i) * step;
+      for (let k = 0; k < taps.width; k++) {
+        const weight = taps.weights[i * taps.width + k]!;
+        if (weight === 0) continue;
+        for (let c = 0; c < step; c++) target[end + c]! += weight * source[start + k * step + c]!;
+      }
+    }
+  }
+}
+
+function store(values: Float64Array, target: HostArray['data'], at: number): void {
+  if (target instanceof BigInt64Array) for (let i = 0; i < values.length; i++) target[at + i] = BigInt(Math.round(values[i]!));
+  else if (target instanceof Float32Array) target.set(values, at);
+  else for (let i = 0; i < values.length; i++) target[at + i] = Math.round(values[i]!);
 }

@@ -2,7 +2,7 @@
  * Zip archives from strangers, read as streams under a budget. Nothing is ever written under an entry's name; still, archives whose names
  * leave their folder, or that hold links, are refused: they were not made by a tool that packs data.
  */
-import { pipeline, Readable, Transform } from 'node:stream';
+import { pipeline, Transform, type Readable } from 'node:stream';
 import yauzl from 'yauzl';
 import { LatheError } from '../../errors.ts';
 
