@@ -10,6 +10,12 @@ import type { Model } from '../graph/types.ts';
 /** What a step needs of data, given its parameters. `inputs`: samples without labels are enough. */
 export type DataNeed = 'none' | 'optional' | 'inputs' | 'labels';
 
+/** What a job brings along, as far as a technique's defaults depend on it. */
+export interface Available {
+  readonly trainable: boolean;
+  readonly data: 'none' | 'inputs' | 'labels';
+}
+
 /** Readable without loading the engine: `spec.ts` of each technique imports nothing but typebox and this type. */
 export interface TechniqueSpec<P extends TSchema = TSchema> {
   readonly name: string;
@@ -21,6 +27,8 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   /** Parameters with which the technique changes nothing (contract test). */
   readonly neutral: Record<string, unknown>;
   needs(parameters: Static<P>): { data: DataNeed; trainable: boolean };
+  /** Defaults that depend on what there is to work with; they come before the schema's own. */
+  defaults?(given: Readonly<Record<string, unknown>>, available: Available): Record<string, unknown>;
   /** Contradictions that the schema cannot say ("one of sparsity, threshold, pattern"); paths relative to the step. */
   contradictions?(parameters: Static<P>): ErrorDetail[];
 }

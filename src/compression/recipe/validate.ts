@@ -1,0 +1,158 @@
+/**
+ * Is a recipe sound? Asked before anything runs, from descriptions alone (no engine): every problem of every step is found in one go.
+ * Paths are JSON pointers into the job request.
+ */
+import { Value } from 'typebox/value';
+import type { DatasetDescription } from '../../contracts/dataset.ts';
+import type { JobRequest, Step } from '../../contracts/job-request.ts';
+import type { ModelDescription } from '../../contracts/model.ts';
+import { LatheError, type ErrorCode, type ErrorDetail } from '../../errors.ts';
+import { datasetProblems } from '../data/match.ts';
+import { SPECS } from '../techniques/specs.ts';
+import type { Available, TechniqueSpec } from '../techniques/technique.ts';
+import { schemaProblems } from './schema-problems.ts';
+
+interface Problem extends ErrorDetail {
+  readonly code: ErrorCode;
+}
+
+/** What a recipe is checked against. */
+interface Setting {
+  readonly request: JobRequest;
+  readonly model: ModelDescription;
+  readonly dataset: DatasetDescription | null;
+  readonly others: ReadonlyMap<string, ModelDescription>;
+}
+
+/** Where problems of several kinds meet, the error's code is the first of these. */
+const PRECEDENCE: readonly ErrorCode[] = ['invalid-request', 'not-found', 'dataset-required', 'model-not-trainable', 'unsupported-operator', 'shape-mismatch'];
+
+/** Ids of other models that the steps name (distillation's teachers). */
+export function modelsNamedBy(steps: readonly Step[]): string[] {
+  const teachers = steps.map((step) => (step as Record<string, unknown>).teacher);
+  return [...new Set(teachers.filter((id): id is string => typeof id === 'string' && id !== 'original'))];
+}
+
+/**
+ * The request with every step's defaults filled in.
+ * @param others descriptions of the models that `modelsNamedBy` lists
+ * @throws LatheError with all problems in `errors`
+ */
+export function validateRecipe(request: JobRequest, model: ModelDescription, dataset: DatasetDescription | null, others: ReadonlyMap<string, ModelDescription> = new Map()): JobRequest {
+  const setting: Setting = { request, model, dataset, others };
+  const steps = request.steps.map((step, index) => completeStep(step, index, setting));
+  const problems = [
+    ...steps.flatMap((step) => step.problems),
+    ...orderProblems(steps.map((step) => step.step)),
+    ...parallelProblems(request),
+    ...(dataset ? datasetProblems(model, dataset, request.transform).map((problem): Problem => ({ code: 'shape-mismatch', ...problem })) : []),
+  ];
+  if (problems.length > 0) throw recipeError(problems);
+  return { ...request, steps: steps.map(({ step }) => step) };
+}
+
+function recipeError(problems: readonly Problem[]): LatheError {
+  const code = PRECEDENCE.find((candidate) => problems.some((problem) => problem.code === candidate)) ?? 'invalid-request';
+  const details = problems.map(({ path, message }) => ({ path, message }));
+  return new LatheError(code, details.map(({ path, message }) => `${path}: ${message}`).join('; '), details);
+}
+
+/** One step with its defaults, and what is wrong with it. */
+function completeStep(step: Step, index: number, setting: Setting): { step: Step; problems: Problem[] } {
+  const path = `/steps/${index}`;
+  const spec = SPECS.get(step.technique);
+  if (!spec) {
+    const message = `unknown technique "${step.technique}"; there are ${[...SPECS.keys()].join(', ')}`;
+    return { step, problems: [{ code: 'invalid-request', path: `${path}/technique`, message }] };
+  }
+  const { technique: _technique, ...given } = step;
+  const parameters = withDefaults(spec, given, setting);
+  const problems = parameterProblems(spec, parameters);
+  const all = problems.length > 0 ? problems : settingProblems(spec, parameters, setting);
+  return { step: { technique: step.technique, ...parameters }, problems: all.map((problem) => ({ ...problem, path: path + problem.path })) };
+}
+
+/** Given values win, then the job's own epochs, then what the technique derives from the job, then the schema's defaults. */
+function withDefaults(spec: TechniqueSpec, given: Record<string, unknown>, setting: Setting): Record<string, unknown> {
+  const takesEpochs = 'epochs' in ((spec.parameters as { properties?: object }).properties ?? {});
+  const epochs = setting.request.training?.epochs;
+  const parameters = { ...spec.defaults?.(given, available(setting)), ...(takesEpochs && epochs !== undefined ? { epochs } : {}), ...given };
+  return Value.Default(spec.parameters, Value.Clone(parameters)) as Record<string, unknown>;
+}
+
+function available({ model, dataset }: Setting): Available {
+  return { trainable: model.trainable, data: dataset === null ? 'none' : dataset.target.kind === 'none' ? 'inputs' : 'labels' };
+}
+
+function parameterProblems(spec: TechniqueSpec, parameters: Record<string, unknown>): Problem[] {
+  const schema = schemaProblems(spec.parameters, parameters);
+  const problems = schema.length > 0 ? schema : spec.contradictions?.(parameters) ?? [];
+  return problems.map((problem) => ({ code: 'invalid-request', ...problem }));
+}
+
+/** Does the job bring what the step needs: data, labels, a model that can be trained, a teacher that fits? */
+function settingProblems(spec: TechniqueSpec, parameters: Record<string, unknown>, setting: Setting): Problem[] {
+  const { data, trainable } = spec.needs(parameters);
+  return [...dataProblems(spec.name, data, setting), ...(trainable ? trainingProblems(spec.name, setting) : []), ...teacherProblems(parameters.teacher, setting)];
+}
+
+function dataProblems(technique: string, need: ReturnType<TechniqueSpec['needs']>['data'], { dataset }: Setting): Problem[] {
+  if (need === 'none' || need === 'optional') return [];
+  if (!dataset) return [{ code: 'dataset-required', path: '', message: `${technique} needs a dataset${need === 'labels' ? ' with labels' : ' (labels are not needed)'}` }];
+  if (dataset.splits.train === 0) return [{ code: 'dataset-required', path: '', message: `${technique} needs training samples; the dataset's training split is empty` }];
+  if (need === 'labels' && dataset.target.kind === 'none') {
+    return [{ code: 'dataset-required', path: '', message: `${technique} needs labels and the dataset has none; distill does without` }];
+  }
+  return [];
+}
+
+function trainingProblems(technique: string, { model }: Setting): Problem[] {
+  if (model.trainable) return [];
+  const reasons = model.untrainable.map(({ node, operator, reason }) => `node "${node}" (${operator}): ${reason}`).join('; ');
+  return [{ code: 'model-not-trainable', path: '', message: `${technique} trains, and this model cannot be trained${reasons ? `: ${reasons}` : ''}` }];
+}
+
+function teacherProblems(teacher: unknown, { model, others }: Setting): Problem[] {
+  if (typeof teacher !== 'string' || teacher === 'original') return [];
+  const description = others.get(teacher);
+  const path = '/teacher';
+  if (!description) return [{ code: 'not-found', path, message: `there is no model "${teacher}"` }];
+  const reasons = description.untrainable.map(({ node, operator, reason }) => `node "${node}" (${operator}): ${reason}`).join('; ');
+  const runs: Problem[] = description.trainable ? [] : [{ code: 'model-not-trainable', path, message: `the teacher cannot be run while training${reasons ? `: ${reasons}` : ''}` }];
+  return [...runs, ...mismatches('input', description.inputs, model.inputs, path), ...mismatches('output', description.outputs, model.outputs, path)];
+}
+
+type Tensors = ModelDescription['inputs'];
+
+/** Teacher and student must take the same inputs and give outputs of the same sizes: paired by name where all names agree, else by order. */
+function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors, path: string): Problem[] {
+  if (teacher.length !== student.length) return [{ code: 'shape-mismatch', path, message: `the teacher has ${teacher.length} ${kind}(s), the model ${student.length}` }];
+  return student.flatMap((mine, i) => {
+    const theirs = teacher.find(({ name }) => name === mine.name) ?? teacher[i]!;
+    const fit = theirs.shape.length === mine.shape.length && theirs.shape.every((size, axis) => size === null || mine.shape[axis] === null || size === mine.shape[axis]);
+    return fit ? [] : [{ code: 'shape-mismatch' as const, path, message: `the teacher's ${kind} "${theirs.name}" has shape ${text(theirs.shape)}, the model's "${mine.name}" ${text(mine.shape)}` }];
+  });
+}
+
+const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
+
+/** What comes after integer quantization can neither train the weights nor quantize them again. */
+function orderProblems(steps: readonly Step[]): Problem[] {
+  const integer = steps.findIndex((step) => step.technique === 'quantize' && /^int/.test(String((step as Record<string, unknown>).precision)));
+  if (integer < 0) return [];
+  return steps.flatMap((step, index): Problem[] => {
+    const spec = SPECS.get(step.technique);
+    if (index <= integer || !spec) return [];
+    const { technique, ...parameters } = step;
+    if (technique === 'quantize') return [{ code: 'invalid-request', path: `/steps/${index}`, message: `already-quantized: step ${integer} has quantized the model to integers` }];
+    const trains = schemaProblems(spec.parameters, parameters).length === 0 && spec.needs(parameters).trainable;
+    const prunes = technique.startsWith('prune-');
+    return trains || prunes ? [{ code: 'invalid-request', path: `/steps/${index}`, message: `already-quantized: ${technique} changes float weights; put it before step ${integer}, which quantizes them to integers` }] : [];
+  });
+}
+
+/** One process computes what synchronous replicas would; the other modes compute something else and are not there. */
+function parallelProblems({ parallel }: JobRequest): Problem[] {
+  if (!parallel || parallel.mode === 'none' || parallel.mode === 'sync') return [];
+  return [{ code: 'invalid-request', path: '/parallel/mode', message: `"${parallel.mode}" is not available; "none" and "sync" are` }];
+}
