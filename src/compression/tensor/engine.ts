@@ -5,6 +5,8 @@
 import { availableParallelism } from 'node:os';
 import { LatheError } from '../../errors.ts';
 import { tf } from './tf.ts';
+import { findBuiltEngine, loadTensorflow } from './native/binding.ts';
+import type { FoundEngine } from './native/binding.ts';
 import { startWasm } from './wasm.ts';
 
 export type EngineChoice = 'auto' | 'tensorflow' | 'webgpu' | 'wasm';
@@ -19,6 +21,9 @@ export interface Engine {
   readonly threads: number;
   /** TensorFlow's raw kernels can be called. */
   readonly native: boolean;
+  /** The TensorFlow build; null on other engines. */
+  readonly variant: 'cpu' | 'cuda' | null;
+  readonly gpu: boolean;
 }
 
 export interface EngineOptions {
@@ -45,7 +50,35 @@ export function engine(): Engine {
 }
 
 async function start(choice: EngineChoice, threads: number): Promise<Engine> {
-  tf.env().set('IS_TEST', false);
-  if (choice === 'webgpu') throw new LatheError('unavailable', 'The WebGPU engine is not part of this build; choose tensorflow or wasm');
-  return startWasm(threads, choice === 'wasm' ? 'chosen' : 'the TensorFlow engine is not built');
+  if (choice === 'webgpu') throw new LatheError('unavailable', 'The WebGPU engine is not part of this version; use tensorflow or wasm');
+  if (choice === 'wasm') return startWasm(threads, 'chosen');
+  const found = await findBuiltEngine();
+  try {
+    if (found) return await startTensorflow(found, threads, choice);
+  } catch (error) {
+    if (choice === 'tensorflow') throw new LatheError('unavailable', `The TensorFlow engine does not load: ${messageOf(error)}`, [], { cause: error });
+    return startWasm(threads, `the TensorFlow engine does not load: ${messageOf(error)}`);
+  }
+  if (choice === 'tensorflow') throw new LatheError('unavailable', 'The TensorFlow engine is not built: run "npm run setup"');
+  return startWasm(threads, 'the TensorFlow engine is not built ("npm run setup" builds it)');
+}
+
+async function startTensorflow(found: FoundEngine, threads: number, choice: EngineChoice): Promise<Engine> {
+  const { binding, isUsingGpuDevice } = await loadTensorflow(found, threads);
+  const devices = binding.devices().map((name) => name.replace(/^.*device:/, ''));
+  const onCpu = found.variant === 'cuda' && !isUsingGpuDevice ? '; no usable NVIDIA GPU, so it computes on the CPU' : '';
+  return {
+    name: 'tensorflow',
+    reason: `${choice === 'auto' ? 'built, and the fastest here' : 'chosen'}${onCpu}`,
+    version: binding.TF_Version,
+    devices,
+    threads,
+    native: true,
+    variant: found.variant,
+    gpu: isUsingGpuDevice,
+  };
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 }

@@ -14,5 +14,5 @@ export async function startWasm(threads: number, reason: string): Promise<Engine
   wasm.setThreadsCount(threads);
   await tf.setBackend('wasm');
   await tf.ready();
-  return { name: 'wasm', reason, version: wasm.version_wasm, devices: ['WebAssembly on the CPU'], threads, native: false };
+  return { name: 'wasm', reason, version: wasm.version_wasm, devices: ['WebAssembly on the CPU'], threads, native: false, variant: null, gpu: false };
 }

@@ -1,0 +1,13 @@
+#ifndef LATHE_KERNELS_H_
+#define LATHE_KERNELS_H_
+
+#include <string>
+
+namespace lathe {
+
+// Registers the operations LatheMomentum and LatheAdam (CPU, float). Returns what went wrong, or "".
+std::string RegisterKernels();
+
+}  // namespace lathe
+
+#endif  // LATHE_KERNELS_H_
