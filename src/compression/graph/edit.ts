@@ -213,9 +213,12 @@ function visible(names: ReadonlyMap<string, string>, graph: Graph): ReadonlyMap<
 export function freshNames(model: Model): (base: string) => string {
   const taken = new Set<string>();
   collectNames(model.graph, taken);
+  const next = new Map<string, number>();
   return (base) => {
     let name = base;
-    for (let i = 1; taken.has(name); i++) name = `${base}_${i}`;
+    let i = next.get(base) ?? 1;
+    while (taken.has(name)) name = `${base}_${i++}`;
+    next.set(base, i);
     taken.add(name);
     return name;
   };

@@ -3,7 +3,7 @@ import type { HostTensor, NodeInfo } from '../operators/operator.ts';
 import { GraphError } from './graph-error.ts';
 import type { Attribute, Dim, Graph, Node, TensorType } from './types.ts';
 
-type ValueOf<K extends Attribute['kind']> = Extract<Attribute, { readonly kind: K }>['value'];
+type ValueOf<K extends Attribute['kind']> = { readonly [A in Attribute as A['kind']]: A['value'] }[K];
 
 /** Where a node's inputs are looked up. */
 export interface InputFacts {

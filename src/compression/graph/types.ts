@@ -69,6 +69,8 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: ReadonlyMap<string, Attribute>;
+  /** Which of several functions of one name the node calls. */
+  readonly overload?: string;
   readonly rest?: Records;
 }
 

@@ -115,6 +115,7 @@ function readNode(parent: MessageReader, index: number): Node {
   let opType = '';
   const reader = parent.message(() => `node ${index} "${printable(name)}" (${printable(opType)})`);
   let domain = '';
+  let overload = '';
   const inputs: string[] = [];
   const outputs: string[] = [];
   const attributes = new Map<string, Attribute>();
@@ -127,11 +128,13 @@ function readNode(parent: MessageReader, index: number): Node {
       case 4: opType = reader.text(); break;
       case 5: addAttribute(reader, attributes); break;
       case 7: domain = reader.text(); break;
+      case 8: overload = reader.text(); break;
       default: rest.push(reader.record());
     }
   }
   if (opType === '') throw reader.error('a node without operator type');
-  return setOrigin({ name, opType, domain: ownDomain(domain), inputs, outputs, attributes, ...(rest.length > 0 && { rest }) }, reader.bytes);
+  const node = { name, opType, domain: ownDomain(domain), inputs, outputs, attributes, ...(overload && { overload }), ...(rest.length > 0 && { rest }) };
+  return setOrigin(node, reader.bytes);
 }
 
 function addAttribute(parent: MessageReader, attributes: Map<string, Attribute>): void {

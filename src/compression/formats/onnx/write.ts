@@ -107,6 +107,7 @@ function nodeMessage(node: Node): MessageWriter {
   writer.text(4, node.opType);
   for (const [name, attribute] of node.attributes) writer.message(5, attributeMessage(name, attribute));
   if (node.domain !== '') writer.text(7, node.domain);
+  if (node.overload) writer.text(8, node.overload);
   return appendRest(writer, node.rest);
 }
 

@@ -1,0 +1,65 @@
+/** Any supported model file -> the graph, whatever its format: told by its bytes, never by its name. */
+import { LatheError } from '../../errors.ts';
+import type { ModelFormat } from '../../contracts/model.ts';
+import type { Model } from '../graph/types.ts';
+import { isGzip, isZip, unpackGzip, unpackZip } from './archive.ts';
+import { HDF5_MAGIC } from './keras/hdf5.ts';
+import { readKerasArchive, readKerasH5 } from './keras/read.ts';
+import { readOnnx } from './onnx/read.ts';
+import { readTfjs } from './tfjs/read.ts';
+
+export interface ReadModel {
+  readonly format: ModelFormat;
+  readonly model: Model;
+}
+
+/** Archives inside archives that are opened before giving up. */
+const MAX_WRAPPERS = 2;
+
+/**
+ * Reads ONNX, Keras HDF5, `.keras`, or a TF.js model (zip of model.json and its shards); gzip or zip round any of them.
+ * @throws LatheError `unsupported-format`, `malformed-model`, `unsupported-operator`, `too-large`.
+ */
+export async function readModel(bytes: Uint8Array, wrappers = 0): Promise<ReadModel> {
+  if (bytes.length === 0) throw new LatheError('malformed-model', 'The file is empty');
+  if (HDF5_MAGIC.every((byte, i) => bytes[i] === byte)) return { format: 'keras-h5', model: await readKerasH5(bytes) };
+  if (isGzip(bytes) || isZip(bytes)) {
+    if (wrappers === MAX_WRAPPERS) throw new LatheError('unsupported-format', `The model lies under more than ${MAX_WRAPPERS} archives`);
+    return isGzip(bytes) ? readModel(await unpackGzip(bytes), wrappers + 1) : readArchive(await unpackZip(bytes), wrappers);
+  }
+  refuseKnownOthers(bytes);
+  return { format: 'onnx', model: readOnnx(bytes) };
+}
+
+async function readArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: number): Promise<ReadModel> {
+  const root = folderOf(members, 'config.json');
+  if (root !== null && members.has(`${root}model.weights.h5`)) return { format: 'keras', model: await readKerasArchive(under(members, root)) };
+  const tfjs = folderOf(members, 'model.json');
+  if (tfjs !== null) return readTfjs(under(members, tfjs));
+  const files = [...members].filter(([path]) => !path.startsWith('__MACOSX/') && !path.split('/').at(-1)!.startsWith('.'));
+  if (files.length === 1) return readModel(files[0]![1], wrappers + 1);
+  const listed = files.slice(0, 5).map(([path]) => `"${path}"`).join(', ');
+  throw new LatheError('unsupported-format', `The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), nor one model file: it holds ${listed || 'nothing'}`);
+}
+
+/** The folder (with its slash, '' for the top) of the shallowest member called `name`; null: there is none. */
+function folderOf(members: ReadonlyMap<string, Uint8Array>, name: string): string | null {
+  const found = [...members.keys()].filter((path) => path === name || path.endsWith(`/${name}`)).sort((a, z) => a.length - z.length)[0];
+  return found === undefined ? null : found.slice(0, found.length - name.length);
+}
+
+function under(members: ReadonlyMap<string, Uint8Array>, folder: string): Map<string, Uint8Array> {
+  return new Map([...members].filter(([path]) => path.startsWith(folder)).map(([path, content]) => [path.slice(folder.length), content]));
+}
+
+const OTHERS: readonly { readonly magic: string; readonly at: number; readonly what: string }[] = [
+  { magic: 'TFL3', at: 4, what: 'a TensorFlow Lite model; export ONNX, Keras or TF.js' },
+  { magic: '\x80\x02', at: 0, what: 'a Python pickle, which could run any code; export ONNX' },
+  { magic: '{', at: 0, what: 'JSON alone; a TF.js model is uploaded as a zip of model.json and its shards' },
+  { magic: 'GGUF', at: 0, what: 'a GGUF model; export ONNX' },
+];
+
+function refuseKnownOthers(bytes: Uint8Array): void {
+  const other = OTHERS.find(({ magic, at }) => [...magic].every((char, i) => bytes[at + i] === char.charCodeAt(0)));
+  if (other) throw new LatheError('unsupported-format', `The file is ${other.what}`);
+}

@@ -1,0 +1,159 @@
+/** What the API tells about a model: counted from the graph, without running it. */
+import type { ModelDescription, ModelFormat, TensorDescription } from '../../contracts/model.ts';
+import { constantTensor, tensorSize } from './constants.ts';
+import { subgraphs, walkNodes } from './edit.ts';
+import { inferShapes, type TypeTable } from './infer.ts';
+import { inlineFunctions } from './passes/inline-functions.ts';
+import { BITS, isFloat } from './tensor-data.ts';
+import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './types.ts';
+
+/**
+ * Describes a validated model. `trainable` says only what the graph alone shows; whether the engine agrees with the model's own runtime is
+ * for whoever runs it to add.
+ * @throws LatheError `malformed-model` where shapes contradict each other.
+ */
+export function describeModel(model: Model, format: ModelFormat): ModelDescription {
+  const whole = inlineFunctions(model);
+  const table = inferShapes(whole);
+  return {
+    format,
+    parameters: countParameters(whole.graph),
+    macs: countMacs(whole),
+    inputs: modelInputs(model.graph).map((input) => describeValue(input, input.type)),
+    outputs: model.graph.outputs.map((output) => describeValue(output, table.typeOf(output.name) ?? output.type)),
+    opset: model.opsets.get('') ?? 0,
+    operators: countOperators(whole.graph),
+    trainable: true,
+    untrainable: [],
+    warnings: [...quantizationWarnings(whole.graph), ...contradictionWarnings(table)],
+  };
+}
+
+/** Inputs a caller must feed: up to IR version 3, files list initializers among the inputs. */
+export function modelInputs(graph: Graph): ValueInfo[] {
+  return graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+}
+
+function describeValue(value: ValueInfo, type: TensorType | null): TensorDescription {
+  return { name: value.name, dtype: type?.dtype ?? 'undefined', shape: (type?.shape ?? []).map((dim) => (typeof dim === 'number' ? dim : null)) };
+}
+
+/**
+ * Elements of all weights: float tensors and quantized ones, in initializers and Constant nodes, subgraphs included. Shapes, axes, indices
+ * (int64, int32 and bool tensors), and the scales and zero points of quantization are no parameters.
+ */
+export function countParameters(graph: Graph): number {
+  let count = 0;
+  for (const tensor of weights(graph)) count += tensorSize(tensor);
+  return count;
+}
+
+/** The tensors `countParameters` counts. */
+export function weights(graph: Graph): Tensor[] {
+  const helpers = quantizationHelpers(graph);
+  const found: Tensor[] = [];
+  const add = (tensor: Tensor): void => { if (isWeightType(tensor) && !helpers.has(tensor.name)) found.push(tensor); };
+  const visit = (inner: Graph): void => {
+    for (const tensor of inner.initializers.values()) add(tensor);
+    for (const node of inner.nodes) {
+      const tensor = constantTensor(node);
+      if (tensor) add(tensor);
+      for (const { graph: deeper } of subgraphs(node)) visit(deeper);
+    }
+  };
+  visit(graph);
+  return found;
+}
+
+function isWeightType({ dtype }: Tensor): boolean {
+  return isFloat(dtype) || (BITS[dtype] > 0 && BITS[dtype] <= 8 && dtype !== 'bool');
+}
+
+/** Scales and zero points: inputs 1 and 2 of (De)QuantizeLinear and their like in the integer operators. */
+function quantizationHelpers(graph: Graph): Set<string> {
+  const names = new Set<string>();
+  walkNodes(graph, (node) => {
+    for (const index of HELPER_INPUTS[node.opType] ?? []) names.add(node.inputs[index] ?? '');
+  });
+  return names;
+}
+
+const HELPER_INPUTS: Readonly<Record<string, readonly number[] | undefined>> = {
+  QuantizeLinear: [1, 2], DequantizeLinear: [1, 2], ConvInteger: [2, 3], MatMulInteger: [2, 3],
+  QLinearConv: [1, 2, 4, 5, 6, 7], QLinearMatMul: [1, 2, 4, 5, 6, 7], MatMulNBits: [2, 3],
+};
+
+/** Multiply-accumulates of one sample: an open first dimension of the inputs counts as 1. Null where other shapes stay unknown. */
+export function countMacs(model: Model): number | null {
+  const inputShapes = new Map<string, readonly Dim[]>();
+  for (const { name, type } of modelInputs(model.graph)) if (type?.shape) inputShapes.set(name, oneSample(type.shape));
+  const batch = new Set(modelInputs(model.graph).map(({ type }) => type?.shape?.[0]).filter((dim) => typeof dim === 'string'));
+  const table = inferShapes(model, { inputShapes, bindings: new Map([...batch].map((symbol) => [symbol, 1])) });
+  return graphMacs(model.graph, table);
+}
+
+function oneSample(shape: readonly Dim[]): readonly Dim[] {
+  return shape.map((dim, axis) => (axis === 0 && typeof dim !== 'number' ? 1 : dim));
+}
+
+/** Branches of an If count as the dearer one; bodies of loops once. */
+function graphMacs(graph: Graph, table: TypeTable): number | null {
+  let total = 0;
+  for (const node of graph.nodes) {
+    const macs = nodeMacs(node, table);
+    if (macs === null) return null;
+    total += macs;
+  }
+  return total;
+}
+
+function nodeMacs(node: Node, table: TypeTable): number | null {
+  let inner = 0;
+  for (const { graph } of subgraphs(node)) {
+    const scope = table.subgraph(graph);
+    const macs = scope ? graphMacs(graph, scope) : null;
+    if (macs === null) return null;
+    inner = Math.max(inner, macs);
+  }
+  const operator = table.operator(node);
+  if (!operator) return KNOWN_COST_FREE.has(node.domain) ? inner : null;
+  if (!operator.macs) return inner;
+  const types = node.inputs.map((name) => (name === '' ? null : table.typeOf(name)));
+  const outputs = node.outputs.map((name) => (name === '' ? null : table.typeOf(name)));
+  if (![...types, ...outputs].every((type, i) => type?.shape?.every((dim) => typeof dim === 'number') ?? (i < types.length ? node.inputs[i] : node.outputs[i - types.length]) === '')) return null;
+  return inner + operator.macs(table.info(node), outputs.map((type) => type ?? { dtype: 'undefined', shape: null }));
+}
+
+/** Domains whose unknown operators hold no products worth counting (classical machine learning's pre- and post-processing). */
+const KNOWN_COST_FREE: ReadonlySet<string> = new Set(['ai.onnx.ml']);
+
+function countOperators(graph: Graph): Record<string, number> {
+  const counts = new Map<string, number>();
+  walkNodes(graph, ({ domain, opType }) => {
+    const key = domain === '' ? opType : `${domain}.${opType}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  });
+  return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+const QUANTIZED = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|ConvInteger|MatMulInteger|QLinear.*|MatMulNBits|DynamicQuantize.*|QAttention|QGemm|MatMulBnb4)$/;
+
+/** `already-quantized`, with what (operators) and where (the first node of each). */
+function quantizationWarnings(graph: Graph): ModelDescription['warnings'] {
+  const found = new Map<string, { count: number; first: string }>();
+  walkNodes(graph, (node) => {
+    if (!QUANTIZED.test(node.opType)) return;
+    const entry = found.get(node.opType) ?? { count: 0, first: node.name || node.outputs[0] || '' };
+    found.set(node.opType, { ...entry, count: entry.count + 1 });
+  });
+  const warnings = [...found].map(([opType, { count, first }]) => `${count} ${opType} (first at "${first}")`);
+  const halves = weights(graph).filter(({ dtype }) => dtype === 'float16' || dtype === 'bfloat16');
+  if (halves.length > 0) warnings.push(`${halves.length} weights of type ${[...new Set(halves.map(({ dtype }) => dtype))].join(' and ')} (first "${halves[0]!.name}")`);
+  return warnings.length === 0 ? [] : [{ code: 'already-quantized', message: `The model is quantized already: ${warnings.join(', ')}` }];
+}
+
+function contradictionWarnings(table: TypeTable): ModelDescription['warnings'] {
+  if (table.contradictions.length === 0) return [];
+  const more = table.contradictions.length > 1 ? ` (and ${table.contradictions.length - 1} more)` : '';
+  return [{ code: 'declared-shape-differs', message: `The file declares a shape that its operators contradict: ${table.contradictions[0]}${more}` }];
+}

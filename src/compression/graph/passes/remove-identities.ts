@@ -1,0 +1,83 @@
+import { indexGraph, renameUses, subgraphs } from '../edit.ts';
+import { inferShapes, type TypeTable } from '../infer.ts';
+import { hostNumbers } from '../tensor-data.ts';
+import type { Dim, Graph, Model, Node, TensorType } from '../types.ts';
+
+/**
+ * Removes nodes of the main graph that hand their first input through unchanged at inference: Identity, Dropout, and Cast, Reshape, Transpose,
+ * Squeeze... that change nothing. Names of graph outputs are kept: a node between an input or initializer and an output stays.
+ */
+export function removeIdentities(model: Model, table: TypeTable = inferShapes(model)): Model {
+  const graph = withoutIdentities(model.graph, table);
+  return graph === model.graph ? model : { ...model, graph };
+}
+
+function withoutIdentities(graph: Graph, table: TypeTable): Graph {
+  const { outputs, producer, consumers } = indexGraph(graph);
+  const replaced = new Map<string, string>();
+  const resolve = (name: string): string => replaced.get(name) ?? name;
+  const gone = new Set<Node>();
+  const renamedOutputs = new Map<string, string>();
+  for (const node of graph.nodes) {
+    if (!passesThrough(node, table, (name) => (consumers.get(name)?.length ?? 0) > 0 || outputs.has(name))) continue;
+    const source = resolve(node.inputs[0]!);
+    const target = node.outputs[0]!;
+    if (!outputs.has(target)) replaced.set(target, source);
+    else {
+      const maker = producer.get(source);
+      if (!maker || outputs.has(source) || renamedOutputs.has(source)) continue;
+      renamedOutputs.set(source, target);
+    }
+    gone.add(node);
+  }
+  if (gone.size === 0) return graph;
+  const names = new Map<string, string>([...replaced].map(([from, to]) => [from, renamedOutputs.get(to) ?? to]));
+  for (const [from, to] of renamedOutputs) names.set(from, to);
+  const rest = { ...graph, nodes: graph.nodes.filter((node) => !gone.has(node)).map((node) => renameOutputs(node, renamedOutputs)) };
+  const dropped = new Set(names.keys());
+  return { ...renameUses(rest, names), valueInfos: graph.valueInfos.filter(({ name }) => !dropped.has(name)) };
+}
+
+function renameOutputs(node: Node, names: ReadonlyMap<string, string>): Node {
+  if (!node.outputs.some((name) => names.has(name))) return node;
+  return { ...node, outputs: node.outputs.map((name) => names.get(name) ?? name) };
+}
+
+/** Whether the node's first output equals its first input, and nothing reads its other outputs. */
+function passesThrough(node: Node, table: TypeTable, isRead: (name: string) => boolean): boolean {
+  if (node.domain !== '' || subgraphs(node).length > 0 || !node.inputs[0] || !node.outputs[0]) return false;
+  if (node.outputs.slice(1).some((name) => name !== '' && isRead(name))) return false;
+  return RULES[node.opType]?.(node, table) ?? false;
+}
+
+type Rule = (node: Node, table: TypeTable) => boolean;
+
+const sameShape: Rule = (node, table) => equalShapes(table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!));
+
+const RULES: Readonly<Record<string, Rule | undefined>> = {
+  Identity: () => true,
+  Dropout: (node, table) => {
+    const training = node.inputs[2] ? table.constantOf(node.inputs[2]) : null;
+    return !node.inputs[2] || (training !== null && hostNumbers(training)[0] === 0);
+  },
+  Cast: (node, table) => {
+    const [from, to] = [table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!)];
+    return from !== null && from.dtype === to?.dtype;
+  },
+  Reshape: sameShape, Flatten: sameShape, Squeeze: sameShape, Unsqueeze: sameShape, Expand: sameShape,
+  Transpose: (node) => {
+    const perm = node.attributes.get('perm');
+    return perm?.kind === 'ints' && perm.value.every((axis, i) => axis === i);
+  },
+  Concat: (node) => node.inputs.length === 1,
+  Sum: (node) => node.inputs.length === 1,
+  Mean: (node) => node.inputs.length === 1,
+  Max: (node) => node.inputs.length === 1,
+  Min: (node) => node.inputs.length === 1,
+};
+
+/** Equal for sure: symbols count as equal where they have the same name, unknown dimensions never. */
+function equalShapes(a: TensorType | null, b: TensorType | null): boolean {
+  if (!a?.shape || !b?.shape || a.shape.length !== b.shape.length) return false;
+  return a.shape.every((dim: Dim, i) => dim !== null && dim === b.shape![i]);
+}
