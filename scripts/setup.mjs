@@ -30,7 +30,7 @@ export async function setup(options = {}) {
     if (hydratePostgres(root) > 0) did();
     linkCommand();
     await generateDatabaseClient(did);
-    await buildEngine(did, options);
+    await buildTensorFlow(did, options);
     await compile(did);
   });
   if (worked) say(`done in ${((performance.now() - started) / 1000).toFixed(1)} s`);
@@ -84,22 +84,18 @@ async function generateDatabaseClient(did) {
 }
 
 /** Without compiler, pip or network the service still runs, on WebAssembly: a failed build is told once and tried again a day later. */
-async function buildEngine(did, { retryEngine = false }) {
-  const { buildEngine: build, engineReady } = await import(pathToFileURL(join(root, 'scripts', 'engine', 'build.mjs')).href);
-  if (await engineReady()) return;
+async function buildTensorFlow(did, { retryEngine = false }) {
+  const { buildEngine, engineReady } = await import('./engine/build.mjs');
+  if (engineReady()) return;
   const { engineFailedAt = 0 } = readStamps();
   if (!retryEngine && Date.now() - engineFailedAt < FAILED_ENGINE_RETRY_MS) {
-    say('the TensorFlow engine is not built; WebAssembly is used (npm run setup tries again, npx lathe doctor tells more)');
+    say('the TensorFlow engine is not built, WebAssembly is used instead (npm run setup tries again)');
     return;
   }
   did();
-  try {
-    await build({ log: say });
-    writeStamps({ engineFailedAt: 0 });
-  } catch (error) {
-    say(`the TensorFlow engine cannot be built: ${error.message}. WebAssembly is used instead, several times slower.`);
-    writeStamps({ engineFailedAt: Date.now() });
-  }
+  const built = await buildEngine({ onProgress: say });
+  writeStamps({ engineFailedAt: built.ok ? 0 : Date.now() });
+  if (!built.ok) say(`no TensorFlow engine: ${built.reason}; to mend it: ${built.remedy}. WebAssembly is used instead, several times slower.`);
 }
 
 async function compile(did) {
