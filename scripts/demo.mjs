@@ -3,8 +3,7 @@
  * The compressed model and nothing else stays behind, in demo-output/.
  */
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +16,6 @@ const STOP_MS = 30_000;
 
 await setupOrExit();
 const home = mkdtempSync(join(tmpdir(), 'lathe-demo-'));
-const apiKey = `lathe_${randomBytes(32).toString('base64url')}`;
 let service;
 const interrupt = () => void finish(130);
 process.once('SIGINT', interrupt);
@@ -26,6 +24,7 @@ try {
   service = startService(await freePort());
   const url = await service.ready;
   console.log(`Service: ${url}`);
+  const apiKey = readFileSync(join(home, 'api-key'), 'utf8').trim();
   const code = await runBuilt('clients/demo/main.js', [join(root, 'demo-output')], { env: { ...process.env, LATHE_URL: url, LATHE_API_KEY: apiKey } });
   await finish(code);
 } catch (error) {
@@ -34,8 +33,8 @@ try {
 }
 
 function startService(port) {
-  const environment = { ...process.env, LATHE_HOME: home, LATHE_PORT: String(port), LATHE_HOST: '127.0.0.1', LATHE_API_KEY: apiKey };
-  for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_S3_URL']) delete environment[name];
+  const environment = { ...process.env, LATHE_HOME: home, LATHE_PORT: String(port), LATHE_HOST: '127.0.0.1' };
+  for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_S3_URL', 'LATHE_API_KEY']) delete environment[name];
   const child = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let said = '';
   child.stderr.on('data', (chunk) => (said = (said + chunk).slice(-4000)));
@@ -58,9 +57,16 @@ async function finish(code) {
     await service.ended;
     clearTimeout(timer);
   }
-  if (code !== 0 && process.env.LATHE_DEMO_LOGS) console.error(readFileSync(join(home, 'logs', 'lathe.log'), 'utf8'));
+  if (code !== 0 && code !== 130) showLogs();
   rmSync(home, { recursive: true, force: true });
   process.exit(code);
+}
+
+function showLogs() {
+  for (const name of ['api', 'supervisor']) {
+    const path = join(home, 'logs', `${name}.log`);
+    if (existsSync(path)) console.error(`--- ${name}.log, its end\n${readFileSync(path, 'utf8').slice(-4000)}`);
+  }
 }
 
 function freePort() {

@@ -86,7 +86,7 @@ async function generateDatabaseClient(did) {
 /** Without compiler, pip or network the service still runs, on WebAssembly: a failed build is told once and tried again a day later. */
 async function buildTensorFlow(did, { retryEngine = false }) {
   const { buildEngine, engineReady } = await import('./engine/build.mjs');
-  if (engineReady()) return;
+  if (process.env.LATHE_ENGINE === 'wasm' || engineReady()) return;
   const { engineFailedAt = 0 } = readStamps();
   if (!retryEngine && Date.now() - engineFailedAt < FAILED_ENGINE_RETRY_MS) {
     say('the TensorFlow engine is not built, WebAssembly is used instead (npm run setup tries again)');

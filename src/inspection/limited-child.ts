@@ -20,7 +20,7 @@ export type ChildOutcome =
 
 const STDERR_TAIL_BYTES = 16 * 2 ** 10;
 /** V8 aborts with SIGABRT or SIGTRAP when its heap or an allocation fails; the kernel's own killer uses SIGKILL. */
-const MEMORY_MESSAGES = /out of memory|allocation failed|bad_alloc|Cannot allocate memory|Array buffer allocation|Invalid array length|ENOMEM/i;
+const MEMORY_MESSAGES = /out of memory|allocation failed|bad_alloc|Cannot allocate memory|Array buffer allocation|could not allocate|Invalid array length|ENOMEM/i;
 
 /**
  * Runs `entry` with `args` and resolves with the JSON it writes on file descriptor 3. Never rejects for what the child does.
@@ -58,7 +58,10 @@ function spawnLimited(entry: ProcessEntry, args: readonly string[], limits: Chil
 
 /** Nothing of the parent's environment but what finds programs and caches: no keys, no database. */
 export function childEnvironment(): NodeJS.ProcessEnv {
-  const kept = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'XDG_CACHE_HOME', 'LATHE_CACHE', 'LATHE_ENGINE', 'LD_LIBRARY_PATH'];
+  const kept = [
+    'PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'XDG_CACHE_HOME', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_ICD_FILENAMES',
+    'LATHE_CACHE', 'LATHE_ENGINE', 'LATHE_ENGINE_BUILD',
+  ];
   return Object.fromEntries(kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 }
 

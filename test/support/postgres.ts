@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { startPostgres } from '../../workers/postgres.ts';
+import { startPostgres } from '../../workers/launcher/postgres.ts';
 
 export interface TestPostgres {
   /** URL of a fresh, empty database. */

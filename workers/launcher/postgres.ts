@@ -8,9 +8,9 @@ import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { freePort, isPortFree } from './ports.ts';
+import { freePort, isPortFree } from '../ports.ts';
 import { postgresBinaries, postgresUser, type PostgresPlace, placeFor } from './postgres-binaries.ts';
-import { isAlive, waitForExit } from './processes.ts';
+import { isAlive, waitForExit } from '../processes.ts';
 
 export interface EmbeddedPostgres {
   readonly port: number;

@@ -1,0 +1,6 @@
+/** `npm run conformance -- DIR...`: the ONNX test cases found under the folders, in the training engine. */
+import { setupOrExit } from './setup.mjs';
+import { runBuilt } from './lib/built.mjs';
+
+await setupOrExit();
+process.exitCode = await runBuilt('src/compression/network/conformance/main.js', process.argv.slice(2));

@@ -1,0 +1,40 @@
+/** What a supervisor and its engine process say to each other over Node's IPC channel. */
+import type { DatasetDescription } from '../../src/contracts/dataset.ts';
+import type { JobRequest } from '../../src/contracts/job-request.ts';
+import type { Report } from '../../src/contracts/report.ts';
+import type { ErrorDetail, ErrorCode } from '../../src/errors.ts';
+import type { JobEvent } from '../../src/jobs/ports.ts';
+
+/** Supervisor to engine, once, as its first message. Paths are on this machine. */
+export interface EngineTask {
+  readonly jobId: string;
+  readonly request: JobRequest;
+  readonly model: { readonly id: string; readonly name: string; readonly sha256: string; readonly path: string };
+  readonly dataset: { readonly id: string; readonly sha256: string; readonly path: string; readonly description: DatasetDescription; readonly options: Record<string, string> } | null;
+  readonly otherModels: readonly { readonly id: string; readonly sha256: string; readonly path: string }[];
+  /** Kept between attempts: a killed job goes on from here. */
+  readonly checkpointFolder: string;
+  /** Of this attempt alone. */
+  readonly outputFolder: string;
+  readonly engine: 'auto' | 'tensorflow' | 'webgpu' | 'wasm';
+  readonly threads: number;
+}
+
+export interface ResultFile {
+  readonly name: string;
+  readonly format: string;
+  readonly path: string;
+  readonly step: number | null;
+}
+
+export interface EngineFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly errors: readonly ErrorDetail[];
+}
+
+/** Engine to supervisor. After `result` or `failed` the engine exits by itself. */
+export type EngineMessage =
+  | { readonly type: 'event'; readonly event: JobEvent }
+  | { readonly type: 'result'; readonly report: Report; readonly files: readonly ResultFile[]; readonly recommended: number }
+  | { readonly type: 'failed'; readonly failure: EngineFailure };

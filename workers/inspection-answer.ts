@@ -1,0 +1,22 @@
+/** The end of every inspecting child: one JSON document on file descriptor 3, then out. */
+import { writeSync } from 'node:fs';
+import type { ErrorCode } from '../src/errors.ts';
+import { failureOf, type InspectionMessage } from '../src/inspection/protocol.ts';
+
+const ANSWER_FD = 3;
+
+/** @param fallback code of errors that carry none: the parser tripped over the file */
+export async function answer<T>(work: () => Promise<T>, fallback: ErrorCode): Promise<never> {
+  let message: InspectionMessage<T>;
+  try {
+    message = { result: await work() };
+  } catch (error) {
+    message = { error: failureOf(error, fallback) };
+  }
+  writeWhole(Buffer.from(JSON.stringify(message)));
+  process.exit(0);
+}
+
+function writeWhole(bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(ANSWER_FD, bytes, at);
+}

@@ -1,0 +1,138 @@
+/**
+ * One engine process: started in its own process group, watched, ended. It says what it does over IPC; this module says how it ended.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { childEnvironment } from '../../src/inspection/limited-child.ts';
+import { processEntry } from '../../src/process-entry.ts';
+import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
+import { residentBytes, kernelOutOfMemoryKills } from './memory.ts';
+
+export type EngineEnd =
+  | Extract<EngineMessage, { type: 'result' | 'failed' }>
+  | { readonly type: 'out-of-memory'; readonly detail: string }
+  | { readonly type: 'died'; readonly detail: string };
+
+export interface EngineChildOptions {
+  readonly task: EngineTask;
+  readonly memoryBytes: number;
+  readonly temporaryFolder: string;
+  readonly gpu: boolean;
+  onEvent(message: Extract<EngineMessage, { type: 'event' }>): void;
+}
+
+export interface EngineChild {
+  readonly pid: number | undefined;
+  readonly ended: Promise<EngineEnd>;
+  /** When it last said something. */
+  lastHeard(): number;
+  /** SIGTERM, and SIGKILL to the whole group after `graceMs`; resolves when no process of the group lives. */
+  end(graceMs: number): Promise<void>;
+}
+
+const MEMORY_POLL_MS = 250;
+const STDERR_TAIL = 8192;
+const MEMORY_MESSAGES = /out of memory|bad_alloc|Cannot allocate memory|allocation failed|OOM when allocating|RESOURCE_EXHAUSTED/i;
+
+export function startEngineChild(options: EngineChildOptions): EngineChild {
+  const { path, flags } = processEntry('engine');
+  const heapMiB = Math.max(256, Math.floor(options.memoryBytes / 2 ** 20 / 2));
+  const child = spawn(process.execPath, [...flags, `--max-old-space-size=${heapMiB}`, path], {
+    detached: true,
+    cwd: options.temporaryFolder,
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env: engineEnvironment(options),
+  });
+  preferAsVictim(child.pid);
+  return watch(child, options);
+}
+
+/** Two workers of one machine must not both take the GPU's memory: only those of the pool `gpu` see it. */
+function engineEnvironment({ temporaryFolder, task, gpu }: EngineChildOptions): NodeJS.ProcessEnv {
+  const environment = { ...childEnvironment(), TMPDIR: temporaryFolder, OMP_NUM_THREADS: String(task.threads), TF_CPP_MIN_LOG_LEVEL: '2' };
+  return gpu ? environment : { ...environment, CUDA_VISIBLE_DEVICES: '' };
+}
+
+/** When the machine runs out of memory the kernel is to end the engine, not the database or the service. */
+function preferAsVictim(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) writeFileSync(`/proc/${pid}/oom_score_adj`, '800');
+  } catch { /* no such file on this system */ }
+}
+
+function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
+  let heard = Date.now();
+  let final: EngineEnd | null = null;
+  let overLimit: number | null = null;
+  const killsBefore = kernelOutOfMemoryKills();
+  const stderr = tailOf(child.stderr as Readable);
+  child.on('message', (message) => {
+    heard = Date.now();
+    const said = message as EngineMessage;
+    if (said.type === 'event') options.onEvent(said);
+    else final = said;
+  });
+  const poll = setInterval(() => {
+    const bytes = child.pid === undefined ? 0 : residentBytes(child.pid);
+    if (bytes <= options.memoryBytes) return;
+    overLimit = bytes;
+    killGroup(child, 'SIGKILL');
+  }, MEMORY_POLL_MS);
+  const ended = new Promise<EngineEnd>((resolve) => {
+    child.once('error', (error) => resolve({ type: 'died', detail: error.message }));
+    child.once('close', (code, signal) => {
+      clearInterval(poll);
+      killGroup(child, 'SIGKILL');
+      resolve(final ?? howItDied({ code, signal, overLimit, limit: options.memoryBytes, stderr: stderr(), kernelKilled: kernelOutOfMemoryKills() > killsBefore }));
+    });
+  });
+  child.send(options.task, () => undefined);
+  return {
+    pid: child.pid,
+    ended,
+    lastHeard: () => heard,
+    async end(graceMs) {
+      killGroup(child, 'SIGTERM');
+      const timer = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+interface Death {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly overLimit: number | null;
+  readonly limit: number;
+  readonly stderr: string;
+  readonly kernelKilled: boolean;
+}
+
+function howItDied({ code, signal, overLimit, limit, stderr, kernelKilled }: Death): EngineEnd {
+  const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  if (overLimit !== null) return { type: 'out-of-memory', detail: `${mebibytes(overLimit)} in use, ${mebibytes(limit)} allowed` };
+  if (kernelKilled && signal === 'SIGKILL') return { type: 'out-of-memory', detail: 'the machine had no memory left' };
+  if (MEMORY_MESSAGES.test(stderr)) return { type: 'out-of-memory', detail: lastLine(stderr) };
+  return { type: 'died', detail: [signal ? `signal ${signal}` : `exit code ${code}`, lastLine(stderr)].filter(Boolean).join(': ') };
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
+}
+
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch { /* the group is gone */ }
+}
+
+function tailOf(stream: Readable): () => string {
+  let tail = '';
+  stream.on('data', (chunk: Buffer) => {
+    tail = (tail + chunk.toString('utf8')).slice(-STDERR_TAIL);
+  });
+  return () => tail;
+}

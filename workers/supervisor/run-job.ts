@@ -1,0 +1,206 @@
+/**
+ * One claimed job from start to end. The supervisor only watches: an engine process computes, and whatever becomes of it, the job ends
+ * once, under the fencing number of this claim, or goes back to the queue.
+ */
+import { createReadStream } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import type { BlobStore, Claim, JobEvent, JobFailure, JobOutcome, ProducedArtifact, WorkerJobStore } from '../../src/jobs/ports.ts';
+import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
+import { startEngineChild, type EngineChild, type EngineEnd } from './engine-child.ts';
+import { EventRecorder } from './event-recorder.ts';
+import { Lease, type LeaseEnd } from './lease.ts';
+import type { RunFolders, Scratch } from './scratch.ts';
+
+export interface RunJobDeps {
+  readonly jobs: WorkerJobStore;
+  readonly blobs: BlobStore;
+  readonly scratch: Scratch;
+  readonly settings: RunJobSettings;
+  log(message: string, fields?: Record<string, unknown>): void;
+}
+
+export interface RunJobSettings {
+  readonly engine: EngineTask['engine'];
+  readonly threads: number;
+  readonly memoryBytes: number;
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+  /** An engine process that says nothing for so long counts as hung. */
+  readonly stallMs: number;
+  /** SIGKILL follows SIGTERM after this. */
+  readonly graceMs: number;
+  /** Engine processes that may die under one job before it fails with `worker-lost`. */
+  readonly maxAttempts: number;
+  /** Bound on one result file. */
+  readonly maxArtifactBytes: number;
+  /** GPU workers show the engine their devices; all others hide them. */
+  readonly gpu: boolean;
+}
+
+/** Why a running engine is stopped from outside. */
+type Interruption = LeaseEnd | 'draining' | 'deadline' | 'stalled';
+type EngineResult = Extract<EngineMessage, { type: 'result' }>;
+
+const CHECK_MS = 250;
+
+/** @param drain aborted when this worker stops: the job then goes back to the queue */
+export async function runJob(claim: Claim, deps: RunJobDeps, drain: AbortSignal): Promise<void> {
+  const run = new JobRun(claim, deps, drain);
+  try {
+    await run.toItsEnd();
+  } finally {
+    run.close();
+  }
+}
+
+class JobRun {
+  readonly #claim: Claim;
+  readonly #deps: RunJobDeps;
+  readonly #drain: AbortSignal;
+  readonly #lease: Lease;
+  readonly #events: EventRecorder;
+
+  constructor(claim: Claim, deps: RunJobDeps, drain: AbortSignal) {
+    const { jobs, settings } = deps;
+    this.#claim = claim;
+    this.#deps = deps;
+    this.#drain = drain;
+    this.#lease = new Lease(() => jobs.heartbeat(claim.jobId, claim.fence, settings.leaseMs), settings);
+    this.#events = new EventRecorder((events) => this.#record(events));
+  }
+
+  close(): void {
+    this.#lease.stop();
+  }
+
+  async toItsEnd(): Promise<void> {
+    const { maxAttempts } = this.#deps.settings;
+    for (let deaths = 0; ; ) {
+      const end = await this.#oneEngine(deaths);
+      if (end.type === 'interrupted') return this.#afterInterruption(end.why);
+      if (end.type === 'result') return this.#succeed(end);
+      if (end.type === 'failed') return this.#fail(end.failure.code, withPlaces(end.failure));
+      if (end.type === 'out-of-memory') return this.#fail('out-of-memory', `The job needed more memory than it may use: ${end.detail}`);
+      deaths++;
+      this.#deps.log('engine process died', { job: this.#claim.jobId, detail: end.detail, deaths });
+      if (deaths >= maxAttempts) return this.#fail('worker-lost', `The engine process died ${deaths} times, last with ${end.detail}`);
+      this.#events.add({ type: 'retrying', data: { reason: `the engine process died (${end.detail})`, attempt: deaths + 1, of: maxAttempts } });
+      await sleep(Math.min(100 * 2 ** deaths, 5000));
+    }
+  }
+
+  async #oneEngine(attempt: number): Promise<EngineEnd | { type: 'interrupted'; why: Interruption }> {
+    const folders = await this.#deps.scratch.open(this.#claim.jobId, this.#claim.fence, attempt);
+    const child = startEngineChild({
+      task: await this.#task(folders),
+      memoryBytes: this.#deps.settings.memoryBytes,
+      temporaryFolder: folders.temporary,
+      gpu: this.#deps.settings.gpu,
+      onEvent: ({ event }) => this.#events.add(event),
+    });
+    const why = await this.#watch(child);
+    if (why) await child.end(this.#deps.settings.graceMs);
+    const end = why ? ({ type: 'interrupted', why } as const) : await child.ended;
+    if (end.type !== 'result') await folders.remove();
+    return end;
+  }
+
+  async #task(folders: RunFolders): Promise<EngineTask> {
+    const { blobs, settings } = this.#deps;
+    const { jobId, request, model, dataset, otherModels } = this.#claim;
+    const others = [...otherModels].map(async ([id, { sha256 }]) => ({ id, sha256, path: await blobs.localPath(sha256) }));
+    return {
+      jobId, request,
+      model: { id: model.id, name: model.name, sha256: model.sha256, path: await blobs.localPath(model.sha256) },
+      dataset: dataset && { ...dataset, path: await blobs.localPath(dataset.sha256) },
+      otherModels: await Promise.all(others),
+      checkpointFolder: folders.checkpoints, outputFolder: folders.output,
+      engine: settings.engine, threads: settings.threads,
+    };
+  }
+
+  /** Waits for the engine's end or for a reason to end it; `null` where it ended by itself. */
+  async #watch(child: EngineChild): Promise<Interruption | null> {
+    let ended = false;
+    void child.ended.then(() => (ended = true));
+    while (!ended) {
+      const why = this.#reasonToStop(child);
+      if (why) return why;
+      await Promise.race([child.ended, this.#lease.ended, sleep(CHECK_MS)]);
+    }
+    return null;
+  }
+
+  #reasonToStop(child: EngineChild): Interruption | null {
+    if (this.#lease.end) return this.#lease.end;
+    if (this.#drain.aborted) return 'draining';
+    if (Date.now() > this.#claim.deadline.getTime()) return 'deadline';
+    return Date.now() - child.lastHeard() > this.#deps.settings.stallMs ? 'stalled' : null;
+  }
+
+  async #afterInterruption(why: Interruption): Promise<void> {
+    const { jobs, scratch, settings, log } = this.#deps;
+    const { jobId, fence, request } = this.#claim;
+    switch (why) {
+      case 'lost':
+        return log('lease lost; engine process ended', { job: jobId, fence });
+      case 'draining':
+        await this.#events.flush();
+        await jobs.release(jobId, fence, 'the worker is stopping');
+        return log('job given back', { job: jobId });
+      case 'cancel-requested':
+        await this.#events.flush();
+        if (await jobs.cancel(jobId, fence)) await scratch.removeJob(jobId);
+        return log('job canceled', { job: jobId });
+      case 'deadline':
+        return this.#fail('deadline-exceeded', `The job ran longer than its limit of ${request.limits?.runSeconds ?? 3600} s (limits.runSeconds)`);
+      case 'stalled':
+        return this.#fail('deadline-exceeded', `The engine made no progress for ${Math.round(settings.stallMs / 1000)} s`);
+    }
+  }
+
+  async #succeed(result: EngineResult): Promise<void> {
+    const { jobs, blobs, scratch, settings, log } = this.#deps;
+    const { jobId, fence } = this.#claim;
+    const artifacts: ProducedArtifact[] = [];
+    for (const { path, name, format, step } of result.files) {
+      const { sha256, sizeBytes } = await blobs.put(createReadStream(path), settings.maxArtifactBytes);
+      artifacts.push({ name, format, step, sha256, sizeBytes });
+    }
+    await this.#events.flush();
+    const outcome: JobOutcome = { report: result.report, artifacts, recommended: result.recommended };
+    const committed = await jobs.succeed(jobId, fence, outcome);
+    if (committed) await scratch.removeJob(jobId);
+    log(committed ? 'job succeeded' : 'result dropped: the job is another worker\'s', { job: jobId, fence });
+  }
+
+  async #fail(code: ErrorCode, message: string): Promise<void> {
+    const { jobs, scratch, log } = this.#deps;
+    const { jobId, fence } = this.#claim;
+    const failure: JobFailure = { code, message, retryable: ERRORS[code].retryable };
+    await this.#events.flush();
+    if (await jobs.fail(jobId, fence, failure)) await scratch.removeJob(jobId);
+    log('job failed', { job: jobId, code, detail: message });
+  }
+
+  /** A database that is away for a while loses no event while the lease lasts. */
+  async #record(events: readonly JobEvent[]): Promise<void> {
+    const { jobs, log } = this.#deps;
+    for (let tries = 0; this.#lease.end !== 'lost'; tries++) {
+      try {
+        if (!(await jobs.record(this.#claim.jobId, this.#claim.fence, events))) this.#lease.lose();
+        return;
+      } catch (error) {
+        log('events not written yet', { job: this.#claim.jobId, error: String(error) });
+        await sleep(Math.min(200 * 2 ** tries, 5000));
+      }
+    }
+  }
+}
+
+/** The places of the problems go into the one message that a job's error has room for. */
+function withPlaces({ message, errors }: { message: string; errors: readonly { path: string; message: string }[] }): string {
+  const places = errors.filter(({ path }) => !message.includes(path)).map(({ path, message: problem }) => `${path}: ${problem}`);
+  return [message, ...places.slice(0, 5)].join('; ');
+}
