@@ -1,0 +1,113 @@
+/** The evidence: everything a report says of a model, measured on the file itself in onnxruntime, against the original in the same run. */
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { Transform } from '../../contracts/job-request.ts';
+import type { Latency, Measures } from '../../contracts/report.ts';
+import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
+import { readOnnx } from '../formats/onnx/read.ts';
+import { countMacs } from '../graph/describe.ts';
+import type { Model } from '../graph/types.ts';
+import { accuracyMeter } from './accuracy.ts';
+import { fidelityMeter } from './fidelity.ts';
+import { datasetFeeds, fixedBatch, randomInputs, runBatchSize, sampleOf } from './inputs.ts';
+import { measureLatency } from './latency.ts';
+import { openRuntime, type Feeds, type Runtime } from './session.ts';
+import { countWeights } from './weights.ts';
+
+export interface MeasureRequest {
+  readonly original: Uint8Array;
+  readonly candidates: readonly Uint8Array[];
+  /** null: fidelity and latency on random inputs, no accuracy. */
+  readonly dataset: Dataset | null;
+  readonly transform: Transform;
+  readonly seed: number;
+  /** Threads of the runtime; default 1. */
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Test samples that are run; of larger test splits, a seeded choice. */
+const MOST_SAMPLES = 10_000;
+/** Random samples where there are no data: fewer for heavy models, so that they take about 50 GMACs. */
+const RANDOM_MACS = 5e10;
+const [LEAST_RANDOM, MOST_RANDOM] = [4, 128];
+
+/** Measures of the original (index 0) and of each candidate, in order. */
+export async function measureModels(request: MeasureRequest): Promise<Measures[]> {
+  const files = [request.original, ...request.candidates];
+  const models = files.map((bytes) => readOnnx(bytes));
+  const runtimes: Runtime[] = [];
+  try {
+    for (const bytes of files) runtimes.push(await openRuntime(bytes, { threads: request.threads ?? 1 }));
+    const compared = await compareOutputs(request, models[0]!, runtimes);
+    const latencies = await timeModels(request, runtimes, compared.sample);
+    const statics = await Promise.all(files.map((bytes, i) => staticMeasures(bytes, models[i]!)));
+    return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i]! }));
+  } finally {
+    for (const runtime of runtimes) await runtime.release();
+  }
+}
+
+async function staticMeasures(bytes: Uint8Array, model: Model): Promise<Pick<Measures, 'sizeBytes' | 'gzipBytes' | 'parameters' | 'nonZero' | 'macs'>> {
+  const gzipped = await promisify(gzip)(bytes, { level: 9 });
+  return { sizeBytes: bytes.length, gzipBytes: gzipped.length, ...countWeights(model), macs: countMacs(model) };
+}
+
+interface Compared {
+  readonly results: Pick<Measures, 'accuracy' | 'fidelity'>[];
+  /** Inputs of one run of the latency measurement. */
+  readonly sample: Feeds;
+}
+
+/** Runs all models batch by batch, so that no outputs are kept. */
+async function compareOutputs(request: MeasureRequest, original: Model, runtimes: readonly Runtime[]): Promise<Compared> {
+  const accuracies = runtimes.map(() => accuracyMeter());
+  const fidelities = runtimes.map(() => fidelityMeter());
+  const { batches, split } = await inputBatches(request, original, runtimes[0]!);
+  let sample: Feeds | null = null;
+  for await (const batch of batches) {
+    const reference = await runtimes[0]!.run(batch.inputs);
+    const rows = [...batch.inputs.values()][0]?.shape[0] ?? batch.size;
+    for (const [i, runtime] of runtimes.entries()) {
+      request.signal?.throwIfAborted();
+      const outputs = i === 0 ? reference : await runtime.run(batch.inputs);
+      fidelities[i]!.add(reference, outputs, batch.size, rows);
+      const scores = outputs.get(runtime.outputNames[0]!);
+      if (batch.target && scores) accuracies[i]!.add(scores, batch.target, batch.size);
+    }
+    sample ??= latencySample(batch, runtimes[0]!);
+  }
+  const accuracy = (i: number) => (split === 'test' ? accuracies[i]!.result(split) : null);
+  return { results: runtimes.map((_, i) => ({ accuracy: accuracy(i), fidelity: fidelities[i]!.result() })), sample: sample ?? new Map() };
+}
+
+/** The test split; without one (a single sample), the others in turn, for fidelity only; without data, random inputs. */
+async function inputBatches(request: MeasureRequest, original: Model, runtime: Runtime): Promise<{ batches: AsyncIterable<Batch>; split: SplitName | null }> {
+  const { dataset, seed, transform } = request;
+  const split = (['test', 'validation', 'train'] as const).find((name) => (dataset?.split(name).length ?? 0) > 0);
+  if (!dataset || !split) return { batches: randomBatches(original, runtime, seed), split: null };
+  const samples: Split = sampleOf(dataset.split(split), MOST_SAMPLES, seed);
+  return { batches: datasetFeeds(samples, runtime.inputs, transform), split };
+}
+
+async function* randomBatches(model: Model, runtime: Runtime, seed: number): AsyncGenerator<Batch> {
+  const inputs = await randomInputs(model, runtime, seed);
+  const macs = countMacs(model) ?? RANDOM_MACS / 16;
+  const wanted = Math.min(MOST_RANDOM, Math.max(LEAST_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
+  const batch = fixedBatch(runtime.inputs) ?? Math.min(wanted, runBatchSize(runtime.inputs));
+  for (let index = 0; index * batch < wanted; index++) yield { size: batch, inputs: inputs.make(index, batch), target: null };
+}
+
+/** One sample, or as many as the model fixes. */
+function latencySample(batch: Batch, runtime: Runtime): Feeds {
+  if (fixedBatch(runtime.inputs) !== null) return batch.inputs;
+  return new Map([...batch.inputs].map(([name, array]) => {
+    const row = array.data.length / Math.max(1, array.shape[0]!);
+    return [name, { ...array, shape: [1, ...array.shape.slice(1)], data: array.data.slice(0, row) }];
+  }));
+}
+
+async function timeModels(request: MeasureRequest, runtimes: readonly Runtime[], sample: Feeds): Promise<Latency[]> {
+  const batch = [...sample.values()][0]?.shape[0] ?? 1;
+  return measureLatency(runtimes, sample, { batch, threads: request.threads ?? 1, ...(request.signal ? { signal: request.signal } : {}) });
+}
