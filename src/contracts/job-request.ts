@@ -37,6 +37,7 @@ export const Parallel = Type.Object({
 export const Loader = Type.Object({
   numWorkers: Type.Optional(Type.Union([Type.Integer({ minimum: 0, maximum: 64 }), Type.Literal('auto'), Type.Literal('cores')])),
 }, { additionalProperties: false });
+export type Loader = Static<typeof Loader>;
 
 export const Limits = Type.Object({
   queueSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),

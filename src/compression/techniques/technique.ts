@@ -1,7 +1,7 @@
 /** What a compression technique is: a spec (parameters, needs, source) that the API can read, and the engine's `check` and `apply`. */
 import type { Static, TSchema } from 'typebox';
 import type { ErrorDetail } from '../../errors.ts';
-import type { Training, Transform } from '../../contracts/job-request.ts';
+import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -60,6 +60,8 @@ export interface StepContext {
   readonly dataset: Dataset | null;
   readonly transform: Transform;
   readonly training: Training;
+  /** How many workers prepare batches. */
+  readonly loader: Loader;
   /** The model as it was uploaded. */
   readonly original: Model;
   /** Another uploaded model (distillation's teacher). */

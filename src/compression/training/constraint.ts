@@ -1,0 +1,48 @@
+/** What a parameter must satisfy after every update: masks that keep pruned weights at zero. */
+import type { Parameter } from '../network/network.ts';
+import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
+
+export interface Constraint {
+  /** What `project` reads; part of the checkpoint. */
+  readonly variables: readonly TfVariable[];
+  /** The nearest allowed value of a parameter; the same tensor where nothing is asked of it. */
+  project(parameter: Parameter, value: TfTensor): TfTensor;
+}
+
+/** Masks of 0 and 1 by parameter name, in the parameter's physical layout. They may be assigned between steps. */
+export class Masks implements Constraint {
+  readonly byName: ReadonlyMap<string, TfVariable>;
+
+  /** All ones, for these parameters. */
+  constructor(parameters: readonly Parameter[]) {
+    this.byName = new Map(parameters.map(({ name, variable }) => [name, tf.tidy(() => tf.variable(tf.ones(variable.shape), false))]));
+  }
+
+  get variables(): readonly TfVariable[] {
+    return [...this.byName.values()];
+  }
+
+  project(parameter: Parameter, value: TfTensor): TfTensor {
+    const mask = this.byName.get(parameter.name);
+    return mask ? tf.mul(value, mask) : value;
+  }
+
+  /** Sets one mask and zeroes the weights that it closes. */
+  set({ name, variable }: Parameter, mask: Float32Array): void {
+    const held = this.byName.get(name);
+    if (!held) throw new Error(`parameter "${name}" has no mask`);
+    tf.tidy(() => {
+      held.assign(tf.tensor(mask, variable.shape, 'float32'));
+      variable.assign(tf.mul(variable, held));
+    });
+  }
+
+  /** Closes a mask wherever the weight is zero now. */
+  freezeZeros(parameter: Parameter): void {
+    this.set(parameter, Float32Array.from(parameter.variable.dataSync(), (weight) => (weight === 0 ? 0 : 1)));
+  }
+
+  dispose(): void {
+    tf.dispose(this.variables as TfVariable[]);
+  }
+}

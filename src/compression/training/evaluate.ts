@@ -1,0 +1,44 @@
+/** Losses and metrics of a network over one pass of data, without training it. */
+import type { BatchSource } from '../data/dataset.ts';
+import type { Network } from '../network/network.ts';
+import { compileStep, type CompiledStep } from '../tensor/compile.ts';
+import { tf, type TfTensor } from '../tensor/tf.ts';
+import { nextTurn } from './event-loop.ts';
+import { batchTensors, feedsOf } from './feeds.ts';
+import { viewOf, weightedSum } from './step.ts';
+import type { LossTerm, Metric } from './term.ts';
+
+export interface Evaluator {
+  /** Means over the samples: `loss` (the weighted sum of the terms) and every metric by name. */
+  run(source: BatchSource, signal: AbortSignal): Promise<Record<string, number>>;
+  dispose(): void;
+}
+
+export function evaluator(network: Network, terms: readonly LossTerm[], metrics: readonly Metric[]): Evaluator {
+  let compiled: CompiledStep | null = null;
+  const fetch = [...terms, ...metrics].flatMap((item) => item.fetch);
+  const variables = [...network.parameters, ...network.state].map(({ variable }) => variable).concat(terms.flatMap((term) => [...(term.variables ?? [])]));
+  const step = (inputs: TfTensor[]): TfTensor[] => {
+    const { feeds, target } = feedsOf(network, inputs);
+    const { outputs } = network.run(feeds, { training: false, fetch });
+    const loss = weightedSum(terms, terms.map((term) => term.loss(viewOf(outputs, target, term.prepare?.(feeds) ?? []))));
+    return [loss, ...metrics.map((metric) => metric.evaluate(viewOf(outputs, target, [])))];
+  };
+  return {
+    run: async (source, signal) => {
+      const sums = new Float64Array(metrics.length + 1);
+      for await (const batch of source.epoch(0)) {
+        signal.throwIfAborted();
+        const inputs = batchTensors(network, batch);
+        compiled ??= compileStep({ inputs, variables, step });
+        const results = compiled.run(inputs);
+        results.forEach((result, i) => (sums[i]! += result.dataSync()[0]! * (i === 0 ? batch.size : 1)));
+        tf.dispose([...results, ...inputs]);
+        await nextTurn();
+      }
+      const names = ['loss', ...metrics.map(({ name }) => name)];
+      return Object.fromEntries(names.map((name, i) => [name, sums[i]! / source.samples]));
+    },
+    dispose: () => compiled?.dispose(),
+  };
+}

@@ -1,0 +1,124 @@
+/** What every training technique sets up in the same way: data in the model's form, the head, the loss against labels, the metrics. */
+import type { Training } from '../../contracts/job-request.ts';
+import type { TensorDescription } from '../../contracts/model.ts';
+import { LatheError } from '../../errors.ts';
+import { batchSource } from '../data/batches.ts';
+import type { Batch, BatchSource, Dataset, Split } from '../data/dataset.ts';
+import { trainAndValidation } from '../data/splits.ts';
+import { isFloat } from '../graph/tensor-data.ts';
+import type { Dim } from '../graph/types.ts';
+import type { Network } from '../network/network.ts';
+import type { StepContext } from '../techniques/technique.ts';
+import { tf, type TfTensor } from '../tensor/tf.ts';
+import { batchTensors, feedsOf, floatTensor } from './feeds.ts';
+import { findHead, type Head } from './head.ts';
+import { chooseLoss, meanAbsoluteError, supervisedTerm, top1 } from './supervised.ts';
+import type { LossTerm, Metric } from './term.ts';
+import type { TrainOptions } from './train.ts';
+
+export interface Lesson {
+  /** By output of the network, float outputs only. */
+  readonly heads: readonly Head[];
+  /** Trains the first output on the dataset's target; null: the data are unlabelled. */
+  readonly labels: LossTerm | null;
+  readonly metrics: readonly Metric[];
+  /** Number of classes; null: the target is no classes. */
+  readonly classes: number | null;
+  /** The part of `TrainOptions` that is the same for every technique. */
+  readonly common: Pick<TrainOptions, 'network' | 'settings' | 'seed' | 'train' | 'validation' | 'checkpoints' | 'signal' | 'report'>;
+}
+
+/** Share of the training samples held out where the dataset has no validation split. */
+const VALIDATION_FRACTION = 0.1;
+
+/** `overrides`: the step's own training settings, which win over the job's. */
+export async function openLesson(network: Network, context: StepContext, overrides: Training = {}): Promise<Lesson> {
+  const { dataset, seed, checkpoints, signal } = context;
+  if (!dataset) throw new LatheError('dataset-required', 'training needs a dataset');
+  const settings = { ...context.training, ...overrides };
+  const { train, validation } = trainAndValidation(dataset, settings.validationFraction ?? VALIDATION_FRACTION, seed);
+  const sourceOf = (split: Split, shuffle: boolean) => modelBatches(network, split, { context, shuffle, batchSize: settings.batchSize });
+  const source = sourceOf(train, true);
+  const heads = await headsOf(network, source);
+  const common = { network, settings, seed, checkpoints, signal, train: source, validation: validation.length > 0 ? sourceOf(validation, false) : null, report: (progress) => context.report(progress) } satisfies Lesson['common'];
+  return { heads, common, ...supervision(heads, dataset, settings) };
+}
+
+function supervision(heads: readonly Head[], dataset: Dataset, settings: Training): Pick<Lesson, 'labels' | 'metrics' | 'classes'> {
+  const { target } = dataset.description;
+  const head = heads[0];
+  if (target.kind === 'none' || !head) return { labels: null, metrics: [], classes: null };
+  const labels = supervisedTerm(head, chooseLoss(settings.loss, head, target.kind));
+  return { labels, metrics: [target.kind === 'classes' ? top1(head) : meanAbsoluteError(head)], classes: target.classes };
+}
+
+/** The most samples in a batch by default; fewer where the data are so few that an epoch would have under twenty steps. */
+function defaultBatchSize(samples: number): number {
+  return Math.min(128, Math.max(8, 2 ** Math.floor(Math.log2(Math.max(1, samples / 20)))));
+}
+
+interface SourceOptions {
+  readonly context: Pick<StepContext, 'transform' | 'seed' | 'loader'>;
+  readonly shuffle: boolean;
+  readonly batchSize: number | undefined;
+}
+
+/** Batches for a network. Where its batch axis is fixed in the file, batches have that size and a short last one is left out. */
+function modelBatches(network: Network, split: Split, { context, shuffle, batchSize }: SourceOptions): BatchSource {
+  const inputs = network.inputs.map(({ name, type }): TensorDescription => ({ name, dtype: type.dtype, shape: (type.shape ?? []).map(sizeOf) }));
+  const fixed = inputs.map(({ shape }) => shape[0]).find((size) => typeof size === 'number' && size > 0);
+  const size = fixed ?? Math.min(batchSize ?? defaultBatchSize(split.length), Math.max(1, split.length));
+  const source = batchSource(split, { batchSize: size, shuffle, seed: context.seed, transform: context.transform, inputs, ...context.loader });
+  return fixed === undefined ? source : fullBatches(source, size);
+}
+
+const sizeOf = (dim: Dim): number | null => (typeof dim === 'number' ? dim : null);
+
+function fullBatches(source: BatchSource, size: number): BatchSource {
+  const batchesPerEpoch = Math.floor(source.samples / size);
+  if (batchesPerEpoch === 0) throw new LatheError('shape-mismatch', `the model takes batches of ${size} and nothing else; the split has ${source.samples} sample(s)`);
+  return {
+    samples: batchesPerEpoch * size,
+    batchesPerEpoch,
+    async *epoch(epoch) {
+      for await (const batch of source.epoch(epoch)) if (batch.size === size) yield batch;
+    },
+  };
+}
+
+/** Float outputs with what they end in. Where no activation is found, some outputs are looked at. */
+async function headsOf(network: Network, source: BatchSource): Promise<Head[]> {
+  const first = await firstBatch(source);
+  const inputs = batchTensors(network, first);
+  const heads: Head[] = [];
+  tf.tidy(() => {
+    const { outputs } = network.run(feedsOf(network, inputs).feeds, { training: false });
+    for (const [name, value] of outputs) if (isFloat(value.kind === 'device' ? value.dtype : value.value.dtype)) heads.push(headOf(network, name, floatTensor(value)));
+  });
+  tf.dispose(inputs);
+  return heads;
+}
+
+function headOf(network: Network, name: string, samples: TfTensor): Head {
+  const head = findHead(network.model, name);
+  if (head.activation !== 'none') return head;
+  const width = samples.size / (samples.shape[0] ?? 1);
+  return looksLikeProbabilities(samples.dataSync() as Float32Array, width) ? { ...head, activation: 'probabilities' } : head;
+}
+
+async function firstBatch(source: BatchSource): Promise<Batch> {
+  for await (const batch of source.epoch(0)) return batch;
+  throw new LatheError('dataset-required', 'the training split is empty');
+}
+
+/** Rows of `width` that are all within [0, 1] and sum to 1; for a single score: within [0, 1] and not all the same. */
+function looksLikeProbabilities(values: Float32Array, width: number): boolean {
+  if (values.length === 0 || values.some((value) => !(value >= 0 && value <= 1))) return false;
+  if (width === 1) return values.some((value) => value !== values[0]);
+  for (let at = 0; at < values.length; at += width) {
+    let sum = 0;
+    for (let i = 0; i < width; i++) sum += values[at + i]!;
+    if (Math.abs(sum - 1) > 1e-3) return false;
+  }
+  return true;
+}

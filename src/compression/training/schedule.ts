@@ -1,0 +1,38 @@
+/** Learning rate by step. */
+import type { Training } from '../../contracts/job-request.ts';
+
+export interface ScheduleSettings {
+  readonly learningRate: number;
+  readonly schedule: Training['schedule'];
+  readonly stepsPerEpoch: number;
+  readonly epochs: number;
+}
+
+export type LearningRate = (step: number) => number;
+
+/** Share of the training that warms up where no schedule is given; never more than this many steps. */
+const WARMUP_SHARE = 0.05;
+const WARMUP_MOST_STEPS = 200;
+
+/**
+ * Without a schedule: a short linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2016, arXiv 1608.03983, without
+ * restarts): fine-tuning neither starts with a jolt nor ends in noise, at whatever rate is set.
+ * `step`: rate * factor^floor(epoch / stepEpochs), factor 0.1, every epoch.
+ */
+export function learningRateSchedule({ learningRate, schedule, stepsPerEpoch, epochs }: ScheduleSettings): LearningRate {
+  const total = Math.max(1, stepsPerEpoch * epochs);
+  const warmup = schedule ? schedule.warmupSteps ?? 0 : Math.min(WARMUP_MOST_STEPS, Math.round(total * WARMUP_SHARE));
+  const decay = decayOf(schedule ?? { kind: 'cosine' }, stepsPerEpoch, total, warmup);
+  return (step) => learningRate * (step < warmup ? (step + 1) / (warmup + 1) : decay(step));
+}
+
+function decayOf(schedule: NonNullable<Training['schedule']>, stepsPerEpoch: number, total: number, warmup: number): LearningRate {
+  switch (schedule.kind) {
+    case 'constant': return () => 1;
+    case 'step': {
+      const { factor = 0.1, stepEpochs = 1 } = schedule;
+      return (step) => factor ** Math.floor(step / (stepsPerEpoch * stepEpochs));
+    }
+    case 'cosine': return (step) => (1 + Math.cos(Math.PI * Math.min(1, (step - warmup) / Math.max(1, total - warmup)))) / 2;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * The teacher's term of distillation: every float output of the student learns the teacher's, which runs frozen in the same step.
+ *
+ * Class scores: T^2 * KL(softmax(teacher / T) || softmax(student / T)) (Hinton et al. 2015, arXiv 1503.02531; T^2 keeps the gradient's
+ * size while T changes). Behind a sigmoid: the same of Bernoulli distributions. Anything else: the squared error relative to the mean
+ * square of the teacher's output, so that outputs of any scale weigh the same.
+ */
+import type { Network } from '../network/network.ts';
+import type { Value } from '../operators/operator.ts';
+import { tf, type TfTensor } from '../tensor/tf.ts';
+import { floatTensor } from './feeds.ts';
+import type { Head } from './head.ts';
+import { binaryKlDivergence, klDivergence, logitsOfBernoulli, logitsOfProbabilities } from './losses.ts';
+import type { LossTerm } from './term.ts';
+
+/** How an output is compared. */
+type Comparison = 'classes' | 'bernoulli' | 'values';
+
+/** One output of the student with the teacher's that it learns from. */
+export interface OutputPair {
+  readonly student: Head;
+  readonly teacher: Head;
+  /** The dataset says that these are class scores, though no activation shows it. */
+  readonly isClasses: boolean;
+}
+
+export interface TeacherSettings {
+  readonly teacher: Network;
+  readonly pairs: readonly OutputPair[];
+  readonly temperature: number;
+  readonly weight: number;
+}
+
+export function teacherTerm({ teacher, pairs, temperature, weight }: TeacherSettings): LossTerm {
+  const compared = pairs.map((pair) => ({ ...pair, comparison: comparisonOf(pair) }));
+  const teacherValue = ({ teacher: head, comparison }: (typeof compared)[number]) => (comparison === 'values' ? head.output : head.scores);
+  const studentValue = ({ student: head, comparison }: (typeof compared)[number]) => (comparison === 'values' ? head.output : head.scores);
+  return {
+    name: 'teacher',
+    weight,
+    fetch: compared.map(studentValue),
+    variables: [...teacher.parameters, ...teacher.state].map(({ variable }) => variable),
+    prepare: (feeds) => {
+      const { outputs } = teacher.run(renamed(feeds, teacher), { training: false, fetch: compared.map(teacherValue) });
+      return compared.map((pair) => soften(floatTensor(outputs.get(teacherValue(pair))!), pair.teacher, pair.comparison, temperature));
+    },
+    loss: ({ value, prepared }) => {
+      const losses = compared.map((pair, i) => DISTANCES[pair.comparison](value(studentValue(pair)), prepared[i]!, pair.student, temperature));
+      return losses.length === 1 ? losses[0]! : tf.div(tf.addN(losses), losses.length);
+    },
+  };
+}
+
+const isSoftmax = ({ activation }: Head) => activation === 'softmax' || activation === 'log-softmax' || activation === 'probabilities';
+
+function comparisonOf({ student, teacher, isClasses }: OutputPair): Comparison {
+  if (student.activation === 'sigmoid') return teacher.activation === 'sigmoid' ? 'bernoulli' : 'values';
+  if (teacher.activation === 'sigmoid') return 'values';
+  if (isSoftmax(student) && isSoftmax(teacher)) return 'classes';
+  return isClasses ? 'classes' : 'values';
+}
+
+/** The same data under the teacher's names: by name where it has it, else by position. */
+function renamed(feeds: ReadonlyMap<string, Value>, teacher: Network): Map<string, Value> {
+  const byPosition = [...feeds.values()];
+  return new Map(teacher.inputs.map(({ name }, i): [string, Value] => [name, feeds.get(name) ?? byPosition[i]!]));
+}
+
+/** What the student is compared with: probabilities at temperature T, or the plain values. */
+function soften(value: TfTensor, head: Head, comparison: Comparison, temperature: number): TfTensor {
+  switch (comparison) {
+    case 'classes': return tf.softmax(tf.div(classRows(value, head), temperature));
+    case 'bernoulli': return tf.sigmoid(tf.div(bernoulliLogits(value, head), temperature));
+    case 'values': return value;
+  }
+}
+
+const DISTANCES: Record<Comparison, (student: TfTensor, soft: TfTensor, head: Head, temperature: number) => TfTensor> = {
+  classes: (student, soft, head, temperature) =>
+    tf.mul(tf.mean(klDivergence(tf.div(classRows(student, head), temperature), soft)), temperature ** 2),
+  bernoulli: (student, soft, head, temperature) =>
+    tf.mul(tf.mean(binaryKlDivergence(tf.div(bernoulliLogits(student, head), temperature), soft)), temperature ** 2),
+  values: (student, values) => tf.div(tf.mean(tf.squaredDifference(student, values)), tf.add(tf.mean(tf.square(values)), 1e-12)),
+};
+
+/** Logits with the classes along the last axis: [rows, c]. A value that is [n, c] but for axes of size 1 is taken so. */
+function classRows(value: TfTensor, head: Head): TfTensor {
+  const axis = head.axis < 0 ? head.axis + value.rank : head.axis;
+  const last = value.rank - 1;
+  const moved = axis === last ? value : tf.transpose(value, [...value.shape.keys()].filter((i) => i !== axis).concat(axis));
+  const rows = tf.reshape(moved, [-1, value.shape[axis]!]);
+  return head.activation === 'probabilities' ? logitsOfProbabilities(rows) : rows;
+}
+
+/** [n, m] logits. */
+function bernoulliLogits(value: TfTensor, head: Head): TfTensor {
+  const flat = tf.reshape(value, [value.shape[0] ?? 1, -1]);
+  return head.activation === 'probabilities' ? logitsOfBernoulli(flat) : flat;
+}

@@ -1,0 +1,34 @@
+/** A term of the training loss. Techniques compose terms (labels, a teacher...); the training step adds them up. */
+import type { Value } from '../operators/operator.ts';
+import type { TfTensor, TfVariable } from '../tensor/tf.ts';
+
+/** What a term sees of one batch. */
+export interface TermView {
+  /** A float tensor of the trained network, in ONNX's order of axes: one of its outputs or of the term's `fetch`. */
+  value(name: string): TfTensor;
+  /** int32 [n] classes or float32 [n, ...] values; null: the data are unlabelled. */
+  readonly target: TfTensor | null;
+  /** What `prepare` gave. */
+  readonly prepared: readonly TfTensor[];
+}
+
+export interface LossTerm {
+  readonly name: string;
+  readonly weight: number;
+  /** Values of the trained network that the term needs beside its outputs. */
+  readonly fetch: readonly string[];
+  /** Variables that `prepare` reads, which the step does not train (a teacher's). */
+  readonly variables?: readonly TfVariable[];
+  /** Computed before the gradient tape starts: no gradient flows into it. */
+  prepare?(feeds: ReadonlyMap<string, Value>): TfTensor[];
+  /** Scalar: the mean over the batch. */
+  loss(view: TermView): TfTensor;
+}
+
+/** A figure of merit; `evaluate` gives the sum over the batch's samples, a scalar. */
+export interface Metric {
+  readonly name: string;
+  readonly better: 'higher' | 'lower';
+  readonly fetch: readonly string[];
+  evaluate(view: TermView): TfTensor;
+}

@@ -1,0 +1,172 @@
+/** The training loop. */
+import type { Training } from '../../contracts/job-request.ts';
+import type { BatchSource } from '../data/dataset.ts';
+import type { Network } from '../network/network.ts';
+import type { CheckpointStore, StepProgress } from '../techniques/technique.ts';
+import type { TfVariable } from '../tensor/tf.ts';
+import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
+import type { Constraint } from './constraint.ts';
+import { diverged, divergenceGuard } from './divergence.ts';
+import { evaluator } from './evaluate.ts';
+import { nextTurn } from './event-loop.ts';
+import { makeOptimizer } from './optimizer.ts';
+import { learningRateSchedule } from './schedule.ts';
+import { restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
+import { trainingStep, type GradientExchange, type GradientObserver } from './step.ts';
+import type { LossTerm, Metric } from './term.ts';
+
+export interface TrainOptions {
+  readonly network: Network;
+  readonly terms: readonly LossTerm[];
+  /** The first one chooses the best epoch, the loss where it is equal; without metrics the loss alone. */
+  readonly metrics: readonly Metric[];
+  readonly settings: Training;
+  readonly epochs: number;
+  readonly seed: number;
+  readonly train: BatchSource;
+  /** null: no epoch can be compared with another; the last one's weights are kept. */
+  readonly validation: BatchSource | null;
+  readonly constraints?: readonly Constraint[];
+  readonly observers?: readonly GradientObserver[];
+  /** Before step number `step`: prunes further, for example. */
+  readonly beforeStep?: (step: number) => void;
+  /** May the weights before step number `step` be the result? Default: always; the starting weights (step 0) too. */
+  readonly qualifies?: (step: number) => boolean;
+  /** null: this process trains alone. */
+  readonly exchange?: GradientExchange | null;
+  readonly checkpoints: CheckpointStore;
+  readonly signal: AbortSignal;
+  readonly report: (progress: StepProgress) => void;
+}
+
+export interface Trained {
+  /** Validation figures of the weights that the network now holds; null: there was nothing to validate on. */
+  readonly metrics: Readonly<Record<string, number>> | null;
+  /** By epoch: training loss, validation figures. */
+  readonly history: readonly Readonly<Record<string, number>>[];
+}
+
+/** Batches between two progress reports. */
+const REPORT_EVERY = 10;
+
+/**
+ * Trains for `epochs` and leaves the best weights in the network: best by validation, among those that qualify.
+ * The same options and seed give the same weights, also across a resume from a checkpoint.
+ * @throws LatheError `diverged` (the network then holds the best weights so far); the signal's reason within a batch of an abort.
+ */
+export async function train(options: TrainOptions): Promise<Trained> {
+  const { network, terms, settings, epochs, seed, signal, report } = options;
+  const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, network.parameters);
+  const parts = { network, terms, optimizer, constraints: options.constraints ?? [], observers: options.observers ?? [], clipNorm: settings.clipNorm };
+  const learningRate = learningRateSchedule({ learningRate: settings.learningRate ?? 0.001, schedule: settings.schedule, stepsPerEpoch: options.train.batchesPerEpoch, epochs });
+  const step = trainingStep(parts, options.exchange ?? null);
+  const validate = validator(options);
+  const run = new Run(options, optimizer.slots);
+  const guard = divergenceGuard();
+  try {
+    if (!(await run.resume())) run.offer(await validate(0));
+    while (run.epoch < epochs) {
+      let sum = 0;
+      for await (const batch of options.train.epoch(run.epoch)) {
+        signal.throwIfAborted();
+        options.beforeStep?.(run.step);
+        const [loss] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
+        guard(loss!, run);
+        sum += loss! * batch.size;
+        run.step++;
+        if (run.step % REPORT_EVERY === 0) report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss: loss! } });
+        await nextTurn();
+      }
+      const figures = await validate(run.step);
+      if (figures && !Number.isFinite(figures.loss)) throw diverged(`the validation loss became ${figures.loss}`, run);
+      run.finishEpoch(sum / options.train.samples, figures);
+      report({ progress: run.progress, epoch: run.epoch, metrics: run.history.at(-1)! });
+      await run.save();
+    }
+    return run.result();
+  } finally {
+    run.keepBest();
+    step.dispose();
+    validate.dispose();
+    optimizer.dispose();
+  }
+}
+
+/** Figures on the validation split of weights that may be the result; null for others, and where there is no such split. */
+function validator({ network, terms, metrics, validation, signal, qualifies = () => true }: TrainOptions): { (step: number): Promise<Record<string, number> | null>; dispose(): void } {
+  const evaluation = evaluator(network, terms, metrics);
+  const validate = async (step: number) => (validation && validation.samples > 0 && (step > 0 || qualifies(0)) ? evaluation.run(validation, signal) : null);
+  return Object.assign(validate, { dispose: () => evaluation.dispose() });
+}
+
+/** Where a training stands: epoch, step, the best weights; what a checkpoint holds. */
+class Run {
+  epoch = 0;
+  step = 0;
+  history: Record<string, number>[] = [];
+  private bestMetrics: Record<string, number> | null = null;
+  private best: Snapshot = [];
+  private readonly options: TrainOptions;
+  /** Parameters and running statistics. */
+  private readonly weights: TfVariable[];
+  private readonly everything: TfVariable[];
+
+  constructor(options: TrainOptions, slots: readonly TfVariable[]) {
+    const { network, constraints = [], observers = [] } = options;
+    this.options = options;
+    this.weights = [...network.parameters, ...network.state].map(({ variable }) => variable);
+    this.everything = [...this.weights, ...slots, ...constraints.flatMap(({ variables }) => variables), ...observers.flatMap(({ variables }) => variables)];
+  }
+
+  get progress(): number {
+    return this.step / Math.max(1, this.options.epochs * this.options.train.batchesPerEpoch);
+  }
+
+  /** Goes on from the checkpoint, if there is one that fits. */
+  async resume(): Promise<boolean> {
+    const bytes = await this.options.checkpoints.load();
+    const checkpoint = bytes && decodeCheckpoint(bytes);
+    if (!checkpoint || checkpoint.current.length !== this.everything.length) return false;
+    this.epoch = checkpoint.epoch;
+    this.step = checkpoint.step;
+    this.history = [...checkpoint.history];
+    this.bestMetrics = checkpoint.bestMetrics;
+    this.best = checkpoint.best;
+    restoreSnapshot(this.everything, checkpoint.current);
+    return true;
+  }
+
+  async save(): Promise<void> {
+    const { epoch, step, history, bestMetrics, best } = this;
+    await this.options.checkpoints.save(encodeCheckpoint({ epoch, step, history, bestMetrics, best, current: takeSnapshot(this.everything) }));
+  }
+
+  finishEpoch(trainingLoss: number, figures: Record<string, number> | null): void {
+    this.epoch++;
+    const validation = Object.entries(figures ?? {}).map(([name, value]) => [`validation.${name}`, value]);
+    this.history.push({ loss: trainingLoss, ...Object.fromEntries(validation) as Record<string, number> });
+    this.offer(figures);
+  }
+
+  /** Keeps the present weights if they qualify and are the best so far. */
+  offer(figures: Record<string, number> | null): void {
+    const qualified = this.options.qualifies?.(this.step) ?? true;
+    if (!figures || !qualified || (this.bestMetrics && !this.isBetter(figures, this.bestMetrics))) return;
+    this.bestMetrics = figures;
+    this.best = takeSnapshot(this.weights);
+  }
+
+  private isBetter(a: Record<string, number>, b: Record<string, number>): boolean {
+    const first = this.options.metrics[0];
+    if (first && a[first.name] !== b[first.name]) return (a[first.name]! > b[first.name]!) === (first.better === 'higher');
+    return a.loss! < b.loss!;
+  }
+
+  keepBest(): void {
+    if (this.best.length > 0) restoreSnapshot(this.weights, this.best);
+  }
+
+  result(): Trained {
+    return { metrics: this.bestMetrics, history: this.history };
+  }
+}
