@@ -1,7 +1,10 @@
-/** Child of `lathe doctor` and of the supervisor: starts the engine, prints what it is as JSON findings on the last line. */
-import { availableParallelism } from 'node:os';
-import { engineFindings } from '../src/compression/tensor/probe.ts';
-import type { EngineChoice } from '../src/compression/tensor/engine.ts';
+/**
+ * Child of `lathe doctor` and of the supervisor, which never load an engine themselves. Prints, on the last line, what the engine is:
+ * findings for people, or with `--engine` the engine itself.
+ */
+import { probeEngine } from '../src/compression/tensor/probe.ts';
+import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';
 
-const findings = await engineFindings((process.env.LATHE_ENGINE ?? 'auto') as EngineChoice, availableParallelism());
-process.stdout.write(`\n${JSON.stringify(findings)}\n`, () => process.exit(0));
+const choice = (process.env.LATHE_ENGINE ?? 'auto') as EngineChoice;
+const said = process.argv.includes('--engine') ? await startEngine(choice) : await probeEngine(choice);
+process.stdout.write(`\n${JSON.stringify(said)}\n`, () => process.exit(0));

@@ -30,7 +30,7 @@ export interface RunJobSettings {
   readonly stallMs: number;
   /** SIGKILL follows SIGTERM after this. */
   readonly graceMs: number;
-  /** Engine processes that may die under one job before it fails with `worker-lost`. */
+  /** Attempts of one job that may end with a dead engine or a dead worker before it fails with `worker-lost`. */
   readonly maxAttempts: number;
   /** Bound on one result file. */
   readonly maxArtifactBytes: number;
@@ -76,6 +76,8 @@ class JobRun {
 
   async toItsEnd(): Promise<void> {
     const { maxAttempts } = this.#deps.settings;
+    const lostBefore = this.#claim.attempt - 1;
+    if (lostBefore >= maxAttempts) return this.#fail('worker-lost', `The job was lost with its worker ${lostBefore} times`);
     for (let deaths = 0; ; ) {
       const end = await this.#oneEngine(deaths);
       if (end.type === 'interrupted') return this.#afterInterruption(end.why);
@@ -84,8 +86,8 @@ class JobRun {
       if (end.type === 'out-of-memory') return this.#fail('out-of-memory', `The job needed more memory than it may use: ${end.detail}`);
       deaths++;
       this.#deps.log('engine process died', { job: this.#claim.jobId, detail: end.detail, deaths });
-      if (deaths >= maxAttempts) return this.#fail('worker-lost', `The engine process died ${deaths} times, last with ${end.detail}`);
-      this.#events.add({ type: 'retrying', data: { reason: `the engine process died (${end.detail})`, attempt: deaths + 1, of: maxAttempts } });
+      if (lostBefore + deaths >= maxAttempts) return this.#fail('worker-lost', `The engine process died ${deaths} times, last with ${end.detail}`);
+      this.#events.add({ type: 'retrying', data: { reason: `the engine process died (${end.detail})`, attempt: lostBefore + deaths + 1, of: maxAttempts } });
       await sleep(Math.min(100 * 2 ** deaths, 5000));
     }
   }

@@ -1,0 +1,94 @@
+/** One pool's worker: shows itself in the registry, takes job ids from the queue, claims them and runs them. */
+import { randomBytes } from 'node:crypto';
+import type { BlobStore, Claim, JobQueue, Pool, WorkerJobStore, WorkerRegistry } from '../../src/jobs/ports.ts';
+import type { ProbedEngine } from './probe.ts';
+import { runJob, type RunJobDeps } from './run-job.ts';
+import type { Scratch } from './scratch.ts';
+import type { SupervisorSettings } from './settings.ts';
+
+export interface PoolWorkerDeps {
+  readonly jobs: WorkerJobStore;
+  readonly blobs: BlobStore;
+  readonly queue: JobQueue;
+  readonly registry: WorkerRegistry;
+  readonly scratch: Scratch;
+  readonly settings: SupervisorSettings;
+  readonly engine: ProbedEngine;
+  log(message: string, fields?: Record<string, unknown>): void;
+}
+
+const ANNOUNCE_MS = 3000;
+
+export class PoolWorker {
+  readonly id: string;
+  readonly #pool: Pool;
+  readonly #deps: PoolWorkerDeps;
+  readonly #drain = new AbortController();
+  readonly #running = new Set<string>();
+  readonly #startedAt = new Date();
+  #consumer: { close(): Promise<void> } | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(pool: Pool, deps: PoolWorkerDeps) {
+    this.id = `wrk_${pool}_${process.pid}_${randomBytes(4).toString('hex')}`;
+    this.#pool = pool;
+    this.#deps = deps;
+  }
+
+  /** Ids of the jobs that run here now. */
+  get running(): ReadonlySet<string> {
+    return this.#running;
+  }
+
+  async start(): Promise<void> {
+    const { queue, settings } = this.#deps;
+    await this.#announce();
+    this.#timer = setInterval(() => void this.#announce().catch((error: unknown) => this.#deps.log('not announced', { error: String(error) })), ANNOUNCE_MS);
+    this.#consumer = await queue.consume(this.#pool, settings.slots, (jobId) => this.#handle(jobId));
+  }
+
+  /** Takes no more jobs, gives those that run back to the queue, and leaves the registry. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#drain.abort();
+    await this.#consumer?.close();
+    await this.#deps.registry.remove(this.id);
+  }
+
+  async #handle(jobId: string): Promise<void> {
+    const { jobs, settings, log } = this.#deps;
+    if (this.#drain.signal.aborted) throw new Error('this worker is stopping');
+    const claim = await jobs.claim(jobId, this.id, settings.leaseMs);
+    if (!claim) return log('nothing to claim', { job: jobId });
+    log('job claimed', { job: jobId, fence: claim.fence, attempt: claim.attempt });
+    this.#running.add(jobId);
+    try {
+      await this.#announce().catch(() => undefined);
+      await runJob(claim, this.#jobDeps(), this.#drain.signal);
+    } catch (error) {
+      await this.#giveBack(claim, error);
+    } finally {
+      this.#running.delete(jobId);
+    }
+  }
+
+  /** Something beside the engine failed (the database, the disk). Where even this cannot be written, the lease runs out instead. */
+  async #giveBack(claim: Claim, error: unknown): Promise<void> {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#deps.log('job could not be run here', { job: claim.jobId, error: reason });
+    await this.#deps.jobs.release(claim.jobId, claim.fence, `the worker could not run it: ${reason}`).catch(() => undefined);
+  }
+
+  #jobDeps(): RunJobDeps {
+    const { jobs, blobs, scratch, settings, log } = this.#deps;
+    return { jobs, blobs, scratch, log, settings: { ...settings, gpu: this.#pool === 'gpu' } };
+  }
+
+  #announce(): Promise<void> {
+    const { engine, registry, settings } = this.#deps;
+    return registry.announce({
+      id: this.id, pool: this.#pool, host: settings.host, pid: process.pid, devices: engine.devices,
+      engine: `${engine.name} ${engine.version}`, slots: settings.slots, jobs: [...this.#running], startedAt: this.#startedAt,
+    });
+  }
+}

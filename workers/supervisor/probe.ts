@@ -1,0 +1,23 @@
+/** Which engine jobs of this machine will run on: asked of a child, since the supervisor loads none. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { childEnvironment } from '../../src/inspection/limited-child.ts';
+import { processEntry } from '../../src/process-entry.ts';
+
+export interface ProbedEngine {
+  readonly name: string;
+  readonly version: string;
+  readonly reason: string;
+  readonly devices: readonly string[];
+  readonly gpu: boolean;
+}
+
+const TIMEOUT_MS = 60_000;
+
+/** @throws Error with what the engine said, where none can start at all */
+export async function probeEngine(): Promise<ProbedEngine> {
+  const { path, flags } = processEntry('probe-engine');
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, path, '--engine'], { timeout: TIMEOUT_MS, maxBuffer: 2 ** 22, env: childEnvironment() });
+  const engine = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as ProbedEngine;
+  return { ...engine, gpu: engine.gpu === true };
+}
