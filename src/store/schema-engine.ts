@@ -1,0 +1,49 @@
+/**
+ * Prisma's schema engine as WebAssembly, over the same driver as the client: the native engine that the Prisma CLI runs is a
+ * download that registry mirrors refuse.
+ */
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
+import type { SchemaEngine } from '@prisma/schema-engine-wasm';
+
+type Bindings = typeof import('@prisma/schema-engine-wasm') & { __wbg_set_wasm(exports: WebAssembly.Exports): void };
+
+/** @param schema text of schema.prisma, needed for `diff` only */
+export async function openSchemaEngine(databaseUrl: string, schema?: { path: string; content: string }): Promise<{ engine: SchemaEngine; close(): Promise<void> }> {
+  const bindings = await load();
+  const adapter = new PrismaPg({ connectionString: databaseUrl, max: 2, connectionTimeoutMillis: 10_000 });
+  const engine = await bindings.SchemaEngine.new({ datamodels: schema ? [[schema.path, schema.content]] : undefined }, () => undefined, bindMigrationAwareSqlAdapterFactory(adapter));
+  return { engine, close: async () => engine.free() };
+}
+
+let loading: Promise<Bindings> | undefined;
+let panicMessage = '';
+
+/** Once per process: the bindings hold views into the one memory of their instance. */
+function load(): Promise<Bindings> {
+  return (loading ??= instantiate());
+}
+
+/** Node loads no .wasm by `import`: the module is put together as a bundler would. */
+async function instantiate(): Promise<Bindings> {
+  // The engine says why it panics here, before it traps.
+  Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: (message: string) => (panicMessage = message) } });
+  const folder = dirname(createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm'));
+  const bindings = (await import(pathToFileURL(join(folder, 'schema_engine_bg.js')).href)) as Bindings;
+  const { instance } = await WebAssembly.instantiate(await readFile(join(folder, 'schema_engine_bg.wasm')), {
+    './schema_engine_bg.js': bindings as unknown as WebAssembly.ModuleImports,
+  });
+  bindings.__wbg_set_wasm(instance.exports);
+  (instance.exports.__wbindgen_start as () => void)();
+  return bindings;
+}
+
+/** The error of an engine call, with the engine's own words where it panicked. */
+export function engineError(error: unknown): Error {
+  const message = error instanceof Error ? error.message : String(error);
+  return new Error(panicMessage ? `${message}: ${panicMessage}` : message, { cause: error });
+}
