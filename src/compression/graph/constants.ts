@@ -7,7 +7,7 @@ export function constantTensor(node: Node): Tensor | null {
   if (node.opType !== 'Constant' || node.domain !== '' || node.outputs.length !== 1) return null;
   const name = node.outputs[0]!;
   for (const [key, attribute] of node.attributes) {
-    const tensor = FORMS[key]?.(name, attribute);
+    const tensor = FORMS.get(key)?.(name, attribute);
     if (tensor) return tensor;
   }
   return null;
@@ -15,15 +15,15 @@ export function constantTensor(node: Node): Tensor | null {
 
 type Form = (name: string, attribute: Attribute) => Tensor | null;
 
-const FORMS: Readonly<Record<string, Form | undefined>> = {
-  value: (name, attribute) => (attribute.kind === 'tensor' ? { ...attribute.value, name } : null),
-  value_float: (name, attribute) => (attribute.kind === 'float' ? numbers(name, 'float32', [], [attribute.value]) : null),
-  value_floats: (name, attribute) => (attribute.kind === 'floats' ? numbers(name, 'float32', [attribute.value.length], attribute.value) : null),
-  value_int: (name, attribute) => (attribute.kind === 'int' ? numbers(name, 'int64', [], [attribute.value]) : null),
-  value_ints: (name, attribute) => (attribute.kind === 'ints' ? numbers(name, 'int64', [attribute.value.length], attribute.value) : null),
-  value_string: (name, attribute) => (attribute.kind === 'string' ? strings(name, [], [attribute.value]) : null),
-  value_strings: (name, attribute) => (attribute.kind === 'strings' ? strings(name, [attribute.value.length], attribute.value) : null),
-};
+const FORMS: ReadonlyMap<string, Form> = new Map<string, Form>([
+  ['value', (name, attribute) => (attribute.kind === 'tensor' ? { ...attribute.value, name } : null)],
+  ['value_float', (name, attribute) => (attribute.kind === 'float' ? numbers(name, 'float32', [], [attribute.value]) : null)],
+  ['value_floats', (name, attribute) => (attribute.kind === 'floats' ? numbers(name, 'float32', [attribute.value.length], attribute.value) : null)],
+  ['value_int', (name, attribute) => (attribute.kind === 'int' ? numbers(name, 'int64', [], [attribute.value]) : null)],
+  ['value_ints', (name, attribute) => (attribute.kind === 'ints' ? numbers(name, 'int64', [attribute.value.length], attribute.value) : null)],
+  ['value_string', (name, attribute) => (attribute.kind === 'string' ? strings(name, [], [attribute.value]) : null)],
+  ['value_strings', (name, attribute) => (attribute.kind === 'strings' ? strings(name, [attribute.value.length], attribute.value) : null)],
+]);
 
 function numbers(name: string, dtype: DataType, dims: readonly number[], values: readonly number[]): Tensor {
   return fromHost(name, hostOf(dtype, dims, values));

@@ -73,15 +73,16 @@ function isWeightType({ dtype }: Tensor): boolean {
 function quantizationHelpers(graph: Graph): Set<string> {
   const names = new Set<string>();
   walkNodes(graph, (node) => {
-    for (const index of HELPER_INPUTS[node.opType] ?? []) names.add(node.inputs[index] ?? '');
+    for (const index of HELPER_INPUTS.get(node.opType) ?? []) names.add(node.inputs[index] ?? '');
   });
   return names;
 }
 
-const HELPER_INPUTS: Readonly<Record<string, readonly number[] | undefined>> = {
-  QuantizeLinear: [1, 2], DequantizeLinear: [1, 2], ConvInteger: [2, 3], MatMulInteger: [2, 3],
-  QLinearConv: [1, 2, 4, 5, 6, 7], QLinearMatMul: [1, 2, 4, 5, 6, 7], MatMulNBits: [2, 3],
-};
+/** A map, not an object: operator types come from files, and may be called "constructor". */
+const HELPER_INPUTS: ReadonlyMap<string, readonly number[]> = new Map([
+  ['QuantizeLinear', [1, 2]], ['DequantizeLinear', [1, 2]], ['ConvInteger', [2, 3]], ['MatMulInteger', [2, 3]],
+  ['QLinearConv', [1, 2, 4, 5, 6, 7]], ['QLinearMatMul', [1, 2, 4, 5, 6, 7]], ['MatMulNBits', [2, 3]],
+]);
 
 /** Multiply-accumulates of one sample: an open first dimension of the inputs counts as 1. Null where other shapes stay unknown. */
 export function countMacs(model: Model): number | null {

@@ -47,34 +47,32 @@ function renameOutputs(node: Node, names: ReadonlyMap<string, string>): Node {
 function passesThrough(node: Node, table: TypeTable, isRead: (name: string) => boolean): boolean {
   if (node.domain !== '' || subgraphs(node).length > 0 || !node.inputs[0] || !node.outputs[0]) return false;
   if (node.outputs.slice(1).some((name) => name !== '' && isRead(name))) return false;
-  return RULES[node.opType]?.(node, table) ?? false;
+  return RULES.get(node.opType)?.(node, table) ?? false;
 }
 
 type Rule = (node: Node, table: TypeTable) => boolean;
 
 const sameShape: Rule = (node, table) => equalShapes(table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!));
 
-const RULES: Readonly<Record<string, Rule | undefined>> = {
-  Identity: () => true,
-  Dropout: (node, table) => {
+const single: Rule = (node) => node.inputs.length === 1;
+
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ['Identity', () => true],
+  ['Dropout', (node, table) => {
     const training = node.inputs[2] ? table.constantOf(node.inputs[2]) : null;
     return !node.inputs[2] || (training !== null && hostNumbers(training)[0] === 0);
-  },
-  Cast: (node, table) => {
+  }],
+  ['Cast', (node, table) => {
     const [from, to] = [table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!)];
     return from !== null && from.dtype === to?.dtype;
-  },
-  Reshape: sameShape, Flatten: sameShape, Squeeze: sameShape, Unsqueeze: sameShape, Expand: sameShape,
-  Transpose: (node) => {
+  }],
+  ['Transpose', (node) => {
     const perm = node.attributes.get('perm');
     return perm?.kind === 'ints' && perm.value.every((axis, i) => axis === i);
-  },
-  Concat: (node) => node.inputs.length === 1,
-  Sum: (node) => node.inputs.length === 1,
-  Mean: (node) => node.inputs.length === 1,
-  Max: (node) => node.inputs.length === 1,
-  Min: (node) => node.inputs.length === 1,
-};
+  }],
+  ['Reshape', sameShape], ['Flatten', sameShape], ['Squeeze', sameShape], ['Unsqueeze', sameShape], ['Expand', sameShape],
+  ['Concat', single], ['Sum', single], ['Mean', single], ['Max', single], ['Min', single],
+]);
 
 /** Equal for sure: symbols count as equal where they have the same name, unknown dimensions never. */
 function equalShapes(a: TensorType | null, b: TensorType | null): boolean {
