@@ -10,12 +10,24 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
 import type { SchemaEngine } from '@prisma/schema-engine-wasm';
 
-type Bindings = typeof import('@prisma/schema-engine-wasm') & { __wbg_set_wasm(exports: WebAssembly.Exports): void };
+type Exports = Record<string, unknown>;
+type Bindings = typeof import('@prisma/schema-engine-wasm') & { __wbg_set_wasm(exports: Exports): void };
+/** The part of the JavaScript API that is used here: without the browser's library TypeScript does not know it. */
+declare const WebAssembly: { instantiate(bytes: Uint8Array, imports: Record<string, unknown>): Promise<{ instance: { exports: Exports } }> };
+
+/** The driver's own `executeScript` cuts at every semicolon, also within a function's body. Sent whole, a script is one transaction. */
+class ScriptAdapter extends PrismaPg {
+  override async connect() {
+    const connection = await super.connect();
+    connection.executeScript = async (script) => void (await connection.underlyingDriver().query(script));
+    return connection;
+  }
+}
 
 /** @param schema text of schema.prisma, needed for `diff` only */
 export async function openSchemaEngine(databaseUrl: string, schema?: { path: string; content: string }): Promise<{ engine: SchemaEngine; close(): Promise<void> }> {
   const bindings = await load();
-  const adapter = new PrismaPg({ connectionString: databaseUrl, max: 2, connectionTimeoutMillis: 10_000 });
+  const adapter = new ScriptAdapter({ connectionString: databaseUrl, max: 2, connectionTimeoutMillis: 10_000 });
   const engine = await bindings.SchemaEngine.new({ datamodels: schema ? [[schema.path, schema.content]] : undefined }, () => undefined, bindMigrationAwareSqlAdapterFactory(adapter));
   return { engine, close: async () => engine.free() };
 }
@@ -34,9 +46,7 @@ async function instantiate(): Promise<Bindings> {
   Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: (message: string) => (panicMessage = message) } });
   const folder = dirname(createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm'));
   const bindings = (await import(pathToFileURL(join(folder, 'schema_engine_bg.js')).href)) as Bindings;
-  const { instance } = await WebAssembly.instantiate(await readFile(join(folder, 'schema_engine_bg.wasm')), {
-    './schema_engine_bg.js': bindings as unknown as WebAssembly.ModuleImports,
-  });
+  const { instance } = await WebAssembly.instantiate(await readFile(join(folder, 'schema_engine_bg.wasm')), { './schema_engine_bg.js': bindings });
   bindings.__wbg_set_wasm(instance.exports);
   (instance.exports.__wbindgen_start as () => void)();
   return bindings;
