@@ -1,17 +1,24 @@
 /** What a supervisor and its engine process say to each other over Node's IPC channel. */
-import type { DatasetDescription } from '../../src/contracts/dataset.ts';
 import type { JobRequest } from '../../src/contracts/job-request.ts';
+import type { ModelDescription } from '../../src/contracts/model.ts';
 import type { Report } from '../../src/contracts/report.ts';
 import type { ErrorDetail, ErrorCode } from '../../src/errors.ts';
 import type { JobEvent } from '../../src/jobs/ports.ts';
+
+export interface ModelFile {
+  readonly id: string;
+  readonly sha256: string;
+  readonly description: ModelDescription;
+  readonly path: string;
+}
 
 /** Supervisor to engine, once, as its first message. Paths are on this machine. */
 export interface EngineTask {
   readonly jobId: string;
   readonly request: JobRequest;
-  readonly model: { readonly id: string; readonly name: string; readonly sha256: string; readonly path: string };
-  readonly dataset: { readonly id: string; readonly sha256: string; readonly path: string; readonly description: DatasetDescription; readonly options: Record<string, string> } | null;
-  readonly otherModels: readonly { readonly id: string; readonly sha256: string; readonly path: string }[];
+  readonly model: ModelFile & { readonly name: string };
+  readonly dataset: { readonly id: string; readonly sha256: string; readonly path: string; readonly options: Record<string, string> } | null;
+  readonly otherModels: readonly ModelFile[];
   /** Kept between attempts: a killed job goes on from here. */
   readonly checkpointFolder: string;
   /** Of this attempt alone. */

@@ -1,5 +1,6 @@
 /** One pool's worker: shows itself in the registry, takes job ids from the queue, claims them and runs them. */
 import { randomBytes } from 'node:crypto';
+import { LatheError } from '../../src/errors.ts';
 import type { BlobStore, Claim, JobQueue, Pool, WorkerJobStore, WorkerRegistry } from '../../src/jobs/ports.ts';
 import type { ProbedEngine } from './probe.ts';
 import { runJob, type RunJobDeps } from './run-job.ts';
@@ -66,17 +67,21 @@ export class PoolWorker {
       await this.#announce().catch(() => undefined);
       await runJob(claim, this.#jobDeps(), this.#drain.signal);
     } catch (error) {
-      await this.#giveBack(claim, error);
+      await this.#trouble(claim, error);
     } finally {
       this.#running.delete(jobId);
     }
   }
 
-  /** Something beside the engine failed (the database, the disk). Where even this cannot be written, the lease runs out instead. */
-  async #giveBack(claim: Claim, error: unknown): Promise<void> {
-    const reason = error instanceof Error ? error.message : String(error);
-    this.#deps.log('job could not be run here', { job: claim.jobId, error: reason });
-    await this.#deps.jobs.release(claim.jobId, claim.fence, `the worker could not run it: ${reason}`).catch(() => undefined);
+  /**
+   * Something beside the engine failed. What will not get better ends the job; for the rest (the database, the disk) the lease is left
+   * to run out, so that the next try comes after a pause and counts.
+   */
+  async #trouble({ jobId, fence }: Claim, error: unknown): Promise<void> {
+    const { jobs, log } = this.#deps;
+    log('job could not be run here', { job: jobId, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    if (!(error instanceof LatheError) || error.retryable) return;
+    await jobs.fail(jobId, fence, { code: error.code, message: error.message, retryable: false }).catch(() => false);
   }
 
   #jobDeps(): RunJobDeps {

@@ -111,11 +111,11 @@ class JobRun {
   async #task(folders: RunFolders): Promise<EngineTask> {
     const { blobs, settings } = this.#deps;
     const { jobId, request, model, dataset, otherModels } = this.#claim;
-    const others = [...otherModels].map(async ([id, { sha256 }]) => ({ id, sha256, path: await blobs.localPath(sha256) }));
+    const others = [...otherModels].map(async ([id, other]) => ({ id, ...other, path: await blobs.localPath(other.sha256) }));
     return {
       jobId, request,
-      model: { id: model.id, name: model.name, sha256: model.sha256, path: await blobs.localPath(model.sha256) },
-      dataset: dataset && { ...dataset, path: await blobs.localPath(dataset.sha256) },
+      model: { ...model, path: await blobs.localPath(model.sha256) },
+      dataset: dataset && { id: dataset.id, sha256: dataset.sha256, options: dataset.options, path: await blobs.localPath(dataset.sha256) },
       otherModels: await Promise.all(others),
       checkpointFolder: folders.checkpoints, outputFolder: folders.output,
       engine: settings.engine, threads: settings.threads,
