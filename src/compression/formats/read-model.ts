@@ -2,6 +2,7 @@
 import { LatheError } from '../../errors.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
 import type { Model } from '../graph/types.ts';
+import { validateModel } from '../graph/validate.ts';
 import { isGzip, isZip, unpackGzip, unpackZip } from './archive.ts';
 import { HDF5_MAGIC } from './keras/hdf5.ts';
 import { readKerasArchive, readKerasH5 } from './keras/read.ts';
@@ -28,7 +29,9 @@ export async function readModel(bytes: Uint8Array, wrappers = 0): Promise<ReadMo
     return isGzip(bytes) ? readModel(await unpackGzip(bytes), wrappers + 1) : readArchive(await unpackZip(bytes), wrappers);
   }
   refuseKnownOthers(bytes);
-  return { format: 'onnx', model: readOnnx(bytes) };
+  const model = readOnnx(bytes);
+  validateModel(model);
+  return { format: 'onnx', model };
 }
 
 async function readArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: number): Promise<ReadModel> {

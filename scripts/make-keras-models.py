@@ -1,0 +1,105 @@
+"""Writes the small Keras models of test/data/keras with inputs and the outputs that Keras itself computed for them.
+
+    python scripts/make-keras-models.py        # needs keras >= 3 with the tensorflow backend
+"""
+import json
+import os
+import pathlib
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import keras
+import numpy as np
+from keras import layers as L
+
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "test" / "data" / "keras"
+rng = np.random.default_rng(7)
+
+
+def cnn():
+    """Convolutions of every kind, BatchNorm, joins, pooling: images."""
+    i = keras.Input((12, 10, 3), name="image")
+    x = L.Conv2D(6, 3, padding="same", activation="relu")(i)
+    y = L.BatchNormalization()(x)
+    y = L.DepthwiseConv2D(3, padding="same", depth_multiplier=2)(y)
+    y = L.ReLU(max_value=6.0)(y)
+    y = L.SeparableConv2D(6, 3, strides=2, padding="same", activation="swish")(y)
+    s = L.MaxPooling2D(2)(x)
+    y = L.Add()([y, s])
+    z = L.Conv2D(4, 3, dilation_rate=2, padding="same", groups=2, use_bias=False)(y)
+    z = L.LeakyReLU(0.1)(z)
+    u = L.UpSampling2D(2, interpolation="bilinear")(z)
+    u = L.Conv2DTranspose(3, 3, strides=2, padding="same")(u)
+    u = L.Cropping2D(((1, 2), (0, 1)))(u)
+    u = L.ZeroPadding2D((1, 0))(u)
+    c = L.Concatenate()([z, L.AveragePooling2D(2, strides=1, padding="same")(z)])
+    p = L.PReLU(shared_axes=[1, 2])(c)
+    f = L.Flatten()(p)
+    o = L.Dense(5, activation="softmax", name="classes")(L.Dropout(0.5)(f))
+    g = L.GlobalAveragePooling2D()(u)
+    return keras.Model(i, [o, g])
+
+
+def sequential():
+    return keras.Sequential([
+        keras.Input((20, 4)), L.Conv1D(6, 5, padding="causal", activation="elu"), L.MaxPooling1D(2), L.Conv1D(5, 3, strides=2, activation="hard_sigmoid"),
+        L.LayerNormalization(), L.GlobalMaxPooling1D(), L.Dense(3, activation="tanh"),
+    ])
+
+
+def recurrent():
+    """Embedding, every recurrent cell, Bidirectional, TimeDistributed."""
+    i = keras.Input((9,), dtype="int32", name="tokens")
+    e = L.Embedding(30, 7)(i)
+    b = L.Bidirectional(L.LSTM(5, return_sequences=True))(e)
+    g = L.GRU(6, return_sequences=True)(b)
+    t = L.TimeDistributed(L.Dense(4, activation="relu"))(g)
+    s = L.SimpleRNN(3, go_backwards=True)(t)
+    m = L.Bidirectional(L.GRU(4, reset_after=False), merge_mode="sum")(g)
+    l = L.LSTM(3, recurrent_activation="hard_sigmoid")(g)
+    return keras.Model(i, [s, m, l])
+
+
+def attention():
+    i = keras.Input((6, 8))
+    a = L.MultiHeadAttention(2, 5)(i, i)
+    x = L.LayerNormalization(epsilon=1e-6)(L.Add()([i, a]))
+    f = L.Dense(8)(L.Dense(16, activation="gelu")(x))
+    x = L.LayerNormalization()(x + f)
+    return keras.Model(i, L.Dense(2)(L.GlobalAveragePooling1D()(x)))
+
+
+def nested():
+    """A shared layer, a nested model used twice, several inputs."""
+    a, b = keras.Input((6,), name="left"), keras.Input((6,), name="right")
+    tower = keras.Sequential([keras.Input((6,)), L.Dense(5, activation="relu"), L.BatchNormalization(), L.Dense(4)], name="tower")
+    shared = L.Dense(4, name="shared")
+    x, y = shared(tower(a)), shared(tower(b))
+    return keras.Model([a, b], [L.Dot(axes=1)([x, y]), L.Subtract()([x, y]), L.Maximum()([x, y])])
+
+
+def volume():
+    i = keras.Input((6, 6, 6, 2))
+    x = L.Conv3D(4, 3, strides=2, padding="same")(i)
+    x = L.MaxPooling3D(2, padding="same")(L.Activation("selu")(x))
+    return keras.Model(i, L.Reshape((-1,))(L.Permute((4, 1, 2, 3))(x)))
+
+
+def randomize(model):
+    """Every array random (variances positive), so that no default hides a mistake."""
+    for weight in model.weights:
+        values = rng.standard_normal(weight.shape) * 0.4
+        weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
+
+
+for build in (cnn, sequential, recurrent, attention, nested, volume):
+    keras.utils.set_random_seed(1)
+    model = build()
+    randomize(model)
+    inputs = [rng.integers(0, 30, (2, *t.shape[1:])).astype("int32") if t.dtype == "int32" else rng.standard_normal((2, *t.shape[1:])).astype("float32") for t in model.inputs]
+    outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    model.save(TARGET / f"{build.__name__}.keras")
+    model.save(TARGET / f"{build.__name__}.h5")
+    arrays = lambda many: [{"shape": list(a.shape), "data": [float(f"{v:.8g}") for v in a.ravel().tolist()]} for a in many]
+    (TARGET / f"{build.__name__}.json").write_text(json.dumps({"inputs": arrays(inputs), "outputs": arrays(outputs)}))

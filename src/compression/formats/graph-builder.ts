@@ -1,0 +1,87 @@
+/** Writes a new ONNX graph node by node: what the importers of other formats build with. */
+import { makeNode, removeUnusedInitializers, type AttributeValue } from '../graph/edit.ts';
+import { fromHost, hostOf } from '../graph/tensor-data.ts';
+import type { DataType, Dim, Model, Node, Tensor, ValueInfo } from '../graph/types.ts';
+
+/** The opset that importers write: old enough for every runtime of the last years, new enough for Gelu and GroupNormalization. */
+export const BUILDER_OPSET = 21;
+
+export class GraphBuilder {
+  readonly #nodes: Node[] = [];
+  readonly #initializers = new Map<string, Tensor>();
+  readonly #inputs: ValueInfo[] = [];
+  readonly #outputs: ValueInfo[] = [];
+  readonly #used = new Set<string>();
+  readonly #constants = new Map<string, string>();
+
+  /** `base`, made unique among the graph's names. */
+  fresh(base: string): string {
+    let name = base;
+    for (let i = 1; this.#used.has(name); i++) name = `${base}_${i}`;
+    this.#used.add(name);
+    return name;
+  }
+
+  /** Adds a node with one output and returns the output's name. */
+  op(opType: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}, name = opType): string {
+    return this.ops(opType, inputs, 1, attributes, name)[0]!;
+  }
+
+  ops(opType: string, inputs: readonly string[], outputCount: number, attributes: Readonly<Record<string, AttributeValue>> = {}, name = opType): string[] {
+    const outputs = Array.from({ length: outputCount }, (_, i) => this.fresh(outputCount === 1 ? name : `${name}_${i}`));
+    this.#nodes.push(makeNode(opType, inputs, outputs, attributes, { name: outputs[0]! }));
+    return outputs;
+  }
+
+  /** Adds a weight; `values` in row-major order. */
+  weight(name: string, dims: readonly number[], values: ArrayLike<number>, dtype: DataType = 'float32'): string {
+    const unique = this.fresh(name);
+    this.#initializers.set(unique, fromHost(unique, hostOf(dtype, dims, values)));
+    return unique;
+  }
+
+  /** A 1-D int64 constant; equal ones are shared. */
+  ints(values: readonly number[]): string {
+    return this.#shared(`ints_${values.join('_')}`, () => [[values.length], values, 'int64']);
+  }
+
+  /** A scalar constant; equal ones are shared. */
+  scalar(value: number, dtype: DataType = 'float32'): string {
+    return this.#shared(`${dtype}_${value}`, () => [[], [value], dtype]);
+  }
+
+  #shared(key: string, make: () => [readonly number[], readonly number[], DataType]): string {
+    let name = this.#constants.get(key);
+    if (name === undefined) {
+      name = this.weight(`const_${key}`, ...make());
+      this.#constants.set(key, name);
+    }
+    return name;
+  }
+
+  input(name: string, dtype: DataType, shape: readonly Dim[]): string {
+    const unique = this.fresh(name);
+    this.#inputs.push({ name: unique, type: { dtype, shape } });
+    return unique;
+  }
+
+  /** Names `value` as an output of the graph. */
+  output(name: string, value: string, dtype: DataType, shape: readonly Dim[] | null): void {
+    const unique = this.fresh(name);
+    this.#nodes.push(makeNode('Identity', [value], [unique], {}, { name: unique }));
+    this.#outputs.push({ name: unique, type: { dtype, shape } });
+  }
+
+  /** The model so far, without the constants that nothing reads. */
+  build(name: string, producer: string): Model {
+    const graph = { name, nodes: this.#nodes, initializers: this.#initializers, inputs: this.#inputs, outputs: this.#outputs, valueInfos: [] };
+    return {
+      irVersion: 10,
+      opsets: new Map([['', BUILDER_OPSET]]),
+      graph: removeUnusedInitializers(graph),
+      functions: [],
+      metadata: new Map(),
+      producerName: producer,
+    };
+  }
+}

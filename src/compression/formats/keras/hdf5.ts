@@ -1,0 +1,91 @@
+/**
+ * HDF5 through h5wasm's in-memory build: the file lives in WebAssembly's own file system, so external links cannot reach this machine's
+ * files; they are refused all the same. Every read is checked, since a failed one gives arbitrary bytes.
+ */
+import * as h5wasm from 'h5wasm';
+import { LatheError } from '../../../errors.ts';
+import type { WeightArray } from './layer.ts';
+
+export const HDF5_MAGIC = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
+
+/** Elements of one dataset; more than any real layer holds, and far from what the address space does. */
+const MAX_ELEMENTS = 1 << 29;
+
+export interface Hdf5Node {
+  attribute(name: string): unknown;
+  /** Names of members, in the file's order. */
+  members(): string[];
+  group(path: string): Hdf5Node | null;
+  /** A float array; integers and float16/64 become float32. */
+  array(path: string): WeightArray;
+}
+
+const damaged = (path: string, message: string): LatheError => new LatheError('malformed-model', `HDF5 ${path}: ${message}`, [{ path, message }]);
+
+let serial = 0;
+
+/** Opens `bytes`, gives the root to `use`, and closes again. */
+export async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Node) => T): Promise<T> {
+  const { FS } = await h5wasm.ready;
+  const name = `upload-${serial++}.h5`;
+  FS.writeFile(name, bytes);
+  let file: h5wasm.File | undefined;
+  try {
+    file = new h5wasm.File(name, 'r');
+    if (file.file_id < 0n) throw damaged('/', 'the file cannot be opened: it is damaged or no HDF5');
+    return use(nodeOf(file));
+  } finally {
+    file?.close();
+    FS.unlink(name);
+  }
+}
+
+function nodeOf(group: h5wasm.Group): Hdf5Node {
+  const { path } = group;
+  return {
+    attribute(name) {
+      const attribute = group.attrs[name];
+      return attribute === undefined ? undefined : attribute.value;
+    },
+    members: () => group.keys(),
+    group(inner) {
+      const entity = resolve(group, inner);
+      return entity instanceof h5wasm.Group ? nodeOf(entity) : null;
+    },
+    array(inner) {
+      const place = `${path}/${inner}`.replaceAll('//', '/');
+      const entity = resolve(group, inner);
+      if (!(entity instanceof h5wasm.Dataset)) throw damaged(place, 'is missing, or no dataset');
+      return readArray(entity, place);
+    },
+  };
+}
+
+/** Walks link by link, so that an external or dangling one is seen before it is followed. */
+function resolve(group: h5wasm.Group, path: string): h5wasm.Entity | null {
+  let entity: h5wasm.Entity | null = group;
+  for (const part of path.split('/').filter(Boolean)) {
+    if (!(entity instanceof h5wasm.Group)) return null;
+    if (!entity.keys().includes(part)) return null;
+    entity = entity.get(part);
+    if (entity instanceof h5wasm.ExternalLink) throw damaged(path, 'is a link to another file; such links are refused');
+    if (entity instanceof h5wasm.BrokenSoftLink) throw damaged(path, 'is a link that leads nowhere');
+  }
+  return entity;
+}
+
+function readArray(dataset: h5wasm.Dataset, place: string): WeightArray {
+  const dims = dataset.shape;
+  if (dims === null) throw damaged(place, 'has no shape');
+  const elements = dims.reduce((total, size) => total * size, 1);
+  if (elements > MAX_ELEMENTS) throw damaged(place, `declares ${elements} elements`);
+  const { virtual_sources: virtualSources, type } = dataset.metadata as { virtual_sources?: unknown[]; type: number };
+  if (virtualSources && virtualSources.length > 0) throw damaged(place, 'is a virtual dataset of other files');
+  if (type !== 0 && type !== 1) throw damaged(place, 'holds no numbers');
+  const value: unknown = dataset.value;
+  if (elements === 1 && typeof value === 'number') return { dims, values: Float32Array.of(value) };
+  if (!ArrayBuffer.isView(value)) throw damaged(place, 'cannot be read');
+  const values = Float32Array.from(value as unknown as ArrayLike<number | bigint>, Number);
+  if (values.length !== elements) throw damaged(place, `holds ${values.length} elements where its shape says ${elements}`);
+  return { dims, values };
+}

@@ -1,0 +1,41 @@
+/** Keras files: version 2's whole-model HDF5 and version 3's `.keras` archive. */
+import { LatheError } from '../../../errors.ts';
+import type { Model } from '../../graph/types.ts';
+import { convertKeras } from './convert.ts';
+import { withHdf5 } from './hdf5.ts';
+import type { Config } from './layer.ts';
+import { keras3Source, legacyH5Source } from './weights.ts';
+
+/** Reads a whole-model HDF5 file (`model.save('x.h5')`). A file of weights alone has no topology and is refused. */
+export async function readKerasH5(bytes: Uint8Array): Promise<Model> {
+  return withHdf5(bytes, (root) => {
+    const config = root.attribute('model_config');
+    const weights = root.group('model_weights');
+    if (config === undefined || !weights) {
+      throw new LatheError('unsupported-format', 'This HDF5 file holds weights alone, no model: save the whole model (model.save) instead of its weights');
+    }
+    const version = String(root.attribute('keras_version') ?? weights.attribute('keras_version') ?? '2');
+    return convertKeras(parseJson(config, 'model_config'), () => legacyH5Source(weights), majorOf(version));
+  });
+}
+
+/** Reads the members of a `.keras` archive. */
+export async function readKerasArchive(members: ReadonlyMap<string, Uint8Array>): Promise<Model> {
+  const [config, weights] = [members.get('config.json'), members.get('model.weights.h5')];
+  if (!config || !weights) throw new LatheError('malformed-model', `The .keras archive lacks ${config ? 'model.weights.h5' : 'config.json'}`);
+  const metadata = members.get('metadata.json');
+  const version = metadata ? String((parseJson(decode(metadata), 'metadata.json'))['keras_version'] ?? '3') : '3';
+  return withHdf5(weights, (root) => convertKeras(parseJson(decode(config), 'config.json'), (layers) => keras3Source(root, layers), majorOf(version)));
+}
+
+const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+const majorOf = (version: string): number => Number.parseInt(version, 10) || 2;
+
+function parseJson(value: unknown, place: string): Config {
+  try {
+    return JSON.parse(typeof value === 'string' ? value : decode(value as Uint8Array)) as Config;
+  } catch (error) {
+    throw new LatheError('malformed-model', `${place} is no JSON: ${(error as Error).message}`, [{ path: place, message: 'no JSON' }], { cause: error });
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * A tensor on its way from a Keras model to ONNX. Keras thinks channels last, ONNX computes channels first: a signal remembers in which
+ * order its ONNX value lies, so that transposes stand only where the two really meet (at image inputs, and before layers that mix axes).
+ */
+import type { GraphBuilder } from '../graph-builder.ts';
+
+export type Shape = readonly (number | null)[];
+
+export interface Signal {
+  /** Name of the ONNX value. */
+  readonly value: string;
+  /** Shape as Keras sees it: [batch, ...]. */
+  readonly shape: Shape;
+  /** The ONNX value is [n, c, ...spatial] while `shape` is [n, ...spatial, c]. */
+  readonly channelsFirst: boolean;
+}
+
+export const rankOf = (signal: Signal): number => signal.shape.length;
+
+/** The permutation [n, ...spatial, c] -> [n, c, ...spatial]. */
+export const toChannelsFirst = (rank: number): number[] => [0, rank - 1, ...range(1, rank - 1)];
+/** The permutation [n, c, ...spatial] -> [n, ...spatial, c]. */
+export const toChannelsLast = (rank: number): number[] => [0, ...range(2, rank), 1];
+
+/** The value with axes in Keras's own order. */
+export function plain(b: GraphBuilder, signal: Signal): string {
+  return signal.channelsFirst ? b.op('Transpose', [signal.value], { perm: toChannelsLast(rankOf(signal)) }, `${signal.value}_channels_last`) : signal.value;
+}
+
+/** The value as [n, c, ...spatial], for a layer of `dataFormat`. */
+export function image(b: GraphBuilder, signal: Signal, dataFormat: DataFormat): string {
+  if (dataFormat === 'channels_first') return plain(b, signal);
+  return signal.channelsFirst ? signal.value : b.op('Transpose', [signal.value], { perm: toChannelsFirst(rankOf(signal)) }, `${signal.value}_channels_first`);
+}
+
+export type DataFormat = 'channels_last' | 'channels_first';
+
+/** The result of a layer that computed channels first. `channels` and `spatial` give the Keras shape. */
+export function imageSignal(value: string, batch: number | null, spatial: Shape, channels: number | null, dataFormat: DataFormat): Signal {
+  return dataFormat === 'channels_first'
+    ? { value, shape: [batch, channels, ...spatial], channelsFirst: false }
+    : { value, shape: [batch, ...spatial, channels], channelsFirst: true };
+}
+
+/** Spatial sizes and channels of a signal under a data format. */
+export function imageShape({ shape }: Signal, dataFormat: DataFormat): { spatial: Shape; channels: number | null } {
+  return dataFormat === 'channels_first'
+    ? { spatial: shape.slice(2), channels: shape[1] ?? null }
+    : { spatial: shape.slice(1, -1), channels: shape.at(-1) ?? null };
+}
+
+/** Keras axis (negative allowed) -> axis of the ONNX value. */
+export function onnxAxis(signal: Signal, axis: number): number {
+  const rank = rankOf(signal);
+  const positive = axis < 0 ? axis + rank : axis;
+  return signal.channelsFirst ? toChannelsFirst(rank).indexOf(positive) : positive;
+}
+
+/** Size of a Keras axis, which must be known. */
+export function knownSize(signal: Signal, axis: number, what: string): number {
+  const size = signal.shape.at(axis);
+  if (typeof size !== 'number') throw new Error(`${what} is open; it must have a fixed size`);
+  return size;
+}
+
+export const plainSignal = (value: string, shape: Shape): Signal => ({ value, shape, channelsFirst: false });
+
+/** The same tensor under another name: an elementwise step keeps shape and order. */
+export const like = (signal: Signal, value: string): Signal => ({ ...signal, value });
+
+export const product = (sizes: Shape): number | null => sizes.reduce<number | null>((total, size) => (total === null || size === null ? null : total * size), 1);
+
+export function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i);
+}

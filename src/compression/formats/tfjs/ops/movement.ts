@@ -1,0 +1,153 @@
+/** Shapes, movement of elements, reductions. */
+import { at, bool, int, int64At, ints, numbersAt, ONNX_TYPE, plain, plainValue, string, typeOf, UnsupportedNode, type NodeContext, type NodeConverter } from '../node.ts';
+
+const END = Number.MAX_SAFE_INTEGER;
+
+const reshape: NodeConverter = (ctx) => plainValue(ctx.b.op('Reshape', [plain(ctx, 0), int64At(ctx, 1)], { allowzero: 1 }, ctx.node.name));
+
+const squeeze: NodeConverter = (ctx) => {
+  const axes = [...ints(ctx, 'squeeze_dims'), ...ints(ctx, 'axis')];
+  return plainValue(ctx.b.op('Squeeze', [plain(ctx, 0), ...(axes.length > 0 ? [ctx.b.ints(axes)] : [])], {}, ctx.node.name));
+};
+
+const expandDims: NodeConverter = (ctx) => plainValue(ctx.b.op('Unsqueeze', [plain(ctx, 0), ctx.b.ints(numbersAt(ctx, 1, 'axis'))], {}, ctx.node.name));
+
+const transpose: NodeConverter = (ctx) => plainValue(ctx.b.op('Transpose', [plain(ctx, 0)], { perm: numbersAt(ctx, 1, 'permutation') }, ctx.node.name));
+
+/** ConcatV2: the axis is the last input. Images along their channels stay channels first. */
+const concat: NodeConverter = (ctx) => {
+  const axis = numbersAt(ctx, ctx.inputs.length - 1, 'axis')[0]!;
+  const parts = ctx.inputs.slice(0, -1);
+  if (parts.every((part) => part.channelsFirst)) {
+    const moved = [0, 2, 3, 1][axis < 0 ? axis + 4 : axis]!;
+    return { value: ctx.b.op('Concat', parts.map((part) => part.value), { axis: moved }, ctx.node.name), channelsFirst: true, constant: null };
+  }
+  return plainValue(ctx.b.op('Concat', parts.map((_, i) => plain(ctx, i)), { axis }, ctx.node.name));
+};
+
+/** Paddings [[before, after], ...] per axis. */
+function onnxPads(ctx: NodeContext): number[] {
+  const pairs = numbersAt(ctx, 1, 'paddings');
+  return [...pairs.filter((_, i) => i % 2 === 0), ...pairs.filter((_, i) => i % 2 === 1)];
+}
+
+const pad: NodeConverter = (ctx) => {
+  const value = ctx.inputs.length > 2 ? [ctx.b.scalar(numbersAt(ctx, 2, 'constant')[0]!)] : [];
+  return plainValue(ctx.b.op('Pad', [plain(ctx, 0), ctx.b.ints(onnxPads(ctx)), ...value], {}, ctx.node.name));
+};
+
+const mirrorPad: NodeConverter = (ctx) => {
+  if (string(ctx, 'mode', 'REFLECT') !== 'REFLECT') throw new UnsupportedNode('symmetric padding has no ONNX form');
+  return plainValue(ctx.b.op('Pad', [plain(ctx, 0), ctx.b.ints(onnxPads(ctx))], { mode: 'reflect' }, ctx.node.name));
+};
+
+const slice: NodeConverter = (ctx) => {
+  const begin = numbersAt(ctx, 1, 'begin');
+  const ends = numbersAt(ctx, 2, 'size').map((size, i) => (size === -1 ? END : begin[i]! + size));
+  return plainValue(ctx.b.op('Slice', [plain(ctx, 0), ctx.b.ints(begin), ctx.b.ints(ends), ctx.b.ints(begin.map((_, i) => i))], {}, ctx.node.name));
+};
+
+/** StridedSlice with its five masks: begin and end (open ends), shrink (drops the axis), new axis, ellipsis (counts from the end after it). */
+const stridedSlice: NodeConverter = (ctx) => {
+  const { b, node } = ctx;
+  const [begin, end, strides] = [numbersAt(ctx, 1, 'begin'), numbersAt(ctx, 2, 'end'), numbersAt(ctx, 3, 'strides')];
+  const mask = (name: string, i: number): boolean => ((int(ctx, name, 0) >> i) & 1) === 1;
+  const specs = begin.map((_, i) => i);
+  const ellipsis = specs.findIndex((i) => mask('ellipsis_mask', i));
+  const axisOf = (i: number): number => {
+    const consumed = (range: readonly number[]): number => range.filter((k) => !mask('new_axis_mask', k)).length;
+    return ellipsis !== -1 && i > ellipsis ? -consumed(specs.slice(i)) : consumed(specs.slice(0, i));
+  };
+  const sliced = specs.filter((i) => i !== ellipsis && !mask('new_axis_mask', i));
+  const bounds = sliced.map((i) => {
+    const [from, step] = [begin[i]!, strides[i]!];
+    if (mask('shrink_axis_mask', i)) return { from, to: from === -1 ? END : from + 1, step: 1 };
+    const backwards = step < 0;
+    return { from: mask('begin_mask', i) ? (backwards ? END : 0) : from, to: mask('end_mask', i) ? (backwards ? -END : END) : end[i]!, step };
+  });
+  const axes = sliced.map(axisOf);
+  let value = b.op('Slice', [plain(ctx, 0), b.ints(bounds.map(({ from }) => from)), b.ints(bounds.map(({ to }) => to)), b.ints(axes), b.ints(bounds.map(({ step }) => step))], {}, `${node.name}/slice`);
+  const dropped = sliced.filter((i) => mask('shrink_axis_mask', i)).map(axisOf);
+  if (dropped.length > 0) value = b.op('Squeeze', [value, b.ints(dropped)], {}, `${node.name}/shrunk`);
+  const added = specs.filter((i) => mask('new_axis_mask', i));
+  if (added.length === 0) return plainValue(value);
+  // A new axis stands where its entry does in the result: dropped axes before it do not count.
+  const positions = added.map((i) => {
+    if (ellipsis !== -1 && i > ellipsis) return -specs.slice(i).filter((k) => !mask('shrink_axis_mask', k)).length;
+    return specs.slice(0, i).filter((k) => k !== ellipsis && !mask('shrink_axis_mask', k)).length;
+  });
+  return plainValue(b.op('Unsqueeze', [value, b.ints(positions)], {}, node.name));
+};
+
+const split: NodeConverter = (ctx) => {
+  const axis = numbersAt(ctx, 0, 'axis')[0]!;
+  const count = int(ctx, 'num_split', 1);
+  return ctx.b.ops('Split', [plain(ctx, 1)], count, { axis, num_outputs: count }, ctx.node.name).map(plainValue);
+};
+
+const splitV: NodeConverter = (ctx) => {
+  const sizes = numbersAt(ctx, 1, 'sizes');
+  if (sizes.includes(-1)) throw new UnsupportedNode('a part of open size');
+  return ctx.b.ops('Split', [plain(ctx, 0), ctx.b.ints(sizes)], sizes.length, { axis: numbersAt(ctx, 2, 'axis')[0]! }, ctx.node.name).map(plainValue);
+};
+
+const pack: NodeConverter = (ctx) => {
+  const axis = int(ctx, 'axis', 0);
+  const parts = ctx.inputs.map((_, i) => ctx.b.op('Unsqueeze', [plain(ctx, i), ctx.b.ints([axis])], {}, `${ctx.node.name}/part`));
+  return plainValue(ctx.b.op('Concat', parts, { axis }, ctx.node.name));
+};
+
+const unpack: NodeConverter = (ctx) => {
+  const [axis, count] = [int(ctx, 'axis', 0), int(ctx, 'num', 1)];
+  const parts = ctx.b.ops('Split', [plain(ctx, 0)], count, { axis, num_outputs: count }, `${ctx.node.name}/parts`);
+  return parts.map((part) => plainValue(ctx.b.op('Squeeze', [part, ctx.b.ints([axis])], {}, ctx.node.name)));
+};
+
+const gather: NodeConverter = (ctx) => {
+  if (int(ctx, 'batch_dims', 0) !== 0) throw new UnsupportedNode('batch_dims');
+  const axis = ctx.inputs.length > 2 ? numbersAt(ctx, 2, 'axis')[0]! : 0;
+  return plainValue(ctx.b.op('Gather', [plain(ctx, 0), plain(ctx, 1)], { axis }, ctx.node.name));
+};
+
+const shape: NodeConverter = (ctx) => plainValue(ctx.b.op('Cast', [ctx.b.op('Shape', [plain(ctx, 0)], {}, `${ctx.node.name}/shape`)], { to: 6 }, ctx.node.name));
+
+const fill: NodeConverter = (ctx) => plainValue(ctx.b.op('Expand', [plain(ctx, 1), int64At(ctx, 0)], {}, ctx.node.name));
+
+const reduce = (opType: string): NodeConverter => (ctx) => {
+  const keepdims = bool(ctx, 'keep_dims') ? 1 : 0;
+  const axes = numbersAt(ctx, 1, 'axes');
+  const { value, channelsFirst } = at(ctx, 0);
+  if (channelsFirst && keepdims === 1) {
+    return { value: ctx.b.op(opType, [value, ctx.b.ints(axes.map((axis) => [0, 2, 3, 1][axis < 0 ? axis + 4 : axis]!))], { keepdims }, ctx.node.name), channelsFirst: true, constant: null };
+  }
+  return plainValue(ctx.b.op(opType, [plain(ctx, 0), ctx.b.ints(axes)], { keepdims }, ctx.node.name));
+};
+
+const arg = (opType: 'ArgMax' | 'ArgMin'): NodeConverter => (ctx) => {
+  const index = ctx.b.op(opType, [plain(ctx, 0)], { axis: numbersAt(ctx, 1, 'axis')[0]!, keepdims: 0 }, `${ctx.node.name}/index`);
+  return plainValue(ctx.b.op('Cast', [index], { to: ONNX_TYPE[typeOf(ctx.node.attr?.['output_type']?.type ?? 'DT_INT64')]! }, ctx.node.name));
+};
+
+const oneHot: NodeConverter = (ctx) => {
+  const values = ctx.b.op('Concat', [3, 2].map((i) => ctx.b.op('Reshape', [plain(ctx, i), ctx.b.ints([1])], {}, `${ctx.node.name}/value`)), { axis: 0 }, `${ctx.node.name}/values`);
+  return plainValue(ctx.b.op('OneHot', [plain(ctx, 0), ctx.b.ints(numbersAt(ctx, 1, 'depth')), values], { axis: int(ctx, 'axis', -1) }, ctx.node.name));
+};
+
+const depthToSpace = (opType: 'DepthToSpace' | 'SpaceToDepth'): NodeConverter => (ctx) => {
+  const { value, channelsFirst } = at(ctx, 0);
+  const x = channelsFirst ? value : ctx.b.op('Transpose', [value], { perm: [0, 3, 1, 2] }, `${ctx.node.name}/channels_first`);
+  return { value: ctx.b.op(opType, [x], { blocksize: int(ctx, 'block_size', 2) }, ctx.node.name), channelsFirst: true, constant: null };
+};
+
+const cumSum: NodeConverter = (ctx) => plainValue(ctx.b.op('CumSum', [plain(ctx, 0), ctx.b.scalar(numbersAt(ctx, 1, 'axis')[0]!, 'int64')], { exclusive: bool(ctx, 'exclusive') ? 1 : 0, reverse: bool(ctx, 'reverse') ? 1 : 0 }, ctx.node.name));
+
+export const MOVEMENT: Readonly<Record<string, NodeConverter>> = {
+  Reshape: reshape, Squeeze: squeeze, ExpandDims: expandDims, Transpose: transpose, ConcatV2: concat, Pad: pad, PadV2: pad, MirrorPad: mirrorPad,
+  Slice: slice, StridedSlice: stridedSlice, Split: split, SplitV: splitV, Pack: pack, Unpack: unpack, GatherV2: gather, Gather: gather, Shape: shape, Fill: fill,
+  Tile: (ctx) => plainValue(ctx.b.op('Tile', [plain(ctx, 0), int64At(ctx, 1)], {}, ctx.node.name)),
+  Range: (ctx) => plainValue(ctx.b.op('Range', [plain(ctx, 0), plain(ctx, 1), plain(ctx, 2)], {}, ctx.node.name)),
+  BroadcastTo: (ctx) => plainValue(ctx.b.op('Expand', [plain(ctx, 0), int64At(ctx, 1)], {}, ctx.node.name)),
+  ZerosLike: (ctx) => plainValue(ctx.b.op('Mul', [plain(ctx, 0), ctx.b.scalar(0, typeOf(ctx.node.attr?.['T']?.type))], {}, ctx.node.name)),
+  Mean: reduce('ReduceMean'), Sum: reduce('ReduceSum'), Max: reduce('ReduceMax'), Min: reduce('ReduceMin'), Prod: reduce('ReduceProd'),
+  ArgMax: arg('ArgMax'), ArgMin: arg('ArgMin'), OneHot: oneHot, DepthToSpace: depthToSpace('DepthToSpace'), SpaceToDepth: depthToSpace('SpaceToDepth'), Cumsum: cumSum,
+};
