@@ -16,9 +16,8 @@ interface Draft {
   raw: Uint8Array | null;
   /** Payloads of float_data or double_data: little-endian, as raw_data is. */
   fixed: Uint8Array[];
-  /** Elements of int32_data, int64_data or uint64_data, as low and high words. */
-  words: number[];
-  wide: boolean;
+  /** Elements lie in int32_data, int64_data or uint64_data: decoded in a second pass, when their number and width are known. */
+  varints: boolean;
   strings: Uint8Array[];
   external: boolean;
   rest: Uint8Array[];
@@ -26,7 +25,7 @@ interface Draft {
 
 /** Decodes a tensor. */
 export function readTensor(reader: MessageReader): Tensor {
-  const draft: Draft = { name: '', dtype: 'undefined', dims: [], raw: null, fixed: [], words: [], wide: false, strings: [], external: false, rest: [] };
+  const draft: Draft = { name: '', dtype: 'undefined', dims: [], raw: null, fixed: [], varints: false, strings: [], external: false, rest: [] };
   while (reader.next()) readField(reader, draft);
   const { name, dtype, dims } = draft;
   if (draft.external) {
@@ -46,10 +45,10 @@ function readField(reader: MessageReader, draft: Draft): void {
     case 2: draft.dtype = dataType(reader, reader.int()); return;
     case 4: draft.fixed.push(reader.fixed(FIXED32)); return;
     case 10: draft.fixed.push(reader.fixed(FIXED64)); return;
-    case 5: return reader.varints((low) => draft.words.push(low));
-    case 7: case 11:
-      draft.wide = true;
-      return reader.varints((low, high) => draft.words.push(low, high));
+    case 5: case 7: case 11:
+      draft.varints = true;
+      reader.record();
+      return;
     case 6: draft.strings.push(reader.payload()); return;
     case 8: draft.name = reader.text(); return;
     case 9: draft.raw = reader.payload(); return;
@@ -75,24 +74,32 @@ function checkedBytes(reader: MessageReader, draft: Draft): Uint8Array {
   const { dtype, dims } = draft;
   if (BITS[dtype] === 0) throw reader.error('a tensor without element type');
   const expected = byteLength(dtype, dims);
-  const bytes = draft.raw ?? elementBytes(draft);
+  const bytes = draft.raw ?? (draft.varints ? varintBytes(reader, dtype, expected) : concatenate(draft.fixed));
   if (bytes.length === expected) return bytes;
   throw reader.error(`${dtype} [${dims.join(', ')}] needs ${expected} bytes, the file holds ${bytes.length}`);
 }
 
-/** Elements of the typed fields in raw_data form. Narrow types lie one to a varint; 4- and 2-bit types one packed byte to a varint. */
-function elementBytes({ dtype, fixed, words, wide }: Draft): Uint8Array {
-  if (fixed.length > 0) return concatenate(fixed);
+/** The elements in raw_data form. Narrow types lie one to a varint; 4- and 2-bit types one packed byte to a varint. */
+function varintBytes(reader: MessageReader, dtype: DataType, expected: number): Uint8Array {
   const size = Math.max(BITS[dtype] / 8, 1);
-  const count = wide ? words.length / 2 : words.length;
-  const bytes = new Uint8Array(count * size);
+  if (expected > reader.bytes.length * size) throw reader.error(`${expected / size} elements declared in ${reader.bytes.length} bytes of file`);
+  const bytes = new Uint8Array(expected);
   const view = new DataView(bytes.buffer);
-  for (let i = 0; i < count; i++) {
-    const low = words[wide ? 2 * i : i]!;
-    if (size === 1) view.setUint8(i, low);
-    else if (size === 2) view.setUint16(2 * i, low, true);
-    else view.setUint32(size * i, low, true);
-    if (size === 8) view.setUint32(8 * i + 4, wide ? words[2 * i + 1]! : 0, true);
+  let offset = 0;
+  const put = (low: number, high: number): void => {
+    if (offset + size <= expected) {
+      if (size === 1) view.setUint8(offset, low);
+      else if (size === 2) view.setUint16(offset, low, true);
+      else view.setUint32(offset, low, true);
+      if (size === 8) view.setUint32(offset + 4, high, true);
+    }
+    offset += size;
+  };
+  const again = reader.again();
+  while (again.next()) {
+    if (again.field === 5 || again.field === 7 || again.field === 11) again.varints(put);
+    else again.record();
   }
+  if (offset !== expected) throw reader.error(`${expected / size} elements declared, ${offset / size} stored`);
   return bytes;
 }

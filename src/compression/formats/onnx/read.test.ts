@@ -64,6 +64,8 @@ describe('storage forms of initializers', () => {
     ['an unknown element type', tensorBytes('w', 99, [1], raw([0])), /element type 99/],
     ['a rank of 65', tensorBytes('w', CODE.float32, new Array<number>(65).fill(1), raw([0, 0, 128, 63])), /too many elements/],
     ['segments', tensorBytes('w', CODE.float32, [1], (w) => w.message(3, new MessageWriter().int(1, 0))), /segments/],
+    ['2 GiB declared in int64_data', tensorBytes('w', CODE.int64, [16384, 16384], packed(7, [1, 2])), /268435456 elements declared in/],
+    ['too many int64 elements', tensorBytes('w', CODE.int64, [1], packed(7, [1, 2])), /1 elements declared, 2 stored/],
     ['no name', tensorBytes('', CODE.float32, [1], raw([0, 0, 128, 63])), /has no name/],
   ])('refuses %s', (_, tensor, message) => {
     expect(() => readOnnx(modelWithInitializer(tensor))).toThrow(expect.objectContaining({ code: 'malformed-model', message: expect.stringMatching(message) }));

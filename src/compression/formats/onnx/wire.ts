@@ -93,6 +93,11 @@ export class MessageReader {
     return new MessageReader(this.payload(), describe, this.budget, this.depth + 1);
   }
 
+  /** A reader of the same message from its start. */
+  again(): MessageReader {
+    return new MessageReader(this.bytes, this.describe, this.budget, this.depth);
+  }
+
   /** One repeated integer field, packed or not, appended to `target`; at most `most` in all. */
   ints(target: number[], most = Infinity): void {
     this.repeated(VARINT, most - target.length, (reader) => target.push(reader.signed()));
@@ -102,7 +107,7 @@ export class MessageReader {
     this.repeated(FIXED32, Infinity, (reader) => target.push(reader.view.getFloat32(reader.take(4), true)));
   }
 
-  /** One repeated varint field: each as its low and high 32 bits. */
+  /** One repeated varint field: each as its low and high 32 bits (negative numbers of either width are extended to 64). */
   varints(each: (low: number, high: number) => void): void {
     this.repeated(VARINT, Infinity, (reader) => {
       reader.varint();
