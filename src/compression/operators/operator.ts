@@ -70,8 +70,11 @@ export interface RunContext extends NodeInfo {
   host(index: number): HostTensor;
   /** As `host`, for small integer tensors: plain numbers. */
   hostInts(index: number): number[];
+  /** Shape of the input in ONNX order, without computing or moving anything. */
+  dims(index: number): readonly number[];
   /** Logical ONNX element type of an input. */
   dtype(index: number): DataType;
+  /** Training behaviour (Dropout, BatchNormalization): a training run, and the node lies on a path from a trained weight to an output. */
   readonly training: boolean;
   /** Uniform [0, 1) noise of this shape: seeded, different every step, and an input of a compiled step rather than a constant in it. */
   uniform(shape: readonly number[]): TfTensor;
@@ -141,3 +144,6 @@ export type QuantizationRole =
   | { readonly kind: 'passes-through' };
 
 export type { Tensor };
+
+/** Exact data were asked for where, while a step is being compiled, only a device value exists: the step must run eagerly. */
+export class NeedsHostValue extends Error {}

@@ -2,10 +2,23 @@
 import { LatheError } from '../../errors.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
 import type { Node } from '../graph/types.ts';
+import { activationOperators } from './activation.ts';
+import { convOperators } from './conv.ts';
+import { matMulOperators } from './matmul.ts';
+import { normalizationOperators } from './normalization.ts';
+import { poolOperators } from './pool.ts';
+import { softmaxOperators } from './softmax.ts';
 import type { Operator } from './operator.ts';
 
 /** One list per family file. */
-const FAMILIES: readonly (readonly Operator[])[] = [];
+const FAMILIES: readonly (readonly Operator[])[] = [
+  convOperators,
+  poolOperators,
+  normalizationOperators,
+  matMulOperators,
+  activationOperators,
+  softmaxOperators,
+];
 
 const table = new Map<string, Operator[]>();
 for (const operator of FAMILIES.flat()) {

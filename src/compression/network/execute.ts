@@ -1,0 +1,116 @@
+/** Runs a program: steps in order, values in slots, bodies of control flow as programs of their own inside the same scope. */
+import { atNode, GraphError, nodeLabel, printable } from '../graph/graph-error.ts';
+import { LatheError } from '../../errors.ts';
+import type { Graph } from '../graph/types.ts';
+import type { HostTensor, Inferred, Value } from '../operators/operator.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { givesLayout } from './layout.ts';
+import type { Program, Step } from './program.ts';
+import { NodeRun } from './node-run.ts';
+import { Slot } from './slot.ts';
+
+/** What the scopes of one run share. */
+export interface RunState {
+  readonly training: boolean;
+  readonly seed: TfTensor;
+  /** Draws made so far: the salt of the next one, so that no two draws of a run are alike. */
+  draws: number;
+  /** Initializers whose running statistics training replaces. */
+  readonly state: ReadonlySet<string>;
+  readonly stateUpdates: Map<string, TfTensor>;
+  /** The body's program, made when first met. */
+  programOf(graph: Graph, outer: Program): Program;
+  /** Lasting slots of a program's constants. */
+  constantsOf(program: Program): ReadonlyMap<string, Slot>;
+}
+
+export class Scope {
+  readonly program: Program;
+  readonly run: RunState;
+  private readonly values = new Map<string, Slot>();
+  private readonly constants: ReadonlyMap<string, Slot>;
+  private readonly outer: Scope | null;
+
+  constructor(program: Program, run: RunState, outer: Scope | null = null) {
+    this.program = program;
+    this.run = run;
+    this.outer = outer;
+    this.constants = run.constantsOf(program);
+  }
+
+  set(name: string, slot: Slot): void {
+    this.values.set(name, slot);
+  }
+
+  /** @throws Error where no value of this name exists yet. */
+  get(name: string): Slot {
+    const slot = this.find(name);
+    if (!slot) throw new GraphError(`value "${printable(name)}" has not been computed`);
+    return slot;
+  }
+
+  execute(steps: readonly Step[]): void {
+    for (const step of steps) this.step(step);
+  }
+
+  /** Runs a body with these values for its inputs. */
+  subgraph(graph: Graph, feeds: ReadonlyMap<string, Value>): Value[] {
+    const inner = new Scope(this.run.programOf(graph, this.program), this.run, this);
+    for (const [name, value] of feeds) inner.set(name, Slot.of(value));
+    inner.execute(inner.program.steps);
+    return graph.outputs.map(({ name }) => inner.get(name).value());
+  }
+
+  private find(name: string): Slot | undefined {
+    return this.values.get(name) ?? this.constants.get(name) ?? this.outer?.find(name);
+  }
+
+  private step(step: Step): void {
+    const inputs = step.node.inputs.map((name) => (name === '' ? null : this.get(name)));
+    const ctx = new NodeRun(step, inputs, this);
+    try {
+      this.settle(step, ctx, compute(step, ctx, inputs));
+    } catch (error) {
+      throw located(step, error);
+    }
+  }
+
+  private settle(step: Step, ctx: NodeRun, results: readonly (TfTensor | Value)[]): void {
+    let inferred: readonly Inferred[] | undefined;
+    step.node.outputs.forEach((name, i) => {
+      const result = results[i];
+      if (name === '' || result === undefined) return;
+      if ('kind' in result) return this.set(name, Slot.of(result));
+      const type = step.outputTypes[i] ?? (inferred ??= step.operator.infer(ctx))[i];
+      const layout = step.layout === 'channels-last' && givesLayout(step.operator.layout, i) ? 'channels-last' : 'onnx';
+      this.set(name, Slot.ofDevice(type?.dtype ?? dtypeOf(result), result, layout));
+    });
+  }
+}
+
+/** Host form where all inputs are host values (or no device form exists), else device form. */
+function compute(step: Step, ctx: NodeRun, inputs: readonly (Slot | null)[]): readonly (TfTensor | Value)[] {
+  const { operator } = step;
+  if (operator.host && (!operator.device || inputs.every((slot) => slot === null || slot.isHost))) {
+    return hostValues(operator.host(inputs.map((slot, i) => slot && ctx.host(i)), ctx));
+  }
+  if (!operator.device) throw new LatheError('unsupported-operator', `operator ${operator.type} has no form that computes`);
+  return operator.device(ctx);
+}
+
+function hostValues(results: readonly HostTensor[]): Value[] {
+  return results.map((value) => ({ kind: 'host', value }));
+}
+
+function dtypeOf(tensor: TfTensor): 'float32' | 'bool' | 'int32' {
+  return tensor.dtype === 'float32' || tensor.dtype === 'bool' ? tensor.dtype : 'int32';
+}
+
+/** Errors of operators know no node: it is added once, at the innermost one. */
+function located(step: Step, error: unknown): unknown {
+  if (error instanceof GraphError) return atNode(step.node, error);
+  if (!(error instanceof LatheError) || error.errors.length > 0) return error;
+  const place = nodeLabel(step.node);
+  return new LatheError(error.code, `${place}: ${error.message}`, [{ path: place, message: error.message }], { cause: error });
+}
+

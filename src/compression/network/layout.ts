@@ -1,0 +1,98 @@
+/**
+ * The layout pass: which steps compute with channels last.
+ *
+ * TensorFlow's CPU kernels take channels last only, ONNX gives channels first. Operators that compute on images always run with channels last;
+ * those that follow (elementwise ones) take the layout in which more of their operands already are; all others need ONNX order. A value is
+ * transposed at most once in a run, whoever asks for the other layout.
+ */
+import type { TypeTable } from '../graph/infer.ts';
+import type { Graph } from '../graph/types.ts';
+import type { Layout, LayoutRule } from '../operators/operator.ts';
+import { movesNothing } from './slot.ts';
+import type { Step } from './program.ts';
+
+export interface LayoutPlan {
+  readonly layouts: readonly Layout[];
+  /** Values that are moved from one layout to the other in a run. */
+  readonly transposes: number;
+}
+
+export function planLayouts(graph: Graph, steps: readonly Step[], types: TypeTable): LayoutPlan {
+  const planner = new Planner(types, new Set(graph.initializers.keys()));
+  const layouts = steps.map((step) => planner.place(step));
+  for (const { name } of graph.outputs) planner.need(name, 'onnx');
+  return { layouts, transposes: planner.moved.size };
+}
+
+class Planner {
+  readonly moved = new Set<string>();
+  private readonly produced = new Map<string, Layout>();
+  private readonly types: TypeTable;
+  private readonly constants: ReadonlySet<string>;
+
+  constructor(types: TypeTable, constants: ReadonlySet<string>) {
+    this.types = types;
+    this.constants = constants;
+  }
+
+  place(step: Step): Layout {
+    const { node, operator } = step;
+    const rule = operator.layout;
+    const layout = rule.kind === 'follows' ? this.follow(step, rule) : rule.kind;
+    node.inputs.forEach((name, i) => this.need(name, layout === 'channels-last' && takesLayout(rule, i) ? 'channels-last' : 'onnx', readsNothing(rule)));
+    node.outputs.forEach((name, i) => this.produced.set(name, layout === 'channels-last' && givesLayout(rule, i) && this.rank(name) !== 2 ? 'channels-last' : 'onnx'));
+    return layout;
+  }
+
+  /** Notes that a value is read in a layout. */
+  need(name: string, layout: Layout, unread = false): void {
+    if (unread || name === '' || this.constants.has(name)) return;
+    if (!this.moves(name)) return;
+    if ((this.produced.get(name) ?? 'onnx') !== layout) this.moved.add(name);
+  }
+
+  /** The layout that moves fewer operands; ONNX order where ranks are unknown or differ from the output's. */
+  private follow(step: Step, rule: LayoutRule & { kind: 'follows' }): Layout {
+    const names = step.node.inputs.filter((name, i) => name !== '' && takesLayout(rule, i));
+    const ranks = names.map((name) => this.rank(name));
+    const rank = Math.max(0, ...ranks.map((r) => r ?? 0));
+    if (rank < 3 || ranks.includes(undefined)) return 'onnx';
+    const outputs = step.outputTypes.map((type) => (type ? type.shape?.length : 0));
+    if (outputs.some((r) => r === undefined || (r >= 3 && r !== rank))) return 'onnx';
+    let last = 0;
+    let onnx = 0;
+    for (const name of names) {
+      if (this.rank(name)! !== rank || this.constants.has(name)) continue;
+      if ((this.produced.get(name) ?? 'onnx') === 'channels-last') last++;
+      else if (this.moves(name)) onnx++;
+    }
+    return last > onnx || (last > 0 && last === onnx) ? 'channels-last' : 'onnx';
+  }
+
+  private rank(name: string): number | undefined {
+    return this.types.typeOf(name)?.shape?.length;
+  }
+
+  /** Whether changing the layout moves elements at all. */
+  private moves(name: string): boolean {
+    const shape = this.types.typeOf(name)?.shape;
+    return !shape || (shape.length >= 3 && !movesNothing(shape));
+  }
+}
+
+/** The input is given in the step's layout. */
+export function takesLayout(rule: LayoutRule, input: number): boolean {
+  if (rule.kind === 'onnx') return false;
+  if (rule.kind === 'channels-last') return rule.inputs.includes(input);
+  return rule.inputs?.includes(input) ?? true;
+}
+
+/** The output comes in the step's layout. */
+export function givesLayout(rule: LayoutRule, output: number): boolean {
+  return rule.kind === 'follows' || (rule.kind === 'channels-last' && rule.outputs.includes(output));
+}
+
+/** Asks for nothing but shapes. */
+function readsNothing(rule: LayoutRule): boolean {
+  return rule.kind === 'follows' && rule.inputs?.length === 0;
+}

@@ -1,0 +1,84 @@
+/** A model made ready for the engine: functions inlined, operators found, layouts assigned, weights turned into variables. */
+import { LatheError } from '../../errors.ts';
+import type { UntrainableNode } from '../../contracts/model.ts';
+import { findOperator } from '../operators/registry.ts';
+import { inferShapes, opsetOf } from '../graph/infer.ts';
+import { nodeLabel } from '../graph/graph-error.ts';
+import { walkNodes } from '../graph/edit.ts';
+import { constantsAsInitializers } from '../graph/passes/constants-as-initializers.ts';
+import { inlineFunctions } from '../graph/passes/inline-functions.ts';
+import type { Model, Tensor } from '../graph/types.ts';
+import { gradientPaths, type Reach } from './gradient-paths.ts';
+import { LoweredNetwork } from './lowered-network.ts';
+import type { Lowered, Network } from './network.ts';
+import { findWeights, type Weight } from './parameters.ts';
+import { makeProgram, type Program } from './program.ts';
+import { constantsOf } from './write-back.ts';
+
+/**
+ * Lowers a model; an operator that the engine does not know makes it impossible, and the answer names every such node.
+ * @throws LatheError `malformed-model` where the graph contradicts itself.
+ */
+export function lowerModel(model: Model): Lowered {
+  const inlined = constantsAsInitializers(inlineFunctions(model));
+  const unknown = unknownNodes(inlined);
+  if (unknown.length > 0) return { ok: false, untrainable: unknown };
+  return { ok: true, network: assemble(model, inlined) };
+}
+
+/** As `lowerModel`. @throws LatheError `unsupported-operator` with the first node in the way. */
+export function lowerOrThrow(model: Model): Network {
+  const lowered = lowerModel(model);
+  if (lowered.ok) return lowered.network;
+  const details = lowered.untrainable.map(({ node, reason }) => ({ path: node, message: reason }));
+  throw new LatheError('unsupported-operator', `${details[0]!.path}: ${details[0]!.message}`, details);
+}
+
+function assemble(model: Model, inlined: Model): LoweredNetwork {
+  const types = inferShapes(inlined);
+  const sketch = makeProgram(inlined.graph, types, inlined.opsets);
+  const reach = gradientPaths(sketch);
+  const weights = findWeights(sketch, ownConstants(model, inlined));
+  const trained = new Set([...reach].filter(([, { kind }]) => kind === 'open').map(([name]) => name));
+  const program = makeProgram(inlined.graph, types, inlined.opsets, downstream(sketch, weights, trained));
+  return new LoweredNetwork({ model, program, opsets: inlined.opsets, ...sortWeights(weights, reach) });
+}
+
+/** Constants of the inlined graph that are also in the model as it was given: those that can be written back. */
+function ownConstants(model: Model, inlined: Model): ReadonlyMap<string, Tensor> {
+  const own = constantsOf(model.graph);
+  return new Map([...inlined.graph.initializers].filter(([name]) => own.has(name)));
+}
+
+type Sorted = Pick<ConstructorParameters<typeof LoweredNetwork>[0], 'weights' | 'state' | 'frozen'>;
+
+function sortWeights(weights: ReadonlyMap<string, Weight>, reach: ReadonlyMap<string, Reach>): Sorted {
+  const sorted = { weights: new Map<string, Weight>(), state: new Map<string, Weight>(), frozen: [] as { parameter: string; node: string; reason: string }[] };
+  for (const [name, weight] of weights) {
+    const way = reach.get(name) ?? { kind: 'none' };
+    if (weight.role === 'running-mean' || weight.role === 'running-variance') sorted.state.set(name, weight);
+    else if (way.kind === 'open') sorted.weights.set(name, weight);
+    else if (way.kind !== 'none') sorted.frozen.push({ parameter: name, node: way.by.node, reason: way.by.reason });
+  }
+  return sorted;
+}
+
+/** Values that lie on a differentiable path *from* a trained weight: what reaches an output, and depends on or meets such a weight. */
+function downstream(program: Program, weights: ReadonlyMap<string, Weight>, open: ReadonlySet<string>): ReadonlySet<string> {
+  const found = new Set<string>([...weights.keys()].filter((name) => open.has(name)));
+  for (const { node, uses } of program.steps) {
+    if (![...uses].some((name) => found.has(name))) continue;
+    for (const output of node.outputs) if (open.has(output)) found.add(output);
+  }
+  return found;
+}
+
+function unknownNodes(model: Model): UntrainableNode[] {
+  const unknown: UntrainableNode[] = [];
+  walkNodes(model.graph, (node) => {
+    if (findOperator(node.domain, node.opType, opsetOf(model.opsets, node))) return;
+    const operator = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
+    unknown.push({ node: nodeLabel(node), operator, reason: `operator ${operator} is not known to the training engine` });
+  });
+  return unknown;
+}

@@ -1,0 +1,137 @@
+/** The network that `lowerModel` makes. */
+import type { Graph, Model, Tensor } from '../graph/types.ts';
+import { toHost } from '../graph/tensor-data.ts';
+import type { Value } from '../operators/operator.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { Scope, type RunState } from './execute.ts';
+import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
+import { decays, type Weight } from './parameters.ts';
+import { makeProgram, stepsFor, type Program, type Step } from './program.ts';
+import { Slot, upload } from './slot.ts';
+import { constantsOf, readParameter, writeBack } from './write-back.ts';
+
+export interface NetworkParts {
+  readonly model: Model;
+  readonly program: Program;
+  readonly opsets: ReadonlyMap<string, number>;
+  readonly weights: ReadonlyMap<string, Weight>;
+  readonly state: ReadonlyMap<string, Weight>;
+  readonly frozen: Network['frozen'];
+}
+
+export class LoweredNetwork implements Network {
+  readonly model: Model;
+  readonly inputs: Network['inputs'];
+  readonly outputs: Network['outputs'];
+  readonly parameters: readonly Parameter[];
+  readonly state: readonly Parameter[];
+  readonly frozen: Network['frozen'];
+  readonly program: Program;
+  private readonly opsets: ReadonlyMap<string, number>;
+  private readonly variables: ReadonlyMap<string, { parameter: Parameter; tensor: Tensor }>;
+  private readonly constants = new Map<Program, Map<string, Slot>>();
+  private readonly bodies = new Map<Graph, Program>();
+  private readonly plans = new Map<string, readonly Step[]>();
+  private readonly stateNames: ReadonlySet<string>;
+
+  constructor(parts: NetworkParts) {
+    const { model, program } = parts;
+    this.model = model;
+    this.program = program;
+    this.opsets = parts.opsets;
+    this.frozen = parts.frozen;
+    this.parameters = [...parts.weights.values()].map(makeParameter);
+    this.state = [...parts.state.values()].map(makeParameter);
+    this.stateNames = new Set(parts.state.keys());
+    this.variables = new Map([...this.parameters, ...this.state].map((parameter) => [parameter.name, { parameter, tensor: program.graph.initializers.get(parameter.name)! }]));
+    const constants = program.graph.initializers;
+    this.inputs = program.graph.inputs.filter(({ name }) => !constants.has(name)).map(({ name }) => ({ name, type: program.types.typeOf(name) ?? { dtype: 'undefined', shape: null } }));
+    this.outputs = program.graph.outputs.map(({ name }) => ({ name, type: program.types.typeOf(name) }));
+  }
+
+  /** Values moved between layouts in one run, bodies of control flow not counted. */
+  get transposes(): number {
+    return this.program.transposes;
+  }
+
+  run(feeds: ReadonlyMap<string, Value>, options: RunOptions): RunResult {
+    const stateUpdates = new Map<string, TfTensor>();
+    const scope = new Scope(this.program, this.runState(options, stateUpdates));
+    for (const [name, { parameter, tensor }] of this.variables) scope.set(name, Slot.ofVariable(tensor.dtype, parameter.dims, parameter.variable, parameter.perm));
+    for (const [name, value] of feeds) scope.set(name, Slot.of(value));
+    const names = [...this.outputs.map(({ name }) => name), ...(options.fetch ?? [])];
+    scope.execute(this.plan(options.fetch ?? []));
+    return { outputs: new Map(names.map((name) => [name, scope.get(name).value()])), stateUpdates };
+  }
+
+  async toModel(): Promise<Model> {
+    return writeBack(this.model, [...this.parameters, ...this.state]);
+  }
+
+  load(model: Model): void {
+    const constants = constantsOf(model.graph);
+    for (const parameter of [...this.parameters, ...this.state]) {
+      const tensor = constants.get(parameter.name);
+      if (!tensor) throw new Error(`The model to load from has no weight "${parameter.name}"`);
+      tf.tidy(() => parameter.variable.assign(readParameter(tensor, parameter)));
+    }
+  }
+
+  dispose(): void {
+    for (const { parameter } of this.variables.values()) parameter.variable.dispose();
+    for (const slots of this.constants.values()) for (const slot of slots.values()) slot.dispose();
+    this.constants.clear();
+  }
+
+  private plan(fetch: readonly string[]): readonly Step[] {
+    const key = JSON.stringify(fetch);
+    let steps = this.plans.get(key);
+    if (!steps) this.plans.set(key, (steps = stepsFor(this.program, [...this.outputs.map(({ name }) => name), ...fetch])));
+    return steps;
+  }
+
+  private runState(options: RunOptions, stateUpdates: Map<string, TfTensor>): RunState {
+    return {
+      training: options.training,
+      seed: options.seed ?? tf.tensor1d([0, 0], 'int32'),
+      draws: 0,
+      state: this.stateNames,
+      stateUpdates,
+      programOf: (graph, outer) => this.body(graph, outer),
+      constantsOf: (program) => this.slots(program),
+    };
+  }
+
+  /** The program of a body; where inference never met it (its owner was folded), its types are found from what it captures. */
+  private body(graph: Graph, outer: Program): Program {
+    let program = this.bodies.get(graph);
+    if (program) return program;
+    const types = outer.types.subgraph(graph) ?? outer.types;
+    this.bodies.set(graph, (program = makeProgram(graph, types, this.opsets)));
+    return program;
+  }
+
+  private slots(program: Program): ReadonlyMap<string, Slot> {
+    let slots = this.constants.get(program);
+    if (slots) return slots;
+    slots = new Map();
+    const main = program === this.program;
+    for (const [name, tensor] of program.graph.initializers) {
+      if (main && this.variables.has(name)) continue;
+      if (tensor.dtype === 'complex64' || tensor.dtype === 'complex128') continue;
+      slots.set(name, Slot.ofHost(toHost(tensor), true));
+    }
+    this.constants.set(program, slots);
+    return slots;
+  }
+}
+
+function makeParameter({ tensor, role, perm }: Weight): Parameter {
+  const variable = tf.tidy(() => {
+    const inOrder = upload({ ...toHost(tensor) });
+    return tf.variable(perm ? tf.transpose(inOrder, [...perm]) : inOrder, role !== 'running-mean' && role !== 'running-variance');
+  });
+  return { name: tensor.name, variable, perm, dims: tensor.dims, role, decays: decays(role) };
+}
+

@@ -1,0 +1,108 @@
+/** What an operator sees while its node runs. */
+import { NodeView } from '../graph/node-info.ts';
+import { hostNumbers } from '../graph/tensor-data.ts';
+import type { DataType, Graph } from '../graph/types.ts';
+import { NeedsHostValue } from '../operators/operator.ts';
+import type { HostTensor, Layout, RunContext, Value } from '../operators/operator.ts';
+import { resolveAxis } from '../operators/shapes.ts';
+import { isRecording } from '../tensor/recording.ts';
+import * as nn from '../tensor/nn.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { takesLayout } from './layout.ts';
+import type { Scope } from './execute.ts';
+import type { Step } from './program.ts';
+import type { Slot } from './slot.ts';
+
+export class NodeRun extends NodeView implements RunContext {
+  readonly layout: Layout;
+  readonly training: boolean;
+  private readonly step: Step;
+  private readonly slots: readonly (Slot | null)[];
+  private readonly scope: Scope;
+
+  constructor(step: Step, slots: readonly (Slot | null)[], scope: Scope) {
+    super(step.node, step.opset, {
+      typeOf: (name) => { const slot = scope.get(name); return { dtype: slot.dtype, shape: slot.dims }; },
+      constantOf: (name) => { const slot = scope.get(name); return slot.isHost ? slot.host() : null; },
+      elementsOf: () => null,
+    });
+    this.layout = step.layout;
+    this.training = scope.run.training && step.trained;
+    this.step = step;
+    this.slots = slots;
+    this.scope = scope;
+  }
+
+  get inputCount(): number {
+    return this.slots.length;
+  }
+
+  has(index: number): boolean {
+    return this.slots[index] != null;
+  }
+
+  axis(onnxAxis: number, rank: number): number {
+    const axis = resolveAxis(onnxAxis, rank);
+    if (this.layout === 'onnx' || rank < 3 || axis === 0) return axis;
+    return axis === 1 ? rank - 1 : axis - 1;
+  }
+
+  tensor(index: number): TfTensor {
+    const slot = this.slot(index);
+    const rule = this.step.operator.layout;
+    if (this.layout === 'onnx' || !takesLayout(rule, index)) return slot.tensor('onnx');
+    return rule.kind === 'follows' ? slot.expanded(this.rank) : slot.tensor('channels-last');
+  }
+
+  weight(index: number, perm: readonly number[]): TfTensor {
+    return this.slot(index).permuted(perm);
+  }
+
+  host(index: number): HostTensor {
+    const slot = this.slot(index);
+    if (!slot.isHost && isRecording()) throw new NeedsHostValue(`input ${index} of ${this.node.opType} is a device value`);
+    return slot.host();
+  }
+
+  hostInts(index: number): number[] {
+    return hostNumbers(this.host(index));
+  }
+
+  dims(index: number): readonly number[] {
+    return this.slot(index).dims;
+  }
+
+  dtype(index: number): DataType {
+    return this.slot(index).dtype;
+  }
+
+  uniform(shape: readonly number[]): TfTensor {
+    return nn.statelessUniform(shape, this.scope.run.seed, this.scope.run.draws++);
+  }
+
+  normal(shape: readonly number[]): TfTensor {
+    return nn.statelessNormal(shape, this.scope.run.seed, this.scope.run.draws++);
+  }
+
+  updateState(index: number, value: TfTensor): void {
+    const name = this.node.inputs[index] ?? '';
+    if (this.scope.run.state.has(name)) this.scope.run.stateUpdates.set(name, value);
+  }
+
+  subgraph(graph: Graph, feeds: ReadonlyMap<string, Value>): Value[] {
+    return this.scope.subgraph(graph, feeds);
+  }
+
+  private slot(index: number): Slot {
+    const slot = this.slots[index];
+    if (!slot) throw new Error(`${this.node.opType} asks for input ${index}, which is not given`);
+    return slot;
+  }
+
+  /** Highest rank among the inputs that follow the layout. */
+  private get rank(): number {
+    let rank = 0;
+    this.slots.forEach((slot, i) => { if (slot && takesLayout(this.step.operator.layout, i)) rank = Math.max(rank, slot.dims.length); });
+    return rank;
+  }
+}

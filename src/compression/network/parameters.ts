@@ -1,0 +1,88 @@
+/** Which constants of a model are its weights, what each is to the operators that use it, and how it lies in memory. */
+import { elementCount, toHost } from '../graph/tensor-data.ts';
+import { NodeView } from '../graph/node-info.ts';
+import type { Tensor } from '../graph/types.ts';
+import type { WeightRole } from '../operators/operator.ts';
+import type { Parameter } from './network.ts';
+import type { Program, Step } from './program.ts';
+
+export interface Weight {
+  readonly tensor: Tensor;
+  readonly role: Parameter['role'];
+  /** Physical layout in the engine; null: ONNX's. */
+  readonly perm: readonly number[] | null;
+}
+
+/** The float constants that count as weights, by name, in the order of their first use. */
+export function findWeights(program: Program, constants: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Weight> {
+  const weights = new Map<string, Weight>();
+  for (const step of program.steps) {
+    step.node.inputs.forEach((name, input) => {
+      const tensor = constants.get(name);
+      if (!tensor || !TRAINED.has(tensor.dtype) || elementCount(tensor.dims) === 0) return;
+      const role = roleOf(step, input, tensor, program);
+      if (role && prefer(weights.get(name), role)) weights.set(name, { tensor, ...role });
+    });
+  }
+  return weights;
+}
+
+const TRAINED: ReadonlySet<string> = new Set(['float32', 'float16', 'float64', 'bfloat16']);
+
+type Role = Pick<Weight, 'role' | 'perm'>;
+
+/** A role that an operator states goes before one that was guessed. */
+function prefer(known: Weight | undefined, role: Role): boolean {
+  return !known || (known.role === 'other' && role.role !== 'other');
+}
+
+function roleOf(step: Step, input: number, tensor: Tensor, program: Program): Role | null {
+  const stated = step.operator.weights?.find((weight) => weight.input === input);
+  if (stated) return { role: stated.kind, perm: layoutOf(stated, step, program) };
+  return guessed(step, input, tensor);
+}
+
+function layoutOf(role: WeightRole, step: Step, program: Program): readonly number[] | null {
+  const perm = role.layout?.(new NodeView(step.node, step.opset, program.types)) ?? null;
+  return perm?.every((axis, i) => axis === i) ? null : perm;
+}
+
+/** Movement and arithmetic through which a weight may pass before it is used. */
+const CARRIES: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Concat', 'Split', 'Slice', 'Expand', 'Tile', 'Pad', 'Gather']);
+const SHIFTS: ReadonlySet<string> = new Set(['Add', 'Sub', 'Sum']);
+const SCALES: ReadonlySet<string> = new Set(['Mul', 'Div']);
+
+/**
+ * Operators that state no weights: exporters spell a bias as Add, a scale as Mul. Single numbers (an epsilon, 0.5 of a GELU) are settings; so
+ * are tables of few different values (attention masks).
+ */
+function guessed(step: Step, input: number, tensor: Tensor): Role | null {
+  const { opType, domain } = step.node;
+  if (domain !== '' || elementCount(tensor.dims) < 2 || isTable(tensor)) return null;
+  if (CARRIES.has(opType)) return input === 0 || opType === 'Concat' ? { role: 'other', perm: null } : null;
+  if (SHIFTS.has(opType)) return { role: isVector(tensor) ? 'bias' : 'other', perm: null };
+  if (SCALES.has(opType)) return { role: isVector(tensor) ? 'scale' : 'other', perm: null };
+  return null;
+}
+
+function isVector(tensor: Tensor): boolean {
+  return tensor.dims.filter((dim) => dim !== 1).length <= 1;
+}
+
+/** More than one axis, and no more than three different values or one that is not finite: a mask, not something learned. */
+function isTable(tensor: Tensor): boolean {
+  if (isVector(tensor)) return false;
+  const values = new Set<number>();
+  for (const value of toHost(tensor).data as Float32Array) {
+    if (!Number.isFinite(value)) return true;
+    values.add(value);
+    if (values.size > 3) return false;
+  }
+  return true;
+}
+
+/** Whether weight decay acts: on what multiplies activations, not on what shifts or scales channels. */
+export function decays(role: Parameter['role']): boolean {
+  return role === 'kernel' || role === 'embedding';
+}
+

@@ -1,0 +1,65 @@
+/** A graph as a list of steps in running order, each with its operator and layout; made once for the model and once for each body. */
+import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
+import { topologicalOrder, usedNames } from '../graph/edit.ts';
+
+import type { Graph, Model, Node, TensorType } from '../graph/types.ts';
+import type { Layout, Operator } from '../operators/operator.ts';
+import { operatorOf } from '../operators/registry.ts';
+import { planLayouts } from './layout.ts';
+
+export interface Step {
+  readonly node: Node;
+  readonly opset: number;
+  readonly operator: Operator;
+  /** Types of the outputs as far as inference knows them. */
+  readonly outputTypes: readonly (TensorType | null)[];
+  readonly layout: Layout;
+  /** Values that must exist before, captured ones included. */
+  readonly uses: ReadonlySet<string>;
+  /** Lies on a path from a trained weight to an output: behaves as in training while training. */
+  readonly trained: boolean;
+}
+
+export interface Program {
+  readonly graph: Graph;
+  readonly types: TypeTable;
+  readonly steps: readonly Step[];
+  /** Transposes between layouts that one run makes. */
+  readonly transposes: number;
+}
+
+/**
+ * @param trained names of values whose producers behave as in training; absent: none.
+ * @throws LatheError `unsupported-operator` with the first node whose operator is unknown.
+ */
+export function makeProgram(graph: Graph, types: TypeTable, opsets: ReadonlyMap<string, number>, trained: ReadonlySet<string> = new Set()): Program {
+  const steps = topologicalOrder(graph).map((node): Step => {
+    const opset = opsetOf(opsets, node);
+    return {
+      node, opset, operator: operatorOf(node, opset), layout: 'onnx', uses: usedNames(node),
+      outputTypes: node.outputs.map((name) => (name === '' ? null : types.typeOf(name))),
+      trained: node.outputs.some((name) => trained.has(name)),
+    };
+  });
+  const plan = planLayouts(graph, steps, types);
+  return { graph, types, steps: steps.map((step, i) => ({ ...step, layout: plan.layouts[i]! })), transposes: plan.transposes };
+}
+
+/** The steps that the named values need, in order. */
+export function stepsFor(program: Program, names: Iterable<string>): readonly Step[] {
+  const needed = new Set(names);
+  const kept: Step[] = [];
+  for (let i = program.steps.length - 1; i >= 0; i--) {
+    const step = program.steps[i]!;
+    if (!step.node.outputs.some((name) => needed.has(name))) continue;
+    for (const name of step.uses) needed.add(name);
+    kept.push(step);
+  }
+  return kept.reverse();
+}
+
+/** Open dimensions stay open: layouts depend on ranks alone. */
+export function typesOf(model: Model): TypeTable {
+  return inferShapes(model);
+}
+

@@ -1,0 +1,191 @@
+/** A value while a network runs: host data, a device tensor in one or both layouts, or all of them, each made when first asked for. */
+import { LatheError } from '../../errors.ts';
+import { allocate, hostNumbers, isFloat } from '../graph/tensor-data.ts';
+import type { DataType } from '../graph/types.ts';
+import type { HostData, HostTensor, Layout, Value } from '../operators/operator.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+
+type TfType = 'float32' | 'int32' | 'bool';
+
+export class Slot {
+  readonly dtype: DataType;
+  /** Kept beyond the run: constants of the network, whose tensors are made once. */
+  readonly lasting: boolean;
+  private exact: HostTensor | null = null;
+  private readonly forms = new Map<string, TfTensor>();
+  private stored: { readonly variable: TfTensor; readonly perm: readonly number[] } | null = null;
+  private readonly onnxDims: readonly number[];
+
+  private constructor(dtype: DataType, dims: readonly number[], lasting: boolean) {
+    this.dtype = dtype;
+    this.onnxDims = dims;
+    this.lasting = lasting;
+  }
+
+  static ofHost(value: HostTensor, lasting = false): Slot {
+    const slot = new Slot(value.dtype, value.dims, lasting);
+    slot.exact = value;
+    return slot;
+  }
+
+  static ofDevice(dtype: DataType, tensor: TfTensor, layout: Layout = 'onnx'): Slot {
+    const last = layout === 'channels-last' && tensor.rank >= 3;
+    const slot = new Slot(dtype, last ? toOnnxOrder(tensor.shape) : tensor.shape, false);
+    slot.forms.set(last ? 'channels-last' : 'onnx', tensor);
+    return slot;
+  }
+
+  /** A parameter: a variable that lies in `perm` of ONNX's order of axes. */
+  static ofVariable(dtype: DataType, dims: readonly number[], variable: TfTensor, perm: readonly number[] | null): Slot {
+    const slot = new Slot(dtype, dims, false);
+    slot.forms.set(perm ? `permuted-${perm.join()}` : 'onnx', variable);
+    if (perm) slot.stored = { variable, perm };
+    return slot;
+  }
+
+  static of(value: Value): Slot {
+    return value.kind === 'host' ? Slot.ofHost(value.value) : Slot.ofDevice(value.dtype, value.tensor);
+  }
+
+  /** True where exact data exist without asking the device. */
+  get isHost(): boolean {
+    return this.exact !== null;
+  }
+
+  get dims(): readonly number[] {
+    return this.onnxDims;
+  }
+
+  host(): HostTensor {
+    return (this.exact ??= download(this.tensor('onnx'), this.dtype));
+  }
+
+  value(): Value {
+    return this.exact ? { kind: 'host', value: this.exact } : { kind: 'device', dtype: this.dtype, tensor: this.tensor('onnx') };
+  }
+
+  /** The tensor in a layout; of rank 2 or less both are the same. */
+  tensor(layout: Layout): TfTensor {
+    const form = this.onnxDims.length < 3 ? 'onnx' : layout;
+    const known = this.forms.get(form);
+    if (known) return known;
+    return this.remember(form, this.make(form));
+  }
+
+  /** Channels last, first expanded on the left to `rank` axes: what broadcasting in that layout takes. */
+  expanded(rank: number): TfTensor {
+    const { dims } = this;
+    if (dims.length === rank || dims.length === 0) return this.tensor('channels-last');
+    const form = `expanded-${rank}`;
+    const known = this.forms.get(form);
+    if (known) return known;
+    const full = [...new Array<number>(rank - dims.length).fill(1), ...dims];
+    const last = [full[0]!, ...full.slice(2), full[1]!];
+    const made = movesNothing(full) ? tf.reshape(this.tensor('onnx'), last) : tf.transpose(tf.reshape(this.tensor('onnx'), full), lastPermutation(rank));
+    return this.remember(form, made);
+  }
+
+  /** With axes permuted: a weight in the layout its operator wants. */
+  permuted(perm: readonly number[]): TfTensor {
+    if (perm.every((axis, i) => axis === i)) return this.tensor('onnx');
+    const form = `permuted-${perm.join()}`;
+    const known = this.forms.get(form);
+    return known ?? this.remember(form, tf.transpose(this.tensor('onnx'), [...perm]));
+  }
+
+  /** Frees what a lasting slot holds on the device. */
+  dispose(): void {
+    for (const tensor of this.forms.values()) tensor.dispose();
+    this.forms.clear();
+  }
+
+  private make(form: Layout): TfTensor {
+    const other = this.forms.get(form === 'onnx' ? 'channels-last' : 'onnx');
+    if (form === 'channels-last') return toChannelsLast(other ?? this.tensor('onnx'));
+    if (other) return fromChannelsLast(other);
+    if (this.stored) return tf.transpose(this.stored.variable, invert(this.stored.perm));
+    return upload(this.exact!);
+  }
+
+  private remember(form: string, tensor: TfTensor): TfTensor {
+    this.forms.set(form, this.lasting ? tf.keep(tensor) : tensor);
+    return tensor;
+  }
+}
+
+/** [n, c, ...] -> [n, ..., c]. */
+export function toChannelsLast(x: TfTensor): TfTensor {
+  if (movesNothing(x.shape)) return tf.reshape(x, [x.shape[0]!, ...x.shape.slice(2), x.shape[1]!]);
+  return tf.transpose(x, lastPermutation(x.rank));
+}
+
+/** [n, ..., c] -> [n, c, ...]. */
+export function fromChannelsLast(x: TfTensor): TfTensor {
+  const dims = toOnnxOrder(x.shape);
+  if (movesNothing(dims)) return tf.reshape(x, dims);
+  return tf.transpose(x, [0, x.rank - 1, ...x.shape.slice(2).map((_, i) => i + 1)]);
+}
+
+function toOnnxOrder(shape: readonly number[]): number[] {
+  return [shape[0]!, shape.at(-1)!, ...shape.slice(1, -1)];
+}
+
+/** The permutation that undoes `perm`. */
+export function invert(perm: readonly number[]): number[] {
+  const inverse = new Array<number>(perm.length);
+  perm.forEach((axis, i) => { inverse[axis] = i; });
+  return inverse;
+}
+
+function lastPermutation(rank: number): number[] {
+  return [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
+}
+
+/** One channel, or one position: both layouts have the elements in the same order. `dims` in ONNX order. */
+export function movesNothing(dims: readonly (number | string | null)[]): boolean {
+  return dims[1] === 1 || dims.slice(2).every((dim) => dim === 1);
+}
+
+/** Host data -> device. @throws LatheError `unsupported-operator` for strings and integers beyond 32 bits. */
+export function upload(host: HostTensor): TfTensor {
+  const type = deviceType(host.dtype);
+  const dims = [...host.dims];
+  const { data } = host;
+  if (type === 'float32') return tf.tensor(data instanceof Float32Array ? data : Float32Array.from(hostNumbers(host)), dims, type);
+  if (type === 'bool') return tf.tensor(data as Uint8Array, dims, type);
+  return tf.tensor(data instanceof Int32Array ? data : int32s(host), dims, type);
+}
+
+function int32s(host: HostTensor): Int32Array {
+  const values = Int32Array.from(hostNumbers(host));
+  const exact = host.data as ArrayLike<number | bigint>;
+  for (let i = 0; i < values.length; i++) {
+    if (Number(exact[i]!) === values[i]) continue;
+    throw new LatheError('unsupported-operator', `${host.dtype} value ${exact[i]} is beyond the 32 bits that the engine's tensors hold`);
+  }
+  return values;
+}
+
+/** Device -> host data of an ONNX type. Blocks. */
+export function download(tensor: TfTensor, dtype: DataType): HostTensor {
+  const source = tensor.dataSync() as Float32Array | Int32Array | Uint8Array;
+  return { dtype, dims: tensor.shape, data: convert(source, dtype) };
+}
+
+function convert(source: Float32Array | Int32Array | Uint8Array, dtype: DataType): HostData {
+  const target = allocate(dtype, source.length);
+  if (target.constructor === source.constructor) return source;
+  if (target instanceof BigInt64Array || target instanceof BigUint64Array) for (let i = 0; i < source.length; i++) target[i] = BigInt(source[i]!);
+  else target.set(source);
+  return target;
+}
+
+/** The tfjs type that holds an ONNX type on the device. */
+export function deviceType(dtype: DataType): TfType {
+  if (isFloat(dtype)) return 'float32';
+  if (dtype === 'bool') return 'bool';
+  if (dtype === 'string' || dtype === 'undefined' || dtype === 'complex64' || dtype === 'complex128') throw new LatheError('unsupported-operator', `Values of type ${dtype} cannot be computed with on the device`);
+  return 'int32';
+}
+

@@ -1,0 +1,72 @@
+/** Trained values back into the graph they came from: initializers and Constant nodes replaced in place, everything else the same objects. */
+import { constantTensor } from '../graph/constants.ts';
+import { fromHost, isFloat, toHost } from '../graph/tensor-data.ts';
+import type { Attribute, Graph, Model, Node, Tensor } from '../graph/types.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import type { Parameter } from './network.ts';
+import { invert, upload } from './slot.ts';
+
+/** Every constant of a graph by name: initializers, and the outputs of Constant nodes. */
+export function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
+  const constants = new Map<string, Tensor>(graph.initializers);
+  for (const node of graph.nodes) {
+    const tensor = constantTensor(node);
+    if (tensor) constants.set(tensor.name, tensor);
+  }
+  return constants;
+}
+
+/** A weight of a model in the parameter's physical layout. */
+export function readParameter(tensor: Tensor, parameter: Parameter): TfTensor {
+  if (!isFloat(tensor.dtype) || tensor.dims.join() !== parameter.dims.join()) {
+    throw new Error(`Weight "${parameter.name}" is ${tensor.dtype} [${tensor.dims.join(', ')}], [${parameter.dims.join(', ')}] is needed`);
+  }
+  const inOrder = upload(toHost(tensor));
+  return parameter.perm ? tf.transpose(inOrder, [...parameter.perm]) : inOrder;
+}
+
+/** The model with the variables' present values, each rounded to its own element type. A weight whose bytes come out equal stays the same object. */
+export async function writeBack(model: Model, parameters: readonly Parameter[]): Promise<Model> {
+  const constants = constantsOf(model.graph);
+  const changed = new Map<string, Tensor>();
+  for (const parameter of parameters) {
+    const old = constants.get(parameter.name)!;
+    const bytes = await present(parameter, old);
+    if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).equals(old.bytes)) changed.set(parameter.name, { ...old, bytes });
+  }
+  return changed.size === 0 ? model : { ...model, graph: replaceConstants(model.graph, changed) };
+}
+
+async function present(parameter: Parameter, old: Tensor): Promise<Uint8Array> {
+  const tensor = tf.tidy(() => (parameter.perm ? tf.transpose(parameter.variable, invert(parameter.perm)) : tf.clone(parameter.variable as TfTensor)));
+  const data = (await tensor.data()) as Float32Array;
+  tensor.dispose();
+  return fromHost(old.name, { dtype: old.dtype, dims: old.dims, data }).bytes;
+}
+
+function replaceConstants(graph: Graph, changed: ReadonlyMap<string, Tensor>): Graph {
+  const initializers = new Map([...graph.initializers].map(([name, tensor]) => [name, changed.get(name) ?? tensor]));
+  const nodes = graph.nodes.map((node) => {
+    const tensor = changed.get(node.outputs[0] ?? '');
+    return tensor && constantTensor(node) ? withValue(node, tensor) : node;
+  });
+  return { ...graph, initializers, nodes };
+}
+
+/** The Constant node with another value, in the attribute form it has. */
+function withValue(node: Node, tensor: Tensor): Node {
+  const attributes = new Map(node.attributes);
+  for (const [name, attribute] of node.attributes) {
+    const next = withData(attribute, tensor);
+    if (next) attributes.set(name, next);
+  }
+  return { ...node, attributes };
+}
+
+function withData(attribute: Attribute, tensor: Tensor): Attribute | null {
+  const numbers = (): number[] => Array.from(toHost(tensor).data as Float32Array);
+  if (attribute.kind === 'tensor') return { kind: 'tensor', value: { ...attribute.value, bytes: tensor.bytes } };
+  if (attribute.kind === 'floats') return { kind: 'floats', value: numbers() };
+  return attribute.kind === 'float' ? { kind: 'float', value: numbers()[0]! } : null;
+}

@@ -1,0 +1,138 @@
+/** Activation functions: elementwise, in whatever layout their input has. */
+import { hostNumbers, hostOf } from '../graph/tensor-data.ts';
+import * as nn from '../tensor/nn.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import type { HostTensor, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import { sameType } from './shapes.ts';
+
+type Formula = (x: TfTensor, ctx: RunContext) => TfTensor;
+
+const follows = { kind: 'follows', inputs: [0] } as const;
+const common = { domain: '', since: 1, layout: follows, differentiability: { kind: 'full' }, infer: sameType() } as const;
+/** Computed by onnxruntime on int8 data. */
+const quantized = { kind: 'compute', activations: [0], kernel: null, bias: null } as const;
+
+function activation(type: string, formula: Formula, more: Partial<Operator> = {}): Operator {
+  return { ...common, type, device: (ctx) => [onFloats(ctx.tensor(0), (x) => formula(x, ctx))], ...more };
+}
+
+/** Relu and Clip are also defined on integers. */
+function onFloats(x: TfTensor, compute: (x: TfTensor) => TfTensor): TfTensor {
+  return x.dtype === 'float32' ? compute(x) : tf.cast(compute(tf.cast(x, 'float32')), x.dtype);
+}
+
+/** alpha * (exp(x / scale) - 1) of the negative part: never overflows, so its gradient stays finite. */
+export function negativeExponential(x: TfTensor, alpha: number, scale = 1): TfTensor {
+  const negative = tf.minimum(x, 0);
+  return tf.mul(tf.expm1(scale === 1 ? negative : tf.div(negative, scale)), alpha);
+}
+
+/** Gaussian error linear unit (Hendrycks and Gimpel, 2016), exact or by its tanh approximation. */
+export function gelu(x: TfTensor, approximate = false): TfTensor {
+  const cdf = approximate
+    ? tf.tanh(tf.mul(Math.sqrt(2 / Math.PI), tf.add(x, tf.mul(0.044715, tf.mul(x, tf.mul(x, x))))))
+    : tf.erf(tf.mul(x, Math.SQRT1_2));
+  return tf.mul(tf.mul(x, 0.5), tf.add(cdf, 1));
+}
+
+export function hardSigmoid(x: TfTensor, alpha: number, beta: number): TfTensor {
+  return tf.clipByValue(tf.add(tf.mul(x, alpha), beta), 0, 1);
+}
+
+export function softplus(x: TfTensor): TfTensor {
+  return tf.softplus(x);
+}
+
+export function leakyRelu(x: TfTensor, alpha: number): TfTensor {
+  return tf.sub(nn.relu(x), tf.mul(nn.relu(tf.neg(x)), alpha));
+}
+
+export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
+  return tf.where(tf.greater(x, alpha), x, tf.zerosLike(x));
+}
+
+function runPrelu(ctx: RunContext): TfTensor[] {
+  const x = ctx.tensor(0);
+  return [tf.sub(nn.relu(x), tf.mul(ctx.tensor(1), nn.relu(tf.neg(x))))];
+}
+
+/** The bounds: attributes up to opset 10, inputs since; absent ones do not bind. */
+function bound(ctx: RunContext, name: 'min' | 'max'): TfTensor | number | null {
+  if (ctx.opset < 11) return ctx.attribute(name) ? ctx.float(name, 0) : null;
+  const input = name === 'min' ? 1 : 2;
+  return ctx.has(input) ? tf.cast(ctx.tensor(input), 'float32') : null;
+}
+
+function runClip(ctx: RunContext): TfTensor[] {
+  const [low, high] = [bound(ctx, 'min'), bound(ctx, 'max')];
+  return [onFloats(ctx.tensor(0), (x) => {
+    const raised = low === null ? x : tf.maximum(x, low);
+    return high === null ? raised : tf.minimum(raised, high);
+  })];
+}
+
+function clipOnHost(inputs: readonly (HostTensor | null)[], info: NodeInfo): HostTensor[] {
+  const x = inputs[0]!;
+  const limit = (name: 'min' | 'max', input: number, none: number): number =>
+    info.opset < 11 ? info.float(name, none) : (inputs[input] ? hostNumbers(inputs[input])[0]! : none);
+  if (x.data instanceof BigInt64Array || x.data instanceof BigUint64Array) return [clipBigInts(x, inputs[1] ?? null, inputs[2] ?? null)];
+  const [low, high] = [limit('min', 1, -Infinity), limit('max', 2, Infinity)];
+  return [hostOf(x.dtype, x.dims, hostNumbers(x).map((value) => Math.min(Math.max(value, low), high)))];
+}
+
+function clipBigInts(x: HostTensor, low: HostTensor | null, high: HostTensor | null): HostTensor {
+  const data = (x.data as BigInt64Array).slice();
+  const [least, most] = [low?.data[0] as bigint | undefined, high?.data[0] as bigint | undefined];
+  data.forEach((value, i) => {
+    const raised = least !== undefined && value < least ? least : value;
+    data[i] = most !== undefined && raised > most ? most : raised;
+  });
+  return { ...x, data };
+}
+
+/** Up to opset 11 the ratio is an attribute; since 12 an input, and another one says whether to drop at all. */
+function dropoutRatio(ctx: RunContext): number {
+  if (ctx.opset < 12) return ctx.training ? ctx.float('ratio', 0.5) : 0;
+  const asked = ctx.has(2) ? ctx.host(2).data[0] === 1 : false;
+  if (!asked && !ctx.training) return 0;
+  return ctx.has(1) ? hostNumbers(ctx.host(1))[0]! : 0.5;
+}
+
+function runDropout(ctx: RunContext): (TfTensor | Value)[] {
+  const x = ctx.tensor(0);
+  const ratio = dropoutRatio(ctx);
+  if (ratio === 0) return [tf.clone(x), tf.onesLike(tf.cast(x, 'bool'))];
+  const kept = tf.greaterEqual(ctx.uniform(x.shape), ratio);
+  return [tf.mul(x, tf.mul(tf.cast(kept, 'float32'), ratio < 1 ? 1 / (1 - ratio) : 0)), kept];
+}
+
+const SELU_ALPHA = 1.67326319217681884765625;
+const SELU_GAMMA = 1.05070102214813232421875;
+
+export const activationOperators: readonly Operator[] = [
+  activation('Relu', nn.relu, { quantization: quantized }),
+  activation('LeakyRelu', (x, ctx) => leakyRelu(x, ctx.float('alpha', 0.01)), { quantization: quantized }),
+  activation('Sigmoid', (x) => tf.sigmoid(x), { quantization: quantized }),
+  activation('HardSigmoid', (x, ctx) => hardSigmoid(x, ctx.float('alpha', 0.2), ctx.float('beta', 0.5))),
+  activation('HardSwish', (x) => tf.mul(x, hardSigmoid(x, 1 / 6, 0.5))),
+  activation('Tanh', (x) => tf.tanh(x)),
+  activation('Elu', (x, ctx) => tf.add(nn.relu(x), negativeExponential(x, ctx.float('alpha', 1)))),
+  activation('Selu', (x, ctx) => tf.mul(tf.add(nn.relu(x), negativeExponential(x, ctx.float('alpha', SELU_ALPHA))), ctx.float('gamma', SELU_GAMMA))),
+  activation('Celu', (x, ctx) => { const alpha = ctx.float('alpha', 1); return tf.add(nn.relu(x), negativeExponential(x, alpha, alpha)); }),
+  activation('Softplus', softplus),
+  activation('Softsign', (x) => tf.div(x, tf.add(tf.abs(x), 1))),
+  activation('ThresholdedRelu', (x, ctx) => thresholdedRelu(x, ctx.float('alpha', 1))),
+  activation('Mish', (x) => tf.mul(x, tf.tanh(softplus(x)))),
+  activation('Swish', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1))))),
+  activation('Gelu', (x, ctx) => gelu(x, ctx.string('approximate', 'none') === 'tanh')),
+  activation('Gelu', (x) => gelu(x), { domain: 'com.microsoft' }),
+  activation('QuickGelu', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1.702)))), { domain: 'com.microsoft' }),
+  { ...common, type: 'PRelu', layout: { kind: 'follows' }, device: runPrelu, weights: [{ input: 1, kind: 'slope', outputAxis: () => 0 }] },
+  { ...common, type: 'Clip', differentiability: { kind: 'inputs', inputs: [0] }, device: runClip, host: clipOnHost, quantization: quantized },
+  {
+    ...common, type: 'Dropout', differentiability: { kind: 'inputs', inputs: [0] }, device: runDropout,
+    infer: (info) => [sameType()(info)[0]!, { dtype: info.opset < 10 ? sameType()(info)[0]!.dtype : 'bool', shape: sameType()(info)[0]!.shape }],
+    quantization: { kind: 'passes-through' },
+  },
+];

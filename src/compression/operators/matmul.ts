@@ -1,0 +1,122 @@
+/** Matrix products: MatMul of any ranks, Gemm, and com.microsoft's FusedMatMul. */
+import { GraphError } from '../graph/graph-error.ts';
+import type { DataType, Dim, TensorType } from '../graph/types.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { integerMatMul } from './integer-matmul.ts';
+import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import { broadcastShapes, isConcrete, productOf, requireRank, shapeOf, sizeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
+
+/** Shape of numpy.matmul: a missing axis of a vector is put in, and taken out of the result. */
+export function matMulShape(a: Shape, b: Shape): Dim[] | null {
+  if (!a || !b) return null;
+  if (a.length === 0 || b.length === 0) throw new GraphError('a matrix product takes no scalars');
+  const left = a.length === 1 ? [1, a[0]!] : a;
+  const right = b.length === 1 ? [b[0]!, 1] : b;
+  unifyDim(left.at(-1)!, right.at(-2)!, 'inner dimensions');
+  const batch = broadcastShapes(left.slice(0, -2), right.slice(0, -2))!;
+  return [...batch, ...(a.length === 1 ? [] : [left.at(-2)!]), ...(b.length === 1 ? [] : [right.at(-1)!])];
+}
+
+/**
+ * a [..., m, k] by b [..., k, n] with broadcast batch axes; vectors as in numpy. A matrix on the right takes all rows of `a` at once: one large
+ * product instead of many small ones. tfjs's own gradient does not sum over broadcast axes, so operands are expanded first.
+ */
+export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB = false): TfTensor {
+  if (a.rank === 1 || b.rank === 1) return vectorProduct(a, b, transposeA, transposeB);
+  if (b.rank === 2 && !transposeA) {
+    const rows = a.shape.slice(0, -1);
+    const product = tf.matMul(a.rank === 2 ? a : tf.reshape(a, [sizeOf(rows), a.shape.at(-1)!]), b, false, transposeB);
+    return a.rank === 2 ? product : tf.reshape(product, [...rows, product.shape[1]!]);
+  }
+  const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2)) as number[];
+  const product = tf.matMul(flatBatch(a, batch), flatBatch(b, batch), transposeA, transposeB);
+  return batch.length === 1 ? product : tf.reshape(product, [...batch, ...product.shape.slice(-2)]);
+}
+
+function vectorProduct(a: TfTensor, b: TfTensor, transposeA: boolean, transposeB: boolean): TfTensor {
+  const product = matMul(a.rank === 1 ? tf.expandDims(a, 0) : a, b.rank === 1 ? tf.expandDims(b, 1) : b, transposeA && a.rank > 1, transposeB && b.rank > 1);
+  const axes = [...(a.rank === 1 ? [product.rank - 2] : []), ...(b.rank === 1 ? [product.rank - 1] : [])];
+  return tf.squeeze(product, axes);
+}
+
+/** [...batch', r, c] -> [product of batch, r, c]. */
+function flatBatch(x: TfTensor, batch: readonly number[]): TfTensor {
+  const full = [...batch, ...x.shape.slice(-2)];
+  const expanded = x.shape.length === full.length && x.shape.every((dim, i) => dim === full[i]) ? x : tf.broadcastTo(x, full);
+  return batch.length === 1 ? expanded : tf.reshape(expanded, [sizeOf(batch), ...x.shape.slice(-2)]);
+}
+
+function inferMatMul(info: NodeInfo): Inferred[] {
+  return [{ dtype: typeOf(info).dtype, shape: matMulShape(shapeOf(info, 0), shapeOf(info, 1)) }];
+}
+
+/** m * n * k for every matrix of the batch. */
+export function matMulMacs(info: NodeInfo, outputs: readonly TensorType[]): number {
+  const out = outputs[0]?.shape;
+  const inner = shapeOf(info, 0)?.at(-1);
+  return isConcrete(out) && typeof inner === 'number' ? sizeOf(out) * inner : 0;
+}
+
+const INTEGERS: ReadonlySet<DataType> = new Set<DataType>(['int32', 'uint32', 'int64', 'uint64', 'int8', 'uint8', 'int16', 'uint16']);
+
+function runMatMul(ctx: RunContext): (TfTensor | { kind: 'host'; value: ReturnType<typeof integerMatMul> })[] {
+  if (INTEGERS.has(ctx.dtype(0))) return [{ kind: 'host', value: integerMatMul(ctx.host(0), ctx.host(1), ctx.dtype(0)) }];
+  return [matMul(ctx.tensor(0), ctx.tensor(1))];
+}
+
+function inferGemm(info: NodeInfo): Inferred[] {
+  const [a, b] = [shapeOf(info, 0), shapeOf(info, 1)];
+  requireRank(a, 2, 'A', 2);
+  requireRank(b, 2, 'B', 2);
+  const [m, k] = info.int('transA', 0) ? [a?.[1], a?.[0]] : [a?.[0], a?.[1]];
+  const [k2, n] = info.int('transB', 0) ? [b?.[1], b?.[0]] : [b?.[0], b?.[1]];
+  unifyDim(k ?? null, k2 ?? null, 'inner dimensions');
+  return [{ dtype: typeOf(info).dtype, shape: [m ?? null, n ?? null] }];
+}
+
+/** alpha * A' * B' + beta * C. */
+function runGemm(ctx: RunContext): TfTensor[] {
+  const product = tf.matMul(ctx.tensor(0), ctx.tensor(1), ctx.int('transA', 0) === 1, ctx.int('transB', 0) === 1);
+  const scaled = times(product, ctx.float('alpha', 1));
+  const beta = ctx.float('beta', 1);
+  if (!ctx.has(2) || beta === 0) return [scaled];
+  return [tf.add(scaled, times(ctx.tensor(2), beta))];
+}
+
+function times(x: TfTensor, factor: number): TfTensor {
+  return factor === 1 ? x : tf.mul(x, factor);
+}
+
+function gemmMacs(info: NodeInfo, outputs: readonly TensorType[]): number {
+  const size = productOf([...(outputs[0]?.shape ?? [null]), shapeOf(info, 0)?.[info.int('transA', 0) ? 0 : 1] ?? null]);
+  return typeof size === 'number' ? size : 0;
+}
+
+/** alpha * A' * B'; `transBatch*` (the batch axis moved inside) is refused. */
+function runFusedMatMul(ctx: RunContext): TfTensor[] {
+  if (ctx.int('transBatchA', 0) || ctx.int('transBatchB', 0)) throw new GraphError('transBatchA and transBatchB are not supported');
+  return [times(matMul(ctx.tensor(0), ctx.tensor(1), ctx.int('transA', 0) === 1, ctx.int('transB', 0) === 1), ctx.float('alpha', 1))];
+}
+
+function inferFusedMatMul(info: NodeInfo): Inferred[] {
+  const flip = (shape: Shape, flag: number): Shape => (flag && shape && shape.length > 1 ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape);
+  return [{ dtype: typeOf(info).dtype, shape: matMulShape(flip(shapeOf(info, 0), info.int('transA', 0)), flip(shapeOf(info, 1), info.int('transB', 0))) }];
+}
+
+/** The weight of a product of the last axes: its columns are the outputs. */
+const matrix = { input: 1, kind: 'kernel', outputAxis: (info: NodeInfo) => Math.max(0, (shapeOf(info, 1)?.length ?? 2) - 1) } as const;
+const common = { since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' } } as const;
+
+export const matMulOperators: readonly Operator[] = [
+  {
+    ...common, type: 'MatMul', domain: '', infer: inferMatMul, device: runMatMul, weights: [matrix], macs: matMulMacs,
+    quantization: { kind: 'compute', activations: [0, 1], kernel: 1, bias: null },
+  },
+  {
+    ...common, type: 'Gemm', domain: '', infer: inferGemm, device: runGemm, macs: gemmMacs,
+    weights: [{ input: 1, kind: 'kernel', outputAxis: (info) => (info.int('transB', 0) ? 0 : 1) }, { input: 2, kind: 'bias', outputAxis: (info) => Math.max(0, (shapeOf(info, 2)?.length ?? 1) - 1) }],
+    quantization: { kind: 'compute', activations: [0], kernel: 1, bias: 2 },
+  },
+  { ...common, type: 'FusedMatMul', domain: 'com.microsoft', infer: inferFusedMatMul, device: runFusedMatMul, weights: [matrix], macs: matMulMacs },
+];
