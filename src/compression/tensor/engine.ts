@@ -4,7 +4,6 @@
  */
 import { availableParallelism } from 'node:os';
 import { LatheError } from '../../errors.ts';
-import { tf } from './tf.ts';
 import { findBuiltEngine, loadTensorflow } from './native/binding.ts';
 import type { FoundEngine } from './native/binding.ts';
 import { startWasm } from './wasm.ts';

@@ -4,6 +4,6 @@ export type { ConvOptions, ConvTransposeOptions } from './nn/conv.ts';
 export { maxPool, averagePool } from './nn/pool.ts';
 export type { PoolOptions } from './nn/pool.ts';
 export { batchNormTraining, batchNormInference, layerNorm } from './nn/normalize.ts';
-export { relu } from './nn/activation.ts';
+export { biasAdd, relu } from './nn/activation.ts';
 export { softmaxCrossEntropy } from './nn/loss.ts';
 export { statelessNormal, statelessUniform } from './nn/random.ts';

@@ -1,30 +1,98 @@
+/** Batch and layer normalization with their closed gradients. */
+import { engine } from '../engine.ts';
+import { rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
+import { withGradient } from './gradient.ts';
 
 export interface BatchNormResult {
   readonly y: TfTensor;
-  /** [c], over the batch. */
+  /** [c], over the batch. Not differentiable: what running statistics are made of. */
   readonly mean: TfTensor;
   /** [c], biased (divided by the number of values). */
   readonly variance: TfTensor;
 }
 
-/** x [n, ..., c], scale and bias [c]. */
+/** x [n, ..., c], scale and bias [c]: (x - mean) / sqrt(variance + epsilon) * scale + bias (Ioffe and Szegedy 2015, algorithm 1). */
 export function batchNormTraining(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): BatchNormResult {
-  const axes = x.shape.slice(0, -1).map((_, axis) => axis);
-  const { mean, variance } = tf.moments(x, axes);
-  return { y: batchNormInference(x, scale, bias, mean, variance, epsilon), mean, variance };
+  const channels = x.shape.at(-1)!;
+  const rows = x.size / channels;
+  const statistics: TfTensor[] = [];
+  const normalize = engine().native ? nativeBatchNorm : portableBatchNorm;
+  const image = x.rank === 4 ? x : tf.reshape(x, [rows, 1, 1, channels]);
+  const y = withGradient([image, scale, bias], (a, s, b) => normalize(a, s, b, epsilon, rows, statistics));
+  const [mean, variance] = statistics.map(release);
+  return { y: x.rank === 4 ? y : tf.reshape(y, x.shape), mean: mean!, variance: variance! };
 }
 
-/** (x - mean) / sqrt(variance + epsilon) * scale + bias, over the last axis. */
+/** Hands a tensor that was kept beyond the scope it was made in to the present scope. */
+function release(kept: TfTensor): TfTensor {
+  const tensor = tf.clone(kept);
+  kept.dispose();
+  return tensor;
+}
+
+type Normalize = (x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number, rows: number, statistics: TfTensor[]) => ReturnType<Parameters<typeof withGradient>[1]>;
+
+const nativeBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics) => {
+  const attributes = { T: { type: 'float32' }, U: { type: 'float32' }, epsilon: { float: epsilon }, data_format: { string: 'NHWC' }, is_training: { bool: true } } as const;
+  const none = tf.tensor1d([], 'float32');
+  const outputs = rawOps('FusedBatchNormV3', [x, scale, bias, none, none], { ...attributes, exponential_avg_factor: { float: 1 } }, 6);
+  const [y, mean, unbiased, ...reserved] = outputs as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
+  statistics.push(tf.keep(mean), tf.keep(rows > 1 ? tf.mul(unbiased, (rows - 1) / rows) : tf.clone(unbiased)));
+  return {
+    value: y,
+    saved: [x, scale, ...reserved],
+    gradient: (dy, saved) => rawOps('FusedBatchNormGradV3', [dy, ...saved], attributes, 5).slice(0, 3),
+  };
+};
+
+const portableBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics) => {
+  const axes = [0, 1, 2];
+  const { mean, variance } = tf.moments(x, axes);
+  statistics.push(tf.keep(mean), tf.keep(variance));
+  const inverse = tf.rsqrt(tf.add(variance, epsilon));
+  const normalized = tf.mul(tf.sub(x, mean), inverse);
+  return {
+    value: tf.add(tf.mul(normalized, scale), bias),
+    saved: [normalized, scale, inverse],
+    gradient: (dy, saved) => {
+      const [xHat, s, rstd] = saved as [TfTensor, TfTensor, TfTensor];
+      const dBias = tf.sum(dy, axes);
+      const dScale = tf.sum(tf.mul(dy, xHat), axes);
+      const centered = tf.sub(dy, tf.add(tf.div(dBias, rows), tf.mul(xHat, tf.div(dScale, rows))));
+      return [tf.mul(centered, tf.mul(s, rstd)), dScale, dBias];
+    },
+  };
+};
+
+/** (x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis, with given statistics. */
 export function batchNormInference(x: TfTensor, scale: TfTensor, bias: TfTensor, mean: TfTensor, variance: TfTensor, epsilon: number): TfTensor {
   const factor = tf.mul(scale, tf.rsqrt(tf.add(variance, epsilon)));
   return tf.add(tf.mul(x, factor), tf.sub(bias, tf.mul(mean, factor)));
 }
 
-/** Normalizes over `axes`, then scales and shifts (scale and bias broadcast against x). */
+/** Normalizes over `axes`, then scales and shifts (scale and bias broadcast against x) (Ba et al. 2016). */
 export function layerNorm(x: TfTensor, scale: TfTensor, bias: TfTensor | null, axes: readonly number[], epsilon: number): TfTensor {
-  const { mean, variance } = tf.moments(x, [...axes], true);
-  const y = tf.mul(tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, epsilon))), scale);
+  const y = tf.mul(standardize(x, axes, epsilon), scale);
   return bias ? tf.add(y, bias) : y;
+}
+
+/** (x - mean) / sqrt(variance + epsilon) over `axes`; dx = rstd * (dy - mean(dy) - y * mean(dy * y)). */
+function standardize(x: TfTensor, axes: readonly number[], epsilon: number): TfTensor {
+  const over = [...axes];
+  return withGradient([x], (input) => {
+    const centered = tf.sub(input, tf.mean(input, over, true));
+    const rstd = tf.rsqrt(tf.add(tf.mean(tf.square(centered), over, true), epsilon));
+    const value = tf.mul(centered, rstd);
+    return {
+      value,
+      saved: [value, rstd],
+      gradient: (dy, saved) => {
+        const [y, inverse] = saved as [TfTensor, TfTensor];
+        const along = tf.mul(y, tf.mean(tf.mul(dy, y), over, true));
+        return [tf.mul(inverse, tf.sub(tf.sub(dy, tf.mean(dy, over, true)), along))];
+      },
+    };
+  });
 }

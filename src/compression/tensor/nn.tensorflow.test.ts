@@ -1,0 +1,3 @@
+import { describePrimitives } from '../../../test/support/primitives.ts';
+
+describePrimitives('tensorflow');

@@ -1,0 +1,162 @@
+/** The tests of the primitives, run once per engine (a process holds one engine). */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { startEngine } from '../../src/compression/tensor/engine.ts';
+import * as nn from '../../src/compression/tensor/nn.ts';
+import { tf } from '../../src/compression/tensor/tf.ts';
+import type { TfTensor } from '../../src/compression/tensor/tf.ts';
+import { directConv, directPool, filled, gradientErrors, maxDifference } from './numeric-checks.ts';
+
+/** Sums of a few hundred float32 products, against double precision. */
+const FORWARD = 2e-5;
+/** Rounding of two float32 sums, divided by a step of 0.25. */
+const LINEAR = 2e-4;
+/** Truncation and rounding at a step of 1e-2. */
+const CURVED = 3e-3;
+
+const convCases: { name: string; x: number[]; w: number[]; options: nn.ConvOptions }[] = [
+  { name: 'pointwise', x: [2, 5, 6, 3], w: [1, 1, 3, 4], options: {} },
+  { name: 'asymmetric pads, strides', x: [2, 7, 9, 3], w: [3, 2, 3, 4], options: { strides: [2, 1], pads: [1, 0, 2, 1] } },
+  { name: 'strides that leave a rest', x: [1, 8, 7, 2], w: [3, 3, 2, 3], options: { strides: [3, 2] } },
+  { name: 'dilated', x: [2, 9, 10, 2], w: [3, 2, 2, 3], options: { dilations: [2, 3], pads: [1, 2, 0, 1] } },
+  { name: 'dilated and strided', x: [2, 11, 10, 2], w: [3, 2, 2, 3], options: { dilations: [2, 3], strides: [2, 2], pads: [1, 1, 2, 1] } },
+  { name: 'pads beyond the kernel', x: [1, 4, 4, 2], w: [2, 2, 2, 3], options: { pads: [3, 3, 3, 3] } },
+  { name: 'negative pads', x: [1, 7, 6, 2], w: [2, 2, 2, 3], options: { pads: [-1, 1, 0, -2] } },
+  { name: 'grouped', x: [2, 6, 7, 6], w: [3, 3, 2, 9], options: { groups: 3, pads: [1, 1, 1, 1] } },
+  { name: 'grouped, dilated, strided', x: [2, 9, 9, 4], w: [2, 3, 2, 6], options: { groups: 2, strides: [2, 3], dilations: [3, 1], pads: [0, 1, 1, 0] } },
+  { name: 'depthwise', x: [2, 6, 7, 4], w: [3, 3, 1, 4], options: { groups: 4, pads: [1, 1, 1, 1] } },
+  { name: 'depthwise, multiplier, stride', x: [2, 8, 7, 3], w: [3, 3, 1, 6], options: { groups: 3, strides: [2, 2], pads: [0, 1, 1, 1] } },
+  { name: 'depthwise, dilated', x: [2, 9, 8, 3], w: [3, 2, 1, 6], options: { groups: 3, dilations: [2, 2], pads: [1, 1, 0, 1] } },
+  { name: 'depthwise, two strides', x: [2, 9, 8, 3], w: [3, 2, 1, 3], options: { groups: 3, strides: [2, 1] } },
+  { name: '1-D', x: [2, 11, 3], w: [4, 3, 5], options: { strides: [2], pads: [1, 2], dilations: [2] } },
+  { name: '1-D depthwise', x: [2, 11, 3], w: [4, 1, 3], options: { groups: 3, pads: [3, 0] } },
+  { name: '3-D', x: [1, 5, 6, 5, 2], w: [2, 3, 2, 2, 3], options: { strides: [1, 2, 1], pads: [1, 0, 1, 0, 1, 0] } },
+  { name: '3-D, grouped, dilated, strided in depth', x: [1, 7, 5, 6, 4], w: [3, 2, 2, 2, 4], options: { groups: 2, strides: [2, 1, 2], dilations: [2, 1, 2], pads: [1, 1, 1, 1, 0, 1] } },
+];
+
+const transposeCases: { name: string; x: number[]; w: number[]; options: nn.ConvTransposeOptions }[] = [
+  { name: 'strided', x: [2, 4, 5, 3], w: [3, 2, 4, 3], options: { strides: [2, 2], pads: [1, 0, 0, 1], outputPadding: [1, 0] } },
+  { name: 'dilated', x: [1, 5, 4, 2], w: [2, 3, 3, 2], options: { dilations: [2, 2], pads: [1, 1, 1, 1] } },
+  { name: 'grouped', x: [2, 4, 4, 4], w: [3, 3, 3, 4], options: { groups: 2, strides: [2, 1] } },
+  { name: 'depthwise', x: [2, 4, 4, 3], w: [2, 2, 1, 3], options: { groups: 3, strides: [2, 2] } },
+  { name: '1-D', x: [2, 6, 3], w: [4, 2, 3], options: { strides: [3], pads: [1, 2], outputPadding: [2] } },
+  { name: '3-D', x: [1, 3, 4, 3, 2], w: [2, 2, 3, 3, 2], options: { strides: [2, 1, 2], pads: [0, 1, 0, 1, 0, 1] } },
+];
+
+const poolCases: { name: string; x: number[]; options: nn.PoolOptions }[] = [
+  { name: '2 x 2', x: [2, 6, 6, 3], options: { kernel: [2, 2], strides: [2, 2] } },
+  { name: 'overlapping, asymmetric pads', x: [2, 7, 8, 3], options: { kernel: [3, 2], strides: [2, 1], pads: [1, 0, 0, 1] } },
+  { name: 'dilated', x: [1, 9, 8, 2], options: { kernel: [2, 3], dilations: [3, 2], pads: [1, 1, 1, 1] } },
+  { name: '1-D', x: [2, 9, 3], options: { kernel: [3], strides: [2], pads: [1, 1] } },
+  { name: '3-D', x: [1, 5, 6, 4, 2], options: { kernel: [2, 3, 2], strides: [1, 2, 2], pads: [1, 0, 0, 0, 1, 0] } },
+];
+
+export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
+  beforeAll(async () => {
+    await startEngine(engine);
+  });
+
+  describe.each(convCases)('conv: $name', ({ x: xShape, w: wShape, options }) => {
+    test('equals the direct sum', () => tidy(() => {
+      const [x, w] = [filled(xShape, 3), filled(wShape, 5)];
+      expect(maxDifference(nn.conv(x, w, options), directConv(x, w, options))).toBeLessThan(FORWARD);
+    }));
+    test('gradients', () => tidy(() => {
+      const errors = gradientErrors((x, w) => nn.conv(x!, w!, options), [filled(xShape, 3), filled(wShape, 5)], 0.25);
+      expect(Math.max(...errors)).toBeLessThan(LINEAR);
+    }));
+  });
+
+  describe.each(transposeCases)('convTranspose: $name', ({ x: xShape, w: wShape, options }) => {
+    test('is the transpose of conv', () => tidy(() => {
+      const [x, w] = [filled(xShape, 3), filled(wShape, 5)];
+      const y = nn.convTranspose(x, w, options);
+      const image = filled(y.shape, 9);
+      const { outputPadding: _, ...window } = options;
+      const [left, right] = [tf.sum(tf.mul(y, image)), tf.sum(tf.mul(nn.conv(image, w, window), x))].map((sum) => sum.dataSync()[0]!);
+      expect(Math.abs(left! - right!)).toBeLessThan(1e-4 * Math.max(1, Math.abs(left!)));
+    }));
+    test('gradients', () => tidy(() => {
+      const errors = gradientErrors((x, w) => nn.convTranspose(x!, w!, options), [filled(xShape, 3), filled(wShape, 5)], 0.25);
+      expect(Math.max(...errors)).toBeLessThan(LINEAR);
+    }));
+  });
+
+  describe.each(poolCases)('pooling: $name', ({ x: xShape, options }) => {
+    const size = options.kernel.reduce((a, b) => a * b, 1);
+    const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
+    test('equals the direct maximum and means', () => tidy(() => {
+      const x = filled(xShape, 3);
+      expect(maxDifference(nn.maxPool(x, options), directPool(x, options.kernel, options, (values) => Math.max(...values)))).toBe(0);
+      expect(maxDifference(nn.averagePool(x, options), directPool(x, options.kernel, options, (values) => sum(values) / values.length))).toBeLessThan(FORWARD);
+      const whole = nn.averagePool(x, { ...options, countIncludePad: true });
+      expect(maxDifference(whole, directPool(x, options.kernel, options, (values) => sum(values) / size))).toBeLessThan(FORWARD);
+    }));
+    test('gradients', () => tidy(() => {
+      const x = filled(xShape, 3);
+      expect(Math.max(...gradientErrors((a) => nn.averagePool(a!, options), [x], 0.25))).toBeLessThan(LINEAR);
+      // The step is far below the gap between any two values: no maximum changes its place.
+      expect(Math.max(...gradientErrors((a) => nn.maxPool(a!, options), [x], 2 ** -12))).toBeLessThan(CURVED);
+    }));
+  });
+
+  test.each([[[6, 4, 5, 3]], [[12, 3]], [[4, 6, 3]]])('batch normalization over %j', (shape) => tidy(() => {
+    const inputs = [filled(shape, 3), filled([3], 5), filled([3], 8)];
+    const { y, mean, variance } = nn.batchNormTraining(inputs[0]!, inputs[1]!, inputs[2]!, 1e-3);
+    const moments = tf.moments(inputs[0]!, shape.slice(0, -1).map((_, i) => i));
+    expect(maxDifference(mean, moments.mean.dataSync())).toBeLessThan(1e-6);
+    expect(maxDifference(variance, moments.variance.dataSync())).toBeLessThan(1e-6);
+    const inference = nn.batchNormInference(inputs[0]!, inputs[1]!, inputs[2]!, mean, variance, 1e-3);
+    expect(maxDifference(y, inference.dataSync())).toBeLessThan(1e-5);
+    expect(Math.max(...gradientErrors((x, s, b) => nn.batchNormTraining(x!, s!, b!, 1e-3).y, inputs, 1e-2))).toBeLessThan(CURVED);
+    const frozen = (x?: TfTensor, s?: TfTensor, b?: TfTensor) => nn.batchNormInference(x!, s!, b!, mean, variance, 1e-3);
+    expect(Math.max(...gradientErrors(frozen, inputs, 0.25))).toBeLessThan(LINEAR);
+  }));
+
+  test('layer normalization over two axes', () => tidy(() => {
+    const inputs = [filled([3, 4, 5], 3), filled([4, 5], 5), filled([4, 5], 8)];
+    const values = nn.layerNorm(filled([3, 4, 5], 3), tf.ones([4, 5]), null, [-2, -1], 0);
+    const { mean, variance } = tf.moments(values, [1, 2]);
+    expect(maxDifference(mean, [0, 0, 0])).toBeLessThan(1e-6);
+    expect(maxDifference(variance, [1, 1, 1])).toBeLessThan(1e-5);
+    expect(Math.max(...gradientErrors((x, s, b) => nn.layerNorm(x!, s!, b!, [1, 2], 1e-3), inputs, 1e-2))).toBeLessThan(CURVED);
+  }));
+
+  test('relu, biasAdd and cross-entropy', () => tidy(() => {
+    const x = filled([4, 6], 3);
+    expect(maxDifference(nn.relu(x), Array.from(x.dataSync(), (value) => Math.max(value, 0)))).toBe(0);
+    expect(Math.max(...gradientErrors((a) => nn.relu(a!), [x], 2 ** -12))).toBeLessThan(CURVED);
+    expect(Math.max(...gradientErrors((a, b) => nn.biasAdd(a!, b!), [filled([2, 3, 4, 6]), filled([6], 2)], 0.25))).toBeLessThan(LINEAR);
+    const labels = tf.softmax(filled([4, 6], 9)) as TfTensor;
+    const expected = Array.from({ length: 4 }, (_, row) => crossEntropy([...x.dataSync()].slice(row * 6, row * 6 + 6), [...labels.dataSync()].slice(row * 6, row * 6 + 6)));
+    expect(maxDifference(nn.softmaxCrossEntropy(x, labels), expected)).toBeLessThan(1e-6);
+    expect(Math.max(...gradientErrors((z) => nn.softmaxCrossEntropy(z!, labels), [x], 1e-2))).toBeLessThan(CURVED);
+  }));
+
+  test('random tensors are functions of their seed', () => tidy(() => {
+    const seed = tf.tensor1d([5, 9], 'int32');
+    const [a, b, other] = [nn.statelessUniform([5000], seed, 1), nn.statelessUniform([5000], seed, 1), nn.statelessUniform([5000], seed, 2)];
+    expect(maxDifference(a!, b!.dataSync())).toBe(0);
+    expect(maxDifference(a!, other!.dataSync())).toBeGreaterThan(0.5);
+    expect(Math.min(...a!.dataSync())).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...a!.dataSync())).toBeLessThan(1);
+    expect(tf.mean(a!).dataSync()[0]).toBeCloseTo(0.5, 1);
+    const { mean, variance } = tf.moments(nn.statelessNormal([20_000], seed, 3));
+    expect(mean.dataSync()[0]).toBeCloseTo(0, 1);
+    expect(variance.dataSync()[0]).toBeCloseTo(1, 1);
+  }));
+
+  test('nothing is left behind', () => {
+    const before = tf.memory().numTensors;
+    tidy(() => void gradientErrors((x, s, b) => nn.batchNormTraining(nn.conv(x!, s!), tf.ones([3]), b!, 1e-3).y, [filled([2, 4, 4, 2]), filled([2, 2, 2, 3]), filled([3])], 1e-2));
+    expect(tf.memory().numTensors).toBe(before);
+  });
+}
+
+function tidy(body: () => void): void {
+  tf.tidy(() => body());
+}
+
+function crossEntropy(logits: number[], labels: number[]): number {
+  const total = Math.log(logits.reduce((sum, z) => sum + Math.exp(z), 0));
+  return logits.reduce((sum, z, i) => sum - labels[i]! * (z - total), 0);
+}
