@@ -2,9 +2,9 @@
  * Child of `lathe doctor` and of the supervisor, which never load an engine themselves. Prints, on the last line, what the engine is:
  * findings for people, or with `--engine` the engine itself.
  */
-import { probeEngine } from '../src/compression/tensor/probe.ts';
+import { engineFindings } from '../src/compression/tensor/probe.ts';
 import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';
 
 const choice = (process.env.LATHE_ENGINE ?? 'auto') as EngineChoice;
-const said = process.argv.includes('--engine') ? await startEngine(choice) : await probeEngine(choice);
+const said = process.argv.includes('--engine') ? await startEngine(choice) : await engineFindings(choice);
 process.stdout.write(`\n${JSON.stringify(said)}\n`, () => process.exit(0));
