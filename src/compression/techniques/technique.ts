@@ -45,7 +45,10 @@ export interface ModelState {
 export interface StepProgress {
   /** 0..1 within the step. */
   readonly progress: number;
+  /** Counts from 1. */
   readonly epoch?: number;
+  /** The metrics are those of the whole epoch, with validation. */
+  readonly endOfEpoch?: boolean;
   readonly metrics?: Readonly<Record<string, number>>;
 }
 

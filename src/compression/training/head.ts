@@ -6,10 +6,10 @@ import { indexGraph } from '../graph/edit.ts';
 import type { Graph, Model, Node } from '../graph/types.ts';
 
 /**
- * `none`: no activation found, the output is taken for scores as it is. `probabilities`: no activation found, but the values are
- * probabilities (`probe.ts` looks at some).
+ * `none`: no activation found, the output is taken for scores as it is. `probabilities`, `probability`: no activation found, but the values
+ * (lesson.ts looks at some) are those that a softmax or a sigmoid gives.
  */
-export type Activation = 'none' | 'softmax' | 'log-softmax' | 'sigmoid' | 'probabilities';
+export type Activation = 'none' | 'softmax' | 'log-softmax' | 'sigmoid' | 'probabilities' | 'probability';
 
 export interface Head {
   readonly output: string;

@@ -16,9 +16,14 @@ import { chooseLoss, meanAbsoluteError, supervisedTerm, top1 } from './supervise
 import type { LossTerm, Metric } from './term.ts';
 import type { TrainOptions } from './train.ts';
 
+/** A head with the number of its values per sample. */
+export interface SizedHead extends Head {
+  readonly width: number;
+}
+
 export interface Lesson {
   /** By output of the network, float outputs only. */
-  readonly heads: readonly Head[];
+  readonly heads: readonly SizedHead[];
   /** Trains the first output on the dataset's target; null: the data are unlabelled. */
   readonly labels: LossTerm | null;
   readonly metrics: readonly Metric[];
@@ -44,7 +49,7 @@ export async function openLesson(network: Network, context: StepContext, overrid
   return { heads, common, ...supervision(heads, dataset, settings) };
 }
 
-function supervision(heads: readonly Head[], dataset: Dataset, settings: Training): Pick<Lesson, 'labels' | 'metrics' | 'classes'> {
+function supervision(heads: readonly SizedHead[], dataset: Dataset, settings: Training): Pick<Lesson, 'labels' | 'metrics' | 'classes'> {
   const { target } = dataset.description;
   const head = heads[0];
   if (target.kind === 'none' || !head) return { labels: null, metrics: [], classes: null };
@@ -87,10 +92,10 @@ function fullBatches(source: BatchSource, size: number): BatchSource {
 }
 
 /** Float outputs with what they end in. Where no activation is found, some outputs are looked at. */
-async function headsOf(network: Network, source: BatchSource): Promise<Head[]> {
+async function headsOf(network: Network, source: BatchSource): Promise<SizedHead[]> {
   const first = await firstBatch(source);
   const inputs = batchTensors(network, first);
-  const heads: Head[] = [];
+  const heads: SizedHead[] = [];
   tf.tidy(() => {
     const { outputs } = network.run(feedsOf(network, inputs).feeds, { training: false });
     for (const [name, value] of outputs) if (isFloat(value.kind === 'device' ? value.dtype : value.value.dtype)) heads.push(headOf(network, name, floatTensor(value)));
@@ -99,11 +104,11 @@ async function headsOf(network: Network, source: BatchSource): Promise<Head[]> {
   return heads;
 }
 
-function headOf(network: Network, name: string, samples: TfTensor): Head {
-  const head = findHead(network.model, name);
-  if (head.activation !== 'none') return head;
+function headOf(network: Network, name: string, samples: TfTensor): SizedHead {
   const width = samples.size / (samples.shape[0] ?? 1);
-  return looksLikeProbabilities(samples.dataSync() as Float32Array, width) ? { ...head, activation: 'probabilities' } : head;
+  const head = { ...findHead(network.model, name), width };
+  if (head.activation !== 'none' || !looksLikeProbabilities(samples.dataSync() as Float32Array, width)) return head;
+  return { ...head, activation: width === 1 ? 'probability' : 'probabilities' };
 }
 
 async function firstBatch(source: BatchSource): Promise<Batch> {

@@ -6,6 +6,8 @@ export interface ScheduleSettings {
   readonly schedule: Training['schedule'];
   readonly stepsPerEpoch: number;
   readonly epochs: number;
+  /** The schedule runs through this many times in the `epochs`, as pruning in rounds wants it. */
+  readonly cycles?: number;
 }
 
 export type LearningRate = (step: number) => number;
@@ -19,11 +21,12 @@ const WARMUP_MOST_STEPS = 200;
  * restarts): fine-tuning neither starts with a jolt nor ends in noise, at whatever rate is set.
  * `step`: rate * factor^floor(epoch / stepEpochs), factor 0.1, every epoch.
  */
-export function learningRateSchedule({ learningRate, schedule, stepsPerEpoch, epochs }: ScheduleSettings): LearningRate {
-  const total = Math.max(1, stepsPerEpoch * epochs);
+export function learningRateSchedule({ learningRate, schedule, stepsPerEpoch, epochs, cycles = 1 }: ScheduleSettings): LearningRate {
+  const total = Math.max(1, Math.ceil((stepsPerEpoch * epochs) / cycles));
   const warmup = schedule ? schedule.warmupSteps ?? 0 : Math.min(WARMUP_MOST_STEPS, Math.round(total * WARMUP_SHARE));
   const decay = decayOf(schedule ?? { kind: 'cosine' }, stepsPerEpoch, total, warmup);
-  return (step) => learningRate * (step < warmup ? (step + 1) / (warmup + 1) : decay(step));
+  const rate: LearningRate = (step) => learningRate * (step < warmup ? (step + 1) / (warmup + 1) : decay(step));
+  return (step) => rate(step % total);
 }
 
 function decayOf(schedule: NonNullable<Training['schedule']>, stepsPerEpoch: number, total: number, warmup: number): LearningRate {

@@ -46,14 +46,14 @@ const LOSSES: Record<LossName, (head: Head, view: TermView) => TfTensor> = {
 /** [n, c] logits of a softmax; c = 1: of a sigmoid. */
 export function classScores(head: Head, view: TermView): TfTensor {
   const scores = flat(view.value(head.scores));
-  if (head.activation !== 'probabilities') return scores;
-  return scores.shape[1] === 1 ? logitsOfBernoulli(scores) : logitsOfProbabilities(scores);
+  if (head.activation === 'probability') return logitsOfBernoulli(scores);
+  return head.activation === 'probabilities' ? logitsOfProbabilities(scores) : scores;
 }
 
 /** [n, m] logits of m sigmoids. */
 function bernoulliScores(head: Head, view: TermView): TfTensor {
   const scores = flat(view.value(head.scores));
-  return head.activation === 'probabilities' ? logitsOfBernoulli(scores) : scores;
+  return head.activation === 'probabilities' || head.activation === 'probability' ? logitsOfBernoulli(scores) : scores;
 }
 
 function flat(value: TfTensor): TfTensor {

@@ -52,10 +52,10 @@ export function teacherTerm({ teacher, pairs, temperature, weight }: TeacherSett
 }
 
 const isSoftmax = ({ activation }: Head) => activation === 'softmax' || activation === 'log-softmax' || activation === 'probabilities';
+const isBernoulli = ({ activation }: Head) => activation === 'sigmoid' || activation === 'probability';
 
 function comparisonOf({ student, teacher, isClasses }: OutputPair): Comparison {
-  if (student.activation === 'sigmoid') return teacher.activation === 'sigmoid' ? 'bernoulli' : 'values';
-  if (teacher.activation === 'sigmoid') return 'values';
+  if (isBernoulli(student) || isBernoulli(teacher)) return isBernoulli(student) && isBernoulli(teacher) ? 'bernoulli' : 'values';
   if (isSoftmax(student) && isSoftmax(teacher)) return 'classes';
   return isClasses ? 'classes' : 'values';
 }
@@ -83,8 +83,9 @@ const DISTANCES: Record<Comparison, (student: TfTensor, soft: TfTensor, head: He
   values: (student, values) => tf.div(tf.mean(tf.squaredDifference(student, values)), tf.add(tf.mean(tf.square(values)), 1e-12)),
 };
 
-/** Logits with the classes along the last axis: [rows, c]. A value that is [n, c] but for axes of size 1 is taken so. */
+/** Logits with the classes along the last axis: [rows, c]. Without a softmax to name the axis, all of a sample's scores are classes. */
 function classRows(value: TfTensor, head: Head): TfTensor {
+  if (!isSoftmax(head)) return tf.reshape(value, [value.shape[0] ?? 1, -1]);
   const axis = head.axis < 0 ? head.axis + value.rank : head.axis;
   const last = value.rank - 1;
   const moved = axis === last ? value : tf.transpose(value, [...value.shape.keys()].filter((i) => i !== axis).concat(axis));
@@ -95,5 +96,5 @@ function classRows(value: TfTensor, head: Head): TfTensor {
 /** [n, m] logits. */
 function bernoulliLogits(value: TfTensor, head: Head): TfTensor {
   const flat = tf.reshape(value, [value.shape[0] ?? 1, -1]);
-  return head.activation === 'probabilities' ? logitsOfBernoulli(flat) : flat;
+  return head.activation === 'probability' ? logitsOfBernoulli(flat) : flat;
 }

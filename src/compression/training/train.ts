@@ -22,6 +22,8 @@ export interface TrainOptions {
   readonly metrics: readonly Metric[];
   readonly settings: Training;
   readonly epochs: number;
+  /** Times that the learning-rate schedule runs through; default 1. */
+  readonly cycles?: number;
   readonly seed: number;
   readonly train: BatchSource;
   /** null: no epoch can be compared with another; the last one's weights are kept. */
@@ -58,7 +60,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
   const { network, terms, settings, epochs, seed, signal, report } = options;
   const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, network.parameters);
   const parts = { network, terms, optimizer, constraints: options.constraints ?? [], observers: options.observers ?? [], clipNorm: settings.clipNorm };
-  const learningRate = learningRateSchedule({ learningRate: settings.learningRate ?? 0.001, schedule: settings.schedule, stepsPerEpoch: options.train.batchesPerEpoch, epochs });
+  const learningRate = learningRateSchedule({ learningRate: settings.learningRate ?? 0.001, schedule: settings.schedule, stepsPerEpoch: options.train.batchesPerEpoch, epochs, cycles: options.cycles });
   const step = trainingStep(parts, options.exchange ?? null);
   const validate = validator(options);
   const run = new Run(options, optimizer.slots);
@@ -80,7 +82,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
       const figures = await validate(run.step);
       if (figures && !Number.isFinite(figures.loss)) throw diverged(`the validation loss became ${figures.loss}`, run);
       run.finishEpoch(sum / options.train.samples, figures);
-      report({ progress: run.progress, epoch: run.epoch, metrics: run.history.at(-1)! });
+      report({ progress: run.progress, epoch: run.epoch, endOfEpoch: true, metrics: run.history.at(-1)! });
       await run.save();
     }
     return run.result();

@@ -38,7 +38,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   },
   defaults: (given, { trainable, data }) => ({
     ...(given.sparsity === undefined && given.threshold === undefined && given.pattern === undefined ? { sparsity: 0.5 } : {}),
-    epochs: given.schedule === 'gradual' || (trainable && data !== 'none') ? 1 : 0,
+    epochs: given.schedule === 'gradual' || (given.score ?? 'magnitude') !== 'magnitude' || (trainable && data !== 'none') ? 1 : 0,
   }),
   contradictions,
 };
@@ -50,6 +50,7 @@ function contradictions({ sparsity, threshold, pattern, schedule, score, epochs 
   const [keep, of] = (pattern ?? '1:2').split(':').map(Number) as [number, number];
   if (keep >= of) problems.push({ path: '/pattern', message: `"${pattern}" prunes nothing: N must be smaller than M` });
   if (schedule === 'gradual' && epochs === 0) problems.push({ path: '/schedule', message: 'gradual pruning happens while training: it needs epochs of 1 or more' });
+  if (score !== 'magnitude' && epochs === 0) problems.push({ path: '/score', message: `"${score}" is summed over training: it needs epochs of 1 or more` });
   if (threshold !== undefined && score !== 'magnitude') problems.push({ path: '/threshold', message: `a threshold is one of magnitude; with score "${score}" give sparsity or pattern` });
   return problems;
 }

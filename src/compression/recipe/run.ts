@@ -1,0 +1,166 @@
+/** A recipe from the first step to the evidence: validate all, run the steps in order, check the result in onnxruntime, measure every file. */
+import type { JobRequest, Step } from '../../contracts/job-request.ts';
+import type { ModelDescription, ModelFormat } from '../../contracts/model.ts';
+import type { Measures, Report, ReportWarning } from '../../contracts/report.ts';
+import { LatheError } from '../../errors.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { writeOnnx } from '../formats/onnx/write.ts';
+import { readModel } from '../formats/read-model.ts';
+import type { Model } from '../graph/types.ts';
+import { measureModels } from '../measure/measure.ts';
+import { TECHNIQUES } from '../techniques/registry.ts';
+import type { CheckpointStore, ModelState, StepContext } from '../techniques/technique.ts';
+import { writeManifest } from './manifest.ts';
+import { checkRuns } from './runtime-check.ts';
+import { techniqueCheckpoints, loadFinished, saveFinished } from './step-records.ts';
+import { validateRecipe } from './validate.ts';
+import { comparisonWarnings } from './warnings.ts';
+
+export interface RecipeInput {
+  readonly modelBytes: Uint8Array;
+  /** As the job asks; validated here again, defaults filled in. */
+  readonly request: JobRequest;
+  readonly model: ModelDescription;
+  readonly dataset: Dataset | null;
+  /** Descriptions of the models that steps name. */
+  readonly others?: ReadonlyMap<string, ModelDescription>;
+  loadModelBytes(id: string): Promise<Uint8Array>;
+  /** One store per step, kept between attempts: a finished step is not run again, a running one goes on from its last epoch. */
+  checkpoints(step: number): CheckpointStore;
+  readonly signal: AbortSignal;
+  report(event: RecipeEvent): void;
+  /** Threads of the runtime that measures. */
+  readonly threads: number;
+  /** For the manifest: what the caller knows of versions, devices and input hashes. */
+  readonly provenance?: Readonly<Record<string, unknown>>;
+}
+
+export type RecipeEvent =
+  | { readonly type: 'step'; readonly data: { readonly step: number; readonly technique: string; readonly state: 'running' | 'succeeded' } }
+  | { readonly type: 'progress'; readonly data: { /** 0..1 of the recipe. */ readonly progress: number; readonly step: number; readonly technique: string; readonly stepProgress: number } }
+  | { readonly type: 'metric'; readonly data: { readonly step: number; readonly technique: string; readonly epoch: number; readonly metrics: Readonly<Record<string, number>> } }
+  | { readonly type: 'warning'; readonly data: ReportWarning };
+
+export interface RecipeFile {
+  readonly name: string;
+  readonly format: ModelFormat | 'json';
+  readonly bytes: Uint8Array;
+  /** Index of the step that made it; null: of the whole job. */
+  readonly step: number | null;
+}
+
+export interface RecipeResult {
+  readonly report: Report;
+  readonly files: readonly RecipeFile[];
+  /** Index into `files`. */
+  readonly recommended: number;
+}
+
+/** Share of the progress that measuring takes. */
+const MEASURING_SHARE = 0.1;
+
+/**
+ * @throws LatheError with every problem of the recipe before anything runs; what a step throws; the signal's reason when aborted
+ */
+export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
+  const request = validateRecipe(input.request, input.model, input.dataset?.description ?? null, input.others);
+  const uploaded = await readModel(input.modelBytes);
+  const original = uploaded.format === 'onnx' ? input.modelBytes : writeOnnx(uploaded.model);
+  const warnings: ReportWarning[] = [];
+  const warn = (warning: ReportWarning) => {
+    warnings.push(warning);
+    input.report({ type: 'warning', data: warning });
+  };
+  if (request.parallel && request.parallel.mode !== 'none') warn({ code: 'one-process', message: 'The training ran in one process, which computes what synchronous replicas would' });
+
+  const files: Uint8Array[] = [];
+  let state: ModelState = { model: uploaded.model, frozenZeros: new Set(), quantized: false };
+  for (const [index, step] of request.steps.entries()) {
+    input.signal.throwIfAborted();
+    const finished = await runStep({ input, request, original: uploaded.model, warn }, step, index, state);
+    state = finished.state;
+    files.push(finished.bytes);
+  }
+  const measures = await measure(input, request, original, files);
+  for (const warning of comparisonWarnings(request.steps, measures)) warn(warning);
+  const report: Report = {
+    before: measures[0]!,
+    after: measures.at(-1)!,
+    steps: request.steps.map(({ technique }, i) => ({ technique, after: measures[i + 1]! })),
+    warnings,
+  };
+  return result(input, request, report, files);
+}
+
+interface Job {
+  readonly input: RecipeInput;
+  readonly request: JobRequest;
+  readonly original: Model;
+  warn(warning: ReportWarning): void;
+}
+
+interface Finished {
+  readonly state: ModelState;
+  /** ONNX. */
+  readonly bytes: Uint8Array;
+}
+
+async function runStep(job: Job, step: Step, index: number, before: ModelState): Promise<Finished> {
+  const { technique: name, ...parameters } = step;
+  const { input } = job;
+  const store = input.checkpoints(index);
+  const known = await loadFinished(store);
+  if (known) {
+    for (const warning of known.warnings) job.warn(warning);
+    return { bytes: known.bytes, state: known.state };
+  }
+  const technique = TECHNIQUES.get(name);
+  if (!technique) throw new LatheError('invalid-request', `unknown technique "${name}"`, [{ path: `/steps/${index}/technique`, message: `unknown technique "${name}"` }]);
+  const tell = (state: 'running' | 'succeeded') => input.report({ type: 'step', data: { step: index, technique: name, state } });
+  tell('running');
+  const warnings: ReportWarning[] = [];
+  const after = await technique.apply(before, parameters, stepContext(job, index, name, (warning) => {
+    warnings.push(warning);
+    job.warn(warning);
+  }));
+  input.signal.throwIfAborted();
+  const bytes = writeOnnx(after.model);
+  await checkRuns(bytes, { dataset: input.dataset, transform: job.request.transform ?? {}, technique: name });
+  await saveFinished(store, { bytes, state: after, warnings });
+  tell('succeeded');
+  return { bytes, state: after };
+}
+
+function stepContext({ input, request, original }: Job, index: number, technique: string, warn: (warning: ReportWarning) => void): StepContext {
+  const share = (1 - MEASURING_SHARE) / request.steps.length;
+  return {
+    seed: request.seed ?? 0,
+    dataset: input.dataset,
+    transform: request.transform ?? {},
+    training: request.training ?? {},
+    loader: request.loader ?? {},
+    original,
+    loadModel: async (id) => (await readModel(await input.loadModelBytes(id))).model,
+    checkpoints: techniqueCheckpoints(input.checkpoints(index)),
+    signal: input.signal,
+    report: ({ progress, epoch, metrics, endOfEpoch }) => {
+      input.report({ type: 'progress', data: { progress: (index + progress) * share, step: index, technique, stepProgress: progress } });
+      if (endOfEpoch && epoch !== undefined && metrics) input.report({ type: 'metric', data: { step: index, technique, epoch, metrics } });
+    },
+    warn: (code, message) => warn({ code, message, step: index }),
+  };
+}
+
+function measure({ dataset, signal, threads }: RecipeInput, request: JobRequest, original: Uint8Array, candidates: readonly Uint8Array[]): Promise<Measures[]> {
+  return measureModels({ original, candidates, dataset, transform: request.transform ?? {}, seed: request.seed ?? 0, threads, signal });
+}
+
+/** The last step's model is the one to take; those before it and the manifest stand beside it. */
+function result(input: RecipeInput, request: JobRequest, report: Report, models: readonly Uint8Array[]): RecipeResult {
+  const files = models.map((bytes, step): RecipeFile => {
+    const name = step === models.length - 1 ? 'model.onnx' : `step-${step + 1}-${request.steps[step]!.technique}.onnx`;
+    return { name, format: 'onnx', bytes, step };
+  });
+  const manifest = writeManifest({ modelBytes: input.modelBytes, request, dataset: input.dataset?.description ?? null, provenance: input.provenance ?? {}, files, report });
+  return { report, files: [...files, { name: 'manifest.json', format: 'json', bytes: manifest, step: null }], recommended: models.length - 1 };
+}

@@ -1,0 +1,41 @@
+/** A model is offered only after it has run: in onnxruntime, on real samples where there are any, with finite outputs. */
+import type { Transform } from '../../contracts/job-request.ts';
+import { LatheError } from '../../errors.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { readOnnx } from '../formats/onnx/read.ts';
+import { datasetFeeds, fixedBatch, randomInputs, sampleOf } from '../measure/inputs.ts';
+import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
+
+export interface CheckInput {
+  readonly dataset: Dataset | null;
+  readonly transform: Transform;
+  /** The step that made the file, for the error. */
+  readonly technique: string;
+}
+
+const SAMPLES = 8;
+
+/** @throws LatheError `internal` where onnxruntime refuses the file or an output is not finite: the step, not the user, is at fault. */
+export async function checkRuns(bytes: Uint8Array, { dataset, transform, technique }: CheckInput): Promise<void> {
+  const runtime = await openRuntime(bytes).catch((error: unknown) => {
+    throw new LatheError('internal', `The model that ${technique} made does not open: ${(error as Error).message}`, [], { cause: error });
+  });
+  try {
+    const outputs = await runtime.run(await someInputs(bytes, runtime, dataset, transform));
+    for (const [name, output] of outputs) {
+      if (!allFinite(output)) throw new LatheError('internal', `Output "${name}" of the model that ${technique} made is not finite`);
+    }
+  } finally {
+    await runtime.release();
+  }
+}
+
+async function someInputs(bytes: Uint8Array, runtime: Runtime, dataset: Dataset | null, transform: Transform): Promise<Feeds> {
+  const split = dataset && (['test', 'validation', 'train'] as const).map((name) => dataset.split(name)).find(({ length }) => length > 0);
+  if (split) for await (const { inputs } of datasetFeeds(sampleOf(split, SAMPLES, 0), runtime.inputs, transform, SAMPLES)) return inputs;
+  return (await randomInputs(readOnnx(bytes), runtime, 0)).make(0, fixedBatch(runtime.inputs) ?? 1);
+}
+
+function allFinite({ data }: RuntimeOutput): boolean {
+  return !(data instanceof Float32Array || data instanceof Float64Array) || data.every((value) => Number.isFinite(value));
+}

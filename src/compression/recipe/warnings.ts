@@ -1,0 +1,39 @@
+/** What the figures say that the user should not have to find out: a step that made something worse. */
+import type { Step } from '../../contracts/job-request.ts';
+import type { Measures, ReportWarning } from '../../contracts/report.ts';
+
+/** Changes smaller than these are noise or the price of the technique. */
+const SLOWER = 1.1;
+const LARGER = 1.02;
+const ACCURACY_LOSS = 0.01;
+const AGREEMENT = 0.9;
+
+/** `measures[0]` is the original, `measures[i + 1]` the model after step i. */
+export function comparisonWarnings(steps: readonly Step[], measures: readonly Measures[]): ReportWarning[] {
+  return steps.flatMap(({ technique }, step) => {
+    const [before, after] = [measures[step]!, measures[step + 1]!];
+    return stepWarnings(technique, before, after).map((warning) => ({ ...warning, step }));
+  });
+}
+
+function stepWarnings(technique: string, before: Measures, after: Measures): ReportWarning[] {
+  const warnings: ReportWarning[] = [];
+  if (before.latencyMs && after.latencyMs && after.latencyMs.median > before.latencyMs.median * SLOWER) {
+    warnings.push({ code: 'slower', message: `After ${technique} the model takes ${ms(after)} instead of ${ms(before)} on ${after.latencyMs.runtime}` });
+  }
+  if (after.sizeBytes > before.sizeBytes * LARGER) {
+    warnings.push({ code: 'larger', message: `After ${technique} the file has ${after.sizeBytes} bytes instead of ${before.sizeBytes}` });
+  }
+  const [was, is] = [before.accuracy?.top1, after.accuracy?.top1];
+  if (was != null && is != null && is < was - ACCURACY_LOSS) {
+    warnings.push({ code: 'less-accurate', message: `After ${technique} the top-1 accuracy is ${percent(is)} instead of ${percent(was)}` });
+  }
+  const agreement = after.fidelity.top1Agreement;
+  if (was == null && agreement !== null && agreement < AGREEMENT && (before.fidelity.top1Agreement ?? 1) - agreement > ACCURACY_LOSS) {
+    warnings.push({ code: 'less-faithful', message: `After ${technique} the model agrees with the original on ${percent(agreement)} of the samples` });
+  }
+  return warnings;
+}
+
+const ms = ({ latencyMs }: Measures) => `${latencyMs!.median.toPrecision(3)} ms`;
+const percent = (share: number) => `${(share * 100).toFixed(2)} %`;

@@ -1,0 +1,94 @@
+import { LatheError } from '../../../errors.ts';
+import type { Network } from '../../network/network.ts';
+import { openLesson, type Lesson } from '../../training/lesson.ts';
+import { networkOf, withNetwork } from '../../training/session.ts';
+import { distillationTerms } from '../../training/teacher-lesson.ts';
+import type { LossTerm } from '../../training/term.ts';
+import { train } from '../../training/train.ts';
+import { kernelWeights, type KernelWeight } from '../kernel-weights.ts';
+import { layerMatcher } from '../layer-filter.ts';
+import type { ModelState, StepContext } from '../technique.ts';
+import { pruneModel } from './host.ts';
+import { pruningPlan } from './plan.ts';
+import { Pruner } from './pruner.ts';
+import type { PruneWeightsParameters } from './spec.ts';
+
+/** Temperature of the self-distillation that stands in for labels. */
+const TEMPERATURE = 2;
+
+/** Prunes kernels and retrains what is left; the zeros are the state's `frozenZeros` from here on. */
+export async function apply(state: ModelState, parameters: PruneWeightsParameters, context: StepContext): Promise<ModelState> {
+  const weights = chosenWeights(state, parameters, context);
+  if (weights.length === 0) return state;
+  if (parameters.epochs === 0) return pruneAtOnce(state, weights, parameters);
+  const trained = new Set<string>();
+  const after = await withNetwork(state, context, async (network) => {
+    for (const name of await pruneAndTrain(network, weights, { state, parameters, context })) trained.add(name);
+  });
+  // Kernels that no gradient reaches were not part of the training: they are pruned by themselves.
+  const beyond = kernelWeights(after.model).filter(({ name }) => !trained.has(name) && weights.some((weight) => weight.name === name));
+  const frozen = { ...after, frozenZeros: new Set([...after.frozenZeros, ...trained]) };
+  return beyond.length > 0 ? pruneAtOnce(frozen, beyond, { ...parameters, score: 'magnitude' }) : frozen;
+}
+
+function chosenWeights({ model }: ModelState, { layers, pattern }: PruneWeightsParameters, context: StepContext): KernelWeight[] {
+  const matches = layerMatcher(layers);
+  const all = kernelWeights(model);
+  const chosen = all.filter(({ names }) => matches(names));
+  if (chosen.length === 0) {
+    context.warn('nothing-to-prune', all.length === 0 ? 'The model has no float kernels' : `No layer matches ${JSON.stringify(layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`);
+  }
+  const size = Number(pattern?.split(':')[1] ?? 1);
+  const ragged = pattern === undefined ? [] : chosen.filter(({ tensor, reductionAxis }) => reductionAxis === null || tensor.dims[reductionAxis]! % size !== 0);
+  if (ragged.length > 0) context.warn('pattern-does-not-fit', `Input channels that fill no group of ${size} stay dense in ${ragged.map(({ name }) => `"${name}"`).join(', ')}`);
+  return chosen;
+}
+
+function pruneAtOnce(state: ModelState, weights: readonly KernelWeight[], parameters: PruneWeightsParameters): ModelState {
+  const { model, pruned } = pruneModel(state.model, weights, parameters);
+  return pruned.length === 0 ? state : { ...state, model, frozenZeros: new Set([...state.frozenZeros, ...pruned]) };
+}
+
+interface Job {
+  readonly state: ModelState;
+  readonly parameters: PruneWeightsParameters;
+  readonly context: StepContext;
+}
+
+/** Gives the names of the weights that were pruned. */
+async function pruneAndTrain(network: Network, weights: readonly KernelWeight[], { state, parameters, context }: Job): Promise<string[]> {
+  const lesson = await openLesson(network, context, parameters.training);
+  const rounds = parameters.schedule === 'iterative' ? parameters.rounds : 1;
+  const epochs = parameters.epochs * rounds;
+  const plan = pruningPlan(parameters, epochs * lesson.common.train.batchesPerEpoch);
+  const pruner = new Pruner(network, weights, parameters, state.frozenZeros);
+  const teacher = lesson.labels ? null : networkOf(context.original, 'The original model');
+  try {
+    await train({
+      ...lesson.common,
+      terms: termsOf(lesson, teacher),
+      metrics: lesson.metrics,
+      epochs,
+      cycles: rounds,
+      constraints: [pruner.masks],
+      observers: pruner.scorer.observer ? [pruner.scorer.observer] : [],
+      beforeStep: (step) => {
+        const fraction = plan.fractionBefore(step);
+        if (fraction !== null) pruner.prune(fraction);
+      },
+      qualifies: (step) => step > plan.reachedAt,
+    });
+    return pruner.names;
+  } finally {
+    pruner.dispose();
+    teacher?.dispose();
+  }
+}
+
+/** The labels' loss; without labels the original model teaches. */
+function termsOf(lesson: Lesson, teacher: Network | null): LossTerm[] {
+  if (!teacher) return [lesson.labels!];
+  const terms = distillationTerms({ lesson, teacher, temperature: TEMPERATURE, alpha: 1 });
+  if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output to retrain on');
+  return terms;
+}

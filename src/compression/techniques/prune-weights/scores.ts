@@ -1,0 +1,52 @@
+/** What a weight is worth: its magnitude, or what training has shown of it. */
+import type { Parameter } from '../../network/network.ts';
+import { tf, type TfTensor, type TfVariable } from '../../tensor/tf.ts';
+import type { GradientObserver } from '../../training/step.ts';
+import type { PruneWeightsParameters } from './spec.ts';
+
+export interface Scorer {
+  /** What has to see the gradients; null: nothing. */
+  readonly observer: GradientObserver | null;
+  /** In the parameter's physical layout. */
+  scores(parameter: Parameter): Float32Array;
+  dispose(): void;
+}
+
+type ScoreName = PruneWeightsParameters['score'];
+
+export function makeScorer(score: ScoreName, parameters: readonly Parameter[]): Scorer {
+  return score === 'magnitude' ? MAGNITUDE : gradientScorer(CONTRIBUTIONS[score], parameters);
+}
+
+const MAGNITUDE: Scorer = {
+  observer: null,
+  scores: ({ variable }) => magnitudes(variable.dataSync() as Float32Array),
+  dispose: () => undefined,
+};
+
+export function magnitudes(weights: ArrayLike<number>): Float32Array {
+  return Float32Array.from(weights, Math.abs);
+}
+
+/** What one step adds to the score of weights w with gradients g. */
+const CONTRIBUTIONS: Record<Exclude<ScoreName, 'magnitude'>, (w: TfTensor, g: TfTensor) => TfTensor> = {
+  // Sanh et al. 2020 (arXiv 2005.07683), equation 3: weights that move away from zero matter, whatever their size.
+  movement: (w, g) => tf.neg(tf.mul(w, g)),
+  // Molchanov et al. 2019 (arXiv 1906.10771): the change of the loss if the weight were zero, to first order.
+  taylor: (w, g) => tf.abs(tf.mul(w, g)),
+};
+
+function gradientScorer(contribution: (w: TfTensor, g: TfTensor) => TfTensor, parameters: readonly Parameter[]): Scorer {
+  const sums = new Map(parameters.map(({ name, variable }): [string, TfVariable] => [name, tf.tidy(() => tf.variable(tf.zeros(variable.shape), false))]));
+  return {
+    observer: {
+      variables: [...sums.values()],
+      observe: ({ name, variable }, gradient) => {
+        const sum = sums.get(name);
+        if (sum) sum.assign(tf.add(sum, contribution(variable, gradient)));
+      },
+    },
+    scores: ({ name }) => Float32Array.from(sums.get(name)!.dataSync()),
+    dispose: () => tf.dispose([...sums.values()]),
+  };
+}

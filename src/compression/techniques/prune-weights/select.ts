@@ -1,0 +1,85 @@
+/** Which weights go: the lowest of all by score, those under a threshold, or some of every group in a row. Masks: 1 stays, 0 goes. */
+
+export interface Layer {
+  /** Importance of every weight; the lowest go first. -Infinity: gone already. */
+  readonly scores: Float32Array;
+}
+
+export interface GroupedLayer extends Layer {
+  readonly dims: readonly number[];
+  /** Axis along which groups lie; null: the layer has none and stays dense. */
+  readonly axis: number | null;
+}
+
+/** Masks that close exactly `count` weights of all layers together: the lowest scores; of equal ones, the first. */
+export function lowestMasks(layers: readonly Layer[], count: number): Float32Array[] {
+  const { key, below } = selectKey(layers, count);
+  let ties = count - below;
+  return layers.map(({ scores }) => Float32Array.from(scores, (score) => {
+    const own = orderedKey(score);
+    if (own < key) return 0;
+    return own === key && ties-- > 0 ? 0 : 1;
+  }));
+}
+
+/** Masks that close all weights whose score is below the threshold, or already gone. */
+export function thresholdMask({ scores }: Layer, threshold: number): Float32Array {
+  return Float32Array.from(scores, (score) => (score < threshold || score === -Infinity ? 0 : 1));
+}
+
+/** Of every `size` weights in a row along `axis`, closes the `prune` lowest. A shorter rest at the end stays. */
+export function groupMask({ scores, dims, axis }: GroupedLayer, size: number, prune: number): Float32Array {
+  const mask = Float32Array.from(scores, (score) => (score === -Infinity ? 0 : 1));
+  if (axis === null || prune === 0) return mask;
+  const stride = dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
+  const length = dims[axis]!;
+  for (let outer = 0; outer < scores.length; outer += length * stride) {
+    for (let inner = 0; inner < stride; inner++) {
+      for (let first = 0; first + size <= length; first += size) {
+        const group = Array.from({ length: size }, (_, i) => outer + inner + (first + i) * stride);
+        group.sort((a, b) => scores[a]! - scores[b]! || a - b);
+        for (const index of group.slice(0, prune)) mask[index] = 0;
+      }
+    }
+  }
+  return mask;
+}
+
+const bits = new DataView(new ArrayBuffer(4));
+
+/** Unsigned 32-bit integers in the order of the floats they come from (negative ones have all bits flipped, the others the sign). */
+function orderedKey(value: number): number {
+  bits.setFloat32(0, value);
+  const raw = bits.getUint32(0);
+  return raw & 0x80000000 ? ~raw >>> 0 : (raw | 0x80000000) >>> 0;
+}
+
+/** The key of the `count`-th lowest score (radix selection, 16 bits at a time), and how many scores lie below it. */
+function selectKey(layers: readonly Layer[], count: number): { key: number; below: number } {
+  if (count === 0) return { key: 0, below: 0 };
+  const high = histogram(layers, (key) => key >>> 16);
+  const top = bucketOf(high, count, 0);
+  const low = histogram(layers, (key) => (key >>> 16 === top.bucket ? key & 0xffff : -1));
+  const { bucket, below } = bucketOf(low, count, top.below);
+  return { key: ((top.bucket << 16) | bucket) >>> 0, below };
+}
+
+function histogram(layers: readonly Layer[], bucketOfKey: (key: number) => number): Uint32Array {
+  const counts = new Uint32Array(65536);
+  for (const { scores } of layers) {
+    for (const score of scores) {
+      const bucket = bucketOfKey(orderedKey(score));
+      if (bucket >= 0) counts[bucket]!++;
+    }
+  }
+  return counts;
+}
+
+/** The bucket in which the running count, starting at `below`, reaches `count`; and the count before it. */
+function bucketOf(counts: Uint32Array, count: number, below: number): { bucket: number; below: number } {
+  for (let bucket = 0; bucket < counts.length; bucket++) {
+    if (below + counts[bucket]! >= count) return { bucket, below };
+    below += counts[bucket]!;
+  }
+  throw new Error(`asked for ${count} of ${below} weights`);
+}

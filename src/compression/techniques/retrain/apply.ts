@@ -1,0 +1,22 @@
+import { openLesson } from '../../training/lesson.ts';
+import { frozenMasks, withNetwork } from '../../training/session.ts';
+import { train } from '../../training/train.ts';
+import type { Static } from 'typebox';
+import { LatheError } from '../../../errors.ts';
+import type { ModelState, StepContext } from '../technique.ts';
+import type { spec } from './spec.ts';
+
+/** Trains on the dataset's labels; the starting weights stay where no epoch does better on the validation split. */
+export async function apply(state: ModelState, { epochs, training }: Static<typeof spec.parameters>, context: StepContext): Promise<ModelState> {
+  if (epochs === 0) return state;
+  return withNetwork(state, context, async (network) => {
+    const masks = frozenMasks(network, state);
+    try {
+      const { common, labels, metrics } = await openLesson(network, context, training);
+      if (!labels) throw new LatheError('dataset-required', 'retrain needs labels and the dataset has none; distill does without');
+      await train({ ...common, terms: [labels], metrics, epochs, constraints: masks ? [masks] : [] });
+    } finally {
+      masks?.dispose();
+    }
+  });
+}

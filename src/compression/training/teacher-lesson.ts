@@ -1,0 +1,39 @@
+/** The loss terms of a lesson with a teacher: its outputs, weighted alpha, and the labels, weighted 1 - alpha. */
+import type { Network } from '../network/network.ts';
+import { findHead, type Head } from './head.ts';
+import type { Lesson } from './lesson.ts';
+import { teacherTerm, type OutputPair } from './teacher.ts';
+import type { LossTerm } from './term.ts';
+
+export interface TeacherLesson {
+  readonly lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>;
+  readonly teacher: Network;
+  readonly temperature: number;
+  readonly alpha: number;
+}
+
+/** Empty where the model has no float output. A term of weight 0 is left out. */
+export function distillationTerms({ lesson, teacher, temperature, alpha }: TeacherLesson): LossTerm[] {
+  const pairs = pairOutputs(lesson, teacher);
+  const terms: LossTerm[] = [];
+  if (alpha > 0 && pairs.length > 0) terms.push(teacherTerm({ teacher, pairs, temperature, weight: alpha }));
+  if (alpha < 1 && lesson.labels) terms.push({ ...lesson.labels, weight: 1 - alpha });
+  return terms;
+}
+
+/** Every float output of the student with the teacher's: by name where all names agree, else by position. */
+function pairOutputs({ heads, classes }: TeacherLesson['lesson'], teacher: Network): OutputPair[] {
+  const names = teacher.outputs.map(({ name }) => name);
+  const byName = heads.every(({ output }) => names.includes(output));
+  return heads.map((student, i): OutputPair => {
+    const output = byName ? student.output : names[i]!;
+    return { student, teacher: teacherHead(teacher, output, student), isClasses: classes !== null && i === 0 && student.width > 1 };
+  });
+}
+
+/** What an activation cannot show in the teacher's graph either, the student's values have shown. */
+function teacherHead(teacher: Network, output: string, student: Head): Head {
+  const head = findHead(teacher.model, output);
+  const shown = student.activation === 'probabilities' || student.activation === 'probability';
+  return head.activation === 'none' && shown ? { ...head, activation: student.activation } : head;
+}
