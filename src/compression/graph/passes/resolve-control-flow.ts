@@ -1,4 +1,4 @@
-import { freshNames, makeNode, mapSubgraphs, withInitializers } from '../edit.ts';
+import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../edit.ts';
 import { inferShapes, type InferOptions, type TypeTable } from '../infer.ts';
 import { fromHost, hostNumbers, hostOf, int64Host } from '../tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../types.ts';
@@ -28,7 +28,7 @@ function resolveOnce(model: Model, options: InferOptions): Model {
   if (!model.graph.nodes.some(({ opType, domain }) => domain === '' && (opType === 'If' || opType === 'Loop'))) return model;
   const resolver = new Resolver(model);
   const graph = resolver.graph(model.graph, inferShapes(model, options));
-  return graph === model.graph ? model : { ...model, graph };
+  return graph === model.graph ? model : { ...model, graph: removeUnusedInitializers(graph) };
 }
 
 class Resolver {
