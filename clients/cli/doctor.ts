@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { connectionFrom } from './connection.ts';
-import { bytes, table } from './table.ts';
+import { bytes } from './table.ts';
 import type { Finding } from '../../src/contracts/diagnosis.ts';
 import { processEntry } from '../../src/process-entry.ts';
 
@@ -19,7 +19,7 @@ export async function doctor(options: { worker?: boolean; json?: boolean }): Pro
   const findings = (await Promise.all(checks)).flat();
   if (options.json) console.log(JSON.stringify(findings, null, 2));
   else {
-    console.log(table(findings.map(({ name, value, state }) => [`${MARKS[state].padEnd(8)}${name}`, value])));
+    for (const { name, value, state } of findings) console.log(`${MARKS[state].padEnd(8)}${name.padEnd(10)}${value}`);
     for (const { name, remedy } of findings) if (remedy) console.log(`\n${name}: ${remedy}`);
   }
   return findings.some(({ state }) => state === 'missing') ? 1 : 0;

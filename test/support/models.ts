@@ -1,0 +1,41 @@
+/** Small models and data that the tests of training, techniques and recipes share: real graphs, seeded weights, separable classes. */
+import { arrayDataset } from '../../src/compression/data/array-dataset.ts';
+import { arrayFrom } from '../../src/compression/data/array-store.ts';
+import type { Dataset } from '../../src/compression/data/dataset.ts';
+import { seededNormal, seededRandom } from '../../src/compression/data/random.ts';
+import { makeNode } from '../../src/compression/graph/edit.ts';
+import type { Model, Tensor } from '../../src/compression/graph/types.ts';
+import { modelOf, tensor, value } from './graphs.ts';
+
+/** Normal weights scaled by 1 / sqrt(fan-in). */
+export function randomTensor(name: string, dims: readonly number[], seed: number): Tensor {
+  const normal = seededNormal(seed, name.length, name.charCodeAt(name.length - 1));
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  const scale = 1 / Math.sqrt(size / Math.max(...dims.slice(0, 1)));
+  return tensor(name, dims, Float32Array.from({ length: size }, () => normal() * scale));
+}
+
+/** Gemm, Relu, Gemm and, where asked, an activation: [n, features] -> [n, classes]. */
+export function perceptron({ features = 4, hidden = 16, classes = 3, seed = 1, activation = null as 'Softmax' | 'Sigmoid' | 'LogSoftmax' | null } = {}): Model {
+  const nodes = [
+    makeNode('Gemm', ['x', 'w1', 'b1'], ['h1'], { transB: 1 }, { name: 'first' }),
+    makeNode('Relu', ['h1'], ['a1']),
+    makeNode('Gemm', ['a1', 'w2', 'b2'], [activation ? 'scores' : 'y'], { transB: 1 }, { name: 'second' }),
+    ...(activation ? [makeNode(activation, ['scores'], ['y'], activation === 'Sigmoid' ? {} : { axis: -1 })] : []),
+  ];
+  const initializers = [randomTensor('w1', [hidden, features], seed), tensor('b1', [hidden], new Float32Array(hidden)), randomTensor('w2', [classes, hidden], seed + 1), tensor('b2', [classes], new Float32Array(classes))];
+  return modelOf({ nodes, initializers, inputs: [value('x', ['n', features])], outputs: [value('y', ['n', classes])] });
+}
+
+/** Clouds of points, one per class, around random centres. */
+export function clouds({ samples = 300, features = 4, classes = 3, seed = 7, labelled = true } = {}): Dataset {
+  const normal = seededNormal(seed);
+  const uniform = seededRandom(seed, 1);
+  const centres = Array.from({ length: classes }, () => Array.from({ length: features }, () => normal() * 2));
+  const labels = Int32Array.from({ length: samples }, () => Math.floor(uniform() * classes));
+  const x = new Float32Array(samples * features);
+  for (let i = 0; i < x.length; i++) x[i] = centres[labels[Math.floor(i / features)]!]![i % features]! + normal() * 0.5;
+  const inputs = new Map([['x', arrayFrom('float32', [samples, features], x)]]);
+  const target = labelled ? arrayFrom('int32', [samples], labels) : null;
+  return arrayDataset('npz', new Map([['train', { inputs, target }]]), { name: 'y' });
+}
