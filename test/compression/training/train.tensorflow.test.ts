@@ -1,0 +1,3 @@
+import { trainingSuite } from './suite.ts';
+
+trainingSuite('tensorflow');
