@@ -1,0 +1,21 @@
+/** The quantize technique: which method does what, and what is left alone. */
+import { prepare } from './prepare.ts';
+import { methodOf, type QuantizeParameters } from './spec.ts';
+import { quantizeStatic } from './static/static.ts';
+import { quantizeWeights } from './weight-only.ts';
+import type { ModelState, StepContext } from '../technique.ts';
+
+export async function apply(state: ModelState, parameters: QuantizeParameters, context: StepContext): Promise<ModelState> {
+  context.signal.throwIfAborted();
+  const model = await METHODS[methodOf(parameters)](state, parameters, context);
+  return { ...state, model, quantized: state.quantized || model !== state.model };
+}
+
+type Method = (state: ModelState, parameters: QuantizeParameters, context: StepContext) => Promise<ModelState['model']>;
+
+const METHODS: Record<ReturnType<typeof methodOf>, Method> = {
+  'weight-only': async ({ model }, parameters) => quantizeWeights(prepare(model), parameters),
+  static: async ({ model }, parameters, context) => quantizeWeights(await quantizeStatic(prepare(model), parameters, context), parameters),
+  dynamic: async ({ model }) => model,
+  cast: async ({ model }) => model,
+};

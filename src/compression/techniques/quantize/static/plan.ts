@@ -1,0 +1,176 @@
+/**
+ * Which nodes compute in 8 bits and which values are quantized.
+ *
+ * Convolutions and products with constant weights (the seeds) are where integers are faster. Between them, operators that onnxruntime has
+ * integer kernels for join in, where their inputs are quantized anyway and a quantized node reads them; elsewhere conversions to and from
+ * integers would cost more than they save. Operators that only move data keep the scale of their input.
+ */
+import { indexGraph, type GraphIndex } from '../../../graph/edit.ts';
+import { hostNumbers, toHost } from '../../../graph/tensor-data.ts';
+import type { Graph, Node, Tensor } from '../../../graph/types.ts';
+import { floatAttribute } from '../graph-parts.ts';
+import { weightAxes } from '../weight-axes.ts';
+
+export interface PlannedNode {
+  readonly node: Node;
+  readonly kind: 'kernel' | 'joined' | 'moves-data';
+  /** Inputs that are quantized activations. */
+  readonly activations: readonly number[];
+  /** The constant kernel's input, for seeds. */
+  readonly kernel: number | null;
+  readonly bias: number | null;
+  /** Relu or Clip right behind, which the output's quantizer does as well: it clamps. */
+  readonly clamp: Node | null;
+  /** The value that comes out, behind the clamp. */
+  readonly output: string;
+  /** False for products whose result only float operators read: integer kernels can give floats. */
+  readonly quantizesOutput: boolean;
+}
+
+export interface StaticPlan {
+  readonly nodes: ReadonlyMap<Node, PlannedNode>;
+  /** Every quantized activation -> the value whose range and scale it has. */
+  readonly scaleOf: ReadonlyMap<string, string>;
+  /** Clamps that fall away. */
+  readonly removed: ReadonlySet<Node>;
+}
+
+const KERNELS: Readonly<Record<string, { readonly kernel: number; readonly bias: number | null; readonly ranks: readonly number[] }>> = {
+  Conv: { kernel: 1, bias: 2, ranks: [3, 4, 5] }, Gemm: { kernel: 1, bias: 2, ranks: [2] }, MatMul: { kernel: 1, bias: null, ranks: [2] },
+};
+/** Operators with integer kernels (QLinearAdd...) -> their activations; null: all inputs. */
+const JOINERS: Readonly<Record<string, readonly number[] | null>> = {
+  Add: [0, 1], Mul: [0, 1], Concat: null, AveragePool: [0], GlobalAveragePool: [0], LeakyRelu: [0], Sigmoid: [0],
+};
+const MOVERS: ReadonlySet<string> = new Set(['MaxPool', 'Reshape', 'Flatten', 'Transpose', 'Squeeze', 'Unsqueeze', 'DepthToSpace', 'SpaceToDepth', 'Slice', 'Resize']);
+
+/** `selected`: whether a layer filter lets this node, with the names of its weights, be quantized. */
+export function planStatic(graph: Graph, selected: (names: readonly string[]) => boolean): StaticPlan {
+  const index = indexGraph(graph);
+  const context: Context = { graph, index, dequantized: dequantizedValues(graph) };
+  const kinds = new Map<Node, PlannedNode['kind']>();
+  for (const node of graph.nodes) {
+    const kind = kindOf(node, context);
+    if (kind && selected([node.name, ...node.inputs])) kinds.set(node, kind);
+  }
+  dropUnprofitable(kinds, context);
+  const nodes = new Map([...kinds].map(([node, kind]) => [node, planNode(node, kind, kinds, context)]));
+  return { nodes, scaleOf: shareScales(nodes), removed: new Set([...nodes.values()].flatMap(({ clamp }) => (clamp ? [clamp] : []))) };
+}
+
+interface Context {
+  readonly graph: Graph;
+  readonly index: GraphIndex;
+  /** Values that come out of a DequantizeLinear: quantized already. */
+  readonly dequantized: ReadonlySet<string>;
+}
+
+const dequantizedValues = (graph: Graph) => new Set(graph.nodes.filter(({ opType }) => opType === 'DequantizeLinear').map(({ outputs }) => outputs[0]!));
+
+const isActivation = (name: string | undefined, { graph }: Context): name is string => name !== undefined && name !== '' && !graph.initializers.has(name);
+
+function kindOf(node: Node, context: Context): PlannedNode['kind'] | null {
+  if (node.domain !== '' || node.inputs.some((name) => context.dequantized.has(name))) return null;
+  if (KERNELS[node.opType]) return isKernelNode(node, context) ? 'kernel' : null;
+  if (node.opType in JOINERS) return node.inputs.every((name) => isActivation(name, context)) ? 'joined' : null;
+  return MOVERS.has(node.opType) && movesData(node, context) ? 'moves-data' : null;
+}
+
+function isKernelNode(node: Node, context: Context): boolean {
+  const { kernel, bias, ranks } = KERNELS[node.opType]!;
+  const weight = context.graph.initializers.get(node.inputs[kernel]!);
+  if (!weight || weight.dtype !== 'float32' || !ranks.includes(weight.dims.length) || !isActivation(node.inputs[0], context)) return false;
+  if (context.index.outputs.has(weight.name) || !weightAxes(node, kernel, weight.dims.length)) return false;
+  if (gemmAlpha(node) !== 1 && context.index.consumers.get(weight.name)!.length > 1) return false; // the factor goes into the kernel
+  const biasName = bias === null ? undefined : node.inputs[bias];
+  return !biasName || biasOf(node, context.graph) !== null;
+}
+
+/** The bias as one value per output channel, Gemm's factors included; null where it is not constant or varies along other axes. */
+export function biasOf(node: Node, graph: Graph): readonly number[] | null {
+  const rule = KERNELS[node.opType];
+  const name = rule?.bias === null || rule === undefined ? undefined : node.inputs[rule.bias];
+  const bias = name ? graph.initializers.get(name) : undefined;
+  if (!rule || !bias || bias.dtype !== 'float32') return null;
+  const weight = graph.initializers.get(node.inputs[rule.kernel]!)!;
+  const channels = weight.dims[weightAxes(node, rule.kernel, weight.dims.length)!.channel!]!;
+  const values = hostNumbers(toHost(bias)).map((value) => value * (node.opType === 'Gemm' ? floatAttribute(node, 'beta', 1) : 1));
+  if (values.length === 1) return Array<number>(channels).fill(values[0]!);
+  return values.length === channels && bias.dims.at(-1) === channels ? values : null;
+}
+
+function movesData(node: Node, context: Context): boolean {
+  if (!isActivation(node.inputs[0], context) || node.outputs.filter((name) => name !== '').length !== 1) return false;
+  if (node.opType !== 'Resize') return true;
+  const mode = node.attributes.get('mode');
+  const coordinates = node.attributes.get('coordinate_transformation_mode');
+  return (mode?.kind !== 'string' || mode.value !== 'cubic') && !(coordinates?.kind === 'string' && coordinates.value === 'tf_crop_and_resize');
+}
+
+/** The activations a node of this kind has. */
+function activationsOf(node: Node, kind: PlannedNode['kind']): readonly number[] {
+  return kind === 'joined' ? (JOINERS[node.opType] ?? node.inputs.map((_, i) => i)) : [0];
+}
+
+/** Takes out joiners and movers with a float input, or that no quantized node reads, until none is left. */
+function dropUnprofitable(kinds: Map<Node, PlannedNode['kind']>, { index }: Context): void {
+  const quantizedHere = (name: string): boolean => {
+    const producer = index.producer.get(name);
+    const source = producer && isClamp(producer) ? (index.producer.get(producer.inputs[0]!) ?? producer) : producer;
+    if (source && kinds.has(source)) return true;
+    return (index.consumers.get(name) ?? []).some(({ node, input }) => kinds.get(node) === 'kernel' && input === 0);
+  };
+  const isRead = (node: Node): boolean => (index.consumers.get(node.outputs[0]!) ?? []).some(({ node: reader }) => kinds.has(reader) || (isClamp(reader) && isRead(reader)));
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const [node, kind] of kinds) {
+      if (kind === 'kernel') continue;
+      if (activationsOf(node, kind).every((i) => quantizedHere(node.inputs[i]!)) && isRead(node)) continue;
+      kinds.delete(node);
+      changed = true;
+    }
+  }
+}
+
+const isClamp = ({ opType, domain }: Node): boolean => domain === '' && (opType === 'Relu' || opType === 'Clip');
+
+function planNode(node: Node, kind: PlannedNode['kind'], kinds: ReadonlyMap<Node, PlannedNode['kind']>, context: Context): PlannedNode {
+  const clamp = kind === 'moves-data' ? null : clampBehind(node, context);
+  const output = (clamp ?? node).outputs[0]!;
+  const quantizesOutput = (node.opType !== 'Gemm' && node.opType !== 'MatMul') || readByQuantized(output, kinds, context);
+  const planned = { node, kind, activations: activationsOf(node, kind), kernel: kind === 'kernel' ? KERNELS[node.opType]!.kernel : null, bias: KERNELS[node.opType]?.bias ?? null };
+  return quantizesOutput ? { ...planned, clamp, output, quantizesOutput } : { ...planned, clamp: null, output: node.outputs[0]!, quantizesOutput };
+}
+
+const readByQuantized = (name: string, kinds: ReadonlyMap<Node, PlannedNode['kind']>, { index }: Context) =>
+  (index.consumers.get(name) ?? []).some(({ node, input }) => kinds.has(node) && activationsOf(node, kinds.get(node)!).includes(input));
+
+/** The Relu or Clip that alone reads a node's output and whose bounds enclose zero, so that a quantizer's range can stand for them. */
+function clampBehind(node: Node, { graph, index }: Context): Node | null {
+  const name = node.outputs[0]!;
+  const uses = index.consumers.get(name) ?? [];
+  const reader = uses.length === 1 ? uses[0]! : null;
+  if (!reader || reader.input !== 0 || !isClamp(reader.node) || index.outputs.has(name)) return null;
+  if (reader.node.opType === 'Relu') return reader.node;
+  const low = clipBound(reader.node, 1, 'min', -Infinity, graph);
+  const high = clipBound(reader.node, 2, 'max', Infinity, graph);
+  return low !== null && high !== null && low <= 0 && high >= 0 ? reader.node : null;
+}
+
+function clipBound(node: Node, input: number, attribute: string, fallback: number, graph: Graph): number | null {
+  const name = node.inputs[input];
+  if (!name) return floatAttribute(node, attribute, fallback);
+  const tensor: Tensor | undefined = graph.initializers.get(name);
+  return tensor ? hostNumbers(toHost(tensor))[0]! : null;
+}
+
+/** Quantized values -> the value whose scale they take: what movers put out has the scale of what they read. */
+function shareScales(nodes: ReadonlyMap<Node, PlannedNode>): Map<string, string> {
+  const moved = new Map([...nodes.values()].filter(({ kind }) => kind === 'moves-data').map(({ node, output }) => [output, node.inputs[0]!]));
+  const rootOf = (name: string): string => (moved.has(name) ? rootOf(moved.get(name)!) : name);
+  const names = [...nodes.values()].flatMap(({ node, activations, output, quantizesOutput }) => [...activations.map((i) => node.inputs[i]!), ...(quantizesOutput ? [output] : [])]);
+  return new Map(names.map((name) => [name, rootOf(name)]));
+}
+
+/** The factor of a Gemm's product; it goes into the kernel. */
+export const gemmAlpha = (node: Node): number => (node.opType === 'Gemm' ? floatAttribute(node, 'alpha', 1) : 1);

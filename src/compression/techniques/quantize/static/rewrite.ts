@@ -1,0 +1,173 @@
+/** Writes a plan into the graph: QuantizeLinear and DequantizeLinear round every quantized value, so that a runtime finds its integer kernels. */
+import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../graph/edit.ts';
+import { fromHost, toHost } from '../../../graph/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../../graph/types.ts';
+import { constant, scaleTensor } from '../graph-parts.ts';
+import { affineOf, RANGES, type Affine, type ValueRange } from '../scheme.ts';
+import type { QuantizeParameters } from '../spec.ts';
+import { weightAxes } from '../weight-axes.ts';
+import { quantizeWeight, type WeightScheme } from '../weights.ts';
+import { biasOf, gemmAlpha, type PlannedNode, type StaticPlan } from './plan.ts';
+
+/** Codes of a bias stay below this, so that sums of products fit 32 bits beside them. */
+const MOST_BIAS = 2 ** 30;
+
+type Settings = Pick<QuantizeParameters, 'activations' | 'perChannel' | 'symmetric' | 'reduceRange'>;
+
+/** `ranges`: of every value that a scale is taken from. */
+export function writePlan(model: Model, plan: StaticPlan, ranges: ReadonlyMap<string, ValueRange>, settings: Settings): Model {
+  const writer = new PlanWriter(model, plan, ranges, settings);
+  return { ...model, graph: writer.write() };
+}
+
+class PlanWriter {
+  private readonly graph: Graph;
+  private readonly fresh: (base: string) => string;
+  private readonly affines: ReadonlyMap<string, Affine>;
+  private readonly nodes: Node[] = [];
+  private readonly tensors: Map<string, Tensor>;
+  /** Values computed by quantized nodes: all their readers take the quantized form. */
+  private readonly inner: ReadonlySet<string>;
+  private readonly parameterNames = new Map<string, { scale: string; zero: string }>();
+  private readonly dequantizedNames = new Map<string, string>();
+
+  private readonly plan: StaticPlan;
+  private readonly settings: Settings;
+
+  constructor(model: Model, plan: StaticPlan, ranges: ReadonlyMap<string, ValueRange>, settings: Settings) {
+    this.plan = plan;
+    this.settings = settings;
+    this.graph = model.graph;
+    this.fresh = freshNames(model);
+    this.tensors = new Map(model.graph.initializers);
+    this.inner = new Set([...plan.nodes.values()].filter(({ quantizesOutput }) => quantizesOutput).map(({ output }) => output));
+    this.affines = new Map([...ranges].map(([name, range]) => [name, affineOf(range, RANGES[settings.activations])]));
+  }
+
+  write(): Graph {
+    for (const name of this.plan.scaleOf.keys()) if (!this.inner.has(name)) this.quantizeOuter(name);
+    const kernels = this.writeKernels();
+    for (const node of this.graph.nodes) {
+      const planned = this.plan.nodes.get(node);
+      if (planned) this.writeNode(planned, kernels);
+      else if (!this.plan.removed.has(node)) this.nodes.push(node);
+    }
+    const gone = new Set([...this.plan.removed].map((clamp) => clamp.inputs[0]!)); // what removed clamps read
+    const graph: Graph = {
+      ...this.graph, initializers: this.tensors, nodes: this.nodes, inputs: this.graph.inputs.filter(({ name }) => !kernels.has(name)),
+      valueInfos: this.graph.valueInfos.filter(({ name }) => !gone.has(name)),
+    };
+    return removeUnusedInitializers({ ...graph, nodes: topologicalOrder(graph) });
+  }
+
+  /** Scale and zero point of an activation; values that share a scale share the tensors. */
+  private parametersOf(value: string): { scale: string; zero: string } {
+    const root = this.plan.scaleOf.get(value)!;
+    let names = this.parameterNames.get(root);
+    if (!names) {
+      const { scale, zeroPoint } = this.affines.get(root)!;
+      names = { scale: this.fresh(`${root}_scale`), zero: this.fresh(`${root}_zero_point`) };
+      this.tensors.set(names.scale, constant(names.scale, 'float32', [], [scale]));
+      this.tensors.set(names.zero, constant(names.zero, this.settings.activations, [], [zeroPoint]));
+      this.parameterNames.set(root, names);
+    }
+    return names;
+  }
+
+  private roundTrip(from: string, to: string, value: string): void {
+    const { scale, zero } = this.parametersOf(value);
+    const codes = this.fresh(`${value}_quantized`);
+    this.nodes.push(makeNode('QuantizeLinear', [from, scale, zero], [codes], {}, { name: this.fresh(`${value}_QuantizeLinear`) }));
+    this.nodes.push(makeNode('DequantizeLinear', [codes, scale, zero], [to], {}, { name: this.fresh(`${value}_DequantizeLinear`) }));
+  }
+
+  /** A value that float operators compute: they keep reading it, quantized nodes read its quantized form. */
+  private quantizeOuter(name: string): void {
+    const dequantized = this.fresh(`${name}_dequantized`);
+    this.dequantizedNames.set(name, dequantized);
+    this.roundTrip(name, dequantized, name);
+  }
+
+  private writeNode({ node, activations, kernel, bias, output, quantizesOutput }: PlannedNode, kernels: ReadonlyMap<string, Kernel>): void {
+    const inputs = node.inputs.map((name, i) => (activations.includes(i) ? (this.dequantizedNames.get(name) ?? name) : name));
+    if (kernel !== null) {
+      const written = kernels.get(node.inputs[kernel]!)!;
+      inputs[kernel] = written.name;
+      if (bias !== null && node.inputs[bias]) inputs[bias] = this.writeBias(node, node.inputs[bias]!, written);
+    }
+    const computed = quantizesOutput ? this.fresh(`${output}_unquantized`) : node.outputs[0]!;
+    this.nodes.push({ ...withoutFactors(node), inputs, outputs: [computed, ...node.outputs.slice(1)] });
+    if (quantizesOutput) this.roundTrip(computed, output, output);
+  }
+
+  /** Codes of each kernel; nodes that share one share its codes. */
+  private writeKernels(): Map<string, Kernel> {
+    const users = new Map<string, PlannedNode[]>();
+    for (const planned of this.plan.nodes.values()) {
+      if (planned.kernel === null) continue;
+      const name = planned.node.inputs[planned.kernel]!;
+      users.set(name, [...(users.get(name) ?? []), planned]);
+    }
+    return new Map([...users].map(([name, planned]) => [name, this.writeKernel(name, planned)]));
+  }
+
+  private writeKernel(name: string, users: readonly PlannedNode[]): Kernel {
+    const original = this.graph.initializers.get(name)!;
+    const alpha = gemmAlpha(users[0]!.node);
+    const weight = alpha === 1 ? original : scaled(original, alpha);
+    const axes = new Set(users.map(({ node, kernel }) => weightAxes(node, kernel!, original.dims.length)!.channel));
+    const axis = this.settings.perChannel && axes.size === 1 ? [...axes][0]! : null;
+    const scheme: WeightScheme = {
+      type: 'int8', symmetric: this.settings.symmetric, channelAxis: axis, reduceRange: this.settings.reduceRange,
+      leastScale: this.leastScale(users, axis === null),
+    };
+    const { codes, affines } = quantizeWeight(weight, scheme);
+    const names = { codes: this.fresh(`${name}_quantized`), scale: this.fresh(`${name}_scale`), zero: this.fresh(`${name}_zero_point`) };
+    const dims = axis === null ? [] : [affines.length];
+    this.tensors.delete(name);
+    this.tensors.set(names.codes, fromHost(names.codes, { dtype: 'int8', dims: original.dims, data: codes }));
+    this.tensors.set(names.scale, scaleTensor(names.scale, affines, dims));
+    this.tensors.set(names.zero, constant(names.zero, 'int8', dims, affines.map(({ zeroPoint }) => zeroPoint)));
+    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale, names.zero], [name], axis === null ? {} : { axis }, { name: this.fresh(`${name}_DequantizeLinear`) }));
+    return { name, affines };
+  }
+
+  /** The bias is coded in steps of (activation scale x weight scale); a channel of tiny weights gets a larger scale, so that its bias fits. */
+  private leastScale(users: readonly PlannedNode[], oneScale: boolean): (channel: number) => number {
+    const needs = users.map(({ node }) => (biasOf(node, this.graph) ?? []).map((value) => Math.abs(value) / (this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale * MOST_BIAS)));
+    if (oneScale) return () => Math.max(0, ...needs.map((need) => need.reduce((most, value) => Math.max(most, value), 0)));
+    return (channel) => Math.max(0, ...needs.map((need) => need[channel] ?? 0));
+  }
+
+  private writeBias(node: Node, bias: string, kernel: Kernel): string {
+    const values = biasOf(node, this.graph)!;
+    const activation = this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale;
+    const scales = kernel.affines.map(({ scale }) => Math.fround(activation * scale));
+    const scaleOf = (channel: number) => scales[scales.length === 1 ? 0 : channel]!;
+    const codes = values.map((value, channel) => Math.round(value / scaleOf(channel)));
+    const names = { codes: this.fresh(`${bias}_quantized`), scale: this.fresh(`${bias}_scale`), output: this.fresh(`${bias}_dequantized`) };
+    this.tensors.set(names.codes, constant(names.codes, 'int32', [values.length], codes));
+    this.tensors.set(names.scale, constant(names.scale, 'float32', scales.length === 1 ? [] : [scales.length], scales));
+    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale], [names.output], scales.length === 1 ? {} : { axis: 0 }, { name: this.fresh(`${bias}_DequantizeLinear`) }));
+    return names.output;
+  }
+}
+
+interface Kernel {
+  readonly name: string;
+  readonly affines: readonly Affine[];
+}
+
+function scaled(tensor: Tensor, factor: number): Tensor {
+  const data = Float32Array.from(toHost(tensor).data as Float32Array, (value) => value * factor);
+  return fromHost(tensor.name, { dtype: 'float32', dims: tensor.dims, data });
+}
+
+/** Gemm's factors are in its kernel and bias now. */
+function withoutFactors(node: Node): Node {
+  if (node.opType !== 'Gemm') return node;
+  const attributes = new Map(node.attributes);
+  attributes.delete('alpha');
+  attributes.delete('beta');
+  return { ...node, attributes };
+}

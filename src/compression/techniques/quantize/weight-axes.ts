@@ -1,0 +1,35 @@
+/** Which constant inputs of an operator are weights, which axis their output channels lie on, and which axis is summed over. */
+import type { Node } from '../../graph/types.ts';
+import { intAttribute } from './graph-parts.ts';
+
+export interface WeightAxes {
+  /** null: no axis of output channels. */
+  readonly channel: number | null;
+  /** Axis of the products' sum, for blocks. */
+  readonly sum: number | null;
+}
+
+type Rule = (node: Node, rank: number) => WeightAxes;
+
+/** By operator, then by input. Kernels only: biases and running statistics are small and stay float. */
+const RULES: Readonly<Record<string, Readonly<Record<number, Rule>>>> = {
+  Conv: { 1: () => ({ channel: 0, sum: 1 }) },
+  // [cin, cout / groups, ...k]: with groups, channels of several groups share an index, which is a coarser scale but a right one.
+  ConvTranspose: { 1: () => ({ channel: 1, sum: 0 }) },
+  Gemm: { 0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0), 1: (node) => gemmAxes(intAttribute(node, 'transB', 0) !== 0 ? 0 : 1) },
+  MatMul: { 0: (_node, rank) => ({ channel: rank < 2 ? null : rank - 2, sum: rank - 1 }), 1: (_node, rank) => ({ channel: rank < 2 ? null : rank - 1, sum: Math.max(0, rank - 2) }) },
+  // [directions, gates * hidden, inputs]
+  LSTM: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
+  GRU: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
+  RNN: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
+  Gather: { 0: (node, rank) => { const axis = (intAttribute(node, 'axis', 0) + rank) % rank; return { channel: axis, sum: rank === 2 ? 1 - axis : null }; } },
+  Einsum: { 0: () => ({ channel: null, sum: null }), 1: () => ({ channel: null, sum: null }) },
+};
+
+const gemmAxes = (channel: number): WeightAxes => ({ channel, sum: 1 - channel });
+
+/** null where the input is no weight. */
+export function weightAxes(node: Node, input: number, rank: number): WeightAxes | null {
+  if (node.domain !== '') return null;
+  return RULES[node.opType]?.[input]?.(node, rank) ?? null;
+}

@@ -1,0 +1,79 @@
+/**
+ * Weights stored small and unpacked when the model is loaded: half floats by Cast, integers as pack-integers.ts says. onnxruntime computes
+ * these nodes once, so that the model runs exactly as fast as with floats.
+ */
+import { freshNames, makeNode, mapSubgraphs, subgraphs } from '../../graph/edit.ts';
+import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
+import { layerMatcher } from '../layer-filter.ts';
+import { FLOAT32, LEAST_ELEMENTS, type Additions } from './graph-parts.ts';
+import { packIntegers } from './pack-integers.ts';
+import type { QuantizeParameters } from './spec.ts';
+import { weightAxes, type WeightAxes } from './weight-axes.ts';
+
+/** Every float32 weight of the model, subgraphs included, that the filter selects. */
+export function quantizeWeights(model: Model, parameters: QuantizeParameters): Model {
+  const fresh = freshNames(model);
+  const selected = layerMatcher(parameters.layers);
+  const change = (graph: Graph): Graph => quantizeGraph(graph, parameters, selected, fresh);
+  return { ...model, graph: change(model.graph) };
+}
+
+function quantizeGraph(graph: Graph, parameters: QuantizeParameters, selected: (names: readonly string[]) => boolean, fresh: (base: string) => string): Graph {
+  const additions: Additions = { tensors: [], nodes: [] };
+  const packed = new Set<string>();
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  for (const [name, uses] of weightUses(graph)) {
+    const tensor = graph.initializers.get(name)!;
+    if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < LEAST_ELEMENTS) continue;
+    if (!selected([name, ...uses.map(({ node }) => node.name)])) continue;
+    pack(tensor, commonAxes(uses, tensor.dims.length), parameters, fresh, additions);
+    packed.add(name);
+  }
+  const inner = graph.nodes.map((node) => mapSubgraphs(node, (body) => quantizeGraph(body, parameters, selected, fresh)));
+  if (packed.size === 0) return inner.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes: inner };
+  const kept = [...graph.initializers].filter(([name]) => !packed.has(name));
+  return {
+    ...graph,
+    initializers: new Map([...kept, ...additions.tensors.map((tensor): [string, Tensor] => [tensor.name, tensor])]),
+    inputs: graph.inputs.filter(({ name }) => !packed.has(name)),
+    nodes: [...additions.nodes, ...inner],
+  };
+}
+
+interface WeightUse {
+  readonly node: Node;
+  readonly axes: WeightAxes;
+}
+
+/** Initializers of this graph that are weights, by their uses in it and in subgraphs. */
+function weightUses(graph: Graph): Map<string, WeightUse[]> {
+  const found = new Map<string, WeightUse[]>();
+  const visit = (nodes: readonly Node[], hidden: ReadonlySet<string>): void => {
+    for (const node of nodes) {
+      node.inputs.forEach((name, input) => {
+        const tensor = hidden.has(name) ? undefined : graph.initializers.get(name);
+        const axes = tensor && weightAxes(node, input, tensor.dims.length);
+        if (axes) found.set(name, [...(found.get(name) ?? []), { node, axes }]);
+      });
+      for (const { graph: body } of subgraphs(node)) visit(body.nodes, new Set([...hidden, ...body.initializers.keys()]));
+    }
+  };
+  visit(graph.nodes, new Set());
+  return found;
+}
+
+/** The axes that all uses agree on. */
+function commonAxes(uses: readonly WeightUse[], rank: number): WeightAxes {
+  const agreed = (key: keyof WeightAxes) => (uses.every(({ axes }) => axes[key] === uses[0]!.axes[key]) ? uses[0]!.axes[key] : null);
+  return rank < 2 ? { channel: null, sum: rank === 1 ? 0 : null } : { channel: agreed('channel'), sum: agreed('sum') };
+}
+
+function pack(tensor: Tensor, axes: WeightAxes, parameters: QuantizeParameters, fresh: (base: string) => string, additions: Additions): void {
+  const { precision } = parameters;
+  if (precision === 'int8' || precision === 'int4') return packIntegers(tensor, axes, parameters, fresh, additions);
+  if (precision !== 'float16' && precision !== 'bfloat16') return;
+  const code = fresh(`${tensor.name}_${precision}`);
+  additions.tensors.push(fromHost(code, { ...toHost(tensor), dtype: precision }));
+  additions.nodes.push(makeNode('Cast', [code], [tensor.name], { to: FLOAT32 }, { name: fresh(`${tensor.name}_Cast`) }));
+}
