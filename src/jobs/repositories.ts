@@ -1,0 +1,245 @@
+/** What the API side keeps and asks for; store/ implements it. Every read names the tenant: another's rows are as if absent. */
+import type { DatasetDescription } from '../contracts/dataset.ts';
+import type { JobRequest } from '../contracts/job-request.ts';
+import type { ModelDescription } from '../contracts/model.ts';
+import type { Report, ReportWarning } from '../contracts/report.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { JobEvent, JobEventType, JobState, Pool } from './ports.ts';
+
+export interface PageRequest {
+  /** Id of the last item of the page before; `null`: from the newest on. */
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Id to go on after; `null`: there is no more. */
+  readonly next: string | null;
+}
+
+interface Owned {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly name: string;
+  readonly createdAt: Date;
+}
+
+interface Blob {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+export interface StoredModel extends Owned, Blob {
+  readonly description: ModelDescription;
+}
+
+export interface StoredDataset extends Owned, Blob {
+  readonly description: DatasetDescription;
+  readonly options: Record<string, string>;
+}
+
+export interface StoredArtifact extends Owned, Blob {
+  readonly format: string;
+  readonly jobId: string;
+  readonly modelId: string;
+  readonly step: number | null;
+}
+
+export type StepState = 'pending' | 'running' | 'succeeded' | 'failed' | 'skipped';
+
+export interface StoredStep {
+  readonly index: number;
+  readonly technique: string;
+  readonly state: StepState;
+  readonly progress: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly warnings: readonly ReportWarning[];
+  readonly startedAt: Date | null;
+  readonly endedAt: Date | null;
+}
+
+export interface StoredJob {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly name: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: JobState;
+  readonly request: JobRequest;
+  readonly modelId: string;
+  readonly datasetId: string | null;
+  readonly device: string;
+  readonly attempt: number;
+  readonly progress: number;
+  readonly steps: readonly StoredStep[];
+  readonly artifacts: readonly StoredArtifact[];
+  readonly recommendedId: string | null;
+  readonly report: Report | null;
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly retryable: boolean } | null;
+  readonly createdAt: Date;
+  readonly startedAt: Date | null;
+  readonly endedAt: Date | null;
+}
+
+export interface StoredEvent {
+  readonly seq: number;
+  readonly type: JobEventType;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly createdAt: Date;
+}
+
+export type Removal = { readonly outcome: 'removed'; readonly sha256: string } | { readonly outcome: 'not-found' | 'in-use' };
+
+export type NewModel = Omit<StoredModel, 'createdAt'>;
+export interface ModelRepository {
+  /** The same bytes of the same tenant are one model: where there is one, that comes back. */
+  add(model: NewModel): Promise<StoredModel>;
+  find(tenantId: string, id: string): Promise<StoredModel | null>;
+  findByContent(tenantId: string, sha256: string): Promise<StoredModel | null>;
+  list(tenantId: string, page: PageRequest): Promise<Page<StoredModel>>;
+  remove(tenantId: string, id: string): Promise<Removal>;
+}
+
+export type NewDataset = Omit<StoredDataset, 'createdAt'>;
+export interface DatasetRepository {
+  /** The same bytes read in the same way are one dataset. */
+  add(dataset: NewDataset): Promise<StoredDataset>;
+  find(tenantId: string, id: string): Promise<StoredDataset | null>;
+  findByContent(tenantId: string, sha256: string, options: Record<string, string>): Promise<StoredDataset | null>;
+  list(tenantId: string, page: PageRequest): Promise<Page<StoredDataset>>;
+  remove(tenantId: string, id: string): Promise<Removal>;
+}
+
+export interface ArtifactRepository {
+  find(tenantId: string, id: string): Promise<StoredArtifact | null>;
+  list(tenantId: string, filter: { jobId?: string }, page: PageRequest): Promise<Page<StoredArtifact>>;
+}
+
+export interface NewJob {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly request: JobRequest;
+  /** The job's model first, then the teachers. */
+  readonly modelIds: readonly string[];
+}
+
+/** An Idempotency-Key and what it was sent with. */
+export interface IdempotencyClaim {
+  readonly key: string;
+  readonly fingerprint: string;
+}
+
+export interface IdempotencyRecord extends IdempotencyClaim {
+  readonly jobId: string;
+  /** The body of the first answer. */
+  readonly answer: unknown;
+}
+
+/** `busy`: another request with this key is being worked on. `missing`: a model or the dataset was deleted meanwhile. */
+export type Insertion =
+  | { readonly outcome: 'inserted'; readonly job: StoredJob; readonly answer: unknown }
+  | { readonly outcome: 'repeated'; readonly record: IdempotencyRecord }
+  | { readonly outcome: 'busy' | 'missing' | 'quota' };
+
+export interface InsertOptions {
+  readonly idempotency: IdempotencyClaim | null;
+  /** Jobs that may be queued or running, this one included. */
+  readonly activeJobs: number;
+  /** What is answered to the client, kept with the key. */
+  answerOf(job: StoredJob): unknown;
+}
+
+export interface JobFilter {
+  readonly states?: readonly JobState[];
+  readonly labels?: readonly { readonly name: string; readonly value: string | null }[];
+}
+
+export interface JobRepository {
+  /** Job, steps, first event, outbox row and idempotency record: all or nothing. */
+  insert(job: NewJob, options: InsertOptions): Promise<Insertion>;
+  idempotencyRecord(tenantId: string, key: string): Promise<IdempotencyRecord | null>;
+  find(tenantId: string, id: string): Promise<StoredJob | null>;
+  list(tenantId: string, filter: JobFilter, page: PageRequest): Promise<Page<StoredJob>>;
+  /** Asks for the job's end: `null` not found; otherwise whether that was possible, and the job as it is now. */
+  cancel(tenantId: string, id: string): Promise<{ accepted: boolean; job: StoredJob } | null>;
+  events(jobId: string, afterSeq: number, limit: number): Promise<StoredEvent[]>;
+  /** The whole course of a job's metrics, by step, epoch and name. */
+  metrics(jobId: string): Promise<StoredMetric[]>;
+  countByState(): Promise<Record<JobState, number>>;
+  /** How long the jobs took that ended after `since`. */
+  endedSince(since: Date): Promise<{ state: JobState; runSeconds: number | null; endedAt: Date }[]>;
+}
+
+export interface StoredMetric {
+  readonly step: number;
+  readonly epoch: number;
+  readonly name: string;
+  readonly value: number;
+}
+
+/** The relay's side: from Postgres to the queue, and jobs that nobody looks after. */
+export interface RelayStore {
+  /** Hands over the ids of waiting outbox rows and deletes those rows where `enqueue` resolves; other relays get other rows. */
+  drainOutbox(limit: number, enqueue: (jobs: readonly { id: string; device: string }[]) => Promise<ReadonlyMap<string, Pool>>): Promise<number>;
+  /** Queued jobs that are past their deadline end `expired`. */
+  expireOverdue(): Promise<string[]>;
+  /** Jobs whose worker's lease ran out go back to the queue, or fail with `worker-lost` after `maxAttempts`. */
+  reclaimLost(maxAttempts: number): Promise<{ requeued: string[]; ended: string[] }>;
+  /** Queued jobs whose entry was last made sure of before `before`, oldest first. */
+  queuedBefore(before: Date, limit: number): Promise<{ id: string; device: string; pool: Pool | null; waiting: boolean; createdAt: Date }[]>;
+  markEnqueued(ids: readonly string[], pool: Pool): Promise<void>;
+  /** Marks a queued job as waiting (for a worker) or not, with an event where that changes. */
+  setWaiting(id: string, event: JobEvent | null): Promise<void>;
+  forgetIdempotencyKeys(before: Date): Promise<number>;
+  forgetWorkers(before: Date): Promise<number>;
+}
+
+export type KeyRole = 'administrator' | 'member';
+
+/** Who is asking. */
+export interface Principal {
+  readonly keyId: string;
+  readonly tenantId: string;
+  readonly role: KeyRole;
+}
+
+export interface StoredKey {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly role: KeyRole;
+  readonly prefix: string;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date | null;
+}
+
+export interface NewKey {
+  readonly id: string;
+  /** Name of the tenant; made where there is none. */
+  readonly tenant: string;
+  readonly name: string;
+  readonly role: KeyRole;
+  readonly prefix: string;
+  readonly mac: string;
+}
+
+export interface KeyRepository {
+  /** `null`: there is no such key, or it was revoked. */
+  authenticate(mac: string): Promise<Principal | null>;
+  add(key: NewKey): Promise<StoredKey>;
+  list(page: PageRequest): Promise<Page<StoredKey>>;
+  revoke(id: string): Promise<boolean>;
+}
+
+export interface Usage {
+  /** Whether any model, dataset or artifact has this content. */
+  isReferenced(sha256: string): Promise<boolean>;
+  storedBytes(tenantId: string): Promise<number>;
+}
+
+/** Tells when something was written: a wake-up, not the thing itself. Lost ones are made up for by looking now and then. */
+export interface ChangeFeed {
+  /** @returns how to stop listening */
+  onEvent(jobId: string, wake: () => void): () => void;
+  onOutbox(wake: () => void): () => void;
+}

@@ -1,0 +1,37 @@
+/** A job's life as a table: what may happen in each state, and where it leads. */
+import { ENDED_STATES, type JobState } from './ports.ts';
+
+/**
+ * claim: a worker takes it. release: the worker gives it back. lose: the worker's lease ran out. give-up: lost more often than it is
+ * tried. cancel: the client asks. confirm: the worker has stopped what was running. expire: queued for too long.
+ */
+export const HAPPENINGS = ['claim', 'release', 'lose', 'give-up', 'succeed', 'fail', 'cancel', 'confirm', 'expire'] as const;
+export type Happening = (typeof HAPPENINGS)[number];
+
+const LIFE: Record<JobState, Partial<Record<Happening, JobState>>> = {
+  queued: { claim: 'running', cancel: 'canceled', expire: 'expired' },
+  running: { release: 'queued', lose: 'queued', 'give-up': 'failed', succeed: 'succeeded', fail: 'failed', cancel: 'canceling' },
+  // Whatever the worker does next, a job that was to be canceled ends canceled; a second request changes nothing.
+  canceling: { confirm: 'canceled', release: 'canceled', lose: 'canceled', 'give-up': 'canceled', succeed: 'canceled', fail: 'canceled', cancel: 'canceling' },
+  succeeded: {},
+  failed: {},
+  canceled: {},
+  expired: {},
+};
+
+/** `null`: that cannot happen in this state. */
+export function nextState(state: JobState, happening: Happening): JobState | null {
+  return LIFE[state][happening] ?? null;
+}
+
+export function isEnded(state: JobState): boolean {
+  return ENDED_STATES.includes(state);
+}
+
+/** States from which `happening` leads somewhere. */
+export function statesBefore(happening: Happening): JobState[] {
+  return (Object.keys(LIFE) as JobState[]).filter((state) => LIFE[state][happening] !== undefined);
+}
+
+/** Jobs that hold on to their model and dataset. */
+export const ACTIVE_STATES: readonly JobState[] = ['queued', 'running', 'canceling'];

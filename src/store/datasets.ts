@@ -1,0 +1,63 @@
+import type { DatasetDescription } from '../contracts/dataset.ts';
+import { ACTIVE_STATES } from '../jobs/states.ts';
+import type { DatasetRepository, StoredDataset } from '../jobs/repositories.ts';
+import { TRANSACTION, type Database } from './database.ts';
+import type { Dataset } from './generated/client.ts';
+import { pageQuery, toPage } from './pages.ts';
+import { storable, storableText } from './storable.ts';
+import { isDuplicate } from './unavailable.ts';
+
+export function datasetRepository(database: Database): DatasetRepository {
+  const findByContent: DatasetRepository['findByContent'] = async (tenantId, sha256, options) => {
+    const row = await database.dataset.findUnique({ where: { tenantId_sha256_optionsText: { tenantId, sha256, optionsText: canonicalText(options) } } });
+    return row && toDataset(row);
+  };
+  return {
+    findByContent,
+    async add(dataset) {
+      const { description, options, name, sizeBytes, ...rest } = dataset;
+      const data = {
+        ...rest, name: storableText(name), sizeBytes: BigInt(sizeBytes), description: storable(description), options: storable(options), optionsText: canonicalText(options),
+      };
+      try {
+        return toDataset(await database.dataset.create({ data }));
+      } catch (error) {
+        const existing = isDuplicate(error) ? await findByContent(dataset.tenantId, dataset.sha256, options) : null;
+        if (existing) return existing;
+        throw error;
+      }
+    },
+    async find(tenantId, id) {
+      const row = await database.dataset.findFirst({ where: { id, tenantId } });
+      return row && toDataset(row);
+    },
+    async list(tenantId, page) {
+      const { where, ...query } = pageQuery(page);
+      return toPage(await database.dataset.findMany({ where: { tenantId, ...where }, ...query }), page.limit, toDataset);
+    },
+    /** As for models: locked first, then looked at. */
+    async remove(tenantId, id) {
+      return database.$transaction(async (tx) => {
+        const rows = await tx.$queryRaw<{ sha256: string }[]>`SELECT sha256 FROM datasets WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
+        const row = rows[0];
+        if (!row) return { outcome: 'not-found' };
+        const used = await tx.job.findFirst({ where: { datasetId: id, state: { in: [...ACTIVE_STATES] } }, select: { id: true } });
+        if (used) return { outcome: 'in-use' };
+        await tx.dataset.delete({ where: { id } });
+        return { outcome: 'removed', sha256: row.sha256 };
+      }, TRANSACTION);
+    },
+  };
+}
+
+/** Equal for equal options, in whatever order they came. */
+function canonicalText(options: Record<string, string>): string {
+  return storableText(JSON.stringify(Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+export function toDataset(row: Dataset): StoredDataset {
+  const { optionsText: _, ...rest } = row;
+  return {
+    ...rest, sizeBytes: Number(row.sizeBytes), options: row.options as Record<string, string>, description: row.description as unknown as DatasetDescription,
+  };
+}

@@ -1,0 +1,45 @@
+import { newId } from '../ids.ts';
+import type { KeyRepository, StoredKey } from '../jobs/repositories.ts';
+import { TRANSACTION, type Database } from './database.ts';
+import type { Prisma } from './generated/client.ts';
+import { pageQuery, toPage } from './pages.ts';
+import { storableText } from './storable.ts';
+
+type KeyRow = Prisma.ApiKeyGetPayload<{ include: { tenant: true } }>;
+/** `lastUsedAt` is written at most so often. */
+const USE_NOTED_EVERY_MS = 60_000;
+
+export function keyRepository(database: Database): KeyRepository {
+  return {
+    async authenticate(mac) {
+      const row = await database.apiKey.findUnique({ where: { mac } });
+      if (!row || row.revokedAt) return null;
+      const now = Date.now();
+      if (now - (row.lastUsedAt?.getTime() ?? 0) > USE_NOTED_EVERY_MS) {
+        await database.apiKey.updateMany({ where: { id: row.id }, data: { lastUsedAt: new Date(now) } });
+      }
+      return { keyId: row.id, tenantId: row.tenantId, role: row.role };
+    },
+    /** A key that is there already (the first administrator's, at every start) stays as it is, revoked ones included. */
+    async add({ tenant, ...key }) {
+      return database.$transaction(async (tx) => {
+        const name = storableText(tenant);
+        const owner = await tx.tenant.upsert({ where: { name }, create: { id: newId('tenant'), name }, update: {} });
+        const data = { ...key, name: storableText(key.name), tenantId: owner.id };
+        return toKey(await tx.apiKey.upsert({ where: { mac: key.mac }, create: data, update: {}, include: { tenant: true } }));
+      }, TRANSACTION);
+    },
+    async list(page) {
+      const { where, ...query } = pageQuery(page);
+      return toPage(await database.apiKey.findMany({ where: { revokedAt: null, ...where }, include: { tenant: true }, ...query }), page.limit, toKey);
+    },
+    async revoke(id) {
+      const { count } = await database.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
+      return count > 0;
+    },
+  };
+}
+
+function toKey({ id, tenant, name, role, prefix, createdAt, lastUsedAt }: KeyRow): StoredKey {
+  return { id, tenant: tenant.name, name, role, prefix, createdAt, lastUsedAt };
+}

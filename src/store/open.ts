@@ -1,0 +1,52 @@
+/** Everything that is kept in Postgres, on one pool of connections. */
+import type { WorkerJobStore, WorkerRegistry } from '../jobs/ports.ts';
+import type { ArtifactRepository, DatasetRepository, JobRepository, KeyRepository, ModelRepository, RelayStore, Usage } from '../jobs/repositories.ts';
+import { artifactRepository, usage } from './artifacts.ts';
+import { connect } from './database.ts';
+import { datasetRepository } from './datasets.ts';
+import { jobRepository } from './jobs.ts';
+import { keyRepository } from './keys.ts';
+import { modelRepository } from './models.ts';
+import { relayStore } from './relay.ts';
+import { guarded } from './unavailable.ts';
+import { workerJobStore } from './worker-jobs.ts';
+import { workerRegistry } from './workers.ts';
+
+export interface Store {
+  readonly keys: KeyRepository;
+  readonly models: ModelRepository;
+  readonly datasets: DatasetRepository;
+  readonly jobs: JobRepository;
+  readonly artifacts: ArtifactRepository;
+  readonly usage: Usage;
+  readonly relay: RelayStore;
+  /** Jobs as workers see them. */
+  readonly workerJobs: WorkerJobStore;
+  readonly workers: WorkerRegistry;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * @param options connections: of the pool; maxAttempts: claims of one job before it is given up
+ */
+export function openStore(databaseUrl: string, { connections = 10, maxAttempts = 5 } = {}): Store {
+  const database = connect(databaseUrl, connections);
+  return {
+    keys: guarded(keyRepository(database)),
+    models: guarded(modelRepository(database)),
+    datasets: guarded(datasetRepository(database)),
+    jobs: guarded(jobRepository(database)),
+    artifacts: guarded(artifactRepository(database)),
+    usage: guarded(usage(database)),
+    relay: guarded(relayStore(database)),
+    workerJobs: guarded(workerJobStore(database, maxAttempts)),
+    workers: guarded(workerRegistry(database)),
+    async ping() {
+      await database.$queryRaw`SELECT 1`;
+    },
+    async close() {
+      await database.$disconnect();
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** A database that cannot be reached is told apart from a mistake: clients may try again. */
+import { LatheError } from '../errors.ts';
+import { Prisma } from './generated/client.ts';
+
+/** Prisma's own codes: not reachable, timed out, closed, no connection free. */
+const PRISMA_CODES = new Set(['P1000', 'P1001', 'P1002', 'P1003', 'P1008', 'P1010', 'P1011', 'P1017', 'P2024', 'P2028', 'P2037']);
+/** Connection exceptions (08), shutting down or starting (57P), too many connections; and the operating system's. */
+const DRIVER_CODES = /^(08\w{3}|57P\d\d|53300|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+const DRIVER_WORDS = /connection (terminated|timeout|closed|ended)|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|ECONNREFUSED|ECONNRESET/i;
+
+export function isUnavailable(error: unknown): boolean {
+  for (let cause: unknown = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    const { code } = cause as { code?: unknown };
+    if (cause instanceof Prisma.PrismaClientInitializationError) return true;
+    if (typeof code === 'string' && (PRISMA_CODES.has(code) || DRIVER_CODES.test(code))) return true;
+    if (DRIVER_WORDS.test(cause.message)) return true;
+  }
+  return false;
+}
+
+/** The same object, whose methods throw `unavailable` where the database is away. */
+export function guarded<T extends object>(repository: T): T {
+  return new Proxy(repository, {
+    get(target, name, receiver) {
+      const member: unknown = Reflect.get(target, name, receiver);
+      if (typeof member !== 'function') return member;
+      return async (...args: unknown[]) => {
+        try {
+          return (await member.apply(target, args)) as unknown;
+        } catch (error) {
+          throw isUnavailable(error) ? new LatheError('unavailable', 'The database cannot be reached at the moment', [], { cause: error }) : error;
+        }
+      };
+    },
+  });
+}
+
+/** Whether a row with the same key was there already. */
+export function isDuplicate(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
+}
+
+/** Whether a row that another one names is not there (any more). */
+export function isDangling(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P2003' || error.code === 'P2025');
+}
