@@ -2,10 +2,8 @@
 import { NodeView } from '../graph/node-info.ts';
 import { hostNumbers } from '../graph/tensor-data.ts';
 import type { DataType, Graph } from '../graph/types.ts';
-import { NeedsHostValue } from '../operators/operator.ts';
 import type { HostTensor, Layout, RunContext, Value } from '../operators/operator.ts';
 import { resolveAxis } from '../operators/shapes.ts';
-import { isRecording } from '../tensor/recording.ts';
 import * as nn from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { takesLayout } from './layout.ts';
@@ -59,9 +57,7 @@ export class NodeRun extends NodeView implements RunContext {
   }
 
   host(index: number): HostTensor {
-    const slot = this.slot(index);
-    if (!slot.isHost && isRecording()) throw new NeedsHostValue(`input ${index} of ${this.node.opType} is a device value`);
-    return slot.host();
+    return this.slot(index).host();
   }
 
   hostInts(index: number): number[] {

@@ -66,7 +66,7 @@ export interface RunContext extends NodeInfo {
   tensor(index: number): TfTensor;
   /** A weight in the physical layout that `weightLayout` asks for: `perm` of its ONNX order. Stored so where the network can. */
   weight(index: number, perm: readonly number[]): TfTensor;
-  /** The input as exact host data, in ONNX order. Throws `NeedsHostValue` where it is a device value while a step is being compiled. */
+  /** The input as exact host data, in ONNX order. Reading a device value waits for it, and makes a step that is being compiled run eagerly. */
   host(index: number): HostTensor;
   /** As `host`, for small integer tensors: plain numbers. */
   hostInts(index: number): number[];
@@ -144,6 +144,3 @@ export type QuantizationRole =
   | { readonly kind: 'passes-through' };
 
 export type { Tensor };
-
-/** Exact data were asked for where, while a step is being compiled, only a device value exists: the step must run eagerly. */
-export class NeedsHostValue extends Error {}

@@ -1,0 +1,160 @@
+/** Whether the engine computes what onnxruntime computes; a model where it does not is never trained. */
+import type { UntrainableNode } from '../../contracts/model.ts';
+import { LatheError } from '../../errors.ts';
+import type { HostArray } from '../data/dataset.ts';
+import { writeOnnx } from '../formats/onnx/write.ts';
+import { topologicalOrder } from '../graph/edit.ts';
+import { inferShapes, type TypeTable } from '../graph/infer.ts';
+import { nodeLabel } from '../graph/graph-error.ts';
+import { hostNumbers, hostOf as hostTensor, isFloat } from '../graph/tensor-data.ts';
+import type { DataType, Model, Node, ValueInfo } from '../graph/types.ts';
+import type { HostTensor, Value } from '../operators/operator.ts';
+import { randomInputs } from '../measure/inputs.ts';
+import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
+import { tf } from '../tensor/tf.ts';
+import { relativeDifference } from './compare.ts';
+import { lowerModel } from './lower.ts';
+import type { Network } from './network.ts';
+import { download, upload } from './slot.ts';
+
+/** Largest difference of an output, relative to its range. */
+export const AGREEMENT = 1e-4;
+const SEED = 20_231;
+const BATCH = 2;
+
+export interface Agreement {
+  readonly trainable: boolean;
+  readonly untrainable: UntrainableNode[];
+}
+
+/**
+ * Runs the model in the engine and in onnxruntime on the same seeded random inputs. Untrainable is a model that onnxruntime refuses, that holds an
+ * operator the engine lacks, whose outputs differ by more than `AGREEMENT`, or none of whose weights a gradient reaches.
+ */
+export async function checkAgainstRuntime(bytes: Uint8Array, model: Model): Promise<Agreement> {
+  try {
+    const lowered = lowerModel(model);
+    if (!lowered.ok) return { trainable: false, untrainable: [...lowered.untrainable] };
+    try {
+      return await check(bytes, model, lowered.network);
+    } finally {
+      lowered.network.dispose();
+    }
+  } catch (error) {
+    return refuse(placeOf(error), '', error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function check(bytes: Uint8Array, model: Model, network: Network): Promise<Agreement> {
+  if (network.parameters.length === 0) return withoutParameters(network);
+  const runtime = await openRuntime(bytes, { threads: 2 });
+  try {
+    const feeds = (await randomInputs(model, runtime, SEED)).make(0, BATCH);
+    const differing = await firstDifference(network, runtime, feeds, network.outputs.map(({ name }) => name));
+    if (!differing) return { trainable: true, untrainable: frozenNodes(network) };
+    return await blame(model, network, feeds, differing);
+  } finally {
+    await runtime.release();
+  }
+}
+
+interface Difference {
+  readonly value: string;
+  readonly reason: string;
+}
+
+async function firstDifference(network: Network, runtime: Runtime, feeds: Feeds, names: readonly string[]): Promise<Difference | null> {
+  const expected = await runtime.run(feeds, names);
+  const outputs = runEngine(network, feeds, names);
+  for (const name of names) {
+    const want = expected.get(name);
+    const got = outputs.get(name);
+    if (!want || !got) continue;
+    const off = relativeDifference(got, hostOf(want));
+    if (off > AGREEMENT) return { value: name, reason: describe(got, want, off) };
+  }
+  return null;
+}
+
+function describe(got: HostTensor, want: RuntimeOutput, off: number): string {
+  if (got.dims.join() !== want.dims.join()) return `the engine gives shape [${got.dims.join(', ')}], onnxruntime [${want.dims.join(', ')}]`;
+  return `the engine differs from onnxruntime by ${off.toExponential(1)} of the output's range (${AGREEMENT} is allowed)`;
+}
+
+/** The node whose output differs first, found by comparing every value between the nodes. */
+async function blame(model: Model, network: Network, feeds: Feeds, differing: Difference): Promise<Agreement> {
+  const producers = new Map(topologicalOrder(model.graph).flatMap((node) => node.outputs.map((output): [string, Node] => [output, node])));
+  const first = (await firstInside(model, network, feeds, producers).catch(() => null)) ?? differing;
+  const node = producers.get(first.value);
+  return refuse(node ? nodeLabel(node) : `output "${first.value}"`, node?.opType ?? '', first.reason);
+}
+
+async function firstInside(model: Model, network: Network, feeds: Feeds, producers: ReadonlyMap<string, Node>): Promise<Difference | null> {
+  const types = inferShapes(model);
+  const names = [...producers.keys()].filter((name) => name !== '' && isFloatTensor(types, name));
+  const runtime = await openRuntime(writeOnnx(exposing(model, names, types)), { threads: 2, optimization: 'disabled' });
+  try {
+    return await firstDifference(network, runtime, feeds, names);
+  } finally {
+    await runtime.release();
+  }
+}
+
+function isFloatTensor(types: TypeTable, name: string): boolean {
+  const type = types.typeOf(name);
+  return type !== null && isFloat(type.dtype);
+}
+
+/** The model with these values as outputs. */
+function exposing(model: Model, names: readonly string[], types: TypeTable): Model {
+  const known = new Set(model.graph.outputs.map(({ name }) => name));
+  const more = names.filter((name) => !known.has(name)).map((name): ValueInfo => ({ name, type: { dtype: types.typeOf(name)!.dtype, shape: null } }));
+  return { ...model, graph: { ...model.graph, outputs: [...model.graph.outputs, ...more] } };
+}
+
+function runEngine(network: Network, feeds: Feeds, fetch: readonly string[]): Map<string, HostTensor> {
+  const results = new Map<string, HostTensor>();
+  tf.tidy(() => {
+    const { outputs } = network.run(new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])), { training: false, fetch });
+    for (const [name, value] of outputs) results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
+  });
+  return results;
+}
+
+/** Floats to the device, all else exact on the host. */
+function feedOf(array: HostArray, dtype: DataType): Value {
+  const host: HostTensor = { dtype: array.dtype as DataType, dims: array.shape, data: array.data };
+  return isFloat(dtype) ? { kind: 'device', dtype, tensor: upload(host) } : { kind: 'host', value: { ...host, dtype, data: integers(host, dtype) } };
+}
+
+function integers(host: HostTensor, dtype: DataType): HostTensor['data'] {
+  return dtype === host.dtype ? host.data : hostTensor(dtype, host.dims, hostNumbers(host)).data;
+}
+
+function hostOf({ dtype, dims, data }: RuntimeOutput): HostTensor {
+  return { dtype: dtype as DataType, dims, data };
+}
+
+function withoutParameters(network: Network): Agreement {
+  if (network.frozen.length > 0) return { trainable: false, untrainable: frozenNodes(network) };
+  return refuse('', '', 'the model holds no float weights that training could change');
+}
+
+/** Each node in the way of gradients once, with the number of weights it freezes. */
+function frozenNodes(network: Network): UntrainableNode[] {
+  const nodes = new Map<string, { operator: string; reason: string; count: number }>();
+  for (const { node, reason } of network.frozen) {
+    const known = nodes.get(node);
+    if (known) known.count++;
+    else nodes.set(node, { operator: /\((\w+)\)$/.exec(node)?.[1] ?? '', reason, count: 1 });
+  }
+  return [...nodes].map(([node, { operator, reason, count }]) => ({ node, operator, reason: `${reason}: ${count} weight${count === 1 ? '' : 's'} before it cannot be trained` }));
+}
+
+function refuse(node: string, operator: string, reason: string): Agreement {
+  return { trainable: false, untrainable: [{ node, operator, reason }] };
+}
+
+function placeOf(error: unknown): string {
+  return error instanceof LatheError ? (error.errors[0]?.path ?? '') : '';
+}

@@ -1,0 +1,38 @@
+/** Whether two tensors are the same, and if not, where they differ most. */
+import { isFloat } from '../graph/tensor-data.ts';
+import type { HostTensor } from '../operators/operator.ts';
+
+export interface Tolerance {
+  readonly relative: number;
+  readonly absolute: number;
+}
+
+/** |got - want| <= absolute + relative * |want| everywhere; anything but floats must be equal. @returns the difference in words, or null. */
+export function difference(got: HostTensor, want: HostTensor, tolerance: Tolerance): string | null {
+  if (got.dtype !== want.dtype) return `is ${got.dtype}, should be ${want.dtype}`;
+  if (got.dims.join() !== want.dims.join()) return `is of shape [${got.dims.join(', ')}], should be [${want.dims.join(', ')}]`;
+  const { relative, absolute } = isFloat(want.dtype) ? tolerance : { relative: 0, absolute: 0 };
+  for (let i = 0; i < want.data.length; i++) {
+    const [a, b] = [got.data[i]!, want.data[i]!];
+    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
+    const off = Math.abs(Number(a) - Number(b));
+    if (!(off <= absolute + relative * Math.abs(Number(b)))) return `element ${i} is ${a}, should be ${b}`;
+  }
+  return null;
+}
+
+/** Largest difference relative to the range of what is wanted (at least 1e-6 wide); infinite where shapes or special values differ. */
+export function relativeDifference(got: HostTensor, want: HostTensor): number {
+  if (got.dims.join() !== want.dims.join()) return Infinity;
+  let [least, most, off] = [Infinity, -Infinity, 0];
+  for (let i = 0; i < want.data.length; i++) {
+    const [a, b] = [Number(got.data[i]), Number(want.data[i])];
+    if (Number.isFinite(b)) {
+      least = Math.min(least, b);
+      most = Math.max(most, b);
+    }
+    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
+    off = Math.max(off, Number.isFinite(a) && Number.isFinite(b) ? Math.abs(a - b) : Infinity);
+  }
+  return off / Math.max(1e-6, most - least, Math.abs(most) || 0, Math.abs(least) || 0);
+}
