@@ -1,13 +1,14 @@
 /** Every technique with its engine half, by name. */
 import { apply as distill } from './distill/apply.ts';
 import { apply as pruneWeights } from './prune-weights/apply.ts';
+import { apply as quantize } from './quantize/apply.ts';
 import { apply as retrain } from './retrain/apply.ts';
 import { SPECS } from './specs.ts';
 import type { ModelState, StepContext, Technique } from './technique.ts';
 
 type Apply = (state: ModelState, parameters: never, context: StepContext) => Promise<ModelState>;
 
-const APPLY: Readonly<Record<string, Apply>> = { retrain, 'prune-weights': pruneWeights, distill };
+const APPLY: Readonly<Record<string, Apply>> = { retrain, 'prune-weights': pruneWeights, distill, quantize };
 
 /** A spec without its engine half, or the other way round, stops the process at its start. */
 export const TECHNIQUES: ReadonlyMap<string, Technique> = new Map([...new Set([...SPECS.keys(), ...Object.keys(APPLY)])].map((name): [string, Technique] => {
