@@ -42,24 +42,21 @@ FROM build AS engine
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends g++ python3 python3-pip && rm -rf /var/lib/apt/lists/*
 ENV XDG_CACHE_HOME=/cache
-RUN node scripts/setup-engine.mjs --variant cpu
+RUN LATHE_ENGINE_BUILD=cpu node scripts/engine/build.mjs
 
+# TensorFlow's CUDA build, and the CUDA 12 libraries where it looks for them.
 FROM engine AS engine-cuda
-RUN node scripts/setup-engine.mjs --variant cuda
+RUN LATHE_ENGINE_BUILD=cuda node scripts/engine/build.mjs && node scripts/engine/cuda-libraries.mjs
 
 FROM runtime AS worker
 COPY --from=engine --chown=node:node /cache /cache
 ENV XDG_CACHE_HOME=/cache
 USER node
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["node", "bin/lathe.mjs", "doctor", "--worker"]
+# The supervisor touches the file while it lives and reaches the database.
+ENV LATHE_HEALTH_FILE=/tmp/lathe-supervisor.alive
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["sh", "-c", "test -n \"$(find \"$LATHE_HEALTH_FILE\" -mmin -1)\""]
 CMD ["node", "--enable-source-maps", "dist/workers/supervisor.js"]
 
 FROM worker AS worker-cuda
-USER root
-# The CUDA 12 libraries that TensorFlow looks for, in the layout of its and-cuda extra.
-# hadolint ignore=DL3008,DL3013,DL3042
-RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-pip && rm -rf /var/lib/apt/lists/*
 COPY --from=engine-cuda --chown=node:node /cache /cache
-RUN node scripts/setup-engine.mjs --cuda-libraries
 ENV LATHE_ENGINE_BUILD=cuda NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-USER node
