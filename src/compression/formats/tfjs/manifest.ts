@@ -57,7 +57,7 @@ function readWeight(entry: Entry, bytes: Uint8Array, offset: number): { weight: 
   const elements = shape.reduce((total, axis) => total * axis, 1);
   const next = offset + elements * size;
   if (!Number.isSafeInteger(elements) || elements < 0 || next > bytes.length) throw damaged(name, `needs ${elements * size} bytes at ${offset}, the shards hold ${bytes.length}`);
-  const raw = bytes.slice(offset, next).buffer; // a copy: views must be aligned
+  const raw = new Uint8Array(bytes.subarray(offset, next)).buffer; // a copy: views must be aligned (Buffer.slice would be a view)
   const values = decode(raw, stored, dtype, quantization);
   const form = stored === 'float16' || stored === 'uint8' || stored === 'uint16' ? stored : null;
   return { weight: { name, dims: shape, dtype, values, quantization: form }, next };
