@@ -13,8 +13,10 @@ export interface RuntimeOutput {
   readonly data: Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array;
 }
 
+/** An input or output as the file declares it. */
 export interface RuntimeInput {
   readonly name: string;
+  /** ONNX element type; 'none': no tensor. */
   readonly dtype: string;
   /** null: open. */
   readonly shape: readonly (number | null)[];
@@ -24,6 +26,7 @@ export type Feeds = ReadonlyMap<string, HostArray>;
 
 export interface Runtime {
   readonly inputs: readonly RuntimeInput[];
+  readonly outputs: readonly RuntimeInput[];
   readonly outputNames: readonly string[];
   /** Feeds are converted to the types the file asks for (float16 and float64 inputs from float32). Only tensors of numbers come back. */
   run(feeds: Feeds, fetch?: readonly string[]): Promise<Map<string, RuntimeOutput>>;
@@ -59,14 +62,11 @@ export async function openRuntime(bytes: Uint8Array, { threads = 1, optimization
   } catch (error) {
     throw refused(error);
   }
-  const inputs = session.inputMetadata.map((meta): RuntimeInput => ({
-    name: meta.name,
-    dtype: meta.isTensor ? meta.type : 'none',
-    shape: meta.isTensor ? meta.shape.map((size) => (typeof size === 'number' && size >= 0 ? size : null)) : [],
-  }));
+  const inputs = session.inputMetadata.map(describe);
   const convert = (feeds: Feeds) => Object.fromEntries(inputs.filter(({ name }) => feeds.has(name)).map(({ name, dtype }) => [name, toTensor(feeds.get(name)!, dtype)]));
   return {
     inputs,
+    outputs: session.outputMetadata.map(describe),
     outputNames: session.outputNames,
     async run(feeds, fetch = session.outputNames) {
       const results = await session.run(convert(feeds), [...fetch]).catch((error: unknown) => { throw refused(error); });
@@ -82,6 +82,12 @@ export async function openRuntime(bytes: Uint8Array, { threads = 1, optimization
     release: () => session.release(),
   };
 }
+
+const describe = (meta: ort.InferenceSession.ValueMetadata): RuntimeInput => ({
+  name: meta.name,
+  dtype: meta.isTensor ? meta.type : 'none',
+  shape: meta.isTensor ? meta.shape.map((size) => (typeof size === 'number' && size >= 0 ? size : null)) : [],
+});
 
 function refused(error: unknown): LatheError {
   const message = (error as Error).message.split('\n')[0]!;

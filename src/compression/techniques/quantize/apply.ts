@@ -1,4 +1,5 @@
 /** The quantize technique: which method does what, and what is left alone. */
+import { cast } from './cast/cast.ts';
 import { prepare } from './prepare.ts';
 import { methodOf, type QuantizeParameters } from './spec.ts';
 import { quantizeStatic } from './static/static.ts';
@@ -17,5 +18,5 @@ const METHODS: Record<ReturnType<typeof methodOf>, Method> = {
   'weight-only': async ({ model }, parameters) => quantizeWeights(prepare(model), parameters),
   static: async ({ model }, parameters, context) => quantizeWeights(await quantizeStatic(prepare(model), parameters, context), parameters),
   dynamic: async ({ model }) => model,
-  cast: async ({ model }) => model,
+  cast: ({ model }, parameters, context) => cast(model, parameters, context),
 };

@@ -37,7 +37,10 @@ async function observeValues(model: Model, plan: StaticPlan, passes: Passes, his
   const names = [...new Set(plan.scaleOf.values())];
   let runs = 0;
   let expected = 0;
-  for await (const _feeds of passes()) expected += histograms ? 2 : 1;
+  for await (const _feeds of passes()) {
+    context.signal.throwIfAborted();
+    expected += histograms ? 2 : 1;
+  }
   return observe(model, names, passes, { histograms, signal: context.signal, onRun: () => context.report({ progress: (0.8 * ++runs) / expected }) });
 }
 

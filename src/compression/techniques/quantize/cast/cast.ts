@@ -1,0 +1,64 @@
+/** The cast method: a whole model in another float type. */
+import { constantsAsInitializers } from '../../../graph/passes/constants-as-initializers.ts';
+import type { Model } from '../../../graph/types.ts';
+import { writeOnnx } from '../../../formats/onnx/write.ts';
+import { datasetFeeds, randomInputs, sampleOf } from '../../../measure/inputs.ts';
+import { openRuntime, type Feeds } from '../../../measure/session.ts';
+import { layerMatcher } from '../../layer-filter.ts';
+import type { StepContext } from '../../technique.ts';
+import type { QuantizeParameters } from '../spec.ts';
+import { observe } from '../static/observe.ts';
+import { quantizeWeights } from '../weight-only.ts';
+import { castToHalf, LARGEST_HALF } from './half.ts';
+import { castToSingle } from './single.ts';
+import { valueTypes } from './value-types.ts';
+
+/** Samples that are run to find values beyond float16's range, and the part of the range that is trusted to others. */
+const SEEN_SAMPLES = 8;
+const TRUSTED_SHARE = 0.5;
+
+/**
+ * float32: no other float type is left. float16: every value that can be. bfloat16: onnxruntime's CPU kernels do not compute in it, so
+ * weights are stored in it and computed with as float32: what opens everywhere and is half as large.
+ */
+export async function cast(model: Model, parameters: QuantizeParameters, context: StepContext): Promise<Model> {
+  const { precision, keepIO } = parameters;
+  const single = castToSingle(model, keepIO);
+  if (precision === 'float32') return single;
+  const plain = constantsAsInitializers(single);
+  if (precision === 'bfloat16') return quantizeWeights(plain, parameters);
+  const types = await valueTypes(plain);
+  const tooLarge = await valuesBeyond(plain, [...types].filter(([, dtype]) => dtype === 'float32').map(([name]) => name), context);
+  return castToHalf(plain, { keepIO, types, tooLarge, selected: layerMatcher(parameters.layers) });
+}
+
+/** Values that come near or over the largest half float on samples (random ones where there are no data). */
+async function valuesBeyond(model: Model, names: readonly string[], context: StepContext): Promise<Set<string>> {
+  const computed = new Set(model.graph.nodes.flatMap(({ outputs }) => outputs));
+  const wanted = names.filter((name) => computed.has(name));
+  try {
+    const passes = await fewInputs(model, context);
+    const seen = await observe(model, wanted, passes, { histograms: false, signal: context.signal, onRun: () => undefined });
+    return new Set([...seen].filter(([, { low, high }]) => Math.max(-low, high) > LARGEST_HALF * TRUSTED_SHARE).map(([name]) => name));
+  } catch (error) {
+    context.signal.throwIfAborted();
+    context.warn('ranges-not-seen', `The model could not be run to look for values beyond float16: ${(error as Error).message}`);
+    return new Set();
+  }
+}
+
+async function fewInputs(model: Model, context: StepContext): Promise<() => AsyncIterable<Feeds>> {
+  const runtime = await openRuntime(writeOnnx(model));
+  try {
+    const { inputs } = runtime;
+    const split = context.dataset?.split('train');
+    if (split && split.length > 0) {
+      const samples = sampleOf(split, SEEN_SAMPLES, context.seed);
+      return async function* () { for await (const batch of datasetFeeds(samples, inputs, context.transform, SEEN_SAMPLES)) yield batch.inputs; };
+    }
+    const random = await randomInputs(model, runtime, context.seed);
+    return async function* () { for (let i = 0; i < 2; i++) yield random.make(i, 1); };
+  } finally {
+    await runtime.release();
+  }
+}
