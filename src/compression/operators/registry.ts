@@ -3,11 +3,14 @@ import { LatheError } from '../../errors.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
 import type { Node } from '../graph/types.ts';
 import { activationOperators } from './activation.ts';
+import { arithmeticOperators } from './arithmetic.ts';
 import { convOperators } from './conv.ts';
+import { logicOperators } from './logic.ts';
 import { matMulOperators } from './matmul.ts';
 import { normalizationOperators } from './normalization.ts';
 import { poolOperators } from './pool.ts';
 import { softmaxOperators } from './softmax.ts';
+import { unaryOperators } from './unary.ts';
 import type { Operator } from './operator.ts';
 
 /** One list per family file. */
@@ -18,6 +21,9 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   matMulOperators,
   activationOperators,
   softmaxOperators,
+  arithmeticOperators,
+  unaryOperators,
+  logicOperators,
 ];
 
 const table = new Map<string, Operator[]>();

@@ -1,0 +1,84 @@
+/** What the definitions of operators have in common. */
+import { hostNumbers } from '../graph/tensor-data.ts';
+import type { Dim } from '../graph/types.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { untaped } from '../tensor/untaped.ts';
+import { isInteger } from './host/data.ts';
+import type { HostTensor, Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import { broadcastShapes, shapeOf } from './shapes.ts';
+
+export const FOLLOWS = { kind: 'follows' } as const;
+export const ONNX_ORDER = { kind: 'onnx' } as const;
+export const FULL = { kind: 'full' } as const;
+export const ZERO = { kind: 'zero' } as const;
+export const PASSES = { kind: 'passes-through' } as const;
+
+export function firstInput(...inputs: number[]): { readonly kind: 'inputs'; readonly inputs: readonly number[] } {
+  return { kind: 'inputs', inputs };
+}
+
+export type HostForm = NonNullable<Operator['host']>;
+export type DeviceForm = NonNullable<Operator['device']>;
+
+export function hostValue(value: HostTensor): Value {
+  return { kind: 'host', value };
+}
+
+/** All inputs as exact data. */
+export function hostInputs(ctx: RunContext): (HostTensor | null)[] {
+  return Array.from({ length: ctx.inputCount }, (_, i) => (ctx.has(i) ? ctx.host(i) : null));
+}
+
+/** The host form on values that lie on the device. While a step is being compiled `NeedsHostValue` is thrown. */
+export function onHost(host: HostForm): DeviceForm {
+  return (ctx) => host(hostInputs(ctx), ctx).map(hostValue);
+}
+
+/**
+ * A device form for floats; integers take the host form wherever they lie: the device's 32 bits would wrap silently where ONNX has 64,
+ * and not wrap where it has 8.
+ */
+export function exactIntegers(host: HostForm, device: DeviceForm): DeviceForm {
+  const exact = onHost(host);
+  return (ctx) => (isInteger(ctx.dtype(0)) ? exact(ctx) : device(ctx));
+}
+
+/** A device form whose results take no part in differentiation. */
+export function discrete(compute: (ctx: RunContext) => TfTensor[]): DeviceForm {
+  return (ctx) => untaped(() => compute(ctx));
+}
+
+/** Small integers that an operator takes as an input (shapes, axes, pads); null where the input is absent, or not known yet. */
+export type Ints = (index: number) => readonly number[] | null;
+
+export function intsOfConstants(info: NodeInfo): Ints {
+  return (index) => { const value = info.constant(index); return value && hostNumbers(value); };
+}
+
+export function intsOfHost(inputs: readonly (HostTensor | null)[]): Ints {
+  return (index) => { const value = inputs[index]; return value ? hostNumbers(value) : null; };
+}
+
+export function intsOfRun(ctx: RunContext): Ints {
+  return (index) => (ctx.has(index) ? ctx.hostInts(index) : null);
+}
+
+/** Integers that are an attribute up to some opset and an input since. */
+export function attributeOrInput(info: NodeInfo, ints: Ints, name: string, input: number, inputSince: number): readonly number[] | null {
+  return info.opset < inputSince ? (info.ints(name) ?? null) : ints(input);
+}
+
+/** True where the node names an input at this place. */
+export function given(info: NodeInfo, index: number): boolean {
+  return (info.node.inputs[index] ?? '') !== '';
+}
+
+/** The elements of a shape-like result of broadcasting two operands, where those of both are known in part. */
+export function partialBinary(info: NodeInfo, f: (a: Dim, b: Dim) => Dim): Pick<Inferred, 'elements'> {
+  const [a, b] = [info.partial(0), info.partial(1)];
+  const shape = a && b && broadcastShapes(shapeOf(info, 0), shapeOf(info, 1));
+  if (!a || !b || !shape || shape.length > 1) return {};
+  const length = Math.max(a.length, b.length);
+  if ((a.length !== length && a.length !== 1) || (b.length !== length && b.length !== 1)) return {};
+  return { elements: Array.from({ length }, (_, i) => f(a.length === 1 ? a[0]! : a[i]!, b.length === 1 ? b[0]! : b[i]!)) };
+}

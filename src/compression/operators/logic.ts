@@ -1,0 +1,116 @@
+/** Comparison, logic, bits, and the choice between two values. */
+import { GraphError } from '../graph/graph-error.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { discrete, FOLLOWS, firstInput, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
+import { choose } from './device/elementwise.ts';
+import { integerRange, isBig, rounder } from './host/data.ts';
+import { compare, map, offsetsInto, zip, type Binary, type Scalar } from './host/elementwise.ts';
+import { broadcastDims } from './host/offsets.ts';
+import { pick } from './host/movement.ts';
+import type { Dim } from '../graph/types.ts';
+import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import { broadcastShapes, broadcastType, sameType, shapeOf, typeOf } from './shapes.ts';
+import { untaped } from '../tensor/untaped.ts';
+
+const common = { domain: '', since: 7, layout: FOLLOWS, differentiability: ZERO } as const;
+
+type Pair = (a: TfTensor, b: TfTensor) => TfTensor;
+
+/** A relation of two operands of one type: bool. */
+function relation(type: string, holds: (a: Scalar, b: Scalar) => boolean, device: Pair, since = 7): Operator {
+  return {
+    ...common, type, since,
+    infer: broadcastType('bool'),
+    host: ([a, b]) => [compare(a!, b!, holds)],
+    device: discrete((ctx) => [device(comparable(ctx, 0), comparable(ctx, 1))]),
+  };
+}
+
+/** tfjs compares numbers only. */
+function comparable(ctx: RunContext, input: number): TfTensor {
+  const x = ctx.tensor(input);
+  return x.dtype === 'bool' ? tf.cast(x, 'int32') : x;
+}
+
+function connective(type: string, host: (a: number, b: number) => number, device: Pair): Operator {
+  return {
+    ...common, type,
+    infer: broadcastType('bool'),
+    host: ([a, b]) => [zip(a!, b!, { number: host })],
+    device: discrete((ctx) => [device(tf.cast(ctx.tensor(0), 'bool'), tf.cast(ctx.tensor(1), 'bool'))]),
+  };
+}
+
+/** Bits are worked on the host, wherever the integers lie: the device has no such kernels. */
+function bitwise(type: string, f: Binary): Operator {
+  return { ...common, type, since: 18, layout: ONNX_ORDER, infer: broadcastType(), host: ([a, b]) => [zip(a!, b!, f)] };
+}
+
+/** Shifts unsigned integers; a shift by the whole width or more gives 0. */
+const shift: HostForm = ([x, by], info) => {
+  const left = info.string('direction', '') === 'LEFT';
+  const bits = isBig(x!.dtype) ? 64 : Math.log2(integerRange(x!.dtype)[1] + 1);
+  return [zip(x!, by!, {
+    number: (a, n) => (n >= bits ? 0 : left ? a * 2 ** n : Math.floor(a / 2 ** n)),
+    big: (a, n) => (n >= 64n ? 0n : left ? BigInt.asUintN(64, a << n) : a >> n),
+  })];
+};
+
+function invert(x: HostTensor): HostTensor {
+  const round = rounder(x.dtype);
+  return map(x, { number: round ? (v) => round(~v) : (v) => ~v, big: (v) => ~v });
+}
+
+/** Of the three operands' elements: the mask decides which of the other two. Any type, strings too. */
+const whereOnHost: HostForm = ([mask, a, b]) => {
+  const dims = broadcastDims(mask!.dims, a!.dims, b!.dims);
+  const [m, p, q] = [mask!, a!, b!].map((x) => offsetsInto(x.dims, dims));
+  const both = { dtype: a!.dtype, dims: [], data: join(a!, b!) };
+  const count = dims.reduce((n, size) => n * size, 1);
+  const offsets = Int32Array.from({ length: count }, (_, i) => (mask!.data[m ? m[i]! : i] ? (p ? p[i]! : i) : a!.data.length + (q ? q[i]! : i)));
+  return [pick(both, offsets, dims)];
+};
+
+function join(a: HostTensor, b: HostTensor): HostTensor['data'] {
+  if (a.dtype !== b.dtype) throw new GraphError(`values of type ${a.dtype} and ${b.dtype} cannot be mixed`);
+  if (a.dtype === 'string') return [...(a.data as readonly string[]), ...(b.data as readonly string[])];
+  const data = new (a.data.constructor as Float32ArrayConstructor)(a.data.length + b.data.length);
+  data.set(a.data as Float32Array);
+  data.set(b.data as Float32Array, a.data.length);
+  return data;
+}
+
+function runWhere(ctx: RunContext): TfTensor[] {
+  const mask = ctx.tensor(0);
+  const [a, b] = [ctx.tensor(1), ctx.tensor(2)];
+  const pick = (): TfTensor => choose(tf.cast(mask, 'bool'), a, b);
+  return [a.dtype === 'float32' ? pick() : untaped(pick)];
+}
+
+function inferWhere(info: NodeInfo): Inferred[] {
+  const type = { dtype: typeOf(info, 1).dtype, shape: broadcastShapes(shapeOf(info, 0), shapeOf(info, 1), shapeOf(info, 2)) };
+  const mask = info.constant(0)?.data as ArrayLike<number> | undefined;
+  const [a, b] = [info.partial(1), info.partial(2)];
+  if (!mask || !a || !b || !type.shape || type.shape.length > 1) return [type];
+  const length = Math.max(mask.length, a.length, b.length);
+  const at = <T>(list: ArrayLike<T>, i: number): T => list[list.length === 1 ? 0 : i]!;
+  return [{ ...type, elements: Array.from({ length }, (_, i): Dim => (at(mask, i) ? at(a, i) : at(b, i))) }];
+}
+
+export const logicOperators: readonly Operator[] = [
+  relation('Equal', (a, b) => a === b, (a, b) => tf.equal(a, b)),
+  relation('Less', (a, b) => a < b, (a, b) => tf.less(a, b)),
+  relation('Greater', (a, b) => a > b, (a, b) => tf.greater(a, b)),
+  relation('LessOrEqual', (a, b) => a <= b, (a, b) => tf.lessEqual(a, b), 12),
+  relation('GreaterOrEqual', (a, b) => a >= b, (a, b) => tf.greaterEqual(a, b), 12),
+  connective('And', (a, b) => a & b, (a, b) => tf.logicalAnd(a, b)),
+  connective('Or', (a, b) => a | b, (a, b) => tf.logicalOr(a, b)),
+  connective('Xor', (a, b) => a ^ b, (a, b) => tf.logicalXor(a, b)),
+  bitwise('BitwiseAnd', { number: (a, b) => a & b, big: (a, b) => a & b }),
+  bitwise('BitwiseOr', { number: (a, b) => a | b, big: (a, b) => a | b }),
+  bitwise('BitwiseXor', { number: (a, b) => a ^ b, big: (a, b) => a ^ b }),
+  { ...common, type: 'BitwiseNot', since: 18, layout: ONNX_ORDER, infer: sameType(), host: ([x]) => [invert(x!)] },
+  { ...common, type: 'BitShift', since: 11, layout: ONNX_ORDER, infer: broadcastType(), host: shift },
+  { ...common, type: 'Where', since: 9, differentiability: firstInput(1, 2), infer: inferWhere, host: whereOnHost, device: runWhere },
+];
