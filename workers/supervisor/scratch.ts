@@ -14,7 +14,7 @@ export interface RunFolders {
 }
 
 /** A folder younger than this may belong to a claim that is just being made. */
-const MINIMUM_AGE_MS = 60_000;
+const MINIMUM_AGE_MS = 10_000;
 
 export class Scratch {
   readonly #root: string;
