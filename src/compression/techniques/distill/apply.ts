@@ -8,6 +8,7 @@ import type { DistillParameters } from './spec.ts';
 
 /** Trains the model to give its teacher's outputs, and the labels' where there are some. */
 export async function apply(state: ModelState, parameters: DistillParameters, context: StepContext): Promise<ModelState> {
+  context.signal.throwIfAborted();
   const { epochs, training, temperature, alpha } = parameters;
   if (epochs === 0) return state;
   const model = parameters.teacher === 'original' ? context.original : await context.loadModel(parameters.teacher);

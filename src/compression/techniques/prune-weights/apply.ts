@@ -18,6 +18,7 @@ const TEMPERATURE = 2;
 
 /** Prunes kernels and retrains what is left; the zeros are the state's `frozenZeros` from here on. */
 export async function apply(state: ModelState, parameters: PruneWeightsParameters, context: StepContext): Promise<ModelState> {
+  context.signal.throwIfAborted();
   const weights = chosenWeights(state, parameters, context);
   if (weights.length === 0) return state;
   if (parameters.epochs === 0) return pruneAtOnce(state, weights, parameters);

@@ -8,6 +8,7 @@ import type { spec } from './spec.ts';
 
 /** Trains on the dataset's labels; the starting weights stay where no epoch does better on the validation split. */
 export async function apply(state: ModelState, { epochs, training }: Static<typeof spec.parameters>, context: StepContext): Promise<ModelState> {
+  context.signal.throwIfAborted();
   if (epochs === 0) return state;
   return withNetwork(state, context, async (network) => {
     const masks = frozenMasks(network, state);
