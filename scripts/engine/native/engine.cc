@@ -3,7 +3,6 @@
 // of TensorFlow's operations.
 #include <node_api.h>
 
-#include <cstdlib>
 #include <string>
 
 #include "tensorflow/c/c_api.h"
@@ -120,7 +119,7 @@ static void Export(napi_env env, napi_value exports, const char *name, napi_call
 }  // namespace lathe
 
 NAPI_MODULE_INIT() {
-  if (!getenv("LATHE_MALLOC_DEFAULTS")) lathe::KeepFreedMemory();
+  lathe::KeepFreedMemory();
   std::string problem = lathe::RegisterKernels();
   if (!problem.empty()) {
     napi_throw_error(env, nullptr, problem.c_str());

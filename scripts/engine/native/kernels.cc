@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
@@ -36,9 +37,10 @@ LATHE_VECTORIZED void Momentum(int64_t n, const float *w, const float *v, const 
   }
 }
 
-// Kingma and Ba 2015, algorithm 1, with L2 decay in the gradient (`decay`) or outside it (`shrink` = 1 - rate * decay, AdamW).
+// Kingma and Ba 2015, algorithm 1. The bias corrections come in: rate = a / (1 - beta1^t), root = 1 / sqrt(1 - beta2^t). Decay adds to
+// the gradient (L2) or, as keep = 1 - a * decay, shrinks the weight apart from it (AdamW).
 LATHE_VECTORIZED void Adam(int64_t n, const float *w, const float *m, const float *v, const float *g, float *w_out, float *m_out,
-                           float *v_out, float rate, float correction, float beta1, float beta2, float epsilon, float decay, float shrink) {
+                           float *v_out, float rate, float root, float keep, float beta1, float beta2, float epsilon, float decay) {
   const float rest1 = 1 - beta1, rest2 = 1 - beta2;
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) {
@@ -48,7 +50,7 @@ LATHE_VECTORIZED void Adam(int64_t n, const float *w, const float *m, const floa
     const float second = beta2 * v[i] + rest2 * gradient * gradient;
     m_out[i] = first;
     v_out[i] = second;
-    w_out[i] = shrink * weight - rate * first / (std::sqrt(second) * correction + epsilon);
+    w_out[i] = keep * weight - rate * first / (std::sqrt(second) * root + epsilon);
   }
 }
 
@@ -64,17 +66,14 @@ class Tensors {
   float Scalar(int index) { return *Input(index); }
   int64_t Count(int index) { return TF_TensorElementCount(Hold(index)); }
 
-  // The output's buffer: that of input `reuse` where nobody else needs it.
-  float *Output(int index, int like, int reuse) {
-    TF_Tensor *model = Hold(like);
+  // A new tensor in the form of input 0.
+  float *Output(int index) {
+    TF_Tensor *model = Hold(0);
     int64_t dims[16];
     const int rank = TF_NumDims(model);
     for (int i = 0; i < rank; i++) dims[i] = TF_Dim(model, i);
-    int forwarded = -1;
-    TF_Tensor *output = TF_ForwardInputOrAllocateOutput(context_, &reuse, reuse < 0 ? 0 : 1, index, dims, rank, &forwarded, status_);
-    if (TF_GetCode(status_) != TF_OK) return nullptr;
-    held_[count_++] = output;
-    return static_cast<float *>(TF_TensorData(output));
+    held_[count_] = TF_AllocateOutput(context_, index, TF_FLOAT, dims, rank, TF_TensorElementCount(model) * sizeof(float), status_);
+    return Ok() ? static_cast<float *>(TF_TensorData(held_[count_++])) : nullptr;
   }
 
   bool Ok() { return TF_GetCode(status_) == TF_OK; }
@@ -99,7 +98,7 @@ class Tensors {
 };
 
 struct Attributes {
-  float values[5] = {0, 0, 0, 0, 0};
+  float values[4] = {0, 0, 0, 0};
 };
 
 template <int kCount>
@@ -123,12 +122,12 @@ void ComputeMomentum(void *kernel, TF_OpKernelContext *context) {
   const int64_t n = tensors.Count(0);
   if (tensors.Count(1) != n || tensors.Count(2) != n) return tensors.Fail("LatheMomentum: w, v and g differ in size");
   const float *w = tensors.Input(0), *v = tensors.Input(1), *g = tensors.Input(2);
-  float *w_out = tensors.Output(0, 0, -1), *v_out = tensors.Output(1, 0, -1);
+  float *w_out = tensors.Output(0), *v_out = tensors.Output(1);
   if (!tensors.Ok()) return tensors.Report();
   Momentum(n, w, v, g, w_out, v_out, tensors.Scalar(3), a[0], a[1], a[2]);
 }
 
-const char *const kAdamAttributes[] = {"beta1", "beta2", "epsilon", "decay", "decoupled_decay"};
+const char *const kAdamAttributes[] = {"beta1", "beta2", "epsilon", "decay"};
 void *CreateAdam(TF_OpKernelConstruction *construction) { return Create(construction, kAdamAttributes); }
 
 void ComputeAdam(void *kernel, TF_OpKernelContext *context) {
@@ -139,12 +138,9 @@ void ComputeAdam(void *kernel, TF_OpKernelContext *context) {
     if (tensors.Count(i) != n) return tensors.Fail("LatheAdam: w, m, v and g differ in size");
   }
   const float *w = tensors.Input(0), *m = tensors.Input(1), *v = tensors.Input(2), *g = tensors.Input(3);
-  float *w_out = tensors.Output(0, 0, -1), *m_out = tensors.Output(1, 0, -1), *v_out = tensors.Output(2, 0, -1);
+  float *w_out = tensors.Output(0), *m_out = tensors.Output(1), *v_out = tensors.Output(2);
   if (!tensors.Ok()) return tensors.Report();
-  const float rate = tensors.Scalar(4), step = tensors.Scalar(5);
-  const double first = 1 - std::pow(double(a[0]), double(step)), second = 1 - std::pow(double(a[1]), double(step));
-  Adam(n, w, m, v, g, w_out, m_out, v_out, float(rate / first), float(1 / std::sqrt(second)), a[0], a[1], a[2], a[3],
-       1 - rate * a[4]);
+  Adam(n, w, m, v, g, w_out, m_out, v_out, tensors.Scalar(4), tensors.Scalar(5), tensors.Scalar(6), a[0], a[1], a[2], a[3]);
 }
 
 void SameShapes(TF_ShapeInferenceContext *context, TF_Status *status, int outputs) {
@@ -183,9 +179,9 @@ std::string RegisterKernels() {
   Define("LatheMomentum", {"w: float", "v: float", "g: float", "rate: float"}, {"w_out: float", "v_out: float"},
          {"momentum: float", "decay: float", "nesterov: float"}, MomentumShapes, status);
   Implement("LatheMomentum", CreateMomentum, ComputeMomentum, status);
-  Define("LatheAdam", {"w: float", "m: float", "v: float", "g: float", "rate: float", "step: float"},
+  Define("LatheAdam", {"w: float", "m: float", "v: float", "g: float", "rate: float", "root: float", "keep: float"},
          {"w_out: float", "m_out: float", "v_out: float"},
-         {"beta1: float", "beta2: float", "epsilon: float", "decay: float", "decoupled_decay: float"}, AdamShapes, status);
+         {"beta1: float", "beta2: float", "epsilon: float", "decay: float"}, AdamShapes, status);
   Implement("LatheAdam", CreateAdam, ComputeAdam, status);
   std::string problem = TF_GetCode(status) == TF_OK ? "" : TF_Message(status);
   TF_DeleteStatus(status);

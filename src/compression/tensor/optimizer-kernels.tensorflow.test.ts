@@ -1,0 +1,3 @@
+import { describeOptimizerKernels } from '../../../test/support/optimizer-kernels.ts';
+
+describeOptimizerKernels('tensorflow');
