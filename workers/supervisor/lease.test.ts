@@ -6,7 +6,7 @@ const settings = { leaseMs: 300, heartbeatMs: 30 };
 
 test('beats while it holds, and stops when told to', async () => {
   let beats = 0;
-  const lease = new Lease(() => Promise.resolve(++beats && 'ok'), settings);
+  const lease = new Lease(() => { beats++; return Promise.resolve('ok'); }, settings);
   await sleep(200);
   lease.stop();
   const counted = beats;
