@@ -27,7 +27,7 @@ module.exports = {
     },
     {
       name: 'src-never-imports-workers', severity: 'error',
-      from: { path: '^src/' }, to: { path: '^(workers|clients|bench|test)/' },
+      from: { path: '^src/', pathNot: TESTS }, to: { path: '^(workers|clients|bench|test)/' },
     },
     {
       name: 'techniques-stand-alone', severity: 'error', comment: 'a technique is one folder; none imports another',
@@ -42,7 +42,7 @@ module.exports = {
       from: { path: '^(src|workers|clients)/', pathNot: '^src/store/' }, to: { path: 'node_modules/(\\.prisma|@prisma)/|^src/store/generated/' },
     },
     { name: 'no-unlisted-package', severity: 'error', from: { path: '^(src|workers|clients)/', pathNot: TESTS }, to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] } },
-    { name: 'not-to-dev-dependency', severity: 'error', from: { path: '^(src|workers|clients)/', pathNot: TESTS }, to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm'] } },
+    { name: 'not-to-dev-dependency', severity: 'error', from: { path: '^(src|workers|clients)/', pathNot: TESTS + '|^clients/demo/' }, to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm'] } },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -1,5 +1,5 @@
 /**
- * NVIDIA's CUDA 12 libraries from PyPI, beside TensorFlow's own, where its CUDA build looks for them ($ORIGIN/../nvidia/*/lib): the
+ * NVIDIA's CUDA 12 libraries from PyPI, beside TensorFlow's own, where its CUDA build looks for them (`nvidia` in the folder above): the
  * packages and bounds of the wheel's extra `and-cuda`. Needed where the system has no CUDA 12 of its own; about 3 GB.
  */
 import { existsSync } from 'node:fs';
