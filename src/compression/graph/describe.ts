@@ -1,10 +1,11 @@
 /** What the API tells about a model: counted from the graph, without running it. */
 import type { ModelDescription, ModelFormat, TensorDescription } from '../../contracts/model.ts';
-import { constantTensor, tensorSize } from './constants.ts';
+import { constantTensor } from './constants.ts';
 import { subgraphs, walkNodes } from './edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
 import { BITS, isFloat } from './tensor-data.ts';
+import { countWeights } from './weights.ts';
 import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './types.ts';
 
 /**
@@ -38,17 +39,12 @@ function describeValue(value: ValueInfo, type: TensorType | null): TensorDescrip
   return { name: value.name, dtype: type?.dtype ?? 'undefined', shape: (type?.shape ?? []).map((dim) => (typeof dim === 'number' ? dim : null)) };
 }
 
-/**
- * Elements of all weights: float tensors and quantized ones, in initializers and Constant nodes, subgraphs included. Shapes, axes, indices
- * (int64, int32 and bool tensors), and the scales and zero points of quantization are no parameters.
- */
+/** Elements of all weights, as weights.ts tells them from settings, scales and shapes. */
 export function countParameters(graph: Graph): number {
-  let count = 0;
-  for (const tensor of weights(graph)) count += tensorSize(tensor);
-  return count;
+  return countWeights(graph).parameters;
 }
 
-/** The tensors `countParameters` counts. */
+/** Constants of a type that weights have. */
 export function weights(graph: Graph): Tensor[] {
   const helpers = quantizationHelpers(graph);
   const found: Tensor[] = [];
@@ -148,8 +144,8 @@ function quantizationWarnings(graph: Graph): ModelDescription['warnings'] {
     found.set(node.opType, { ...entry, count: entry.count + 1 });
   });
   const warnings = [...found].map(([opType, { count, first }]) => `${count} ${opType} (first at "${first}")`);
-  const halves = weights(graph).filter(({ dtype }) => dtype === 'float16' || dtype === 'bfloat16');
-  if (halves.length > 0) warnings.push(`${halves.length} weights of type ${[...new Set(halves.map(({ dtype }) => dtype))].join(' and ')} (first "${halves[0]!.name}")`);
+  const small = weights(graph).filter(({ dtype }) => BITS[dtype] < 32);
+  if (small.length > 0) warnings.push(`${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first "${small[0]!.name}")`);
   return warnings.length === 0 ? [] : [{ code: 'already-quantized', message: `The model is quantized already: ${warnings.join(', ')}` }];
 }
 

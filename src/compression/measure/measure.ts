@@ -7,12 +7,12 @@ import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs } from '../graph/describe.ts';
 import type { Model } from '../graph/types.ts';
+import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';
 import { fidelityMeter } from './fidelity.ts';
 import { datasetFeeds, fixedBatch, randomInputs, runBatchSize, sampleOf } from './inputs.ts';
 import { measureLatency } from './latency.ts';
 import { openRuntime, type Feeds, type Runtime } from './session.ts';
-import { countWeights } from './weights.ts';
 
 export interface MeasureRequest {
   readonly original: Uint8Array;
@@ -50,7 +50,7 @@ export async function measureModels(request: MeasureRequest): Promise<Measures[]
 
 async function staticMeasures(bytes: Uint8Array, model: Model): Promise<Pick<Measures, 'sizeBytes' | 'gzipBytes' | 'parameters' | 'nonZero' | 'macs'>> {
   const gzipped = await promisify(gzip)(bytes, { level: 9 });
-  return { sizeBytes: bytes.length, gzipBytes: gzipped.length, ...countWeights(model), macs: countMacs(model) };
+  return { sizeBytes: bytes.length, gzipBytes: gzipped.length, ...countWeights(model.graph), macs: countMacs(model) };
 }
 
 interface Compared {
