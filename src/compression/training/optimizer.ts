@@ -7,6 +7,8 @@
  */
 import type { Training } from '../../contracts/job-request.ts';
 import type { Parameter } from '../network/network.ts';
+import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
+import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 
 export interface Optimizer {
@@ -32,54 +34,52 @@ const OPTIMIZERS: Record<OptimizerName, (settings: OptimizerSettings, parameters
   adamw: (settings, parameters) => adam(settings, parameters, true),
 };
 
-/** v <- momentum * v + g; w <- w - rate * v (Nesterov, in Sutskever's form: w <- w - rate * (g + momentum * v)). */
 function momentumSgd({ momentum = 0.9, nesterov = false, weightDecay = 0 }: OptimizerSettings, parameters: readonly Parameter[]): Optimizer {
   const slots = momentum === 0 ? [] : parameters.map(({ variable }) => zerosLike(variable));
   return {
     slots,
     scalars: (_step, learningRate) => [learningRate],
     update: (index, gradient, [rate]) => {
-      const parameter = parameters[index]!;
-      const g = withL2(parameter, gradient, weightDecay);
-      if (momentum === 0) return tf.sub(parameter.variable, tf.mul(g, rate!));
-      const slot = slots[index]!;
-      const velocity = tf.add(tf.mul(slot, momentum), g);
-      slot.assign(velocity);
-      const direction = nesterov ? tf.add(g, tf.mul(velocity, momentum)) : velocity;
-      return tf.sub(parameter.variable, tf.mul(direction, rate!));
+      const { variable, decays } = parameters[index]!;
+      const decay = decays ? weightDecay : 0;
+      const velocity = slots[index];
+      if (!velocity) return plainUpdate(variable, gradient, rate!, decay);
+      const next = momentumUpdate({ weight: variable, velocity, gradient, rate: rate! }, { momentum, nesterov, decay });
+      velocity.assign(next.velocity as TfVariable);
+      return next.weight;
     },
     dispose: () => tf.dispose(slots),
   };
+}
+
+/** w <- w - rate * (g + decay * w) */
+function plainUpdate(weight: TfTensor, gradient: TfTensor, rate: TfTensor, decay: number): TfTensor {
+  const g = decay > 0 ? tf.add(gradient, tf.mul(weight, decay)) : gradient;
+  return tf.sub(weight, tf.mul(g, rate));
 }
 
 const BETA1 = 0.9;
 const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
-/** Kingma & Ba 2014, arXiv 1412.6980, algorithm 1; the bias corrections come in as scalars: rate / (1 - b1^t) and 1 / sqrt(1 - b2^t). */
 function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Parameter[], decoupled: boolean): Optimizer {
   const means = parameters.map(({ variable }) => zerosLike(variable));
   const squares = parameters.map(({ variable }) => zerosLike(variable));
+  const fixed = tf.keep(tf.scalar(1));
   return {
     slots: [...means, ...squares],
-    scalars: (step, learningRate) => [learningRate / (1 - BETA1 ** (step + 1)), 1 / Math.sqrt(1 - BETA2 ** (step + 1)), 1 - learningRate * weightDecay],
+    scalars: (step, learningRate) => [learningRate / (1 - BETA1 ** (step + 1)), 1 / Math.sqrt(1 - BETA2 ** (step + 1)), decoupled ? 1 - learningRate * weightDecay : 1],
     update: (index, gradient, [rate, root, keep]) => {
-      const parameter = parameters[index]!;
-      const g = decoupled ? gradient : withL2(parameter, gradient, weightDecay);
-      const mean = tf.add(tf.mul(means[index]!, BETA1), tf.mul(g, 1 - BETA1));
-      const square = tf.add(tf.mul(squares[index]!, BETA2), tf.mul(tf.square(g), 1 - BETA2));
-      means[index]!.assign(mean);
-      squares[index]!.assign(square);
-      const change = tf.div(tf.mul(mean, rate!), tf.add(tf.mul(tf.sqrt(square), root!), EPSILON));
-      const kept = decoupled && weightDecay > 0 && parameter.decays ? tf.mul(parameter.variable, keep!) : parameter.variable;
-      return tf.sub(kept, change);
+      const { variable, decays } = parameters[index]!;
+      const [mean, square] = [means[index]!, squares[index]!];
+      const input = { weight: variable, mean, square, gradient, rate: rate!, root: root!, keep: decays ? keep! : fixed };
+      const next = adamUpdate(input, { beta1: BETA1, beta2: BETA2, epsilon: EPSILON, decay: decays && !decoupled ? weightDecay : 0 });
+      mean.assign(next.mean as TfVariable);
+      square.assign(next.square as TfVariable);
+      return next.weight;
     },
-    dispose: () => tf.dispose([...means, ...squares]),
+    dispose: () => tf.dispose([...means, ...squares, fixed]),
   };
-}
-
-function withL2(parameter: Parameter, gradient: TfTensor, weightDecay: number): TfTensor {
-  return weightDecay > 0 && parameter.decays ? tf.add(gradient, tf.mul(parameter.variable, weightDecay)) : gradient;
 }
 
 function zerosLike(variable: TfVariable): TfVariable {
