@@ -65,20 +65,19 @@ const EPSILON = 1e-8;
 function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Parameter[], decoupled: boolean): Optimizer {
   const means = parameters.map(({ variable }) => zerosLike(variable));
   const squares = parameters.map(({ variable }) => zerosLike(variable));
-  const fixed = tf.keep(tf.scalar(1));
   return {
     slots: [...means, ...squares],
-    scalars: (step, learningRate) => [learningRate / (1 - BETA1 ** (step + 1)), 1 / Math.sqrt(1 - BETA2 ** (step + 1)), decoupled ? 1 - learningRate * weightDecay : 1],
-    update: (index, gradient, [rate, root, keep]) => {
+    scalars: (step, learningRate) => [learningRate / (1 - BETA1 ** (step + 1)), 1 / Math.sqrt(1 - BETA2 ** (step + 1)), decoupled ? 1 - learningRate * weightDecay : 1, 1],
+    update: (index, gradient, [rate, root, keep, whole]) => {
       const { variable, decays } = parameters[index]!;
       const [mean, square] = [means[index]!, squares[index]!];
-      const input = { weight: variable, mean, square, gradient, rate: rate!, root: root!, keep: decays ? keep! : fixed };
+      const input = { weight: variable, mean, square, gradient, rate: rate!, root: root!, keep: decays ? keep! : whole! };
       const next = adamUpdate(input, { beta1: BETA1, beta2: BETA2, epsilon: EPSILON, decay: decays && !decoupled ? weightDecay : 0 });
       mean.assign(next.mean as TfVariable);
       square.assign(next.square as TfVariable);
       return next.weight;
     },
-    dispose: () => tf.dispose([...means, ...squares, fixed]),
+    dispose: () => tf.dispose([...means, ...squares]),
   };
 }
 
