@@ -57,6 +57,9 @@ function runPrelu(ctx: RunContext): TfTensor[] {
   return [tf.sub(nn.relu(x), tf.mul(ctx.tensor(1), nn.relu(tf.neg(x))))];
 }
 
+/** Up to opset 6 a slope [c] belongs to the channels; x [n, ..., c]. Since then it broadcasts as any operand. */
+const channelSlope = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
+
 /** The bounds: attributes up to opset 10, inputs since; absent ones do not bind. */
 function bound(ctx: RunContext, name: 'min' | 'max'): TfTensor | number | null {
   if (ctx.opset < 11) return ctx.attribute(name) ? ctx.float(name, 0) : null;
@@ -107,6 +110,7 @@ function runDropout(ctx: RunContext): (TfTensor | Value)[] {
   return [tf.mul(x, tf.mul(tf.cast(kept, 'float32'), ratio < 1 ? 1 / (1 - ratio) : 0)), kept];
 }
 
+const slope = [{ input: 1, kind: 'slope', outputAxis: () => 0 }] as const;
 const SELU_ALPHA = 1.67326319217681884765625;
 const SELU_GAMMA = 1.05070102214813232421875;
 
@@ -128,7 +132,8 @@ export const activationOperators: readonly Operator[] = [
   activation('Gelu', (x, ctx) => gelu(x, ctx.string('approximate', 'none') === 'tanh')),
   activation('Gelu', (x) => gelu(x), { domain: 'com.microsoft' }),
   activation('QuickGelu', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1.702)))), { domain: 'com.microsoft' }),
-  { ...common, type: 'PRelu', layout: { kind: 'follows' }, device: runPrelu, weights: [{ input: 1, kind: 'slope', outputAxis: () => 0 }] },
+  { ...common, type: 'PRelu', until: 6, layout: channelSlope, device: runPrelu, weights: slope },
+  { ...common, type: 'PRelu', since: 7, layout: { kind: 'follows' }, device: runPrelu, weights: slope },
   { ...common, type: 'Clip', differentiability: { kind: 'inputs', inputs: [0] }, device: runClip, host: clipOnHost, quantization: quantized },
   {
     ...common, type: 'Dropout', differentiability: { kind: 'inputs', inputs: [0] }, device: runDropout,

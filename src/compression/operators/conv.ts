@@ -2,7 +2,6 @@
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
-import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
 import { isConcrete, requireRank, shapeOf, sizeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
@@ -61,7 +60,7 @@ function runConv(ctx: RunContext): TfTensor[] {
   const pads = padsOf(ctx, window, ctx.dims(0).slice(2))!;
   const weight = ctx.weight(1, kernelLayout(dims.length));
   const y = nn.conv(ctx.tensor(0), weight, { strides: window.strides, dilations: window.dilations, pads, groups: ctx.int('group', 1) });
-  return [ctx.has(2) ? tf.add(y, ctx.tensor(2)) : y];
+  return [ctx.has(2) ? nn.biasAdd(y, ctx.tensor(2)) : y];
 }
 
 interface TransposePlan {
@@ -119,7 +118,7 @@ function runConvTranspose(ctx: RunContext): TfTensor[] {
   const { pads, outputPadding } = planTranspose(ctx, window, ctx.dims(0).slice(2));
   const weight = ctx.weight(1, kernelLayout(dims.length));
   const y = nn.convTranspose(ctx.tensor(0), weight, { strides: window.strides, dilations: window.dilations, pads, outputPadding, groups: ctx.int('group', 1) });
-  return [ctx.has(2) ? tf.add(y, ctx.tensor(2)) : y];
+  return [ctx.has(2) ? nn.biasAdd(y, ctx.tensor(2)) : y];
 }
 
 /** Multiply-accumulates: one product per weight and position, of the output (convolution) or of the input (transposed). */

@@ -25,8 +25,9 @@ function runBatchNorm(ctx: RunContext): TfTensor[] {
   return [batch.y, means, variances, batch.mean, batch.variance];
 }
 
-/** The file itself asks for the batch's statistics: by attribute since opset 14, before by naming the outputs that hold them. */
+/** The file itself asks for the batch's statistics: by attribute up to opset 6 and since 14, between by naming the outputs that hold them. */
 function trainingMode(info: NodeInfo): boolean {
+  if (info.opset < 7) return info.int('is_test', 0) === 0;
   return info.opset >= 14 ? info.int('training_mode', 0) === 1 : info.node.outputs.slice(1).some((name) => name !== '');
 }
 
@@ -131,7 +132,7 @@ const common = { domain: '', since: 1, differentiability: full } as const;
 /** What normalizing costs beside multiply-accumulates is not counted. */
 export const normalizationOperators: readonly Operator[] = [
   {
-    ...common, type: 'BatchNormalization', since: 7, layout: image, infer: inferBatchNorm, device: runBatchNorm,
+    ...common, type: 'BatchNormalization', layout: image, infer: inferBatchNorm, device: runBatchNorm,
     differentiability: { kind: 'inputs', inputs: [0, 1, 2] },
     weights: [...scaleAndBias, vector(3, 'running-mean'), vector(4, 'running-variance')],
   },

@@ -11,6 +11,8 @@ import { normalizationOperators } from './normalization.ts';
 import { poolOperators } from './pool.ts';
 import { softmaxOperators } from './softmax.ts';
 import { unaryOperators } from './unary.ts';
+import { resizeOperators } from './resize.ts';
+import { recurrentOperators } from './recurrent.ts';
 import type { Operator } from './operator.ts';
 
 /** One list per family file. */
@@ -24,6 +26,8 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   arithmeticOperators,
   unaryOperators,
   logicOperators,
+  resizeOperators,
+  recurrentOperators,
 ];
 
 const table = new Map<string, Operator[]>();

@@ -1,0 +1,37 @@
+/** LSTM, GRU and RNN. */
+import type { TensorType } from '../graph/types.ts';
+import type { Inferred, NodeInfo, Operator } from './operator.ts';
+import { directionsOf, GATES, runRecurrent, type Kind } from './recurrent/run.ts';
+import { isConcrete, requireRank, shapeOf, typeOf } from './shapes.ts';
+
+function infer(info: NodeInfo): Inferred[] {
+  const { dtype, shape } = typeOf(info);
+  requireRank(shape, 3, 'the input', 3);
+  requireRank(shapeOf(info, 1), 3, 'the weight', 3);
+  requireRank(shapeOf(info, 2), 3, 'the recurrent weight', 3);
+  const hidden = shapeOf(info, 2)?.[2] ?? (info.attribute('hidden_size') ? info.int('hidden_size', 0) : null);
+  const directions = directionsOf(info);
+  const batchFirst = info.int('layout', 0) === 1;
+  const [steps, batch] = batchFirst ? [shape?.[1] ?? null, shape?.[0] ?? null] : [shape?.[0] ?? null, shape?.[1] ?? null];
+  const state: TensorType = { dtype, shape: batchFirst ? [batch, directions, hidden] : [directions, batch, hidden] };
+  return [{ dtype, shape: batchFirst ? [batch, steps, directions, hidden] : [steps, directions, batch, hidden] }, state, state];
+}
+
+/** Products with both weights at every step. */
+function macs(info: NodeInfo): number {
+  const [x, w, r] = [shapeOf(info, 0), shapeOf(info, 1), shapeOf(info, 2)];
+  if (!isConcrete(x) || !isConcrete(w) || !isConcrete(r)) return 0;
+  return x[0]! * x[1]! * w[0]! * w[1]! * (w[2]! + r[2]!);
+}
+
+function recurrent(kind: Kind): Operator {
+  return {
+    type: kind, domain: '', since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' }, infer, device: runRecurrent(kind), macs,
+    weights: [
+      { input: 1, kind: 'kernel', outputAxis: () => 1 }, { input: 2, kind: 'kernel', outputAxis: () => 1 }, { input: 3, kind: 'bias', outputAxis: () => 1 },
+      ...(kind === 'LSTM' ? [{ input: 7, kind: 'scale', outputAxis: () => 1 } as const] : []),
+    ],
+  };
+}
+
+export const recurrentOperators: readonly Operator[] = (Object.keys(GATES) as Kind[]).map(recurrent);
