@@ -1,0 +1,48 @@
+/**
+ * Removes blobs that nothing refers to any more. Several rows may share one blob, and an upload's blob is there before its row:
+ * whoever works with a blob holds it, and the last to let go removes it where no row has come of it.
+ */
+import type { BlobStore } from './ports.ts';
+import type { Usage } from './repositories.ts';
+
+export interface BlobEntries {
+  list(): AsyncIterable<{ readonly sha256: string; readonly modifiedAt: Date }>;
+}
+
+export class BlobKeeper {
+  readonly #blobs: BlobStore;
+  readonly #usage: Usage;
+  readonly #held = new Map<string, number>();
+
+  constructor(blobs: BlobStore, usage: Usage) {
+    this.#blobs = blobs;
+    this.#usage = usage;
+  }
+
+  /** @returns how to let go; call it once */
+  hold(sha256: string): () => Promise<void> {
+    this.#held.set(sha256, (this.#held.get(sha256) ?? 0) + 1);
+    return async () => {
+      const left = (this.#held.get(sha256) ?? 1) - 1;
+      if (left > 0) this.#held.set(sha256, left);
+      else this.#held.delete(sha256);
+      await this.collect(sha256);
+    };
+  }
+
+  /** @returns whether the blob was removed */
+  async collect(sha256: string): Promise<boolean> {
+    if (this.#held.has(sha256) || (await this.#usage.isReferenced(sha256)) || this.#held.has(sha256)) return false;
+    await this.#blobs.delete(sha256);
+    return true;
+  }
+
+  /** Blobs that a killed process left without a row. Younger ones than `olderThan` may be about to get theirs. */
+  async sweep(entries: BlobEntries, olderThan: Date): Promise<string[]> {
+    const removed: string[] = [];
+    for await (const { sha256, modifiedAt } of entries.list()) {
+      if (modifiedAt < olderThan && (await this.collect(sha256))) removed.push(sha256);
+    }
+    return removed;
+  }
+}

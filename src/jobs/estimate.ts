@@ -1,0 +1,52 @@
+/** How long a job may take and how much memory it may need: from the model's cost alone, good to a factor of a few. */
+import type { DatasetDescription } from '../contracts/dataset.ts';
+import type { JobRequest } from '../contracts/job-request.ts';
+import type { ModelDescription } from '../contracts/model.ts';
+
+export interface Estimate {
+  readonly seconds: number | null;
+  readonly memoryBytes: number;
+  readonly steps: readonly { readonly technique: string; readonly seconds: number | null }[];
+}
+
+/** Sustained in training, as measured on two cores (convolutions and matrix products of common networks) and assumed for a GPU. */
+const FLOPS_PER_SECOND = { cpu: 60e9, gpu: 5e12 } as const;
+const FLOPS_PER_MAC = 2;
+/** Forward, gradient of the inputs, gradient of the weights. */
+const PASSES_OF_TRAINING = 3;
+/** Engine, runtime and their libraries. */
+const BASE_BYTES = 700 * 2 ** 20;
+/** Weights, gradients, two moments of the optimizer, the best weights and the original. */
+const COPIES_OF_WEIGHTS = 6;
+/** Activations kept for the gradients: values per multiply-accumulate in convolutional networks, roughly. */
+const VALUES_PER_MAC = 1 / 50;
+const BYTES_PER_VALUE = 4;
+/** Start of the engine, export and measurement of one step. */
+const FIXED_SECONDS = { job: 5, step: 3 } as const;
+const CALIBRATION_SAMPLES = 512;
+
+/** @param request with its defaults filled in */
+export function estimate(request: JobRequest, model: ModelDescription, dataset: DatasetDescription | null): Estimate {
+  const rate = FLOPS_PER_SECOND[request.device === 'gpu' ? 'gpu' : 'cpu'];
+  const forward = model.macs === null ? null : (model.macs * FLOPS_PER_MAC) / rate;
+  const steps = request.steps.map((step) => ({ technique: step.technique, seconds: forward === null ? null : rounded(stepSeconds(step, forward, dataset)) }));
+  const known = steps.every(({ seconds }) => seconds !== null);
+  const measured = forward === null || !dataset ? 0 : forward * dataset.splits.test * (steps.length + 1);
+  const batch = request.training?.batchSize ?? 128;
+  return {
+    seconds: known ? rounded(steps.reduce((sum, { seconds }) => sum + (seconds ?? 0), FIXED_SECONDS.job + measured)) : null,
+    memoryBytes: Math.round(BASE_BYTES + model.parameters * BYTES_PER_VALUE * COPIES_OF_WEIGHTS + batch * (model.macs ?? 0) * VALUES_PER_MAC * BYTES_PER_VALUE),
+    steps,
+  };
+}
+
+function stepSeconds(step: Record<string, unknown>, forward: number, dataset: DatasetDescription | null): number {
+  const epochs = typeof step.epochs === 'number' ? step.epochs : 0;
+  const rounds = step.schedule === 'iterative' && typeof step.rounds === 'number' ? step.rounds : 1;
+  const teacher = step.technique === 'distill' ? 1 : 0;
+  const training = epochs * rounds * (dataset?.splits.train ?? 0) * forward * (PASSES_OF_TRAINING + teacher);
+  const calibration = step.technique === 'quantize' && step.method === 'static' ? CALIBRATION_SAMPLES * forward * 4 : 0;
+  return FIXED_SECONDS.step + training + calibration;
+}
+
+const rounded = (seconds: number): number => Math.round(seconds * 10) / 10;

@@ -1,0 +1,153 @@
+/**
+ * Brings jobs from Postgres to the queue and looks after those that nobody else does: too long in the queue, worker lost, queue entry
+ * lost, no worker for them. Runs in each API process; they share the work.
+ */
+import type { Log } from '../log.ts';
+import type { JobEvent, JobQueue, Pool, WorkerRegistry } from './ports.ts';
+import type { ChangeFeed, RelayStore } from './repositories.ts';
+
+export interface RelayDeps {
+  readonly store: RelayStore;
+  readonly queue: JobQueue;
+  readonly workers: WorkerRegistry;
+  readonly feed: ChangeFeed;
+  readonly log: Log;
+  readonly maxAttempts: number;
+  readonly timing?: Partial<RelayTiming>;
+}
+
+export interface RelayTiming {
+  /** Between looks at outbox and jobs where nothing wakes the relay. */
+  readonly sweepMs: number;
+  /** A queued job's entry is made anew after this, in case it was lost; one that is still there is left alone. */
+  readonly reassureMs: number;
+  /** A worker that was not seen for so long does not count. */
+  readonly workerSeenMs: number;
+  /** So long a job may lie in a pool without workers before that is told. */
+  readonly toldAfterMs: number;
+}
+
+const TIMING: RelayTiming = { sweepMs: 1000, reassureMs: 20_000, workerSeenMs: 15_000, toldAfterMs: 3000 };
+const BATCH = 100;
+const FORGET_KEYS_MS = 24 * 3600 * 1000;
+const FORGET_WORKERS_MS = 3600 * 1000;
+
+export class Relay {
+  readonly #deps: RelayDeps;
+  readonly #timing: RelayTiming;
+  readonly #unsubscribe: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<void> | null = null;
+  #again = false;
+  #stopped = false;
+  #forgotAt = 0;
+
+  constructor(deps: RelayDeps) {
+    this.#deps = deps;
+    this.#timing = { ...TIMING, ...deps.timing };
+    this.#unsubscribe = deps.feed.onOutbox(() => this.wake());
+    this.wake();
+  }
+
+  /** Looks now, or once more where a look is under way. */
+  wake(): void {
+    if (this.#stopped) return;
+    if (this.#working) {
+      this.#again = true;
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#working = this.#look().finally(() => {
+      this.#working = null;
+      const soon = this.#again;
+      this.#again = false;
+      if (!this.#stopped) this.#timer = setTimeout(() => this.wake(), soon ? 0 : this.#timing.sweepMs);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unsubscribe();
+    clearTimeout(this.#timer);
+    await this.#working;
+  }
+
+  /** A part that fails (the queue is away) keeps the others from nothing. */
+  async #look(): Promise<void> {
+    for (const part of [() => this.#relay(), () => this.#sweep(), () => this.#reassure(), () => this.#tellWaiting(), () => this.#forget()]) {
+      try {
+        await part();
+      } catch (error) {
+        this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'relay: tried again later');
+      }
+    }
+  }
+
+  async #relay(): Promise<void> {
+    const { store, queue } = this.#deps;
+    const pools = await this.#livePools();
+    const enqueue = async (jobs: readonly { id: string; device: string }[]) => {
+      const chosen = new Map(jobs.map(({ id, device }) => [id, poolFor(device, pools)]));
+      await Promise.all([...chosen].map(([id, pool]) => queue.enqueue(pool, id)));
+      return chosen;
+    };
+    while (!this.#stopped && (await store.drainOutbox(BATCH, enqueue)) === BATCH);
+  }
+
+  async #sweep(): Promise<void> {
+    const { store, log, maxAttempts } = this.#deps;
+    for (const job of await store.expireOverdue()) log.info({ job, state: 'expired' }, 'job expired in the queue');
+    const { requeued, ended } = await store.reclaimLost(maxAttempts);
+    for (const job of requeued) log.warn({ job, state: 'queued' }, 'job is back in the queue: its worker was lost');
+    for (const job of ended) log.warn({ job }, 'job ended: its worker was lost');
+  }
+
+  /** Also moves jobs for any device to a pool that has workers. */
+  async #reassure(): Promise<void> {
+    const { store, queue } = this.#deps;
+    const jobs = await store.queuedBefore(new Date(Date.now() - this.#timing.reassureMs), BATCH);
+    if (jobs.length === 0) return;
+    const pools = await this.#livePools();
+    for (const { id, device } of jobs) {
+      const pool = poolFor(device, pools);
+      await queue.enqueue(pool, id);
+      await store.markEnqueued([id], pool);
+    }
+  }
+
+  async #tellWaiting(): Promise<void> {
+    const { store } = this.#deps;
+    const pools = await this.#livePools();
+    if (pools.has('cpu') && pools.has('gpu')) return;
+    for (const { id, device, waiting } of await store.queuedBefore(new Date(Date.now() - this.#timing.toldAfterMs), BATCH)) {
+      const isWaiting = !pools.has(poolFor(device, pools));
+      if (isWaiting !== waiting) await store.setWaiting(id, isWaiting ? waitingEvent(device) : null);
+    }
+  }
+
+  async #forget(): Promise<void> {
+    const now = Date.now();
+    if (now - this.#forgotAt < FORGET_WORKERS_MS) return;
+    this.#forgotAt = now;
+    await this.#deps.store.forgetIdempotencyKeys(new Date(now - FORGET_KEYS_MS));
+    await this.#deps.store.forgetWorkers(new Date(now - FORGET_WORKERS_MS));
+  }
+
+  async #livePools(): Promise<ReadonlySet<Pool>> {
+    return new Set((await this.#deps.workers.live(this.#timing.workerSeenMs)).map(({ pool }) => pool));
+  }
+}
+
+/** `auto` takes a GPU where a worker has one. */
+export function poolFor(device: string, live: ReadonlySet<Pool>): Pool {
+  if (device === 'cpu' || device === 'gpu') return device;
+  return live.has('gpu') ? 'gpu' : 'cpu';
+}
+
+function waitingEvent(device: string): JobEvent {
+  const kind = device === 'gpu' ? 'GPU worker' : 'worker';
+  return {
+    type: 'waiting',
+    data: { device, message: `No ${kind} is connected. The job waits for one, until its time limit in the queue (limits.queueSeconds) is reached.` },
+  };
+}
