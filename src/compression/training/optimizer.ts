@@ -8,7 +8,6 @@
 import type { Training } from '../../contracts/job-request.ts';
 import type { Parameter } from '../network/network.ts';
 import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
-import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 
 export interface Optimizer {
