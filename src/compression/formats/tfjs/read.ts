@@ -1,6 +1,9 @@
 /** TF.js models: layers-models (a Keras topology) and graph-models (a frozen TensorFlow graph). */
 import { LatheError } from '../../../errors.ts';
 import type { Model } from '../../graph/types.ts';
+import { foldConstants } from '../../graph/passes/fold-constants.ts';
+import { removeIdentities } from '../../graph/passes/remove-identities.ts';
+import { sinkTransposes } from '../../graph/passes/sink-transposes.ts';
 import { convertKeras } from '../keras/convert.ts';
 import type { Config } from '../keras/layer.ts';
 import { namedSource } from '../keras/weights.ts';
@@ -23,9 +26,14 @@ export function readTfjs(members: ReadonlyMap<string, Uint8Array>): { format: 't
   const weights = readManifest(json.weightsManifest, members);
   if (Array.isArray(topology['node'])) {
     const signature = json.signature ?? json.userDefinedMetadata?.signature;
-    return { format: 'tfjs-graph', model: convertGraphModel(topology as unknown as GraphDef, weights, signature) };
+    return { format: 'tfjs-graph', model: tidy(convertGraphModel(topology as unknown as GraphDef, weights, signature)) };
   }
   return { format: 'tfjs-layers', model: readLayersModel(topology, weights) };
+}
+
+/** Each TensorFlow operator was converted on its own, with transposes round every convolution: what cancels is taken out. */
+function tidy(model: Model): Model {
+  return sinkTransposes(removeIdentities(foldConstants(model)));
 }
 
 function readLayersModel(topology: Record<string, unknown>, weights: ReadonlyMap<string, TfjsWeight>): Model {

@@ -34,7 +34,7 @@ function bindAttributes(node: Node, attributes: ReadonlyMap<string, Attribute>):
 }
 
 export function identityNode(input: string, output: string): Node {
-  return { name: output, opType: 'Identity', domain: '', inputs: [input], outputs: [output], attributes: new Map() };
+  return { name: '', opType: 'Identity', domain: '', inputs: [input], outputs: [output], attributes: new Map() };
 }
 
 export interface Inlined {

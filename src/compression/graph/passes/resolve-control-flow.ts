@@ -102,8 +102,8 @@ class Resolver {
   private stack(names: readonly string[], output: string, prefix: string, constant: (tensor: Tensor) => string): Node[] {
     const old = !this.unsqueezeTakesAxesInput;
     const axes = old ? [] : [constant(fromHost(this.fresh(`${prefix}/axis`), int64Host([0])))];
-    const lifted = names.map((name) => makeNode('Unsqueeze', [name, ...axes], [this.fresh(`${prefix}/lifted`)], old ? { axes: [0] } : {}));
-    return [...lifted, makeNode('Concat', lifted.map(({ outputs }) => outputs[0]!), [output], { axis: 0 })];
+    const lifted = names.map((name) => makeNode('Unsqueeze', [name, ...axes], [this.fresh(`${prefix}/lifted`)], old ? { axes: [0] } : {}, { name: '' }));
+    return [...lifted, makeNode('Concat', lifted.map(({ outputs }) => outputs[0]!), [output], { axis: 0 }, { name: '' })];
   }
 }
 
