@@ -13,6 +13,10 @@ import { softmaxOperators } from './softmax.ts';
 import { unaryOperators } from './unary.ts';
 import { resizeOperators } from './resize.ts';
 import { recurrentOperators } from './recurrent.ts';
+import { lossOperators } from './loss.ts';
+import { quantizedOperators } from './quantized.ts';
+import { randomOperators } from './random.ts';
+import { controlFlowOperators } from './control-flow.ts';
 import type { Operator } from './operator.ts';
 
 /** One list per family file. */
@@ -28,6 +32,10 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   logicOperators,
   resizeOperators,
   recurrentOperators,
+  quantizedOperators,
+  randomOperators,
+  lossOperators,
+  controlFlowOperators,
 ];
 
 const table = new Map<string, Operator[]>();
