@@ -1,0 +1,74 @@
+/** Lathe as a job trains: the network lowered from ONNX, its batches in ONNX's layout on the host. With `by-hand`: the same by hand. */
+import { availableParallelism } from 'node:os';
+import { readOnnx } from '../../src/compression/formats/onnx/read.ts';
+import { lowerOrThrow } from '../../src/compression/network/lower.ts';
+import { compileStep } from '../../src/compression/tensor/compile.ts';
+import { startEngine } from '../../src/compression/tensor/engine.ts';
+import type { EngineChoice } from '../../src/compression/tensor/engine.ts';
+import { momentumUpdate } from '../../src/compression/tensor/optimizer-kernels.ts';
+import * as nn from '../../src/compression/tensor/nn.ts';
+import { tf } from '../../src/compression/tensor/tf.ts';
+import type { TfTensor } from '../../src/compression/tensor/tf.ts';
+import { findHead } from '../../src/compression/training/head.ts';
+import { makeOptimizer } from '../../src/compression/training/optimizer.ts';
+import { trainingStep } from '../../src/compression/training/step.ts';
+import { supervisedTerm } from '../../src/compression/training/supervised.ts';
+import { NETWORKS } from '../networks.ts';
+import type { BenchNetwork } from '../networks.ts';
+import { BATCH_SIZE, LEARNING_RATE, MOMENTUM, serve } from './protocol.ts';
+
+const byHand = process.argv.includes('by-hand');
+const engine = await startEngine((process.env['LATHE_ENGINE'] ?? 'auto') as EngineChoice, { threads: Number(process.env['BENCH_THREADS'] ?? availableParallelism()) });
+await serve(`${engine.name} ${engine.version}`, (name) => Promise.resolve((byHand ? handStep : onnxStep)(NETWORKS.find((each) => each.name === name)!)));
+
+function onnxStep(bench: BenchNetwork): () => Promise<void> {
+  const model = readOnnx(bench.onnx());
+  const network = lowerOrThrow(model);
+  const optimizer = makeOptimizer('sgd', { momentum: MOMENTUM, nesterov: false, weightDecay: 0 }, network.parameters);
+  const terms = [supervisedTerm(findHead(model, 'logits'), 'cross-entropy')];
+  const step = trainingStep({ network, terms, optimizer, constraints: [], observers: [] }, null);
+  const [height, width, channels] = bench.image;
+  const { images, labels } = samples(bench);
+  let count = 0;
+  return async () => {
+    const inputs = new Map([['x', { dtype: 'float32' as const, shape: [BATCH_SIZE, channels, height, width], data: images[count % images.length]! }]]);
+    const target = { dtype: 'int32' as const, shape: [BATCH_SIZE], data: labels };
+    await step.run({ size: BATCH_SIZE, inputs, target }, { step: count++, learningRate: LEARNING_RATE, seed: 1 });
+  };
+}
+
+function handStep(bench: BenchNetwork): () => Promise<void> {
+  const { weights, statistics, logits } = bench.byHand();
+  const velocities = weights.map((weight) => tf.variable(tf.zerosLike(weight), false));
+  const step = ([x, classes, rate]: TfTensor[]): TfTensor[] => {
+    const targets = tf.cast(tf.oneHot(classes as ReturnType<typeof tf.tensor1d>, 10), 'float32');
+    const { value, grads } = tf.variableGrads(() => tf.mean(nn.softmaxCrossEntropy(logits(x!), targets)), [...weights]);
+    weights.forEach((weight, i) => {
+      const input = { weight, velocity: velocities[i]!, gradient: grads[weight.name]!, rate: rate! };
+      const next = momentumUpdate(input, { momentum: MOMENTUM, nesterov: false, decay: 0 });
+      velocities[i]!.assign(next.velocity as never);
+      weight.assign(next.weight as never);
+    });
+    return [value];
+  };
+  const { images, labels } = samples(bench);
+  let count = 0;
+  const inputsOf = (image: Float32Array) => [tf.tensor(image, [BATCH_SIZE, ...bench.image]), tf.tensor1d(labels, 'int32'), tf.scalar(LEARNING_RATE)];
+  const compiled = compileStep({ inputs: inputsOf(images[0]!), variables: [...weights, ...velocities, ...statistics], step });
+  return () => {
+    const inputs = inputsOf(images[count++ % images.length]!);
+    const [loss] = compiled.run(inputs);
+    loss!.dataSync();
+    tf.dispose([loss!, ...inputs]);
+    return Promise.resolve();
+  };
+}
+
+/** A few batches of noise, so that no step sees what the one before it left in the cache. */
+function samples({ image }: BenchNetwork): { images: Float32Array[]; labels: Int32Array } {
+  const size = BATCH_SIZE * image.reduce((a, b) => a * b, 1);
+  let state = 1;
+  const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  const images = Array.from({ length: 8 }, () => Float32Array.from({ length: size }, () => 2 * next() - 1));
+  return { images, labels: Int32Array.from({ length: BATCH_SIZE }, () => Math.floor(10 * next())) };
+}
