@@ -15,7 +15,7 @@ import { tf } from '../tensor/tf.ts';
 import { relativeDifference } from './compare.ts';
 import { lowerModel } from './lower.ts';
 import type { Network } from './network.ts';
-import { download, upload } from './slot.ts';
+import { download, upload } from '../operators/transfer.ts';
 
 /** Largest difference of an output, relative to its range. */
 export const AGREEMENT = 1e-4;

@@ -16,7 +16,7 @@ import { tf } from '../tensor/tf.ts';
 import { difference, type Tolerance } from './compare.ts';
 import { lowerOrThrow } from './lower.ts';
 import type { Network } from './network.ts';
-import { download, upload } from './slot.ts';
+import { download, upload } from '../operators/transfer.ts';
 
 export type Verdict =
   | { readonly kind: 'passed' }

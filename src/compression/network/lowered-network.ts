@@ -8,7 +8,8 @@ import { Scope, type RunState } from './execute.ts';
 import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
 import { makeProgram, stepsFor, type Program, type Step } from './program.ts';
-import { Slot, upload } from './slot.ts';
+import { upload } from '../operators/transfer.ts';
+import { Slot } from './slot.ts';
 import { constantsOf, readParameter, writeBack } from './write-back.ts';
 
 export interface NetworkParts {

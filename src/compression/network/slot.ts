@@ -1,18 +1,17 @@
 /** A value while a network runs: host data, a device tensor in one or both layouts, or all of them, each made when first asked for. */
-import { LatheError } from '../../errors.ts';
-import { allocate, hostNumbers, isFloat } from '../graph/tensor-data.ts';
 import type { DataType } from '../graph/types.ts';
-import type { HostData, HostTensor, Layout, Value } from '../operators/operator.ts';
+import type { HostTensor, Layout, Value } from '../operators/operator.ts';
+import { download, upload } from '../operators/transfer.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-
-type TfType = 'float32' | 'int32' | 'bool';
 
 export class Slot {
   readonly dtype: DataType;
   /** Kept beyond the run: constants of the network, whose tensors are made once. */
   readonly lasting: boolean;
+  /** What the value is made of, where it came from the host. */
   private exact: HostTensor | null = null;
+  private downloaded: HostTensor | null = null;
   private readonly forms = new Map<string, TfTensor>();
   private stored: { readonly variable: TfTensor; readonly perm: readonly number[] } | null = null;
   private readonly onnxDims: readonly number[];
@@ -48,7 +47,7 @@ export class Slot {
     return value.kind === 'host' ? Slot.ofHost(value.value) : Slot.ofDevice(value.dtype, value.tensor);
   }
 
-  /** True where exact data exist without asking the device. */
+  /** Made on the host: exact data exist without asking the device, and no gradient flows into them. */
   get isHost(): boolean {
     return this.exact !== null;
   }
@@ -58,7 +57,7 @@ export class Slot {
   }
 
   host(): HostTensor {
-    return (this.exact ??= download(this.tensor('onnx'), this.dtype));
+    return this.exact ?? (this.downloaded ??= download(this.tensor('onnx'), this.dtype));
   }
 
   value(): Value {
@@ -146,46 +145,3 @@ function lastPermutation(rank: number): number[] {
 export function movesNothing(dims: readonly (number | string | null)[]): boolean {
   return dims[1] === 1 || dims.slice(2).every((dim) => dim === 1);
 }
-
-/** Host data -> device. @throws LatheError `unsupported-operator` for strings and integers beyond 32 bits. */
-export function upload(host: HostTensor): TfTensor {
-  const type = deviceType(host.dtype);
-  const dims = [...host.dims];
-  const { data } = host;
-  if (type === 'float32') return tf.tensor(data instanceof Float32Array ? data : Float32Array.from(hostNumbers(host)), dims, type);
-  if (type === 'bool') return tf.tensor(data as Uint8Array, dims, type);
-  return tf.tensor(data instanceof Int32Array ? data : int32s(host), dims, type);
-}
-
-function int32s(host: HostTensor): Int32Array {
-  const values = Int32Array.from(hostNumbers(host));
-  const exact = host.data as ArrayLike<number | bigint>;
-  for (let i = 0; i < values.length; i++) {
-    if (Number(exact[i]!) === values[i]) continue;
-    throw new LatheError('unsupported-operator', `${host.dtype} value ${exact[i]} is beyond the 32 bits that the engine's tensors hold`);
-  }
-  return values;
-}
-
-/** Device -> host data of an ONNX type. Blocks. */
-export function download(tensor: TfTensor, dtype: DataType): HostTensor {
-  const source = tensor.dataSync() as Float32Array | Int32Array | Uint8Array;
-  return { dtype, dims: tensor.shape, data: convert(source, dtype) };
-}
-
-function convert(source: Float32Array | Int32Array | Uint8Array, dtype: DataType): HostData {
-  const target = allocate(dtype, source.length);
-  if (target.constructor === source.constructor) return source;
-  if (target instanceof BigInt64Array || target instanceof BigUint64Array) for (let i = 0; i < source.length; i++) target[i] = BigInt(source[i]!);
-  else target.set(source);
-  return target;
-}
-
-/** The tfjs type that holds an ONNX type on the device. */
-export function deviceType(dtype: DataType): TfType {
-  if (isFloat(dtype)) return 'float32';
-  if (dtype === 'bool') return 'bool';
-  if (dtype === 'string' || dtype === 'undefined' || dtype === 'complex64' || dtype === 'complex128') throw new LatheError('unsupported-operator', `Values of type ${dtype} cannot be computed with on the device`);
-  return 'int32';
-}
-

@@ -5,7 +5,8 @@ import type { Attribute, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Parameter } from './network.ts';
-import { invert, upload } from './slot.ts';
+import { upload } from '../operators/transfer.ts';
+import { invert } from './slot.ts';
 
 /** Every constant of a graph by name: initializers, and the outputs of Constant nodes. */
 export function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {

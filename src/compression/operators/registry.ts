@@ -9,6 +9,7 @@ import { logicOperators } from './logic.ts';
 import { matMulOperators } from './matmul.ts';
 import { normalizationOperators } from './normalization.ts';
 import { poolOperators } from './pool.ts';
+import { reduceOperators } from './reduce.ts';
 import { softmaxOperators } from './softmax.ts';
 import { unaryOperators } from './unary.ts';
 import { resizeOperators } from './resize.ts';
@@ -30,6 +31,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   arithmeticOperators,
   unaryOperators,
   logicOperators,
+  reduceOperators,
   resizeOperators,
   recurrentOperators,
   quantizedOperators,
