@@ -1,5 +1,6 @@
 /** The cast method: a whole model in another float type. */
 import { constantsAsInitializers } from '../../../graph/passes/constants-as-initializers.ts';
+import { raiseOpset } from '../../../graph/passes/raise-opset.ts';
 import type { Model } from '../../../graph/types.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
 import { datasetFeeds, randomInputs, sampleOf } from '../../../measure/inputs.ts';
@@ -16,6 +17,8 @@ import { valueTypes } from './value-types.ts';
 /** Samples that are run to find values beyond float16's range, and the part of the range that is trusted to others. */
 const SEEN_SAMPLES = 8;
 const TRUSTED_SHARE = 0.5;
+/** The first whose Cast knows bfloat16. */
+const BFLOAT16_OPSET = 13;
 
 /**
  * float32: no other float type is left. float16: every value that can be. bfloat16: onnxruntime's CPU kernels do not compute in it, so
@@ -25,7 +28,7 @@ export async function cast(model: Model, parameters: QuantizeParameters, context
   const { precision, keepIO } = parameters;
   const single = castToSingle(model, keepIO);
   if (precision === 'float32') return single;
-  const plain = constantsAsInitializers(single);
+  const plain = constantsAsInitializers(precision === 'bfloat16' ? raiseOpset(single, BFLOAT16_OPSET) : single);
   if (precision === 'bfloat16') return quantizeWeights(plain, parameters);
   const types = await valueTypes(plain);
   const tooLarge = await valuesBeyond(plain, [...types].filter(([, dtype]) => dtype === 'float32').map(([name]) => name), context);
