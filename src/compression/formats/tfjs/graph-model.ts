@@ -10,6 +10,9 @@ import { MOVEMENT } from './ops/movement.ts';
 
 const CONVERTERS: ReadonlyMap<string, NodeConverter> = new Map(Object.entries({ ...ELEMENTWISE, ...LINEAR, ...MOVEMENT }));
 
+/** Names of the operators that can be converted. */
+export const TENSORFLOW_OPERATORS: readonly string[] = ['Const', 'Placeholder', 'PlaceholderWithDefault', ...CONVERTERS.keys()];
+
 export interface GraphDef {
   readonly node: readonly NodeDef[];
 }

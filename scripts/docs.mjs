@@ -1,0 +1,8 @@
+/** Writes docs/models.md from the engine's own tables. */
+import { writeFileSync } from 'node:fs';
+import { build } from './build.mjs';
+
+build();
+const { modelsPage } = await import('../dist/src/compression/operators/catalogue.js');
+writeFileSync(new URL('../docs/models.md', import.meta.url), modelsPage());
+console.log('Wrote docs/models.md');
