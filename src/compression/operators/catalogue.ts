@@ -24,11 +24,11 @@ export function operatorRows(): Row[] {
 
 function row(name: string, entries: readonly Operator[]): Row {
   const newest = [...entries].sort((a, z) => z.since - a.since)[0]!;
-  const last = newest.until === undefined ? '' : String(newest.until);
+  const first = Math.min(...entries.map(({ since }) => since));
   return {
     name,
-    opsets: `${Math.min(...entries.map(({ since }) => since))}–${last}`,
-    forward: newest.device ? (newest.host ? 'engine, exact on integers' : 'engine') : 'exact, on the host',
+    opsets: newest.until === undefined ? `${first}+` : `${first}–${newest.until}`,
+    forward: newest.device ? (newest.host ? 'engine; host' : 'engine') : 'host',
     gradient: GRADIENT[newest.device ? newest.differentiability.kind : 'none'](newest),
     int8: newest.quantization ? INT8[newest.quantization.kind] : newest.weights?.some(({ kind }) => kind === 'kernel' || kind === 'embedding') ? 'weights' : '',
   };
@@ -63,7 +63,7 @@ Every model is written back as ONNX.
 
 ## ONNX operators (${rows.length})
 
-Forward: run by the engine (differentiable, float32) or exactly on the host (shapes, integers). A node with an operator that is not listed is carried through
+Forward: run by the engine (differentiable, float32), or exactly on the host (shapes, integers, constants). A node with an operator that is not listed is carried through
 untouched: the model is then not trainable, and is still pruned by weights, quantized and measured. int8: whether onnxruntime computes it in integers after static
 quantization, moves quantized data through it, or only its weights are stored in fewer bits.
 
