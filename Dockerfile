@@ -35,7 +35,7 @@ USER node
 EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.LATHE_PORT ?? 8080) + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "--enable-source-maps", "dist/src/api/server.js"]
+CMD ["node", "--enable-source-maps", "dist/src/api/main.js"]
 
 # The engine is compiled against TensorFlow's libraries from PyPI, pinned by hash; compiler and pip stay in this stage.
 FROM build AS engine

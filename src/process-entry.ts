@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const ENTRIES = {
   launcher: 'workers/launcher.js',
-  api: 'src/api/server.js',
+  api: 'src/api/main.js',
   supervisor: 'workers/supervisor.js',
   engine: 'workers/engine.js',
   'inspect-model': 'workers/inspect-model.js',

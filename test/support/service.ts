@@ -30,7 +30,7 @@ export interface RunningService {
 export type Role = 'launcher' | 'api' | 'supervisor' | 'engine';
 
 const SCRIPTS: Record<Exclude<Role, 'launcher'>, string> = {
-  api: 'dist/src/api/server.js', supervisor: 'dist/workers/supervisor.js', engine: 'dist/workers/engine.js',
+  api: 'dist/src/api/main.js', supervisor: 'dist/workers/supervisor.js', engine: 'dist/workers/engine.js',
 };
 const READY_MS = 90_000;
 
