@@ -53,7 +53,9 @@ function collect(graph: Graph, outer: Lookup, found: Map<Tensor, Found>): void {
   const lookup: Lookup = (name) => constants.get(name) ?? outer(name);
   const readers = new Map(graph.nodes.flatMap((node) => node.inputs.map((name): [string, Node] => [name, node])));
   const unpacked = new Set<string>(); // values computed from codes and constants alone: the constants that scale them are no weights
+  const dynamicScales = new Set(graph.nodes.flatMap((node) => (node.opType === 'DynamicQuantizeLinear' ? [node.outputs[1]!] : [])));
   for (const node of graph.nodes) {
+    if (node.inputs.some((name) => dynamicScales.has(name))) continue;
     const unpacks = unpacksWeights(node, lookup, unpacked);
     if (unpacks) for (const name of node.outputs) unpacked.add(name);
     if (!unpacks || node.opType === 'Cast') visit(node, lookup, readers, found);

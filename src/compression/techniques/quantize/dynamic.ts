@@ -75,7 +75,7 @@ class DynamicWriter {
   private writeProduct({ node, weight, bias }: Product): void {
     const output = node.outputs[0]!;
     const step = (opType: string, inputs: readonly string[], target: string, attributes = {}) => {
-      this.nodes.push(makeNode(opType, inputs, [target], attributes, { name: this.fresh(`${node.name || output}_${opType}`) }));
+      this.nodes.push(makeNode(opType, inputs, [target], attributes, { name: '' }));
       return target;
     };
     const activation = this.activationOf(node.inputs[0]!);
@@ -91,7 +91,7 @@ class DynamicWriter {
     let found = this.activations.get(name);
     if (!found) {
       found = { codes: this.fresh(`${name}_quantized`), scale: this.fresh(`${name}_scale`), zero: this.fresh(`${name}_zero_point`) };
-      this.nodes.push(makeNode('DynamicQuantizeLinear', [name], [found.codes, found.scale, found.zero], {}, { name: this.fresh(`${name}_DynamicQuantizeLinear`) }));
+      this.nodes.push(makeNode('DynamicQuantizeLinear', [name], [found.codes, found.scale, found.zero], {}, { name: '' }));
       this.activations.set(name, found);
     }
     return found;

@@ -1,6 +1,6 @@
 /** Small pieces of graph that the quantization methods share. */
 import { fromHost, hostOf } from '../../graph/tensor-data.ts';
-import { DATA_TYPES, type DataType, type Model, type Node, type Tensor } from '../../graph/types.ts';
+import { DATA_TYPES, type DataType, type Node, type Tensor } from '../../graph/types.ts';
 import type { Affine } from './scheme.ts';
 
 /** Collects what a method adds to the main graph. */
@@ -14,12 +14,10 @@ export const constant = (name: string, dtype: DataType, dims: readonly number[],
 export const scaleTensor = (name: string, affines: readonly Affine[], dims: readonly number[]): Tensor => constant(name, 'float32', dims, affines.map(({ scale }) => scale));
 
 /** Weights smaller than this gain nothing: the codes, their scale and the nodes that unpack them take as much as the floats. */
-export const LEAST_ELEMENTS = 64;
+export const LEAST_ELEMENTS = 96;
 
 /** As Cast's `to` says it. */
 export const FLOAT32 = DATA_TYPES.indexOf('float32');
-
-export const opsetOf = (model: Model): number => model.opsets.get('') ?? 1;
 
 export const intAttribute = (node: Node, name: string, fallback: number): number => {
   const attribute = node.attributes.get(name);

@@ -16,6 +16,8 @@ import { quantizeWeight, type QuantizedWeight } from './weights.ts';
 const INT4_BLOCK = 32;
 /** Shorter blocks spend more on scales than they save. */
 const LEAST_BLOCK = 8;
+/** Of smaller weights the second half byte saves less than the nodes that part it take. */
+const LEAST_INT4_ELEMENTS = 2048;
 
 /** How a weight is laid out while it is packed: kernels of many axes as [channel, rest], blocks as an axis of their own. */
 interface Packing {
@@ -26,11 +28,12 @@ interface Packing {
 
 export function packIntegers(tensor: Tensor, axes: WeightAxes, parameters: QuantizeParameters, fresh: (base: string) => string, additions: Additions): void {
   const { symmetric } = parameters;
-  const four = parameters.precision === 'int4' && elementCount(tensor.dims) % 2 === 0; // an odd weight out stays at 8 bits
-  const packing = packingOf(tensor.dims, axes, parameters);
+  const elements = elementCount(tensor.dims);
+  const four = parameters.precision === 'int4' && elements >= LEAST_INT4_ELEMENTS && elements % 2 === 0; // others: 8 bits
+  const packing = packingOf(tensor.dims, axes, four ? parameters : { ...parameters, precision: 'int8' });
   const { channelAxis, block } = packing;
   const quantized = quantizeWeight({ ...tensor, dims: packing.dims }, { type: four ? 'int4' : 'int8', symmetric, channelAxis, ...(block ? { block } : {}) });
-  const builder = new Unpacking(tensor.name, fresh, additions);
+  const builder = new Unpacking(tensor.name, `w${additions.nodes.length}`, fresh, additions);
   const [codeDims, scaleDims] = [blockDims(packing.dims, block, (size, inner) => [size / inner, inner]), blockDims(quantized.scaleDims, block, (size) => [size, 1])];
   let value = four ? builder.fourBits(quantized.codes, codeDims) : builder.eightBits(quantized.codes, codeDims);
   const zeros = zeroPoints(quantized, four ? 8 : 0, scaleDims);
@@ -62,20 +65,22 @@ function zeroPoints({ affines }: QuantizedWeight, offset: number, dims: readonly
   return offset === 0 ? null : { dims: [], values: [offset] };
 }
 
-/** A chain of nodes that ends in the weight's own name. */
+/** A chain of nodes that ends in the weight's own name; the names on the way are short, since small models have many. */
 class Unpacking {
   private readonly weight: string;
+  private readonly prefix: string;
   private readonly fresh: (base: string) => string;
   private readonly additions: Additions;
 
-  constructor(weight: string, fresh: (base: string) => string, additions: Additions) {
+  constructor(weight: string, prefix: string, fresh: (base: string) => string, additions: Additions) {
     this.weight = weight;
+    this.prefix = prefix;
     this.fresh = fresh;
     this.additions = additions;
   }
 
   name(part: string): string {
-    return this.fresh(`${this.weight}_${part}`);
+    return this.fresh(`${this.prefix}_${part}`);
   }
 
   add(tensor: Tensor): string {
@@ -85,7 +90,7 @@ class Unpacking {
 
   step(opType: string, inputs: readonly string[], attributes: Readonly<Record<string, number>> = {}): string {
     const output = this.name(opType.toLowerCase());
-    this.additions.nodes.push(makeNode(opType, inputs, [output], attributes, { name: this.name(opType) }));
+    this.additions.nodes.push(makeNode(opType, inputs, [output], attributes, { name: '' }));
     return output;
   }
 

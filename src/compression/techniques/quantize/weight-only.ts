@@ -73,7 +73,7 @@ function pack(tensor: Tensor, axes: WeightAxes, parameters: QuantizeParameters, 
   const { precision } = parameters;
   if (precision === 'int8' || precision === 'int4') return packIntegers(tensor, axes, parameters, fresh, additions);
   if (precision !== 'float16' && precision !== 'bfloat16') return;
-  const code = fresh(`${tensor.name}_${precision}`);
+  const code = fresh(`w${additions.nodes.length}_${precision}`);
   additions.tensors.push(fromHost(code, { ...toHost(tensor), dtype: precision }));
-  additions.nodes.push(makeNode('Cast', [code], [tensor.name], { to: FLOAT32 }, { name: fresh(`${tensor.name}_Cast`) }));
+  additions.nodes.push(makeNode('Cast', [code], [tensor.name], { to: FLOAT32 }, { name: '' }));
 }

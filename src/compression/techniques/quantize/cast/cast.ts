@@ -1,12 +1,11 @@
 /** The cast method: a whole model in another float type. */
-import { constantsAsInitializers } from '../../../graph/passes/constants-as-initializers.ts';
-import { raiseOpset } from '../../../graph/passes/raise-opset.ts';
 import type { Model } from '../../../graph/types.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
 import { datasetFeeds, randomInputs, sampleOf } from '../../../measure/inputs.ts';
 import { openRuntime, type Feeds } from '../../../measure/session.ts';
 import { layerMatcher } from '../../layer-filter.ts';
 import type { StepContext } from '../../technique.ts';
+import { prepare } from '../prepare.ts';
 import type { QuantizeParameters } from '../spec.ts';
 import { observe } from '../static/observe.ts';
 import { quantizeWeights } from '../weight-only.ts';
@@ -28,8 +27,8 @@ export async function cast(model: Model, parameters: QuantizeParameters, context
   const { precision, keepIO } = parameters;
   const single = castToSingle(model, keepIO);
   if (precision === 'float32') return single;
-  const plain = constantsAsInitializers(precision === 'bfloat16' ? raiseOpset(single, BFLOAT16_OPSET) : single);
-  if (precision === 'bfloat16') return quantizeWeights(plain, parameters);
+  if (precision === 'bfloat16') return quantizeWeights(prepare(model, BFLOAT16_OPSET), parameters);
+  const plain = prepare(single, 0);
   const types = await valueTypes(plain);
   const tooLarge = await valuesBeyond(plain, [...types].filter(([, dtype]) => dtype === 'float32').map(([name]) => name), context);
   return castToHalf(plain, { keepIO, types, tooLarge, selected: layerMatcher(parameters.layers) });

@@ -13,10 +13,11 @@ const FLOAT16 = DATA_TYPES.indexOf('float16');
 /** Tensors up to this size are settings (an epsilon, a bound) rather than weights: they must not round to zero. */
 const SETTING_ELEMENTS = 16;
 
-/** Operators whose definition (in some opset from 7 on) has float32 but no float16, or whose type follows from attributes or sequences. */
+/** Operators whose definition (in some opset from 7 on) has float32 but no float16, whose type follows from attributes or sequences, or whose constants need the range. */
 const WITHOUT_HALF: ReadonlySet<string> = new Set([
   'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'Range', 'CumSum', 'NonMaxSuppression', 'Multinomial', 'RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike',
   'Bernoulli', 'EyeLike', 'ConstantOfShape', 'Celu', 'IsInf', 'CastLike', 'Upsample', 'MelWeightMatrix', 'HannWindow', 'HammingWindow', 'BlackmanWindow', 'DFT', 'STFT', 'Optional', 'OptionalGetElement',
+  'BatchNormalization', // variances far below float16's least are common; what can be folded has been
   'SequenceConstruct', 'SequenceAt', 'SequenceInsert', 'SequenceErase', 'SequenceEmpty', 'SplitToSequence', 'ConcatFromSequence', 'TfIdfVectorizer', 'Unique', 'MaxUnpool', 'Det', 'ImageDecoder',
 ]);
 /** Inputs that are float32 by definition. */

@@ -66,7 +66,8 @@ class PlanWriter {
     let names = this.parameterNames.get(root);
     if (!names) {
       const { scale, zeroPoint } = this.affines.get(root)!;
-      names = { scale: this.fresh(`${root}_scale`), zero: this.fresh(`${root}_zero_point`) };
+      const prefix = `a${this.parameterNames.size}`;
+      names = { scale: this.fresh(`${prefix}_scale`), zero: this.fresh(`${prefix}_zero_point`) };
       this.tensors.set(names.scale, constant(names.scale, 'float32', [], [scale]));
       this.tensors.set(names.zero, constant(names.zero, this.settings.activations, [], [zeroPoint]));
       this.parameterNames.set(root, names);
@@ -76,14 +77,14 @@ class PlanWriter {
 
   private roundTrip(from: string, to: string, value: string): void {
     const { scale, zero } = this.parametersOf(value);
-    const codes = this.fresh(`${value}_quantized`);
-    this.nodes.push(makeNode('QuantizeLinear', [from, scale, zero], [codes], {}, { name: this.fresh(`${value}_QuantizeLinear`) }));
-    this.nodes.push(makeNode('DequantizeLinear', [codes, scale, zero], [to], {}, { name: this.fresh(`${value}_DequantizeLinear`) }));
+    const codes = this.fresh(`q${this.nodes.length}`);
+    this.nodes.push(makeNode('QuantizeLinear', [from, scale, zero], [codes], {}, { name: '' }));
+    this.nodes.push(makeNode('DequantizeLinear', [codes, scale, zero], [to], {}, { name: '' }));
   }
 
   /** A value that float operators compute: they keep reading it, quantized nodes read its quantized form. */
   private quantizeOuter(name: string): void {
-    const dequantized = this.fresh(`${name}_dequantized`);
+    const dequantized = this.fresh(`d${this.nodes.length}`);
     this.dequantizedNames.set(name, dequantized);
     this.roundTrip(name, dequantized, name);
   }
@@ -95,7 +96,7 @@ class PlanWriter {
       inputs[kernel] = written.name;
       if (bias !== null && node.inputs[bias]) inputs[bias] = this.writeBias(node, node.inputs[bias]!, written);
     }
-    const computed = quantizesOutput ? this.fresh(`${output}_unquantized`) : node.outputs[0]!;
+    const computed = quantizesOutput ? this.fresh(`f${this.nodes.length}`) : node.outputs[0]!;
     this.nodes.push({ ...withoutFactors(node), inputs, outputs: [computed, ...node.outputs.slice(1)] });
     if (quantizesOutput) this.roundTrip(computed, output, output);
   }
@@ -122,13 +123,14 @@ class PlanWriter {
       leastScale: this.leastScale(users, axis === null),
     };
     const { codes, affines } = quantizeWeight(weight, scheme);
-    const names = { codes: this.fresh(`${name}_quantized`), scale: this.fresh(`${name}_scale`), zero: this.fresh(`${name}_zero_point`) };
+    const prefix = `w${this.nodes.length}`;
+    const names = { codes: this.fresh(`${prefix}_int8`), scale: this.fresh(`${prefix}_scale`), zero: this.fresh(`${prefix}_zero_point`) };
     const dims = axis === null ? [] : [affines.length];
     this.tensors.delete(name);
     this.tensors.set(names.codes, fromHost(names.codes, { dtype: 'int8', dims: original.dims, data: codes }));
     this.tensors.set(names.scale, scaleTensor(names.scale, affines, dims));
     this.tensors.set(names.zero, constant(names.zero, 'int8', dims, affines.map(({ zeroPoint }) => zeroPoint)));
-    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale, names.zero], [name], axis === null ? {} : { axis }, { name: this.fresh(`${name}_DequantizeLinear`) }));
+    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale, names.zero], [name], axis === null ? {} : { axis }, { name: '' }));
     return { name, affines };
   }
 
@@ -145,10 +147,11 @@ class PlanWriter {
     const scales = kernel.affines.map(({ scale }) => Math.fround(activation * scale));
     const scaleOf = (channel: number) => scales[scales.length === 1 ? 0 : channel]!;
     const codes = values.map((value, channel) => Math.round(value / scaleOf(channel)));
-    const names = { codes: this.fresh(`${bias}_quantized`), scale: this.fresh(`${bias}_scale`), output: this.fresh(`${bias}_dequantized`) };
+    const prefix = `b${this.nodes.length}`;
+    const names = { codes: this.fresh(`${prefix}_int32`), scale: this.fresh(`${prefix}_scale`), output: this.fresh(prefix) };
     this.tensors.set(names.codes, constant(names.codes, 'int32', [values.length], codes));
     this.tensors.set(names.scale, constant(names.scale, 'float32', scales.length === 1 ? [] : [scales.length], scales));
-    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale], [names.output], scales.length === 1 ? {} : { axis: 0 }, { name: this.fresh(`${bias}_DequantizeLinear`) }));
+    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale], [names.output], scales.length === 1 ? {} : { axis: 0 }, { name: '' }));
     return names.output;
   }
 }
