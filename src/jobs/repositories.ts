@@ -88,7 +88,7 @@ export interface StoredEvent {
   readonly createdAt: Date;
 }
 
-export type Removal = { readonly outcome: 'removed'; readonly sha256: string } | { readonly outcome: 'not-found' | 'in-use' };
+export type Removal = { readonly outcome: 'removed'; readonly sha256: string } | { readonly outcome: 'not-found' } | { readonly outcome: 'in-use' };
 
 export type NewModel = Omit<StoredModel, 'createdAt'>;
 export interface ModelRepository {
@@ -160,6 +160,8 @@ export interface JobRepository {
   idempotencyRecord(tenantId: string, key: string): Promise<IdempotencyRecord | null>;
   find(tenantId: string, id: string): Promise<StoredJob | null>;
   list(tenantId: string, filter: JobFilter, page: PageRequest): Promise<Page<StoredJob>>;
+  /** Those of the jobs that are the tenant's. */
+  ownedBy(tenantId: string, ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** Asks for the job's end: `null` not found; otherwise whether that was possible, and the job as it is now. */
   cancel(tenantId: string, id: string): Promise<{ accepted: boolean; job: StoredJob } | null>;
   events(jobId: string, afterSeq: number, limit: number): Promise<StoredEvent[]>;

@@ -27,6 +27,10 @@ export function jobRepository(database: Database): JobRepository {
       const rows = await database.job.findMany({ where: { tenantId, ...where, ...conditions(filter) }, include: WITH_PARTS, ...query });
       return toPage(rows, page.limit, toJob);
     },
+    async ownedBy(tenantId, ids) {
+      const rows = ids.length === 0 ? [] : await database.job.findMany({ where: { tenantId, id: { in: [...ids] } }, select: { id: true } });
+      return new Set(rows.map(({ id }) => id));
+    },
     async cancel(tenantId, id) {
       const accepted = await database.$transaction((tx) => cancel(tx, tenantId, id), TRANSACTION);
       if (accepted === null) return null;

@@ -1,0 +1,110 @@
+/** Server-sent events of one job to one client. */
+import type { ServerResponse } from 'node:http';
+import { ENDED_STATES } from '../jobs/ports.ts';
+import type { ChangeFeed, StoredEvent } from '../jobs/repositories.ts';
+
+export interface EventSource {
+  readonly jobId: string;
+  /** Number of the last event that the client has. */
+  readonly after: number;
+  events(after: number, limit: number): Promise<StoredEvent[]>;
+  readonly feed: ChangeFeed;
+}
+
+const BATCH = 500;
+/** A wake-up may get lost; a look now and then makes up for it. */
+const POLL_MS = 2000;
+/** Comments that keep proxies from closing a quiet connection. */
+const HEARTBEAT_MS = 15_000;
+const RETRY_MS = 1000;
+const ENDINGS: ReadonlySet<string> = new Set(ENDED_STATES);
+
+export class EventStream {
+  readonly #out: ServerResponse;
+  readonly #source: EventSource;
+  #ended = false;
+  #wake: () => void = () => undefined;
+  #woken = false;
+
+  constructor(out: ServerResponse, source: EventSource) {
+    this.#out = out;
+    this.#source = source;
+  }
+
+  /** Ends the stream from this side; the client comes back and goes on where it was. */
+  end(): void {
+    this.#ended = true;
+    this.#signal();
+  }
+
+  /** Resolves when the stream has ended. */
+  async run(headers: Record<string, string>): Promise<void> {
+    const unsubscribe = this.#source.feed.onEvent(this.#source.jobId, () => this.#signal());
+    this.#out.once('close', () => this.end());
+    this.#out.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', connection: 'keep-alive' });
+    try {
+      await this.#write(`retry: ${RETRY_MS}\n\n`);
+      await this.#follow();
+    } finally {
+      unsubscribe();
+      this.#out.end();
+    }
+  }
+
+  async #follow(): Promise<void> {
+    let after = this.#source.after;
+    let wroteAt = Date.now();
+    while (!this.#ended) {
+      this.#woken = false;
+      const events = await this.#source.events(after, BATCH);
+      for (const event of events) {
+        await this.#write(rendered(event));
+        after = event.seq;
+        wroteAt = Date.now();
+        if (ENDINGS.has(event.type)) return;
+      }
+      if (events.length === BATCH) continue;
+      if (Date.now() - wroteAt >= HEARTBEAT_MS) {
+        await this.#write(': still here\n\n');
+        wroteAt = Date.now();
+      }
+      await this.#pause();
+    }
+  }
+
+  /** Until something was written, or for a while. */
+  #pause(): Promise<void> {
+    if (this.#woken || this.#ended) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, POLL_MS);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #signal(): void {
+    this.#woken = true;
+    this.#wake();
+  }
+
+  /** Waits for a slow client: events stay in the database meanwhile, not in memory. */
+  #write(text: string): Promise<void> {
+    if (this.#ended || this.#out.write(text)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#out.off('drain', done);
+        this.#out.off('close', done);
+        resolve();
+      };
+      this.#out.once('drain', done);
+      this.#out.once('close', done);
+    });
+  }
+}
+
+/** JSON has no line breaks of its own, so the data is one line. */
+function rendered({ seq, type, data, createdAt }: StoredEvent): string {
+  return `id: ${seq}\nevent: ${type}\ndata: ${JSON.stringify({ ...data, at: createdAt.toISOString() })}\n\n`;
+}

@@ -1,0 +1,16 @@
+/** Ids of paths: what is no id, is not there, or is another tenant's, is all the same to the client. */
+import { Type } from 'typebox';
+import { LatheError } from '../errors.ts';
+import { isId, type IdKind } from '../ids.ts';
+
+export const ID_PARAMS = Type.Object({ id: Type.String() });
+
+export async function existing<T>(kind: IdKind, id: string, find: (id: string) => Promise<T | null>): Promise<T> {
+  const found = isId(kind, id) ? await find(id) : null;
+  if (found === null) throw notFound(kind, id);
+  return found;
+}
+
+export function notFound(kind: IdKind, id: string): LatheError {
+  return new LatheError('not-found', `There is no ${kind} "${id}"`);
+}

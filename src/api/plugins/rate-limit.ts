@@ -1,0 +1,19 @@
+/** So many requests a minute for each key; for each address where no key is shown. */
+import { createHash } from 'node:crypto';
+import rateLimit from '@fastify/rate-limit';
+import { LatheError } from '../../errors.ts';
+import { bearerOf } from './authentication.ts';
+import type { ApiDeps, App } from '../types.ts';
+
+export async function addRateLimit(app: App, { limits }: ApiDeps): Promise<void> {
+  await app.register(rateLimit, {
+    max: limits.requestsPerMinute,
+    timeWindow: 60_000,
+    hook: 'onRequest',
+    keyGenerator: (request) => {
+      const key = bearerOf(request);
+      return key ? createHash('sha256').update(key).digest('base64url') : request.ip;
+    },
+    errorResponseBuilder: (_request, { max, after }) => new LatheError('rate-limited', `More than ${max} requests in a minute; try again in ${after}`),
+  });
+}

@@ -1,0 +1,27 @@
+import { Type } from 'typebox';
+import { Model } from '../../../contracts/api.ts';
+import { uploadModel, type UploadDeps } from '../../../jobs/upload.ts';
+import { answers, json } from '../../openapi/answers.ts';
+import type { App } from '../../types.ts';
+import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME } from '../../upload-body.ts';
+import { modelView } from '../../views.ts';
+
+export function createModel(app: App, deps: UploadDeps): void {
+  app.post('/models', {
+    schema: {
+      operationId: 'createModel', tags: ['models'], summary: 'Upload a model',
+      description: 'ONNX, Keras (.h5, .keras) or a zip of a TF.js model. The same bytes again give the same model.',
+      querystring: Type.Object({ name: UPLOAD_NAME }, { additionalProperties: false }),
+      ...UPLOAD_BODY,
+      response: answers(
+        { 201: { ...json('The model, parsed and checked', Model), headers: { location: { description: 'its path' } } } },
+        'invalid-request', 'too-large', 'unsupported-format', 'malformed-model', 'unsupported-operator', 'quota-exceeded',
+      ),
+    },
+  }, async (request, reply) => {
+    const model = await receiveUpload(request, reply, (file) => uploadModel(deps, {
+      tenantId: request.principal.tenantId, name: request.query.name ?? file.name ?? 'model', content: file.content, declaredBytes: file.declaredBytes,
+    }));
+    return reply.code(201).header('location', `/v1/models/${model.id}`).send(modelView(model));
+  });
+}

@@ -1,0 +1,14 @@
+import { Model } from '../../../contracts/api.ts';
+import { existing, ID_PARAMS } from '../../lookup.ts';
+import { answers, json } from '../../openapi/answers.ts';
+import type { ApiDeps, App } from '../../types.ts';
+import { modelView } from '../../views.ts';
+
+export function getModel(app: App, { store }: ApiDeps): void {
+  app.get('/models/:id', {
+    schema: {
+      operationId: 'getModel', tags: ['models'], summary: 'A model', params: ID_PARAMS,
+      response: answers({ 200: json('The model', Model) }, 'not-found'),
+    },
+  }, async ({ params, principal }) => modelView(await existing('model', params.id, (id) => store.models.find(principal.tenantId, id))));
+}

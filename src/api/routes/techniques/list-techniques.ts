@@ -1,0 +1,35 @@
+import { Type } from 'typebox';
+import { SPECS } from '../../../compression/techniques/specs.ts';
+import type { TechniqueSpec } from '../../../compression/techniques/technique.ts';
+import { Technique } from '../../../contracts/api.ts';
+import { LatheError } from '../../../errors.ts';
+import { answers, json } from '../../openapi/answers.ts';
+import { PAGE_QUERY } from '../../paging.ts';
+import type { App } from '../../types.ts';
+
+/** A few dozen at most: always one page. */
+export function listTechniques(app: App): void {
+  app.get('/techniques', {
+    schema: {
+      operationId: 'listTechniques', tags: ['techniques'], summary: 'The techniques that steps may name',
+      querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
+      response: answers({ 200: json('All techniques', Type.Object({ items: Type.Array(Technique), nextCursor: Type.Null() })) }, 'invalid-request'),
+    },
+  }, async () => ({ items: [...SPECS.values()].map(techniqueView), nextCursor: null }));
+
+  app.get('/techniques/:name', {
+    schema: {
+      operationId: 'getTechnique', tags: ['techniques'], summary: 'A technique and its parameters', params: Type.Object({ name: Type.String() }),
+      response: answers({ 200: json('The technique', Technique) }, 'not-found'),
+    },
+  }, async ({ params: { name } }) => {
+    const spec = SPECS.get(name);
+    if (!spec) throw new LatheError('not-found', `There is no technique "${name}"; there are ${[...SPECS.keys()].join(', ')}`);
+    return techniqueView(spec);
+  });
+}
+
+function techniqueView({ name, version, summary, paper, parameters }: TechniqueSpec): Technique {
+  // A copy through JSON is the plain schema: TypeBox's own marks are not enumerable.
+  return { name, version, summary, paper: paper ?? null, parameters: JSON.parse(JSON.stringify(parameters)) as Technique['parameters'] };
+}

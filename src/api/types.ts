@@ -1,0 +1,48 @@
+/** The application as its plugins and routes see it. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
+import type { Registry } from 'prom-client';
+import type { Config } from '../config.ts';
+import type { BlobEntries, BlobKeeper } from '../jobs/blob-keeper.ts';
+import type { Limits } from '../jobs/limits.ts';
+import type { BlobStore, Inspector, JobQueue, WorkerRegistry } from '../jobs/ports.ts';
+import type { ArtifactRepository, ChangeFeed, DatasetRepository, JobRepository, KeyRepository, ModelRepository, Principal, Usage } from '../jobs/repositories.ts';
+import type { Log } from '../log.ts';
+import type { KeyMaker } from './key-maker.ts';
+
+export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
+
+/** What the routes stand on: joined by server.ts, and by tests. */
+export interface ApiDeps {
+  readonly store: {
+    readonly keys: KeyRepository;
+    readonly models: ModelRepository;
+    readonly datasets: DatasetRepository;
+    readonly jobs: JobRepository;
+    readonly artifacts: ArtifactRepository;
+    readonly usage: Usage;
+    readonly workers: WorkerRegistry;
+    ping(): Promise<void>;
+  };
+  readonly queue: JobQueue;
+  readonly blobs: BlobStore & BlobEntries & { check(): Promise<void> };
+  readonly keeper: BlobKeeper;
+  readonly inspector: Inspector;
+  readonly feed: ChangeFeed;
+  readonly keys: KeyMaker;
+  readonly limits: Limits;
+  readonly trustProxy: Config['trustProxy'];
+  readonly log: Log;
+  readonly metrics: Registry;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who is asking; set in everything under /v1. */
+    principal: Principal;
+  }
+  interface FastifyContextConfig {
+    /** Media types of the answers, for the Accept header; JSON where nothing is said. */
+    produces?: readonly string[];
+  }
+}

@@ -1,0 +1,72 @@
+/** Files in request bodies: the field "file" of multipart/form-data, or the raw body of any other type. Nothing is held in memory. */
+import multipart, { type MultipartFile } from '@fastify/multipart';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Readable } from 'node:stream';
+import { Type } from 'typebox';
+import { LatheError } from '../errors.ts';
+import { storableName } from './names.ts';
+import type { App } from './types.ts';
+
+export const UPLOAD_NAME = Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'defaults to the file\'s name, where one is sent' }));
+
+/** For the document only: bodies are read by the handlers. */
+export const UPLOAD_BODY = {
+  consumes: ['multipart/form-data', 'application/octet-stream'],
+  body: Type.Any({ description: 'the file: field "file" of multipart/form-data, or the raw body' }),
+};
+
+export interface UploadedFile {
+  readonly content: Readable;
+  /** As the client named it. */
+  readonly name: string | null;
+  readonly declaredBytes: number | null;
+}
+
+/** How long a client may go on sending a file that was refused, so that it gets to read why. */
+const DRAIN_MS = 30_000;
+
+/** Within a scope of its own: no body is parsed there. */
+export async function addUploadParsers(app: App): Promise<void> {
+  app.removeAllContentTypeParsers();
+  await app.register(multipart, { limits: { files: 1, fields: 20, fieldSize: 10_000, fileSize: Number.MAX_SAFE_INTEGER, headerPairs: 100 }, throwFileSizeLimit: false });
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+}
+
+/** Gives the file to `take`. Where that fails, the rest of the body is read and dropped: a connection closed at once would lose the answer. */
+export async function receiveUpload<T>(request: FastifyRequest, reply: FastifyReply, take: (file: UploadedFile) => Promise<T>): Promise<T> {
+  try {
+    const file = request.isMultipart() ? await multipartFile(request) : rawFile(request);
+    return await take(file);
+  } catch (error) {
+    drain(request, reply);
+    throw error;
+  }
+}
+
+function rawFile({ raw, headers }: FastifyRequest): UploadedFile {
+  const length = Number(headers['content-length']);
+  return { content: raw, name: null, declaredBytes: headers['content-length'] !== undefined && Number.isSafeInteger(length) ? length : null };
+}
+
+async function multipartFile(request: FastifyRequest): Promise<UploadedFile> {
+  let part: MultipartFile | undefined;
+  try {
+    part = await request.file();
+  } catch (error) {
+    throw new LatheError('invalid-request', `The multipart body cannot be read: ${error instanceof Error ? error.message : String(error)}`, [{ path: 'file', message: 'not readable' }], { cause: error });
+  }
+  if (part?.fieldname !== 'file') {
+    part?.file.resume();
+    throw new LatheError('invalid-request', 'The multipart body has no field "file" with a file', [{ path: 'file', message: part ? `the file came in the field "${part.fieldname}"` : 'missing' }]);
+  }
+  return { content: part.file, name: storableName(part.filename), declaredBytes: null };
+}
+
+function drain({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (raw.complete || raw.destroyed) return;
+  void reply.header('connection', 'close');
+  raw.unpipe();
+  raw.resume();
+  const timer = setTimeout(() => raw.destroy(), DRAIN_MS);
+  raw.once('close', () => clearTimeout(timer));
+}
