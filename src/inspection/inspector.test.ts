@@ -52,6 +52,6 @@ describe('a limited child', () => {
 
   test('that crashes is told from one that answers', async () => {
     expect(await runLimited(entry('process.abort()'), [], LIMITS)).toEqual({ kind: 'crashed', reason: 'SIGABRT' });
-    expect(await runLimited(entry('process.exit(3)'), [], LIMITS)).toEqual({ kind: 'crashed', reason: 'exit code 3' });
+    expect(await runLimited(entry('console.error("why"); process.exit(3)'), [], LIMITS)).toEqual({ kind: 'failed', reason: 'exit code 3: why' });
   });
 });

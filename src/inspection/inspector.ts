@@ -51,7 +51,8 @@ function agreementOf(outcome: ChildOutcome): Agreement {
     return untrainable(message.error.message);
   }
   if (outcome.kind === 'timeout') return untrainable('the check of the training engine against onnxruntime took too long');
-  return untrainable('the check of the training engine against onnxruntime ran out of memory or crashed');
+  if (outcome.kind === 'out-of-memory') return untrainable('the check of the training engine against onnxruntime ran out of memory');
+  return untrainable(`the check of the training engine against onnxruntime ended without an answer (${outcome.reason.split('\n')[0]})`);
 }
 
 function untrainable(reason: string): Agreement {
@@ -70,6 +71,8 @@ function unwrap<T>(outcome: ChildOutcome, kind: 'model' | 'dataset', limits: Chi
       throw new LatheError(malformed, `Reading the ${kind} took longer than ${limits.seconds} s`, [{ path: 'file', message: `not parsed after ${limits.seconds} s` }]);
     case 'out-of-memory':
       throw new LatheError('too-large', `Reading the ${kind} needed more than ${Math.round(limits.memoryBytes / 2 ** 20)} MiB of memory`, [{ path: 'file', message: 'expands beyond the memory limit of the parser' }]);
+    case 'failed':
+      throw new Error(`The parser of the ${kind} did not answer (${outcome.reason})`);
     case 'crashed':
       throw new LatheError(malformed, `The parser could not survive this ${kind} (${outcome.reason})`, [{ path: 'file', message: 'the parser process died' }]);
   }

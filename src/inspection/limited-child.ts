@@ -16,7 +16,10 @@ export type ChildOutcome =
   | { readonly kind: 'answer'; readonly value: unknown }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'out-of-memory' }
-  | { readonly kind: 'crashed'; readonly reason: string };
+  /** By a signal: native code tripped over the file. */
+  | { readonly kind: 'crashed'; readonly reason: string }
+  /** Without an answer, but in order: a fault of ours. */
+  | { readonly kind: 'failed'; readonly reason: string };
 
 const STDERR_TAIL_BYTES = 16 * 2 ** 10;
 /** V8 aborts with SIGABRT or SIGTRAP when its heap or an allocation fails; the kernel's own killer uses SIGKILL. */
@@ -101,7 +104,7 @@ function collectTail(stream: Readable): () => string {
 }
 
 function outcomeOf(ended: { code: number | null; signal: string | null; error?: Error }, output: string | null, stderr: string): ChildOutcome {
-  if (ended.error) return { kind: 'crashed', reason: ended.error.message };
+  if (ended.error) return { kind: 'failed', reason: ended.error.message };
   if (output === null) return { kind: 'crashed', reason: 'its answer was too long' };
   if (output !== '') {
     try {
@@ -109,5 +112,6 @@ function outcomeOf(ended: { code: number | null; signal: string | null; error?: 
     } catch { /* died while writing: told below */ }
   }
   if (MEMORY_MESSAGES.test(stderr) || ended.signal === 'SIGKILL') return { kind: 'out-of-memory' };
-  return { kind: 'crashed', reason: ended.signal ?? `exit code ${ended.code}` };
+  if (ended.signal) return { kind: 'crashed', reason: ended.signal };
+  return { kind: 'failed', reason: `exit code ${ended.code}: ${stderr.trim().slice(-2000)}` };
 }
