@@ -1,0 +1,239 @@
+/** Convolution, pooling and resizing in channels-last form. Data are [n, ...spatial, c]; weights and attributes as ONNX has them. */
+import { elementCount, hostNumbers } from '../../../graph/tensor-data.ts';
+import type { Dim } from '../../../graph/types.ts';
+import type { WriteContext, Writers } from './context.ts';
+import { boolAttribute, intAttribute, intsAttribute, textAttribute } from './tf-graph.ts';
+
+interface Window {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  /** [begin..., end...] */
+  readonly pads: readonly number[];
+  /** TensorFlow computes these pads itself. */
+  readonly same: boolean;
+}
+
+/** One-dimensional images are written as two-dimensional ones of height 1. */
+function windowOf(ctx: WriteContext, kernel: readonly number[]): Window {
+  const n = kernel.length;
+  const ones = new Array<number>(n).fill(1);
+  const strides = ctx.info.ints('strides') ?? ones;
+  const dilations = ctx.info.ints('dilations') ?? ones;
+  const auto = ctx.info.string('auto_pad', 'NOTSET');
+  const extents = kernel.map((size, i) => (size - 1) * dilations[i]! + 1);
+  if (auto === 'SAME_LOWER') ctx.refuse('auto_pad SAME_LOWER');
+  let pads = auto === 'NOTSET' ? [...(ctx.info.ints('pads') ?? new Array<number>(2 * n).fill(0))] : new Array<number>(2 * n).fill(0);
+  if (ctx.info.int('ceil_mode', 0) !== 0) pads = ceilPads(ctx, extents, strides, pads);
+  const centred = strides.every((stride) => stride === 1) && extents.every((extent, i) => pads[i] === pads[i + n] && 2 * pads[i]! === extent - 1);
+  const same = auto === 'SAME_UPPER' || (centred && pads.some((pad) => pad > 0));
+  const window = { kernel, strides, dilations, pads, same };
+  return n === 1 ? { kernel: [1, ...kernel], strides: [1, ...strides], dilations: [1, ...dilations], pads: [0, pads[0]!, 0, pads[1]!], same } : window;
+}
+
+/** Extra padding at the end, so that a last window that hangs over counts. */
+function ceilPads(ctx: WriteContext, extents: readonly number[], strides: readonly number[], pads: number[]): number[] {
+  const n = extents.length;
+  return pads.map((pad, i) => {
+    if (i < n) return pad;
+    const size = ctx.shape()?.[1 + i - n];
+    if (typeof size !== 'number') return ctx.refuse('ceil_mode of an image of unknown size');
+    const stride = strides[i - n]!;
+    const span = size + pads[i - n]! + pad - extents[i - n]!;
+    const windows = Math.ceil(span / stride);
+    const starts = windows * stride < size + pads[i - n]! ? windows : windows - 1; // a window that starts in the padding does not count
+    return pad + Math.max(starts * stride - span, 0);
+  });
+}
+
+const nhwc = (spatial: number): Record<string, ReturnType<typeof textAttribute>> => ({ data_format: textAttribute(spatial === 3 ? 'NDHWC' : 'NHWC') });
+const full = (values: readonly number[]): ReturnType<typeof intsAttribute> => intsAttribute([1, ...values, 1]);
+
+/** Pads by a constant where TensorFlow would not do it itself. */
+function padded(ctx: WriteContext, x: string, { pads, same }: Window, value: number): string {
+  if (same || pads.every((pad) => pad === 0)) return x;
+  const n = pads.length / 2;
+  const table = [0, 0, ...pads.slice(0, n).flatMap((begin, i) => [begin, pads[n + i]!]), 0, 0];
+  const paddings = ctx.tf.constant({ dtype: 'int32', dims: [n + 2, 2], data: Int32Array.from(table) }, `${ctx.label}/pads`);
+  return ctx.op('PadV2', [x, paddings, ctx.tf.float(value)]);
+}
+
+const padding = ({ same }: Window) => ({ padding: textAttribute(same ? 'SAME' : 'VALID') });
+
+/** Runs `compute` on the input with its one spatial axis lifted to two, where it has one. */
+function lifted(ctx: WriteContext, compute: (x: string) => string): string {
+  if (ctx.rank() !== 3) return compute(ctx.input(0));
+  const y = compute(ctx.op('ExpandDims', [ctx.input(0), ctx.tf.int(1)]));
+  return ctx.op('Squeeze', [y], { squeeze_dims: intsAttribute([1]) });
+}
+
+/** The weight with its axes in TensorFlow's order; [m, c, k] becomes [m, c, 1, k] first. */
+function kernelOf(ctx: WriteContext, reorder: (dims: readonly number[]) => { readonly dims: readonly number[]; readonly perm: readonly number[] }): string {
+  const host = ctx.constant(1) ?? ctx.refuse('its kernel is computed while the model runs');
+  const flat = host.dims.length === 3 ? [host.dims[0]!, host.dims[1]!, 1, host.dims[2]!] : host.dims;
+  const { dims, perm } = reorder(flat);
+  const values = permute(hostNumbers(host), dims, perm);
+  return ctx.tf.constant({ dtype: 'float32', dims: perm.map((axis) => dims[axis]!), data: values }, ctx.node.inputs[1]!);
+}
+
+function permute(values: ArrayLike<number>, dims: readonly number[], perm: readonly number[]): Float32Array {
+  const strides = dims.map((_, axis) => elementCount(dims.slice(axis + 1)));
+  const result = new Float32Array(values.length);
+  const index = new Array<number>(dims.length).fill(0);
+  for (let target = 0; target < result.length; target++) {
+    let source = 0;
+    for (let axis = 0; axis < perm.length; axis++) source += index[axis]! * strides[perm[axis]!]!;
+    result[target] = values[source]!;
+    for (let axis = perm.length - 1; axis >= 0 && ++index[axis]! === dims[perm[axis]!]!; axis--) index[axis] = 0;
+  }
+  return result;
+}
+
+/** [m, c, ...k] -> [...k, c, m] */
+const spatialFirst = (dims: readonly number[]) => ({ dims, perm: [...dims.slice(2).map((_, i) => i + 2), 1, 0] });
+
+function conv(ctx: WriteContext): string {
+  const weight = ctx.shape(1) as readonly number[];
+  const groups = ctx.info.int('group', 1);
+  const window = windowOf(ctx, weight.slice(2));
+  const y = lifted(ctx, (x) => product(ctx, padded(ctx, x, window, 0), window, weight, groups));
+  return ctx.has(2) ? ctx.op('BiasAdd', [y, ctx.input(2)], nhwc(2)) : y;
+}
+
+function product(ctx: WriteContext, x: string, window: Window, weight: readonly number[], groups: number): string {
+  const spatial = window.kernel.length;
+  const attributes = { strides: full(window.strides), dilations: full(window.dilations), ...padding(window), ...nhwc(spatial) };
+  const even = window.strides[0] === window.strides[1] && (window.strides[0] === 1 || window.dilations.every((dilation) => dilation === 1));
+  if (groups === 1) return ctx.op(spatial === 3 ? 'Conv3D' : 'Conv2D', [x, kernelOf(ctx, spatialFirst)], attributes);
+  if (weight[1] === 1 && spatial === 2 && even) {
+    // [c multiplier, 1, h, w] -> [h, w, c, multiplier]
+    const kernel = kernelOf(ctx, ([m, , h, w]) => ({ dims: [groups, m! / groups, h!, w!], perm: [2, 3, 0, 1] }));
+    return ctx.op('DepthwiseConv2dNative', [x, kernel], attributes);
+  }
+  return grouped(ctx, x, attributes, spatial, groups);
+}
+
+/** Groups as convolutions of their own, between a split and a concatenation of channels. */
+function grouped(ctx: WriteContext, x: string, attributes: Parameters<WriteContext['op']>[2], spatial: number, groups: number): string {
+  const axis = ctx.tf.int(spatial + 1);
+  const kernel = kernelOf(ctx, spatialFirst);
+  const number = { num_split: intAttribute(groups) };
+  const xs = ctx.op('Split', [axis, x], number);
+  const kernels = ctx.op('Split', [axis, kernel], number);
+  const part = (name: string, i: number): string => (i === 0 ? name : `${name}:${i}`);
+  const ys = Array.from({ length: groups }, (_, i) => ctx.op(spatial === 3 ? 'Conv3D' : 'Conv2D', [part(xs, i), part(kernels, i)], attributes));
+  return ctx.op('ConcatV2', [...ys, axis], { N: intAttribute(groups) });
+}
+
+/** The whole product, of which pads are then cut off: TensorFlow's own padding of transposed convolutions knows only SAME and VALID. */
+function convTranspose(ctx: WriteContext): string {
+  const weight = ctx.shape(1) as readonly number[];
+  const outputs = weight[1]!;
+  const { kernel, strides, dilations, pads, same } = windowOf(ctx, weight.slice(2));
+  const size = ctx.shape()?.slice(1, -1);
+  if (kernel.length !== 2 || ctx.info.int('group', 1) !== 1 || dilations.some((dilation) => dilation !== 1)) return ctx.refuse('groups, dilations or three dimensions of a transposed convolution');
+  if (!size?.every((dim) => typeof dim === 'number') || ctx.info.ints('output_shape') || ctx.info.string('auto_pad', 'NOTSET') === 'SAME_UPPER') return ctx.refuse('its output size is not fixed');
+  const sizes = ctx.rank() === 3 ? [1, size[0] as number] : (size as number[]);
+  const extra = lift(ctx, ctx.info.ints('output_padding') ?? []);
+  const whole = sizes.map((dim, i) => (dim - 1) * strides[i]! + kernel[i]!);
+  const y = lifted(ctx, (x) => {
+    const shape = ctx.op('Pack', [batchSize(ctx, x), ...[...whole, outputs].map((dim) => ctx.tf.int(dim))], { N: intAttribute(4), axis: intAttribute(0) }, 'int32');
+    const filter = kernelOf(ctx, (dims) => ({ dims, perm: [2, 3, 1, 0] })); // [in, out, h, w] -> [h, w, out, in]
+    const product = ctx.op('Conv2DBackpropInput', [shape, filter, x], { strides: full(strides), padding: textAttribute('VALID'), ...nhwc(2) });
+    return cropped(ctx, product, whole, same ? sameCut(kernel) : pads, extra);
+  });
+  return ctx.has(2) ? ctx.op('BiasAdd', [y, ctx.input(2)], nhwc(2)) : y;
+}
+
+const lift = (ctx: WriteContext, values: readonly number[]): number[] => (values.length === 0 ? [0, 0] : ctx.rank() === 3 ? [0, values[0]!] : [...values]);
+const sameCut = (kernel: readonly number[]): number[] => [...kernel.map((k) => (k - 1) / 2), ...kernel.map((k) => (k - 1) / 2)];
+
+function cropped(ctx: WriteContext, y: string, whole: readonly number[], pads: readonly number[], extra: readonly number[]): string {
+  if ([...pads, ...extra].every((value) => value === 0)) return y;
+  const reach = whole.map((dim, i) => Math.max(0, extra[i]! - pads[i + 2]!));
+  const longer = reach.some((value) => value > 0)
+    ? ctx.op('PadV2', [y, ctx.tf.constant({ dtype: 'int32', dims: [4, 2], data: Int32Array.of(0, 0, 0, reach[0]!, 0, reach[1]!, 0, 0) }, `${ctx.label}/pads`), ctx.tf.float(0)])
+    : y;
+  const size = whole.map((dim, i) => dim - pads[i]! - pads[i + 2]! + extra[i]!);
+  return ctx.op('Slice', [longer, ctx.tf.ints([0, pads[0]!, pads[1]!, 0]), ctx.tf.ints([-1, size[0]!, size[1]!, -1])]);
+}
+
+function batchSize(ctx: WriteContext, x: string): string {
+  const shape = ctx.op('Shape', [x]);
+  return ctx.op('StridedSlice', [shape, ctx.tf.ints([0]), ctx.tf.ints([1]), ctx.tf.ints([1])], { shrink_axis_mask: intAttribute(1) }, 'int32');
+}
+
+/** Below every float32 that a network computes: what maxima see in the padding. */
+const LOWEST = -3.4e38;
+
+function pool(ctx: WriteContext, kind: 'Max' | 'Avg'): string {
+  const window = windowOf(ctx, ctx.info.ints('kernel_shape') ?? ctx.refuse('no kernel_shape'));
+  if (ctx.node.outputs[1]) ctx.refuse('indices of the maxima');
+  if (window.dilations.some((dilation) => dilation !== 1)) ctx.refuse('dilated pooling');
+  const spatial = window.kernel.length;
+  const op = `${kind}Pool${spatial === 3 ? '3D' : ''}`;
+  const attributes = { ksize: full(window.kernel), strides: full(window.strides), ...padding(window), ...nhwc(spatial) };
+  return lifted(ctx, (x) => {
+    if (kind === 'Max') return ctx.op(op, [padded(ctx, x, window, LOWEST)], attributes);
+    const counted = ctx.info.int('count_include_pad', 0) !== 0;
+    const explicit: Window = counted ? { ...window, same: false } : window; // TensorFlow's SAME never counts the padding
+    const sum = (value: string): string => ctx.op(op, [padded(ctx, value, explicit, 0)], { ...attributes, ...padding(explicit) });
+    if (counted || window.same || window.pads.every((pad) => pad === 0)) return sum(x);
+    return ctx.op('RealDiv', [sum(x), sum(ctx.op('OnesLike', [x]))]);
+  });
+}
+
+function globalPool(ctx: WriteContext, op: 'Mean' | 'Max'): string {
+  const axes = Array.from({ length: ctx.rank() - 2 }, (_, i) => i + 1);
+  return ctx.op(op, [ctx.input(0), ctx.tf.ints(axes)], { keep_dims: boolAttribute(true) });
+}
+
+/** TF.js knows two of ONNX's many ways to resize, in three coordinate systems. */
+function resize(ctx: WriteContext): string {
+  const [from, to] = [ctx.shape()?.slice(1, -1), ctx.outputShape()?.slice(1, -1)];
+  if (ctx.rank() !== 4 || !from || !to) return ctx.refuse('resizing of anything but two-dimensional images');
+  const mode = ctx.info.string('mode', 'nearest');
+  const coordinates = ctx.info.string('coordinate_transformation_mode', 'half_pixel');
+  const size = fixed(to) ? ctx.tf.ints(to) : scaledSize(ctx);
+  const whole = isMultiple(to, from);
+  if (mode === 'nearest') {
+    const floor = coordinates === 'asymmetric' && ctx.info.string('nearest_mode', 'round_prefer_floor') === 'floor';
+    if (!floor && !(whole && coordinates !== 'align_corners') && !(scalesOf(ctx)?.every(Number.isInteger) && coordinates !== 'align_corners')) return ctx.refuse(`nearest neighbours by ${coordinates}`);
+    return ctx.op('ResizeNearestNeighbor', [ctx.input(0), size], { align_corners: boolAttribute(false), half_pixel_centers: boolAttribute(false) });
+  }
+  if (mode !== 'linear' || !['half_pixel', 'pytorch_half_pixel', 'asymmetric', 'align_corners'].includes(coordinates)) return ctx.refuse(`resizing mode ${mode} by ${coordinates}`);
+  const centres = coordinates.endsWith('half_pixel');
+  return ctx.op('ResizeBilinear', [ctx.input(0), size], { align_corners: boolAttribute(coordinates === 'align_corners'), half_pixel_centers: boolAttribute(centres) });
+}
+
+const isMultiple = (to: readonly Dim[], from: readonly Dim[]): boolean => to.every((dim, i) => Number.isInteger(Number(dim) / Number(from[i] ?? NaN)));
+const fixed = (dims: readonly Dim[]): dims is readonly number[] => dims.every((dim) => typeof dim === 'number');
+
+/** Scales of the two spatial axes (in ONNX's order [n, c, h, w]), where the model gives scales. */
+function scalesOf(ctx: WriteContext): number[] | null {
+  const scales = ctx.has(2) ? ctx.constant(2) : null;
+  const values = scales ? hostNumbers(scales) : [];
+  return values.length === 4 && values[0] === 1 && values[1] === 1 ? values.slice(2) : null;
+}
+
+function scaledSize(ctx: WriteContext): string {
+  const scales = scalesOf(ctx);
+  if (!scales?.every(Number.isInteger)) return ctx.refuse('its output size is computed while the model runs');
+  const shape = ctx.op('Shape', [ctx.input(0)]);
+  const size = ctx.op('StridedSlice', [shape, ctx.tf.ints([1]), ctx.tf.ints([3]), ctx.tf.ints([1])], {}, 'int32');
+  return ctx.op('Mul', [size, ctx.tf.ints(scales)], {}, 'int32');
+}
+
+export const spatial: Writers = {
+  Conv: conv,
+  ConvTranspose: convTranspose,
+  MaxPool: (ctx) => pool(ctx, 'Max'),
+  AveragePool: (ctx) => pool(ctx, 'Avg'),
+  GlobalAveragePool: (ctx) => globalPool(ctx, 'Mean'),
+  GlobalMaxPool: (ctx) => globalPool(ctx, 'Max'),
+  Resize: resize,
+  // ONNX's other mode (CRD) orders the channels as TensorFlow does not.
+  DepthToSpace: (ctx) => (ctx.info.string('mode', 'DCR') === 'DCR'
+    ? ctx.op('DepthToSpace', [ctx.input(0)], { block_size: intAttribute(ctx.info.int('blocksize', 1)), ...nhwc(2) }) : ctx.refuse('DepthToSpace in mode CRD')),
+  SpaceToDepth: (ctx) => ctx.refuse('TF.js has no SpaceToDepth'),
+};
