@@ -4,6 +4,7 @@ import { nodeLabel } from '../graph/graph-error.ts';
 import type { Node } from '../graph/types.ts';
 import { activationOperators } from './activation.ts';
 import { arithmeticOperators } from './arithmetic.ts';
+import { castOperators } from './cast.ts';
 import { convOperators } from './conv.ts';
 import { logicOperators } from './logic.ts';
 import { matMulOperators } from './matmul.ts';
@@ -32,6 +33,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   unaryOperators,
   logicOperators,
   reduceOperators,
+  castOperators,
   resizeOperators,
   recurrentOperators,
   quantizedOperators,
