@@ -72,12 +72,16 @@ function completeStep(step: Step, index: number, setting: Setting): { step: Step
   return { step: { technique: step.technique, ...parameters }, problems: all.map((problem) => ({ ...problem, path: path + problem.path })) };
 }
 
-/** Given values win, then the job's own epochs, then what the technique derives from the job, then the schema's defaults. */
+/**
+ * Given values win, then the job's own epochs, then what the technique derives from the job, then the schema's defaults. A step's training
+ * settings override those of the job one by one, so that they get no defaults of their own.
+ */
 function withDefaults(spec: TechniqueSpec, given: Record<string, unknown>, setting: Setting): Record<string, unknown> {
   const takesEpochs = 'epochs' in ((spec.parameters as { properties?: object }).properties ?? {});
   const epochs = setting.request.training?.epochs;
   const parameters = { ...spec.defaults?.(given, available(setting)), ...(takesEpochs && epochs !== undefined ? { epochs } : {}), ...given };
-  return Value.Default(spec.parameters, Value.Clone(parameters)) as Record<string, unknown>;
+  const complete = Value.Default(spec.parameters, Value.Clone(parameters)) as Record<string, unknown>;
+  return 'training' in given ? { ...complete, training: given.training } : complete;
 }
 
 function available({ model, dataset }: Setting): Available {

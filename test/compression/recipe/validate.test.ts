@@ -38,6 +38,12 @@ describe('validateRecipe', () => {
     expect(validateRecipe(request([{ technique: 'retrain' }, { technique: 'distill', epochs: 2 }], { training: { epochs: 7 } }), model, dataset).steps).toMatchObject([{ epochs: 7 }, { epochs: 2 }]);
   });
 
+  test('a step overrides the training settings it names and no others', () => {
+    const steps = [{ technique: 'retrain', training: { learningRate: 0.01 } }];
+    expect(validateRecipe(request(steps, { training: { batchSize: 32 } }), model, dataset).steps[0]).toEqual({ technique: 'retrain', epochs: 1, training: { learningRate: 0.01 } });
+    expect(refused(request([{ technique: 'retrain', training: { optimizer: 'magic' } }]), model, dataset).paths).toEqual(['/steps/0/training/optimizer']);
+  });
+
   test('finds every problem of every step at once, each with its path', () => {
     const { code, paths } = refused(request([
       { technique: 'prune-weights', sparsity: 1.5, scope: 'everywhere' }, { technique: 'sharpen' }, { technique: 'distill', alhpa: 0.5 }, { technique: 'quantize', precision: 'int7' },
