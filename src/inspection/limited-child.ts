@@ -1,6 +1,6 @@
 /** One child process with bounds on memory, time and output, an empty environment and its own process group. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { ProcessEntry } from '../process-entry.ts';
 
@@ -22,6 +22,9 @@ export type ChildOutcome =
   | { readonly kind: 'failed'; readonly reason: string };
 
 const STDERR_TAIL_BYTES = 16 * 2 ** 10;
+/** Crashes with more than this share of the limit in use count as lack of memory: an allocation that fails deep in V8 is a plain SIGSEGV. */
+const NEARLY_FULL = 0.7;
+const MEMORY_POLL_MS = 50;
 /** V8 aborts with SIGABRT or SIGTRAP when its heap or an allocation fails; the kernel's own killer uses SIGKILL. */
 const MEMORY_MESSAGES = /out of memory|allocation failed|bad_alloc|Cannot allocate memory|Array buffer allocation|could not allocate|Invalid array length|ENOMEM/i;
 
@@ -35,6 +38,7 @@ export async function runLimited(entry: ProcessEntry, args: readonly string[], l
     timedOut = true;
     killGroup(child);
   }, limits.seconds * 1000);
+  const dataBytes = watchData(child);
   const output = collect(child.stdio[3] as Readable, limits.maxOutputBytes, () => killGroup(child));
   const stderr = collectTail(child.stderr as Readable);
   const ended = await new Promise<{ code: number | null; signal: string | null; error?: Error }>((resolve) => {
@@ -44,11 +48,11 @@ export async function runLimited(entry: ProcessEntry, args: readonly string[], l
   clearTimeout(timer);
   killGroup(child);
   if (timedOut) return { kind: 'timeout' };
-  return outcomeOf(ended, output(), stderr());
+  return outcomeOf({ ...ended, nearlyFull: dataBytes() > NEARLY_FULL * limits.memoryBytes }, output(), stderr());
 }
 
 function spawnLimited(entry: ProcessEntry, args: readonly string[], limits: ChildLimits): ChildProcess {
-  const heapMiB = Math.max(64, Math.floor((limits.memoryBytes / 2 ** 20) * 0.75));
+  const heapMiB = Math.max(64, Math.floor((limits.memoryBytes / 2 ** 20) * 0.6));
   const node = [process.execPath, ...entry.flags, `--max-old-space-size=${heapMiB}`, entry.path, ...args];
   const [command, ...rest] = withMemoryLimit(node, limits);
   return spawn(command as string, rest, {
@@ -103,7 +107,28 @@ function collectTail(stream: Readable): () => string {
   return () => tail;
 }
 
-function outcomeOf(ended: { code: number | null; signal: string | null; error?: Error }, output: string | null, stderr: string): ChildOutcome {
+/** The largest data segment seen while the child lived. */
+function watchData(child: ChildProcess): () => number {
+  let largest = 0;
+  const timer = setInterval(() => {
+    try {
+      const kilobytes = /^VmData:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1];
+      largest = Math.max(largest, Number(kilobytes ?? 0) * 1024);
+    } catch { /* it has ended, or the system has no /proc */ }
+  }, MEMORY_POLL_MS);
+  child.once('close', () => clearInterval(timer));
+  child.once('error', () => clearInterval(timer));
+  return () => largest;
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly error?: Error;
+  readonly nearlyFull: boolean;
+}
+
+function outcomeOf(ended: Ended, output: string | null, stderr: string): ChildOutcome {
   if (ended.error) return { kind: 'failed', reason: ended.error.message };
   if (output === null) return { kind: 'crashed', reason: 'its answer was too long' };
   if (output !== '') {
@@ -112,6 +137,7 @@ function outcomeOf(ended: { code: number | null; signal: string | null; error?: 
     } catch { /* died while writing: told below */ }
   }
   if (MEMORY_MESSAGES.test(stderr) || ended.signal === 'SIGKILL') return { kind: 'out-of-memory' };
+  if (ended.signal && ended.nearlyFull) return { kind: 'out-of-memory' };
   if (ended.signal) return { kind: 'crashed', reason: ended.signal };
   return { kind: 'failed', reason: `exit code ${ended.code}: ${stderr.trim().slice(-2000)}` };
 }
