@@ -2,6 +2,7 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import yauzl from 'yauzl';
+import { ZipFile } from 'yazl';
 import { LatheError } from '../../errors.ts';
 
 export interface ArchiveLimits {
@@ -56,5 +57,15 @@ export async function unpackZip(bytes: Uint8Array, limits: ArchiveLimits = ARCHI
 async function readEntry(zip: yauzl.ZipFile, entry: yauzl.Entry): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of await zip.openReadStreamPromise(entry)) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}
+
+/** The members as one zip. Equal members give equal bytes: no time of writing is stored. */
+export async function packZip(members: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
+  const zip = new ZipFile();
+  for (const [path, content] of members) zip.addBuffer(Buffer.from(content.buffer, content.byteOffset, content.length), path, { mtime: new Date(1980, 0, 1), mode: 0o100644, forceDosTimestamp: true });
+  zip.end();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of zip.outputStream) chunks.push(chunk as Uint8Array);
   return Buffer.concat(chunks);
 }
