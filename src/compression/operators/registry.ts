@@ -15,6 +15,8 @@ import { softmaxOperators } from './softmax.ts';
 import { unaryOperators } from './unary.ts';
 import { resizeOperators } from './resize.ts';
 import { recurrentOperators } from './recurrent.ts';
+import { gatherOperators } from './gather.ts';
+import { scatterOperators } from './scatter.ts';
 import { lossOperators } from './loss.ts';
 import { quantizedOperators } from './quantized.ts';
 import { randomOperators } from './random.ts';
@@ -36,6 +38,8 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   castOperators,
   resizeOperators,
   recurrentOperators,
+  gatherOperators,
+  scatterOperators,
   quantizedOperators,
   randomOperators,
   lossOperators,
