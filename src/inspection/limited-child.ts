@@ -47,12 +47,14 @@ export async function runLimited(entry: ProcessEntry, args: readonly string[], l
   });
   clearTimeout(timer);
   killGroup(child);
-  if (timedOut) return { kind: 'timeout' };
-  return outcomeOf({ ...ended, nearlyFull: dataBytes() > NEARLY_FULL * limits.memoryBytes }, output(), stderr());
+  const nearlyFull = dataBytes() > NEARLY_FULL * limits.memoryBytes;
+  // A full heap also shows as garbage collection without end.
+  if (timedOut) return { kind: nearlyFull ? 'out-of-memory' : 'timeout' };
+  return outcomeOf({ ...ended, nearlyFull }, output(), stderr());
 }
 
 function spawnLimited(entry: ProcessEntry, args: readonly string[], limits: ChildLimits): ChildProcess {
-  const heapMiB = Math.max(64, Math.floor((limits.memoryBytes / 2 ** 20) * 0.6));
+  const heapMiB = Math.max(64, Math.floor((limits.memoryBytes / 2 ** 20) * 0.75));
   const node = [process.execPath, ...entry.flags, `--max-old-space-size=${heapMiB}`, entry.path, ...args];
   const [command, ...rest] = withMemoryLimit(node, limits);
   return spawn(command as string, rest, {
