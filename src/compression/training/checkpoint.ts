@@ -11,6 +11,8 @@ export interface Checkpoint {
   readonly history: readonly Readonly<Record<string, number>>[];
   /** Metrics of the best weights so far; null: none qualified yet. */
   readonly bestMetrics: Readonly<Record<string, number>> | null;
+  /** Steps that the best weights had been trained for. */
+  readonly bestStep: number | null;
   /** Parameters, running statistics, optimizer slots, masks, scores. */
   readonly current: Snapshot;
   /** Parameters and running statistics of the best epoch. */

@@ -46,6 +46,8 @@ export interface Trained {
   readonly metrics: Readonly<Record<string, number>> | null;
   /** By epoch: training loss, validation figures. */
   readonly history: readonly Readonly<Record<string, number>>[];
+  /** The weights are those it started with: no epoch did better on the validation split. */
+  readonly unchanged: boolean;
 }
 
 /** Batches between two progress reports. */
@@ -107,6 +109,7 @@ class Run {
   step = 0;
   history: Record<string, number>[] = [];
   private bestMetrics: Record<string, number> | null = null;
+  private bestStep: number | null = null;
   private best: Snapshot = [];
   private readonly options: TrainOptions;
   /** Parameters and running statistics. */
@@ -133,14 +136,15 @@ class Run {
     this.step = checkpoint.step;
     this.history = [...checkpoint.history];
     this.bestMetrics = checkpoint.bestMetrics;
+    this.bestStep = checkpoint.bestStep;
     this.best = checkpoint.best;
     restoreSnapshot(this.everything, checkpoint.current);
     return true;
   }
 
   async save(): Promise<void> {
-    const { epoch, step, history, bestMetrics, best } = this;
-    await this.options.checkpoints.save(encodeCheckpoint({ epoch, step, history, bestMetrics, best, current: takeSnapshot(this.everything) }));
+    const { epoch, step, history, bestMetrics, bestStep, best } = this;
+    await this.options.checkpoints.save(encodeCheckpoint({ epoch, step, history, bestMetrics, bestStep, best, current: takeSnapshot(this.everything) }));
   }
 
   finishEpoch(trainingLoss: number, figures: Record<string, number> | null): void {
@@ -155,6 +159,7 @@ class Run {
     const qualified = this.options.qualifies?.(this.step) ?? true;
     if (!figures || !qualified || (this.bestMetrics && !this.isBetter(figures, this.bestMetrics))) return;
     this.bestMetrics = figures;
+    this.bestStep = this.step;
     this.best = takeSnapshot(this.weights);
   }
 
@@ -169,6 +174,6 @@ class Run {
   }
 
   result(): Trained {
-    return { metrics: this.bestMetrics, history: this.history };
+    return { metrics: this.bestMetrics, history: this.history, unchanged: this.bestStep === 0 };
   }
 }

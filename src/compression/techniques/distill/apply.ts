@@ -20,7 +20,8 @@ export async function apply(state: ModelState, parameters: DistillParameters, co
         const lesson = await openLesson(network, context, training);
         const terms = distillationTerms({ lesson, teacher, temperature, alpha: alphaFor(lesson, alpha) });
         if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
-        await train({ ...lesson.common, terms, metrics: lesson.metrics, epochs, constraints: masks ? [masks] : [] });
+        const { unchanged } = await train({ ...lesson.common, terms, metrics: lesson.metrics, epochs, constraints: masks ? [masks] : [] });
+        if (unchanged) context.warn('no-improvement', 'No epoch did better on the validation split than the weights it started with; they are kept');
       } finally {
         masks?.dispose();
       }

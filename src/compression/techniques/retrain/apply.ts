@@ -1,8 +1,8 @@
+import type { Static } from 'typebox';
+import { LatheError } from '../../../errors.ts';
 import { openLesson } from '../../training/lesson.ts';
 import { frozenMasks, withNetwork } from '../../training/session.ts';
 import { train } from '../../training/train.ts';
-import type { Static } from 'typebox';
-import { LatheError } from '../../../errors.ts';
 import type { ModelState, StepContext } from '../technique.ts';
 import type { spec } from './spec.ts';
 
@@ -15,7 +15,8 @@ export async function apply(state: ModelState, { epochs, training }: Static<type
     try {
       const { common, labels, metrics } = await openLesson(network, context, training);
       if (!labels) throw new LatheError('dataset-required', 'retrain needs labels and the dataset has none; distill does without');
-      await train({ ...common, terms: [labels], metrics, epochs, constraints: masks ? [masks] : [] });
+      const { unchanged } = await train({ ...common, terms: [labels], metrics, epochs, constraints: masks ? [masks] : [] });
+      if (unchanged) context.warn('no-improvement', 'No epoch did better on the validation split than the weights it started with; they are kept');
     } finally {
       masks?.dispose();
     }
