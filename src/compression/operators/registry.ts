@@ -11,6 +11,10 @@ import { matMulOperators } from './matmul.ts';
 import { normalizationOperators } from './normalization.ts';
 import { poolOperators } from './pool.ts';
 import { reduceOperators } from './reduce.ts';
+import { shapeValueOperators } from './shape-values.ts';
+import { reshapeOperators } from './reshape.ts';
+import { joinSplitOperators } from './join-split.ts';
+import { sliceOperators } from './slice.ts';
 import { softmaxOperators } from './softmax.ts';
 import { unaryOperators } from './unary.ts';
 import { resizeOperators } from './resize.ts';
@@ -36,6 +40,10 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   logicOperators,
   reduceOperators,
   castOperators,
+  sliceOperators,
+  joinSplitOperators,
+  reshapeOperators,
+  shapeValueOperators,
   resizeOperators,
   recurrentOperators,
   gatherOperators,

@@ -1,0 +1,123 @@
+/** Operators that make values out of shapes and attributes: Shape, Size, Constant, ConstantOfShape, Range, EyeLike, Identity. */
+import { constantTensor } from '../graph/constants.ts';
+import { GraphError } from '../graph/graph-error.ts';
+import { elementCount, hostNumbers, int64Host, isFloat, toHost } from '../graph/tensor-data.ts';
+import { DATA_TYPES, type DataType, type Dim } from '../graph/types.ts';
+import { tf } from '../tensor/tf.ts';
+import { untaped } from '../tensor/untaped.ts';
+import { FOLLOWS, FULL, hostValue, ONNX_ORDER, PASSES, ZERO, type HostForm } from './define.ts';
+import { generate, scalar } from './host/data.ts';
+import { pick } from './host/movement.ts';
+import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import { openShape, productOf, sameType, shapeOf, typeOf } from './shapes.ts';
+
+/** Looks at no element of its input: whatever the layout, nothing is moved. */
+const UNREAD = { kind: 'follows', inputs: [] } as const;
+const common = { domain: '', since: 1, differentiability: ZERO } as const;
+
+/** `start` and `end` (since 15) of Shape, clamped. */
+function span<T>(dims: readonly T[], info: NodeInfo): readonly T[] {
+  const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + dims.length : at, 0), dims.length);
+  return dims.slice(clamp(info.int('start', 0)), Math.max(clamp(info.int('end', dims.length)), clamp(info.int('start', 0))));
+}
+
+function inferShape(info: NodeInfo): Inferred[] {
+  const shape = shapeOf(info);
+  if (!shape) return [{ dtype: 'int64', shape: [null] }];
+  const elements = span(shape, info);
+  return [{ dtype: 'int64', shape: [elements.length], elements }];
+}
+
+/** The value of a Constant node in any of its attribute forms. */
+function constant(info: NodeInfo): HostTensor {
+  const tensor = constantTensor(info.node);
+  if (!tensor) throw new GraphError('the constant has no value that can be read');
+  return toHost(tensor);
+}
+
+/** ConstantOfShape's one element: float32 zero where the attribute is missing. */
+function filling(info: NodeInfo): HostTensor {
+  const value = info.attribute('value');
+  return value?.kind === 'tensor' ? toHost(value.value) : scalar('float32', 0);
+}
+
+function inferConstantOfShape(info: NodeInfo): Inferred[] {
+  const value = filling(info);
+  const length = shapeOf(info)?.[0];
+  const shape = info.partial(0) ?? (typeof length === 'number' ? openShape(length) : null);
+  const known = shape?.length === 1 && typeof shape[0] === 'number' && shape[0] <= 1024;
+  return [{ dtype: value.dtype, shape, ...(known && { elements: new Array<Dim>(shape[0] as number).fill(hostNumbers(value)[0]!) }) }];
+}
+
+function fill(dims: readonly number[], value: HostTensor): HostTensor {
+  if (dims.some((dim) => dim < 0)) throw new GraphError(`[${dims.join(', ')}] is no shape`);
+  return pick(value, new Int32Array(elementCount(dims)), dims);
+}
+
+/** Number of elements of a range. */
+function rangeLength(start: number, limit: number, delta: number): number {
+  if (delta === 0) throw new GraphError('the step of a range is zero');
+  return Math.max(Math.ceil((limit - start) / delta), 0);
+}
+
+const range: HostForm = ([start, limit, delta]) => {
+  const [from, to, by] = [start!, limit!, delta!].map((x) => hostNumbers(x)[0]!) as [number, number, number];
+  return [generate(start!.dtype, [rangeLength(from, to, by)], (i) => from + i * by)];
+};
+
+function inferRange(info: NodeInfo): Inferred[] {
+  const { dtype } = typeOf(info);
+  const [start, limit, delta] = [0, 1, 2].map((i) => info.constant(i));
+  if (start && limit && delta) {
+    const [from, to, by] = [start, limit, delta].map((x) => hostNumbers(x)[0]!) as [number, number, number];
+    return [{ dtype, shape: [rangeLength(from, to, by)] }];
+  }
+  const [from, to, by] = [0, 1, 2].map((i) => info.partial(i)?.[0]);
+  return [{ dtype, shape: [from === 0 && by === 1 && typeof to === 'string' ? to : null] }];
+}
+
+function eyeType(info: NodeInfo): DataType {
+  return DATA_TYPES[info.int('dtype', 0)] ?? 'float32';
+}
+
+function eye(dims: readonly number[], info: NodeInfo): HostTensor {
+  const own = info.int('dtype', 0) === 0 ? typeOf(info).dtype : eyeType(info);
+  const [k, columns] = [info.int('k', 0), dims[1]!];
+  return generate(own, dims, (i) => ((i % columns) - Math.floor(i / columns) === k ? 1 : 0));
+}
+
+function dimsOf(ctx: RunContext): readonly number[] {
+  return ctx.dims(0);
+}
+
+export const shapeValueOperators: readonly Operator[] = [
+  {
+    ...common, type: 'Shape', layout: UNREAD, infer: inferShape,
+    host: ([x], info) => [int64Host(span(x!.dims, info))],
+    device: (ctx) => [hostValue(int64Host(span(dimsOf(ctx), ctx)))],
+  },
+  {
+    ...common, type: 'Size', layout: UNREAD,
+    infer: (info) => { const shape = shapeOf(info); return [{ dtype: 'int64', shape: [], ...(shape && { elements: [productOf(shape)] }) }]; },
+    host: ([x]) => [scalar('int64', elementCount(x!.dims))],
+    device: (ctx) => [hostValue(scalar('int64', elementCount(dimsOf(ctx))))],
+  },
+  {
+    ...common, type: 'Constant', layout: ONNX_ORDER, host: (_, info) => [constant(info)],
+    infer: (info) => { const { dtype, dims } = constant(info); return [{ dtype, shape: dims }]; },
+  },
+  { ...common, type: 'ConstantOfShape', since: 9, layout: ONNX_ORDER, infer: inferConstantOfShape, host: ([shape], info) => [fill(hostNumbers(shape!), filling(info))] },
+  { ...common, type: 'Range', since: 11, layout: ONNX_ORDER, infer: inferRange, host: range },
+  {
+    ...common, type: 'EyeLike', since: 9, layout: UNREAD,
+    infer: (info) => [{ dtype: info.int('dtype', 0) === 0 ? typeOf(info).dtype : eyeType(info), shape: shapeOf(info) }],
+    host: ([x], info) => [eye(x!.dims, info)],
+    device: (ctx) => [hostValue(eye(dimsOf(ctx), ctx))],
+  },
+  {
+    ...common, type: 'Identity', layout: FOLLOWS, differentiability: FULL, quantization: PASSES,
+    infer: (info) => { const elements = info.partial(0); return [{ ...sameType()(info)[0]!, ...(elements && { elements }) }]; },
+    host: ([x]) => [x!],
+    device: (ctx) => [isFloat(ctx.dtype(0)) ? tf.clone(ctx.tensor(0)) : untaped(() => tf.clone(ctx.tensor(0)))],
+  },
+];
