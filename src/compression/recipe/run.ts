@@ -11,6 +11,7 @@ import { measureModels } from '../measure/measure.ts';
 import { TECHNIQUES } from '../techniques/registry.ts';
 import type { CheckpointStore, ModelState, StepContext } from '../techniques/technique.ts';
 import { writeManifest } from './manifest.ts';
+import { inOwnFormat } from './own-format.ts';
 import { checkRuns } from './runtime-check.ts';
 import { techniqueCheckpoints, loadFinished, saveFinished } from './step-records.ts';
 import { validateRecipe } from './validate.ts';
@@ -83,13 +84,14 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   }
   const measures = await measure(input, request, original, files);
   for (const warning of comparisonWarnings(request.steps, measures)) warn(warning);
+  const own = await inOwnFormat(uploaded.format, state.model, request.steps.length - 1, warn);
   const report: Report = {
     before: measures[0]!,
     after: measures.at(-1)!,
     steps: request.steps.map(({ technique }, i) => ({ technique, after: measures[i + 1]! })),
     warnings,
   };
-  return result(input, request, report, files);
+  return result(input, request, report, files, own);
 }
 
 interface Job {
@@ -156,11 +158,11 @@ function measure({ dataset, signal, threads }: RecipeInput, request: JobRequest,
 }
 
 /** The last step's model is the one to take; those before it and the manifest stand beside it. */
-function result(input: RecipeInput, request: JobRequest, report: Report, models: readonly Uint8Array[]): RecipeResult {
+function result(input: RecipeInput, request: JobRequest, report: Report, models: readonly Uint8Array[], own: RecipeFile | null): RecipeResult {
   const files = models.map((bytes, step): RecipeFile => {
     const name = step === models.length - 1 ? 'model.onnx' : `step-${step + 1}-${request.steps[step]!.technique}.onnx`;
     return { name, format: 'onnx', bytes, step };
   });
-  const manifest = writeManifest({ modelBytes: input.modelBytes, request, dataset: input.dataset?.description ?? null, provenance: input.provenance ?? {}, files, report });
-  return { report, files: [...files, { name: 'manifest.json', format: 'json', bytes: manifest, step: null }], recommended: models.length - 1 };
+  const manifest = writeManifest({ modelBytes: input.modelBytes, request, dataset: input.dataset?.description ?? null, provenance: input.provenance ?? {}, files: own ? [...files, own] : files, report });
+  return { report, files: [...files, ...(own ? [own] : []), { name: 'manifest.json', format: 'json', bytes: manifest, step: null }], recommended: models.length - 1 };
 }
