@@ -20,6 +20,7 @@ import { unaryOperators } from './unary.ts';
 import { resizeOperators } from './resize.ts';
 import { recurrentOperators } from './recurrent.ts';
 import { gatherOperators } from './gather.ts';
+import { selectionOperators } from './selection.ts';
 import { scatterOperators } from './scatter.ts';
 import { lossOperators } from './loss.ts';
 import { quantizedOperators } from './quantized.ts';
@@ -48,6 +49,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   recurrentOperators,
   gatherOperators,
   scatterOperators,
+  selectionOperators,
   quantizedOperators,
   randomOperators,
   lossOperators,
