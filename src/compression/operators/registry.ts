@@ -15,6 +15,8 @@ import { shapeValueOperators } from './shape-values.ts';
 import { reshapeOperators } from './reshape.ts';
 import { joinSplitOperators } from './join-split.ts';
 import { sliceOperators } from './slice.ts';
+import { padOperators } from './pad.ts';
+import { repeatOperators } from './repeat.ts';
 import { softmaxOperators } from './softmax.ts';
 import { unaryOperators } from './unary.ts';
 import { resizeOperators } from './resize.ts';
@@ -41,6 +43,8 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   logicOperators,
   reduceOperators,
   castOperators,
+  repeatOperators,
+  padOperators,
   sliceOperators,
   joinSplitOperators,
   reshapeOperators,
