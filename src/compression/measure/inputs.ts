@@ -55,13 +55,39 @@ function padRows(array: HostArray, size: number): HostArray {
   return { dtype: array.dtype, shape: [size, ...array.shape.slice(1)], data };
 }
 
-/** Open dimensions beyond the batch, tried in this order until the model runs: spatial size of images, length of sequences, else. */
-const OPEN_SIZES: readonly { readonly image: number; readonly other: number }[] = [
-  { image: 224, other: 16 }, { image: 64, other: 64 }, { image: 320, other: 128 }, { image: 32, other: 1 }, { image: 512, other: 512 }, { image: 48, other: 32 }, { image: 256, other: 4 },
-];
+/**
+ * `datasetFeeds`, repeatable, in batches that the model really takes: many files declare an open batch and compute for one sample only,
+ * which two samples show.
+ */
+export async function workingFeeds(runtime: Runtime, split: Split, transform: Transform): Promise<(largest?: number) => AsyncGenerator<Batch>> {
+  const { inputs } = runtime;
+  const many = await takesTwo(runtime, () => datasetFeeds(sampleOf(split, 2, 0), inputs, transform, 2));
+  return (largest) => datasetFeeds(split, inputs, transform, many ? largest : 1);
+}
+
+async function takesTwo(runtime: Runtime, pair: () => AsyncIterable<Batch>): Promise<boolean> {
+  for await (const batch of pair()) {
+    if (batch.size < 2) return true;
+    return runtime.run(batch.inputs).then(() => true, () => false);
+  }
+  return true;
+}
+
+/** Sizes tried for open dimensions: sides of images, lengths of sequences. */
+const IMAGE_SIDES = [224, 64, 320, 32, 512, 48, 96, 640];
+const LENGTHS = [16, 64, 128, 512, 1, 256, 32, 4, 576, 1024, 1536, 4096, 16000];
+
+/** What stands for an open dimension: `state` for those of three axes and more that are no images (a state's batch, or its length). */
+interface OpenSizes {
+  readonly side: number;
+  readonly length: number;
+  readonly state: 'batch' | 'length';
+}
 
 export interface RandomInputs {
-  /** Feeds number `index` with `batch` samples (the model's own number where it fixes one). */
+  /** Samples per run: what the model fixes, 1 where it computes for one sample only, otherwise up to `runBatchSize`. */
+  readonly batch: number;
+  /** Feeds number `index` with `batch` samples; equal numbers, equal feeds. */
   make(index: number, batch: number): Feeds;
 }
 
@@ -72,37 +98,44 @@ export interface RandomInputs {
 export async function randomInputs(model: Model, runtime: Runtime, seed: number): Promise<RandomInputs> {
   const bounds = indexBounds(model);
   const symbols = inputSymbols(model);
-  const maker = (sizes: (typeof OPEN_SIZES)[number]): RandomInputs => ({
-    make: (index, batch) => new Map(runtime.inputs.map((input, i) => [input.name, randomArray(input, concrete(input, symbols.get(input.name) ?? [], batch, sizes), bounds.get(input.name), seed, index, i)])),
-  });
+  const batchSymbols = new Set([...symbols.values()].flatMap(([first]) => (first ? [first] : [])));
+  const maker = (sizes: OpenSizes) => (index: number, batch: number): Feeds => new Map(runtime.inputs.map((input, i) => {
+    const shape = input.shape.map((size, axis) => size ?? openSize(input, axis, symbols.get(input.name)?.[axis] ?? null, batchSymbols, batch, sizes));
+    return [input.name, randomArray(input, shape, bounds.get(input.name), seed, index, i)];
+  }));
   let failure: unknown;
-  for (const sizes of OPEN_SIZES) {
-    const inputs = maker(sizes);
+  for (const sizes of sizesToTry(runtime.inputs)) {
+    const make = maker(sizes);
     try {
-      await runtime.run(inputs.make(0, 1));
-      return inputs;
+      await runtime.run(make(0, 1));
     } catch (error) {
       failure = error;
-      if (runtime.inputs.every(({ shape }) => shape.slice(1).every((size) => size !== null))) break;
+      continue;
     }
+    const many = fixedBatch(runtime.inputs) === null && await runtime.run(make(0, 2)).then(() => true, () => false);
+    return { make, batch: many ? runBatchSize(runtime.inputs) : (fixedBatch(runtime.inputs) ?? 1) };
   }
   throw new LatheError('shape-mismatch', `the model ran on no random input: ${(failure as Error).message}; give a dataset`, [], { cause: failure });
 }
 
-type Symbols = readonly (string | null)[];
+/** Combinations that differ for these inputs. */
+function sizesToTry(inputs: readonly RuntimeInput[]): OpenSizes[] {
+  const open = (test: (rank: number) => boolean) => inputs.some(({ shape }) => test(shape.length) && shape.slice(1).includes(null));
+  const sides = open((rank) => rank === 4) ? IMAGE_SIDES : IMAGE_SIDES.slice(0, 1);
+  const lengths = open((rank) => rank !== 4) ? LENGTHS : LENGTHS.slice(0, 1);
+  const states: OpenSizes['state'][] = open((rank) => rank === 3 || rank > 4) ? ['length', 'batch'] : ['length'];
+  return lengths.flatMap((length) => states.flatMap((state) => sides.map((side) => ({ side, length, state }))));
+}
 
-function inputSymbols(model: Model): ReadonlyMap<string, Symbols> {
+function inputSymbols(model: Model): ReadonlyMap<string, readonly (string | null)[]> {
   return new Map(model.graph.inputs.map(({ name, type }) => [name, (type?.shape ?? []).map((dim) => (typeof dim === 'string' ? dim : null))]));
 }
 
-/** Equal symbols get equal sizes: the first symbol of the first axis is the batch everywhere. */
-function concrete({ shape }: RuntimeInput, symbols: Symbols, batch: number, sizes: (typeof OPEN_SIZES)[number]): number[] {
-  return shape.map((size, axis) => {
-    if (size !== null) return size;
-    if (axis === 0 || (symbols[axis] && symbols[axis] === symbols[0])) return batch;
-    if (shape.length !== 4) return sizes.other;
-    return axis === 1 && shape[2] === null && shape[3] === null ? 3 : sizes.image;
-  });
+/** Equal symbols have equal sizes: what stands first anywhere is the batch everywhere. */
+function openSize({ shape }: RuntimeInput, axis: number, symbol: string | null, batchSymbols: ReadonlySet<string>, batch: number, sizes: OpenSizes): number {
+  if (axis === 0 || (symbol && batchSymbols.has(symbol))) return batch;
+  if (shape.length === 4) return axis === 1 && shape[2] === null && shape[3] === null ? 3 : sizes.side;
+  return shape.length > 2 && sizes.state === 'batch' ? batch : sizes.length;
 }
 
 function randomArray({ dtype }: RuntimeInput, shape: readonly number[], bound: number | undefined, seed: number, index: number, input: number): HostArray {

@@ -10,7 +10,7 @@ import type { Model } from '../graph/types.ts';
 import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';
 import { fidelityMeter } from './fidelity.ts';
-import { datasetFeeds, fixedBatch, randomInputs, runBatchSize, sampleOf } from './inputs.ts';
+import { fixedBatch, randomInputs, sampleOf, workingFeeds } from './inputs.ts';
 import { measureLatency } from './latency.ts';
 import { openRuntime, type Feeds, type Runtime } from './session.ts';
 
@@ -87,14 +87,14 @@ async function inputBatches(request: MeasureRequest, original: Model, runtime: R
   const split = (['test', 'validation', 'train'] as const).find((name) => (dataset?.split(name).length ?? 0) > 0);
   if (!dataset || !split) return { batches: randomBatches(original, runtime, seed), split: null };
   const samples: Split = sampleOf(dataset.split(split), MOST_SAMPLES, seed);
-  return { batches: datasetFeeds(samples, runtime.inputs, transform), split };
+  return { batches: (await workingFeeds(runtime, samples, transform))(), split };
 }
 
 async function* randomBatches(model: Model, runtime: Runtime, seed: number): AsyncGenerator<Batch> {
   const inputs = await randomInputs(model, runtime, seed);
   const macs = countMacs(model) ?? RANDOM_MACS / 16;
   const wanted = Math.min(MOST_RANDOM, Math.max(LEAST_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
-  const batch = fixedBatch(runtime.inputs) ?? Math.min(wanted, runBatchSize(runtime.inputs));
+  const batch = fixedBatch(runtime.inputs) ?? Math.min(wanted, inputs.batch);
   for (let index = 0; index * batch < wanted; index++) yield { size: batch, inputs: inputs.make(index, batch), target: null };
 }
 

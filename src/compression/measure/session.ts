@@ -18,7 +18,7 @@ export interface RuntimeInput {
   readonly name: string;
   /** ONNX element type; 'none': no tensor. */
   readonly dtype: string;
-  /** null: open. */
+  /** null: open (a symbol, nothing at all, or 0, as some exporters write it). */
   readonly shape: readonly (number | null)[];
 }
 
@@ -86,7 +86,7 @@ export async function openRuntime(bytes: Uint8Array, { threads = 1, optimization
 const describe = (meta: ort.InferenceSession.ValueMetadata): RuntimeInput => ({
   name: meta.name,
   dtype: meta.isTensor ? meta.type : 'none',
-  shape: meta.isTensor ? meta.shape.map((size) => (typeof size === 'number' && size >= 0 ? size : null)) : [],
+  shape: meta.isTensor ? meta.shape.map((size) => (typeof size === 'number' && size > 0 ? size : null)) : [],
 });
 
 function refused(error: unknown): LatheError {

@@ -26,10 +26,15 @@ const RULES: Readonly<Record<string, Readonly<Record<number, Rule>>>> = {
   Einsum: { 0: () => ({ channel: null, sum: null }), 1: () => ({ channel: null, sum: null }) },
 };
 
+/** Operators that only move data: exporters put them between a weight and its product. Any grouping is right; rows are a usual one. */
+const MOVERS: ReadonlySet<string> = new Set(['Identity', 'Transpose', 'Reshape', 'Unsqueeze', 'Squeeze', 'Slice', 'Concat', 'Split', 'Flatten', 'Expand', 'Tile', 'Gather']);
+
 const gemmAxes = (channel: number): WeightAxes => ({ channel, sum: 1 - channel });
 
 /** null where the input is no weight. */
 export function weightAxes(node: Node, input: number, rank: number): WeightAxes | null {
   if (node.domain !== '') return null;
-  return RULES[node.opType]?.[input]?.(node, rank) ?? null;
+  const rule = RULES[node.opType]?.[input];
+  if (rule) return rule(node, rank);
+  return MOVERS.has(node.opType) && rank >= 2 ? { channel: 0, sum: null } : null;
 }

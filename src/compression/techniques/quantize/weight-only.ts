@@ -6,6 +6,7 @@ import { freshNames, makeNode, mapSubgraphs, subgraphs } from '../../graph/edit.
 import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
+import { fitsHalf } from './cast/half.ts';
 import { FLOAT32, LEAST_ELEMENTS, type Additions } from './graph-parts.ts';
 import { packIntegers } from './pack-integers.ts';
 import type { QuantizeParameters } from './spec.ts';
@@ -26,6 +27,7 @@ function quantizeGraph(graph: Graph, parameters: QuantizeParameters, selected: (
   for (const [name, uses] of weightUses(graph)) {
     const tensor = graph.initializers.get(name)!;
     if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < LEAST_ELEMENTS) continue;
+    if (parameters.precision === 'float16' && !fitsHalf(tensor)) continue;
     if (!selected([name, ...uses.map(({ node }) => node.name)])) continue;
     pack(tensor, commonAxes(uses, tensor.dims.length), parameters, fresh, additions);
     packed.add(name);

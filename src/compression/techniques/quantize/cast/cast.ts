@@ -1,10 +1,8 @@
 /** The cast method: a whole model in another float type. */
 import type { Model } from '../../../graph/types.ts';
-import { writeOnnx } from '../../../formats/onnx/write.ts';
-import { datasetFeeds, randomInputs, sampleOf } from '../../../measure/inputs.ts';
-import { openRuntime, type Feeds } from '../../../measure/session.ts';
 import { layerMatcher } from '../../layer-filter.ts';
 import type { StepContext } from '../../technique.ts';
+import { observationInputs } from '../inputs.ts';
 import { prepare } from '../prepare.ts';
 import type { QuantizeParameters } from '../spec.ts';
 import { observe } from '../static/observe.ts';
@@ -31,7 +29,8 @@ export async function cast(model: Model, parameters: QuantizeParameters, context
   const plain = prepare(single, 0);
   const types = await valueTypes(plain);
   const tooLarge = await valuesBeyond(plain, [...types].filter(([, dtype]) => dtype === 'float32').map(([name]) => name), context);
-  return castToHalf(plain, { keepIO, types, tooLarge, selected: layerMatcher(parameters.layers) });
+  const half = castToHalf(plain, { keepIO, types, tooLarge, selected: layerMatcher(parameters.layers) });
+  return quantizeWeights(half, parameters); // what still is float32 (subgraphs, other domains) is at least stored as half floats
 }
 
 /** Values that come near or over the largest half float on samples (random ones where there are no data). */
@@ -39,28 +38,12 @@ async function valuesBeyond(model: Model, names: readonly string[], context: Ste
   const computed = new Set(model.graph.nodes.flatMap(({ outputs }) => outputs));
   const wanted = names.filter((name) => computed.has(name));
   try {
-    const passes = await fewInputs(model, context);
-    const seen = await observe(model, wanted, passes, { histograms: false, signal: context.signal, onRun: () => undefined });
+    const passes = await observationInputs(model, SEEN_SAMPLES, context);
+    const seen = await observe(model, wanted, passes, { histograms: false, signal: context.signal, onProgress: (share) => context.report({ progress: 0.8 * share }) });
     return new Set([...seen].filter(([, { low, high }]) => Math.max(-low, high) > LARGEST_HALF * TRUSTED_SHARE).map(([name]) => name));
   } catch (error) {
     context.signal.throwIfAborted();
     context.warn('ranges-not-seen', `The model could not be run to look for values beyond float16: ${(error as Error).message}`);
     return new Set();
-  }
-}
-
-async function fewInputs(model: Model, context: StepContext): Promise<() => AsyncIterable<Feeds>> {
-  const runtime = await openRuntime(writeOnnx(model));
-  try {
-    const { inputs } = runtime;
-    const split = context.dataset?.split('train');
-    if (split && split.length > 0) {
-      const samples = sampleOf(split, SEEN_SAMPLES, context.seed);
-      return async function* () { for await (const batch of datasetFeeds(samples, inputs, context.transform, SEEN_SAMPLES)) yield batch.inputs; };
-    }
-    const random = await randomInputs(model, runtime, context.seed);
-    return async function* () { for (let i = 0; i < 2; i++) yield random.make(i, 1); };
-  } finally {
-    await runtime.release();
   }
 }

@@ -147,7 +147,8 @@ class HalfWriter {
 
 const halfInfo = (info: ValueInfo): ValueInfo => (info.type?.dtype === 'float32' ? { name: info.name, type: { ...info.type, dtype: 'float16' } } : info);
 
-const fitsHalf = (tensor: Tensor): boolean => (toHost(tensor).data as Float32Array).every((value) => !(Math.abs(value) > LARGEST_HALF));
+/** No value becomes infinite. */
+export const fitsHalf = (tensor: Tensor): boolean => (toHost(tensor).data as Float32Array).every((value) => !(Math.abs(value) > LARGEST_HALF));
 
 /** Finite values beyond the range become the largest (they are bounds or masks); settings do not round to zero. */
 function halfTensor(name: string, tensor: Tensor): Tensor {

@@ -9,7 +9,8 @@ export const BINS = 2048;
 /** Bytes of activations that are fetched in one run. */
 const FETCH_BYTES = 192 * 2 ** 20;
 /** Values fetched together while their sizes are unknown. */
-const FIRST_GROUP = 16;
+const FIRST_GROUP = 64;
+const LARGEST_BATCH = 16;
 
 const EMPTY: ValueRange = { low: 0, high: 0 };
 
@@ -18,25 +19,31 @@ export interface Observed extends ValueRange {
   readonly histogram: Float64Array | null;
 }
 
-/** Feeds of one pass, repeatable. */
-export type Passes = () => AsyncIterable<Feeds>;
+/** Samples to run, as often as they are asked for, so many at a time (or as many as the model takes). */
+export interface Passes {
+  readonly samples: number;
+  feeds(batch: number): AsyncIterable<Feeds>;
+}
 
 export interface ObserveOptions {
   readonly histograms: boolean;
   readonly signal: AbortSignal;
-  /** Called after every run with the number of runs so far. */
-  onRun(): void;
+  /** Called as samples are seen, with the share of the whole work. */
+  onProgress(share: number): void;
 }
 
 /** Runs the model over the samples, once for extremes and once more for histograms. */
 export async function observe(model: Model, names: readonly string[], passes: Passes, options: ObserveOptions): Promise<Map<string, Observed>> {
   const runtime = await openRuntime(writeOnnx({ ...model, graph: exposing(model.graph, names) }));
   try {
-    const groups = await groupBySize(runtime, names, passes);
+    const { groups, batch } = await groupBySize(runtime, names, passes);
+    const total = passes.samples * (options.histograms ? 2 : 1);
+    let seen = 0;
+    const pass = (visit: Visit) => eachOutput(runtime, groups, passes.feeds(batch), options.signal, visit, (rows) => options.onProgress(Math.min(1, (seen += rows) / total)));
     const extremes = new Map(names.map((name) => [name, { low: Infinity, high: -Infinity }]));
-    await eachOutput(runtime, groups, passes, options, (name, { data }) => widen(extremes.get(name), data));
+    await pass((name, { data }) => widen(extremes.get(name), data));
     const histograms = new Map(names.map((name) => [name, new Float64Array(BINS)]));
-    if (options.histograms) await eachOutput(runtime, groups, passes, options, (name, { data }) => count(histograms.get(name), extremes.get(name) ?? EMPTY, data));
+    if (options.histograms) await pass((name, { data }) => count(histograms.get(name), extremes.get(name) ?? EMPTY, data));
     return new Map(names.map((name) => {
       const { low, high } = extremes.get(name)!;
       const seen = low <= high ? { low, high } : { low: 0, high: 0 }; // nothing finite was seen
@@ -54,39 +61,43 @@ export function exposing(graph: Graph, names: readonly string[]): Graph {
   return { ...graph, outputs: [...graph.outputs, ...typed.map((name) => ({ name, type: { dtype: 'float32' as const, shape: null } }))] };
 }
 
-/** Names in groups that fit FETCH_BYTES in one run; sizes from a first run. */
-async function groupBySize(runtime: Runtime, names: readonly string[], passes: Passes): Promise<string[][]> {
+/** How many samples at a time, and where one sample's values are too many already, in which groups they are fetched; sizes from a first run. */
+async function groupBySize(runtime: Runtime, names: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number }> {
   const fetched = names.filter((name) => runtime.outputNames.includes(name));
-  const groups: string[][] = [];
-  let room = 0;
-  for await (const feeds of passes()) {
+  const sizes = new Map<string, number>();
+  for await (const feeds of passes.feeds(1)) {
     for (let start = 0; start < fetched.length; start += FIRST_GROUP) {
-      const outputs = await runtime.run(feeds, fetched.slice(start, start + FIRST_GROUP));
-      for (const [name, { data }] of outputs) {
-        if (data.byteLength > room || groups.length === 0) {
-          groups.push([]);
-          room = FETCH_BYTES;
-        }
-        groups.at(-1)!.push(name);
-        room -= data.byteLength;
-      }
+      for (const [name, { data }] of await runtime.run(feeds, fetched.slice(start, start + FIRST_GROUP))) sizes.set(name, data.byteLength);
     }
     break;
   }
-  return groups;
+  const groups: string[][] = [[]];
+  let room = FETCH_BYTES;
+  for (const [name, bytes] of sizes) {
+    if (bytes > room) {
+      groups.push([]);
+      room = FETCH_BYTES;
+    }
+    groups.at(-1)!.push(name);
+    room -= bytes;
+  }
+  const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+  return { groups: groups.filter((group) => group.length > 0), batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))) };
 }
 
 type Visit = (name: string, values: { readonly data: RuntimeOutput['data'] | HostArray['data'] }) => void;
 
 /** Values of every run: computed ones fetched group by group, graph inputs from the feeds. */
-async function eachOutput(runtime: Runtime, groups: readonly (readonly string[])[], passes: Passes, options: ObserveOptions, visit: Visit): Promise<void> {
-  for await (const feeds of passes()) {
+async function eachOutput(
+  runtime: Runtime, groups: readonly (readonly string[])[], passes: AsyncIterable<Feeds>, signal: AbortSignal, visit: Visit, onRows: (rows: number) => void,
+): Promise<void> {
+  for await (const feeds of passes) {
     for (const group of groups) {
-      options.signal.throwIfAborted();
+      signal.throwIfAborted();
       for (const [name, output] of await runtime.run(feeds, group)) visit(name, output);
     }
     for (const [name, array] of feeds) visit(name, array);
-    options.onRun();
+    onRows([...feeds.values()][0]?.shape[0] ?? 1);
   }
 }
 
