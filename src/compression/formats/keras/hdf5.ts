@@ -34,6 +34,9 @@ export async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Node) => T)
     file = new h5wasm.File(name, 'r');
     if (file.file_id < 0n) throw damaged('/', 'the file cannot be opened: it is damaged or no HDF5');
     return use(nodeOf(file));
+  } catch (error) {
+    if (error instanceof LatheError) throw error;
+    throw new LatheError('malformed-model', `HDF5: the file is damaged: ${(error as Error).message}`, [{ path: '/', message: 'damaged' }], { cause: error });
   } finally {
     file?.close();
     FS.unlink(name);

@@ -1,4 +1,5 @@
 /** Where a layer's arrays are: Keras 2's HDF5 lists them by name, Keras 3 files them by attribute path, TF.js in a manifest. */
+import { LatheError } from '../../../errors.ts';
 import { snakeCase } from './activations.ts';
 import type { LayerConfig } from './config.ts';
 import type { Hdf5Node } from './hdf5.ts';
@@ -76,7 +77,7 @@ export function keras3Source(model: Hdf5Node, layers: readonly LayerConfig[]): W
     },
     nested(layer) {
       const group = groupOf(layer);
-      if (!group) throw new Error(`the file holds no arrays for the nested model "${layer.name}"`);
+      if (!group) throw new LatheError('malformed-model', `The file holds no arrays for the nested model "${layer.name}"`, [{ path: layer.name, message: 'has no arrays' }]);
       return keras3Source(group, ((layer.config['layers'] as Config[]) ?? []).map(configOf));
     },
   };
