@@ -5,7 +5,7 @@
  * Usage: main.js OUTPUT_FOLDER (LATHE_URL and LATHE_API_KEY name the service).
  */
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -28,7 +28,9 @@ const client = new Client(connectionFrom(process.env));
 
 const model = await client.upload<Uploaded>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
 console.log(`Model ${model.id}: digit_cnn.onnx, ${bytes(model.sizeBytes)}, ${model.parameters?.toLocaleString('en-US')} parameters, ${model.trainable ? 'trainable' : 'not trainable'}`);
-const dataset = await client.upload<Uploaded>('/v1/datasets', await zipMnist(join(output, 'mnist.zip')));
+const zip = await zipMnist(join(output, 'mnist.zip'));
+const dataset = await client.upload<Uploaded>('/v1/datasets', zip);
+await rm(zip);
 console.log(`Dataset ${dataset.id}: MNIST, ${dataset.samples?.toLocaleString('en-US')} images`);
 
 const job = await client.post<Job>('/v1/jobs', {
