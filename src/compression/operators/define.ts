@@ -29,7 +29,7 @@ export function hostInputs(ctx: RunContext): (HostTensor | null)[] {
   return Array.from({ length: ctx.inputCount }, (_, i) => (ctx.has(i) ? ctx.host(i) : null));
 }
 
-/** The host form on values that lie on the device. While a step is being compiled `NeedsHostValue` is thrown. */
+/** The host form on values that lie on the device. */
 export function onHost(host: HostForm): DeviceForm {
   return (ctx) => host(hostInputs(ctx), ctx).map(hostValue);
 }

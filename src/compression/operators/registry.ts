@@ -17,6 +17,10 @@ import { joinSplitOperators } from './join-split.ts';
 import { sliceOperators } from './slice.ts';
 import { padOperators } from './pad.ts';
 import { repeatOperators } from './repeat.ts';
+import { cumulativeOperators } from './cumulative.ts';
+import { sequenceAxisOperators } from './sequence-axis.ts';
+import { determinantOperators } from './determinant.ts';
+import { stringOperators } from './strings.ts';
 import { softmaxOperators } from './softmax.ts';
 import { unaryOperators } from './unary.ts';
 import { resizeOperators } from './resize.ts';
@@ -43,6 +47,10 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   logicOperators,
   reduceOperators,
   castOperators,
+  stringOperators,
+  determinantOperators,
+  sequenceAxisOperators,
+  cumulativeOperators,
   repeatOperators,
   padOperators,
   sliceOperators,

@@ -1,0 +1,75 @@
+/** Running sums and products along an axis. */
+import { allocate, hostNumbers } from '../graph/tensor-data.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { exactIntegers, firstInput, ONNX_ORDER, type HostForm } from './define.ts';
+import { cumulativeProduct } from './device/reduce.ts';
+import { rounder } from './host/data.ts';
+import { lanes } from './host/reduce.ts';
+import type { HostTensor, NodeInfo, Operator, RunContext } from './operator.ts';
+import { resolveAxis, sameType } from './shapes.ts';
+
+interface Running {
+  readonly start: number;
+  readonly number: (sum: number, x: number) => number;
+  readonly int32: (sum: number, x: number) => number;
+  readonly big: (sum: bigint, x: bigint) => bigint;
+}
+
+const SUM: Running = { start: 0, number: (sum, x) => sum + x, int32: (sum, x) => (sum + x) | 0, big: (sum, x) => sum + x };
+const PRODUCT: Running = { start: 1, number: (sum, x) => sum * x, int32: Math.imul, big: (sum, x) => BigInt.asIntN(64, sum * x) };
+
+interface Way {
+  readonly exclusive: boolean;
+  readonly reverse: boolean;
+}
+
+function wayOf(info: NodeInfo): Way {
+  return { exclusive: info.int('exclusive', 0) === 1, reverse: info.int('reverse', 0) === 1 };
+}
+
+/** Runs over each lane of an axis; `exclusive` leaves the element itself out of its sum. */
+function accumulate(x: HostTensor, axis: number, { exclusive, reverse }: Way, running: Running): HostTensor {
+  const { starts, steps } = lanes(x.dims, [axis]);
+  const order = reverse ? steps.slice().reverse() : steps;
+  const out = allocate(x.dtype, x.data.length);
+  const run = <T>(into: { [i: number]: T }, data: ArrayLike<T>, first: T, step: (sum: T, value: T) => T): void => {
+    for (const start of starts) {
+      let sum = first;
+      for (const offset of order) {
+        const next = step(sum, data[start + offset]!);
+        into[start + offset] = exclusive ? sum : next;
+        sum = next;
+      }
+    }
+  };
+  if (out instanceof BigInt64Array || out instanceof BigUint64Array) run(out, x.data as BigInt64Array, BigInt(running.start), running.big);
+  else {
+    const round = rounder(x.dtype);
+    const step = x.dtype === 'int32' || x.dtype === 'uint32' ? running.int32 : running.number;
+    run(out, x.data as ArrayLike<number>, running.start, round ? (sum, value) => round(step(sum, value)) : step);
+  }
+  return { ...x, data: out };
+}
+
+function cumulative(type: string, since: number, running: Running, device: (x: TfTensor, axis: number, way: Way) => TfTensor): Operator {
+  const host: HostForm = ([x, axis], info) => [accumulate(x!, resolveAxis(hostNumbers(axis!)[0]!, x!.dims.length), wayOf(info), running)];
+  return {
+    type, domain: '', since, layout: ONNX_ORDER, differentiability: firstInput(0), infer: sameType(), host,
+    device: exactIntegers(host, (ctx: RunContext) => [device(ctx.tensor(0), resolveAxis(ctx.hostInts(1)[0]!, ctx.dims(0).length), wayOf(ctx))]),
+  };
+}
+
+/** The axis is moved to the end, the rest flattened. */
+function productsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): TfTensor {
+  const last = [...x.shape.map((_, i) => i).filter((i) => i !== axis), axis];
+  const moved = tf.transpose(x, last);
+  const rows = tf.reshape(moved, [-1, x.shape[axis]!]);
+  const products = tf.reshape(cumulativeProduct(rows, exclusive, reverse), moved.shape);
+  return tf.transpose(products, last.map((_, i) => last.indexOf(i)));
+}
+
+export const cumulativeOperators: readonly Operator[] = [
+  cumulative('CumSum', 11, SUM, (x, axis, { exclusive, reverse }) => tf.cumsum(x, axis, exclusive, reverse)),
+  cumulative('CumProd', 26, PRODUCT, productsAlong),
+];
