@@ -55,7 +55,7 @@ class OnnxNetwork {
 
   batchNorm(x: string, channels: number): string {
     const vector = (name: string, value: number) => this.graph.weight(name, [channels], new Float32Array(channels).fill(value));
-    return this.graph.op('BatchNormalization', [x, vector('scale', 1), vector('bias', 0), vector('mean', 0), vector('variance', 1)], { epsilon: 1e-3 });
+    return this.graph.op('BatchNormalization', [x, vector('scale', 1), vector('bias', 0), vector('mean', 0), vector('variance', 1)], { epsilon: { float: 1e-3 } });
   }
 
   relu(x: string): string {
