@@ -1,6 +1,12 @@
 /** `npm run openapi`: writes openapi.yaml from the route schemas. */
-import { setupOrExit } from './setup.mjs';
-import { runBuilt } from './lib/built.mjs';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from './build.mjs';
+import { importBuilt, root } from './lib/built.mjs';
 
-await setupOrExit();
-process.exitCode = await runBuilt('src/api/write-openapi.js', process.argv.slice(2));
+build();
+const { generateDocument } = await importBuilt('src/api/openapi/generate.js');
+const { yaml, document } = await generateDocument();
+writeFileSync(join(root, 'openapi.yaml'), yaml);
+console.log(`openapi.yaml: ${Object.values(document.paths).reduce((sum, path) => sum + Object.keys(path).length, 0)} operations`);
+process.exit();

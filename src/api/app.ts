@@ -32,6 +32,7 @@ export async function buildApp(deps: ApiDeps): Promise<App> {
     clientErrorHandler: (error, socket) => refuse(error, socket),
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.server.headersTimeout = HEADERS_MS;
+  app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   addProblems(app);

@@ -1,19 +1,30 @@
 /** Files in request bodies: the field "file" of multipart/form-data, or the raw body of any other type. Nothing is held in memory. */
 import multipart, { type MultipartFile } from '@fastify/multipart';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, FastifySchemaCompiler } from 'fastify';
 import type { Readable } from 'node:stream';
-import { Type } from 'typebox';
+import { Type, type TSchema } from 'typebox';
 import { LatheError } from '../errors.ts';
 import { storableName } from './names.ts';
 import type { App } from './types.ts';
+import { validatorCompiler } from './validation.ts';
 
 export const UPLOAD_NAME = Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'defaults to the file\'s name, where one is sent' }));
 
+const BYTES = { type: 'string', format: 'binary' } as const;
+
 /** For the document only: bodies are read by the handlers. */
 export const UPLOAD_BODY = {
-  consumes: ['multipart/form-data', 'application/octet-stream'],
-  body: Type.Any({ description: 'the file: field "file" of multipart/form-data, or the raw body' }),
+  body: {
+    description: 'the file: field "file" of multipart/form-data, or the raw body of any other type',
+    content: {
+      'application/octet-stream': { schema: BYTES },
+      'multipart/form-data': { schema: { type: 'object', required: ['file'], properties: { file: BYTES } } },
+    },
+  },
 };
+
+export const validateAllButBody: FastifySchemaCompiler<TSchema> = (route) =>
+  route.httpPart === 'body' ? (value: unknown) => ({ value }) : validatorCompiler(route);
 
 export interface UploadedFile {
   readonly content: Readable;

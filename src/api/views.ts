@@ -1,6 +1,6 @@
 /** Stored records as the API answers them. */
 import type { Artifact, Dataset, Job, Model } from '../contracts/api.ts';
-import { ERROR_CLASSES } from '../contracts/api.ts';
+import type { ERROR_CLASSES } from '../contracts/api.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { StoredArtifact, StoredDataset, StoredJob, StoredKey, StoredModel, StoredStep } from '../jobs/repositories.ts';
 

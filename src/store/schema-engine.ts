@@ -8,10 +8,10 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
-import type { SchemaEngine } from '@prisma/schema-engine-wasm';
+import type * as SchemaEngineModule from '@prisma/schema-engine-wasm';
 
 type Exports = Record<string, unknown>;
-type Bindings = typeof import('@prisma/schema-engine-wasm') & { __wbg_set_wasm(exports: Exports): void };
+type Bindings = typeof SchemaEngineModule & { __wbg_set_wasm(exports: Exports): void };
 /** The part of the JavaScript API that is used here: without the browser's library TypeScript does not know it. */
 declare const WebAssembly: { instantiate(bytes: Uint8Array, imports: Record<string, unknown>): Promise<{ instance: { exports: Exports } }> };
 
@@ -25,7 +25,7 @@ class ScriptAdapter extends PrismaPg {
 }
 
 /** @param schema text of schema.prisma, needed for `diff` only */
-export async function openSchemaEngine(databaseUrl: string, schema?: { path: string; content: string }): Promise<{ engine: SchemaEngine; close(): Promise<void> }> {
+export async function openSchemaEngine(databaseUrl: string, schema?: { path: string; content: string }): Promise<{ engine: SchemaEngineModule.SchemaEngine; close(): Promise<void> }> {
   const bindings = await load();
   const adapter = new ScriptAdapter({ connectionString: databaseUrl, max: 2, connectionTimeoutMillis: 10_000 });
   const engine = await bindings.SchemaEngine.new({ datamodels: schema ? [[schema.path, schema.content]] : undefined }, () => undefined, bindMigrationAwareSqlAdapterFactory(adapter));

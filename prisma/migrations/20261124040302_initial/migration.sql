@@ -41,7 +41,7 @@ CREATE TABLE "models" (
     "name" TEXT NOT NULL,
     "sha256" TEXT NOT NULL,
     "size_bytes" BIGINT NOT NULL,
-    "description" JSONB NOT NULL,
+    "description" JSON NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "models_pkey" PRIMARY KEY ("id")
@@ -56,7 +56,7 @@ CREATE TABLE "datasets" (
     "size_bytes" BIGINT NOT NULL,
     "options" JSONB NOT NULL,
     "options_text" TEXT NOT NULL,
-    "description" JSONB NOT NULL,
+    "description" JSON NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "datasets_pkey" PRIMARY KEY ("id")
@@ -69,13 +69,13 @@ CREATE TABLE "jobs" (
     "name" TEXT,
     "labels" JSONB NOT NULL DEFAULT '{}',
     "state" "job_state" NOT NULL DEFAULT 'queued',
-    "request" JSONB NOT NULL,
+    "request" JSON NOT NULL,
     "model_id" TEXT NOT NULL,
     "dataset_id" TEXT,
     "device" TEXT NOT NULL,
     "pool" TEXT,
     "progress" DOUBLE PRECISION NOT NULL DEFAULT 0,
-    "report" JSONB,
+    "report" JSON,
     "recommended_id" TEXT,
     "error_code" TEXT,
     "error_message" TEXT,
@@ -189,7 +189,7 @@ CREATE TABLE "idempotency_records" (
     "key" TEXT NOT NULL,
     "fingerprint" TEXT NOT NULL,
     "job_id" TEXT NOT NULL,
-    "answer" JSONB NOT NULL,
+    "answer" JSON NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "idempotency_records_pkey" PRIMARY KEY ("tenant_id","key")

@@ -12,15 +12,15 @@ export interface Success {
 }
 
 /** Errors that every route under /v1 can answer. */
-const COMMON: readonly ErrorCode[] = ['unauthorized', 'not-acceptable', 'rate-limited', 'unavailable'];
+export const COMMON: readonly ErrorCode[] = ['unauthorized', 'rate-limited', 'unavailable'];
 
 export function json(description: string, schema: TSchema): Success {
   return { description, content: { 'application/json': schema } };
 }
 
-/** For routes under /v1. */
+/** For routes under /v1 that answer one type, whatever is asked for. */
 export function answers(successes: Record<number, Success>, ...codes: ErrorCode[]): Record<string, unknown> {
-  return openAnswers(successes, ...COMMON, ...codes);
+  return openAnswers(successes, ...COMMON, 'not-acceptable', ...codes);
 }
 
 /** For routes that ask for no key. */

@@ -20,7 +20,12 @@ export async function addDocument(app: App): Promise<void> {
     },
     transformObject: (document) => ('openapiObject' in document ? withComponents(document.openapiObject as Json) : {}) as never,
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, uiConfig: { deepLinking: true }, logLevel: 'warn' });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs', logLevel: 'warn', staticCSP: true,
+    // The service is often reached by plain HTTP; nothing is to be fetched from elsewhere.
+    transformStaticCSP: (policy) => policy.replace(/upgrade-insecure-requests;?|\s*validator\.swagger\.io/g, ''),
+    uiConfig: { deepLinking: true, validatorUrl: null },
+  });
 }
 
 type Json = Record<string, unknown>;

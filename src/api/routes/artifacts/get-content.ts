@@ -3,7 +3,7 @@ import { LatheError } from '../../../errors.ts';
 import { matchesEtag, parseRange } from '../../content-range.ts';
 import { existing, ID_PARAMS } from '../../lookup.ts';
 import { attachment } from '../../names.ts';
-import { answers } from '../../openapi/answers.ts';
+import { COMMON, openAnswers } from '../../openapi/answers.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 const BYTES = Type.String({ format: 'binary' });
@@ -23,11 +23,11 @@ export function getContent(app: App, { store, blobs }: ApiDeps): void {
     config: { produces: ['*/*'] },
     schema: {
       operationId: 'getArtifactContent', tags: ['artifacts'], summary: 'Download an artifact', params: ID_PARAMS, headers: HEADERS,
-      response: answers({
+      response: openAnswers({
         200: { description: 'The file', content: { 'application/octet-stream': BYTES }, headers: ANSWER_HEADERS },
         206: { description: 'The range', content: { 'application/octet-stream': BYTES }, headers: { ...ANSWER_HEADERS, 'content-range': { description: 'which bytes of how many' } } },
         304: { description: 'If-None-Match names the content: the client has it' },
-      }, 'not-found', 'range-not-satisfiable'),
+      }, ...COMMON, 'not-found', 'range-not-satisfiable'),
     },
   }, async ({ params, principal, headers, method }, reply) => {
     const { name, format, sha256, sizeBytes } = await existing('artifact', params.id, (id) => store.artifacts.find(principal.tenantId, id));

@@ -3,11 +3,12 @@ import { Dataset } from '../../../contracts/api.ts';
 import { uploadDataset, type UploadDeps } from '../../../jobs/upload.ts';
 import { answers, json } from '../../openapi/answers.ts';
 import type { App } from '../../types.ts';
-import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME } from '../../upload-body.ts';
+import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME, validateAllButBody } from '../../upload-body.ts';
 import { datasetView } from '../../views.ts';
 
 export function createDataset(app: App, deps: UploadDeps): void {
   app.post('/datasets', {
+    validatorCompiler: validateAllButBody,
     schema: {
       operationId: 'createDataset', tags: ['datasets'], summary: 'Upload a dataset',
       description: 'npz, a zip of idx files, a zip of image folders, or csv. The same bytes, read in the same way, give the same dataset.',

@@ -11,7 +11,7 @@ export function listJobs(app: App, { store }: ApiDeps): void {
       operationId: 'listJobs', tags: ['jobs'], summary: 'List jobs, newest first',
       querystring: Type.Object({
         ...PAGE_QUERY,
-        state: Type.Optional(Type.Array(JobState, { description: 'any of these, separated by commas' })),
+        state: Type.Optional(Type.Array(JobState, { description: 'any of these; repeated, or separated by commas' })),
         label: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { description: '`name:value`, or `name` for any value; several must all fit' })),
       }, { additionalProperties: false }),
       response: answers({ 200: json('A page of jobs', pageOf(Job)) }, 'invalid-request'),

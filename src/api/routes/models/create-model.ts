@@ -3,11 +3,12 @@ import { Model } from '../../../contracts/api.ts';
 import { uploadModel, type UploadDeps } from '../../../jobs/upload.ts';
 import { answers, json } from '../../openapi/answers.ts';
 import type { App } from '../../types.ts';
-import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME } from '../../upload-body.ts';
+import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME, validateAllButBody } from '../../upload-body.ts';
 import { modelView } from '../../views.ts';
 
 export function createModel(app: App, deps: UploadDeps): void {
   app.post('/models', {
+    validatorCompiler: validateAllButBody,
     schema: {
       operationId: 'createModel', tags: ['models'], summary: 'Upload a model',
       description: 'ONNX, Keras (.h5, .keras) or a zip of a TF.js model. The same bytes again give the same model.',

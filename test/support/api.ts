@@ -1,0 +1,78 @@
+/**
+ * The real HTTP application on real Postgres and a real queue, in this process; no worker takes its jobs: tests are the worker. Every
+ * answer is held against the OpenAPI document, and noted.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { buildApp } from '../../src/api/app.ts';
+import { KeyMaker } from '../../src/api/key-maker.ts';
+import type { App } from '../../src/api/types.ts';
+import { openLocalBlobs, type LocalBlobStore } from '../../src/artifacts/local.ts';
+import { parseConfig } from '../../src/config.ts';
+import { newId } from '../../src/ids.ts';
+import { createInspector } from '../../src/inspection/inspector.ts';
+import { BlobKeeper } from '../../src/jobs/blob-keeper.ts';
+import type { Limits } from '../../src/jobs/limits.ts';
+import type { Inspector, JobQueue } from '../../src/jobs/ports.ts';
+import { createLog } from '../../src/log.ts';
+import { openQueue } from '../../src/queue/open.ts';
+import { PostgresChangeFeed } from '../../src/store/change-feed.ts';
+import { migrate } from '../../src/store/migrate.ts';
+import { openStore, type Store } from '../../src/store/open.ts';
+
+export interface TestApi {
+  readonly url: string;
+  readonly app: App;
+  readonly store: Store;
+  readonly queue: JobQueue;
+  readonly blobs: LocalBlobStore;
+  readonly feed: PostgresChangeFeed;
+  /** Folder of the blobs. */
+  readonly folder: string;
+  /** An administrator's key. */
+  readonly key: string;
+  /** A key of a tenant of that name. */
+  memberOf(tenant: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface TestApiOptions {
+  readonly databaseUrl: string;
+  readonly redisUrl?: string | null;
+  readonly limits?: Partial<Limits>;
+  readonly inspector?: Inspector;
+}
+
+export async function startApi({ databaseUrl, redisUrl = null, limits = {}, inspector = createInspector() }: TestApiOptions): Promise<TestApi> {
+  await migrate(databaseUrl);
+  const folder = mkdtempSync(join(tmpdir(), 'lathe-api-'));
+  const config = parseConfig({ DATABASE_URL: databaseUrl });
+  const store = openStore(databaseUrl);
+  const queue = await openQueue({ redisUrl, databaseUrl });
+  const blobs = await openLocalBlobs(folder);
+  const feed = new PostgresChangeFeed(databaseUrl);
+  const keys = new KeyMaker('a secret of the tests');
+  const addKey = async (tenant: string, role: 'administrator' | 'member') => {
+    const { key, prefix, mac } = keys.make();
+    await store.keys.add({ id: newId('key'), tenant, name: tenant, role, prefix, mac });
+    return key;
+  };
+  const app = await buildApp({
+    store, queue, blobs, feed, keys, inspector, keeper: new BlobKeeper(blobs, store.usage), limits: { ...config.limits, ...limits },
+    trustProxy: false, log: createLog('api', process.env.LATHE_LOG_LEVEL ?? 'fatal'), metrics: new Registry(),
+  });
+  return {
+    app, store, queue, blobs, feed, folder,
+    url: await app.listen({ host: '127.0.0.1', port: 0 }),
+    key: await addKey('default', 'administrator'),
+    memberOf: (tenant) => addKey(tenant, 'member'),
+    async close() {
+      await app.close();
+      await Promise.all([queue.close(), feed.close()]);
+      await store.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
