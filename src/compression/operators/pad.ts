@@ -101,7 +101,17 @@ export function padConstant(x: TfTensor, pads: readonly (readonly [number, numbe
   const size = x.shape.map((length, axis) => Math.max(length + Math.min(pads[axis]![0], 0) + Math.min(pads[axis]![1], 0), 0));
   const cropped = pads.some(([begin, end]) => begin < 0 || end < 0) ? tf.slice(x, pads.map(([begin]) => Math.max(-begin, 0)), size) : x;
   const wide = pads.map(([begin, end]) => [Math.max(begin, 0), Math.max(end, 0)] as [number, number]);
-  return wide.every(([begin, end]) => begin === 0 && end === 0) ? tf.clone(cropped) : tf.pad(cropped, wide, fill);
+  if (wide.every(([begin, end]) => begin === 0 && end === 0)) return tf.clone(cropped);
+  return x.rank <= 5 ? tf.pad(cropped, wide, fill) : wide.reduce((y, pads, axis) => padAxis(y, axis, pads, fill), cropped);
+}
+
+/** One axis of many: the kernels of both engines take at most six. */
+function padAxis(x: TfTensor, axis: number, [begin, end]: readonly [number, number], fill: number): TfTensor {
+  if (begin === 0 && end === 0) return x;
+  const before = x.shape.slice(0, axis).reduce((a, b) => a * b, 1);
+  const after = x.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const wide = tf.pad(tf.reshape(x, [before, x.shape[axis]!, after]), [[0, 0], [begin, end], [0, 0]], fill);
+  return tf.reshape(wide, x.shape.map((size, i) => (i === axis ? size + begin + end : size)));
 }
 
 /** CenterCropPad: the pads that bring the axes to these sizes; an odd element is taken from, or put at, the end. */

@@ -86,7 +86,7 @@ function reduction(type: string, { fold, device, axesAreInput = 18, partial }: R
   return {
     type, domain: '', since: 1, layout: { kind: 'follows', inputs: [0] }, differentiability: FULL, host,
     infer: (info) => [infer(info, axesAreInput, partial)],
-    device: (ctx) => (isInteger(ctx.dtype(0)) || ctx.dtype(0) === 'bool' ? exact(ctx) : [runReduction(ctx, axesAreInput, device)]),
+    device: (ctx) => (isInteger(ctx.dtype(0)) || ctx.dtype(0) === 'bool' || ctx.dims(0).includes(0) ? exact(ctx) : [runReduction(ctx, axesAreInput, device)]),
     ...more,
   };
 }

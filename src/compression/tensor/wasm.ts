@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { tf } from './tf.ts';
+import { liftRankLimits } from './wasm-broadcast.ts';
 import type { Engine } from './engine.ts';
 import type * as tfjsWasm from '@tensorflow/tfjs-backend-wasm';
 
@@ -14,5 +15,6 @@ export async function startWasm(threads: number, reason: string): Promise<Engine
   wasm.setThreadsCount(threads);
   await tf.setBackend('wasm');
   await tf.ready();
+  liftRankLimits();
   return { name: 'wasm', reason, version: wasm.version_wasm, devices: ['WebAssembly on the CPU'], threads, native: false, variant: null, gpu: false };
 }

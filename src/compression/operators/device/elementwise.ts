@@ -6,11 +6,16 @@ import { sumTo } from './broadcast.ts';
 
 /** The greater of two; equal ones share the gradient, NaN wins. */
 export function maximum(a: TfTensor, b: TfTensor): TfTensor {
-  return extremum(a, b, (x, y) => tf.maximum(x, y), (x, y) => tf.greater(x, y));
+  return extremum(a, b, (x, y) => withNaN(tf.maximum(x, y), y), (x, y) => tf.greater(x, y));
 }
 
 export function minimum(a: TfTensor, b: TfTensor): TfTensor {
-  return extremum(a, b, (x, y) => tf.minimum(x, y), (x, y) => tf.less(x, y));
+  return extremum(a, b, (x, y) => withNaN(tf.minimum(x, y), y), (x, y) => tf.less(x, y));
+}
+
+/** On WebAssembly a NaN of the second operand gets lost. */
+function withNaN(result: TfTensor, second: TfTensor): TfTensor {
+  return tf.getBackend() === 'wasm' ? tf.where(spread(tf.isNaN(second), result.shape), tf.fill(result.shape, NaN), result) : result;
 }
 
 type Pair = (a: TfTensor, b: TfTensor) => TfTensor;
