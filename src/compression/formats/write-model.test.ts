@@ -19,7 +19,7 @@ it('a TF.js zip is read as the format it was written in', async () => {
   const { model } = await readModel(digits);
   const again = await readModel(await writeModel(model, 'tfjs-graph'));
   expect(again.format).toBe('tfjs-graph');
-  expect(again.model.graph.inputs.map(({ type }) => type)).toEqual(model.graph.inputs.map(({ type }) => ({ ...type, shape: [null, 1, 28, 28] })));
+  expect(again.model.graph.inputs.map(({ type }) => [type!.dtype, type!.shape!.slice(1)])).toEqual([['float32', [1, 28, 28]]]);
 });
 
 it('formats that are only read are known', () => {

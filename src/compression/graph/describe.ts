@@ -135,8 +135,8 @@ function countOperators(graph: Graph): Record<string, number> {
 
 const QUANTIZED = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|ConvInteger|MatMulInteger|QLinear.*|MatMulNBits|DynamicQuantize.*|QAttention|QGemm|MatMulBnb4)$/;
 
-/** `already-quantized`, with what (operators) and where (the first node of each). */
-function quantizationWarnings(graph: Graph): ModelDescription['warnings'] {
+/** `already-quantized`, with what (operators, types of weights) and where (the first of each). */
+export function quantizationWarnings(graph: Graph): ModelDescription['warnings'] {
   const found = new Map<string, { count: number; first: string }>();
   walkNodes(graph, (node) => {
     if (!QUANTIZED.test(node.opType)) return;

@@ -32,6 +32,12 @@ function refusal(bytes: Uint8Array): LatheError | undefined {
   }
 }
 
+/** Processor time since `start`, ms: unlike the clock, no matter how busy the machine is. */
+function spent(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
 /** Deterministic bytes (a linear congruential generator; Numerical Recipes' constants). */
 function* noise(seed: number): Generator<number> {
   for (let state = seed; ;) {
@@ -132,10 +138,19 @@ describe('bombs', () => {
     const records = new Uint8Array(8_000_000);
     for (let i = 0; i < records.length; i += 2) records[i] = field * 8 + 2; // tag, length 0
     const before = process.memoryUsage().heapUsed;
-    const started = performance.now();
+    const started = process.cpuUsage();
     expect(refusal(modelBytes(new MessageWriter().raw(records)))?.code).toBe('malformed-model');
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(spent(started)).toBeLessThan(5000);
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(600e6);
+  });
+
+  it('hundreds of thousands of inputs', () => {
+    const input = valueBytes('i', []).finish();
+    const records = new MessageWriter();
+    for (let i = 0; i < 400_000; i++) records.payload(11, input);
+    const started = process.cpuUsage();
+    expect(refusal(modelBytes(new MessageWriter().raw(records.finish())))?.code).toBe('malformed-model');
+    expect(spent(started)).toBeLessThan(8000);
   });
 
   it('millions of short names', () => {
@@ -153,9 +168,9 @@ describe('bombs', () => {
   it('shapes of 2 GiB cost nothing until something needs their values', () => {
     const shape = tensorBytes('shape', CODE.int64, [2], (w) => w.int(7, 32768).int(7, 65536));
     const model = modelBytes(graphBytes({ nodes: [nodeBytes({ opType: 'ConstantOfShape', inputs: ['shape'], outputs: ['y'] })], initializers: [shape], inputs: [valueBytes('x', [32768, 65536])], outputs: [valueBytes('y', [32768, 65536])] }));
-    const started = performance.now();
+    const started = process.cpuUsage();
     expect(refusal(model)).toBeUndefined();
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(spent(started)).toBeLessThan(1000);
   });
 });
 
@@ -163,9 +178,9 @@ describe('odd but sound', () => {
   it('a chain of 10,000 nodes, in reverse order of the file', () => {
     const nodes = Array.from({ length: 10_000 }, (_, i) => nodeBytes({ opType: 'Relu', inputs: [i === 0 ? 'x' : `t${i}`], outputs: [i === 9999 ? 'y' : `t${i + 1}`] })).reverse();
     const file = modelBytes(graphBytes({ nodes, inputs: [valueBytes('x', [2])], outputs: [valueBytes('y', [2])] }));
-    const started = performance.now();
+    const started = process.cpuUsage();
     expect(describeModel(open(file), 'onnx').operators).toEqual({ Relu: 10_000 });
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(spent(started)).toBeLessThan(5000);
   });
 
   it('NaN and infinite weights, and weights without elements', () => {

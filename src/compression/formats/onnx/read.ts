@@ -94,13 +94,18 @@ function readGraph(reader: MessageReader): Graph {
       case 1: nodes.push(readNode(reader, nodes.length)); break;
       case 2: name = reader.text(); break;
       case 5: addInitializer(reader, initializers); break;
-      case 11: lists.inputs.push(readValueInfo(reader.message(() => `graph input ${lists.inputs.length}`))); break;
-      case 12: lists.outputs.push(readValueInfo(reader.message(() => `graph output ${lists.outputs.length}`))); break;
+      case 11: lists.inputs.push(named(reader, readValueInfo(reader.message(() => `graph input ${lists.inputs.length}`)))); break;
+      case 12: lists.outputs.push(named(reader, readValueInfo(reader.message(() => `graph output ${lists.outputs.length}`)))); break;
       case 13: lists.valueInfos.push(readValueInfo(reader.message(() => `value info ${lists.valueInfos.length}`))); break;
       default: rest.push(reader.record());
     }
   }
   return setOrigin({ name, nodes, initializers, ...lists, ...(rest.length > 0 && { rest }), order: order.runs }, reader.bytes);
+}
+
+function named(reader: MessageReader, info: ValueInfo): ValueInfo {
+  if (info.name === '') throw reader.error('an input or output without name');
+  return info;
 }
 
 function addInitializer(reader: MessageReader, initializers: Map<string, Tensor>): void {

@@ -24,7 +24,6 @@ export class MessageReader {
   field = 0;
   wire = 0;
   readonly bytes: Uint8Array;
-  private readonly view: DataView;
   private readonly describe: () => string;
   private readonly budget: Budget;
   private readonly depth: number;
@@ -34,7 +33,6 @@ export class MessageReader {
   /** `describe` names the message in errors (called only then). */
   constructor(bytes: Uint8Array, describe: () => string, budget: Budget = { messages: MOST_MESSAGES }, depth = 0) {
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.describe = describe;
     this.budget = budget;
     this.depth = depth;
@@ -72,7 +70,7 @@ export class MessageReader {
 
   float(): number {
     this.expect(FIXED32);
-    return this.view.getFloat32(this.take(4), true);
+    return this.fixed32();
   }
 
   /** A view on the file. */
@@ -104,7 +102,7 @@ export class MessageReader {
   }
 
   floats(target: number[]): void {
-    this.repeated(FIXED32, Infinity, (reader) => target.push(reader.view.getFloat32(reader.take(4), true)));
+    this.repeated(FIXED32, Infinity, (reader) => target.push(reader.fixed32()));
   }
 
   /** One repeated varint field: each as its low and high 32 bits (negative numbers of either width are extended to 64). */
@@ -127,6 +125,12 @@ export class MessageReader {
   error(message: string): LatheError {
     const place = this.describe();
     return new LatheError('malformed-model', `${place}: ${message} (byte ${this.position} of ${this.bytes.length})`, [{ path: place, message }]);
+  }
+
+  private fixed32(): number {
+    const start = this.take(4);
+    for (let i = 0; i < 4; i++) floatBytes[i] = this.bytes[start + i]!;
+    return floatView.getFloat32(0, true);
   }
 
   private repeated(wire: number, most: number, each: (reader: MessageReader) => void): void {
@@ -201,6 +205,8 @@ export class MessageReader {
 }
 let low = 0;
 let high = 0;
+const floatBytes = new Uint8Array(4);
+const floatView = new DataView(floatBytes.buffer);
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

@@ -3,7 +3,7 @@ import { malformed, nodeLabel } from '../graph-error.ts';
 import type { Attribute, FunctionDefinition, Graph, Model, Node } from '../types.ts';
 import { identityNode, instantiateNode } from './instantiate.ts';
 
-const MOST_NODES = 1_000_000;
+const MOST_NODES = 200_000;
 
 /**
  * Replaces every call of a model-local function by the function's body, in subgraphs as well. Opset imports of the bodies are joined to the
