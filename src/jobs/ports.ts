@@ -88,7 +88,11 @@ export interface BlobStore {
 
 /** The queue carries ids only; Postgres is the truth. */
 export interface JobQueue {
-  enqueue(pool: Pool, jobId: string): Promise<void>;
+  /**
+   * One entry per job and round. A job that comes back from a worker is of a new round (its fencing number): the entry of the round
+   * before, which a dead or a still stopping worker holds, must not stand in its way.
+   */
+  enqueue(pool: Pool, jobId: string, round?: number): Promise<void>;
   /** Starts taking ids of a pool, at most `concurrency` at a time. `handle` resolves when the job is no longer this worker's. */
   consume(pool: Pool, concurrency: number, handle: (jobId: string, signal: AbortSignal) => Promise<void>): Promise<{ close(): Promise<void> }>;
   depth(pool: Pool): Promise<number>;

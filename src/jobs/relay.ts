@@ -27,7 +27,7 @@ export interface RelayTiming {
   readonly toldAfterMs: number;
 }
 
-const TIMING: RelayTiming = { sweepMs: 1000, reassureMs: 20_000, workerSeenMs: 15_000, toldAfterMs: 3000 };
+const TIMING: RelayTiming = { sweepMs: 1000, reassureMs: 20_000, workerSeenMs: 15_000, toldAfterMs: 1000 };
 const BATCH = 100;
 const FORGET_KEYS_MS = 24 * 3600 * 1000;
 const FORGET_WORKERS_MS = 3600 * 1000;
@@ -86,9 +86,9 @@ export class Relay {
   async #relay(): Promise<void> {
     const { store, queue } = this.#deps;
     const pools = await this.#livePools();
-    const enqueue = async (jobs: readonly { id: string; device: string }[]) => {
+    const enqueue = async (jobs: readonly { id: string; device: string; fence: number }[]) => {
       const chosen = new Map(jobs.map(({ id, device }) => [id, poolFor(device, pools)]));
-      await Promise.all([...chosen].map(([id, pool]) => queue.enqueue(pool, id)));
+      await Promise.all(jobs.map(({ id, fence }) => queue.enqueue(chosen.get(id) as Pool, id, fence)));
       return chosen;
     };
     while (!this.#stopped && (await store.drainOutbox(BATCH, enqueue)) === BATCH);
@@ -108,9 +108,9 @@ export class Relay {
     const jobs = await store.queuedBefore(new Date(Date.now() - this.#timing.reassureMs), BATCH);
     if (jobs.length === 0) return;
     const pools = await this.#livePools();
-    for (const { id, device } of jobs) {
+    for (const { id, device, fence } of jobs) {
       const pool = poolFor(device, pools);
-      await queue.enqueue(pool, id);
+      await queue.enqueue(pool, id, fence);
       await store.markEnqueued([id], pool);
     }
   }

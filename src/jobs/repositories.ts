@@ -182,13 +182,13 @@ export interface StoredMetric {
 /** The relay's side: from Postgres to the queue, and jobs that nobody looks after. */
 export interface RelayStore {
   /** Hands over the ids of waiting outbox rows and deletes those rows where `enqueue` resolves; other relays get other rows. */
-  drainOutbox(limit: number, enqueue: (jobs: readonly { id: string; device: string }[]) => Promise<ReadonlyMap<string, Pool>>): Promise<number>;
+  drainOutbox(limit: number, enqueue: (jobs: readonly { id: string; device: string; fence: number }[]) => Promise<ReadonlyMap<string, Pool>>): Promise<number>;
   /** Queued jobs that are past their deadline end `expired`. */
   expireOverdue(): Promise<string[]>;
   /** Jobs whose worker's lease ran out go back to the queue, or fail with `worker-lost` after `maxAttempts`. */
   reclaimLost(maxAttempts: number): Promise<{ requeued: string[]; ended: string[] }>;
   /** Queued jobs whose entry was last made sure of before `before`, oldest first. */
-  queuedBefore(before: Date, limit: number): Promise<{ id: string; device: string; pool: Pool | null; waiting: boolean; createdAt: Date }[]>;
+  queuedBefore(before: Date, limit: number): Promise<{ id: string; device: string; fence: number; pool: Pool | null; waiting: boolean; createdAt: Date }[]>;
   markEnqueued(ids: readonly string[], pool: Pool): Promise<void>;
   /** Marks a queued job as waiting (for a worker) or not, with an event where that changes. */
   setWaiting(id: string, event: JobEvent | null): Promise<void>;

@@ -20,7 +20,7 @@ const LOCK_MS = 30_000;
 const POSTGRES_SCHEMA = 'bullmq';
 const COMMAND_TIMEOUT_MS = 10_000;
 
-/** An entry of the same id that is still there is left as it is. Ended entries go at once, so that a job can be queued again. */
+/** An entry of the same job and round that is still there is left as it is. Ended entries go at once, so that a job can be queued again. */
 const ENTRY: JobsOptions = { removeOnComplete: true, removeOnFail: true, attempts: 1000, backoff: { type: 'fixed', delay: 1000 } };
 const TAKING = { lockDuration: LOCK_MS, stalledInterval: LOCK_MS / 2, maxStalledCount: 1000, drainDelay: 5, autorun: true } as const;
 
@@ -47,8 +47,8 @@ export async function openQueue(place: QueuePlace): Promise<JobQueue> {
     throw new Error(`The queue cannot be reached: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
   return {
-    async enqueue(pool, jobId) {
-      await inTime(of(pool).add('job', { id: jobId }, { ...ENTRY, jobId }));
+    async enqueue(pool, jobId, round = 0) {
+      await inTime(of(pool).add('job', { id: jobId }, { ...ENTRY, jobId: `${jobId}-${round}` }));
     },
     consume: (pool, concurrency, handle) => consume(backend, { pool, concurrency, handle, onError }),
     async depth(pool) {

@@ -11,8 +11,8 @@ const SWEEP_LIMIT = 100;
 export function relayStore(database: Database): RelayStore {
   return {
     drainOutbox: (limit, enqueue) => database.$transaction(async (tx) => {
-      const rows = await tx.$queryRaw<{ row: bigint; id: string; device: string; state: string }[]>`
-        SELECT outbox.id AS row, jobs.id, jobs.device, jobs.state::text AS state FROM outbox JOIN jobs ON jobs.id = outbox.job_id
+      const rows = await tx.$queryRaw<{ row: bigint; id: string; device: string; fence: number; state: string }[]>`
+        SELECT outbox.id AS row, jobs.id, jobs.device, jobs.fence, jobs.state::text AS state FROM outbox JOIN jobs ON jobs.id = outbox.job_id
         ORDER BY outbox.id LIMIT ${limit} FOR UPDATE OF outbox SKIP LOCKED`;
       if (rows.length === 0) return 0;
       const pools = await enqueue(rows.filter(({ state }) => state === 'queued'));
@@ -37,7 +37,7 @@ export function relayStore(database: Database): RelayStore {
     async queuedBefore(before, limit) {
       const rows = await database.job.findMany({
         where: { state: 'queued', OR: [{ enqueuedAt: { lt: before } }, { enqueuedAt: null, queuedAt: { lt: before } }] },
-        select: { id: true, device: true, pool: true, waiting: true, createdAt: true }, orderBy: { enqueuedAt: 'asc' }, take: limit,
+        select: { id: true, device: true, fence: true, pool: true, waiting: true, createdAt: true }, orderBy: { enqueuedAt: 'asc' }, take: limit,
       });
       return rows.map((row) => ({ ...row, pool: row.pool as Pool | null }));
     },
