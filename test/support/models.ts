@@ -4,7 +4,7 @@ import { arrayFrom } from '../../src/compression/data/array-store.ts';
 import type { Dataset } from '../../src/compression/data/dataset.ts';
 import { seededNormal, seededRandom } from '../../src/compression/data/random.ts';
 import { makeNode } from '../../src/compression/graph/edit.ts';
-import type { Model, Tensor } from '../../src/compression/graph/types.ts';
+import type { Dim, Model, Tensor } from '../../src/compression/graph/types.ts';
 import { modelOf, tensor, value } from './graphs.ts';
 
 /** Normal weights scaled by 1 / sqrt(fan-in). */
@@ -38,4 +38,30 @@ export function clouds({ samples = 300, features = 4, classes = 3, seed = 7, lab
   const inputs = new Map([['x', arrayFrom('float32', [samples, features], x)]]);
   const target = labelled ? arrayFrom('int32', [samples], labels) : null;
   return arrayDataset('npz', new Map([['train', { inputs, target }]]), { name: 'y' });
+}
+
+/** Conv, BatchNormalization, Relu, GlobalAveragePool, Flatten, Gemm: [batch, channels, 6, 6] -> [batch, classes]. */
+export function convolutional({ channels = 4, filters = 8, classes = 3, batch = 'n' as Dim, seed = 3 } = {}): Model {
+  const nodes = [
+    makeNode('Conv', ['x', 'kernel'], ['c'], { pads: [1, 1, 1, 1] }, { name: 'conv' }),
+    makeNode('BatchNormalization', ['c', 'scale', 'shift', 'mean', 'variance'], ['b']),
+    makeNode('Relu', ['b'], ['r']), makeNode('GlobalAveragePool', ['r'], ['g']), makeNode('Flatten', ['g'], ['f']),
+    makeNode('Gemm', ['f', 'w', 'd'], ['y'], { transB: 1 }, { name: 'head' }),
+  ];
+  const constant = (name: string, size: number, of: number) => tensor(name, [size], new Float32Array(size).fill(of));
+  const initializers = [
+    randomTensor('kernel', [filters, channels, 3, 3], seed), constant('scale', filters, 1), constant('shift', filters, 0), constant('mean', filters, 0), constant('variance', filters, 1),
+    randomTensor('w', [classes, filters], seed + 1), constant('d', classes, 0),
+  ];
+  return modelOf({ nodes, initializers, inputs: [value('x', [batch, channels, 6, 6])], outputs: [value('y', [batch, classes])] });
+}
+
+/** Noise images [channels, 6, 6] whose class is the brightest of the first channels. */
+export function images({ samples = 200, channels = 4, classes = 3, seed = 11 } = {}): Dataset {
+  const normal = seededNormal(seed);
+  const uniform = seededRandom(seed, 1);
+  const labels = Int32Array.from({ length: samples }, () => Math.floor(uniform() * classes));
+  const x = Float32Array.from({ length: samples * channels * 36 }, (_, i) => normal() + (Math.floor(i / 36) % channels === labels[Math.floor(i / (channels * 36))] ? 1.5 : 0));
+  const inputs = new Map([['x', arrayFrom('float32', [samples, channels, 6, 6], x)]]);
+  return arrayDataset('npz', new Map([['train', { inputs, target: arrayFrom('int32', [samples], labels) }]]), { name: 'y' });
 }

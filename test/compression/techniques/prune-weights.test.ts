@@ -7,7 +7,7 @@ import type { PruneWeightsParameters } from '../../../src/compression/techniques
 import { apply as retrain } from '../../../src/compression/techniques/retrain/apply.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { modelOf, tensor, value } from '../../support/graphs.ts';
-import { clouds, perceptron, randomTensor } from '../../support/models.ts';
+import { clouds, convolutional, images, perceptron, randomTensor } from '../../support/models.ts';
 import { contextFor, initialState } from '../../support/steps.ts';
 
 const parameters = (given: Partial<PruneWeightsParameters>): PruneWeightsParameters => ({
@@ -104,6 +104,29 @@ describe('while training', () => {
     const { model: pruned } = await apply(initialState(model), parameters({ sparsity: 0.8, schedule, score, epochs: 6 }), context);
     expect(sparsity(kernels(pruned))).toBeCloseTo(0.8, 2);
     expect(context.progress.filter(({ endOfEpoch }) => endOfEpoch).at(-1)!.metrics!['validation.top1']).toBeGreaterThan(0.9);
+  });
+
+  test('2:4 of a convolution lies along its input channels, whatever layout the engine trains it in', async () => {
+    const model = convolutional({ channels: 8 });
+    const { model: pruned } = await apply(initialState(model), parameters({ pattern: '2:4', epochs: 1, layers: { include: ['conv'] } }), contextFor(model, images({ channels: 8 })));
+    const kernel = weights(pruned, 'kernel'); // [filters, 8, 3, 3]
+    for (let filter = 0; filter < 8; filter++) {
+      for (let place = 0; place < 9; place++) {
+        for (const group of [0, 4]) {
+          const kept = [0, 1, 2, 3].filter((i) => kernel[filter * 72 + (group + i) * 9 + place] !== 0);
+          expect(kept).toHaveLength(2);
+        }
+      }
+    }
+    expect(sparsity(weights(pruned, 'w'))).toBe(0);
+  });
+
+  test('a model with a fixed batch axis is trained in batches of that size', async () => {
+    const model = convolutional({ batch: 7 });
+    const context = contextFor(model, images());
+    const after = await retrain(initialState(model), { epochs: 4 }, context);
+    expect(after.model).not.toBe(model);
+    expect(context.progress.at(-1)!.metrics!['validation.top1']).toBeGreaterThan(0.6);
   });
 
   test('zeros stay zero in a later step', async () => {

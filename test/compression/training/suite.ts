@@ -12,7 +12,7 @@ import { findHead } from '../../../src/compression/training/head.ts';
 import type { GradientExchange } from '../../../src/compression/training/step.ts';
 import { chooseLoss, supervisedTerm, top1 } from '../../../src/compression/training/supervised.ts';
 import { train, type TrainOptions } from '../../../src/compression/training/train.ts';
-import { clouds, perceptron } from '../../support/models.ts';
+import { clouds, convolutional, images, perceptron } from '../../support/models.ts';
 import { memoryCheckpoints } from '../../support/steps.ts';
 
 export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
@@ -87,6 +87,18 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
       await train(options(whole, clouds()));
       await train(options(split, clouds(), { exchange }));
       weightsOf(split).forEach((weight, i) => expect(weight).toBeCloseTo(weightsOf(whole)[i]!, 5));
+    });
+
+    test('a network with BatchNormalization learns, its running statistics move, and no tensor is left', async () => {
+      const network = lower(convolutional());
+      const before = tf.memory().numTensors;
+      const counts: number[] = [];
+      const { metrics } = await train(options(network, images(), { epochs: 6, beforeStep: () => counts.push(tf.memory().numTensors) }));
+      expect(metrics!.top1).toBeGreaterThan(0.9);
+      expect(network.state.map(({ name }) => name).sort()).toEqual(['mean', 'variance']);
+      for (const { name, variable } of network.state) expect([...variable.dataSync()].every((value) => value !== (name === 'mean' ? 0 : 1))).toBe(true);
+      expect(new Set(counts.slice(4)).size).toBe(1);
+      expect(tf.memory().numTensors).toBe(before);
     });
 
     test('frees every tensor: their number is the same after each step', async () => {
