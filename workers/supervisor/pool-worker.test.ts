@@ -131,12 +131,14 @@ test('a job that was canceled in the queue is not run', async () => {
 test('gives a job back when it stops; another worker takes it', async () => {
   const id = await submit(FLOAT16);
   while (!worker.running.has(id)) await sleep(20);
+  const asked = Date.now();
   await worker.stop();
+  expect(Date.now() - asked).toBeLessThan(5000);
   expect(await store.jobs.find(tenantId, id)).toMatchObject({ state: 'queued' });
   expect(await store.workers.live(10_000)).toEqual([]);
   worker = newWorker();
   await worker.start();
-  await queue.enqueue('cpu', id);
+  await queue.enqueue('cpu', id, 1);
   expect(await ended(id)).toMatchObject({ state: 'succeeded', attempt: 1 });
 });
 
