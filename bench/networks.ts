@@ -114,7 +114,7 @@ class HandNetwork {
 
   dense(inputs: number, outputs: number): (x: TfTensor) => TfTensor {
     const [w, b] = [this.#weight([inputs, outputs], inputs), this.#vector(this.weights, outputs, 0)];
-    return (x) => nn.biasAdd(tf.matMul(x, w), b);
+    return (x) => nn.biasAdd(nn.matMul(x, w), b);
   }
 
   conv(kernel: number, inputs: number, outputs: number, { stride = 1, pad = 0, bias = false }: { stride?: number; pad?: number; bias?: boolean } = {}): (x: TfTensor) => TfTensor {

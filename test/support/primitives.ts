@@ -121,6 +121,15 @@ export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
     expect(Math.max(...gradientErrors((x, s, b) => nn.layerNorm(x!, s!, b!, [1, 2], 1e-3), inputs, 1e-2))).toBeLessThan(CURVED);
   }));
 
+  test.each([[false, false], [true, false], [false, true], [true, true]])('matMul, transposed %s %s', (transposeA, transposeB) => tidy(() => {
+    const inputs = [filled(transposeA ? [5, 4] : [4, 5], 3), filled(transposeB ? [6, 5] : [5, 6], 5)];
+    const product = (a?: TfTensor, b?: TfTensor) => nn.matMul(a!, b!, transposeA, transposeB);
+    const [a, b] = [transposeA ? tf.transpose(inputs[0]!) : inputs[0]!, transposeB ? tf.transpose(inputs[1]!) : inputs[1]!];
+    const sums = tf.sum(tf.mul(tf.expandDims(a, 2), tf.expandDims(b, 0)), 1);
+    expect(maxDifference(product(...inputs), sums.dataSync() as Float32Array)).toBeLessThan(FORWARD);
+    expect(Math.max(...gradientErrors(product, inputs, 0.25))).toBeLessThan(LINEAR);
+  }));
+
   test('relu, biasAdd and cross-entropy', () => tidy(() => {
     const x = filled([4, 6], 3);
     expect(maxDifference(nn.relu(x), Array.from(x.dataSync(), (value) => Math.max(value, 0)))).toBe(0);

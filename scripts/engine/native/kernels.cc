@@ -1,17 +1,24 @@
-// Optimizer updates as one pass over memory each. TensorFlow has them only as operations on resource variables; composed of
-// elementwise operations, momentum reads or writes 13 arrays of the parameter's size instead of 5, Adam 30 instead of 7.
+// Operations that TensorFlow's CPU build lacks or computes slowly:
+// - optimizer updates in one pass over memory. TensorFlow has them only on resource variables; composed of elementwise operations, momentum
+//   reads or writes 13 arrays of the parameter's size instead of 5, Adam 30 instead of 7;
+// - the gradient of max pooling on all threads.
 //
-// The results are new tensors, so the operations are pure: they run eagerly and inside a compiled function alike.
+// Their results are new tensors, so they are pure: they run eagerly and inside a compiled function alike.
 #include "kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
+#include <vector>
 
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
 #include "tensorflow/c/tf_status.h"
 #include "tensorflow/c/tf_tensor.h"
+
+#include "parallel.h"
 
 // One clone of the loop per instruction set, chosen when the addon is loaded.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -22,6 +29,9 @@
 
 namespace lathe {
 namespace {
+
+// Elements below which a second thread costs more than it saves.
+constexpr int64_t kGrain = 1 << 16;
 
 // v' = momentum * v + g + decay * w;  w' = w - rate * v', or w - rate * (g + decay * w + momentum * v') with Nesterov.
 LATHE_VECTORIZED void Momentum(int64_t n, const float *w, const float *v, const float *g, float *w_out, float *v_out, float rate,
@@ -54,6 +64,42 @@ LATHE_VECTORIZED void Adam(int64_t n, const float *w, const float *m, const floa
   }
 }
 
+// Where the first position of each window that holds the maximum gets the window's gradient. One image: x [h, w, c], y and dy [oh, ow, c].
+struct Pooling {
+  int64_t height, width, channels, out_height, out_width;
+  int64_t kernel[2], strides[2], begins[2];
+};
+
+// Adds dy to dx where x is the window's maximum y and no earlier position was: `open` says so per channel.
+LATHE_VECTORIZED void GiveToMaximum(int64_t channels, const float *x, const float *y, const float *dy, float *dx, int32_t *open) {
+#pragma GCC ivdep
+  for (int64_t c = 0; c < channels; c++) {
+    const int32_t hit = open[c] & -static_cast<int32_t>(x[c] == y[c]);
+    dx[c] += hit ? dy[c] : 0.0f;
+    open[c] &= ~hit;
+  }
+}
+
+void MaxPoolGradient(const Pooling &p, const float *x, const float *y, const float *dy, float *dx, std::vector<int32_t> &open) {
+  std::memset(dx, 0, p.height * p.width * p.channels * sizeof(float));
+  for (int64_t oy = 0; oy < p.out_height; oy++) {
+    for (int64_t ox = 0; ox < p.out_width; ox++) {
+      const int64_t out = (oy * p.out_width + ox) * p.channels;
+      std::fill(open.begin(), open.end(), -1);
+      for (int64_t ky = 0; ky < p.kernel[0]; ky++) {
+        const int64_t row = oy * p.strides[0] + ky - p.begins[0];
+        if (row < 0 || row >= p.height) continue;
+        for (int64_t kx = 0; kx < p.kernel[1]; kx++) {
+          const int64_t column = ox * p.strides[1] + kx - p.begins[1];
+          if (column < 0 || column >= p.width) continue;
+          const int64_t in = (row * p.width + column) * p.channels;
+          GiveToMaximum(p.channels, x + in, y + out, dy + out, dx + in, open.data());
+        }
+      }
+    }
+  }
+}
+
 class Tensors {
  public:
   explicit Tensors(TF_OpKernelContext *context) : context_(context), status_(TF_NewStatus()) {}
@@ -65,6 +111,8 @@ class Tensors {
   const float *Input(int index) { return static_cast<const float *>(TF_TensorData(Hold(index))); }
   float Scalar(int index) { return *Input(index); }
   int64_t Count(int index) { return TF_TensorElementCount(Hold(index)); }
+  int64_t Dim(int index, int axis) { return TF_Dim(Hold(index), axis); }
+  int Rank(int index) { return TF_NumDims(Hold(index)); }
 
   // A new tensor in the form of input 0.
   float *Output(int index) {
@@ -93,7 +141,7 @@ class Tensors {
 
   TF_OpKernelContext *context_;
   TF_Status *status_;
-  TF_Tensor *held_[32];
+  TF_Tensor *held_[48];
   int count_ = 0;
 };
 
@@ -124,7 +172,10 @@ void ComputeMomentum(void *kernel, TF_OpKernelContext *context) {
   const float *w = tensors.Input(0), *v = tensors.Input(1), *g = tensors.Input(2);
   float *w_out = tensors.Output(0), *v_out = tensors.Output(1);
   if (!tensors.Ok()) return tensors.Report();
-  Momentum(n, w, v, g, w_out, v_out, tensors.Scalar(3), a[0], a[1], a[2]);
+  const float rate = tensors.Scalar(3);
+  ParallelFor(n, kGrain, [&](int64_t i, int64_t end) {
+    Momentum(end - i, w + i, v + i, g + i, w_out + i, v_out + i, rate, a[0], a[1], a[2]);
+  });
 }
 
 const char *const kAdamAttributes[] = {"beta1", "beta2", "epsilon", "decay"};
@@ -140,7 +191,44 @@ void ComputeAdam(void *kernel, TF_OpKernelContext *context) {
   const float *w = tensors.Input(0), *m = tensors.Input(1), *v = tensors.Input(2), *g = tensors.Input(3);
   float *w_out = tensors.Output(0), *m_out = tensors.Output(1), *v_out = tensors.Output(2);
   if (!tensors.Ok()) return tensors.Report();
-  Adam(n, w, m, v, g, w_out, m_out, v_out, tensors.Scalar(4), tensors.Scalar(5), tensors.Scalar(6), a[0], a[1], a[2], a[3]);
+  const float rate = tensors.Scalar(4), root = tensors.Scalar(5), keep = tensors.Scalar(6);
+  ParallelFor(n, kGrain, [&](int64_t i, int64_t end) {
+    Adam(end - i, w + i, m + i, v + i, g + i, w_out + i, m_out + i, v_out + i, rate, root, keep, a[0], a[1], a[2], a[3]);
+  });
+}
+
+// Attributes of LatheMaxPoolGrad, each for height and width.
+struct PoolingAttributes {
+  int64_t kernel[2], strides[2], begins[2];
+};
+
+void *CreateMaxPoolGrad(TF_OpKernelConstruction *construction) {
+  auto *attributes = new PoolingAttributes;
+  TF_Status *status = TF_NewStatus();
+  TF_OpKernelConstruction_GetAttrInt64List(construction, "kernel", attributes->kernel, 2, status);
+  if (TF_GetCode(status) == TF_OK) TF_OpKernelConstruction_GetAttrInt64List(construction, "strides", attributes->strides, 2, status);
+  if (TF_GetCode(status) == TF_OK) TF_OpKernelConstruction_GetAttrInt64List(construction, "begins", attributes->begins, 2, status);
+  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
+  TF_DeleteStatus(status);
+  return attributes;
+}
+void DeletePooling(void *kernel) { delete static_cast<PoolingAttributes *>(kernel); }
+
+void ComputeMaxPoolGrad(void *kernel, TF_OpKernelContext *context) {
+  const auto &a = *static_cast<PoolingAttributes *>(kernel);
+  Tensors tensors(context);
+  if (tensors.Rank(0) != 4 || tensors.Rank(1) != 4) return tensors.Fail("LatheMaxPoolGrad: x and y must have rank 4");
+  if (tensors.Count(1) != tensors.Count(2)) return tensors.Fail("LatheMaxPoolGrad: y and dy differ in size");
+  const Pooling p = {tensors.Dim(0, 1), tensors.Dim(0, 2), tensors.Dim(0, 3), tensors.Dim(1, 1), tensors.Dim(1, 2),
+                     {a.kernel[0], a.kernel[1]}, {a.strides[0], a.strides[1]}, {a.begins[0], a.begins[1]}};
+  const int64_t images = tensors.Dim(0, 0), in = p.height * p.width * p.channels, out = p.out_height * p.out_width * p.channels;
+  const float *x = tensors.Input(0), *y = tensors.Input(1), *dy = tensors.Input(2);
+  float *dx = tensors.Output(0);
+  if (!tensors.Ok()) return tensors.Report();
+  ParallelFor(images, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, in)), [&](int64_t i, int64_t end) {
+    std::vector<int32_t> open(p.channels);
+    for (; i < end; i++) MaxPoolGradient(p, x + i * in, y + i * out, dy + i * out, dx + i * in, open);
+  });
 }
 
 void SameShapes(TF_ShapeInferenceContext *context, TF_Status *status, int outputs) {
@@ -150,6 +238,7 @@ void SameShapes(TF_ShapeInferenceContext *context, TF_Status *status, int output
   TF_DeleteShapeHandle(shape);
 }
 void MomentumShapes(TF_ShapeInferenceContext *context, TF_Status *status) { SameShapes(context, status, 2); }
+void FirstShape(TF_ShapeInferenceContext *context, TF_Status *status) { SameShapes(context, status, 1); }
 void AdamShapes(TF_ShapeInferenceContext *context, TF_Status *status) { SameShapes(context, status, 3); }
 
 using Strings = std::initializer_list<const char *>;
@@ -164,9 +253,10 @@ void Define(const char *name, Strings inputs, Strings outputs, Strings attribute
   TF_RegisterOpDefinition(op, status);
 }
 
-void Implement(const char *name, void *(*create)(TF_OpKernelConstruction *), void (*compute)(void *, TF_OpKernelContext *), TF_Status *status) {
+void Implement(const char *name, void *(*create)(TF_OpKernelConstruction *), void (*compute)(void *, TF_OpKernelContext *),
+               void (*destroy)(void *), TF_Status *status) {
   if (TF_GetCode(status) != TF_OK) return;
-  TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", create, compute, Delete), status);
+  TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", create, compute, destroy), status);
 }
 
 }  // namespace
@@ -178,11 +268,14 @@ std::string RegisterKernels() {
   TF_Status *status = TF_NewStatus();
   Define("LatheMomentum", {"w: float", "v: float", "g: float", "rate: float"}, {"w_out: float", "v_out: float"},
          {"momentum: float", "decay: float", "nesterov: float"}, MomentumShapes, status);
-  Implement("LatheMomentum", CreateMomentum, ComputeMomentum, status);
+  Implement("LatheMomentum", CreateMomentum, ComputeMomentum, Delete, status);
   Define("LatheAdam", {"w: float", "m: float", "v: float", "g: float", "rate: float", "root: float", "keep: float"},
          {"w_out: float", "m_out: float", "v_out: float"},
          {"beta1: float", "beta2: float", "epsilon: float", "decay: float"}, AdamShapes, status);
-  Implement("LatheAdam", CreateAdam, ComputeAdam, status);
+  Implement("LatheAdam", CreateAdam, ComputeAdam, Delete, status);
+  Define("LatheMaxPoolGrad", {"x: float", "y: float", "dy: float"}, {"dx: float"},
+         {"kernel: list(int)", "strides: list(int)", "begins: list(int)"}, FirstShape, status);
+  Implement("LatheMaxPoolGrad", CreateMaxPoolGrad, ComputeMaxPoolGrad, DeletePooling, status);
   std::string problem = TF_GetCode(status) == TF_OK ? "" : TF_Message(status);
   TF_DeleteStatus(status);
   return problem;

@@ -5,7 +5,7 @@
 
 namespace lathe {
 
-// Registers the operations LatheMomentum and LatheAdam (CPU, float). Returns what went wrong, or "".
+// Registers the operations LatheMomentum, LatheAdam and LatheMaxPoolGrad (CPU, float). Returns what went wrong, or "".
 std::string RegisterKernels();
 
 }  // namespace lathe

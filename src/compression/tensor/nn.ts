@@ -5,5 +5,6 @@ export { maxPool, averagePool } from './nn/pool.ts';
 export type { PoolOptions } from './nn/pool.ts';
 export { batchNormTraining, batchNormInference, layerNorm } from './nn/normalize.ts';
 export { biasAdd, relu } from './nn/activation.ts';
+export { matMul } from './nn/matmul.ts';
 export { softmaxCrossEntropy } from './nn/loss.ts';
 export { statelessNormal, statelessUniform } from './nn/random.ts';

@@ -1,0 +1,28 @@
+import { engine } from '../engine.ts';
+import { rawOp } from '../native/raw-op.ts';
+import { tf } from '../tf.ts';
+import type { TfTensor } from '../tf.ts';
+import { withGradient } from './gradient.ts';
+
+/**
+ * The product of two matrices, each transposed first where asked. tfjs takes TensorFlow's batched kernel even for two matrices; the plain one
+ * is what TensorFlow fuses with the bias and the activation after it.
+ */
+export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB = false): TfTensor {
+  if (!engine().native || a.rank !== 2 || b.rank !== 2) return tf.matMul(a, b, transposeA, transposeB);
+  return withGradient([a, b], (x, y) => ({
+    value: product(x, y, transposeA, transposeB),
+    saved: [x, y],
+    gradient: (dy, saved) => {
+      const [left, right] = saved as [TfTensor, TfTensor];
+      return [
+        transposeA ? product(right, dy, transposeB, true) : product(dy, right, false, !transposeB),
+        transposeB ? product(dy, left, true, transposeA) : product(left, dy, !transposeA, false),
+      ];
+    },
+  }));
+}
+
+function product(a: TfTensor, b: TfTensor, transposeA: boolean, transposeB: boolean): TfTensor {
+  return rawOp('MatMul', [a, b], { T: { type: 'float32' }, transpose_a: { bool: transposeA }, transpose_b: { bool: transposeB } });
+}
