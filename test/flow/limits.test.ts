@@ -97,9 +97,9 @@ test('a gpu job waits where no worker has a GPU, says so, and expires', async ()
 });
 
 test('a stop gives a running job back; the next start takes it up again', async () => {
-  const { id } = await running({ steps: [{ technique: 'retrain', epochs: 8 }] });
+  const { id } = await running({ steps: [{ technique: 'retrain', epochs: 3 }] });
   expect(await service.stop()).toBe(0);
   await service.restart();
-  expect(await waitForEnd(service.client, id, 90_000)).toMatchObject({ state: 'succeeded' });
+  expect(await waitForEnd(service.client, id, 120_000), service.logs()).toMatchObject({ state: 'succeeded' });
   await expectNothingLeft();
-});
+}, 200_000);
