@@ -6,7 +6,7 @@ import { attributeOrInput, FOLLOWS, FULL, firstInput, given, intsOfConstants, in
 import { concat, slice } from './host/movement.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { moved } from './reshape.ts';
-import { resolveAxis, shapeOf, typeOf, unifyDim } from './shapes.ts';
+import { resolveAxis, typeOf, unifyDim } from './shapes.ts';
 import { onNumbers } from './device/rows.ts';
 import { untaped } from '../tensor/untaped.ts';
 
