@@ -55,16 +55,15 @@ function argument(op: 'ArgMax' | 'ArgMin'): Writer {
 
 /** Zeros in the target copy a dimension, which TensorFlow's Reshape does not: fixed ones are filled in, one open one becomes -1. */
 function reshape(ctx: WriteContext): string {
-  const shape = ctx.constant(1);
-  if (!shape) return ctx.op('Reshape', ctx.inputs, { Tshape: typeAttribute('int32') });
-  const wanted = hostNumbers(shape);
+  const wanted = ctx.info.partial(1) ?? [null];
+  if (!wanted.every((dim) => typeof dim === 'number') && !wanted.includes(0)) return ctx.op('Reshape', ctx.inputs, { Tshape: typeAttribute('int32') });
   const copies = ctx.info.int('allowzero', 0) === 0;
   const filled = wanted.map((dim, i) => (dim === 0 && copies ? (ctx.shape()?.[i] ?? null) : dim));
   const open = filled.filter((dim) => typeof dim !== 'number').length;
   if (open === 0) return toShape(ctx, filled as number[]);
   const output = ctx.outputShape();
   if (open === 1 && !filled.includes(-1)) return toShape(ctx, filled.map((dim) => (typeof dim === 'number' ? dim : -1)));
-  const known = filled.map((dim, i) => (dim === -1 ? (output?.[i] ?? null) : dim));
+  const known = filled.map((dim, i) => (typeof dim !== 'number' || dim === -1 ? (output?.[i] ?? null) : dim));
   if (known.filter((dim) => typeof dim !== 'number').length === 1) return toShape(ctx, known.map((dim) => (typeof dim === 'number' ? dim : -1)));
   return ctx.refuse('a shape with several open dimensions');
 }

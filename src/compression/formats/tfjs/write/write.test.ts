@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
+import type * as tfjs from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { modelOf, spread, tensor, value } from '../../../../../test/support/graphs.ts';
 import { projectRoot } from '../../../../process-entry.ts';
@@ -21,8 +22,7 @@ const int64 = (model: Model, name: string): boolean => model.graph.inputs.find((
 
 /** The files in TF.js's own runtime. */
 async function runInTfjs(files: ReadonlyMap<string, Uint8Array>, model: Model, feeds: Readonly<Record<string, Result>>): Promise<Map<string, Result>> {
-  const json = JSON.parse(Buffer.from(files.get('model.json')!).toString()) as { modelTopology: object; signature: object; format: string; weightsManifest: { paths: string[]; weights: tfWeights }[] };
-  type tfWeights = import('@tensorflow/tfjs').io.WeightsManifestEntry[];
+  const json = JSON.parse(Buffer.from(files.get('model.json')!).toString()) as { modelTopology: object; signature: object; format: string; weightsManifest: { paths: string[]; weights: tfjs.io.WeightsManifestEntry[] }[] };
   const group = json.weightsManifest[0]!;
   const data = Buffer.concat(group.paths.map((path) => files.get(path)!));
   const weightData = data.buffer.slice(data.byteOffset, data.byteOffset + data.length) as ArrayBuffer;
@@ -167,6 +167,14 @@ describe('operators', () => {
       outputs: names.map((output, i) => value(output, null, name === 'ArgMax' || (name === 'TopK' && i === 1) ? 'int64' : 'float32')),
     });
     expect(await error(model)).toBeLessThan(1e-5);
+  });
+
+  it('Reshape by a shape that is computed and copies a dimension', async () => {
+    const model = modelOf({
+      nodes: [makeNode('Shape', ['x'], ['shape']), makeNode('Gather', ['shape', 'first'], ['n']), makeNode('Concat', ['n', 'rest'], ['to'], { axis: 0 }), makeNode('Reshape', ['x', 'to'], ['y'])],
+      initializers: [ints('first', [0]), ints('rest', [0, 2, 3])], inputs: [value('x', ['n', 4, 6])], outputs: [value('y', null)],
+    });
+    expect(await error(model)).toBeLessThan(1e-6);
   });
 
   it('an embedding with attention', async () => {
