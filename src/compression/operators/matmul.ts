@@ -1,6 +1,7 @@
 /** Matrix products: MatMul of any ranks, Gemm, and com.microsoft's FusedMatMul. */
 import { GraphError } from '../graph/graph-error.ts';
 import type { DataType, Dim, TensorType } from '../graph/types.ts';
+import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { integerMatMul } from './integer-matmul.ts';
@@ -26,7 +27,7 @@ export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB 
   if (a.rank === 1 || b.rank === 1) return vectorProduct(a, b, transposeA, transposeB);
   if (b.rank === 2 && !transposeA) {
     const rows = a.shape.slice(0, -1);
-    const product = tf.matMul(a.rank === 2 ? a : tf.reshape(a, [sizeOf(rows), a.shape.at(-1)!]), b, false, transposeB);
+    const product = nn.matMul(a.rank === 2 ? a : tf.reshape(a, [sizeOf(rows), a.shape.at(-1)!]), b, false, transposeB);
     return a.rank === 2 ? product : tf.reshape(product, [...rows, product.shape[1]!]);
   }
   const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2)) as number[];
@@ -77,11 +78,13 @@ function inferGemm(info: NodeInfo): Inferred[] {
 
 /** alpha * A' * B' + beta * C. */
 function runGemm(ctx: RunContext): TfTensor[] {
-  const product = tf.matMul(ctx.tensor(0), ctx.tensor(1), ctx.int('transA', 0) === 1, ctx.int('transB', 0) === 1);
+  const product = nn.matMul(ctx.tensor(0), ctx.tensor(1), ctx.int('transA', 0) === 1, ctx.int('transB', 0) === 1);
   const scaled = times(product, ctx.float('alpha', 1));
   const beta = ctx.float('beta', 1);
   if (!ctx.has(2) || beta === 0) return [scaled];
-  return [tf.add(scaled, times(ctx.tensor(2), beta))];
+  const bias = times(ctx.tensor(2), beta);
+  const isVector = bias.rank === 1 && bias.shape[0] === scaled.shape[1] && bias.dtype === 'float32';
+  return [isVector ? nn.biasAdd(scaled, bias) : tf.add(scaled, bias)];
 }
 
 function times(x: TfTensor, factor: number): TfTensor {

@@ -9,7 +9,8 @@ import { withGradient } from './gradient.ts';
  * is what TensorFlow fuses with the bias and the activation after it.
  */
 export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB = false): TfTensor {
-  if (!engine().native || a.rank !== 2 || b.rank !== 2) return tf.matMul(a, b, transposeA, transposeB);
+  const isPlain = [a, b].every(({ rank, dtype }) => rank === 2 && dtype === 'float32');
+  if (!engine().native || !isPlain) return tf.matMul(a, b, transposeA, transposeB);
   return withGradient([a, b], (x, y) => ({
     value: product(x, y, transposeA, transposeB),
     saved: [x, y],
