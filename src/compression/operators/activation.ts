@@ -3,6 +3,7 @@ import { hostNumbers, hostOf } from '../graph/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { untaped } from '../tensor/untaped.ts';
 import type { HostTensor, NodeInfo, Operator, RunContext, Value } from './operator.ts';
 import { sameType } from './shapes.ts';
 
@@ -49,7 +50,7 @@ export function leakyRelu(x: TfTensor, alpha: number): TfTensor {
 }
 
 export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
-  return tf.where(tf.greater(x, alpha), x, tf.zerosLike(x));
+  return tf.where(untaped(() => tf.greater(x, alpha)), x, tf.zerosLike(x));
 }
 
 function runPrelu(ctx: RunContext): TfTensor[] {

@@ -1,5 +1,6 @@
 /** Running sums and products along an axis. */
 import { allocate, hostNumbers } from '../graph/tensor-data.ts';
+import { withGradient } from '../tensor/nn/gradient.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { exactIntegers, firstInput, ONNX_ORDER, type HostForm } from './define.ts';
@@ -60,6 +61,11 @@ function cumulative(type: string, since: number, running: Running, device: (x: T
   };
 }
 
+/** Its gradient runs the other way; tfjs's own forgets to move the axis back. */
+function sumsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): TfTensor {
+  return withGradient([x], (v) => ({ value: tf.cumsum(v, axis, exclusive, reverse), saved: [], gradient: (dy) => [tf.cumsum(dy, axis, exclusive, !reverse)] }));
+}
+
 /** The axis is moved to the end, the rest flattened. */
 function productsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): TfTensor {
   const last = [...x.shape.map((_, i) => i).filter((i) => i !== axis), axis];
@@ -70,6 +76,6 @@ function productsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): 
 }
 
 export const cumulativeOperators: readonly Operator[] = [
-  cumulative('CumSum', 11, SUM, (x, axis, { exclusive, reverse }) => tf.cumsum(x, axis, exclusive, reverse)),
+  cumulative('CumSum', 11, SUM, sumsAlong),
   cumulative('CumProd', 26, PRODUCT, productsAlong),
 ];

@@ -1,13 +1,11 @@
 /** Putting elements by indices: Scatter, ScatterElements, ScatterND, with reductions. */
 import { GraphError } from '../graph/graph-error.ts';
-import { LatheError } from '../../errors.ts';
 import { allocate, hostNumbers } from '../graph/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
 import { firstInput, onHost, ONNX_ORDER, type DeviceForm, type HostForm } from './define.ts';
-import { addRows } from './device/rows.ts';
-import { deviceSliceRows, elementOffsets, offsetsBeside, resolvedIndices, sliceRows } from './gather.ts';
+import { scatterRows, type Reduction } from './device/scatter.ts';
+import { offsetsBeside, resolvedIndices, sliceRows } from './gather.ts';
 import { rounder } from './host/data.ts';
 import type { HostData, HostTensor, NodeInfo, Operator, RunContext } from './operator.ts';
 import { resolveAxis, sameType, sizeOf, stridesOf } from './shapes.ts';
@@ -52,12 +50,16 @@ function copyOf({ dtype, data }: HostTensor): { [index: number]: string | number
 }
 
 const scatterElementsHost: HostForm = ([data, indices, updates], info) => {
-  const { dims } = data!;
-  const axis = resolveAxis(info.int('axis', 0), dims.length);
-  const stride = stridesOf(dims)[axis]!;
-  const beside = offsetsBeside(dims, indices!.dims, axis);
-  return [put(data!, resolvedIndices(indices!, dims[axis]!).map((index, i) => beside[i]! + index * stride), updates!.data, combination(info))];
+  const axis = resolveAxis(info.int('axis', 0), data!.dims.length);
+  return [put(data!, elementTargets(data!.dims, indices!, axis), updates!.data, combination(info))];
 };
+
+/** Offset in a tensor of shape `dims` of each element of `indices`. */
+function elementTargets(dims: readonly number[], indices: HostTensor, axis: number): number[] {
+  const stride = stridesOf(dims)[axis]!;
+  const beside = offsetsBeside(dims, indices.dims, axis);
+  return resolvedIndices(indices, dims[axis]!).map((index, i) => beside[i]! + index * stride);
+}
 
 const scatterNdHost: HostForm = ([data, indices, updates], info) => {
   const size = sizeOf(data!.dims.slice(indices!.dims.at(-1)!));
@@ -67,52 +69,34 @@ const scatterNdHost: HostForm = ([data, indices, updates], info) => {
   return [put(data!, offsets, updates!.data, combination(info))];
 };
 
-/** Rows of `data` [n, k] replaced by, or summed with, `updates` [m, k]. Differentiable in both. */
-function putRows(data: TfTensor, rows: TfTensor, updates: TfTensor, add: boolean): TfTensor {
-  const n = data.shape[0]!;
-  if (updates.size === 0) return tf.clone(data);
-  const summed = addRows(updates, rows, n);
-  if (add) return tf.add(data, summed);
-  const kept = untaped(() => {
-    const touched = addRows(tf.ones([rows.size, 1]), rows, n);
-    return tf.cast(tf.equal(touched, 0), 'float32');
-  });
-  return tf.add(tf.mul(data, kept), summed);
-}
-
-/**
- * The device form of floats for `none` and `add`. Everything else (integers, the other reductions) is worked exactly on the host, where no
- * gradient flows: a training step says so rather than going on with a wrong one. Duplicate indices without reduction are undefined in ONNX.
- */
-function floats(host: HostForm, device: (ctx: RunContext, add: boolean) => TfTensor): DeviceForm {
+/** The device's form of floats; integers are worked exactly on the host. */
+function onDevice(host: HostForm, scatter: (ctx: RunContext, reduction: Reduction) => TfTensor): DeviceForm {
   const exact = onHost(host);
   return (ctx) => {
-    const reduction = ctx.string('reduction', 'none');
-    if (ctx.tensor(0).dtype === 'float32' && (reduction === 'none' || reduction === 'add')) return [device(ctx, reduction === 'add')];
-    if (ctx.training) throw new LatheError('unsupported-operator', `${ctx.node.opType} with reduction "${reduction}" of ${ctx.dtype(0)} has no gradient`);
-    return exact(ctx);
+    combination(ctx);
+    return ctx.tensor(0).dtype === 'float32' ? [scatter(ctx, ctx.string('reduction', 'none') as Reduction)] : exact(ctx);
   };
 }
 
-function scatterElements(ctx: RunContext, add: boolean): TfTensor {
-  const [data, indices, updates] = [ctx.tensor(0), ctx.tensor(1), ctx.tensor(2)];
+function scatterElements(ctx: RunContext, reduction: Reduction): TfTensor {
+  const [data, updates] = [ctx.tensor(0), ctx.tensor(2)];
   const axis = resolveAxis(ctx.int('axis', 0), data.rank);
-  const offsets = tf.reshape(elementOffsets(indices, data.shape, axis), [indices.size]);
-  return tf.reshape(putRows(tf.reshape(data, [data.size, 1]), offsets, tf.reshape(updates, [updates.size, 1]), add), data.shape);
+  const rows = elementTargets(data.shape, ctx.host(1), axis);
+  return tf.reshape(scatterRows(tf.reshape(data, [data.size, 1]), rows, tf.reshape(updates, [updates.size, 1]), reduction), data.shape);
 }
 
-function scatterNd(ctx: RunContext, add: boolean): TfTensor {
-  const [data, indices, updates] = [ctx.tensor(0), ctx.tensor(1), ctx.tensor(2)];
-  const size = sizeOf(data.shape.slice(indices.shape.at(-1)!));
+function scatterNd(ctx: RunContext, reduction: Reduction): TfTensor {
+  const [data, indices, updates] = [ctx.tensor(0), ctx.host(1), ctx.tensor(2)];
+  const size = sizeOf(data.shape.slice(indices.dims.at(-1)!));
   if (size === 0 || updates.size === 0) return tf.clone(data);
-  const rows = deviceSliceRows(indices, data.shape, 0);
-  return tf.reshape(putRows(tf.reshape(data, [data.size / size, size]), rows, tf.reshape(updates, [rows.size, size]), add), data.shape);
+  const rows = sliceRows(hostNumbers(indices), indices.dims, data.shape, 0);
+  return tf.reshape(scatterRows(tf.reshape(data, [data.size / size, size]), rows, tf.reshape(updates, [rows.length, size]), reduction), data.shape);
 }
 
 const common = { domain: '', layout: ONNX_ORDER, differentiability: firstInput(0, 2), infer: sameType() } as const;
 
 export const scatterOperators: readonly Operator[] = [
-  { ...common, type: 'Scatter', since: 9, until: 10, host: scatterElementsHost, device: floats(scatterElementsHost, scatterElements) },
-  { ...common, type: 'ScatterElements', since: 11, host: scatterElementsHost, device: floats(scatterElementsHost, scatterElements) },
-  { ...common, type: 'ScatterND', since: 11, host: scatterNdHost, device: floats(scatterNdHost, scatterNd) },
+  { ...common, type: 'Scatter', since: 9, until: 10, host: scatterElementsHost, device: onDevice(scatterElementsHost, scatterElements) },
+  { ...common, type: 'ScatterElements', since: 11, host: scatterElementsHost, device: onDevice(scatterElementsHost, scatterElements) },
+  { ...common, type: 'ScatterND', since: 11, host: scatterNdHost, device: onDevice(scatterNdHost, scatterNd) },
 ];

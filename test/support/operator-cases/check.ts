@@ -1,0 +1,156 @@
+/** Checks one case: the device's form and the host's against ONNX Runtime, and the gradient against finite differences in float64. */
+import * as ort from 'onnxruntime-node';
+import { expect } from 'vitest';
+import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
+import { inferShapes } from '../../../src/compression/graph/infer.ts';
+import { isFloat } from '../../../src/compression/graph/tensor-data.ts';
+import type { DataType, Model } from '../../../src/compression/graph/types.ts';
+import { difference } from '../../../src/compression/network/compare.ts';
+import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
+import type { HostTensor, Value } from '../../../src/compression/operators/operator.ts';
+import { findOperator } from '../../../src/compression/operators/registry.ts';
+import { download, upload } from '../../../src/compression/operators/transfer.ts';
+import { tf } from '../../../src/compression/tensor/tf.ts';
+import type { TfTensor } from '../../../src/compression/tensor/tf.ts';
+import { hostOfInput, modelOfCase, nameOf, type CaseInput, type OperatorCase } from './case.ts';
+
+/** Float32 kernels of different libraries. */
+const FORWARD = { relative: 2e-5, absolute: 2e-6 };
+/** Float32 gradients against differences whose own error is below 1e-7. */
+const GRADIENT = 2e-4;
+const STEP = 1e-5;
+
+/** Device and host forms give what ONNX Runtime gives, in shapes that inference foretold. */
+export async function checkForward(item: OperatorCase): Promise<void> {
+  const model = modelOfCase(item);
+  const onHost = runOnHost(item, 'float32');
+  if (item.runtime) expectSame('host form', onHost, await runInRuntime(item, model));
+  expectSame('device form', runOnDevice(item, model), onHost);
+  if (item.image) expectSame('channels last', runOnDevice(item, modelOfCase(item, 'float32', true)), onHost);
+  expectForetold(item, model, onHost);
+}
+
+function expectSame(what: string, got: readonly HostTensor[], want: readonly HostTensor[]): void {
+  want.forEach((tensor, i) => expect({ what, output: i, difference: difference(got[i]!, tensor, FORWARD) }).toEqual({ what, output: i, difference: null }));
+}
+
+/** Inferred types are those of the values; dimensions left open are allowed. */
+function expectForetold(item: OperatorCase, model: Model, values: readonly HostTensor[]): void {
+  const types = inferShapes(model);
+  values.forEach((value, i) => {
+    const type = types.typeOf(`output${i}`);
+    expect(type?.dtype).toBe(value.dtype);
+    if (type?.shape) expect(type.shape.map((dim, axis) => (typeof dim === 'number' ? dim : value.dims[axis]))).toEqual(value.dims);
+  });
+}
+
+/** The gradient of a weighted sum of the outputs along a direction, for every input that varies. */
+export function checkGradient(item: OperatorCase, image = false): void {
+  const model = modelOfCase(item, 'float32', image);
+  const varying = item.inputs.flatMap((input, i) => (input?.varies ? [i] : []));
+  const gradients = gradientsOnDevice(item, model, varying);
+  varying.forEach((index, k) => {
+    const direction = spreadOf(item.inputs[index]!.values.length, 3 + index);
+    const expected = slope(item, index, direction);
+    const actual = dot(gradients[k]!, direction);
+    const scale = Math.max(Math.abs(expected), norm(gradients[k]!), 1e-3);
+    expect(Math.abs(actual - expected) / scale, `input ${index}: ${actual} should be ${expected}`).toBeLessThan(GRADIENT);
+  });
+}
+
+function gradientsOnDevice(item: OperatorCase, model: Model, varying: readonly number[]): Float32Array[] {
+  const network = lowerOrThrow(model);
+  try {
+    return tf.tidy(() => {
+      const objective = (...moved: TfTensor[]): TfTensor => {
+        const feeds = feedsOf(item, (input, index) => (input.varies ? { kind: 'device', dtype: 'float32', tensor: moved[varying.indexOf(index)]! } : undefined));
+        const { outputs } = network.run(feeds, { training: false });
+        const terms = floatOutputs([...outputs.values()]).map((tensor, i) => tf.sum(tf.mul(tensor, tf.tensor(Float32Array.from(spreadOf(tensor.size, i)), tensor.shape))));
+        return tf.addN(terms as never);
+      };
+      const inputs = varying.map((index) => upload(hostOfInput(item.inputs[index]!)));
+      return (tf.grads(objective as never)(inputs) as TfTensor[]).map((tensor) => tensor.dataSync() as Float32Array);
+    });
+  } finally {
+    network.dispose();
+  }
+}
+
+function floatOutputs(values: readonly Value[]): TfTensor[] {
+  return values.flatMap((value) => (value.kind === 'device' && isFloat(value.dtype) ? [value.tensor] : []));
+}
+
+/** Central difference of the same weighted sum, by the operator's exact form on float64. */
+function slope(item: OperatorCase, index: number, direction: readonly number[]): number {
+  const at = (sign: number): number => {
+    const inputs = item.inputs.map((input, i) => (i === index && input ? { ...input, values: Float64Array.from(input.values, (value, k) => value + sign * STEP * direction[k]!) } : input));
+    const outputs = runOnHost({ ...item, inputs }, 'float64').filter(({ dtype }) => isFloat(dtype));
+    return outputs.reduce((sum, { data }, i) => sum + dot(data as Float64Array, spreadOf(data.length, i)), 0);
+  };
+  return (at(1) - at(-1)) / (2 * STEP);
+}
+
+/** The operator's host form, floats of one type. */
+function runOnHost(item: OperatorCase, floatType: DataType): HostTensor[] {
+  const model = modelOfCase(item, floatType);
+  const operator = findOperator('', item.type, item.opset)!;
+  const inputs = item.inputs.map((input) => input && hostOfInput({ ...input, dtype: isFloat(input.dtype) ? floatType : input.dtype }));
+  return operator.host!(inputs, inferShapes(model).info(model.graph.nodes[0]!)).slice(0, item.outputs);
+}
+
+function runOnDevice(item: OperatorCase, model: Model): HostTensor[] {
+  const network = lowerOrThrow(model);
+  try {
+    let results: HostTensor[] = [];
+    tf.tidy(() => {
+      const feeds = feedsOf(item, () => undefined);
+      results = [...network.run(feeds, { training: false }).outputs.values()].map((value) => (value.kind === 'host' ? value.value : download(value.tensor, value.dtype)));
+    });
+    return results;
+  } finally {
+    network.dispose();
+  }
+}
+
+/** Floats and masks on the device, integers exact on the host. */
+function feedsOf(item: OperatorCase, own: (input: CaseInput, index: number) => Value | undefined): Map<string, Value> {
+  const feeds = new Map<string, Value>();
+  item.inputs.forEach((input, i) => {
+    if (!input || input.constant) return;
+    const host = hostOfInput(input);
+    const device = isFloat(host.dtype) || host.dtype === 'bool';
+    feeds.set(nameOf(i), own(input, i) ?? (device ? { kind: 'device', dtype: host.dtype, tensor: upload(host) } : { kind: 'host', value: host }));
+  });
+  return feeds;
+}
+
+async function runInRuntime(item: OperatorCase, model: Model): Promise<HostTensor[]> {
+  const session = await ort.InferenceSession.create(writeOnnx(model), { graphOptimizationLevel: 'disabled', intraOpNumThreads: 1, logSeverityLevel: 3 });
+  try {
+    const results = await session.run(Object.fromEntries(item.inputs.flatMap((input, i) => (input && !input.constant ? [[nameOf(i), runtimeTensor(hostOfInput(input))]] : []))));
+    return session.outputNames.map((name) => {
+      const { type, dims, data } = results[name]!;
+      return { dtype: type as DataType, dims, data: data as Float32Array };
+    });
+  } finally {
+    await session.release();
+  }
+}
+
+function runtimeTensor({ dtype, dims, data }: HostTensor): ort.Tensor {
+  return new ort.Tensor(dtype as 'float32', data as Float32Array, [...dims]);
+}
+
+function spreadOf(length: number, salt: number): number[] {
+  return Array.from({ length }, (_, i) => Math.sin(1.7 * i + salt) + 0.3);
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+function norm(a: ArrayLike<number>): number {
+  return Math.sqrt(dot(a, a));
+}
