@@ -55,8 +55,11 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     async close() {
       clearInterval(sweeping);
       const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
+      // Connections whose last request was under way at the stop stay open for a next one.
+      const idle = setInterval(() => app.server.closeIdleConnections(), 50);
       await app.close();
       clearTimeout(late);
+      clearInterval(idle);
       await relay.stop();
       await Promise.all([queue.close(), feed.close()]);
       await store.close();

@@ -1,6 +1,6 @@
 /** Files in request bodies: the field "file" of multipart/form-data, or the raw body of any other type. Nothing is held in memory. */
 import multipart, { type MultipartFile } from '@fastify/multipart';
-import type { FastifyReply, FastifyRequest, FastifySchemaCompiler } from 'fastify';
+import type { FastifyRequest, FastifySchemaCompiler } from 'fastify';
 import type { Readable } from 'node:stream';
 import { Type, type TSchema } from 'typebox';
 import { LatheError } from '../errors.ts';
@@ -44,12 +44,12 @@ export async function addUploadParsers(app: App): Promise<void> {
 }
 
 /** Gives the file to `take`. Where that fails, the rest of the body is read and dropped: a connection closed at once would lose the answer. */
-export async function receiveUpload<T>(request: FastifyRequest, reply: FastifyReply, take: (file: UploadedFile) => Promise<T>): Promise<T> {
+export async function receiveUpload<T>(request: FastifyRequest, take: (file: UploadedFile) => Promise<T>): Promise<T> {
   try {
     const file = request.isMultipart() ? await multipartFile(request) : rawFile(request);
     return await take(file);
   } catch (error) {
-    drain(request, reply);
+    drain(request);
     throw error;
   }
 }
@@ -73,9 +73,9 @@ async function multipartFile(request: FastifyRequest): Promise<UploadedFile> {
   return { content: part.file, name: storableName(part.filename), declaredBytes: null };
 }
 
-function drain({ raw }: FastifyRequest, reply: FastifyReply): void {
+/** The connection stays open until then: Node closes one with "connection: close" as soon as the answer is sent, and its client sees a broken pipe. */
+function drain({ raw }: FastifyRequest): void {
   if (raw.complete || raw.destroyed) return;
-  void reply.header('connection', 'close');
   raw.unpipe();
   raw.resume();
   const timer = setTimeout(() => raw.destroy(), DRAIN_MS);

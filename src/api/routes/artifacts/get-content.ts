@@ -29,7 +29,7 @@ export function getContent(app: App, { store, blobs }: ApiDeps): void {
         304: { description: 'If-None-Match names the content: the client has it' },
       }, ...COMMON, 'not-found', 'range-not-satisfiable'),
     },
-  }, async ({ params, principal, headers, method }, reply) => {
+  }, async ({ params, principal, headers }, reply) => {
     const { name, format, sha256, sizeBytes } = await existing('artifact', params.id, (id) => store.artifacts.find(principal.tenantId, id));
     const etag = `"${sha256}"`;
     const digest = Buffer.from(sha256, 'hex').toString('base64');
@@ -47,7 +47,6 @@ export function getContent(app: App, { store, blobs }: ApiDeps): void {
     void reply.code(range ? 206 : 200).type(format === 'json' || format === 'manifest' ? 'application/json' : 'application/octet-stream');
     void reply.header('content-length', range ? range.end - range.start + 1 : sizeBytes);
     if (range) void reply.header('content-range', `bytes ${range.start}-${range.end}/${sizeBytes}`);
-    if (method === 'HEAD') return reply.send();
     return reply.send(await blobs.read(sha256, range ?? undefined));
   });
 }

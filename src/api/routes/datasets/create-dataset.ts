@@ -25,7 +25,7 @@ export function createDataset(app: App, deps: UploadDeps): void {
     },
   }, async (request, reply) => {
     const { name, ...options } = request.query;
-    const dataset = await receiveUpload(request, reply, (file) => uploadDataset(deps, {
+    const dataset = await receiveUpload(request, (file) => uploadDataset(deps, {
       tenantId: request.principal.tenantId, name: name ?? file.name ?? 'dataset', content: file.content, declaredBytes: file.declaredBytes,
     }, options as Record<string, string>));
     return reply.code(201).header('location', `/v1/datasets/${dataset.id}`).send(datasetView(dataset));

@@ -20,7 +20,7 @@ export function createModel(app: App, deps: UploadDeps): void {
       ),
     },
   }, async (request, reply) => {
-    const model = await receiveUpload(request, reply, (file) => uploadModel(deps, {
+    const model = await receiveUpload(request, (file) => uploadModel(deps, {
       tenantId: request.principal.tenantId, name: request.query.name ?? file.name ?? 'model', content: file.content, declaredBytes: file.declaredBytes,
     }));
     return reply.code(201).header('location', `/v1/models/${model.id}`).send(modelView(model));
