@@ -5,9 +5,9 @@ import { RUNTIME, type Feeds, type Runtime } from './session.ts';
 export interface LatencyOptions {
   readonly batch: number;
   readonly threads: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Time spent on the measured rounds, all models together; default 1.5 s for each. */
-  readonly budgetMs?: number;
+  readonly budgetMs?: number | undefined;
 }
 
 const WARM_UP_RUNS = 5;

@@ -23,6 +23,8 @@ export interface MeasureRequest {
   readonly seed: number;
   /** Threads of the runtime; default 1. */
   readonly threads?: number;
+  /** Time for the measured runs of all models together; default 1.5 s each. */
+  readonly latencyBudgetMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -109,5 +111,5 @@ function latencySample(batch: Batch, runtime: Runtime): Feeds {
 
 async function timeModels(request: MeasureRequest, runtimes: readonly Runtime[], sample: Feeds): Promise<Latency[]> {
   const batch = [...sample.values()][0]?.shape[0] ?? 1;
-  return measureLatency(runtimes, sample, { batch, threads: request.threads ?? 1, ...(request.signal ? { signal: request.signal } : {}) });
+  return measureLatency(runtimes, sample, { batch, threads: request.threads ?? 1, budgetMs: request.latencyBudgetMs, signal: request.signal });
 }

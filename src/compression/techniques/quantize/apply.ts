@@ -1,26 +1,35 @@
 /** The quantize technique: which method does what, and what is left alone. */
+import { quantizationWarnings } from '../../graph/describe.ts';
+import type { Model } from '../../graph/types.ts';
+import type { ModelState, StepContext } from '../technique.ts';
 import { cast } from './cast/cast.ts';
-import { prepare } from './prepare.ts';
 import { quantizeDynamic } from './dynamic.ts';
+import { prepare } from './prepare.ts';
 import { methodOf, type QuantizeParameters } from './spec.ts';
 import { quantizeStatic } from './static/static.ts';
 import { quantizeWeights } from './weight-only.ts';
-import type { ModelState, StepContext } from '../technique.ts';
 
+/** What is quantized already stays as it is, with a warning; a model with nothing else comes back unchanged. */
 export async function apply(state: ModelState, parameters: QuantizeParameters, context: StepContext): Promise<ModelState> {
   context.signal.throwIfAborted();
-  const model = await METHODS[methodOf(parameters)](state, parameters, context);
-  return { ...state, model, quantized: state.quantized || model !== state.model };
+  const method = methodOf(parameters);
+  for (const { code, message } of quantizationWarnings(state.model.graph)) context.warn(code, `${message}; these parts are left as they are`);
+  if (method === 'cast') return changed(state, await cast(state.model, parameters, context));
+  const prepared = prepare(state.model, method === 'weight-only' && parameters.precision !== 'bfloat16' ? 0 : INTEGER_OPSET);
+  const model = await METHODS[method](prepared, parameters, context);
+  if (model !== prepared) return changed(state, model);
+  context.warn('nothing-to-quantize', 'The model has no float weights that the step selects and this method can quantize; it is unchanged');
+  return state;
 }
+
+const changed = (state: ModelState, model: Model): ModelState => ({ ...state, model, quantized: state.quantized || model !== state.model });
 
 /** From here on DequantizeLinear has scales per channel, and Cast knows bfloat16. */
 const INTEGER_OPSET = 13;
 
-type Method = (state: ModelState, parameters: QuantizeParameters, context: StepContext) => Promise<ModelState['model']>;
-
-const METHODS: Record<ReturnType<typeof methodOf>, Method> = {
-  'weight-only': async ({ model }, parameters) => quantizeWeights(prepare(model, parameters.precision === 'bfloat16' ? INTEGER_OPSET : 0), parameters),
-  static: async ({ model }, parameters, context) => quantizeWeights(await quantizeStatic(prepare(model, INTEGER_OPSET), parameters, context), parameters),
-  dynamic: async ({ model }, parameters) => quantizeWeights(quantizeDynamic(prepare(model, INTEGER_OPSET), parameters), parameters),
-  cast: ({ model }, parameters, context) => cast(model, parameters, context),
+/** The same object where nothing was quantized. What has no integer form under a method is at least stored as integers. */
+const METHODS: Record<'weight-only' | 'static' | 'dynamic', (model: Model, parameters: QuantizeParameters, context: StepContext) => Promise<Model>> = {
+  'weight-only': async (model, parameters) => quantizeWeights(model, parameters),
+  static: async (model, parameters, context) => quantizeWeights(await quantizeStatic(model, parameters, context), parameters),
+  dynamic: async (model, parameters) => quantizeWeights(quantizeDynamic(model, parameters), parameters),
 };

@@ -2,7 +2,7 @@
  * Matrix products in integers, with the activations' range taken anew in every run: DynamicQuantizeLinear, MatMulInteger, and the product of
  * the scales (onnxruntime fuses the chain into one kernel). Convolutions stay float: onnxruntime's ConvInteger was measured 18 times slower.
  */
-import { freshNames, makeNode, removeUnusedInitializers, withInitializers } from '../../graph/edit.ts';
+import { freshNames, makeNode, removeUnusedInitializers, withGraph, withInitializers } from '../../graph/edit.ts';
 import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
@@ -11,7 +11,7 @@ import type { QuantizeParameters } from './spec.ts';
 import { quantizeWeight } from './weights.ts';
 
 export function quantizeDynamic(model: Model, parameters: QuantizeParameters): Model {
-  return { ...model, graph: new DynamicWriter(model, parameters).write() };
+  return withGraph(model, new DynamicWriter(model, parameters).write());
 }
 
 interface Product {
@@ -51,6 +51,7 @@ class DynamicWriter {
       if (product) this.writeProduct(product);
       else this.nodes.push(node);
     }
+    if (this.kernels.size === 0) return this.graph;
     return removeUnusedInitializers(withInitializers({ ...this.graph, nodes: this.nodes }, this.tensors));
   }
 

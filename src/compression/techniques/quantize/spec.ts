@@ -23,6 +23,7 @@ const Parameters = Type.Object({
   perChannel: Type.Boolean({ default: true, description: 'int8: a scale for each output channel of a weight, not one for all of it' }),
   symmetric: Type.Boolean({ default: true, description: 'int8: weights are coded around zero; false: over their own range, with a zero point (static: only with perChannel false)' }),
   activations: Type.Enum(['uint8', 'int8'], { default: 'uint8', description: 'static: type of quantized activations; their ranges need not be symmetric in either' }),
+  where: Type.Enum(['faster', 'everywhere'], { default: 'faster', description: 'static: faster leaves computing in float what integers would make slower (islands of depthwise convolutions); everywhere quantizes all that can be' }),
   reduceRange: Type.Boolean({ default: false, description: 'static and dynamic: weights of 7 bits, for x86 processors without VNNI, whose 8-bit products saturate' }),
   blockSize: Type.Integer({ minimum: 0, maximum: 65_536, default: 0, description: 'weight-only: weights in a row along the inputs of a channel that share a scale (rounded down to a divisor of their number); 0: the whole channel for int8, 32 for int4' }),
   keepIO: Type.Boolean({ default: true, description: 'cast: the model\'s inputs and outputs keep their types; false: they change as well' }),

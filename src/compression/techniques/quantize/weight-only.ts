@@ -2,7 +2,7 @@
  * Weights stored small and unpacked when the model is loaded: half floats by Cast, integers as pack-integers.ts says. onnxruntime computes
  * these nodes once, so that the model runs exactly as fast as with floats.
  */
-import { freshNames, makeNode, mapSubgraphs, subgraphs } from '../../graph/edit.ts';
+import { freshNames, makeNode, mapSubgraphs, subgraphs, withGraph } from '../../graph/edit.ts';
 import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
@@ -12,12 +12,12 @@ import { packIntegers } from './pack-integers.ts';
 import type { QuantizeParameters } from './spec.ts';
 import { weightAxes, type WeightAxes } from './weight-axes.ts';
 
-/** Every float32 weight of the model, subgraphs included, that the filter selects. */
+/** Every float32 weight of the model, subgraphs included, that the filter selects; the same model where there is none. */
 export function quantizeWeights(model: Model, parameters: QuantizeParameters): Model {
   const fresh = freshNames(model);
   const selected = layerMatcher(parameters.layers);
   const change = (graph: Graph): Graph => quantizeGraph(graph, parameters, selected, fresh);
-  return { ...model, graph: change(model.graph) };
+  return withGraph(model, change(model.graph));
 }
 
 function quantizeGraph(graph: Graph, parameters: QuantizeParameters, selected: (names: readonly string[]) => boolean, fresh: (base: string) => string): Graph {

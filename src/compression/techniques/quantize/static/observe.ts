@@ -17,6 +17,8 @@ const EMPTY: ValueRange = { low: 0, high: 0 };
 export interface Observed extends ValueRange {
   /** Counts of the values that are not zero (zero is exact under every scheme), in BINS equal bins over [low, high]; null: not asked for. */
   readonly histogram: Float64Array | null;
+  /** Of one sample. */
+  readonly elements: number;
 }
 
 /** Samples to run, as often as they are asked for, so many at a time (or as many as the model takes). */
@@ -36,7 +38,7 @@ export interface ObserveOptions {
 export async function observe(model: Model, names: readonly string[], passes: Passes, options: ObserveOptions): Promise<Map<string, Observed>> {
   const runtime = await openRuntime(writeOnnx({ ...model, graph: exposing(model.graph, names) }));
   try {
-    const { groups, batch } = await groupBySize(runtime, names, passes);
+    const { groups, batch, elements } = await groupBySize(runtime, names, passes);
     const total = passes.samples * (options.histograms ? 2 : 1);
     let seen = 0;
     const pass = (visit: Visit) => eachOutput(runtime, groups, passes.feeds(batch), options.signal, visit, (rows) => options.onProgress(Math.min(1, (seen += rows) / total)));
@@ -47,7 +49,7 @@ export async function observe(model: Model, names: readonly string[], passes: Pa
     return new Map(names.map((name) => {
       const { low, high } = extremes.get(name)!;
       const seen = low <= high ? { low, high } : { low: 0, high: 0 }; // nothing finite was seen
-      return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null }];
+      return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null, elements: elements.get(name) ?? 0 }];
     }));
   } finally {
     await runtime.release();
@@ -62,12 +64,17 @@ export function exposing(graph: Graph, names: readonly string[]): Graph {
 }
 
 /** How many samples at a time, and where one sample's values are too many already, in which groups they are fetched; sizes from a first run. */
-async function groupBySize(runtime: Runtime, names: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number }> {
+async function groupBySize(runtime: Runtime, names: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number; elements: Map<string, number> }> {
   const fetched = names.filter((name) => runtime.outputNames.includes(name));
   const sizes = new Map<string, number>();
+  const elements = new Map<string, number>();
   for await (const feeds of passes.feeds(1)) {
+    for (const [name, { data }] of feeds) elements.set(name, data.length);
     for (let start = 0; start < fetched.length; start += FIRST_GROUP) {
-      for (const [name, { data }] of await runtime.run(feeds, fetched.slice(start, start + FIRST_GROUP))) sizes.set(name, data.byteLength);
+      for (const [name, { data }] of await runtime.run(feeds, fetched.slice(start, start + FIRST_GROUP))) {
+        sizes.set(name, data.byteLength);
+        elements.set(name, data.length);
+      }
     }
     break;
   }
@@ -82,7 +89,7 @@ async function groupBySize(runtime: Runtime, names: readonly string[], passes: P
     room -= bytes;
   }
   const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { groups: groups.filter((group) => group.length > 0), batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))) };
+  return { elements, groups: groups.filter((group) => group.length > 0), batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))) };
 }
 
 type Visit = (name: string, values: { readonly data: RuntimeOutput['data'] | HostArray['data'] }) => void;

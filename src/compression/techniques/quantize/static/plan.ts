@@ -44,14 +44,14 @@ const JOINERS: Readonly<Record<string, readonly number[] | null>> = {
 };
 const MOVERS: ReadonlySet<string> = new Set(['MaxPool', 'Reshape', 'Flatten', 'Transpose', 'Squeeze', 'Unsqueeze', 'DepthToSpace', 'SpaceToDepth', 'Slice', 'Resize']);
 
-/** `selected`: whether a layer filter lets this node, with the names of its weights, be quantized. */
-export function planStatic(graph: Graph, selected: (names: readonly string[]) => boolean): StaticPlan {
+/** `selected`: whether this node may be quantized. */
+export function planStatic(graph: Graph, selected: (node: Node) => boolean): StaticPlan {
   const index = indexGraph(graph);
   const context: Context = { graph, index, dequantized: dequantizedValues(graph) };
   const kinds = new Map<Node, PlannedNode['kind']>();
   for (const node of graph.nodes) {
     const kind = kindOf(node, context);
-    if (kind && selected([node.name, ...node.inputs])) kinds.set(node, kind);
+    if (kind && selected(node)) kinds.set(node, kind);
   }
   dropUnprofitable(kinds, context);
   const nodes = new Map([...kinds].map(([node, kind]) => [node, planNode(node, kind, kinds, context)]));

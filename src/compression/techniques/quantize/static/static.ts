@@ -9,6 +9,7 @@ import { observationInputs } from '../inputs.ts';
 import type { ValueRange } from '../scheme.ts';
 import type { QuantizeParameters } from '../spec.ts';
 import { observe, type Observed, type Passes } from './observe.ts';
+import { unprofitableNodes } from './profit.ts';
 import { planStatic, type StaticPlan } from './plan.ts';
 import { rangeOf, RANGE_METHODS, type RangeMethod } from './ranges.ts';
 import { writePlan } from './rewrite.ts';
@@ -19,16 +20,31 @@ const COMPARED_BATCH = 8;
 
 /** The model with integer kernels; unchanged where it has nothing that gains from them. `model` is prepared (prepare.ts). */
 export async function quantizeStatic(model: Model, parameters: QuantizeParameters, context: StepContext): Promise<Model> {
-  const plan = planStatic(model.graph, layerMatcher(parameters.layers));
-  if (plan.nodes.size === 0) return model;
+  const selected = layerMatcher(parameters.layers);
+  const first = planStatic(model.graph, (node) => selected([node.name, ...node.inputs]));
+  if (first.nodes.size === 0) return model;
   const { method, samples } = parameters.calibration;
   const passes = await observationInputs(model, samples, context);
   if (passes.random) context.warn('calibrated-on-random-inputs', 'Without a dataset the activations\' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only');
-  const observed = await observeValues(model, plan, passes, method !== 'min-max', context);
-  const ranges = (chosen: RangeMethod) => new Map([...observed].map(([name, seen]): [string, ValueRange] => [name, rangeOf(seen, chosen)]));
+  const observed = await observeValues(model, first, passes, method !== 'min-max', context);
+  const plan = parameters.where === 'everywhere' ? first : fasterPlan(model, first, observed, selected, context);
+  if (plan.nodes.size === 0) return model;
+  // A value that took its scale from before a mover may have one of its own now: what the mover read was seen.
+  const seen = (name: string) => observed.get(name) ?? observed.get(first.scaleOf.get(name)!)!;
+  const ranges = (chosen: RangeMethod) => new Map([...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]));
   if (method !== 'auto') return writePlan(model, plan, ranges(method), parameters);
   const candidates = RANGE_METHODS.map((name) => writePlan(model, plan, ranges(name), parameters));
   return candidates[await closest(model, candidates, passes, context.signal)]!;
+}
+
+/** The plan without the parts that would be slower in integers, and a warning that says how many layers those are. */
+function fasterPlan(model: Model, plan: StaticPlan, observed: ReadonlyMap<string, Observed>, selected: (names: readonly string[]) => boolean, context: StepContext): StaticPlan {
+  const slow = unprofitableNodes(model.graph, plan, new Map([...observed].map(([name, { elements }]) => [name, elements])));
+  const kernels = [...plan.nodes.values()].filter(({ kind }) => kind === 'kernel');
+  const left = kernels.filter(({ node }) => slow.has(node));
+  if (slow.size === 0) return plan;
+  if (left.length > 0) context.warn('kept-in-float', `${left.length} of ${kernels.length} layers compute in float, since integers would be slower there (first "${left[0]!.node.name || left[0]!.output}"); their weights are stored as int8`);
+  return planStatic(model.graph, (node) => !slow.has(node) && selected([node.name, ...node.inputs]));
 }
 
 function observeValues(model: Model, plan: StaticPlan, passes: Passes, histograms: boolean, context: StepContext): Promise<Map<string, Observed>> {
