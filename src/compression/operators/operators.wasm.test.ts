@@ -2,6 +2,11 @@ import { describeOperators } from '../../../test/support/operator-cases/describe
 import { elementwiseCases } from '../../../test/support/operator-cases/elementwise.ts';
 import { indexingCases } from '../../../test/support/operator-cases/indexing.ts';
 import { movementCases } from '../../../test/support/operator-cases/movement.ts';
+import { quantizationCases } from '../../../test/support/operator-cases/quantization.ts';
 import { reductionCases } from '../../../test/support/operator-cases/reductions.ts';
+import { describeIntegers, describeLosses, describeRandom } from '../../../test/support/operator-cases/stochastic.ts';
 
-describeOperators('wasm', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases]);
+describeLosses();
+describeRandom();
+describeIntegers();
+describeOperators('wasm', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases]);

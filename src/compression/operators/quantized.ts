@@ -85,7 +85,7 @@ function quantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
     const shifted = ctx.has(2) ? tf.add(rounded, alongAxis(ctx, 2, x.rank)) : rounded;
     return tf.cast(tf.clipByValue(shifted, low, high), 'int32');
   });
-  return [{ kind: 'device', dtype, tensor }];
+  return [tensor];
 }
 
 /** (x - zero) * scale: linear in the scale, which may be trained. */
@@ -93,7 +93,7 @@ function dequantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
   if (isBlocked(ctx) || !fitsDevice(ctx.dtype(0))) return onHost(dequantizeHost)(ctx);
   const x = tf.cast(ctx.tensor(0), 'float32');
   const centred = ctx.has(2) ? tf.sub(x, alongAxis(ctx, 2, x.rank)) : x;
-  return [{ kind: 'device', dtype: dequantizedType(ctx), tensor: tf.mul(centred, alongAxis(ctx, 1, x.rank)) }];
+  return [tf.mul(centred, alongAxis(ctx, 1, x.rank))];
 }
 
 function dequantizedType(info: NodeInfo): DataType {
