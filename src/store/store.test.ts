@@ -67,7 +67,7 @@ describe('a claim', () => {
   test('brings all that the job needs', async () => {
     const teacher = await newModel();
     const id = newId('job');
-    await store.jobs.insert({ id, tenantId, request: { model: modelId, steps: [{ technique: 'distill', teacher }], limits: { runSeconds: 100 } }, modelIds: [modelId, teacher] }, { idempotency: null, activeJobs: 1000, answerOf: () => null });
+    await store.jobs.insert({ id, tenantId, request: { model: modelId, steps: [{ technique: 'distill', teacher } as JobRequest['steps'][number]], limits: { runSeconds: 100 } }, modelIds: [modelId, teacher] }, { idempotency: null, activeJobs: 1000, answerOf: () => null });
     const { fence, attempt, model, otherModels, dataset, deadline } = await claim(id);
     expect({ fence, attempt, dataset }).toEqual({ fence: 1, attempt: 1, dataset: null });
     expect(model).toMatchObject({ id: modelId, description: { parameters: 3 } });
