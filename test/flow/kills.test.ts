@@ -34,7 +34,7 @@ afterAll(async () => {
 test(`every job ends once, whatever is killed (seed ${SEED})`, async () => {
   const random = seedrandom(SEED);
   const model = await service.client.upload<{ id: string }>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
-  const dataset = await service.client.upload<{ id: string }>('/v1/datasets', await writeMnist(join(folder, 'digits.zip'), 2000, 500));
+  const dataset = await service.client.upload<{ id: string }>('/v1/datasets', await writeMnist(join(folder, 'digits.zip'), 1500, 300));
   const submit = (index: number) => patiently(() => service.client.post<JobView>('/v1/jobs', {
     model: model.id, dataset: dataset.id, seed: index, transform: MNIST_TRANSFORM,
     steps: [{ technique: 'prune-weights', sparsity: 0.5, schedule: 'gradual', epochs: 3 }, { technique: 'quantize', precision: 'int8', method: 'static' }],

@@ -11,9 +11,9 @@ export interface KeptProcessOptions {
 }
 
 const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 10_000;
+const LONGEST_PAUSE_MS = 5000;
 /** Alive for so long, a process counts as well: the next pause is short again. */
-const HEALTHY_MS = 30_000;
+const HEALTHY_MS = 10_000;
 const MAX_LOG_BYTES = 64 * 2 ** 20;
 
 export class KeptProcess {
