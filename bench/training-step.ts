@@ -46,8 +46,8 @@ async function startAll(): Promise<Contender[]> {
     python ? start('keras', python, [script('keras_peer.py')]) : null,
     python ? start('torch', python, [script('torch_peer.py')]) : null,
   ]);
-  const missing = ['lathe', 'by-hand', 'keras', 'torch'].filter((_, i) => !started[i]);
-  for (const name of missing) console.log(`skipped: ${name} is not installed (npm run bench -- --peers)`);
+  if (!started[0] || !started[1]) throw new Error('Lathe itself does not start');
+  for (const [index, name] of [[2, 'Keras'], [3, 'PyTorch']] as const) if (!started[index]) console.log(`skipped: ${name} is not installed (npm run bench -- --peers)`);
   return started.filter((contender) => contender !== null);
 }
 
