@@ -21,7 +21,7 @@ export interface MeasureRequest {
   readonly dataset: Dataset | null;
   readonly transform: Transform;
   readonly seed: number;
-  /** Threads of the runtime; default 1. */
+  /** Threads of the runtime while outputs are compared; default 1. */
   readonly threads?: number;
   /** Time for the measured runs of all models together; default 1.5 s each. */
   readonly latencyBudgetMs?: number;
@@ -33,18 +33,24 @@ const MOST_SAMPLES = 10_000;
 /** Random samples where there are no data: fewer for heavy models, so that they take about 50 GMACs. */
 const RANDOM_MACS = 5e10;
 const [LEAST_RANDOM, MOST_RANDOM] = [4, 128];
+/** Latency is that of one thread: with more, waking them takes as long as a small model's layers, and what else the machine does weighs in. */
+const LATENCY_THREADS = 1;
 
 /** Measures of the original (index 0) and of each candidate, in order. */
 export async function measureModels(request: MeasureRequest): Promise<Measures[]> {
   const files = [request.original, ...request.candidates];
   const models = files.map((bytes) => readOnnx(bytes));
+  const compared = await withRuntimes(files, request.threads ?? 1, (runtimes) => compareOutputs(request, models[0]!, runtimes));
+  const latencies = await withRuntimes(files, LATENCY_THREADS, (runtimes) => timeModels(request, runtimes, compared.sample));
+  const statics = await Promise.all(files.map((bytes, i) => staticMeasures(bytes, models[i]!)));
+  return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i]! }));
+}
+
+async function withRuntimes<T>(files: readonly Uint8Array[], threads: number, use: (runtimes: readonly Runtime[]) => Promise<T>): Promise<T> {
   const runtimes: Runtime[] = [];
   try {
-    for (const bytes of files) runtimes.push(await openRuntime(bytes, { threads: request.threads ?? 1 }));
-    const compared = await compareOutputs(request, models[0]!, runtimes);
-    const latencies = await timeModels(request, runtimes, compared.sample);
-    const statics = await Promise.all(files.map((bytes, i) => staticMeasures(bytes, models[i]!)));
-    return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i]! }));
+    for (const bytes of files) runtimes.push(await openRuntime(bytes, { threads }));
+    return await use(runtimes);
   } finally {
     for (const runtime of runtimes) await runtime.release();
   }
@@ -111,5 +117,5 @@ function latencySample(batch: Batch, runtime: Runtime): Feeds {
 
 async function timeModels(request: MeasureRequest, runtimes: readonly Runtime[], sample: Feeds): Promise<Latency[]> {
   const batch = [...sample.values()][0]?.shape[0] ?? 1;
-  return measureLatency(runtimes, sample, { batch, threads: request.threads ?? 1, budgetMs: request.latencyBudgetMs, signal: request.signal });
+  return measureLatency(runtimes, sample, { batch, threads: LATENCY_THREADS, budgetMs: request.latencyBudgetMs, signal: request.signal });
 }

@@ -39,8 +39,8 @@ async function valuesBeyond(model: Model, names: readonly string[], context: Ste
   const wanted = names.filter((name) => computed.has(name));
   try {
     const passes = await observationInputs(model, SEEN_SAMPLES, context);
-    const seen = await observe(model, wanted, passes, { histograms: false, signal: context.signal, onProgress: (share) => context.report({ progress: 0.8 * share }) });
-    return new Set([...seen].filter(([, { low, high }]) => Math.max(-low, high) > LARGEST_HALF * TRUSTED_SHARE).map(([name]) => name));
+    const { values } = await observe(model, wanted, passes, { histograms: false, sized: [], signal: context.signal, onProgress: (share) => context.report({ progress: 0.8 * share }) });
+    return new Set([...values].filter(([, { low, high }]) => Math.max(-low, high) > LARGEST_HALF * TRUSTED_SHARE).map(([name]) => name));
   } catch (error) {
     context.signal.throwIfAborted();
     context.warn('ranges-not-seen', `The model could not be run to look for values beyond float16: ${(error as Error).message}`);

@@ -17,8 +17,12 @@ const EMPTY: ValueRange = { low: 0, high: 0 };
 export interface Observed extends ValueRange {
   /** Counts of the values that are not zero (zero is exact under every scheme), in BINS equal bins over [low, high]; null: not asked for. */
   readonly histogram: Float64Array | null;
-  /** Of one sample. */
-  readonly elements: number;
+}
+
+export interface Observation {
+  readonly values: ReadonlyMap<string, Observed>;
+  /** Elements of one sample of these values and of those that are only sized. */
+  readonly elements: ReadonlyMap<string, number>;
 }
 
 /** Samples to run, as often as they are asked for, so many at a time (or as many as the model takes). */
@@ -29,16 +33,18 @@ export interface Passes {
 
 export interface ObserveOptions {
   readonly histograms: boolean;
+  /** Further values of which only the number of elements is wanted. */
+  readonly sized: readonly string[];
   readonly signal: AbortSignal;
   /** Called as samples are seen, with the share of the whole work. */
   onProgress(share: number): void;
 }
 
 /** Runs the model over the samples, once for extremes and once more for histograms. */
-export async function observe(model: Model, names: readonly string[], passes: Passes, options: ObserveOptions): Promise<Map<string, Observed>> {
-  const runtime = await openRuntime(writeOnnx({ ...model, graph: exposing(model.graph, names) }));
+export async function observe(model: Model, names: readonly string[], passes: Passes, options: ObserveOptions): Promise<Observation> {
+  const runtime = await openRuntime(writeOnnx({ ...model, graph: exposing(model.graph, [...new Set([...names, ...options.sized])]) }));
   try {
-    const { groups, batch, elements } = await groupBySize(runtime, names, passes);
+    const { groups, batch, elements } = await groupBySize(runtime, names, options.sized, passes);
     const total = passes.samples * (options.histograms ? 2 : 1);
     let seen = 0;
     const pass = (visit: Visit) => eachOutput(runtime, groups, passes.feeds(batch), options.signal, visit, (rows) => options.onProgress(Math.min(1, (seen += rows) / total)));
@@ -46,11 +52,12 @@ export async function observe(model: Model, names: readonly string[], passes: Pa
     await pass((name, { data }) => widen(extremes.get(name), data));
     const histograms = new Map(names.map((name) => [name, new Float64Array(BINS)]));
     if (options.histograms) await pass((name, { data }) => count(histograms.get(name), extremes.get(name) ?? EMPTY, data));
-    return new Map(names.map((name) => {
+    const values = new Map(names.map((name) => {
       const { low, high } = extremes.get(name)!;
       const seen = low <= high ? { low, high } : { low: 0, high: 0 }; // nothing finite was seen
-      return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null, elements: elements.get(name) ?? 0 }];
+      return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null }];
     }));
+    return { values, elements };
   } finally {
     await runtime.release();
   }
@@ -64,15 +71,17 @@ export function exposing(graph: Graph, names: readonly string[]): Graph {
 }
 
 /** How many samples at a time, and where one sample's values are too many already, in which groups they are fetched; sizes from a first run. */
-async function groupBySize(runtime: Runtime, names: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number; elements: Map<string, number> }> {
-  const fetched = names.filter((name) => runtime.outputNames.includes(name));
+async function groupBySize(runtime: Runtime, names: readonly string[], sized: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number; elements: Map<string, number> }> {
+  const outputs = new Set(runtime.outputNames);
+  const fetched = [...new Set([...names, ...sized])].filter((name) => outputs.has(name));
+  const observed = new Set(names);
   const sizes = new Map<string, number>();
   const elements = new Map<string, number>();
   for await (const feeds of passes.feeds(1)) {
     for (const [name, { data }] of feeds) elements.set(name, data.length);
     for (let start = 0; start < fetched.length; start += FIRST_GROUP) {
       for (const [name, { data }] of await runtime.run(feeds, fetched.slice(start, start + FIRST_GROUP))) {
-        sizes.set(name, data.byteLength);
+        if (observed.has(name)) sizes.set(name, data.byteLength);
         elements.set(name, data.length);
       }
     }

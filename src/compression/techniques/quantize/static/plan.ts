@@ -132,7 +132,8 @@ function dropUnprofitable(kinds: Map<Node, PlannedNode['kind']>, { index }: Cont
   }
 }
 
-const isClamp = ({ opType, domain }: Node): boolean => domain === '' && (opType === 'Relu' || opType === 'Clip');
+/** Relu or Clip. */
+export const isClamp = ({ opType, domain }: Node): boolean => domain === '' && (opType === 'Relu' || opType === 'Clip');
 
 function planNode(node: Node, kind: PlannedNode['kind'], kinds: ReadonlyMap<Node, PlannedNode['kind']>, context: Context): PlannedNode {
   const clamp = kind === 'moves-data' ? null : clampBehind(node, context);

@@ -2,15 +2,16 @@
 import { fidelityMeter } from '../../../measure/fidelity.ts';
 import { openRuntime } from '../../../measure/session.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
-import type { Model } from '../../../graph/types.ts';
+import type { Model, Node } from '../../../graph/types.ts';
 import { layerMatcher } from '../../layer-filter.ts';
 import type { StepContext } from '../../technique.ts';
 import { observationInputs } from '../inputs.ts';
 import type { ValueRange } from '../scheme.ts';
 import type { QuantizeParameters } from '../spec.ts';
-import { observe, type Observed, type Passes } from './observe.ts';
-import { unprofitableNodes } from './profit.ts';
+import { observe, type Observation, type Passes } from './observe.ts';
+import { fasterPlan } from './profit.ts';
 import { planStatic, type StaticPlan } from './plan.ts';
+import { poolsBeforeClamps } from './pools.ts';
 import { rangeOf, RANGE_METHODS, type RangeMethod } from './ranges.ts';
 import { writePlan } from './rewrite.ts';
 
@@ -21,34 +22,36 @@ const COMPARED_BATCH = 8;
 /** The model with integer kernels; unchanged where it has nothing that gains from them. `model` is prepared (prepare.ts). */
 export async function quantizeStatic(model: Model, parameters: QuantizeParameters, context: StepContext): Promise<Model> {
   const selected = layerMatcher(parameters.layers);
-  const first = planStatic(model.graph, (node) => selected([node.name, ...node.inputs]));
+  const planWithout = (excluded: ReadonlySet<Node>) => planStatic(model.graph, (node) => !excluded.has(node) && selected([node.name, ...node.inputs]));
+  const first = planWithout(new Set());
   if (first.nodes.size === 0) return model;
   const { method, samples } = parameters.calibration;
   const passes = await observationInputs(model, samples, context);
   if (passes.random) context.warn('calibrated-on-random-inputs', 'Without a dataset the activations\' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only');
-  const observed = await observeValues(model, first, passes, method !== 'min-max', context);
-  const plan = parameters.where === 'everywhere' ? first : fasterPlan(model, first, observed, selected, context);
+  const { values, elements } = await observeValues(model, first, passes, method !== 'min-max', context);
+  const plan = parameters.where === 'everywhere' ? first : fasterPlan(model.graph, first, planWithout, elements);
+  warnOfFloats(first, plan, context);
   if (plan.nodes.size === 0) return model;
   // A value that took its scale from before a mover may have one of its own now: what the mover read was seen.
-  const seen = (name: string) => observed.get(name) ?? observed.get(first.scaleOf.get(name)!)!;
+  const seen = (name: string) => values.get(name) ?? values.get(first.scaleOf.get(name)!)!;
   const ranges = (chosen: RangeMethod) => new Map([...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]));
-  if (method !== 'auto') return writePlan(model, plan, ranges(method), parameters);
-  const candidates = RANGE_METHODS.map((name) => writePlan(model, plan, ranges(name), parameters));
+  const arranged = poolsBeforeClamps(model, plan);
+  if (method !== 'auto') return writePlan(arranged, plan, ranges(method), parameters);
+  const candidates = RANGE_METHODS.map((name) => writePlan(arranged, plan, ranges(name), parameters));
   return candidates[await closest(model, candidates, passes, context.signal)]!;
 }
 
-/** The plan without the parts that would be slower in integers, and a warning that says how many layers those are. */
-function fasterPlan(model: Model, plan: StaticPlan, observed: ReadonlyMap<string, Observed>, selected: (names: readonly string[]) => boolean, context: StepContext): StaticPlan {
-  const slow = unprofitableNodes(model.graph, plan, new Map([...observed].map(([name, { elements }]) => [name, elements])));
-  const kernels = [...plan.nodes.values()].filter(({ kind }) => kind === 'kernel');
-  const left = kernels.filter(({ node }) => slow.has(node));
-  if (slow.size === 0) return plan;
-  if (left.length > 0) context.warn('kept-in-float', `${left.length} of ${kernels.length} layers compute in float, since integers would be slower there (first "${left[0]!.node.name || left[0]!.output}"); their weights are stored as int8`);
-  return planStatic(model.graph, (node) => !slow.has(node) && selected([node.name, ...node.inputs]));
+function warnOfFloats(first: StaticPlan, plan: StaticPlan, context: StepContext): void {
+  const kernels = [...first.nodes.values()].filter(({ kind }) => kind === 'kernel');
+  const left = kernels.filter(({ node }) => !plan.nodes.has(node));
+  if (left.length === 0) return;
+  const { node, output } = left[0]!;
+  context.warn('kept-in-float', `${left.length} of ${kernels.length} layers compute in float, since integers would be slower there (first "${node.name || output}"); their weights are stored as int8`);
 }
 
-function observeValues(model: Model, plan: StaticPlan, passes: Passes, histograms: boolean, context: StepContext): Promise<Map<string, Observed>> {
-  return observe(model, [...new Set(plan.scaleOf.values())], passes, { histograms, signal: context.signal, onProgress: (share) => context.report({ progress: 0.8 * share }) });
+function observeValues(model: Model, plan: StaticPlan, passes: Passes, histograms: boolean, context: StepContext): Promise<Observation> {
+  const sized = [...plan.nodes.values()].flatMap(({ node, activations, output }) => [...activations.map((i) => node.inputs[i]!), output]);
+  return observe(model, [...new Set(plan.scaleOf.values())], passes, { histograms, sized, signal: context.signal, onProgress: (share) => context.report({ progress: 0.8 * share }) });
 }
 
 /** Index of the candidate whose outputs are nearest to the float model's (SQNR) on some of the calibration inputs. */
