@@ -10,6 +10,7 @@ import { lockHome } from './launcher/home-lock.ts';
 import { KeptProcess } from './launcher/kept-process.ts';
 import { startPostgres, type EmbeddedPostgres } from './launcher/postgres.ts';
 import { isPortFree } from './ports.ts';
+import { endWithParent } from './processes.ts';
 
 interface Place {
   readonly home: string;
@@ -19,6 +20,7 @@ interface Place {
 
 const READY_MS = 60_000;
 const STOP_MS = 15_000;
+const SAME_SIGNAL_MS = 1000;
 
 const complain = (line: string): boolean => process.stderr.write(`lathe: ${line}\n`);
 
@@ -29,7 +31,7 @@ export async function launch(environment: NodeJS.ProcessEnv = process.env): Prom
     host: environment.LATHE_HOST ?? '127.0.0.1',
     port: Number(environment.LATHE_PORT ?? 8080),
   };
-  const stopRequested = stopSignal();
+  const stopRequested = stopSignal(environment);
   let service: Service | undefined;
   let unlock: (() => void) | undefined;
   try {
@@ -127,16 +129,20 @@ function loopbackOf(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends this process at once. */
-function stopSignal(): Promise<void> {
+/**
+ * Resolves at the first SIGTERM or SIGINT, or when npm, which started this process, is gone. A signal long after the first ends this process
+ * at once; one right behind it is the same one, come both from the terminal and from npm.
+ */
+function stopSignal(environment: NodeJS.ProcessEnv): Promise<void> {
   return new Promise((resolve) => {
-    let asked = false;
-    const onSignal = () => {
-      if (asked) process.exit(130);
-      asked = true;
+    let askedAt: number | null = null;
+    const ask = () => {
+      if (askedAt !== null && performance.now() - askedAt > SAME_SIGNAL_MS) process.exit(130);
+      askedAt ??= performance.now();
       resolve();
     };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', ask);
+    process.on('SIGINT', ask);
+    if (environment.npm_lifecycle_event !== undefined) endWithParent(resolve);
   });
 }

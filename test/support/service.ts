@@ -1,4 +1,4 @@
-/** The real service for flow tests: `npm start` itself, on a free port and a temporary LATHE_HOME. */
+/** The real service for flow tests: what `npm start` runs, on a free port and a temporary LATHE_HOME. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, existsSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,13 +34,16 @@ const SCRIPTS: Record<Exclude<Role, 'launcher'>, string> = {
 };
 const READY_MS = 90_000;
 
-export async function startService(environment: Record<string, string> = {}): Promise<RunningService> {
+/** What `npm start` runs, without npm in front of it. */
+const SCRIPT: readonly string[] = [process.execPath, join(projectRoot, 'scripts/start.mjs')];
+
+export async function startService(environment: Record<string, string> = {}, command = SCRIPT): Promise<RunningService> {
   const home = mkdtempSync(join(tmpdir(), 'lathe-flow-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const full: NodeJS.ProcessEnv = { ...process.env, LATHE_HOME: home, LATHE_PORT: String(port), LATHE_HOST: '127.0.0.1', ...environment };
   for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_API_KEY', 'LATHE_S3_URL', 'VITEST', 'NODE_OPTIONS']) if (!(name in environment)) delete full[name];
-  let launcher = await launch(full, home);
+  let launcher = await launch(command, full, home);
   const apiKey = readFileSync(join(home, 'api-key'), 'utf8').trim();
   const stop = async () => {
     if (launcher.exitCode !== null || launcher.signalCode !== null) return launcher.exitCode;
@@ -58,7 +61,7 @@ export async function startService(environment: Record<string, string> = {}): Pr
       await Promise.all(all.map((pid) => waitForExit(pid, 10_000)));
     },
     async restart() {
-      launcher = await launch(full, home);
+      launcher = await launch(command, full, home);
     },
     async remove() {
       await stop();
@@ -68,8 +71,8 @@ export async function startService(environment: Record<string, string> = {}): Pr
   };
 }
 
-function launch(environment: NodeJS.ProcessEnv, home: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(projectRoot, 'scripts/start.mjs')], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+function launch([program, ...args]: readonly string[], environment: NodeJS.ProcessEnv, home: string): Promise<ChildProcess> {
+  const child = spawn(program!, args, { cwd: projectRoot, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   return new Promise((resolve, reject) => {

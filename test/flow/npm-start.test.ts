@@ -1,0 +1,27 @@
+/** `npm start` as a supervisor of services or a terminal drives it: the signal reaches npm, not Lathe. */
+import { expect, test } from 'vitest';
+import { isAlive } from '../../workers/processes.ts';
+import { eventually } from '../support/leftovers.ts';
+import { startService, type RunningService } from '../support/service.ts';
+
+const NPM = ['npm', 'start'];
+const children = (service: RunningService) => (['api', 'supervisor'] as const).flatMap(service.processes);
+
+test('SIGTERM to npm stops everything in order', async () => {
+  const service = await startService({}, NPM);
+  const pids = children(service);
+  expect(pids).toHaveLength(2);
+  expect(await service.stop()).toBe(0);
+  expect(pids.filter(isAlive)).toEqual([]);
+  await service.remove();
+}, 60_000);
+
+test('when npm is killed, everything it started ends', async () => {
+  const service = await startService({}, NPM);
+  const pids = children(service);
+  for (const npm of service.processes('launcher')) process.kill(npm, 'SIGKILL');
+  await eventually(15_000, async () => expect(pids.filter(isAlive)).toEqual([]));
+  await service.restart(); // the folder's lock and the database are free again
+  expect(await service.stop()).toBe(0);
+  await service.remove();
+}, 90_000);
