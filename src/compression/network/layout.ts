@@ -8,7 +8,7 @@
 import type { TypeTable } from '../graph/infer.ts';
 import type { Graph } from '../graph/types.ts';
 import type { Layout, LayoutRule } from '../operators/operator.ts';
-import { movesNothing } from './slot.ts';
+import { movesNothing } from '../operators/device/layouts.ts';
 import type { Step } from './program.ts';
 
 export interface LayoutPlan {

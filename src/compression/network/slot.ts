@@ -1,6 +1,7 @@
 /** A value while a network runs: host data, a device tensor in one or both layouts, or all of them, each made when first asked for. */
 import type { DataType } from '../graph/types.ts';
 import type { HostTensor, Layout, Value } from '../operators/operator.ts';
+import { fromChannelsLast, lastPermutation, movesNothing, toChannelsLast, toOnnxOrder } from '../operators/device/layouts.ts';
 import { download, upload } from '../operators/transfer.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -113,35 +114,9 @@ export class Slot {
   }
 }
 
-/** [n, c, ...] -> [n, ..., c]. */
-export function toChannelsLast(x: TfTensor): TfTensor {
-  if (movesNothing(x.shape)) return tf.reshape(x, [x.shape[0]!, ...x.shape.slice(2), x.shape[1]!]);
-  return tf.transpose(x, lastPermutation(x.rank));
-}
-
-/** [n, ..., c] -> [n, c, ...]. */
-export function fromChannelsLast(x: TfTensor): TfTensor {
-  const dims = toOnnxOrder(x.shape);
-  if (movesNothing(dims)) return tf.reshape(x, dims);
-  return tf.transpose(x, [0, x.rank - 1, ...x.shape.slice(2).map((_, i) => i + 1)]);
-}
-
-function toOnnxOrder(shape: readonly number[]): number[] {
-  return [shape[0]!, shape.at(-1)!, ...shape.slice(1, -1)];
-}
-
 /** The permutation that undoes `perm`. */
 export function invert(perm: readonly number[]): number[] {
   const inverse = new Array<number>(perm.length);
   perm.forEach((axis, i) => { inverse[axis] = i; });
   return inverse;
-}
-
-function lastPermutation(rank: number): number[] {
-  return [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
-}
-
-/** One channel, or one position: both layouts have the elements in the same order. `dims` in ONNX order. */
-export function movesNothing(dims: readonly (number | string | null)[]): boolean {
-  return dims[1] === 1 || dims.slice(2).every((dim) => dim === 1);
 }

@@ -53,6 +53,12 @@ export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
   return tf.where(untaped(() => tf.greater(x, alpha)), x, tf.zerosLike(x));
 }
 
+/** Zero within [-lambda, lambda], beyond it moved towards zero by `bias`. */
+function shrink(x: TfTensor, lambda: number, bias: number): TfTensor {
+  const [above, below] = untaped(() => [tf.greater(x, lambda), tf.less(x, -lambda)] as const);
+  return tf.where(above, tf.sub(x, bias), tf.where(below, tf.add(x, bias), tf.zerosLike(x)));
+}
+
 function runPrelu(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   return [tf.sub(nn.relu(x), tf.mul(ctx.tensor(1), nn.relu(tf.neg(x))))];
@@ -128,6 +134,7 @@ export const activationOperators: readonly Operator[] = [
   activation('Softplus', softplus),
   activation('Softsign', (x) => tf.div(x, tf.add(tf.abs(x), 1))),
   activation('ThresholdedRelu', (x, ctx) => thresholdedRelu(x, ctx.float('alpha', 1))),
+  activation('Shrink', (x, ctx) => shrink(x, ctx.float('lambd', 0.5), ctx.float('bias', 0)), { since: 9 }),
   activation('Mish', (x) => tf.mul(x, tf.tanh(softplus(x)))),
   activation('Swish', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1))))),
   activation('Gelu', (x, ctx) => gelu(x, ctx.string('approximate', 'none') === 'tanh')),

@@ -8,7 +8,7 @@ import { isConcrete, requireRank, shapeOf, sizeOf, typeOf, unifyDim, type Shape 
 import { extent, padsOf, split, windowCounts, windowOf, type Window } from './window.ts';
 
 /** [out, in, ...k] and [in, out, ...k] alike -> [...k, second, first]. */
-function kernelLayout(rank: number): number[] {
+export function kernelLayout(rank: number): number[] {
   return [...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1, 0];
 }
 
@@ -21,36 +21,37 @@ const kernel = (outputAxis: number): WeightRole => ({
 const bias: WeightRole = { input: 2, kind: 'bias', outputAxis: () => 0 };
 
 /** Spatial sizes of the kernel: the attribute, else the weight's shape. */
-function kernelSizes(info: NodeInfo): readonly number[] | null {
+function kernelSizes(info: NodeInfo, weight = 1): readonly number[] | null {
   const given = info.ints('kernel_shape');
-  const shape = shapeOf(info, 1);
+  const shape = shapeOf(info, weight);
   const spatial = shape?.slice(2);
   if (given && spatial && isConcrete(spatial) && given.join() !== spatial.join()) throw new GraphError(`kernel_shape [${given.join(', ')}] is not that of the weight [${shape!.join(', ')}]`);
   return given ?? (isConcrete(spatial) ? spatial : null);
 }
 
-function checkRanks(info: NodeInfo): void {
+function checkRanks(info: NodeInfo, weight = 1): void {
   const x = shapeOf(info, 0);
-  const w = shapeOf(info, 1);
+  const w = shapeOf(info, weight);
   requireRank(x, 3, 'the input');
   requireRank(w, 3, 'the weight');
   if (x && w && x.length !== w.length) throw new GraphError(`input of rank ${x.length} and weight of rank ${w.length} do not fit`);
 }
 
-function inferConv(info: NodeInfo): Inferred[] {
-  checkRanks(info);
-  const { dtype, shape } = typeOf(info, 0);
-  const w = shapeOf(info, 1);
+/** Shape of a convolution's result, whose kernel is input `weight`. */
+export function convShape(info: NodeInfo, weight = 1): Dim[] | null {
+  checkRanks(info, weight);
+  const shape = shapeOf(info, 0);
+  const w = shapeOf(info, weight);
   const groups = info.int('group', 1);
   if (shape && w && typeof shape[1] === 'number' && typeof w[1] === 'number' && shape[1] !== w[1] * groups) {
     throw new GraphError(`the input has ${shape[1]} channels, the weight takes ${w[1] * groups}`);
   }
   if (w && typeof w[0] === 'number' && w[0] % groups !== 0) throw new GraphError(`${w[0]} output channels cannot be split into ${groups} groups`);
   const rank = shape?.length ?? w?.length;
-  if (rank === undefined) return [{ dtype, shape: null }];
-  const sizes = kernelSizes(info);
+  if (rank === undefined) return null;
+  const sizes = kernelSizes(info, weight);
   const spatial = shape && sizes ? windowCounts(info, windowOf(info, sizes), shape.slice(2)) : new Array<Dim>(rank - 2).fill(null);
-  return [{ dtype, shape: [shape?.[0] ?? null, w?.[0] ?? null, ...spatial] }];
+  return [shape?.[0] ?? null, w?.[0] ?? null, ...spatial];
 }
 
 /** x [n, ...spatial, cin] -> [n, ...spatial', cout]. */
@@ -133,7 +134,7 @@ const quantization = { kind: 'compute', activations: [0], kernel: 1, bias: 2 } a
 export const convOperators: readonly Operator[] = [
   {
     type: 'Conv', domain: '', since: 1, layout: imageIn, differentiability: { kind: 'full' },
-    infer: inferConv, device: runConv, weights: [kernel(0), bias],
+    infer: (info) => [{ dtype: typeOf(info).dtype, shape: convShape(info) }], device: runConv, weights: [kernel(0), bias],
     macs: (info, outputs) => macs(info, outputs[0]?.shape), quantization,
   },
   {

@@ -32,6 +32,10 @@ import { lossOperators } from './loss.ts';
 import { quantizedOperators } from './quantized.ts';
 import { randomOperators } from './random.ts';
 import { controlFlowOperators } from './control-flow.ts';
+import { einsumOperators } from './einsum.ts';
+import { attentionOperators } from './attention.ts';
+import { rotaryOperators } from './rotary-embedding.ts';
+import { integerComputeOperators } from './integer-compute.ts';
 import type { Operator } from './operator.ts';
 
 /** One list per family file. */
@@ -66,6 +70,10 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   randomOperators,
   lossOperators,
   controlFlowOperators,
+  einsumOperators,
+  attentionOperators,
+  rotaryOperators,
+  integerComputeOperators,
 ];
 
 const table = new Map<string, Operator[]>();

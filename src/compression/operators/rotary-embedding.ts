@@ -1,0 +1,49 @@
+/** Rotary position embedding (Su et al., 2021): pairs of features are turned by an angle that grows with the position. */
+import { GraphError } from '../graph/graph-error.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { firstInput, ONNX_ORDER } from './define.ts';
+import { gatherAxis } from './device/rows.ts';
+import type { Operator, RunContext } from './operator.ts';
+import { sameType } from './shapes.ts';
+
+/** x [b, s, n, d]; the cache's rows, [b, s, 1, half] once picked by position. */
+function rotate(x: TfTensor, cos: TfTensor, sin: TfTensor, interleaved: boolean): TfTensor {
+  const half = x.shape[3]! / 2;
+  const [batch, length, heads] = x.shape as [number, number, number];
+  const pairs = interleaved ? tf.reshape(x, [batch, length, heads, half, 2]) : tf.reshape(x, [batch, length, heads, 2, half]);
+  const axis = interleaved ? 4 : 3;
+  const [first, second] = tf.unstack(pairs, axis) as [TfTensor, TfTensor];
+  const turned = tf.stack([tf.sub(tf.mul(cos, first), tf.mul(sin, second)), tf.add(tf.mul(sin, first), tf.mul(cos, second))], axis);
+  return tf.reshape(turned, x.shape);
+}
+
+interface Places {
+  readonly cos: number;
+  readonly sin: number;
+  readonly positions: number;
+}
+
+/** Of rank 4 the input is [b, n, s, d], of rank 3 [b, s, n * d]. */
+function run(ctx: RunContext, { cos, sin, positions }: Places): TfTensor[] {
+  const x = ctx.tensor(0);
+  const heads = ctx.int('num_heads', 0);
+  if (x.rank === 3 && heads < 1) throw new GraphError('num_heads is needed for an input of rank 3');
+  const byPosition = x.rank === 4 ? tf.transpose(x, [0, 2, 1, 3]) : tf.reshape(x, [x.shape[0]!, x.shape[1]!, heads, x.shape[2]! / heads]);
+  const size = ctx.int('rotary_embedding_dim', 0) || byPosition.shape[3]!;
+  const rows = (input: number): TfTensor => {
+    const cache = ctx.tensor(input);
+    const picked = ctx.has(positions) ? gatherAxis(cache, tf.cast(ctx.tensor(positions), 'int32'), 0) : cache;
+    return tf.expandDims(tf.slice(picked, [0, 0, 0], [-1, -1, size / 2]), 2);
+  };
+  const turned = rotate(tf.slice(byPosition, [0, 0, 0, 0], [-1, -1, -1, size]), rows(cos), rows(sin), ctx.int('interleaved', 0) === 1);
+  const whole = size === byPosition.shape[3] ? turned : tf.concat([turned, tf.slice(byPosition, [0, 0, 0, size], [-1, -1, -1, -1])], 3);
+  return [x.rank === 4 ? tf.transpose(whole, [0, 2, 1, 3]) : tf.reshape(whole, x.shape)];
+}
+
+export const rotaryOperators: readonly Operator[] = [
+  {
+    type: 'RotaryEmbedding', domain: '', since: 23, layout: ONNX_ORDER, differentiability: firstInput(0, 1, 2), infer: sameType(),
+    device: (ctx) => run(ctx, { cos: 1, sin: 2, positions: 3 }),
+  },
+];
