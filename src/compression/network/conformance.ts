@@ -48,6 +48,7 @@ export function runCase(folder: string): CaseResult {
   try {
     const model = readOnnx(readFileSync(join(folder, 'model.onnx')));
     operators = operatorsOf(model);
+    if (WRONG[name]) return { name, operators, verdict: { kind: 'unsupported', reason: WRONG[name] } };
     return { name, operators, verdict: runDataSets(folder, model) };
   } catch (error) {
     return { name, operators, verdict: verdictOf(error) };
@@ -65,6 +66,10 @@ function operatorsOf(model: Model): string[] {
   walkNodes(model.graph, ({ domain, opType }) => types.add(domain === '' ? opType : `${domain}.${opType}`));
   return [...types].sort();
 }
+
+/** Cases whose expected outputs are not what the standard says. */
+const WRONG: Readonly<Record<string, string>> = Object.fromEntries(['2D_int8_float16', '2D_int8_float32', '3D_int8_float16', '3D_int8_float32']
+  .map((name) => [`test_qlinearmatmul_${name}`, 'the expected outputs wrap round beyond int8, where the standard (and onnxruntime) saturates']));
 
 const NOISE: ReadonlySet<string> = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial']);
 
@@ -102,12 +107,12 @@ function dropsAtRandom(model: Model): boolean {
   return model.graph.nodes.some((node) => node.opType === 'Dropout' && (node.inputs[2] ?? '') !== '');
 }
 
-/** Floats go to the device, all else stays exact: as when a service feeds an uploaded model. */
+/** Floats of up to 32 bits go to the device, all else stays exact: as when a service feeds an uploaded model. */
 function valuesOf(inputs: readonly { readonly name: string }[], feeds: readonly (HostTensor | null)[]): Map<string, Value> {
   const values = new Map<string, Value>();
   inputs.forEach(({ name }, i) => {
     const host = feeds[i];
-    if (host) values.set(name, isFloat(host.dtype) ? { kind: 'device', dtype: host.dtype, tensor: upload(host) } : { kind: 'host', value: host });
+    if (host) values.set(name, isFloat(host.dtype) && host.dtype !== 'float64' ? { kind: 'device', dtype: host.dtype, tensor: upload(host) } : { kind: 'host', value: host });
   });
   return values;
 }

@@ -8,8 +8,8 @@ import { maximum, minimum, modulo, power, powerOf } from './device/elementwise.t
 import { isInteger } from './host/data.ts';
 import { map, zip, type Binary } from './host/elementwise.ts';
 import { cast } from './host/cast.ts';
-import type { HostTensor, Operator, RunContext } from './operator.ts';
-import { broadcastType } from './shapes.ts';
+import type { HostTensor, NodeInfo, Operator, RunContext } from './operator.ts';
+import { broadcastType, resolveAxis, typeOf } from './shapes.ts';
 
 type Fold = (a: TfTensor, b: TfTensor) => TfTensor;
 
@@ -83,6 +83,22 @@ function binary(type: string, { host, device, partial }: BinarySpec, more: Parti
   };
 }
 
+/**
+ * Up to opset 6 the second operand broadcasts only where `broadcast` says so: its axes lie at the first one's `axis`, or at its end.
+ */
+function placed(info: NodeInfo, rank: number, dims: readonly number[]): number[] {
+  const axis = info.int('broadcast', 0) === 1 && info.attribute('axis') ? resolveAxis(info.int('axis', 0), rank) : rank - dims.length;
+  return [...dims, ...new Array<number>(Math.max(0, rank - axis - dims.length)).fill(1)];
+}
+
+function early(type: string, { host, device }: Pick<BinarySpec, 'host' | 'device'>): Operator {
+  const exact: HostForm = ([a, b], info) => [host(a!, { ...b!, dims: placed(info, a!.dims.length, b!.dims) })];
+  return {
+    ...common, type, since: 1, until: 6, layout: { kind: 'onnx' }, infer: (info) => [typeOf(info)], host: exact,
+    device: exactIntegers(exact, (ctx) => [device(ctx.tensor(0), tf.reshape(ctx.tensor(1), placed(ctx, ctx.dims(0).length, ctx.dims(1))))]),
+  };
+}
+
 interface VariadicSpec {
   readonly host: Binary;
   readonly device: Fold;
@@ -133,6 +149,11 @@ export const arithmeticOperators: readonly Operator[] = [
   binary('Div', { host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE), device: (a, b) => tf.div(a, b), partial: divideDims }),
   { ...common, type: 'Pow', host: hostPow, device: exactIntegers(hostPow, runPow) },
   { ...common, type: 'Mod', since: 10, host: hostMod, device: exactIntegers(hostMod, (ctx) => [modulo(ctx.tensor(0), ctx.tensor(1), ctx.int('fmod', 0) === 1)]) },
+  early('Add', { host: (a, b) => zip(a, b, ADD), device: (a, b) => tf.add(a, b) }),
+  early('Sub', { host: (a, b) => zip(a, b, SUBTRACT), device: (a, b) => tf.sub(a, b) }),
+  early('Mul', { host: (a, b) => zip(a, b, MULTIPLY), device: (a, b) => tf.mul(a, b) }),
+  early('Div', { host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE), device: (a, b) => tf.div(a, b) }),
+  early('Pow', { host: powOnHost, device: power }),
   variadic('Sum', { host: ADD, device: (a, b) => tf.add(a, b) }),
   variadic('Mean', { host: ADD, device: (a, b) => tf.add(a, b), mean: true }),
   variadic('Max', { host: MAXIMUM, device: maximum }),

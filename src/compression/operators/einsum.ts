@@ -6,10 +6,10 @@ import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { FULL, ONNX_ORDER } from './define.ts';
 import { takeElements } from './device/rows.ts';
-import { offsetsOf } from './device/diagonal.ts';
+import { viewOffsets } from './host/offsets.ts';
 import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
-import { isConcrete, shapeOf, sizeOf, typeOf } from './shapes.ts';
+import { isConcrete, shapeOf, sizeOf, stridesOf, typeOf } from './shapes.ts';
 
 /** An index: a letter, or `.k` for the k-th axis of the ellipsis, counted from its right (so that those of several operands align). */
 type Label = string;
@@ -84,7 +84,9 @@ function diagonal({ tensor, labels }: Operand): Operand {
   labels.forEach((label, axis) => {
     if (tensor.shape[axis] !== sizes[unique.indexOf(label)]) throw new GraphError(`index "${label}" has sizes ${sizes[unique.indexOf(label)]} and ${tensor.shape[axis]}`);
   });
-  return { tensor: takeElements(tensor, offsetsOf(tensor.shape, labels.map((label) => unique.indexOf(label)), sizes), sizes), labels: unique };
+  const strides = stridesOf(tensor.shape);
+  const steps = unique.map((label) => labels.reduce((sum, other, axis) => (other === label ? sum + strides[axis]! : sum), 0));
+  return { tensor: takeElements(tensor, viewOffsets(sizes, steps), sizes), labels: unique };
 }
 
 /** Sums over the indices that nobody needs. */

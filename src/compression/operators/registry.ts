@@ -36,6 +36,11 @@ import { einsumOperators } from './einsum.ts';
 import { attentionOperators } from './attention.ts';
 import { rotaryOperators } from './rotary-embedding.ts';
 import { integerComputeOperators } from './integer-compute.ts';
+import { samplingOperators } from './sampling.ts';
+import { spectralOperators } from './spectral.ts';
+import { placingOperators } from './placing.ts';
+import { detectionOperators } from './detection.ts';
+import { tfIdfOperators } from './tf-idf.ts';
 import type { Operator } from './operator.ts';
 
 /** One list per family file. */
@@ -74,6 +79,11 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   attentionOperators,
   rotaryOperators,
   integerComputeOperators,
+  samplingOperators,
+  spectralOperators,
+  placingOperators,
+  detectionOperators,
+  tfIdfOperators,
 ];
 
 const table = new Map<string, Operator[]>();

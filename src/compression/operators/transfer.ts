@@ -8,14 +8,24 @@ import type { HostData, HostTensor } from './operator.ts';
 
 type TfType = 'float32' | 'int32' | 'bool';
 
-/** Host data -> device. @throws LatheError `unsupported-operator` for strings and integers beyond 32 bits. */
+/** Host data -> device. @throws LatheError `unsupported-operator` for strings and numbers beyond 32 bits. */
 export function upload(host: HostTensor): TfTensor {
   const type = deviceType(host.dtype);
   const dims = [...host.dims];
   const { data } = host;
-  if (type === 'float32') return tf.tensor(data instanceof Float32Array ? data : Float32Array.from(hostNumbers(host)), dims, type);
+  if (type === 'float32') return tf.tensor(data instanceof Float32Array ? data : float32s(host), dims, type);
   if (type === 'bool') return tf.tensor(data as Uint8Array, dims, type);
   return tf.tensor(data instanceof Int32Array ? data : int32s(host), dims, type);
+}
+
+function float32s(host: HostTensor): Float32Array {
+  const exact = hostNumbers(host);
+  const values = Float32Array.from(exact);
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isFinite(values[i]) || !Number.isFinite(exact[i])) continue;
+    throw new LatheError('unsupported-operator', `${host.dtype} value ${exact[i]} is beyond the range of float32, in which the engine computes`);
+  }
+  return values;
 }
 
 function int32s(host: HostTensor): Int32Array {
