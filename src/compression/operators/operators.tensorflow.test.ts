@@ -1,7 +1,9 @@
+import { contractionCases } from '../../../test/support/operator-cases/contractions.ts';
 import { describeOperators } from '../../../test/support/operator-cases/describe.ts';
 import { elementwiseCases } from '../../../test/support/operator-cases/elementwise.ts';
 import { indexingCases } from '../../../test/support/operator-cases/indexing.ts';
 import { movementCases } from '../../../test/support/operator-cases/movement.ts';
+import { networkCases } from '../../../test/support/operator-cases/networks.ts';
 import { quantizationCases } from '../../../test/support/operator-cases/quantization.ts';
 import { reductionCases } from '../../../test/support/operator-cases/reductions.ts';
 import { describeIntegers, describeLosses, describeRandom } from '../../../test/support/operator-cases/stochastic.ts';
@@ -9,4 +11,4 @@ import { describeIntegers, describeLosses, describeRandom } from '../../../test/
 describeLosses();
 describeRandom();
 describeIntegers();
-describeOperators('tensorflow', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases]);
+describeOperators('tensorflow', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...networkCases]);

@@ -41,6 +41,7 @@ import { spectralOperators } from './spectral.ts';
 import { placingOperators } from './placing.ts';
 import { detectionOperators } from './detection.ts';
 import { tfIdfOperators } from './tf-idf.ts';
+import { contribOperators } from './contrib.ts';
 import type { Operator } from './operator.ts';
 
 /** One list per family file. */
@@ -84,6 +85,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   placingOperators,
   detectionOperators,
   tfIdfOperators,
+  contribOperators,
 ];
 
 const table = new Map<string, Operator[]>();

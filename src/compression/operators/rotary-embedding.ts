@@ -46,4 +46,8 @@ export const rotaryOperators: readonly Operator[] = [
     type: 'RotaryEmbedding', domain: '', since: 23, layout: ONNX_ORDER, differentiability: firstInput(0, 1, 2), infer: sameType(),
     device: (ctx) => run(ctx, { cos: 1, sin: 2, positions: 3 }),
   },
+  {
+    type: 'RotaryEmbedding', domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: firstInput(0, 2, 3), infer: sameType(),
+    device: (ctx) => run(ctx, { cos: 2, sin: 3, positions: 1 }),
+  },
 ];

@@ -17,6 +17,8 @@ export interface CaseInput {
 
 export interface OperatorCase {
   readonly type: string;
+  /** '' for ONNX's own. */
+  readonly domain: string;
   readonly note: string;
   readonly inputs: readonly (CaseInput | null)[];
   readonly attributes: Readonly<Record<string, AttributeValue>>;
@@ -34,7 +36,7 @@ type Options = Partial<Omit<OperatorCase, 'type' | 'note' | 'inputs'>>;
 
 /** A case; opset 18 unless said otherwise. */
 export function given(type: string, note: string, inputs: readonly (CaseInput | null)[], attributes: OperatorCase['attributes'] = {}, options: Options = {}): OperatorCase {
-  return { type, note, inputs, attributes, opset: 18, outputs: 1, differentiable: true, image: false, runtime: true, ...options };
+  return { type, domain: '', note, inputs, attributes, opset: 18, outputs: 1, differentiable: true, image: false, runtime: true, ...options };
 }
 
 /** Float32 values spread over a range, no two alike, in no order. */
@@ -74,8 +76,8 @@ export function modelOfCase(item: OperatorCase, floatType: DataType = 'float32',
   const names = typed.map((input, i) => (input === null ? '' : wraps(input) ? `${nameOf(i)}_image` : nameOf(i)));
   const before = typed.flatMap((input, i) => (wraps(input) ? [pooling(nameOf(i), `${nameOf(i)}_image`)] : []));
   return modelOf({
-    opset: item.opset,
-    nodes: [...before, makeNode(item.type, names, outputs, item.attributes)],
+    opset: item.opset, domains: item.domain === '' ? {} : { [item.domain]: 1 },
+    nodes: [...before, makeNode(item.type, names, outputs, item.attributes, { domain: item.domain })],
     inputs: typed.flatMap((input, i) => (input && !input.constant ? [{ name: nameOf(i), type: { dtype: input.dtype, shape: input.dims } }] : [])),
     initializers: typed.flatMap((input, i) => (input?.constant ? [fromHost(nameOf(i), hostOfInput(input))] : [])),
     outputs: outputs.map((name) => ({ name, type: null })),

@@ -54,7 +54,8 @@ function combinations(taps: readonly (readonly Tap[])[]): Tap[][] {
 /** The pixels that the places [n, p] read along an axis of this size. */
 function tapsOf(place: TfTensor, size: number, sampling: Sampling): Tap[] {
   const nearest = sampling.interpolation === 'nearest';
-  const inside = brought(nearest ? untaped(() => tf.round(place)) : place, size, sampling);
+  const cubic = sampling.interpolation === 'cubic'; // its pixels are brought inside, not its place (as in PyTorch and onnxruntime)
+  const inside = cubic ? place : brought(nearest ? untaped(() => tf.round(place)) : place, size, sampling);
   if (nearest) return [tap(inside, null, size, sampling)];
   const floor = untaped(() => tf.floor(inside));
   const t = tf.sub(inside, floor);
