@@ -11,14 +11,14 @@ export type Transform = Static<typeof Transform>;
 
 export const Training = Type.Object({
   batchSize: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, default: 128 })),
-  optimizer: Type.Optional(Type.Union([Type.Literal('sgd'), Type.Literal('adam'), Type.Literal('adamw')], { default: 'adam' })),
+  optimizer: Type.Optional(Type.Enum(['sgd', 'adam', 'adamw'], { default: 'adam' })),
   learningRate: Type.Optional(Type.Number({ exclusiveMinimum: 0, default: 0.001 })),
   momentum: Type.Optional(Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9, description: 'sgd only' })),
   nesterov: Type.Optional(Type.Boolean({ default: false })),
   weightDecay: Type.Optional(Type.Number({ minimum: 0, default: 0 })),
   clipNorm: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'global gradient norm' })),
   schedule: Type.Optional(Type.Object({
-    kind: Type.Union([Type.Literal('constant'), Type.Literal('step'), Type.Literal('cosine')]),
+    kind: Type.Enum(['constant', 'step', 'cosine']),
     warmupSteps: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
     stepEpochs: Type.Optional(Type.Integer({ minimum: 1, description: 'step: epochs between decays' })),
     factor: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'step: multiplier at each decay' })),
@@ -31,8 +31,20 @@ export type Training = Static<typeof Training>;
 
 export const Parallel = Type.Object({
   mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch']),
-  replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('auto')])),
-}, { additionalProperties: true });
+  replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')])),
+  stages: Type.Optional(Type.Integer({ minimum: 1, description: 'pipeline, branch: parts that the model is cut into' })),
+  microBatches: Type.Optional(Type.Integer({ minimum: 1, description: 'pipeline: parts of a batch that are under way at a time' })),
+  staleness: Type.Optional(Type.Object({
+    max: Type.Optional(Type.Integer({ minimum: 0, description: 'updates that a gradient may be late' })),
+    scaleLearningRate: Type.Optional(Type.Boolean()),
+    compensate: Type.Optional(Type.Boolean()),
+  }, { additionalProperties: false, description: 'async' })),
+  syncBatchNorm: Type.Optional(Type.Boolean({ description: 'sync: statistics of the whole batch, not of each replica\'s share' })),
+  compression: Type.Optional(Type.Object({
+    topK: Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'share of the gradient that is exchanged' }),
+  }, { additionalProperties: false })),
+}, { additionalProperties: false });
+export type Parallel = Static<typeof Parallel>;
 
 export const Loader = Type.Object({
   numWorkers: Type.Optional(Type.Union([Type.Integer({ minimum: 0, maximum: 64 }), Type.Literal('auto'), Type.Literal('cores')])),

@@ -8,13 +8,16 @@ type Finding = ReturnType<typeof Value.Errors>[number];
 /** Empty where `value` fits. Paths are JSON pointers within `value`. */
 export function schemaProblems(schema: TSchema, value: unknown): ErrorDetail[] {
   const problems = new Map<string, string>();
-  for (const finding of Value.Errors(schema, value)) {
-    for (const { path, message } of explain(finding)) if (!problems.has(path)) problems.set(path, message);
+  const findings = Value.Errors(schema, value);
+  const choices = findings.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => `${schemaPath}/anyOf/`);
+  for (const finding of findings) {
+    if (choices.some((choice) => finding.schemaPath.startsWith(choice))) continue; // why each form does not fit says less than which there are
+    for (const { path, message } of explain(finding, schema)) if (!problems.has(path)) problems.set(path, message);
   }
   return [...problems].map(([path, message]) => ({ path, message }));
 }
 
-function explain({ keyword, instancePath, params, message }: Finding): ErrorDetail[] {
+function explain({ keyword, instancePath, schemaPath, params, message }: Finding, schema: TSchema): ErrorDetail[] {
   switch (keyword) {
     case 'additionalProperties': {
       const names = (params as { additionalProperties: readonly string[] }).additionalProperties;
@@ -29,6 +32,27 @@ function explain({ keyword, instancePath, params, message }: Finding): ErrorDeta
       const allowed = (params as { allowedValues?: readonly unknown[] }).allowedValues;
       return [{ path: instancePath, message: allowed ? `must be one of ${allowed.map((item) => JSON.stringify(item)).join(', ')}` : message }];
     }
+    case 'anyOf': return [{ path: instancePath, message: `must be one of ${formsAt(schema, schemaPath).join(', ')}` }];
     default: return [{ path: instancePath, message }];
   }
+}
+
+/** What may stand where the schema leaves a choice: `"auto"`, `integer >= 0`, `{"absolute": number}`. */
+function formsAt(schema: TSchema, schemaPath: string): string[] {
+  const at = schemaPath.slice(1).split('/').slice(1).reduce<unknown>((inner, key) => (inner as Record<string, unknown>)[key], schema);
+  return (at as { anyOf: readonly Form[] }).anyOf.map(formText);
+}
+
+interface Form {
+  readonly const?: unknown;
+  readonly type?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly properties?: Readonly<Record<string, Form>>;
+}
+
+function formText({ const: only, type = 'value', minimum, maximum, properties }: Form): string {
+  if (only !== undefined) return JSON.stringify(only);
+  if (properties) return `{${Object.entries(properties).map(([name, form]) => `${JSON.stringify(name)}: ${formText(form)}`).join(', ')}}`;
+  return `${type}${minimum === undefined ? '' : ` >= ${minimum}`}${maximum === undefined ? '' : ` <= ${maximum}`}`;
 }

@@ -155,8 +155,17 @@ function orderProblems(steps: readonly Step[]): Problem[] {
   });
 }
 
-/** One process computes what synchronous replicas would; the other modes compute something else and are not there. */
-function parallelProblems({ parallel }: JobRequest): Problem[] {
-  if (!parallel || parallel.mode === 'none' || parallel.mode === 'sync') return [];
-  return [{ code: 'invalid-request', path: '/parallel/mode', message: `"${parallel.mode}" is not available; "none" and "sync" are` }];
+/** One process computes what synchronous replicas would; what computes something else is not there, and is said so rather than left out. */
+function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[] {
+  const problem = (name: string, message: string): Problem => ({ code: 'invalid-request', path: `/parallel/${name}`, message });
+  const { mode, replicas, stages = 1, microBatches = 1, staleness, syncBatchNorm = true, compression } = parallel;
+  if (mode !== 'none' && mode !== 'sync') return [problem('mode', `"${mode}" is not available; "none" and "sync" are`)];
+  return [
+    ...(mode === 'none' && typeof replicas === 'number' && replicas > 1 ? [problem('replicas', `mode "none" has one replica, not ${replicas}; "sync" has several`)] : []),
+    ...(stages > 1 ? [problem('stages', `mode "${mode}" does not cut the model`)] : []),
+    ...(microBatches > 1 ? [problem('microBatches', `mode "${mode}" has no pipeline`)] : []),
+    ...(staleness ? [problem('staleness', `no gradient is late in mode "${mode}"`)] : []),
+    ...(syncBatchNorm ? [] : [problem('syncBatchNorm', 'statistics are those of the whole batch; others are not available')]),
+    ...(compression && compression.topK < 1 ? [problem('compression', 'gradients are exchanged whole; compression is not available')] : []),
+  ];
 }

@@ -97,4 +97,17 @@ describe('validateRecipe', () => {
     expect(refused(request([{ technique: 'retrain' }], { parallel: { mode: 'async' } }), model, dataset).paths).toEqual(['/parallel/mode']);
     expect(() => validateRecipe(request([{ technique: 'retrain' }], { parallel: { mode: 'sync', replicas: 2 } }), model, dataset)).not.toThrow();
   });
+
+  test.each([
+    ['replicas', { mode: 'none', replicas: 2 }], ['stages', { mode: 'sync', stages: 2 }], ['microBatches', { mode: 'none', microBatches: 4 }],
+    ['staleness', { mode: 'sync', staleness: { max: 4 } }], ['syncBatchNorm', { mode: 'sync', syncBatchNorm: false }], ['compression', { mode: 'sync', compression: { topK: 0.1 } }],
+  ] as const)('what would compute something else is not left out silently: parallel.%s', (name, parallel) => {
+    expect(refused(request([{ technique: 'retrain' }], { parallel }), model, dataset)).toMatchObject({ code: 'invalid-request', paths: [`/parallel/${name}`] });
+  });
+
+  test('a choice of forms is explained by the forms there are, once', () => {
+    const { paths, message } = refused(request([{ technique: 'prune-weights', threshold: { absolute: 1, sigma: 2 } }]), model, dataset);
+    expect(paths).toEqual(['/steps/0/threshold']);
+    expect(message).toContain('must be one of {"absolute": number >= 0}, {"sigma": number >= 0}');
+  });
 });
