@@ -15,7 +15,7 @@ module.exports = {
     },
     {
       name: 'compression-uses-no-service-package', severity: 'error',
-      from: { path: '^src/compression/' }, to: { path: 'node_modules/(fastify|@fastify|bullmq|ioredis|pg|@prisma|pino|prom-client|commander)/' },
+      from: { path: '^src/compression/' }, to: { path: 'node_modules/(fastify|@fastify|bullmq|ioredis|pg|@prisma|@aws-sdk|pino|prom-client|commander)/' },
     },
     {
       name: 'jobs-declare', severity: 'error', comment: 'jobs declares ports; it does not reach for who implements them',

@@ -25,7 +25,7 @@ describe('the configuration', () => {
   });
 
   test('tells every problem at once', () => {
-    const problems = problemsOf({ LATHE_PORT: '99999', REDIS_URL: 'http://x', LATHE_ENGINE: 'steam', LATHE_S3_URL: 's3://bucket', LATHE_API_KEY: 'short', LATHE_MAX_MODEL_MB: '1.5' });
+    const problems = problemsOf({ LATHE_PORT: '99999', REDIS_URL: 'http://x', LATHE_ENGINE: 'steam', LATHE_S3_URL: 'ftp://bucket', LATHE_API_KEY: 'short', LATHE_MAX_MODEL_MB: '1.5' });
     expect(problems.map((problem) => problem.split(' ')[0]).toSorted()).toEqual(
       ['DATABASE_URL', 'LATHE_API_KEY', 'LATHE_ENGINE', 'LATHE_MAX_MODEL_MB', 'LATHE_PORT', 'LATHE_S3_URL', 'REDIS_URL']);
   });

@@ -1,5 +1,6 @@
 /** The environment, parsed once: every problem is told at once, and nothing starts on a value that makes no sense. */
 import { resolve } from 'node:path';
+import { parseS3Url, S3_URL_FORMS, type S3Place } from './artifacts/s3-place.ts';
 import type { Limits } from './jobs/limits.ts';
 
 export const ENGINES = ['auto', 'tensorflow', 'webgpu', 'wasm'] as const;
@@ -12,6 +13,8 @@ export interface Config {
   readonly databaseUrl: string;
   /** `null`: the queue is in Postgres. */
   readonly redisUrl: string | null;
+  /** `null`: artifacts are on this machine's disk. */
+  readonly s3: S3Place | null;
   /** The first administrator's key; `null`: one is made and stored in the home folder. */
   readonly apiKey: string | null;
   /** Keys the HMAC of stored API keys; `null`: one is made and stored in the home folder. */
@@ -44,6 +47,7 @@ export function parseConfig(environment: NodeJS.ProcessEnv): Config {
     port: read.integer('LATHE_PORT', 8080, 0, 65535),
     databaseUrl: read.url('DATABASE_URL', ['postgresql:', 'postgres:']) ?? read.missing('DATABASE_URL', 'the Postgres to use ("npm start" brings one along)'),
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
+    s3: read.s3Url('LATHE_S3_URL'),
     apiKey: read.secret('LATHE_API_KEY', 16),
     secret: read.secret('LATHE_SECRET', 32),
     engine: read.oneOf('LATHE_ENGINE', ENGINES, 'auto'),
@@ -60,7 +64,6 @@ export function parseConfig(environment: NodeJS.ProcessEnv): Config {
       maxAttempts: read.integer('LATHE_MAX_ATTEMPTS', 5, 1, 100),
     },
   };
-  if (read.text('LATHE_S3_URL') !== null) read.problem('LATHE_S3_URL is set, but artifacts are kept on local disk only (LATHE_HOME/artifacts); unset it');
   if (read.problems.length > 0) throw new ConfigError(read.problems);
   return config;
 }
@@ -95,6 +98,13 @@ class Reader {
     if (URL.canParse(value) && protocols.includes(new URL(value).protocol)) return value;
     this.problem(`${name} is not a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
     return null;
+  }
+
+  s3Url(name: string): S3Place | null {
+    const value = this.text(name);
+    const place = value === null ? null : parseS3Url(value);
+    if (value !== null && place === null) this.problem(`${name} is no ${S3_URL_FORMS}`);
+    return place;
   }
 
   secret(name: string, minimumLength: number): string | null {

@@ -27,9 +27,9 @@ const complain = (line: string): boolean => process.stderr.write(`lathe: ${line}
 /** Resolves when the service has stopped. */
 export async function launch(environment: NodeJS.ProcessEnv = process.env): Promise<void> {
   const place: Place = {
-    home: resolve(environment.LATHE_HOME ?? '.lathe'),
-    host: environment.LATHE_HOST ?? '127.0.0.1',
-    port: Number(environment.LATHE_PORT ?? 8080),
+    home: resolve(environment.LATHE_HOME || '.lathe'),
+    host: environment.LATHE_HOST || '127.0.0.1',
+    port: Number(environment.LATHE_PORT || 8080),
   };
   const stopRequested = stopSignal(environment);
   let service: Service | undefined;
@@ -65,7 +65,7 @@ class Service {
   async start(): Promise<void> {
     const { home, host, port } = this.#place;
     if (!(await isPortFree(port, host))) throw new Error(`Port ${port} of ${host} is in use; choose another with LATHE_PORT`);
-    const databaseUrl = this.#environment.DATABASE_URL ?? (await this.#startPostgres());
+    const databaseUrl = this.#environment.DATABASE_URL || (await this.#startPostgres());
     await migrate(databaseUrl);
     if (this.#stopping) return;
     const environment = { ...this.#environment, LATHE_HOME: home, LATHE_HOST: host, LATHE_PORT: String(port), DATABASE_URL: databaseUrl };

@@ -3,8 +3,7 @@
  * SIGTERM: the jobs that run go back to the queue, then it ends.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { openLocalBlobs } from '../src/artifacts/local.ts';
+import { openArtifacts } from '../src/artifacts/open.ts';
 import { parseConfig } from '../src/config.ts';
 import type { Pool } from '../src/jobs/ports.ts';
 import { createLog } from '../src/log.ts';
@@ -33,7 +32,7 @@ const engine = await probeEngine();
 const store = openStore(config.databaseUrl, { maxAttempts: settings.maxAttempts });
 const queue = await openQueue({ redisUrl: config.redisUrl, databaseUrl: config.databaseUrl, onError: (error) => log.warn({ error: error.message }, 'queue') });
 const deps: PoolWorkerDeps = {
-  jobs: store.workerJobs, registry: store.workers, queue, blobs: await openLocalBlobs(join(config.home, 'artifacts')),
+  jobs: store.workerJobs, registry: store.workers, queue, blobs: await openArtifacts(config),
   scratch: new Scratch(settings.scratchFolder), settings, engine,
   log: (message, fields = {}) => log.info(fields, message),
 };

@@ -9,13 +9,14 @@ import pg from 'pg';
 import { connectionFrom } from './connection.ts';
 import { bytes } from './table.ts';
 import type { Finding } from '../../src/contracts/diagnosis.ts';
+import { parseS3Url, S3_URL_FORMS } from '../../src/artifacts/s3-place.ts';
 import { processEntry } from '../../src/process-entry.ts';
 
 const MARKS: Record<Finding['state'], string> = { ok: 'ok', warning: 'note', missing: 'MISSING' };
 
 /** Prints the findings; the exit code is 1 where something needed is missing. */
 export async function doctor(options: { worker?: boolean; json?: boolean }): Promise<number> {
-  const checks = [machine(), engine(), database(), queue(), ...(options.worker ? [] : [service()])];
+  const checks = [machine(), engine(), database(), queue(), artifacts(), ...(options.worker ? [] : [service()])];
   const findings = (await Promise.all(checks)).flat();
   if (options.json) console.log(JSON.stringify(findings, null, 2));
   else {
@@ -43,7 +44,7 @@ async function engine(): Promise<Finding[]> {
 async function database(): Promise<Finding[]> {
   const url = process.env['DATABASE_URL'];
   if (!url) {
-    const folder = join(resolve(process.env['LATHE_HOME'] ?? '.lathe'), 'postgres');
+    const folder = join(resolve(process.env['LATHE_HOME'] || '.lathe'), 'postgres');
     return [{ name: 'database', value: `embedded Postgres in ${folder}${existsSync(folder) ? '' : ' (made at the first start)'}`, state: 'ok' }];
   }
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
@@ -76,8 +77,22 @@ async function queue(): Promise<Finding[]> {
   }
 }
 
+async function artifacts(): Promise<Finding[]> {
+  const url = process.env['LATHE_S3_URL'];
+  if (!url) return [{ name: 'artifacts', value: `in ${join(resolve(process.env['LATHE_HOME'] || '.lathe'), 'artifacts')}`, state: 'ok' }];
+  const place = parseS3Url(url);
+  if (!place) return [{ name: 'artifacts', value: 'LATHE_S3_URL is no address of a bucket', state: 'missing', remedy: `give ${S3_URL_FORMS}` }];
+  const value = `bucket ${place.bucket} of ${place.endpoint ?? 'Amazon S3'}`;
+  try {
+    await (await import('../../src/artifacts/s3.ts')).checkBucket(place);
+    return [{ name: 'artifacts', value, state: 'ok' }];
+  } catch (error) {
+    return [{ name: 'artifacts', value: `${value}: ${firstLine(error)}`, state: 'missing', remedy: 'make the bucket, and give keys that may read and write it; or unset LATHE_S3_URL' }];
+  }
+}
+
 async function service(): Promise<Finding[]> {
-  const url = process.env['LATHE_URL'] ?? `http://127.0.0.1:${process.env['LATHE_PORT'] ?? '8080'}`;
+  const url = process.env['LATHE_URL'] ?? `http://127.0.0.1:${process.env['LATHE_PORT'] || '8080'}`;
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(3000) });
     const key = hasKey() ? '' : '; no API key found (LATHE_API_KEY)';

@@ -1,7 +1,6 @@
 /** The API process: HTTP, and the relay from Postgres to the queue. Says "ready" to the process that started it once it answers. */
-import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { openLocalBlobs } from '../artifacts/local.ts';
+import { openArtifacts } from '../artifacts/open.ts';
 import type { Config } from '../config.ts';
 import { newId } from '../ids.ts';
 import { createInspector } from '../inspection/inspector.ts';
@@ -33,7 +32,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
   const apiKey = keys.of(config.apiKey ?? keptSecret(config.home, 'api-key', () => keys.make().key));
   const applied = await migrate(config.databaseUrl);
   if (applied.length > 0) log.info({ migrations: applied }, 'database brought up to date');
-  const blobs = await openLocalBlobs(join(config.home, 'artifacts'));
+  const blobs = await openArtifacts(config);
   const store = openStore(config.databaseUrl, { connections: 15, maxAttempts: config.limits.maxAttempts });
   await store.keys.add({ id: newId('key'), tenant: 'default', name: 'first administrator', role: 'administrator', prefix: apiKey.prefix, mac: apiKey.mac });
   const queue = await openQueue({ ...config, onError: (error) => log.warn({ error: error.message }, 'queue connection') });
@@ -62,7 +61,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
       clearInterval(idle);
       await relay.stop();
       await Promise.all([queue.close(), feed.close()]);
-      await store.close();
+      await Promise.all([store.close(), blobs.close()]);
     },
   };
 }

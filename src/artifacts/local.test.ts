@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openLocalBlobs, type LocalBlobStore } from './local.ts';
+import type { ArtifactStore } from './artifact-store.ts';
+import { openLocalBlobs } from './local.ts';
 
 let folder: string;
-let blobs: LocalBlobStore;
+let blobs: ArtifactStore;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lathe-blobs-'));
   blobs = await openLocalBlobs(folder);

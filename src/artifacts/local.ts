@@ -9,19 +9,7 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LatheError } from '../errors.ts';
-import type { BlobStore } from '../jobs/ports.ts';
-
-export interface StoredBlob {
-  readonly sha256: string;
-  readonly modifiedAt: Date;
-}
-
-export interface LocalBlobStore extends BlobStore {
-  /** All blobs, in no order. */
-  list(): AsyncIterable<StoredBlob>;
-  /** Whether blobs can be written now. */
-  check(): Promise<void>;
-}
+import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 const TEMPORARY = /^(.+)-(\d+)-[0-9a-f]{16}$/;
@@ -29,7 +17,7 @@ const TEMPORARY = /^(.+)-(\d+)-[0-9a-f]{16}$/;
 const FOREIGN_TEMPORARY_MS = 24 * 3600 * 1000;
 
 /** Makes the folder where there is none, and removes what dead writers left in it. */
-export async function openLocalBlobs(folder: string): Promise<LocalBlobStore> {
+export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
   const temporary = join(folder, 'tmp');
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   await sweepTemporary(temporary);
@@ -60,6 +48,7 @@ export async function openLocalBlobs(folder: string): Promise<LocalBlobStore> {
       await (await open(path, 'wx')).close();
       await rm(path, { force: true });
     },
+    close: async () => undefined,
   };
 }
 

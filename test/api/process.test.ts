@@ -35,7 +35,7 @@ function start(environment: Record<string, string>): Started {
 
 describe('the API process', () => {
   test('says all that is wrong with its environment, and ends', async () => {
-    const { ended, stderr } = start({ LATHE_PORT: 'eighty', LATHE_S3_URL: 's3://bucket' });
+    const { ended, stderr } = start({ LATHE_PORT: 'eighty', LATHE_S3_URL: 'ftp://bucket' });
     expect(await ended).toBe(1);
     for (const name of ['DATABASE_URL', 'LATHE_PORT', 'LATHE_S3_URL']) expect(stderr()).toContain(name);
     expect(stderr()).not.toContain('    at ');

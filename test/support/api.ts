@@ -9,7 +9,8 @@ import { Registry } from 'prom-client';
 import { buildApp } from '../../src/api/app.ts';
 import { KeyMaker } from '../../src/api/key-maker.ts';
 import type { App } from '../../src/api/types.ts';
-import { openLocalBlobs, type LocalBlobStore } from '../../src/artifacts/local.ts';
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { openLocalBlobs } from '../../src/artifacts/local.ts';
 import { parseConfig } from '../../src/config.ts';
 import { newId } from '../../src/ids.ts';
 import { createInspector } from '../../src/inspection/inspector.ts';
@@ -27,7 +28,7 @@ export interface TestApi {
   readonly app: App;
   readonly store: Store;
   readonly queue: JobQueue;
-  readonly blobs: LocalBlobStore;
+  readonly blobs: ArtifactStore;
   readonly feed: PostgresChangeFeed;
   /** Folder of the blobs. */
   readonly folder: string;

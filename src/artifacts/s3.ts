@@ -1,0 +1,118 @@
+/**
+ * Blobs in a bucket of S3 or of a server that speaks its protocol, named `PREFIX/sha-256`. What goes there and comes from there passes
+ * through a folder of this machine: the name is known only when the last byte has come, and parsers and engines open files.
+ */
+import { createReadStream } from 'node:fs';
+import { utimes } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { DeleteObjectCommand, GetObjectCommand, HeadBucketCommand, HeadObjectCommand, NoSuchKey, NotFound, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { LatheError } from '../errors.ts';
+import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
+import { openLocalBlobs } from './local.ts';
+import type { S3Place } from './s3-place.ts';
+
+/** Copies that nobody asked for in so long are removed: longer than the longest job, which opens its files when it gets to them. */
+const COPY_AGE_MS = 8 * 24 * 3600 * 1000;
+const TIDY_MS = 3600 * 1000;
+/** 10,000 parts, as many as there may be, make 160 GiB. */
+const PART_BYTES = 16 * 2 ** 20;
+const CONNECT_MS = 5000;
+
+/** @param folder of the copies on this machine */
+export async function openS3Blobs(place: S3Place, folder: string): Promise<ArtifactStore> {
+  const client = clientOf(place);
+  const copies = await openLocalBlobs(folder);
+  const objectOf = (sha256: string) => ({ Bucket: place.bucket, Key: place.prefix + sha256 });
+  const fetchObject = async (sha256: string, range?: string) => (await asked(client.send(new GetObjectCommand({ ...objectOf(sha256), Range: range })))).Body as Readable;
+  const tidy = () => removeOldCopies(copies, new Date(Date.now() - COPY_AGE_MS));
+  const tidying = setInterval(() => void tidy().catch(() => undefined), TIDY_MS).unref();
+  await tidy();
+  return {
+    async put(content, limitBytes) {
+      const written = await copies.put(content, limitBytes);
+      const body = createReadStream(await copies.localPath(written.sha256));
+      await asked(new Upload({ client, params: { ...objectOf(written.sha256), Body: body }, partSize: PART_BYTES }).done());
+      return written;
+    },
+    async read(sha256, range) {
+      return (await copies.has(sha256)) ? copies.read(sha256, range) : fetchObject(sha256, range && `bytes=${range.start}-${range.end}`);
+    },
+    async localPath(sha256) {
+      if (!(await copies.has(sha256))) await copy(sha256, await fetchObject(sha256), copies);
+      const path = await copies.localPath(sha256);
+      await utimes(path, new Date(), new Date());
+      return path;
+    },
+    has: (sha256) => asked(client.send(new HeadObjectCommand(objectOf(sha256))).then(() => true, (error: unknown) => {
+      if (error instanceof NotFound) return false;
+      throw error;
+    })),
+    async delete(sha256) {
+      await asked(client.send(new DeleteObjectCommand(objectOf(sha256))));
+      await copies.delete(sha256);
+    },
+    list: () => list(client, place),
+    async check() {
+      await copies.check();
+      await headBucket(client, place);
+    },
+    async close() {
+      clearInterval(tidying);
+      client.destroy();
+    },
+  };
+}
+
+/** Whether the bucket is there, for whoever needs no store. */
+export async function checkBucket(place: S3Place): Promise<void> {
+  const client = clientOf(place);
+  await headBucket(client, place).finally(() => client.destroy());
+}
+
+async function headBucket(client: S3Client, { bucket }: S3Place): Promise<void> {
+  await asked(client.send(new HeadBucketCommand({ Bucket: bucket })));
+}
+
+function clientOf({ endpoint, region, credentials }: S3Place): S3Client {
+  return new S3Client({
+    ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
+    ...(region === null ? {} : { region }),
+    ...(credentials === null ? {} : { credentials }),
+    // Content is checked by its name; servers other than Amazon's do not all know the checksums that the client would add.
+    requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: { connectionTimeout: CONNECT_MS },
+  });
+}
+
+/** What has come is what was asked for, or nothing is kept. */
+async function copy(sha256: string, content: Readable, copies: ArtifactStore): Promise<void> {
+  const received = await copies.put(content, Infinity);
+  if (received.sha256 === sha256) return;
+  await copies.delete(received.sha256);
+  throw new LatheError('internal', `The artifact store holds something else under ${sha256}`);
+}
+
+async function removeOldCopies(copies: ArtifactStore, before: Date): Promise<void> {
+  for await (const { sha256, modifiedAt } of copies.list()) if (modifiedAt < before) await copies.delete(sha256);
+}
+
+async function* list(client: S3Client, { bucket, prefix }: S3Place): AsyncGenerator<StoredBlob> {
+  for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix })) {
+    for (const { Key = '', LastModified } of Contents) {
+      const sha256 = Key.slice(prefix.length);
+      if (/^[0-9a-f]{64}$/.test(sha256) && LastModified) yield { sha256, modifiedAt: LastModified };
+    }
+  }
+}
+
+/** A store that does not answer, or refuses, is away for now; that an object is missing says something else. */
+async function asked<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof NoSuchKey) throw error;
+    const name = error instanceof Error ? error.name : String(error);
+    throw new LatheError('unavailable', `The artifact store does not answer as it should (${name})`, [], { cause: error });
+  }
+}
