@@ -11,16 +11,23 @@ export interface WeightCount {
 }
 
 /** Quantized weights by operator: [weight input, zero-point input]. */
-const QUANTIZED_INPUTS: Readonly<Record<string, readonly (readonly [number, number])[]>> = {
+const QUANTIZED_INPUTS = byType<readonly (readonly [number, number])[]>({
   DequantizeLinear: [[0, 2]], QLinearConv: [[3, 5], [8, -1]], QLinearMatMul: [[0, 2], [3, 5]], ConvInteger: [[1, 3]], MatMulInteger: [[0, 2], [1, 3]],
   MatMulNBits: [[1, 3]], Cast: [[0, -1]], QGemm: [[3, 5], [6, -1]], DynamicQuantizeMatMul: [[1, 3]], MatMulIntegerToFloat: [[1, 5]],
-};
+});
 /** Inputs that scale, shift or place, and hold no weights: of quantizing operators, and the float ones of shape operators. */
-const NO_WEIGHTS: Readonly<Record<string, readonly number[]>> = {
+const NO_WEIGHTS = byType<readonly number[]>({
   QuantizeLinear: [1, 2], DequantizeLinear: [1, 2], QLinearConv: [1, 2, 4, 5, 6, 7], QLinearMatMul: [1, 2, 4, 5, 6, 7], ConvInteger: [2, 3], MatMulInteger: [2, 3],
   MatMulNBits: [2, 3], QGemm: [1, 2, 4, 5, 7, 8], DynamicQuantizeMatMul: [2, 3], MatMulIntegerToFloat: [2, 3, 4, 5], Resize: [1, 2, 3], Upsample: [1], Clip: [1, 2],
   Pad: [2], Range: [0, 1, 2], OneHot: [1, 2], NonMaxSuppression: [2, 3, 4], ConstantOfShape: [0], Dropout: [1, 2],
-};
+  QLinearAdd: [1, 2, 4, 5, 6, 7], QLinearMul: [1, 2, 4, 5, 6, 7], QLinearSigmoid: [1, 2, 3, 4], QLinearLeakyRelu: [1, 2, 3, 4], QLinearSoftmax: [1, 2, 3, 4],
+  QLinearAveragePool: [1, 2, 3, 4], QLinearGlobalAveragePool: [1, 2, 3, 4],
+});
+
+/** Maps, not objects: operator types come from files, and may be called "constructor". */
+function byType<T>(entries: Readonly<Record<string, T>>): ReadonlyMap<string, T> {
+  return new Map(Object.entries(entries));
+}
 
 /** A weight with what is needed to tell its zeros. */
 interface Found {
@@ -66,8 +73,8 @@ function collect(graph: Graph, outer: Lookup, found: Map<Tensor, Found>): void {
 function visit(node: Node, lookup: Lookup, readers: ReadonlyMap<string, Node>, found: Map<Tensor, Found>): void {
   node.inputs.forEach((name, input) => {
     const tensor = name === '' ? undefined : lookup(name);
-    if (!tensor || NO_WEIGHTS[node.opType]?.includes(input)) return;
-    const role = QUANTIZED_INPUTS[node.opType]?.find(([weight]) => weight === input);
+    if (!tensor || NO_WEIGHTS.get(node.opType)?.includes(input)) return;
+    const role = QUANTIZED_INPUTS.get(node.opType)?.find(([weight]) => weight === input);
     if (!isFloat(tensor.dtype) && !(role && isCode(node, tensor))) return;
     const zero = zeroPointOf(node, role, lookup, readers) ?? found.get(tensor)?.zero ?? null;
     found.set(tensor, { tensor, zero, packed: isPacked(node, tensor, readers) });

@@ -37,7 +37,12 @@ function activated(ctx: RunContext, x: TfTensor): TfTensor {
   if (name === '') return x;
   const activation = ACTIVATIONS[name];
   if (!activation) throw new GraphError(`activation "${name}" is not known`);
-  return activation(x, ctx.floats('activation_params') ?? []);
+  return activation(x, ctx.floats('activation_params') ?? gemmParameters(ctx));
+}
+
+/** FusedGemm names its activation's parameters one by one. */
+function gemmParameters(ctx: RunContext): number[] {
+  return ['activation_alpha', 'activation_beta'].flatMap((name) => (ctx.attribute(name) ? [ctx.float(name, 0)] : []));
 }
 
 /** A standard operator with an activation behind it; of FusedConv, input 3 is added in between. onnxruntime has no integer form of these. */

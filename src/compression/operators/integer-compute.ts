@@ -17,14 +17,14 @@ import { fromChannelsLast, toChannelsLast } from './device/layouts.ts';
 import { padsOf, windowOf } from './window.ts';
 
 /** Codes minus zero point, as floats; a zero point per row of `a` [..., m, k], per column of `b` [..., k, n] or per channel lies along `axis`. */
-function centred(ctx: RunContext, input: number, zero: number, axis: number): TfTensor {
+export function centred(ctx: RunContext, input: number, zero: number, axis: number): TfTensor {
   const codes = tf.cast(ctx.tensor(input), 'float32');
   if (!ctx.has(zero)) return codes;
   return tf.sub(codes, along(tf.cast(ctx.tensor(zero), 'float32'), codes, axis));
 }
 
 /** One value for all, one per element of an axis, or already of the operand's rank. */
-function along(values: TfTensor, operand: TfTensor, axis: number): TfTensor {
+export function along(values: TfTensor, operand: TfTensor, axis: number): TfTensor {
   if (values.rank > 1) return values;
   if (values.size === 1) return tf.reshape(values, []);
   const at = axis < 0 ? axis + operand.rank : axis;
@@ -37,13 +37,13 @@ function inHalves(kernel: TfTensor, compute: (kernel: TfTensor) => TfTensor): { 
   return { high: compute(high), low: compute(tf.sub(kernel, tf.mul(high, 16))) };
 }
 
-function exactSum(kernel: TfTensor, compute: (kernel: TfTensor) => TfTensor): TfTensor {
+export function exactSum(kernel: TfTensor, compute: (kernel: TfTensor) => TfTensor): TfTensor {
   const { high, low } = inHalves(kernel, compute);
   return tf.add(tf.mul(tf.cast(high, 'int32'), tf.scalar(16, 'int32')), tf.cast(low, 'int32'));
 }
 
 /** As floats: what is rounded to 8 bits afterwards needs no more. */
-const floatSum = (kernel: TfTensor, compute: (kernel: TfTensor) => TfTensor): TfTensor => {
+export const floatSum = (kernel: TfTensor, compute: (kernel: TfTensor) => TfTensor): TfTensor => {
   const { high, low } = inHalves(kernel, compute);
   return tf.add(tf.mul(high, 16), low);
 };
@@ -58,11 +58,11 @@ function convolve(ctx: RunContext, kernel: TfTensor, weight: number, sum: Sum): 
   return fromChannelsLast(sum(tf.transpose(kernel, kernelLayout(dims.length)), (half) => nn.conv(image, half, { strides: window.strides, dilations: window.dilations, pads, groups: ctx.int('group', 1) })));
 }
 
-/** round(real / scale) + zero point, saturated. */
-function requantize(ctx: RunContext, real: TfTensor, scale: number, zero: number): Value {
-  const dtype = ctx.dtype(zero);
+/** round(real / scale) + zero point (absent: 0), saturated. */
+export function requantize(ctx: RunContext, real: TfTensor, scale: number, zero: number, dtype = ctx.dtype(zero)): Value {
   const [low, high] = integerRange(dtype);
-  const shifted = tf.add(tf.round(tf.div(real, tf.cast(ctx.tensor(scale), 'float32'))), tf.cast(ctx.tensor(zero), 'float32'));
+  const codes = tf.round(tf.div(real, along(tf.cast(ctx.tensor(scale), 'float32'), real, -1)));
+  const shifted = ctx.has(zero) ? tf.add(codes, along(tf.cast(ctx.tensor(zero), 'float32'), real, -1)) : codes;
   return { kind: 'device', dtype, tensor: tf.cast(tf.clipByValue(shifted, low, high), 'int32') };
 }
 

@@ -12,14 +12,18 @@ import { untaped } from '../tensor/untaped.ts';
 
 function inferConcat(info: NodeInfo): Inferred[] {
   const { dtype } = typeOf(info);
-  const shapes = info.types.map((type) => type?.shape ?? null);
-  const known = shapes.find((shape) => shape !== null);
-  if (!known) return [{ dtype, shape: null }];
-  const axis = resolveAxis(info.int('axis', 0), known.length);
-  const shape = known.map((_, i) => (i === axis ? total(shapes, axis) : agreed(shapes, i, known.length)));
+  const shape = joinedShape(info.types.map((type) => type?.shape ?? null), info.int('axis', 0));
   const parts = info.types.map((_, i) => info.partial(i));
-  const elements = known.length === 1 && parts.every((part) => part !== null) ? parts.flatMap((part) => part!) : null;
+  const elements = shape?.length === 1 && parts.every((part) => part !== null) ? parts.flatMap((part) => part!) : null;
   return [{ dtype, shape, ...(elements && { elements }) }];
+}
+
+/** Shapes joined along an axis; null where none is known. */
+export function joinedShape(shapes: readonly (readonly Dim[] | null)[], onnxAxis: number): Dim[] | null {
+  const known = shapes.find((shape) => shape !== null);
+  if (!known) return null;
+  const axis = resolveAxis(onnxAxis, known.length);
+  return known.map((_, i) => (i === axis ? total(shapes, axis) : agreed(shapes, i, known.length)));
 }
 
 function total(shapes: readonly (readonly Dim[] | null)[], axis: number): Dim {

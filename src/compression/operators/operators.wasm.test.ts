@@ -2,6 +2,7 @@ import { contractionCases } from '../../../test/support/operator-cases/contracti
 import { describeOperators } from '../../../test/support/operator-cases/describe.ts';
 import { elementwiseCases } from '../../../test/support/operator-cases/elementwise.ts';
 import { indexingCases } from '../../../test/support/operator-cases/indexing.ts';
+import { integerContribCases } from '../../../test/support/operator-cases/integer-contrib.ts';
 import { movementCases } from '../../../test/support/operator-cases/movement.ts';
 import { networkCases } from '../../../test/support/operator-cases/networks.ts';
 import { quantizationCases } from '../../../test/support/operator-cases/quantization.ts';
@@ -11,4 +12,4 @@ import { describeIntegers, describeLosses, describeRandom } from '../../../test/
 describeLosses();
 describeRandom();
 describeIntegers();
-describeOperators('wasm', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...networkCases]);
+describeOperators('wasm', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...networkCases]);

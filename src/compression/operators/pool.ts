@@ -22,7 +22,7 @@ function kernelOf(info: NodeInfo): readonly number[] {
   return kernel;
 }
 
-function inferPool(info: NodeInfo): Inferred[] {
+export function inferPool(info: NodeInfo): Inferred[] {
   const { dtype, shape } = typeOf(info);
   requireRank(shape, 3, 'the input');
   const window = windowOf(info, kernelOf(info));
@@ -100,12 +100,12 @@ export function windowViews(padded: TfTensor, { kernel, strides, dilations }: Wi
   });
 }
 
-function runAveragePool(ctx: RunContext): TfTensor[] {
+/** x [n, ..., c], pooled as the node's attributes say. */
+export function averagePool(ctx: RunContext, x: TfTensor): TfTensor {
   const pooling = poolingOf(ctx);
   const { kernel, strides, dilations, extra } = pooling;
-  const x = ctx.tensor(0);
-  if (ctx.int('count_include_pad', 0) !== 1) return [nn.averagePool(x, { kernel, strides, dilations, pads: allPads(pooling) })];
-  return [nn.averagePool(padSpatial(x, pooling.pads), { kernel, strides, dilations, pads: [...extra.map(() => 0), ...extra] })];
+  if (ctx.int('count_include_pad', 0) !== 1) return nn.averagePool(x, { kernel, strides, dilations, pads: allPads(pooling) });
+  return nn.averagePool(padSpatial(x, pooling.pads), { kernel, strides, dilations, pads: [...extra.map(() => 0), ...extra] });
 }
 
 function runLpPool(ctx: RunContext): TfTensor[] {
@@ -122,7 +122,7 @@ function powerOf(x: TfTensor, p: number): TfTensor {
   return p % 2 === 0 ? tf.pow(x, p) : tf.pow(tf.abs(x), p);
 }
 
-function inferGlobal(info: NodeInfo): Inferred[] {
+export function inferGlobal(info: NodeInfo): Inferred[] {
   const { dtype, shape } = typeOf(info);
   requireRank(shape, 2, 'the input');
   return [{ dtype, shape: shape && shape.map((dim, i) => (i < 2 ? dim : 1)) }];
@@ -150,7 +150,7 @@ const common = { domain: '', since: 1, layout: image, differentiability: { kind:
 
 export const poolOperators: readonly Operator[] = [
   { ...common, type: 'MaxPool', layout: { ...image, outputs: [0, 1] }, infer: inferPool, device: runMaxPool, quantization: { kind: 'passes-through' } },
-  { ...common, type: 'AveragePool', infer: inferPool, device: runAveragePool, macs: windowCost, quantization: average },
+  { ...common, type: 'AveragePool', infer: inferPool, device: (ctx) => [averagePool(ctx, ctx.tensor(0))], macs: windowCost, quantization: average },
   { ...common, type: 'LpPool', infer: inferPool, device: runLpPool, macs: windowCost },
   { ...common, type: 'GlobalAveragePool', infer: inferGlobal, device: overSpatial((x, axes) => tf.mean(x, axes, true)), macs: windowCost, quantization: average },
   { ...common, type: 'GlobalMaxPool', infer: inferGlobal, device: overSpatial((x, axes) => tf.max(x, axes, true)) },

@@ -111,9 +111,9 @@ function dynamicQuantize(x: HostTensor): HostTensor[] {
   return [quantized, generate('float32', [], () => scale), generate('uint8', [], () => zero)];
 }
 
-function dynamicQuantizeOnDevice(ctx: RunContext): Value[] {
+/** uint8 codes of x (as int32) over [min(x, 0), max(x, 0)], their scale and zero point. */
+export function dynamicCodes(x: TfTensor): { codes: TfTensor; scale: TfTensor; zero: TfTensor } {
   return untaped(() => {
-    const x = ctx.tensor(0);
     const zeroScalar = tf.scalar(0);
     const low = tf.minimum(tf.min(x), zeroScalar);
     const range = tf.sub(tf.maximum(tf.max(x), zeroScalar), low);
@@ -121,22 +121,27 @@ function dynamicQuantizeOnDevice(ctx: RunContext): Value[] {
     const divisor = tf.where(tf.greater(scale, 0), scale, tf.onesLike(scale));
     const zero = tf.clipByValue(tf.round(tf.div(tf.neg(low), divisor)), 0, 255);
     const quantized = tf.clipByValue(tf.add(tf.round(tf.div(x, divisor)), zero), 0, 255);
-    return [
-      { kind: 'device', dtype: 'uint8', tensor: tf.cast(quantized, 'int32') }, { kind: 'device', dtype: 'float32', tensor: scale },
-      { kind: 'device', dtype: 'uint8', tensor: tf.cast(zero, 'int32') },
-    ] satisfies Value[];
+    return { codes: tf.cast(quantized, 'int32'), scale, zero: tf.cast(zero, 'int32') };
   });
 }
 
+function dynamicQuantizeOnDevice(ctx: RunContext): Value[] {
+  const { codes, scale, zero } = dynamicCodes(ctx.tensor(0));
+  return [{ kind: 'device', dtype: 'uint8', tensor: codes }, { kind: 'device', dtype: 'float32', tensor: scale }, { kind: 'device', dtype: 'uint8', tensor: zero }];
+}
+
+/** com.microsoft's own take types and zero points that ONNX's did not know at the time, and compute the same. */
+const domains = [{ domain: '', since: 10 }, { domain: 'com.microsoft', since: 1 }];
+
 export const quantizedOperators: readonly Operator[] = [
-  {
-    type: 'QuantizeLinear', domain: '', since: 10, layout: { ...FOLLOWS, inputs: [0] }, differentiability: ZERO,
+  ...domains.map((place): Operator => ({
+    ...place, type: 'QuantizeLinear', layout: { ...FOLLOWS, inputs: [0] }, differentiability: ZERO,
     infer: (info) => [{ dtype: quantizedType(info), shape: shapeOf(info) }], host: quantizeHost, device: quantizeOnDevice,
-  },
-  {
-    type: 'DequantizeLinear', domain: '', since: 10, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(1),
+  })),
+  ...domains.map((place): Operator => ({
+    ...place, type: 'DequantizeLinear', layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(1),
     infer: (info) => [{ dtype: dequantizedType(info), shape: shapeOf(info) }], host: dequantizeHost, device: dequantizeOnDevice,
-  },
+  })),
   {
     type: 'DynamicQuantizeLinear', domain: '', since: 11, layout: ONNX_ORDER, differentiability: ZERO,
     infer: (info) => [{ dtype: 'uint8', shape: shapeOf(info) }, { dtype: 'float32', shape: [] }, { dtype: 'uint8', shape: [] }],

@@ -36,6 +36,7 @@ import { einsumOperators } from './einsum.ts';
 import { attentionOperators } from './attention.ts';
 import { rotaryOperators } from './rotary-embedding.ts';
 import { integerComputeOperators } from './integer-compute.ts';
+import { integerContribOperators } from './integer-contrib.ts';
 import { samplingOperators } from './sampling.ts';
 import { spectralOperators } from './spectral.ts';
 import { placingOperators } from './placing.ts';
@@ -86,6 +87,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   detectionOperators,
   tfIdfOperators,
   contribOperators,
+  integerContribOperators,
 ];
 
 const table = new Map<string, Operator[]>();

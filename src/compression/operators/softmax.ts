@@ -9,11 +9,19 @@ function along(compute: (x: TfTensor) => TfTensor): (ctx: RunContext) => TfTenso
   return (ctx) => {
     const x = ctx.tensor(0);
     if (ctx.opset < 13) return [flattened(x, resolveAxis(ctx.int('axis', 1), x.rank), compute)];
-    const axis = ctx.axis(ctx.int('axis', -1), x.rank);
-    if (x.rank === 0 || axis === x.rank - 1) return [compute(x)];
-    const swap = x.shape.map((_, i) => (i === axis ? x.rank - 1 : i === x.rank - 1 ? axis : i));
-    return [tf.transpose(compute(tf.transpose(x, swap)), swap)];
+    return [alongAxis(x, ctx.axis(ctx.int('axis', -1), x.rank), compute)];
   };
+}
+
+function alongAxis(x: TfTensor, axis: number, compute: (x: TfTensor) => TfTensor): TfTensor {
+  if (x.rank === 0 || axis === x.rank - 1) return compute(x);
+  const swap = x.shape.map((_, i) => (i === axis ? x.rank - 1 : i === x.rank - 1 ? axis : i));
+  return tf.transpose(compute(tf.transpose(x, swap)), swap);
+}
+
+/** Softmax of x as it was at an opset. */
+export function softmaxAt(opset: number, x: TfTensor, axis: number): TfTensor {
+  return opset < 13 ? flattened(x, resolveAxis(axis, x.rank), rowSoftmax) : alongAxis(x, resolveAxis(axis, x.rank), rowSoftmax);
 }
 
 function flattened(x: TfTensor, axis: number, compute: (x: TfTensor) => TfTensor): TfTensor {

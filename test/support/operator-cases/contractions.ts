@@ -37,6 +37,8 @@ export const contractionCases: readonly OperatorCase[] = [
   given('ConvInteger', 'pads', [codes([2, 3, 5, 5], 'uint8'), codes([4, 3, 3, 3], 'uint8'), ints([128], [], 'uint8'), ints([100], [], 'uint8')], { pads: [1, 1, 1, 1] }, NO_GRADIENT),
   given('QLinearConv', 'per channel', [codes([1, 2, 5, 5], 'uint8'), fixed(exactly([], [0.02])), ints([128], [], 'uint8'), codes([3, 2, 3, 3], 'int8'), fixed(exactly([3], [0.01, 0.02, 0.015])), ints([0, 0, 0], [3], 'int8'), fixed(exactly([], [0.3])), ints([120], [], 'uint8'), ints([100, -500, 0], [3], 'int32')], {}, NO_GRADIENT),
   given('QLinearMatMul', 'signed', [codes([4, 5], 'int8'), fixed(exactly([], [0.02])), ints([3], [], 'int8'), codes([5, 3], 'int8'), fixed(exactly([], [0.01])), ints([-4], [], 'int8'), fixed(exactly([], [0.1])), ints([2], [], 'int8')], {}, NO_GRADIENT),
+  given('FusedGemm', 'LeakyRelu of another slope', [x([3, 4]), x([4, 5]), x([5])], { activation: 'LeakyRelu', activation_alpha: { float: 0.3 } }, ms),
+  given('FusedConv', 'Clip', [x([2, 3, 5, 5]), x([4, 3, 3, 3]), x([4])], { activation: 'Clip', activation_params: { floats: [-0.5, 0.8] } }, { ...ms, ...image }),
   given('FusedConv', 'with an addend and Relu', [x([2, 3, 5, 5]), x([4, 3, 3, 3]), x([4]), x([2, 4, 3, 3])], { activation: 'Relu' }, { ...ms, ...image }),
   given('FusedGemm', 'LeakyRelu', [x([3, 4]), x([4, 5]), x([5])], { activation: 'LeakyRelu', activation_alpha: { float: 0.01 } }, ms),
   given('FusedMatMul', 'transposed and scaled', [x([2, 4, 3]), x([2, 4, 5])], { transA: 1, alpha: { float: 0.5 } }, ms),
