@@ -1,16 +1,14 @@
 /**
  * Operators of com.microsoft that exporters and onnxruntime's optimizer write: fused forms of standard ones, computed as those are, and so
- * differentiable. Forms with caches or packed masks are left to onnxruntime.
+ * differentiable. Those of attention are in `contrib-attention.ts`, those on codes in `integer-contrib.ts`.
  */
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../graph/graph-error.ts';
 import { hostNumbers } from '../graph/tensor-data.ts';
-import type { Dim } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { gelu, hardSigmoid, leakyRelu } from './activation.ts';
-import { causalBias, maskBias, mergeHeads, splitHeads } from './attention.ts';
 import { convOperators } from './conv.ts';
 import { firstInput, FULL, ONNX_ORDER } from './define.ts';
 import { gatherAxis } from './device/rows.ts';
@@ -91,64 +89,6 @@ function inferEmbedNorm(info: NodeInfo): Inferred[] {
   return [type, { dtype: 'int32', shape: [ids?.[0] ?? null] }, type];
 }
 
-interface Scoring {
-  readonly query: TfTensor;
-  readonly key: TfTensor;
-  readonly value: TfTensor;
-  readonly biases: readonly TfTensor[];
-}
-
-/** softmax(q k' * scale + biases) v of [b, n, s, d], heads merged. */
-function attend(ctx: RunContext, { query, key, value, biases }: Scoring): TfTensor {
-  const scale = ctx.float('scale', 0) || 1 / Math.sqrt(query.shape[3]!);
-  const scores = matMul(tf.mul(query, scale), key, false, true);
-  const causal = ctx.int('unidirectional', 0) === 1 ? [causalBias(query.shape[2]!, key.shape[2]!)] : [];
-  return mergeHeads(matMul(tf.softmax([...biases, ...causal].reduce((a, b) => tf.add(a, b), scores)), value));
-}
-
-/** A mask of 0 and 1, [b, columns] or [b, rows, columns], as a bias. */
-function paddingBias(ctx: RunContext, input: number): TfTensor[] {
-  if (!ctx.has(input)) return [];
-  const mask = ctx.tensor(input);
-  if (mask.rank !== 2 && mask.rank !== 3) refuse(`${ctx.node.opType} with a mask of rank ${mask.rank}`);
-  const allowed = tf.cast(mask, 'bool');
-  const lifted = mask.rank === 2 ? tf.reshape(allowed, [mask.shape[0]!, 1, 1, mask.shape[1]!]) : tf.expandDims(allowed, 1);
-  const fill = ctx.float('mask_filter_value', -10_000);
-  return [Number.isFinite(fill) ? tf.where(lifted as never, tf.scalar(0), tf.scalar(fill)) : maskBias(lifted)];
-}
-
-/** input [b, s, i] times weights [i, 3 h]: queries, keys and values at once. */
-function packedAttention(ctx: RunContext): TfTensor[] {
-  if (ctx.has(4)) refuse('Attention with a cache of past keys');
-  const projected = matMul(ctx.tensor(0), ctx.tensor(1));
-  const all = ctx.has(2) ? tf.add(projected, ctx.tensor(2)) : projected;
-  const sizes = ctx.ints('qkv_hidden_sizes') ?? new Array<number>(3).fill(all.shape[2]! / 3);
-  const [query, key, value] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) => splitHeads(part, ctx.int('num_heads', 0))) as [TfTensor, TfTensor, TfTensor];
-  return [attend(ctx, { query, key, value, biases: [...paddingBias(ctx, 3), ...(ctx.has(5) ? [ctx.tensor(5)] : [])] })];
-}
-
-function inferPackedAttention(info: NodeInfo): Inferred[] {
-  const [x, w] = [shapeOf(info), shapeOf(info, 1)];
-  const hidden: Dim = info.ints('qkv_hidden_sizes')?.[2] ?? (typeof w?.[1] === 'number' ? w[1] / 3 : null);
-  return [{ dtype: typeOf(info).dtype, shape: x && [x[0]!, x[1]!, hidden] }];
-}
-
-/** query, key, value [b, s, h], each with its part of the bias [3 h]. */
-function multiHeadAttention(ctx: RunContext): TfTensor[] {
-  if (!ctx.has(1) || !ctx.has(2)) refuse('MultiHeadAttention with packed keys and values');
-  if (ctx.has(6) || ctx.has(7)) refuse('MultiHeadAttention with a cache of past keys');
-  const parts = [0, 1, 2].map((input) => ctx.tensor(input));
-  if (parts.some(({ rank }) => rank !== 3)) refuse('MultiHeadAttention with packed or split heads');
-  const biases = ctx.has(3) ? (tf.split(ctx.tensor(3), parts.map((part) => part.shape[2]!)) as TfTensor[]) : null;
-  const [query, key, value] = parts.map((part, i) => splitHeads(biases ? tf.add(part, biases[i]!) : part, ctx.int('num_heads', 0))) as [TfTensor, TfTensor, TfTensor];
-  return [attend(ctx, { query, key, value, biases: [...paddingBias(ctx, 4), ...(ctx.has(5) ? [ctx.tensor(5)] : [])] })];
-}
-
-function inferMultiHead(info: NodeInfo): Inferred[] {
-  const [query, value] = [shapeOf(info), shapeOf(info, 2)];
-  return [{ dtype: typeOf(info).dtype, shape: query?.length === 3 && value?.length === 3 ? [query[0]!, query[1]!, value[2]!] : null }];
-}
-
 /** a [..., k] times weights [n, k] held in blocks of 2 to 8 bits along k. */
 function matMulBits(ctx: RunContext): TfTensor[] {
   if (ctx.has(4)) refuse('MatMulNBits with a group index');
@@ -165,7 +105,6 @@ function inferMatMulBits(info: NodeInfo): Inferred[] {
 }
 
 const common = { domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: FULL } as const;
-const kernel: WeightRole = { input: 1, kind: 'kernel', outputAxis: () => 1 };
 
 export const contribOperators: readonly Operator[] = [
   fused('FusedConv', convOperators.find(({ type }) => type === 'Conv')!, 3, { kind: 'channels-last', inputs: [0, 3], outputs: [0] }),
@@ -188,8 +127,6 @@ export const contribOperators: readonly Operator[] = [
     ...common, type: 'EmbedLayerNormalization', differentiability: firstInput(2, 3, 4, 5, 6), infer: inferEmbedNorm, device: embedNorm,
     weights: [...[2, 3, 4].map((input): WeightRole => ({ input, kind: 'embedding' })), vector(5, 'scale'), vector(6, 'bias')],
   },
-  { ...common, type: 'Attention', infer: inferPackedAttention, device: packedAttention, weights: [kernel, vector(2, 'bias')] },
-  { ...common, type: 'MultiHeadAttention', infer: inferMultiHead, device: multiHeadAttention, weights: [vector(3, 'bias')] },
   { ...common, type: 'MatMulNBits', differentiability: firstInput(0, 5), infer: inferMatMulBits, device: matMulBits, macs: (info, outputs) => matMulMacs(info, outputs) },
 ];
 

@@ -42,6 +42,7 @@ import { spectralOperators } from './spectral.ts';
 import { placingOperators } from './placing.ts';
 import { detectionOperators } from './detection.ts';
 import { tfIdfOperators } from './tf-idf.ts';
+import { contribAttentionOperators } from './contrib-attention.ts';
 import { contribOperators } from './contrib.ts';
 import type { Operator } from './operator.ts';
 
@@ -87,6 +88,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   detectionOperators,
   tfIdfOperators,
   contribOperators,
+  contribAttentionOperators,
   integerContribOperators,
 ];
 

@@ -1,0 +1,184 @@
+/**
+ * com.microsoft's forms of attention (Vaswani et al., 2017): Attention with all projections in one weight, MultiHeadAttention, and
+ * GroupQueryAttention (Ainslie et al., 2023) with its rotations; with keys and values of earlier positions. Heads of keys serve blocks of heads
+ * of queries. What onnxruntime computes on CUDA only (packed inputs, caches of several lengths) is refused.
+ */
+import { LatheError } from '../../errors.ts';
+import { GraphError } from '../graph/graph-error.ts';
+import type { Dim } from '../graph/types.ts';
+import { tf } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import { causalBias, maskBias, mergeHeads, splitHeads } from './attention.ts';
+import { firstInput, FULL, given, ONNX_ORDER } from './define.ts';
+import { matMul } from './matmul.ts';
+import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
+import { cacheRows, rotateHeads } from './rotary-embedding.ts';
+import { shapeOf, typeOf, type Shape } from './shapes.ts';
+
+const refuse = (what: string): never => { throw new LatheError('unsupported-operator', `${what} is not computed by the training engine`); };
+const only = (ctx: RunContext, inputs: readonly number[], what: string): void => { if (inputs.some((input) => ctx.has(input))) refuse(`${ctx.node.opType} with ${what}`); };
+
+interface Scoring {
+  /** [b, n, s, d]. */
+  readonly query: TfTensor;
+  readonly key: TfTensor;
+  readonly value: TfTensor;
+  /** Added to the scores [b, n, rows, columns]. */
+  readonly biases: readonly TfTensor[];
+  /** Bound of the scores, softly; 0: none. */
+  readonly cap?: number;
+}
+
+/** softmax(q k' * scale + biases) v of [b, n, s, d], heads merged. */
+function attend(ctx: RunContext, { query, key, value, biases, cap = 0 }: Scoring): TfTensor {
+  const scale = ctx.float('scale', 0) || 1 / Math.sqrt(query.shape[3]!);
+  const scores = matMul(tf.mul(query, scale), key, false, true);
+  const capped = cap > 0 ? tf.mul(tf.tanh(tf.div(scores, cap)), cap) : scores;
+  return mergeHeads(matMul(tf.softmax(biases.reduce((a, b) => tf.add(a, b), capped)), value));
+}
+
+/** Where the node is of one direction: the last of `columns` positions is the last query's own. */
+function directionBias(ctx: RunContext, query: TfTensor, key: TfTensor): TfTensor[] {
+  const [rows, columns] = [query.shape[2]!, key.shape[2]!];
+  return ctx.int('unidirectional', 0) === 1 ? [causalBias(rows, columns, columns - rows)] : [];
+}
+
+/** A mask of 0 and 1, [b, columns] or [b, rows, columns], or the count of columns that each sample has, as a bias. */
+function paddingBias(ctx: RunContext, input: number, batch: number, columns: number): TfTensor[] {
+  if (!ctx.has(input)) return [];
+  const mask = ctx.tensor(input);
+  const lengths = mask.rank === 1 && mask.size === batch;
+  if (!lengths && mask.rank !== 2 && mask.rank !== 3) refuse(`${ctx.node.opType} with a mask of shape [${mask.shape.join(', ')}]`);
+  const allowed = lengths ? tf.less(tf.range(0, columns, 1, 'int32'), tf.cast(tf.reshape(mask, [batch, 1]), 'int32')) : tf.cast(mask, 'bool');
+  const lifted = allowed.rank === 2 ? tf.reshape(allowed, [allowed.shape[0]!, 1, 1, columns]) : tf.expandDims(allowed, 1);
+  const fill = ctx.float('mask_filter_value', -10_000);
+  return [Number.isFinite(fill) ? tf.where(lifted as never, tf.scalar(0), tf.scalar(fill)) : maskBias(lifted)];
+}
+
+const added = (ctx: RunContext, input: number): TfTensor[] => (ctx.has(input) ? [ctx.tensor(input)] : []);
+/** Keys or values of earlier positions in front of those of now. */
+const behind = (past: TfTensor | null, now: TfTensor): TfTensor => (past ? tf.concat([past, now], 2) : now);
+
+/** input [b, s, i] times weights [i, 3 h]: queries, keys and values at once; past and present [2, b, n, s, d]. */
+function packedAttention(ctx: RunContext): TfTensor[] {
+  if (ctx.int('do_rotary', 0) !== 0) refuse('Attention with rotations inside');
+  only(ctx, [6], 'a cache that it writes into');
+  const projected = matMul(ctx.tensor(0), ctx.tensor(1));
+  const all = ctx.has(2) ? tf.add(projected, ctx.tensor(2)) : projected;
+  const sizes = ctx.ints('qkv_hidden_sizes') ?? new Array<number>(3).fill(all.shape[2]! / 3);
+  const [query, ...now] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) => splitHeads(part, ctx.int('num_heads', 0))) as [TfTensor, TfTensor, TfTensor];
+  const past = ctx.has(4) ? tf.unstack(ctx.tensor(4)) : [];
+  const [key, value] = now.map((part, i) => behind(past[i] ?? null, part)) as [TfTensor, TfTensor];
+  const biases = [...paddingBias(ctx, 3, query.shape[0]!, key.shape[2]!), ...added(ctx, 5), ...directionBias(ctx, query, key)];
+  const y = attend(ctx, { query, key, value, biases });
+  return ctx.node.outputs.length > 1 ? [y, tf.stack([key, value])] : [y];
+}
+
+function inferPackedAttention(info: NodeInfo): Inferred[] {
+  const [x, w, past] = [shapeOf(info), shapeOf(info, 1), shapeOf(info, 4)];
+  const dtype = typeOf(info).dtype;
+  const hidden: Dim = info.ints('qkv_hidden_sizes')?.[2] ?? (typeof w?.[1] === 'number' ? w[1] / 3 : null);
+  return [{ dtype, shape: x && [x[0]!, x[1]!, hidden] }, { dtype, shape: past && [...past.slice(0, 3), sum(past[3]!, x?.[1] ?? null), past[4]!] }];
+}
+
+/** query, key, value [b, s, h], each with its part of the bias [3 h]; keys and values of another sequence may come as [b, n, s, d]. */
+function multiHeadAttention(ctx: RunContext): TfTensor[] {
+  if (!ctx.has(1) || !ctx.has(2) || ctx.dims(0).length !== 3) refuse('MultiHeadAttention with queries, keys or values packed into one');
+  only(ctx, [8, 9], 'a cache that it writes into');
+  if (ctx.node.outputs.length > 3) refuse('MultiHeadAttention with its scores as an output');
+  const parts = [0, 1, 2].map((input) => ctx.tensor(input));
+  const apart = parts[1]!.rank === 4;
+  if (apart && ctx.has(3)) refuse('MultiHeadAttention with a bias and heads apart');
+  const biases = ctx.has(3) ? (tf.split(ctx.tensor(3), parts.map((part) => part.shape[2]!)) as TfTensor[]) : null;
+  const [query, ...now] = parts.map((part, i) => splitHeads(biases ? tf.add(part, biases[i]!) : part, ctx.int('num_heads', 0))) as [TfTensor, TfTensor, TfTensor];
+  const [key, value] = now.map((part, i) => behind(ctx.has(6 + i) ? ctx.tensor(6 + i) : null, part)) as [TfTensor, TfTensor];
+  const all = [...paddingBias(ctx, 4, query.shape[0]!, key.shape[2]!), ...added(ctx, 5), ...directionBias(ctx, query, key)];
+  return [attend(ctx, { query, key, value, biases: all }), key, value];
+}
+
+function inferMultiHead(info: NodeInfo): Inferred[] {
+  const [query, value] = [shapeOf(info), shapeOf(info, 2)];
+  const dtype = typeOf(info).dtype;
+  const heads = info.int('num_heads', 0);
+  const width = value?.length === 3 ? value[2]! : value?.length === 4 && typeof value[3] === 'number' ? value[3] * heads : null;
+  const present = (input: number): Inferred => ({ dtype, shape: presentShape(shapeOf(info, input), given(info, 5 + input) ? shapeOf(info, 5 + input) : [null, null, 0, null], heads) });
+  return [{ dtype, shape: query?.length === 3 && value ? [query[0]!, query[1]!, width] : null }, present(1), present(2)];
+}
+
+const sum = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' ? a + b : null);
+
+/** [b, n, past and now, d]. */
+function presentShape(now: Shape, past: Shape, heads: number): Dim[] | null {
+  if (now?.length === 4) return [...now];
+  if (now?.length !== 3 || heads < 1) return null;
+  return [now[0]!, heads, sum(now[1]!, past?.[2] ?? null), typeof now[2] === 'number' ? now[2] / heads : null];
+}
+
+/** Queries [b, s, n d], keys and values [b, s, m d] (or all in the first input), past [b, m, p, d]; every sample as long as the others. */
+function groupQueryAttention(ctx: RunContext): TfTensor[] {
+  only(ctx, [9, 11, 12, 13, 14, 15], 'positions, sinks or scales of its own');
+  if (ctx.int('smooth_softmax', 0) > 0 || ctx.node.outputs.length > 3) refuse('GroupQueryAttention with a smoothed softmax or its scores as an output');
+  const [heads, keyHeads] = [ctx.int('num_heads', 0), ctx.int('kv_num_heads', 0)];
+  const past = ctx.has(3) ? ctx.dims(3)[2]! : 0;
+  const rows = ctx.dims(0)[1]!;
+  const columns = past + rows;
+  if (ctx.hostInts(5).some((last) => last + 1 !== columns)) refuse('GroupQueryAttention of samples of different lengths');
+  const [query, key, value] = groupParts(ctx, heads, keyHeads).map((part, i) => (i < 2 ? rotated(ctx, part, past) : part)) as [TfTensor, TfTensor, TfTensor];
+  const [keys, values] = [key, value].map((now, i) => behind(past > 0 ? ctx.tensor(3 + i) : null, now)) as [TfTensor, TfTensor];
+  const biases = [...added(ctx, 10), ...(ctx.int('causal', 1) === 1 ? [causalBias(rows, columns, past)] : []), ...windowBias(ctx, rows, columns)];
+  const scoring = { query, key: spread(keys, heads), value: spread(values, heads), biases, cap: ctx.float('softcap', 0) };
+  return [attend(ctx, scoring), keys, values];
+}
+
+function groupParts(ctx: RunContext, heads: number, keyHeads: number): TfTensor[] {
+  if (ctx.has(1)) return [splitHeads(ctx.tensor(0), heads), splitHeads(ctx.tensor(1), keyHeads), splitHeads(ctx.tensor(2), keyHeads)];
+  const packed = ctx.tensor(0);
+  const size = packed.shape[2]! / (heads + 2 * keyHeads);
+  const parts = tf.split(packed, [heads * size, keyHeads * size, keyHeads * size], 2) as TfTensor[];
+  return parts.map((part, i) => splitHeads(part, i === 0 ? heads : keyHeads));
+}
+
+/** [b, n, s, d], turned by the positions that follow the past. */
+function rotated(ctx: RunContext, x: TfTensor, past: number): TfTensor {
+  if (ctx.int('do_rotary', 0) !== 1) return x;
+  const byPosition = tf.transpose(x, [0, 2, 1, 3]);
+  const size = 2 * ctx.dims(7)[1]!;
+  const positions = tf.tensor1d([past], 'int32');
+  const rows = (input: number): TfTensor => cacheRows(ctx.tensor(input), positions, x.shape[2]!);
+  return tf.transpose(rotateHeads(byPosition, { cos: rows(7), sin: rows(8) }, size, ctx.int('rotary_interleaved', 0) === 1), [0, 2, 1, 3]);
+}
+
+/** Only the last `local_window_size` positions, one's own included. */
+function windowBias(ctx: RunContext, rows: number, columns: number): TfTensor[] {
+  const window = ctx.int('local_window_size', -1);
+  if (window < 1) return [];
+  const values = Float32Array.from({ length: rows * columns }, (_, i) => (Math.floor(i / columns) + columns - rows - (i % columns) >= window ? -Infinity : 0));
+  return [tf.tensor2d(values, [rows, columns])];
+}
+
+/** [b, m, s, d] -> [b, n, s, d]: every head of keys for a block of heads of queries. */
+function spread(x: TfTensor, heads: number): TfTensor {
+  const [batch, own, length, size] = x.shape as [number, number, number, number];
+  if (own === heads) return x;
+  if (own < 1 || heads % own !== 0) throw new GraphError(`${heads} heads of queries cannot share ${own} heads of keys`);
+  return tf.reshape(tf.tile(tf.reshape(x, [batch * own, 1, length * size]), [1, heads / own, 1]), [batch, heads, length, size]);
+}
+
+function inferGroupQuery(info: NodeInfo): Inferred[] {
+  const query = shapeOf(info);
+  const dtype = typeOf(info).dtype;
+  const [heads, keyHeads] = [info.int('num_heads', 0), info.int('kv_num_heads', 0)];
+  const packed = !given(info, 1);
+  const size = typeof query?.[2] === 'number' ? query[2] / (packed ? heads + 2 * keyHeads : heads) : null;
+  const present = { dtype, shape: query && [query[0]!, keyHeads, given(info, 3) ? sum(query[1]!, shapeOf(info, 3)?.[2] ?? null) : query[1]!, size] };
+  return [{ dtype, shape: query && [query[0]!, query[1]!, size === null ? null : size * heads] }, present, present];
+}
+
+const vector = (input: number): WeightRole => ({ input, kind: 'bias', outputAxis: () => 0 });
+const common = { domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: FULL } as const;
+
+export const contribAttentionOperators: readonly Operator[] = [
+  { ...common, type: 'Attention', infer: inferPackedAttention, device: packedAttention, weights: [{ input: 1, kind: 'kernel', outputAxis: () => 1 }, vector(2)] },
+  { ...common, type: 'MultiHeadAttention', infer: inferMultiHead, device: multiHeadAttention, weights: [vector(3)] },
+  { ...common, type: 'GroupQueryAttention', differentiability: firstInput(0, 1, 2, 3, 4, 10), infer: inferGroupQuery, device: groupQueryAttention },
+];
