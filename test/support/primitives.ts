@@ -15,6 +15,7 @@ const CURVED = 3e-3;
 
 const convCases: { name: string; x: number[]; w: number[]; options: nn.ConvOptions }[] = [
   { name: 'pointwise', x: [2, 5, 6, 3], w: [1, 1, 3, 4], options: {} },
+  { name: 'pointwise, strides that leave a rest', x: [2, 60, 60, 8], w: [1, 1, 8, 16], options: { strides: [2, 2] } }, // wrote beyond its memory
   { name: 'asymmetric pads, strides', x: [2, 7, 9, 3], w: [3, 2, 3, 4], options: { strides: [2, 1], pads: [1, 0, 2, 1] } },
   { name: 'strides that leave a rest', x: [1, 8, 7, 2], w: [3, 3, 2, 3], options: { strides: [3, 2] } },
   { name: 'dilated', x: [2, 9, 10, 2], w: [3, 2, 2, 3], options: { dilations: [2, 3], pads: [1, 2, 0, 1] } },

@@ -44,14 +44,30 @@ export function inputGradient(dy: TfTensor, kernel: TfTensor, shape: readonly nu
 
 /**
  * With explicit pads TensorFlow's gradient kernels take a path that is two to five times as slow: pads that have no name ("SAME",
- * "VALID") are made part of the image, and cut off its gradient.
+ * "VALID") are made part of the image, and cut off its gradient. Likewise rows that no window reaches are cut off the image: oneDNN's gradients
+ * of 1x1 kernels with strides write beyond their memory where there are some (TensorFlow 2.21).
  */
 function withNamedPadding(shape: readonly number[], geometry: Geometry, gradient: (shape: readonly number[], geometry: Geometry) => TfTensor): TfTensor {
-  if (paddingName(geometry, shape)) return gradient(shape, geometry);
-  const { begins, ends } = geometry;
+  const ends = reachedEnds(shape, geometry);
+  if (paddingName(geometry, shape) && isSameEnds(ends, geometry)) return gradient(shape, geometry);
+  const { begins } = geometry;
   const whole = shape.map((size, axis) => size + (begins[axis - 1] ?? 0) + (ends[axis - 1] ?? 0));
   return padSpatial(gradient(whole, unpadded(geometry)), begins.map((pad) => -pad), ends.map((pad) => -pad));
 }
+
+/** As `withNamedPadding`, for the image itself. */
+function namedImage(x: TfTensor, geometry: Geometry): [TfTensor, Geometry] {
+  const ends = reachedEnds(x.shape, geometry);
+  if (paddingName(geometry, x.shape) && isSameEnds(ends, geometry)) return [x, geometry];
+  return [padSpatial(x, geometry.begins, ends), unpadded(geometry)];
+}
+
+/** Pads at the ends less what no window reaches; negative where rows of the image itself go. */
+function reachedEnds(shape: readonly number[], { kernel, strides, dilations, begins, ends }: Geometry): number[] {
+  return ends.map((end, i) => end - ((shape[i + 1]! + begins[i]! + end - ((kernel[i]! - 1) * dilations[i]! + 1)) % strides[i]!));
+}
+
+const isSameEnds = (ends: readonly number[], geometry: Geometry): boolean => ends.every((end, i) => end === geometry.ends[i]);
 
 function unpadded(geometry: Geometry): Geometry {
   return { ...geometry, begins: [0, 0], ends: [0, 0] };
@@ -62,7 +78,7 @@ export function kernelGradient(x: TfTensor, dy: TfTensor, geometry: Geometry): T
   const channels = x.shape[3]!;
   const shape = [...geometry.kernel, channels / geometry.groups, dy.shape[3]!];
   if (engine().native && gradientsAreNative(geometry)) {
-    const [image, named] = paddingName(geometry, x.shape) ? [x, geometry] : [padSpatial(x, geometry.begins, geometry.ends), unpadded(geometry)];
+    const [image, named] = namedImage(x, geometry);
     return rawOp('Conv2DBackpropFilter', [image, tf.tensor1d(shape, 'int32'), dy], convAttributes(named, image.shape));
   }
   if (channels === geometry.groups && channels > 1) return depthwiseKernelGradient(x, dy, shape, geometry);
@@ -169,7 +185,7 @@ function depthwiseKernelGradient(x: TfTensor, dy: TfTensor, shape: readonly numb
   const { groups } = geometry;
   if (engine().native && depthwiseIsNative(geometry)) {
     const filter = tf.tensor1d([...geometry.kernel, groups, shape[3]! / groups], 'int32');
-    const [image, named] = paddingName(geometry, x.shape) ? [x, geometry] : [padSpatial(x, geometry.begins, geometry.ends), unpadded(geometry)];
+    const [image, named] = namedImage(x, geometry);
     return tf.reshape(rawOp('DepthwiseConv2dNativeBackpropFilter', [image, filter, dy], depthwiseAttributes(named, image.shape)), [...shape]);
   }
   const [n, oh, ow, out] = dy.shape as [number, number, number, number];

