@@ -3,8 +3,9 @@
  * supervisor; both are started again when they die. SIGTERM or SIGINT stops everything in order.
  */
 import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseConfig, type Config } from '../src/config.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { lockHome } from './launcher/home-lock.ts';
 import { KeptProcess } from './launcher/kept-process.ts';
@@ -12,11 +13,7 @@ import { startPostgres, type EmbeddedPostgres } from './launcher/postgres.ts';
 import { isPortFree } from './ports.ts';
 import { endWithParent } from './processes.ts';
 
-interface Place {
-  readonly home: string;
-  readonly host: string;
-  readonly port: number;
-}
+type Place = Pick<Config, 'home' | 'host' | 'port'>;
 
 const READY_MS = 60_000;
 const STOP_MS = 15_000;
@@ -26,15 +23,12 @@ const complain = (line: string): boolean => process.stderr.write(`lathe: ${line}
 
 /** Resolves when the service has stopped. */
 export async function launch(environment: NodeJS.ProcessEnv = process.env): Promise<void> {
-  const place: Place = {
-    home: resolve(environment.LATHE_HOME || '.lathe'),
-    host: environment.LATHE_HOST || '127.0.0.1',
-    port: Number(environment.LATHE_PORT || 8080),
-  };
   const stopRequested = stopSignal(environment);
   let service: Service | undefined;
   let unlock: (() => void) | undefined;
   try {
+    // What is wrong with the environment is told here, at once: the processes that this one keeps would be started again and again.
+    const place = parseConfig({ ...environment, DATABASE_URL: environment.DATABASE_URL || 'postgresql://embedded' });
     mkdirSync(join(place.home, 'logs'), { recursive: true });
     unlock = lockHome(place.home);
     service = new Service(place, environment);
