@@ -106,11 +106,18 @@ async function compile(did) {
   say(`compiled ${compiled} of ${total} source files`);
 }
 
-function run([command, ...args], name) {
+/** A command that would go on after a killed set-up would get in the way of the next: it ends when the pipe at 3 closes. */
+const ENDS_WITH_SETUP = '"$@" 3<&- & child=$!; (cat <&3 >/dev/null; kill $child 2>/dev/null) & wait $child';
+
+function run(command, name) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
+    const child = spawn('sh', ['-c', ENDS_WITH_SETUP, 'sh', ...command], { cwd: root, stdio: ['ignore', 2, 2, 'pipe'] });
     child.once('error', (error) => reject(new Error(`${name} cannot be started: ${error.message}`)));
-    child.once('close', (code, signal) => (code === 0 ? resolve() : reject(new Error(`${name} ended with ${signal ?? `exit code ${code}`}`))));
+    child.once('exit', (code, signal) => {
+      child.stdio[3].destroy();
+      if (code === 0) resolve();
+      else reject(new Error(`${name} ended with ${signal ?? `exit code ${code}`}`));
+    });
   });
 }
 

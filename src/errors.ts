@@ -52,3 +52,9 @@ export class LatheError extends Error {
     return ERRORS[this.code].retryable;
   }
 }
+
+/** Whether the operating system refused to write for want of space. */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}

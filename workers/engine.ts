@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { openDataset } from '../src/compression/data/open.ts';
 import { runRecipe, type RecipeInput, type RecipeResult } from '../src/compression/recipe/run.ts';
 import { startEngine } from '../src/compression/tensor/engine.ts';
-import { LatheError } from '../src/errors.ts';
+import { isDiskFull, LatheError } from '../src/errors.ts';
 import type { JobEvent } from '../src/jobs/ports.ts';
 import { fileCheckpoint } from './engine/checkpoints.ts';
 import type { EngineFailure, EngineMessage, EngineTask, ResultFile } from './engine/protocol.ts';
@@ -90,6 +90,7 @@ function writeFiles(folder: string, { files }: RecipeResult): Promise<ResultFile
 function failureOf(error: unknown): EngineFailure {
   if (error instanceof LatheError) return { code: error.code, message: error.message, errors: error.errors };
   const message = error instanceof Error ? error.message : String(error);
+  if (isDiskFull(error)) return { code: 'unavailable', message: `The worker's disk is full: ${message}`, errors: [] };
   return { code: MEMORY_MESSAGES.test(message) ? 'out-of-memory' : 'internal', message, errors: [] };
 }
 

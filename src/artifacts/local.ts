@@ -4,17 +4,18 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { LatheError } from '../errors.ts';
+import { isDiskFull, LatheError } from '../errors.ts';
 import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 const TEMPORARY = /^(.+)-(\d+)-[0-9a-f]{16}$/;
 /** After this, a temporary file of another machine's process is taken for left over. */
 const FOREIGN_TEMPORARY_MS = 24 * 3600 * 1000;
+const PROBE_BYTES = 64 * 1024;
 
 /** Makes the folder where there is none, and removes what dead writers left in it. */
 export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
@@ -45,8 +46,11 @@ export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
     list: () => list(folder),
     async check() {
       const path = join(temporary, `${hostname()}-${process.pid}-${randomBytes(8).toString('hex')}`);
-      await (await open(path, 'wx')).close();
-      await rm(path, { force: true });
+      try {
+        await writeFile(path, Buffer.alloc(PROBE_BYTES), { flag: 'wx' }); // a full disk still takes empty files
+      } finally {
+        await rm(path, { force: true });
+      }
     },
     close: async () => undefined,
   };
@@ -97,11 +101,6 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
-}
-
-function isDiskFull(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 async function sweepTemporary(folder: string): Promise<void> {
