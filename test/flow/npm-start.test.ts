@@ -1,4 +1,6 @@
 /** `npm start` as a supervisor of services or a terminal drives it: the signal reaches npm, not Lathe. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { isAlive } from '../../workers/processes.ts';
 import { eventually } from '../support/leftovers.ts';
@@ -21,6 +23,7 @@ test('when npm is killed, everything it started ends', async () => {
   const pids = children(service);
   for (const npm of service.processes('launcher')) process.kill(npm, 'SIGKILL');
   await eventually(15_000, async () => expect(pids.filter(isAlive)).toEqual([]));
+  await eventually(15_000, async () => expect(existsSync(join(service.home, 'launcher.pid'))).toBe(false));
   await service.restart(); // the folder's lock and the database are free again
   expect(await service.stop()).toBe(0);
   await service.remove();
