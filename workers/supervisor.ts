@@ -17,6 +17,8 @@ import { supervisorSettings, type SupervisorSettings } from './supervisor/settin
 
 const SWEEP_MS = 30_000;
 const HEALTH_MS = 10_000;
+/** A stop that waits for a database or a queue that is away ends then: leases run out, and others go on. */
+const STOP_MS = 5000;
 
 const config = parseConfig(process.env);
 const settings = supervisorSettings(process.env);
@@ -46,6 +48,10 @@ log.info({ engine: engine.name, version: engine.version, reason: engine.reason, 
 process.send?.('ready');
 
 log.info({ why: await stopAsked }, 'stopping');
+setTimeout(() => {
+  log.warn({ afterMs: STOP_MS }, 'database or queue did not let go in time');
+  process.exit(1);
+}, STOP_MS);
 clearInterval(sweeping);
 clearInterval(health);
 await Promise.all(workers.map((worker) => worker.stop().catch((error: unknown) => log.warn({ error: String(error) }, 'not stopped cleanly'))));

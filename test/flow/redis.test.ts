@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../src/process-entry.ts';
 import { waitForEnd, type JobView } from '../support/jobs.ts';
+import { isAlive } from '../../workers/processes.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';
 import { redisServer, startRedis, type TestRedis } from '../support/redis.ts';
 import { startService, type RunningService } from '../support/service.ts';
@@ -44,5 +45,16 @@ describe.skipIf(!redisServer)('with REDIS_URL', () => {
     await redis.restart();
     for (const { id } of [before, during]) expect(await waitForEnd(service.client, id, 90_000), service.logs()).toMatchObject({ state: 'succeeded' });
     await eventually(5000, async () => expect(await leftovers(service.home, service.client)).toEqual([]));
+  });
+
+  test('a stop does not wait for a Redis that is away', async () => {
+    const { id } = await service.client.post<JobView>('/v1/jobs', { model, steps: FLOAT16 });
+    await waitForEnd(service.client, id, 60_000);
+    await redis.kill();
+    const pids = (['api', 'supervisor'] as const).flatMap(service.processes);
+    const began = Date.now();
+    await service.stop();
+    expect(Date.now() - began).toBeLessThan(10_000);
+    expect(pids.filter(isAlive)).toEqual([]);
   });
 });
