@@ -32,25 +32,25 @@ export const NETWORKS: readonly BenchNetwork[] = [
 ];
 
 /** Normal values with the standard deviation of He et al. 2015 (arXiv 1502.01852), by a linear congruential generator and Box and Muller. */
-function initial(dims: readonly number[], fanIn: number): Float32Array {
+export function initial(dims: readonly number[], fanIn: number): Float32Array {
   let state = 12345 + dims.reduce((a, b) => a * 31 + b, 7);
   const next = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 0.5) / 2 ** 32;
   const deviation = Math.sqrt(2 / fanIn);
   return Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => deviation * Math.sqrt(-2 * Math.log(next())) * Math.cos(2 * Math.PI * next()));
 }
 
-class OnnxNetwork {
+export class OnnxNetwork {
   readonly graph = new GraphBuilder();
 
   dense(x: string, inputs: number, outputs: number): string {
     return this.graph.op('Gemm', [x, this.graph.weight('w', [inputs, outputs], initial([inputs, outputs], inputs)), this.graph.weight('b', [outputs], new Float32Array(outputs))]);
   }
 
-  conv(x: string, kernel: number, inputs: number, outputs: number, { stride = 1, pad = 0, bias = false }: { stride?: number; pad?: number; bias?: boolean } = {}): string {
-    const dims = [outputs, inputs, kernel, kernel];
-    const weight = this.graph.weight('w', dims, initial(dims, inputs * kernel ** 2));
+  conv(x: string, kernel: number, inputs: number, outputs: number, { stride = 1, pad = 0, bias = false, group = 1 }: { stride?: number; pad?: number; bias?: boolean; group?: number } = {}): string {
+    const dims = [outputs, inputs / group, kernel, kernel];
+    const weight = this.graph.weight('w', dims, initial(dims, (inputs / group) * kernel ** 2));
     const operands = bias ? [x, weight, this.graph.weight('b', [outputs], new Float32Array(outputs))] : [x, weight];
-    return this.graph.op('Conv', operands, { kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad] });
+    return this.graph.op('Conv', operands, { kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad], group });
   }
 
   batchNorm(x: string, channels: number): string {

@@ -13,27 +13,41 @@ import { findHead } from '../../src/compression/training/head.ts';
 import { makeOptimizer } from '../../src/compression/training/optimizer.ts';
 import { trainingStep } from '../../src/compression/training/step.ts';
 import { supervisedTerm } from '../../src/compression/training/supervised.ts';
+import { ARCHITECTURES } from '../architecture-networks.ts';
 import { NETWORKS } from '../networks.ts';
 import type { BenchNetwork } from '../networks.ts';
 import { BATCH_SIZE, LEARNING_RATE, MOMENTUM, serve } from './protocol.ts';
 
 const byHand = process.argv.includes('by-hand');
 const engine = await startEngine((process.env['LATHE_ENGINE'] ?? 'auto') as EngineChoice, { threads: Number(process.env['BENCH_THREADS'] ?? availableParallelism()) });
-await serve(`${engine.name} ${engine.version}`, (name) => Promise.resolve((byHand ? handStep : onnxStep)(NETWORKS.find((each) => each.name === name)!)));
+await serve(`${engine.name} ${engine.version}`, (name) => Promise.resolve(byHand ? handStep(NETWORKS.find((each) => each.name === name)!) : onnxStep(loaded(name))));
 
-function onnxStep(bench: BenchNetwork): () => Promise<void> {
-  const model = readOnnx(bench.onnx());
+interface Loaded {
+  readonly bytes: Uint8Array;
+  readonly batch: number;
+  /** One sample in ONNX's order of axes. */
+  readonly input: readonly number[];
+}
+
+function loaded(name: string): Loaded {
+  const architecture = ARCHITECTURES.find((each) => each.name === name);
+  if (architecture) return { ...architecture, bytes: architecture.onnx() };
+  const { image: [height, width, channels], onnx } = NETWORKS.find((each) => each.name === name)!;
+  return { bytes: onnx(), batch: BATCH_SIZE, input: [channels, height, width] };
+}
+
+function onnxStep({ bytes, batch, input }: Loaded): () => Promise<void> {
+  const model = readOnnx(bytes);
   const network = lowerOrThrow(model);
   const optimizer = makeOptimizer('sgd', { momentum: MOMENTUM, nesterov: false, weightDecay: 0 }, network.parameters);
   const terms = [supervisedTerm(findHead(model, 'logits'), 'cross-entropy')];
   const step = trainingStep({ network, terms, optimizer, constraints: [], observers: [] }, null);
-  const [height, width, channels] = bench.image;
-  const { images, labels } = samples(bench);
+  const { images, labels } = samples(batch, input);
   let count = 0;
   return async () => {
-    const inputs = new Map([['x', { dtype: 'float32' as const, shape: [BATCH_SIZE, channels, height, width], data: images[count % images.length]! }]]);
-    const target = { dtype: 'int32' as const, shape: [BATCH_SIZE], data: labels };
-    await step.run({ size: BATCH_SIZE, inputs, target }, { step: count++, learningRate: LEARNING_RATE, seed: 1 });
+    const inputs = new Map([['x', { dtype: 'float32' as const, shape: [batch, ...input], data: images[count % images.length]! }]]);
+    const target = { dtype: 'int32' as const, shape: [batch], data: labels };
+    await step.run({ size: batch, inputs, target }, { step: count++, learningRate: LEARNING_RATE, seed: 1 });
   };
 }
 
@@ -51,7 +65,7 @@ function handStep(bench: BenchNetwork): () => Promise<void> {
     });
     return [value];
   };
-  const { images, labels } = samples(bench);
+  const { images, labels } = samples(BATCH_SIZE, bench.image);
   let count = 0;
   const inputsOf = (image: Float32Array) => [tf.tensor(image, [BATCH_SIZE, ...bench.image]), tf.tensor1d(labels, 'int32'), tf.scalar(LEARNING_RATE)];
   const compiled = compileStep({ inputs: inputsOf(images[0]!), variables: [...weights, ...velocities, ...statistics], step });
@@ -65,10 +79,10 @@ function handStep(bench: BenchNetwork): () => Promise<void> {
 }
 
 /** A few batches of noise, so that no step sees what the one before it left in the cache. */
-function samples({ image }: BenchNetwork): { images: Float32Array[]; labels: Int32Array } {
-  const size = BATCH_SIZE * image.reduce((a, b) => a * b, 1);
+function samples(batch: number, sample: readonly number[]): { images: Float32Array[]; labels: Int32Array } {
+  const size = batch * sample.reduce((a, b) => a * b, 1);
   let state = 1;
   const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
   const images = Array.from({ length: 8 }, () => Float32Array.from({ length: size }, () => 2 * next() - 1));
-  return { images, labels: Int32Array.from({ length: BATCH_SIZE }, () => Math.floor(10 * next())) };
+  return { images, labels: Int32Array.from({ length: batch }, () => Math.floor(10 * next())) };
 }

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import nn
 
-BATCH, WARM_UP = 128, 12
+WARM_UP = 12
 torch.set_num_threads(int(os.environ.get("BENCH_THREADS", os.cpu_count())))
 
 
@@ -32,20 +32,82 @@ def resnet_20():
     return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
+class Inverted(nn.Module):
+    def __init__(self, inputs, width, expansion, stride):
+        super().__init__()
+        wide = inputs * expansion
+        unit = lambda a, b, k, s, g: [nn.Conv2d(a, b, k, s, k // 2, groups=g, bias=False), nn.BatchNorm2d(b), nn.ReLU6(inplace=True)]
+        self.body = nn.Sequential(*(unit(inputs, wide, 1, 1, 1) if expansion > 1 else []), *unit(wide, wide, 3, stride, wide), nn.Conv2d(wide, width, 1, bias=False), nn.BatchNorm2d(width))
+        self.residual = stride == 1 and inputs == width
+
+    def forward(self, x):
+        return x + self.body(x) if self.residual else self.body(x)
+
+
+def mobilenet_v2():
+    stages, channels = [nn.Conv2d(3, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6(inplace=True)], 32
+    for expansion, width, repeats, first in ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 3, 2), (6, 96, 2, 1)):
+        for i in range(repeats):
+            stages.append(Inverted(channels, width, expansion, first if i == 0 else 1))
+            channels = width
+    return nn.Sequential(*stages, nn.Conv2d(channels, 320, 1, bias=False), nn.BatchNorm2d(320), nn.ReLU6(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(320, 10))
+
+
+class Projected(Block):
+    def __init__(self, inputs, width, stride):
+        super().__init__(inputs, width, stride)
+        if stride == 2:
+            self.shortcut = nn.Sequential(self.shortcut, nn.BatchNorm2d(width))
+
+
+def resnet_18():
+    stages, channels = [nn.Conv2d(3, 64, 3, 2, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)], 64
+    for width in (64, 128, 256, 512):
+        for _ in range(2):
+            stages.append(Projected(channels, width, 2 if width != channels else 1))
+            channels = width
+    return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(128, 4, 512, dropout=0.0, batch_first=True), 4, enable_nested_tensor=False)
+        self.head = nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).mean(1))
+
+
+class Lstm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.LSTM(128, 128, 2, batch_first=True)
+        self.head = nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.head(self.layers(x)[1][0][-1])
+
+
+# name: (batch, sample, network)
 NETWORKS = {
-    "lenet-300-100": ((1, 28, 28), lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(), nn.Linear(100, 10))),
-    "lenet-5": ((1, 28, 28), lambda: nn.Sequential(
+    "mobilenet-v2": (64, (3, 32, 32), mobilenet_v2),
+    "resnet-18": (32, (3, 64, 64), resnet_18),
+    "transformer": (32, (128, 128), Transformer),
+    "lstm": (64, (100, 128), Lstm),
+    "lenet-300-100": (128, (1, 28, 28), lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(), nn.Linear(100, 10))),
+    "lenet-5": (128, (1, 28, 28), lambda: nn.Sequential(
         nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10))),
-    "resnet-20": ((3, 32, 32), resnet_20),
+    "resnet-20": (128, (3, 32, 32), resnet_20),
 }
 
 
 def make_step(name, memory_format):
     torch.manual_seed(1)
-    shape, network = NETWORKS[name]
+    batch, shape, network = NETWORKS[name]
     model = network().to(memory_format=memory_format)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
-    batches = [(torch.rand(BATCH, *shape).mul(2).sub(1).contiguous(memory_format=memory_format), torch.randint(0, 10, (BATCH,))) for _ in range(8)]
+    batches = [(torch.rand(batch, *shape).mul(2).sub(1).contiguous(memory_format=memory_format), torch.randint(0, 10, (batch,))) for _ in range(8)]
     count = 0
 
     def step():
@@ -72,7 +134,8 @@ for line in sys.stdin:
     request = json.loads(line)
     name = request["network"]
     if name not in fastest:
-        candidates = [make_step(name, layout) for layout in (torch.contiguous_format, torch.channels_last)]
+        layouts = (torch.contiguous_format, torch.channels_last) if len(NETWORKS[name][1]) == 3 else (torch.contiguous_format,)
+        candidates = [make_step(name, layout) for layout in layouts]
         for step in candidates:
             for _ in range(WARM_UP):
                 step()
