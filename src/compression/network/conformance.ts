@@ -9,7 +9,7 @@ import { readOnnx } from '../formats/onnx/read.ts';
 import { readTensor } from '../formats/onnx/read-tensor.ts';
 import { MessageReader } from '../formats/onnx/wire.ts';
 import { walkNodes } from '../graph/edit.ts';
-import { isFloat, toHost } from '../graph/tensor-data.ts';
+import { hostNumbers, isFloat, toHost } from '../graph/tensor-data.ts';
 import type { Model } from '../graph/types.ts';
 import type { HostTensor, Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
@@ -76,7 +76,7 @@ const NOISE: ReadonlySet<string> = new Set(['RandomNormal', 'RandomUniform', 'Ra
 function runDataSets(folder: string, model: Model): Verdict {
   const other = [...model.graph.inputs, ...model.graph.outputs].find(({ type }) => type === null || type.dtype === 'undefined');
   if (other) return { kind: 'unsupported', reason: `"${other.name}" is no tensor` };
-  const noisy = operatorsOf(model).find((type) => NOISE.has(type)) ?? (dropsAtRandom(model) ? 'Dropout' : undefined);
+  const noisy = operatorsOf(model).find((type) => NOISE.has(type)) ?? (dropsAtRandom(model, readFeeds(join(folder, 'test_data_set_0'), 'input')) ? 'Dropout' : undefined);
   if (noisy) return { kind: 'unsupported', reason: `the expected outputs of ${noisy} are another generator's noise` };
   const network = lowerOrThrow(model);
   try {
@@ -102,9 +102,13 @@ function runOnHost(network: Network, feeds: readonly (HostTensor | null)[]): Hos
   return results;
 }
 
-/** A Dropout that the file itself sets to training. */
-function dropsAtRandom(model: Model): boolean {
-  return model.graph.nodes.some((node) => node.opType === 'Dropout' && (node.inputs[2] ?? '') !== '');
+/** A Dropout that the file itself sets to training, unless it is fed a ratio of zero. */
+function dropsAtRandom({ graph }: Model, feeds: readonly (HostTensor | null)[]): boolean {
+  return graph.nodes.some(({ opType, inputs }) => {
+    if (opType !== 'Dropout' || (inputs[2] ?? '') === '') return false;
+    const ratio = feeds[graph.inputs.findIndex(({ name }) => name === inputs[1])];
+    return !ratio || hostNumbers(ratio)[0] !== 0;
+  });
 }
 
 /** Floats of up to 32 bits go to the device, all else stays exact: as when a service feeds an uploaded model. */
