@@ -2,7 +2,6 @@
  * Operators of com.microsoft that exporters and onnxruntime's optimizer write: fused forms of standard ones, computed as those are, and so
  * differentiable. Those of attention are in `contrib-attention.ts`, those on codes in `integer-contrib.ts`.
  */
-import { LatheError } from '../../errors.ts';
 import { GraphError } from '../graph/graph-error.ts';
 import { hostNumbers } from '../graph/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
@@ -17,8 +16,6 @@ import { rmsNorm } from './normalization.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, Value, WeightRole } from './operator.ts';
 import { unpackBlocks } from './host/packed-blocks.ts';
 import { sameType, shapeOf, typeOf } from './shapes.ts';
-
-const refuse = (what: string): never => { throw new LatheError('unsupported-operator', `${what} is not computed by the training engine`); };
 
 /** Activations that FusedConv and FusedGemm end with. */
 const ACTIVATIONS: Readonly<Record<string, (x: TfTensor, parameters: readonly number[]) => TfTensor>> = {
@@ -91,10 +88,9 @@ function inferEmbedNorm(info: NodeInfo): Inferred[] {
 
 /** a [..., k] times weights [n, k] held in blocks of 2 to 8 bits along k. */
 function matMulBits(ctx: RunContext): TfTensor[] {
-  if (ctx.has(4)) refuse('MatMulNBits with a group index');
   const [k, n, bits, block] = ['K', 'N', 'bits', 'block_size'].map((name) => ctx.int(name, name === 'bits' ? 4 : 0)) as [number, number, number, number];
   const zeros = ctx.has(3) ? ctx.host(3) : null;
-  const kernel = unpackBlocks({ codes: hostNumbers(ctx.host(1)), scales: hostNumbers(ctx.host(2)), zeros: zeros && { values: hostNumbers(zeros), packed: zeros.dtype === 'uint8' } }, { k, n, bits, block });
+  const kernel = unpackBlocks({ codes: hostNumbers(ctx.host(1)), scales: hostNumbers(ctx.host(2)), zeros: zeros && { values: hostNumbers(zeros), packed: zeros.dtype === 'uint8' }, groups: ctx.has(4) ? ctx.hostInts(4) : null }, { k, n, bits, block });
   const product = matMul(ctx.tensor(0), tf.tensor2d(kernel, [n, k]), false, true);
   return [ctx.has(5) ? tf.add(product, ctx.tensor(5)) : product];
 }

@@ -96,15 +96,24 @@ function gemmMacs(info: NodeInfo, outputs: readonly TensorType[]): number {
   return typeof size === 'number' ? size : 0;
 }
 
-/** alpha * A' * B'; `transBatch*` (the batch axis moved inside) is refused. */
+/** [m, ...batch, k] -> [...batch, m, k], as `transBatchA` and `transBatchB` ask for. */
+function batchFirst<T>(axes: readonly T[]): T[] {
+  return axes.length < 3 ? [...axes] : [...axes.slice(1, -1), axes[0]!, axes.at(-1)!];
+}
+
+/** alpha * A' * B'. */
 function runFusedMatMul(ctx: RunContext): TfTensor[] {
-  if (ctx.int('transBatchA', 0) || ctx.int('transBatchB', 0)) throw new GraphError('transBatchA and transBatchB are not supported');
-  return [times(matMul(ctx.tensor(0), ctx.tensor(1), ctx.int('transA', 0) === 1, ctx.int('transB', 0) === 1), ctx.float('alpha', 1))];
+  const [a, b] = ['transBatchA', 'transBatchB'].map((name, i) => {
+    const x = ctx.tensor(i);
+    return ctx.int(name, 0) ? tf.transpose(x, batchFirst(x.shape.map((_, axis) => axis))) : x;
+  }) as [TfTensor, TfTensor];
+  return [times(matMul(a, b, ctx.int('transA', 0) === 1, ctx.int('transB', 0) === 1), ctx.float('alpha', 1))];
 }
 
 function inferFusedMatMul(info: NodeInfo): Inferred[] {
+  const moved = (shape: Shape, flag: number): Shape => (flag && shape ? batchFirst(shape) : shape);
   const flip = (shape: Shape, flag: number): Shape => (flag && shape && shape.length > 1 ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape);
-  return [{ dtype: typeOf(info).dtype, shape: matMulShape(flip(shapeOf(info, 0), info.int('transA', 0)), flip(shapeOf(info, 1), info.int('transB', 0))) }];
+  return [{ dtype: typeOf(info).dtype, shape: matMulShape(flip(moved(shapeOf(info, 0), info.int('transBatchA', 0)), info.int('transA', 0)), flip(moved(shapeOf(info, 1), info.int('transBatchB', 0)), info.int('transB', 0))) }];
 }
 
 /** The weight of a product of the last axes: its columns are the outputs. */

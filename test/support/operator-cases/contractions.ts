@@ -1,5 +1,5 @@
 /** Operators without an exact host form, first part: convolutions, products, attention. */
-import { exactly, fixed, given, ints, x, type OperatorCase } from './case.ts';
+import { constant, exactly, fixed, given, ints, x, type OperatorCase } from './case.ts';
 
 const image = { image: true };
 const ms = { domain: 'com.microsoft' };
@@ -42,6 +42,8 @@ export const contractionCases: readonly OperatorCase[] = [
   given('FusedConv', 'with an addend and Relu', [x([2, 3, 5, 5]), x([4, 3, 3, 3]), x([4]), x([2, 4, 3, 3])], { activation: 'Relu' }, { ...ms, ...image }),
   given('FusedGemm', 'LeakyRelu', [x([3, 4]), x([4, 5]), x([5])], { activation: 'LeakyRelu', activation_alpha: { float: 0.01 } }, ms),
   given('FusedMatMul', 'transposed and scaled', [x([2, 4, 3]), x([2, 4, 5])], { transA: 1, alpha: { float: 0.5 } }, ms),
+  given('FusedMatMul', 'batches inside', [x([4, 2, 3]), x([2, 5, 3])], { transBatchA: 1, transB: 1 }, ms),
+  given('FusedMatMul', 'batches inside, then transposed', [x([3, 2, 4]), x([3, 2, 5])], { transBatchA: 1, transBatchB: 1, transA: 1 }, ms),
   given('BiasGelu', 'exact', [x([2, 3, 4]), x([4])], {}, ms),
   given('FastGelu', 'by tanh', [x([2, 3, 4]), x([4])], {}, ms),
   given('Gelu', 'exact', [x([2, 3, 4])], {}, ms),
@@ -62,5 +64,6 @@ export const contractionCases: readonly OperatorCase[] = [
   given('RotaryEmbedding', 'from a position on', [x([2, 3, 4, 8]), ints([3]), x([10, 4]), x([10, 4])], { interleaved: 1 }, ms),
   given('RotaryEmbedding', 'positions first', [x([2, 3, 4, 8]), ints([0, 1, 2, 3, 4, 5, 6, 7], [2, 4]), x([10, 4]), x([10, 4])], {}, ms),
   given('MatMulNBits', 'of 4 bits', [x([3, 32]), ints(Array.from({ length: 5 * 2 * 8 }, (_, i) => (i * 53) % 256), [5, 2, 8], 'uint8'), fixed(x([10], 0.01, 0.1))], { K: 32, N: 5, bits: 4, block_size: 16 }, ms),
+  given('MatMulNBits', 'with a group for each position', [x([2, 32]), constant(ints(Array.from({ length: 3 * 2 * 8 }, (_, i) => (i * 91) % 256), [3, 2, 8], 'uint8')), constant(fixed(x([6], 0.01, 0.1))), null, constant(ints(Array.from({ length: 32 }, (_, i) => i % 2), [32], 'int32'))], { K: 32, N: 3, bits: 4, block_size: 16 }, ms),
   given('MatMulNBits', 'with zero points', [x([2, 32]), ints(Array.from({ length: 3 * 2 * 8 }, (_, i) => (i * 91) % 256), [3, 2, 8], 'uint8'), fixed(x([6], 0.01, 0.1)), ints([0x57, 0x93, 0xa1], [3], 'uint8')], { K: 32, N: 3, bits: 4, block_size: 16 }, ms),
 ];

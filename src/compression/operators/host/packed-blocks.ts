@@ -8,6 +8,8 @@ export interface PackedBlocks {
   readonly scales: readonly number[];
   /** Packed as the codes are, each row beginning a byte, or one number a block; null: the middle of the codes' range. */
   readonly zeros: { readonly values: readonly number[]; readonly packed: boolean } | null;
+  /** [k]: the block whose scale and zero point each position has; null: the one it lies in. */
+  readonly groups: readonly number[] | null;
 }
 
 export interface BlockSizes {
@@ -18,7 +20,7 @@ export interface BlockSizes {
 }
 
 /** -> [n, k]. */
-export function unpackBlocks({ codes, scales, zeros }: PackedBlocks, { k, n, bits, block }: BlockSizes): Float32Array {
+export function unpackBlocks({ codes, scales, zeros, groups }: PackedBlocks, { k, n, bits, block }: BlockSizes): Float32Array {
   if (8 % bits !== 0 || block < 1) throw new GraphError(`weights of ${bits} bits in blocks of ${block} are not defined`);
   const blocks = Math.ceil(k / block);
   const perByte = 8 / bits;
@@ -29,9 +31,10 @@ export function unpackBlocks({ codes, scales, zeros }: PackedBlocks, { k, n, bit
   };
   const bytesPerBlock = block / perByte;
   const kernel = new Float32Array(n * k);
-  for (let row = 0; row < n; row++) for (let at = 0; at < blocks; at++) {
-    const [scale, zero, start] = [scales[row * blocks + at]!, zeroOf(row, at), (row * blocks + at) * bytesPerBlock];
-    for (let i = 0; i < block && at * block + i < k; i++) kernel[row * k + at * block + i] = (field(codes, start, i) - zero) * scale;
+  for (let row = 0; row < n; row++) for (let i = 0; i < k; i++) {
+    const own = Math.floor(i / block);
+    const group = groups?.[i] ?? own;
+    kernel[row * k + i] = (field(codes, (row * blocks + own) * bytesPerBlock, i % block) - zeroOf(row, group)) * scales[row * blocks + group]!;
   }
   return kernel;
 }
