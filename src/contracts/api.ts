@@ -79,7 +79,7 @@ export const Metric = Type.Object({ step: Type.Integer(), epoch: Type.Integer(),
 
 export const Technique = Type.Object({
   name: Type.String(), version: Type.Integer(), summary: Type.String(), paper: nullable(Type.String()),
-  parameters: Type.Object({}, { additionalProperties: true, description: 'JSON Schema of the step\'s parameters' }),
+  parameters: Type.Object({}, { additionalProperties: true, description: 'JSON Schema of the step as a job request has it; what has a default may be left out' }),
 }, { title: 'Technique' });
 export type Technique = Static<typeof Technique>;
 

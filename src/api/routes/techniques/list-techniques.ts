@@ -5,6 +5,7 @@ import { Technique } from '../../../contracts/api.ts';
 import { LatheError } from '../../../errors.ts';
 import { answers, json } from '../../openapi/answers.ts';
 import { PAGE_QUERY } from '../../paging.ts';
+import { stepSchema } from '../../step-schema.ts';
 import type { App } from '../../types.ts';
 
 /** A few dozen at most: always one page. */
@@ -29,7 +30,7 @@ export function listTechniques(app: App): void {
   });
 }
 
-function techniqueView({ name, version, summary, paper, parameters }: TechniqueSpec): Technique {
-  // A copy through JSON is the plain schema: TypeBox's own marks are not enumerable.
-  return { name, version, summary, paper: paper ?? null, parameters: JSON.parse(JSON.stringify(parameters)) as Technique['parameters'] };
+function techniqueView(spec: TechniqueSpec): Technique {
+  const { name, version, summary, paper = null } = spec;
+  return { name, version, summary, paper, parameters: stepSchema(spec) };
 }
