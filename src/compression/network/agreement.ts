@@ -3,7 +3,8 @@ import type { UntrainableNode } from '../../contracts/model.ts';
 import { LatheError } from '../../errors.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { topologicalOrder } from '../graph/edit.ts';
+import { weights } from '../graph/describe.ts';
+import { subgraphs, topologicalOrder } from '../graph/edit.ts';
 import { inferShapes, type TypeTable } from '../graph/infer.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
 import { hostNumbers, hostOf as hostTensor, isFloat } from '../graph/tensor-data.ts';
@@ -46,7 +47,7 @@ export async function checkAgainstRuntime(bytes: Uint8Array, model: Model): Prom
 }
 
 async function check(bytes: Uint8Array, model: Model, network: Network): Promise<Agreement> {
-  if (network.parameters.length === 0) return withoutParameters(network);
+  if (network.parameters.length === 0) return withoutParameters(model, network);
   const runtime = await openRuntime(bytes, { threads: 2 });
   try {
     const feeds = (await randomInputs(model, runtime, SEED)).make(0, BATCH);
@@ -135,8 +136,10 @@ function hostOf({ dtype, dims, data }: RuntimeOutput): HostTensor {
   return { dtype: dtype as DataType, dims, data };
 }
 
-function withoutParameters(network: Network): Agreement {
+function withoutParameters(model: Model, network: Network): Agreement {
   if (network.frozen.length > 0) return { trainable: false, untrainable: frozenNodes(network) };
+  const holder = model.graph.nodes.find((node) => subgraphs(node).some(({ graph }) => weights(graph).some(({ dtype }) => isFloat(dtype))));
+  if (holder) return refuse(nodeLabel(holder), holder.opType, 'the weights lie in its subgraphs, where they are not trained (they can be cast, pruned and quantized)');
   return refuse('', '', 'the model holds no float weights that training could change');
 }
 

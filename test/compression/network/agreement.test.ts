@@ -1,0 +1,67 @@
+/** Whether and where an uploaded model can be trained: the check against onnxruntime, and what it says is in the way. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
+import { makeNode } from '../../../src/compression/graph/edit.ts';
+import type { Graph, Model } from '../../../src/compression/graph/types.ts';
+import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
+import { startEngine } from '../../../src/compression/tensor/engine.ts';
+import { modelOf, tensor, value } from '../../support/graphs.ts';
+import { perceptron, randomTensor } from '../../support/models.ts';
+
+beforeAll(async () => { await startEngine('auto', { threads: 1 }); });
+
+const check = (model: Model) => checkAgainstRuntime(writeOnnx(model), model);
+
+test('a plain network agrees and can be trained', async () => {
+  expect(await check(perceptron())).toEqual({ trainable: true, untrainable: [] });
+});
+
+test('an operator without a gradient on the path freezes what lies before it, and is named', async () => {
+  const model = modelOf({
+    nodes: [
+      makeNode('MatMul', ['x', 'w1'], ['h'], {}, { name: 'before' }), makeNode('Sign', ['h'], ['s'], {}, { name: 'step' }),
+      makeNode('MatMul', ['s', 'w2'], ['y'], {}, { name: 'after' }),
+    ],
+    initializers: [randomTensor('w1', [4, 5], 1), randomTensor('w2', [5, 3], 2)], inputs: [value('x', ['n', 4])], outputs: [value('y', ['n', 3])],
+  });
+  const { trainable, untrainable } = await check(model);
+  expect(trainable).toBe(true);
+  expect(untrainable).toEqual([{ node: expect.stringContaining('step') as string, operator: 'Sign', reason: expect.stringMatching(/1 weight before it/) as string }]);
+});
+
+test('one off every path from a weight to an output is not in the way', async () => {
+  const model = modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w'], ['y']), makeNode('ArgMax', ['x'], ['label'], { axis: 1 })],
+    initializers: [randomTensor('w', [4, 3], 1)], inputs: [value('x', ['n', 4])], outputs: [value('y', ['n', 3]), value('label', null, 'int64')],
+  });
+  expect(await check(model)).toEqual({ trainable: true, untrainable: [] });
+});
+
+describe('weights in branches', () => {
+  const branch = (name: string): Graph => ({
+    name, nodes: [makeNode('Mul', ['x', `w_${name}`], [`y_${name}`])], initializers: new Map([[`w_${name}`, tensor(`w_${name}`, [4], [1, 2, 3, 4])]]),
+    inputs: [], outputs: [value(`y_${name}`, null)], valueInfos: [],
+  });
+
+  test('are not trained, and the branching node is named', async () => {
+    const model = modelOf({
+      nodes: [makeNode('ReduceSum', ['x'], ['sum'], { keepdims: 0 }), makeNode('Greater', ['sum', 'zero'], ['positive']), makeNode('If', ['positive'], ['y'], {
+        then_branch: { kind: 'graph', value: branch('then') }, else_branch: { kind: 'graph', value: branch('else') },
+      }, { name: 'choice' })],
+      initializers: [tensor('zero', [], [0])], inputs: [value('x', ['n', 4])], outputs: [value('y', null)],
+    });
+    const { trainable, untrainable } = await check(model);
+    expect(trainable).toBe(false);
+    expect(untrainable).toEqual([{ node: expect.stringContaining('choice') as string, operator: 'If', reason: expect.stringContaining('subgraphs') as string }]);
+  });
+});
+
+test('an operator that the engine does not know is named', async () => {
+  const model = modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w'], ['h']), makeNode('Sparkle', ['h'], ['y'], {}, { name: 'odd', domain: 'org.example' })],
+    initializers: [randomTensor('w', [4, 3], 1)], inputs: [value('x', ['n', 4])], outputs: [value('y', null)], domains: { 'org.example': 1 },
+  });
+  const { trainable, untrainable } = await check(model);
+  expect(trainable).toBe(false);
+  expect(JSON.stringify(untrainable)).toMatch(/odd.*Sparkle/);
+});
