@@ -64,5 +64,7 @@ export const elementwiseCases: readonly OperatorCase[] = [
   given('BitShift', 'right', [ints([1, 200, 7], [3], 'uint32'), ints([1, 3, 2], [3], 'uint32')], { direction: 'RIGHT' }, NO_GRADIENT),
   given('Cast', 'to whole numbers', [fixed(exactly([5], [1.9, -1.9, 0, 3.5, -0.4]))], { to: 7 }, NO_GRADIENT),
   given('Cast', 'to a mask', [fixed(exactly([4], [0, 0.2, -3, 5]))], { to: 9 }, NO_GRADIENT),
+  given('Cast', 'to doubles', [x([2, 3])], { to: 11 }),
+  given('CastLike', 'to the type of another', [x([2, 3]), fixed(x([1]))], {}, { opset: 19 }),
   given('Cast', 'from whole numbers', [ints([3, -4, 70_000], [3], 'int32')], { to: 1 }, NO_GRADIENT),
 ];

@@ -14,6 +14,7 @@ export const indexingCases: readonly OperatorCase[] = [
   given('GatherND', 'slices', [x([2, 3, 4]), ints([0, 1, 1, 2, 0, 1], [3, 2])]),
   given('GatherND', 'batches', [x([2, 3, 4]), ints([2, 0], [2, 1])], { batch_dims: 1 }),
   given('ScatterElements', 'put', [x([3, 4]), ints([0, 3, 1, 2, 0, 1], [3, 2]), x([3, 2], 2, 3)], { axis: 1 }),
+  given('Scatter', 'as it was called before opset 11', [x([3, 4]), ints([0, 3, 1, 2, 0, 1], [3, 2]), x([3, 2], 2, 3)], { axis: 1 }, { opset: 10 }),
   given('ScatterElements', 'put, twice in one place', [x([1, 4]), ints([1, 1, 3], [1, 3]), x([1, 3], 2, 3)], { axis: 1 }),
   ...['add', 'mul', 'max', 'min'].map((reduction) =>
     given('ScatterElements', reduction, [x([3, 4], -2, 2), ints([0, 0, 0, 2, -1, 1], [3, 2]), x([3, 2], -1.5, 1.7)], { axis: 1, reduction })),

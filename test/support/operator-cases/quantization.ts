@@ -15,6 +15,7 @@ export const quantizationCases: readonly OperatorCase[] = [
   given('DequantizeLinear', 'along an axis', [ints([0, 1, 2, 3, 254, 255], [2, 3], 'uint8'), scale([3]), ints([1, 2, 128], [3], 'uint8')], { axis: -1 }),
   given('DequantizeLinear', 'in blocks', [ints([1, 2, 3, 4, 5, 6, 7, 8], [4, 2], 'int8'), fixed(scale([2, 2]))], { axis: 0, block_size: 2 }, { ...NO_GRADIENT, opset: 21 }),
   given('DequantizeLinear', 'int32', [ints([70_000, -5], [2], 'int32'), scale([])]),
+  given('DequantizeLinear', 'of com.microsoft', [ints([0, 1, 128, 255], [4], 'uint8'), scale([]), ints([3], [], 'uint8')], {}, { domain: 'com.microsoft' }),
   given('DynamicQuantizeLinear', 'both signs', [fixed(x([3, 4], -1, 2))], {}, { ...NO_GRADIENT, outputs: 3 }),
   given('DynamicQuantizeLinear', 'above zero', [fixed(x([3, 4], 1, 2))], {}, { ...NO_GRADIENT, outputs: 3 }),
 ];
