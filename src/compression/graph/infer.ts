@@ -157,6 +157,7 @@ class Scope implements TypeTable {
     node.outputs.forEach((name, i) => {
       if (name === '') return;
       const found = inferred[i] ?? null;
+      if (found?.shape?.some((dim) => typeof dim === 'number' && dim < 0)) throw new GraphError(`output "${printable(name)}" would be of shape [${found.shape.join(', ')}]`);
       const type = this.merge(name, found && this.bound(found));
       this.types.set(name, type);
       if (found?.elements && type && isShapeLike(type)) this.setElements(name, type, found.elements);

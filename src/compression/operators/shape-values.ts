@@ -45,7 +45,7 @@ function inferConstantOfShape(info: NodeInfo): Inferred[] {
   const value = filling(info);
   const length = shapeOf(info)?.[0];
   const shape = info.partial(0) ?? (typeof length === 'number' ? openShape(length) : null);
-  const known = shape?.length === 1 && typeof shape[0] === 'number' && shape[0] <= 1024;
+  const known = shape?.length === 1 && typeof shape[0] === 'number' && shape[0] >= 0 && shape[0] <= 1024;
   return [{ dtype: value.dtype, shape, ...(known && { elements: new Array<Dim>(shape[0] as number).fill(hostNumbers(value)[0]!) }) }];
 }
 

@@ -111,6 +111,7 @@ describe('contradictory graphs', () => {
     ['two initializers of one name', modelBytes(graphBytes({ initializers: [tensorBytes('w', CODE.float32, [0]), tensorBytes('w', CODE.float32, [0])], outputs: [valueBytes('w', [0])] })), /two initializers named "w"/],
     ['a node without operator', graphOf([{ opType: '', name: 'blank', inputs: ['x'], outputs: ['y'] }]), /without operator type/],
     ['a subgraph that captures nothing known', graphOf([{ opType: 'If', name: 'if', inputs: ['x'], outputs: ['y'], attributes: [new MessageWriter().text(1, 'then_branch').message(6, graphBytes({ outputs: [valueBytes('ghost', [1])] })).int(20, 5)] }]), /node "if".*"ghost"/],
+    ['a shape below zero', modelBytes(graphBytes({ nodes: [nodeBytes({ opType: 'ConstantOfShape', name: 'below', inputs: ['s'], outputs: ['y'] })], initializers: [tensorBytes('s', CODE.int64, [1], (w) => w.int(7, -5))], outputs: [valueBytes('y', ['n'])] })), /node "below" \(ConstantOfShape\).*\[-5\]/],
   ])('%s', (_, bytes, message) => {
     expect(refusal(bytes)).toMatchObject({ code: 'malformed-model', message: expect.stringMatching(message) });
   });
