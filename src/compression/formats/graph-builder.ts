@@ -1,5 +1,6 @@
 /** Writes a new ONNX graph node by node: what the importers of other formats build with. */
 import { makeNode, removeUnusedInitializers, type AttributeValue } from '../graph/edit.ts';
+import { settingsMetadata } from '../graph/settings.ts';
 import { fromHost, hostOf } from '../graph/tensor-data.ts';
 import type { DataType, Dim, Model, Node, Tensor, ValueInfo } from '../graph/types.ts';
 
@@ -13,6 +14,10 @@ export class GraphBuilder {
   readonly #outputs: ValueInfo[] = [];
   readonly #used = new Set<string>();
   readonly #constants = new Map<string, string>();
+  readonly #settings = new Set<string>();
+  readonly #layers = new Map<string, Map<string, string>>();
+  /** Weights of the layer that is being written, by base name and occurrence. */
+  #layer: { readonly known: Map<string, string>; readonly seen: Map<string, number> } | null = null;
 
   /** `base`, made unique among the graph's names. */
   fresh(base: string): string {
@@ -33,8 +38,46 @@ export class GraphBuilder {
     return outputs;
   }
 
+  /**
+   * Writes one call of the layer `key`. A layer that is called again takes the weights that its first call made, so that they stay one
+   * weight in training.
+   */
+  layer<T>(key: string, write: () => T): T {
+    const outer = this.#layer;
+    const known = this.#layers.get(key) ?? new Map<string, string>();
+    this.#layers.set(key, known);
+    this.#layer = { known, seen: new Map() };
+    try {
+      return write();
+    } finally {
+      this.#layer = outer;
+    }
+  }
+
   /** Adds a weight; `values` in row-major order. */
   weight(name: string, dims: readonly number[], values: ArrayLike<number>, dtype: DataType = 'float32'): string {
+    const use = this.#layer && this.#occurrence(name, this.#layer.seen);
+    const known = use ? this.#initializers.get(this.#layer!.known.get(use) ?? '') : undefined;
+    if (known?.dtype === dtype && known.dims.join() === dims.join()) return known.name;
+    const made = this.#initializer(name, dims, values, dtype);
+    if (use) this.#layer!.known.set(use, made);
+    return made;
+  }
+
+  /** Adds a constant that is no weight: training leaves it as it is (graph/settings.ts). */
+  setting(name: string, dims: readonly number[], values: ArrayLike<number>): string {
+    const made = this.weight(name, dims, values);
+    this.#settings.add(made);
+    return made;
+  }
+
+  #occurrence(name: string, seen: Map<string, number>): string {
+    const count = seen.get(name) ?? 0;
+    seen.set(name, count + 1);
+    return `${name}#${count}`;
+  }
+
+  #initializer(name: string, dims: readonly number[], values: ArrayLike<number>, dtype: DataType): string {
     const unique = this.fresh(name);
     this.#initializers.set(unique, fromHost(unique, hostOf(dtype, dims, values)));
     return unique;
@@ -53,7 +96,7 @@ export class GraphBuilder {
   #shared(key: string, make: () => [readonly number[], readonly number[], DataType]): string {
     let name = this.#constants.get(key);
     if (name === undefined) {
-      name = this.weight(`const_${key}`, ...make());
+      name = this.#initializer(`const_${key}`, ...make());
       this.#constants.set(key, name);
     }
     return name;
@@ -74,13 +117,13 @@ export class GraphBuilder {
 
   /** The model so far, without the constants that nothing reads. */
   build(name: string, producer: string): Model {
-    const graph = { name, nodes: this.#nodes, initializers: this.#initializers, inputs: this.#inputs, outputs: this.#outputs, valueInfos: [] };
+    const graph = removeUnusedInitializers({ name, nodes: this.#nodes, initializers: this.#initializers, inputs: this.#inputs, outputs: this.#outputs, valueInfos: [] });
     return {
       irVersion: 10,
       opsets: new Map([['', BUILDER_OPSET]]),
-      graph: removeUnusedInitializers(graph),
+      graph,
       functions: [],
-      metadata: new Map(),
+      metadata: settingsMetadata([...this.#settings].filter((setting) => graph.initializers.has(setting))),
       producerName: producer,
     };
   }

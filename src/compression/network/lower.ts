@@ -5,6 +5,7 @@ import { findOperator } from '../operators/registry.ts';
 import { inferShapes, opsetOf } from '../graph/infer.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
 import { walkNodes } from '../graph/edit.ts';
+import { settingsOf } from '../graph/settings.ts';
 import { constantsAsInitializers } from '../graph/passes/constants-as-initializers.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import type { Model, Tensor } from '../graph/types.ts';
@@ -44,10 +45,11 @@ function assemble(model: Model, inlined: Model): LoweredNetwork {
   return new LoweredNetwork({ model, program, opsets: inlined.opsets, ...sortWeights(weights, reach) });
 }
 
-/** Constants of the inlined graph that are also in the model as it was given: those that can be written back. */
+/** Constants of the inlined graph that are also in the model as it was given, those that can be written back; settings are none of them. */
 function ownConstants(model: Model, inlined: Model): ReadonlyMap<string, Tensor> {
   const own = constantsOf(model.graph);
-  return new Map([...inlined.graph.initializers].filter(([name]) => own.has(name)));
+  const settings = settingsOf(model);
+  return new Map([...inlined.graph.initializers].filter(([name]) => own.has(name) && !settings.has(name)));
 }
 
 type Sorted = Pick<ConstructorParameters<typeof LoweredNetwork>[0], 'weights' | 'state' | 'frozen'>;

@@ -11,6 +11,8 @@ import type { WeightSource } from './weights.ts';
 interface Conversion {
   readonly b: GraphBuilder;
   readonly kerasMajor: number;
+  /** Names of the models around, each with a slash: tells layers of one name in different models apart. */
+  readonly path: string;
 }
 
 /**
@@ -20,7 +22,7 @@ interface Conversion {
 export function convertKeras(raw: Config, weights: (layers: readonly LayerConfig[]) => WeightSource, kerasMajor: number): Model {
   const b = new GraphBuilder();
   const config = parse(() => modelConfig(raw));
-  const conversion: Conversion = { b, kerasMajor };
+  const conversion: Conversion = { b, kerasMajor, path: '' };
   const inputs = config.inputs.map(({ layer }) => graphInput(b, config, layer));
   const outputs = convertModel(conversion, config, inputs, weights(config.layers));
   const names = outputNames(config.outputs);
@@ -90,10 +92,10 @@ function convertCall(conversion: Conversion, layer: LayerConfig, call: Call, fin
   const inputs = call.inputs.map((ref) => find(ref)!);
   if (isModelClass(layer.className)) {
     const nested = parse(() => modelConfig(layer.raw));
-    return convertModel(conversion, nested, inputs, weights.nested(layer));
+    return convertModel({ ...conversion, path: `${conversion.path}${layer.name}/` }, nested, inputs, weights.nested(layer));
   }
   const keywords = new Map([...call.keywords].map(([key, ref]) => [key, find(ref)!] as const));
-  return convertLayer(conversion, layer, inputs, locate(layer, () => weights.arrays(layer)), keywords, call.arguments);
+  return conversion.b.layer(conversion.path + layer.name, () => convertLayer(conversion, layer, inputs, locate(layer, () => weights.arrays(layer)), keywords, call.arguments));
 }
 
 function convertLayer(conversion: Conversion, layer: LayerConfig, inputs: readonly Signal[], arrays: readonly WeightArray[], keywords: ReadonlyMap<string, Signal>, callArguments: Config): Signal[] {

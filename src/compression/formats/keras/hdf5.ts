@@ -4,6 +4,7 @@
  */
 import * as h5wasm from 'h5wasm';
 import { LatheError } from '../../../errors.ts';
+import { decodeBfloat16, decodeFloat16 } from '../../graph/number-formats.ts';
 import type { WeightArray } from './layer.ts';
 
 export const HDF5_MAGIC = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
@@ -16,7 +17,7 @@ export interface Hdf5Node {
   /** Names of members, in the file's order. */
   members(): string[];
   group(path: string): Hdf5Node | null;
-  /** A float array; integers and float16/64 become float32. */
+  /** A float array; integers and floats of other widths become float32. */
   array(path: string): WeightArray;
 }
 
@@ -85,10 +86,30 @@ function readArray(dataset: h5wasm.Dataset, place: string): WeightArray {
   const { virtual_sources: virtualSources, type } = dataset.metadata as { virtual_sources?: unknown[]; type: number };
   if (virtualSources && virtualSources.length > 0) throw damaged(place, 'is a virtual dataset of other files');
   if (type !== 0 && type !== 1) throw damaged(place, 'holds no numbers');
-  const value: unknown = dataset.value;
-  if (elements === 1 && typeof value === 'number') return { dims, values: Float32Array.of(value) };
-  if (!ArrayBuffer.isView(value)) throw damaged(place, 'cannot be read');
-  const values = Float32Array.from(value as unknown as ArrayLike<number | bigint>, Number);
+  const values = readValues(dataset, elements);
+  if (!values) throw damaged(place, 'cannot be read');
   if (values.length !== elements) throw damaged(place, `holds ${values.length} elements where its shape says ${elements}`);
-  return { dims, values };
+  return { dims, values, place };
+}
+
+/** Float16 has no typed array and comes as raw bytes; Keras 3 stores bfloat16 as uint16 with a note. null: unreadable. */
+function readValues(dataset: h5wasm.Dataset, elements: number): Float32Array | null {
+  const { type, size } = dataset.metadata as { type: number; size: number };
+  if (type === 1 && size === 2) return rawHalves(dataset, elements);
+  const value: unknown = dataset.value;
+  if (elements === 1 && typeof value === 'number') return Float32Array.of(value);
+  if (!ArrayBuffer.isView(value)) return null;
+  if (value instanceof Uint16Array && dataset.attrs['dtype']?.value === 'bfloat16') return decodeBfloat16(value);
+  return Float32Array.from(value as unknown as ArrayLike<number | bigint>, Number);
+}
+
+function rawHalves(dataset: h5wasm.Dataset, elements: number): Float32Array | null {
+  const { Module } = h5wasm;
+  const at = Module._malloc(Math.max(elements, 1) * 2);
+  try {
+    const status = Module.get_dataset_data(dataset.file_id, dataset.path, null, null, null, BigInt(at));
+    return status < 0 ? null : decodeFloat16(new Uint16Array(Module.HEAPU8.slice(at, at + elements * 2).buffer));
+  } finally {
+    Module._free(at);
+  }
 }

@@ -6,6 +6,8 @@ import { product, type DataFormat, type Signal } from './signal.ts';
 export interface WeightArray {
   readonly dims: readonly number[];
   readonly values: Float32Array;
+  /** Where the file holds it: an HDF5 path, or a name in TF.js's manifest. */
+  readonly place?: string;
 }
 
 export type Config = Readonly<Record<string, unknown>>;
@@ -48,6 +50,11 @@ export function weight(ctx: LayerContext, index: number, what: string): WeightAr
 /** Adds an array to the graph under the layer's name. */
 export function constant(ctx: LayerContext, suffix: string, { dims, values }: WeightArray): string {
   return ctx.b.weight(`${ctx.name}/${suffix}`, dims, values);
+}
+
+/** As `constant`, of values that the layer has no array for; training leaves them. */
+export function setting(ctx: LayerContext, suffix: string, dims: readonly number[], values: ArrayLike<number>): string {
+  return ctx.b.setting(`${ctx.name}/${suffix}`, dims, values);
 }
 
 export function flag(config: Config, key: string, fallback: boolean): boolean {

@@ -38,14 +38,23 @@ const containsSegments = (path: string, name: string): boolean => `/${path.slice
 export function legacyH5Source(weights: Hdf5Node): WeightSource {
   const entriesOf = (layer: LayerConfig): NamedArray[] => {
     const group = weights.group(layer.name);
-    const names = group?.attribute('weight_names');
-    if (!group || !Array.isArray(names)) return [];
+    const names = group ? listAttribute(group, 'weight_names') : [];
+    if (!group) return [];
     return names.map((name) => ({ name: String(name), read: () => group.array(String(name)) }));
   };
   return {
     arrays: (layer) => entriesOf(layer).map((entry) => entry.read()),
     nested: (layer) => namedSource(entriesOf(layer)),
   };
+}
+
+/** A list of strings; one too long for an HDF5 attribute is cut into `name0`, `name1`, ... */
+function listAttribute(group: Hdf5Node, name: string): unknown[] {
+  const whole = group.attribute(name);
+  if (Array.isArray(whole)) return whole;
+  const parts: unknown[] = [];
+  for (let i = 0, part = group.attribute(`${name}0`); Array.isArray(part); part = group.attribute(`${name}${++i}`)) parts.push(...(part as unknown[]));
+  return parts;
 }
 
 /** Attributes of wrappers and composite layers that hold arrays, in creation order. */

@@ -38,7 +38,7 @@ function tidy(model: Model): Model {
 
 function readLayersModel(topology: Record<string, unknown>, weights: ReadonlyMap<string, TfjsWeight>): Model {
   const config = (topology['model_config'] ?? topology) as Config;
-  const entries = [...weights.values()].map(({ name, dims, values }) => ({ name, read: () => ({ dims, values: Float32Array.from(values) }) }));
+  const entries = [...weights.values()].map(({ name, dims, values }) => ({ name, read: () => ({ dims, values: Float32Array.from(values), place: name }) }));
   // TF.js implements Keras 2's definitions, whatever version exported the file.
   return convertKeras(config, () => namedSource(entries), 2);
 }

@@ -1,6 +1,6 @@
 /** Dense, embeddings, activations, and the layers that do nothing at inference. */
 import { activate, activationName, softmax } from '../activations.ts';
-import { constant, flag, input, number, UnsupportedLayer, weight, type LayerConverter } from '../layer.ts';
+import { constant, flag, input, number, setting, UnsupportedLayer, weight, type LayerConverter } from '../layer.ts';
 import { like, onnxAxis, plain, plainSignal } from '../signal.ts';
 
 /** Noise and dropout layers change training only. */
@@ -89,7 +89,7 @@ const rescaling: LayerConverter = (ctx) => {
   if (typeof scale === 'number' && typeof offset === 'number') {
     return like(signal, b.op('Add', [b.op('Mul', [signal.value, b.scalar(scale)], {}, `${name}/scaled`), b.scalar(offset)], {}, `${name}/rescaled`));
   }
-  const vector = (value: unknown, what: string): string => { const list = [value].flat().map(Number); return b.weight(`${name}/${what}`, [list.length], list); };
+  const vector = (value: unknown, what: string): string => { const list = [value].flat().map(Number); return setting(ctx, what, [list.length], list); };
   const scaled = b.op('Mul', [plain(b, signal), vector(scale, 'scale')], {}, `${name}/scaled`);
   return plainSignal(b.op('Add', [scaled, vector(offset, 'offset')], {}, `${name}/rescaled`), signal.shape);
 };
@@ -103,7 +103,7 @@ const normalization: LayerConverter = (ctx) => {
     return given == null ? [...weight(ctx, index, key).values] : [given].flat(Infinity).map(Number);
   };
   const dims = signal.shape.map((size, axis) => (axes.some((kept) => (kept + signal.shape.length) % signal.shape.length === axis) ? size ?? 1 : 1));
-  const array = (values: readonly number[], what: string): string => b.weight(`${name}/${what}`, values.length === 1 ? dims.map(() => 1) : dims, values);
+  const array = (values: readonly number[], what: string): string => setting(ctx, what, values.length === 1 ? dims.map(() => 1) : dims, values);
   const mean = array(stored(0, 'mean'), 'mean');
   const deviation = array(stored(1, 'variance').map((v) => Math.max(Math.sqrt(v), 1e-7)), 'std');
   const x = plain(b, signal);

@@ -1,13 +1,13 @@
 /** Batch, layer, group and RMS normalization. */
-import { constant, flag, input, number, UnsupportedLayer, weight, type LayerContext, type LayerConverter, type WeightArray } from '../layer.ts';
+import { constant, flag, input, number, setting, UnsupportedLayer, weight, type LayerContext, type LayerConverter } from '../layer.ts';
 import { image, knownSize, plain, plainSignal, type Signal } from '../signal.ts';
 
-const filled = (size: number, value: number): WeightArray => ({ dims: [size], values: new Float32Array(size).fill(value) });
-
-/** Arrays in Keras's order, of which gamma and beta may be absent. */
+/** Arrays in Keras's order, of which gamma and beta may be absent: ONNX wants them all. */
 function takeArrays(ctx: LayerContext, names: readonly { name: string; present: boolean; fallback: number }[], size: number): Map<string, string> {
   let index = 0;
-  return new Map(names.map(({ name, present, fallback }) => [name, constant(ctx, name, present ? weight(ctx, index++, name) : filled(size, fallback))]));
+  const take = ({ name, present, fallback }: { name: string; present: boolean; fallback: number }): string =>
+    (present ? constant(ctx, name, weight(ctx, index++, name)) : setting(ctx, name, [size], new Float32Array(size).fill(fallback)));
+  return new Map(names.map((entry) => [entry.name, take(entry)]));
 }
 
 const lastAxis = (signal: Signal, axis: unknown): number => {

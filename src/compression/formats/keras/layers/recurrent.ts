@@ -1,6 +1,6 @@
 /** LSTM, GRU, SimpleRNN and Bidirectional round them, as ONNX's recurrent operators. */
 import { activationName } from '../activations.ts';
-import { flag, input, number, text, UnsupportedLayer, type Config, type LayerContext, type LayerConverter, type WeightArray } from '../layer.ts';
+import { flag, input, number, setting, text, UnsupportedLayer, type Config, type LayerContext, type LayerConverter, type WeightArray } from '../layer.ts';
 import { plain, plainSignal, type Signal } from '../signal.ts';
 import type { AttributeValue } from '../../../graph/edit.ts';
 
@@ -22,8 +22,18 @@ function cellActivation(value: unknown, kerasMajor: number): { name: string; alp
   return { name: known, alpha: 0, beta: 0 };
 }
 
-/** W [gates * h, in], R [gates * h, h] and B [2 * gates * h] of one direction, from Keras's kernel, recurrent kernel and bias. */
-function direction(cell: CellType, config: Config, arrays: readonly WeightArray[]): { w: Float32Array; r: Float32Array; bias: Float32Array; features: number } {
+interface Direction {
+  /** [gates * h, in]. */
+  readonly w: Float32Array;
+  /** [gates * h, h]. */
+  readonly r: Float32Array;
+  /** [gates * h]; [2 * gates * h] of input and recurrent bias (GRU with reset_after); null: none. */
+  readonly bias: Float32Array | null;
+  readonly features: number;
+}
+
+/** One direction in ONNX's order of gates, from Keras's kernel, recurrent kernel and bias. */
+function direction(cell: CellType, config: Config, arrays: readonly WeightArray[]): Direction {
   const [kernel, recurrent, bias] = arrays;
   if (!kernel || !recurrent) throw new Error('lacks its kernel or recurrent kernel');
   const units = number(config, 'units', recurrent.dims[0]!);
@@ -37,13 +47,9 @@ function direction(cell: CellType, config: Config, arrays: readonly WeightArray[
     });
     return out;
   };
-  const biases = new Float32Array(2 * width);
-  if (bias) {
-    // [gates * h], or [2, gates * h]: input and recurrent bias (GRU with reset_after).
-    const sets = bias.values.length / width;
-    for (let set = 0; set < sets; set++) {
-      gates.forEach((source, gate) => biases.set(bias.values.subarray(set * width + source * units, set * width + (source + 1) * units), set * width + gate * units));
-    }
+  const biases = bias ? new Float32Array(bias.values.length) : null;
+  for (let set = 0; biases && set < biases.length / width; set++) {
+    gates.forEach((source, gate) => biases.set(bias!.values.subarray(set * width + source * units, set * width + (source + 1) * units), set * width + gate * units));
   }
   return { w: rows(kernel), r: rows(recurrent), bias: biases, features: kernel.dims[0]! };
 }
@@ -65,11 +71,10 @@ function emit(ctx: LayerContext, signal: Signal, { cell, config, arrays, directi
   const units = number(config, 'units', 0);
   const features = sets[0]!.features;
   const width = GATES[cell].length * units;
-  const joined = (pick: (set: (typeof sets)[number]) => Float32Array): Float32Array => Float32Array.from(sets.flatMap((set) => [...pick(set)]));
   const n = sets.length;
-  const w = b.weight(`${name}/W`, [n, width, features], joined((set) => set.w));
-  const r = b.weight(`${name}/R`, [n, width, units], joined((set) => set.r));
-  const bias = b.weight(`${name}/B`, [n, 2 * width], joined((set) => set.bias));
+  const w = b.weight(`${name}/W`, [n, width, features], joined(sets, (set) => set.w));
+  const r = b.weight(`${name}/R`, [n, width, units], joined(sets, (set) => set.r));
+  const bias = biasInput(ctx, sets, width);
   const x = b.op('Transpose', [plain(b, signal)], { perm: [1, 0, 2] }, `${name}/time_major`);
   const states = initialStates(ctx, initial, STATES[cell], n);
   const outer = cellActivation(config['activation'] ?? 'tanh', kerasMajor);
@@ -86,6 +91,18 @@ function emit(ctx: LayerContext, signal: Signal, { cell, config, arrays, directi
   if (cell === 'GRU') attributes['linear_before_reset'] = flag(config, 'reset_after', (arrays[0]?.[2]?.dims.length ?? 1) === 2) ? 1 : 0;
   const [y, ...last] = b.ops(cell, [x, w, r, bias, '', ...states], 1 + STATES[cell], attributes, `${name}/${cell.toLowerCase()}`);
   return { y: y!, states: last, units };
+}
+
+const joined = (sets: readonly Direction[], pick: (set: Direction) => Float32Array): Float32Array => Float32Array.from(sets.flatMap((set) => [...pick(set)]));
+
+/** B [directions, 2 * gates * h]. Where Keras has no recurrent bias that half is a setting, or training would move both halves. */
+function biasInput(ctx: LayerContext, sets: readonly Direction[], width: number): string {
+  const size = sets[0]!.bias?.length;
+  if (size === undefined) return '';
+  const own = ctx.b.weight(`${ctx.name}/B`, [sets.length, size], joined(sets, (set) => set.bias!));
+  if (size === 2 * width) return own;
+  const none = setting(ctx, 'recurrent_bias', [sets.length, width], new Float32Array(sets.length * width));
+  return ctx.b.op('Concat', [own, none], { axis: 1 }, `${ctx.name}/biases`);
 }
 
 /** Keras gives [h, c] (or forward then backward ones) of [n, units]; ONNX wants [directions, n, units]. */
