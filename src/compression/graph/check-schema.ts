@@ -1,0 +1,85 @@
+/** Whether a node has the inputs, outputs and attributes that the standard's schema of its operator asks for (operator-schemas.ts). */
+import { GraphError, printable } from './graph-error.ts';
+import { OPERATOR_SCHEMAS } from './operator-schemas.ts';
+import type { Attribute, Node } from './types.ts';
+
+/** How many names; below `named`, none may be empty. */
+interface Arity {
+  readonly least: number;
+  readonly most: number;
+  readonly named: number;
+}
+
+interface AttributeRule {
+  /** undefined: a kind that the representation does not tell apart. */
+  readonly kind: Attribute['kind'] | undefined;
+  readonly required: boolean;
+}
+
+interface Schema {
+  readonly since: number;
+  readonly inputs: Arity;
+  readonly outputs: Arity;
+  readonly attributes: ReadonlyMap<string, AttributeRule>;
+}
+
+/**
+ * onnxruntime refuses a model at the first node that does not fit, with the same rules (OpSchema::Verify of the standard).
+ * Operators of other domains, and of versions that the table does not hold, pass.
+ * @throws GraphError with what does not fit.
+ */
+export function checkSchema(node: Node, opset: number): void {
+  const schema = schemas().get(node.opType)?.findLast(({ since }) => since <= opset);
+  if (!schema) return;
+  checkNames(node.inputs, schema.inputs, 'input', node.opType);
+  checkNames(node.outputs, schema.outputs, 'output', node.opType);
+  for (const [name, attribute] of node.attributes) checkAttribute(name, attribute, schema, node.opType);
+  for (const [name, { required }] of schema.attributes) if (required && !node.attributes.has(name)) throw new GraphError(`its attribute "${name}" is missing`);
+}
+
+function checkNames(names: readonly string[], { least, most, named }: Arity, what: string, opType: string): void {
+  const takes = least === most ? `${least}` : most === Infinity ? `${least} or more` : `${least} to ${most}`;
+  if (names.length < least || names.length > most) throw new GraphError(`it has ${plural(names.length, what)}, ${opType} has ${takes}`);
+  const empty = names.slice(0, named).indexOf('');
+  if (empty >= 0) throw new GraphError(`its ${what} ${empty} is left out, which ${opType} needs`);
+}
+
+function checkAttribute(name: string, { kind }: Attribute, schema: Schema, opType: string): void {
+  const rule = schema.attributes.get(name);
+  if (!rule && name.startsWith('__')) return; // the standard's own mark of private attributes
+  if (!rule) throw new GraphError(`${opType} has no attribute "${printable(name)}"`);
+  if (kind === 'reference' || kind === 'opaque' || !rule.kind || rule.kind === kind) return;
+  throw new GraphError(`attribute "${printable(name)}" holds ${kind} where ${rule.kind} is expected`);
+}
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+const KINDS: ReadonlyMap<string, Attribute['kind']> = new Map([
+  ['f', 'float'], ['i', 'int'], ['s', 'string'], ['t', 'tensor'], ['g', 'graph'],
+  ['F', 'floats'], ['I', 'ints'], ['S', 'strings'], ['T', 'tensors'], ['G', 'graphs'],
+]);
+
+let parsed: ReadonlyMap<string, readonly Schema[]> | undefined;
+
+function schemas(): ReadonlyMap<string, readonly Schema[]> {
+  return (parsed ??= new Map(OPERATOR_SCHEMAS.trim().split('\n').map((line) => {
+    const [name, ...versions] = line.split(' @');
+    return [name!, versions.map(parseVersion)];
+  })));
+}
+
+function parseVersion(text: string): Schema {
+  const [since, inputs, outputs, attributes] = text.split(' ');
+  const rules = (attributes?.split(',') ?? []).map((rule): [string, AttributeRule] => {
+    const [name, kind] = rule.split(':') as [string, string];
+    return [name, { kind: KINDS.get(kind[0]!), required: kind.endsWith('!') }];
+  });
+  return { since: Number(since), inputs: parseArity(inputs!), outputs: parseArity(outputs!), attributes: new Map(rules) };
+}
+
+function parseArity(text: string): Arity {
+  const loose = text.startsWith('~');
+  const [least, most] = text.replace('~', '').split('-');
+  const fewest = Number(least);
+  return { least: fewest, most: most === undefined ? fewest : most === '' ? Infinity : Number(most), named: loose ? 0 : fewest };
+}
