@@ -58,3 +58,8 @@ export function isDiskFull(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
+
+/** Whether time or memory ran out, whatever else might still be tried. */
+export function isExhausted(error: unknown): boolean {
+  return error instanceof LatheError && (error.code === 'deadline-exceeded' || error.code === 'out-of-memory');
+}

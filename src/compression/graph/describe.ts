@@ -3,6 +3,7 @@ import type { ModelDescription, ModelFormat, TensorDescription } from '../../con
 import { constantTensor } from './constants.ts';
 import { subgraphs, walkNodes } from './edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
+import { refuseEndlessLoops } from './endless-loops.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
 import { BITS, isFloat } from './tensor-data.ts';
 import { countWeights } from './weights.ts';
@@ -16,6 +17,7 @@ import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './t
 export function describeModel(model: Model, format: ModelFormat): ModelDescription {
   const whole = inlineFunctions(model);
   const table = inferShapes(whole);
+  refuseEndlessLoops(whole.graph, table);
   return {
     format,
     parameters: countParameters(whole.graph),

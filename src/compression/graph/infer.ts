@@ -44,7 +44,7 @@ export const MOST_FOLDED = 65_536;
  */
 export function inferShapes(model: Model, options: InferOptions = {}): TypeTable {
   const bindings = options.bindings instanceof Map ? options.bindings : new Map(Object.entries(options.bindings ?? {}));
-  const shared: Shared = { opsets: model.opsets, bindings, contradictions: [] };
+  const shared: Shared = { opsets: model.opsets, bindings, contradictions: [], visits: MOST_VISITS };
   const scope = new Scope(model.graph, shared, null);
   for (const input of model.graph.inputs) {
     const given = options.inputShapes?.get(input.name);
@@ -63,7 +63,12 @@ interface Shared {
   readonly opsets: ReadonlyMap<string, number>;
   readonly bindings: ReadonlyMap<string, number>;
   readonly contradictions: string[];
+  /** Nodes that subgraphs may still cost: a loop's body is inferred twice, and bodies nest. */
+  visits: number;
 }
+
+/** A body of 1,000 nodes costs 2,000. */
+const MOST_VISITS = 2_000_000;
 
 class Scope implements TypeTable {
   readonly contradictions: readonly string[];
@@ -210,6 +215,8 @@ class Scope implements TypeTable {
   }
 
   private inferInner(graph: Graph, inputs: readonly (TensorType | null)[]): (TensorType | null)[] {
+    this.shared.visits -= graph.nodes.length;
+    if (this.shared.visits < 0) throw new GraphError('its subgraphs nest too deeply');
     const scope = new Scope(graph, this.shared, this);
     graph.inputs.forEach((input, i) => scope.setInput(input.name, inputs[i] ?? input.type));
     scope.walk();

@@ -1,6 +1,6 @@
 /** Inputs to run a model on: samples of a dataset, or seeded random ones where there is none. */
 import type { Transform } from '../../contracts/job-request.ts';
-import { LatheError } from '../../errors.ts';
+import { isExhausted, LatheError } from '../../errors.ts';
 import { allocate, elementCount } from '../data/array-store.ts';
 import { batchSource } from '../data/batches.ts';
 import type { Batch, HostArray, Split } from '../data/dataset.ts';
@@ -109,6 +109,7 @@ export async function randomInputs(model: Model, runtime: Runtime, seed: number)
     try {
       await runtime.run(make(0, 1));
     } catch (error) {
+      if (isExhausted(error)) throw error; // not for the sizes
       failure = error;
       continue;
     }

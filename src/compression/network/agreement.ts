@@ -1,10 +1,10 @@
 /** Whether the engine computes what onnxruntime computes; a model where it does not is never trained. */
 import type { UntrainableNode } from '../../contracts/model.ts';
-import { LatheError } from '../../errors.ts';
+import { isExhausted, LatheError } from '../../errors.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { weights } from '../graph/describe.ts';
-import { subgraphs, topologicalOrder } from '../graph/edit.ts';
+import { subgraphs, topologicalOrder, walkNodes } from '../graph/edit.ts';
 import { inferShapes, type TypeTable } from '../graph/infer.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
 import { hostNumbers, hostOf as hostTensor, isFloat } from '../graph/tensor-data.ts';
@@ -15,6 +15,7 @@ import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../me
 import { tf } from '../tensor/tf.ts';
 import { relativeDifference } from './compare.ts';
 import { lowerModel } from './lower.ts';
+import type { LoopLimit } from './loop-limit.ts';
 import type { Network } from './network.ts';
 import { download, upload } from '../operators/transfer.ts';
 
@@ -22,6 +23,8 @@ import { download, upload } from '../operators/transfer.ts';
 export const AGREEMENT = 1e-4;
 const SEED = 20_231;
 const BATCH = 2;
+/** What a run of the engine gives loops whose end only a run can tell: upload and answer together may take ten seconds. */
+const LOOP_LIMIT: LoopLimit = { milliseconds: 4000, bytes: 2 ** 30 };
 
 export interface Agreement {
   readonly trainable: boolean;
@@ -32,23 +35,24 @@ export interface Agreement {
  * Runs the model in the engine and in onnxruntime on the same seeded random inputs. Untrainable is a model that onnxruntime refuses, that holds an
  * operator the engine lacks, whose outputs differ by more than `AGREEMENT`, or none of whose weights a gradient reaches.
  */
-export async function checkAgainstRuntime(bytes: Uint8Array, model: Model): Promise<Agreement> {
+export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, loops = LOOP_LIMIT): Promise<Agreement> {
   try {
     const lowered = lowerModel(model);
     if (!lowered.ok) return { trainable: false, untrainable: [...lowered.untrainable] };
     try {
-      return await check(bytes, model, lowered.network);
+      return await check(bytes, model, lowered.network, loops);
     } finally {
       lowered.network.dispose();
     }
   } catch (error) {
-    return refuse(placeOf(error), '', error instanceof Error ? error.message : String(error));
+    return refuse(...placeOf(error), error instanceof Error ? error.message : String(error));
   }
 }
 
-async function check(bytes: Uint8Array, model: Model, network: Network): Promise<Agreement> {
+async function check(bytes: Uint8Array, model: Model, network: Network, loops: LoopLimit): Promise<Agreement> {
   if (network.parameters.length === 0) return withoutParameters(model, network);
-  const runtime = await openRuntime(bytes, { threads: 2 });
+  const opened = await openRuntime(bytes, { threads: 2 });
+  const runtime = holdsLoops(model) ? afterEngine(opened, network, loops) : opened;
   try {
     const feeds = (await randomInputs(model, runtime, SEED)).make(0, BATCH);
     const differing = await firstDifference(network, runtime, feeds, network.outputs.map(({ name }) => name));
@@ -57,6 +61,28 @@ async function check(bytes: Uint8Array, model: Model, network: Network): Promise
   } finally {
     await runtime.release();
   }
+}
+
+function holdsLoops({ graph, functions }: Model): boolean {
+  let found = false;
+  const look = ({ opType }: Node): void => { found ||= opType === 'Loop' || opType === 'Scan'; };
+  for (const nodes of [graph.nodes, ...functions.map(({ nodes }) => nodes)]) walkNodes({ ...graph, nodes }, look);
+  return found;
+}
+
+/** A run of onnxruntime holds the whole thread and cannot be broken off: the engine tries the feeds first, and what breaks off there is not run. */
+function afterEngine(runtime: Runtime, network: Network, loops: LoopLimit): Runtime {
+  return {
+    ...runtime,
+    async run(feeds, fetch) {
+      try {
+        runEngine(network, feeds, [], loops);
+      } catch (error) {
+        if (isExhausted(error)) throw error; // all other errors are for onnxruntime to judge
+      }
+      return runtime.run(feeds, fetch);
+    },
+  };
 }
 
 interface Difference {
@@ -113,10 +139,10 @@ function exposing(model: Model, names: readonly string[], types: TypeTable): Mod
   return { ...model, graph: { ...model.graph, outputs: [...model.graph.outputs, ...more] } };
 }
 
-function runEngine(network: Network, feeds: Feeds, fetch: readonly string[]): Map<string, HostTensor> {
+function runEngine(network: Network, feeds: Feeds, fetch: readonly string[], loops?: LoopLimit): Map<string, HostTensor> {
   const results = new Map<string, HostTensor>();
   tf.tidy(() => {
-    const { outputs } = network.run(new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])), { training: false, fetch });
+    const { outputs } = network.run(new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])), { training: false, fetch, ...(loops && { loops }) });
     for (const [name, value] of outputs) results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
   });
   return results;
@@ -149,7 +175,7 @@ function frozenNodes(network: Network): UntrainableNode[] {
   for (const { node, reason } of network.frozen) {
     const known = nodes.get(node);
     if (known) known.count++;
-    else nodes.set(node, { operator: /\((\w+)\)$/.exec(node)?.[1] ?? '', reason, count: 1 });
+    else nodes.set(node, { operator: operatorIn(node), reason, count: 1 });
   }
   return [...nodes].map(([node, { operator, reason, count }]) => ({ node, operator, reason: `${reason}: ${count} weight${count === 1 ? '' : 's'} before it cannot be trained` }));
 }
@@ -158,6 +184,13 @@ function refuse(node: string, operator: string, reason: string): Agreement {
   return { trainable: false, untrainable: [{ node, operator, reason }] };
 }
 
-function placeOf(error: unknown): string {
-  return error instanceof LatheError ? (error.errors[0]?.path ?? '') : '';
+/** The node that an error names, and its operator. */
+function placeOf(error: unknown): [node: string, operator: string] {
+  const node = error instanceof LatheError ? (error.errors[0]?.path ?? '') : '';
+  return [node, operatorIn(node)];
+}
+
+/** Of a node as messages call it. */
+function operatorIn(label: string): string {
+  return /\((\w+)\)$/.exec(label)?.[1] ?? '';
 }

@@ -18,6 +18,8 @@ export interface RunState {
   /** Initializers whose running statistics training replaces. */
   readonly state: ReadonlySet<string>;
   readonly stateUpdates: Map<string, TfTensor>;
+  /** A watch for one loop of the run, as `RunContext.loopWatch` gives it. */
+  loopWatch(): () => void;
   /** The body's program, made when first met. */
   programOf(graph: Graph, outer: Program): Program;
   /** Lasting slots of a program's constants. */

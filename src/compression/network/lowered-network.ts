@@ -7,6 +7,7 @@ import type { TfTensor } from '../tensor/tf.ts';
 import { Scope, type RunState } from './execute.ts';
 import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
+import { watchLoops } from './loop-limit.ts';
 import { makeProgram, stepsFor, type Program, type Step } from './program.ts';
 import { upload } from '../operators/transfer.ts';
 import { Slot } from './slot.ts';
@@ -99,6 +100,7 @@ export class LoweredNetwork implements Network {
       draws: 0,
       state: this.stateNames,
       stateUpdates,
+      loopWatch: watchLoops(options.loops),
       programOf: (graph, outer) => this.body(graph, outer),
       constantsOf: (program) => this.slots(program),
     };

@@ -5,6 +5,7 @@
 import type { Model, TensorType } from '../graph/types.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
 import type { Value } from '../operators/operator.ts';
+import type { LoopLimit } from './loop-limit.ts';
 import type { TfTensor, TfVariable } from '../tensor/tf.ts';
 
 export interface Parameter {
@@ -27,6 +28,8 @@ export interface RunOptions {
   readonly fetch?: readonly string[];
   /** int32 [2] tensor, new every step: the seed of Dropout and random operators. Absent: operators draw from seed 0. */
   readonly seed?: TfTensor;
+  /** What loops (Loop, Scan) may take; one that goes beyond ends the run with `deadline-exceeded` or `out-of-memory`. Absent: no limit. */
+  readonly loops?: LoopLimit;
 }
 
 export interface RunResult {

@@ -85,6 +85,10 @@ export class NodeRun extends NodeView implements RunContext {
     if (this.scope.run.state.has(name)) this.scope.run.stateUpdates.set(name, value);
   }
 
+  loopWatch(): () => void {
+    return this.scope.run.loopWatch();
+  }
+
   subgraph(graph: Graph, feeds: ReadonlyMap<string, Value>): Value[] {
     return this.scope.subgraph(graph, feeds);
   }

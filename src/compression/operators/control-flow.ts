@@ -43,13 +43,19 @@ function truth(host: { readonly data: ArrayLike<unknown> }): boolean {
   return Number(host.data[0]) !== 0;
 }
 
+function sameType(a: TensorType, b: TensorType): boolean {
+  return a.dtype === b.dtype && a.shape?.length === b.shape?.length && (a.shape ?? []).every((dim, i) => dim === b.shape![i]);
+}
+
 /** Types of carried values hold in every round: a dimension that a round changes is open. */
 function carriedTypes(info: NodeInfo, body: Graph, initial: readonly (TensorType | null)[], inputs: (carried: readonly (TensorType | null)[]) => (TensorType | null)[], first: number): { carried: TensorType[]; outputs: (TensorType | null)[] } {
   let carried = initial.map((type) => type ?? UNKNOWN);
   let outputs: (TensorType | null)[] = [];
   for (let round = 0; round < 2; round++) {
     outputs = info.subgraphTypes?.(body, inputs(carried)) ?? [];
-    carried = carried.map((type, i) => common(type, outputs[first + i] ?? null));
+    const met = carried.map((type, i) => common(type, outputs[first + i] ?? null));
+    if (met.every((type, i) => sameType(type, carried[i]!))) break; // loops in loops would otherwise cost twice as much a level
+    carried = met;
   }
   return { carried, outputs };
 }
@@ -72,7 +78,9 @@ function runLoop(ctx: RunContext): Value[] {
   let carried = ctx.node.inputs.slice(2).map((_, i) => valueOf(ctx, i + 2));
   const count = carried.length;
   const scans: Value[][] = body.outputs.slice(1 + count).map(() => []);
+  const watch = ctx.loopWatch();
   for (let round = 0; round < most && going; round++) {
+    watch();
     const feeds = [scalar('int64', round), scalar('bool', 1), ...carried];
     const results = ctx.subgraph(body, new Map(body.inputs.map(({ name }, i) => [name, feeds[i]!])));
     going = truth(exact(results[0]!));
@@ -155,7 +163,9 @@ function scan(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[
   const steps = dimsOf(scanned[0]!)[axes[0]!]!;
   let carried = inputs.slice(0, states);
   const scans: Value[][] = plan.outputAxes.map(() => []);
+  const watch = ctx.loopWatch();
   for (let step = 0; step < steps; step++) {
+    watch();
     const elements = scanned.map((value, i) => sliceValue(value, axes[i]!, plan.inputBackwards[i] ? steps - 1 - step : step));
     const feeds = [...carried, ...elements];
     const results = ctx.subgraph(body, new Map(body.inputs.map(({ name }, i) => [name, feeds[i]!])));

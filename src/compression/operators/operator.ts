@@ -81,6 +81,11 @@ export interface RunContext extends NodeInfo {
   normal(shape: readonly number[]): TfTensor;
   /** Training BatchNormalization: the new running statistics of the initializer behind input `index`. */
   updateState(index: number, value: TfTensor): void;
+  /**
+   * To be called before a loop's first round; what it returns, before every round.
+   * That throws where the run limits its loops (RunOptions.loops) and this one goes beyond.
+   */
+  loopWatch(): () => void;
   /** Runs a subgraph attribute (If, Loop, Scan) with the surrounding values in scope. */
   subgraph(graph: Graph, feeds: ReadonlyMap<string, Value>): Value[];
 }

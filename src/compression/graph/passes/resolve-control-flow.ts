@@ -107,14 +107,20 @@ class Resolver {
   }
 }
 
-/** Rounds of a Loop, where they are known and few: the trip count, if the condition starts true and the body leaves it so. */
+/** Rounds of a Loop that is to be unrolled, where they are known and few. */
 function roundsOf(node: Node, body: Graph, table: TypeTable): number | null {
+  const rounds = knownRounds(node, body, table);
+  if (rounds === null) return null;
+  return rounds <= MOST_ROUNDS && rounds * body.nodes.length <= MOST_UNROLLED_NODES ? rounds : null;
+}
+
+/** Rounds of a Loop: the trip count (none: Infinity), if the condition starts true and the body leaves it so; null where only a run can tell. */
+export function knownRounds(node: Node, body: Graph, table: TypeTable): number | null {
   const start = node.inputs[1] ? knownNumber(table, node.inputs[1]) : 1;
   if (start === 0) return 0;
-  const trips = node.inputs[0] ? knownNumber(table, node.inputs[0]) : null;
+  const trips = node.inputs[0] ? knownNumber(table, node.inputs[0]) : Infinity;
   if (start === null || trips === null || !staysTrue(body, table.subgraph(body))) return null;
-  const rounds = Math.max(trips, 0);
-  return rounds <= MOST_ROUNDS && rounds * body.nodes.length <= MOST_UNROLLED_NODES ? rounds : null;
+  return Math.max(trips, 0);
 }
 
 /** The body's condition output is its condition input handed through, or constant true. */

@@ -1,0 +1,22 @@
+/** Loops that the graph alone shows to be endless: no runtime could ever give the model's outputs. */
+import { atNode, GraphError } from './graph-error.ts';
+import type { TypeTable } from './infer.ts';
+import { knownRounds } from './passes/resolve-control-flow.ts';
+import type { Graph } from './types.ts';
+
+/** A round of an empty body takes onnxruntime a microsecond at the least: these take a quarter of an hour. */
+const MOST_ROUNDS = 1e9;
+
+/**
+ * Looks at the loops of the main graph, which every run meets; those in branches and bodies may never be reached.
+ * @throws LatheError `malformed-model` with the node.
+ */
+export function refuseEndlessLoops(graph: Graph, table: TypeTable): void {
+  for (const node of graph.nodes) {
+    const body = node.attributes.get('body');
+    if (node.domain !== '' || node.opType !== 'Loop' || body?.kind !== 'graph') continue;
+    const rounds = knownRounds(node, body.value, table);
+    if (rounds === Infinity) throw atNode(node, new GraphError('the loop never ends: it has no trip count, and its condition stays true'));
+    if (rounds !== null && rounds > MOST_ROUNDS) throw atNode(node, new GraphError(`the loop has more than ${MOST_ROUNDS} rounds, which no run would end`));
+  }
+}
