@@ -56,6 +56,11 @@ export const Limits = Type.Object({
   runSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
 }, { additionalProperties: false });
 
+export const Export = Type.Object({
+  format: Type.Enum(['tfjs-graph']),
+  weights: Type.Optional(Type.Enum(['float32', 'float16', 'uint16', 'uint8'], { description: 'how weights are stored; default: as the last quantizing step says, else float32' })),
+}, { additionalProperties: false });
+
 export const Step = Type.Object({ technique: Type.String() }, { additionalProperties: true });
 export type Step = Static<typeof Step> & Record<string, unknown>;
 
@@ -73,6 +78,7 @@ export const JobRequest = Type.Object({
   training: Type.Optional(Training),
   parallel: Type.Optional(Parallel),
   loader: Type.Optional(Loader),
+  export: Type.Optional(Type.Array(Export, { maxItems: 4, description: 'formats to give the result in, beside ONNX and the upload\'s own' })),
   limits: Type.Optional(Limits),
 }, { additionalProperties: false });
 export type JobRequest = Static<typeof JobRequest>;

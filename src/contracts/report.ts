@@ -43,10 +43,22 @@ export type Latency = Static<typeof Latency>;
 export const ReportWarning = Type.Object({ code: Type.String(), message: Type.String(), step: Type.Optional(Type.Integer()) });
 export type ReportWarning = Static<typeof ReportWarning>;
 
+export const ExportedFile = Type.Object({
+  name: Type.String(),
+  format: Type.String(),
+  weights: Type.String({ description: 'how the file stores its weights' }),
+  sizeBytes: Type.Integer(),
+  gzipBytes: Type.Integer(),
+  accuracy: nullable(Accuracy),
+  fidelity: Fidelity,
+}, { description: 'a file beside the ONNX one. Accuracy and fidelity are those of the file read back, in onnxruntime' });
+export type ExportedFile = Static<typeof ExportedFile>;
+
 export const Report = Type.Object({
   before: Measures,
   after: Measures,
   steps: Type.Array(Type.Object({ technique: Type.String(), after: Measures })),
+  exports: Type.Optional(Type.Array(ExportedFile)),
   warnings: Type.Array(ReportWarning),
 });
 export type Report = Static<typeof Report>;

@@ -3,6 +3,8 @@ import { arrayDataset } from '../../src/compression/data/array-dataset.ts';
 import { arrayFrom } from '../../src/compression/data/array-store.ts';
 import type { Dataset } from '../../src/compression/data/dataset.ts';
 import { seededNormal, seededRandom } from '../../src/compression/data/random.ts';
+import { settingsOf } from '../../src/compression/graph/settings.ts';
+import { fromHost, toHost } from '../../src/compression/graph/tensor-data.ts';
 import { makeNode } from '../../src/compression/graph/edit.ts';
 import type { Dim, Model, Tensor } from '../../src/compression/graph/types.ts';
 import { modelOf, tensor, value } from './graphs.ts';
@@ -64,4 +66,14 @@ export function images({ samples = 200, channels = 4, classes = 3, seed = 11 } =
   const x = Float32Array.from({ length: samples * channels * 36 }, (_, i) => normal() + (Math.floor(i / 36) % channels === labels[Math.floor(i / (channels * 36))] ? 1.5 : 0));
   const inputs = new Map([['x', arrayFrom('float32', [samples, channels, 6, 6], x)]]);
   return arrayDataset('npz', new Map([['train', { inputs, target: arrayFrom('int32', [samples], labels) }]]), { name: 'y' });
+}
+
+/** The model with its float weights changed element by element, as training would; single numbers and settings stay. */
+export function withWeights(model: Model, change: (value: number, index: number, name: string) => number): Model {
+  const settings = settingsOf(model);
+  const initializers = new Map([...model.graph.initializers].map(([name, tensor]): [string, Tensor] => {
+    if (tensor.dtype !== 'float32' || tensor.dims.length === 0 || settings.has(name)) return [name, tensor];
+    return [name, fromHost(name, { ...toHost(tensor), data: (toHost(tensor).data as Float32Array).map((value, i) => change(value, i, name)) })];
+  }));
+  return { ...model, graph: { ...model.graph, initializers } };
 }

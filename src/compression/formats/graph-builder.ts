@@ -13,6 +13,7 @@ export class GraphBuilder {
   readonly #inputs: ValueInfo[] = [];
   readonly #outputs: ValueInfo[] = [];
   readonly #used = new Set<string>();
+  readonly #reserved = new Set<string>();
   readonly #constants = new Map<string, string>();
   readonly #settings = new Set<string>();
   readonly #layers = new Map<string, Map<string, string>>();
@@ -25,6 +26,11 @@ export class GraphBuilder {
     for (let i = 1; this.#used.has(name); i++) name = `${base}_${i}`;
     this.#used.add(name);
     return name;
+  }
+
+  /** Keeps names for outputs of the graph, whatever is written before them. */
+  reserve(names: readonly string[]): void {
+    for (const name of names) this.#reserved.add(this.fresh(name));
   }
 
   /** Adds a node with one output and returns the output's name. */
@@ -110,7 +116,7 @@ export class GraphBuilder {
 
   /** Names `value` as an output of the graph. */
   output(name: string, value: string, dtype: DataType, shape: readonly Dim[] | null): void {
-    const unique = this.fresh(name);
+    const unique = this.#reserved.delete(name) ? name : this.fresh(name);
     this.#nodes.push(makeNode('Identity', [value], [unique], {}, { name: unique }));
     this.#outputs.push({ name: unique, type: { dtype, shape } });
   }

@@ -17,30 +17,48 @@ export interface ReadModel {
 /** Archives inside archives that are opened before giving up. */
 const MAX_WRAPPERS = 2;
 
+/** An upload out of its wrappers, told by its bytes; TF.js archives of either kind are `tfjs`. */
+export type OpenedUpload =
+  | { readonly kind: 'onnx' | 'keras-h5'; readonly bytes: Uint8Array }
+  | { readonly kind: 'keras' | 'tfjs'; readonly members: ReadonlyMap<string, Uint8Array> };
+
 /**
  * Reads ONNX, Keras HDF5, `.keras`, or a TF.js model (zip of model.json and its shards); gzip or zip round any of them.
  * @throws LatheError `unsupported-format`, `malformed-model`, `unsupported-operator`, `too-large`.
  */
-export async function readModel(bytes: Uint8Array, wrappers = 0): Promise<ReadModel> {
-  if (bytes.length === 0) throw new LatheError('malformed-model', 'The file is empty');
-  if (HDF5_MAGIC.every((byte, i) => bytes[i] === byte)) return { format: 'keras-h5', model: await readKerasH5(bytes) };
-  if (isGzip(bytes) || isZip(bytes)) {
-    if (wrappers === MAX_WRAPPERS) throw new LatheError('unsupported-format', `The model lies under more than ${MAX_WRAPPERS} archives`);
-    return isGzip(bytes) ? readModel(await unpackGzip(bytes), wrappers + 1) : readArchive(await unpackZip(bytes), wrappers);
+export async function readModel(bytes: Uint8Array): Promise<ReadModel> {
+  const opened = await openUpload(bytes);
+  switch (opened.kind) {
+    case 'keras-h5': return { format: 'keras-h5', model: await readKerasH5(opened.bytes) };
+    case 'keras': return { format: 'keras', model: await readKerasArchive(opened.members) };
+    case 'tfjs': return readTfjs(opened.members);
+    case 'onnx': {
+      const model = readOnnx(opened.bytes);
+      validateModel(model);
+      return { format: 'onnx', model };
+    }
   }
-  refuseKnownOthers(bytes);
-  const model = readOnnx(bytes);
-  validateModel(model);
-  return { format: 'onnx', model };
 }
 
-async function readArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: number): Promise<ReadModel> {
+/** @throws LatheError `unsupported-format`, `malformed-model`, `too-large`. */
+export async function openUpload(bytes: Uint8Array, wrappers = 0): Promise<OpenedUpload> {
+  if (bytes.length === 0) throw new LatheError('malformed-model', 'The file is empty');
+  if (HDF5_MAGIC.every((byte, i) => bytes[i] === byte)) return { kind: 'keras-h5', bytes };
+  if (isGzip(bytes) || isZip(bytes)) {
+    if (wrappers === MAX_WRAPPERS) throw new LatheError('unsupported-format', `The model lies under more than ${MAX_WRAPPERS} archives`);
+    return isGzip(bytes) ? openUpload(await unpackGzip(bytes), wrappers + 1) : openArchive(await unpackZip(bytes), wrappers);
+  }
+  refuseKnownOthers(bytes);
+  return { kind: 'onnx', bytes };
+}
+
+async function openArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: number): Promise<OpenedUpload> {
   const root = folderOf(members, 'config.json');
-  if (root !== null && members.has(`${root}model.weights.h5`)) return { format: 'keras', model: await readKerasArchive(under(members, root)) };
+  if (root !== null && members.has(`${root}model.weights.h5`)) return { kind: 'keras', members: under(members, root) };
   const tfjs = folderOf(members, 'model.json');
-  if (tfjs !== null) return readTfjs(under(members, tfjs));
+  if (tfjs !== null) return { kind: 'tfjs', members: under(members, tfjs) };
   const files = [...members].filter(([path]) => !path.startsWith('__MACOSX/') && !path.split('/').at(-1)!.startsWith('.'));
-  if (files.length === 1) return readModel(files[0]![1], wrappers + 1);
+  if (files.length === 1) return openUpload(files[0]![1], wrappers + 1);
   const listed = files.slice(0, 5).map(([path]) => `"${path}"`).join(', ');
   throw new LatheError('unsupported-format', `The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), nor one model file: it holds ${listed || 'nothing'}`);
 }

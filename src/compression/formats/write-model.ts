@@ -1,36 +1,62 @@
 /** The graph -> a file of the format it was uploaded in. */
+import { LatheError } from '../../errors.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
-import { weights } from '../graph/describe.ts';
 import type { Model } from '../graph/types.ts';
 import { packZip } from './archive.ts';
-import { writeOnnx } from './onnx/write.ts';
+import { writeKerasArchive, writeKerasH5 } from './keras/write/write.ts';
+import { openUpload, type OpenedUpload } from './read-model.ts';
+import { shardPrecision, writeLayersModel } from './tfjs/write/layers-model.ts';
 import type { ShardPrecision } from './tfjs/write/shards.ts';
 import { writeTfjs } from './tfjs/write/write.ts';
 
-/** Formats that Lathe writes besides ONNX. A layers-model comes back as a graph-model, which the same runtime loads. */
-export type WrittenFormat = 'onnx' | 'tfjs-graph';
+/** How weights are stored. TF.js has all of them, Keras the floats; `own`: as the upload has them. */
+export type WeightStorage = 'own' | ShardPrecision;
 
-/** The format that models uploaded in `format` can be written back in; null: there is only ONNX. */
-export function writtenFormat(format: ModelFormat): WrittenFormat | null {
-  if (format === 'onnx') return 'onnx';
-  return format.startsWith('tfjs-') ? 'tfjs-graph' : null;
+export interface WrittenModel {
+  readonly format: ModelFormat;
+  /** As a file of this kind is usually called. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** As the weights are stored now. */
+  readonly storage: ShardPrecision;
 }
 
 /**
- * Encodes the model: ONNX as it is, TF.js as a zip of model.json and its shards. TF.js weights are stored as `precision` says; by default in
- * float16 where most of the model's are, else in float32.
- * @throws LatheError `unsupported-operator` with the node that the format has no form for.
+ * `model` in the format of the upload that it was read from; null for ONNX, which needs none. A TF.js layers-model whose topology cannot say what
+ * was changed comes back as a graph-model.
+ * @throws LatheError `unsupported-operator` where the format cannot say what was changed, or cannot store the weights so.
  */
-export async function writeModel(model: Model, format: WrittenFormat, precision?: ShardPrecision): Promise<Uint8Array> {
-  if (format === 'onnx') return writeOnnx(model);
-  return packZip(writeTfjs(model, { weights: precision ?? ownPrecision(model) }));
+export async function writeOwnFormat(upload: Uint8Array, format: ModelFormat, model: Model, storage: WeightStorage): Promise<WrittenModel | null> {
+  const opened = await openUpload(upload);
+  switch (opened.kind) {
+    case 'onnx': return null;
+    case 'keras-h5': return { format, name: 'model.h5', ...(await kerasFile(storage, (precision) => writeKerasH5(opened.bytes, model, precision))) };
+    case 'keras': return { format, name: 'model.keras', ...(await kerasFile(storage, (precision) => writeKerasArchive(opened.members, model, precision))) };
+    case 'tfjs': return tfjsFile(opened, format, model, storage);
+  }
 }
 
-function ownPrecision(model: Model): ShardPrecision {
-  let [half, all] = [0, 0];
-  for (const { dtype, bytes } of weights(model.graph)) {
-    all += bytes.length;
-    if (dtype === 'float16') half += bytes.length;
-  }
-  return half * 2 > all ? 'float16' : 'float32';
+async function kerasFile(storage: WeightStorage, write: (precision: 'float32' | 'float16') => Promise<Uint8Array>): Promise<Pick<WrittenModel, 'bytes' | 'storage'>> {
+  if (storage === 'uint8' || storage === 'uint16') throw new LatheError('unsupported-operator', 'Keras files hold float weights only');
+  const precision = storage === 'own' ? 'float32' : storage;
+  return { bytes: await write(precision), storage: precision };
 }
+
+async function tfjsFile({ members }: Extract<OpenedUpload, { members: unknown }>, format: ModelFormat, model: Model, asked: WeightStorage): Promise<WrittenModel> {
+  const storage = asked === 'own' ? shardPrecision(members) : asked;
+  if (format === 'tfjs-layers') {
+    try {
+      return { format, name: TFJS_FILE, bytes: await packZip(await writeLayersModel(members, model, storage)), storage };
+    } catch (error) {
+      if (!(error instanceof LatheError) || error.code !== 'unsupported-operator') throw error;
+    }
+  }
+  return writeGraphModel(model, storage);
+}
+
+/** Any model as a TF.js graph-model, which browsers run. @throws LatheError `unsupported-operator` with the node that TF.js has no form for. */
+export async function writeGraphModel(model: Model, storage: ShardPrecision): Promise<WrittenModel> {
+  return { format: 'tfjs-graph', name: TFJS_FILE, bytes: await packZip(writeTfjs(model, { weights: storage })), storage };
+}
+
+const TFJS_FILE = 'model.tfjs.zip';

@@ -17,6 +17,8 @@ import { openRuntime, type Feeds, type Runtime } from './session.ts';
 export interface MeasureRequest {
   readonly original: Uint8Array;
   readonly candidates: readonly Uint8Array[];
+  /** Further models, of which everything but the latency is measured. */
+  readonly untimed?: readonly Uint8Array[];
   /** null: fidelity and latency on random inputs, no accuracy. */
   readonly dataset: Dataset | null;
   readonly transform: Transform;
@@ -36,14 +38,15 @@ const [LEAST_RANDOM, MOST_RANDOM] = [4, 128];
 /** Latency is that of one thread: with more, waking them takes as long as a small model's layers, and what else the machine does weighs in. */
 const LATENCY_THREADS = 1;
 
-/** Measures of the original (index 0) and of each candidate, in order. */
+/** Measures of the original (index 0), of each candidate and of the untimed ones, in order. */
 export async function measureModels(request: MeasureRequest): Promise<Measures[]> {
-  const files = [request.original, ...request.candidates];
+  const timed = [request.original, ...request.candidates];
+  const files = [...timed, ...(request.untimed ?? [])];
   const models = files.map((bytes) => readOnnx(bytes));
   const compared = await withRuntimes(files, request.threads ?? 1, (runtimes) => compareOutputs(request, models[0]!, runtimes));
-  const latencies = await withRuntimes(files, LATENCY_THREADS, (runtimes) => timeModels(request, runtimes, compared.sample));
+  const latencies = await withRuntimes(timed, LATENCY_THREADS, (runtimes) => timeModels(request, runtimes, compared.sample));
   const statics = await Promise.all(files.map((bytes, i) => staticMeasures(bytes, models[i]!)));
-  return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i]! }));
+  return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i] ?? null }));
 }
 
 async function withRuntimes<T>(files: readonly Uint8Array[], threads: number, use: (runtimes: readonly Runtime[]) => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 /** A recipe from the first step to the evidence: validate all, run the steps in order, check the result in onnxruntime, measure every file. */
 import type { JobRequest, Step } from '../../contracts/job-request.ts';
 import type { ModelDescription, ModelFormat } from '../../contracts/model.ts';
-import type { Measures, Report, ReportWarning } from '../../contracts/report.ts';
+import type { ExportedFile, Measures, Report, ReportWarning } from '../../contracts/report.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
@@ -10,8 +10,8 @@ import type { Model } from '../graph/types.ts';
 import { measureModels } from '../measure/measure.ts';
 import { TECHNIQUES } from '../techniques/registry.ts';
 import type { CheckpointStore, ModelState, StepContext } from '../techniques/technique.ts';
+import { exportModels, exportReport, followStep, type Exported, type FloatModel } from './exports.ts';
 import { writeManifest } from './manifest.ts';
-import { inOwnFormat } from './own-format.ts';
 import { checkRuns } from './runtime-check.ts';
 import { techniqueCheckpoints, loadFinished, saveFinished } from './step-records.ts';
 import { validateRecipe } from './validate.ts';
@@ -76,22 +76,25 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
 
   const files: Uint8Array[] = [];
   let state: ModelState = { model: uploaded.model, frozenZeros: new Set(), quantized: false };
+  let float: FloatModel = { model: uploaded.model, step: -1, storage: 'own' };
   for (const [index, step] of request.steps.entries()) {
     input.signal.throwIfAborted();
     const finished = await runStep({ input, request, original: uploaded.model, warn }, step, index, state);
+    float = followStep(float, step, index, state, finished.state);
     state = finished.state;
     files.push(finished.bytes);
   }
-  const measures = await measure(input, request, original, files);
+  const exports = await exportModels(input, uploaded.format, float, warn);
+  const { measures, exported } = await measure(input, request, { original, files, exports });
   for (const warning of comparisonWarnings(request.steps, measures)) warn(warning);
-  const own = await inOwnFormat(uploaded.format, state.model, request.steps.length - 1, warn);
   const report: Report = {
     before: measures[0]!,
     after: measures.at(-1)!,
     steps: request.steps.map(({ technique }, i) => ({ technique, after: measures[i + 1]! })),
+    ...(exported.length > 0 && { exports: exported }),
     warnings,
   };
-  return result(input, request, report, files, own);
+  return result(input, request, report, files, exports.map(({ name, format, bytes }) => ({ name, format, bytes, step: Math.max(float.step, 0) })));
 }
 
 interface Job {
@@ -153,16 +156,27 @@ function stepContext({ input, request, original }: Job, index: number, technique
   };
 }
 
-function measure({ dataset, signal, threads }: RecipeInput, request: JobRequest, original: Uint8Array, candidates: readonly Uint8Array[]): Promise<Measures[]> {
-  return measureModels({ original, candidates, dataset, transform: request.transform ?? {}, seed: request.seed ?? 0, threads, signal });
+interface Files {
+  readonly original: Uint8Array;
+  readonly files: readonly Uint8Array[];
+  readonly exports: readonly Exported[];
+}
+
+/** All files in one pass over the samples. `measures`: of the original and each step's file. */
+async function measure({ dataset, signal, threads }: RecipeInput, request: JobRequest, { original, files, exports }: Files): Promise<{ measures: Measures[]; exported: ExportedFile[] }> {
+  const all = await measureModels({
+    original, candidates: files, untimed: exports.map(({ readBack }) => readBack), dataset, transform: request.transform ?? {}, seed: request.seed ?? 0, threads, signal,
+  });
+  const measures = all.slice(0, files.length + 1);
+  return { measures, exported: await Promise.all(exports.map((file, i) => exportReport(file, all[measures.length + i]!))) };
 }
 
 /** The last step's model is the one to take; those before it and the manifest stand beside it. */
-function result(input: RecipeInput, request: JobRequest, report: Report, models: readonly Uint8Array[], own: RecipeFile | null): RecipeResult {
+function result(input: RecipeInput, request: JobRequest, report: Report, models: readonly Uint8Array[], exports: readonly RecipeFile[]): RecipeResult {
   const files = models.map((bytes, step): RecipeFile => {
     const name = step === models.length - 1 ? 'model.onnx' : `step-${step + 1}-${request.steps[step]!.technique}.onnx`;
     return { name, format: 'onnx', bytes, step };
   });
-  const manifest = writeManifest({ modelBytes: input.modelBytes, request, dataset: input.dataset?.description ?? null, provenance: input.provenance ?? {}, files: own ? [...files, own] : files, report });
-  return { report, files: [...files, ...(own ? [own] : []), { name: 'manifest.json', format: 'json', bytes: manifest, step: null }], recommended: models.length - 1 };
+  const manifest = writeManifest({ modelBytes: input.modelBytes, request, dataset: input.dataset?.description ?? null, provenance: input.provenance ?? {}, files: [...files, ...exports], report });
+  return { report, files: [...files, ...exports, { name: 'manifest.json', format: 'json', bytes: manifest, step: null }], recommended: models.length - 1 };
 }

@@ -3,7 +3,7 @@ import { LatheError } from '../../../errors.ts';
 import type { DataType, Model } from '../../graph/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import { isModelClass, layerConfig, modelConfig, type Call, type LayerConfig, type ModelConfig, type TensorRef } from './config.ts';
-import { UnsupportedLayer, type Config, type WeightArray } from './layer.ts';
+import { UnsupportedLayer, type Config, type KerasRuntime, type WeightArray } from './layer.ts';
 import { KERAS_LAYERS } from './layers.ts';
 import { plain, plainSignal, type Shape, type Signal } from './signal.ts';
 import type { WeightSource } from './weights.ts';
@@ -11,6 +11,7 @@ import type { WeightSource } from './weights.ts';
 interface Conversion {
   readonly b: GraphBuilder;
   readonly kerasMajor: number;
+  readonly runtime: KerasRuntime;
   /** Names of the models around, each with a slash: tells layers of one name in different models apart. */
   readonly path: string;
 }
@@ -19,13 +20,14 @@ interface Conversion {
  * Converts a serialized model. Inputs and outputs keep Keras's order of axes.
  * @throws LatheError `unsupported-operator` naming the layer, or `malformed-model`.
  */
-export function convertKeras(raw: Config, weights: (layers: readonly LayerConfig[]) => WeightSource, kerasMajor: number): Model {
+export function convertKeras(raw: Config, weights: (layers: readonly LayerConfig[]) => WeightSource, kerasMajor: number, runtime: KerasRuntime = 'keras'): Model {
   const b = new GraphBuilder();
   const config = parse(() => modelConfig(raw));
-  const conversion: Conversion = { b, kerasMajor, path: '' };
+  const conversion: Conversion = { b, kerasMajor, runtime, path: '' };
   const inputs = config.inputs.map(({ layer }) => graphInput(b, config, layer));
-  const outputs = convertModel(conversion, config, inputs, weights(config.layers));
   const names = outputNames(config.outputs);
+  b.reserve(names);
+  const outputs = convertModel(conversion, config, inputs, weights(config.layers));
   outputs.forEach((signal, i) => b.output(names[i]!, plain(b, signal), 'float32', openBatch(signal.shape)));
   return b.build(config.name, `Keras ${kerasMajor}`);
 }

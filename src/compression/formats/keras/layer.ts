@@ -12,6 +12,8 @@ export interface WeightArray {
 
 export type Config = Readonly<Record<string, unknown>>;
 
+export type KerasRuntime = 'keras' | 'tfjs';
+
 export interface LayerContext {
   readonly b: GraphBuilder;
   readonly className: string;
@@ -19,6 +21,8 @@ export interface LayerContext {
   readonly config: Config;
   /** Keras 2 and 3 disagree on a few defaults (hard_sigmoid). */
   readonly kerasMajor: number;
+  /** Whose results count: TF.js places the pixels of resized images differently. */
+  readonly runtime: KerasRuntime;
   readonly inputs: readonly Signal[];
   /** Keyword arguments of the call (Keras 3): signals by name. */
   readonly keywords: ReadonlyMap<string, Signal>;

@@ -30,6 +30,7 @@ export function convertGraphModel(graph: GraphDef, weights: ReadonlyMap<string, 
   const done = new Map<string, readonly TfValue[]>();
   const outputs = outputTensors(graph, signature);
   for (const node of graph.node) if (node.op === 'Placeholder') done.set(node.name, [plainValue(b.input(node.name, placeholderType(node), placeholderShape(node)))]);
+  b.reserve(outputs.map(({ name }) => name));
   for (const { tensor } of outputs) convertUpTo(b, nodes, nodeName(tensor), weights, done);
   for (const { name, tensor, shape } of outputs) {
     const { value, channelsFirst } = done.get(nodeName(tensor))![outputIndex(tensor)]!;

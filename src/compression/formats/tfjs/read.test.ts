@@ -1,30 +1,37 @@
-/** Files that the TF.js converter wrote (scripts/make-tfjs-models.py), against the outputs that TensorFlow computed for them. */
+/**
+ * Files that the TF.js converter wrote (scripts/make-tfjs-models.py): graph-models against the outputs that TensorFlow computed for them, layers-models
+ * against TF.js, which places the pixels of a resized image elsewhere than Keras.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { runLayersModel, type Sample } from '../../../../test/support/tfjs-runtime.ts';
+import { tf } from '../../tensor/tf.ts';
 import { unpackZip } from '../archive.ts';
 import { writeOnnx } from '../onnx/write.ts';
 import { readModel } from '../read-model.ts';
 import { readTfjs } from './read.ts';
 
-interface Sample { readonly shape: number[]; readonly data: number[] }
 interface Reference { readonly inputs: Sample[]; readonly outputs: Record<string, Sample> }
 
 const folder = join(import.meta.dirname, '../../../../test/data/tfjs');
 const load = (name: string): Uint8Array => readFileSync(join(folder, name));
 
+beforeAll(async () => { await tf.setBackend('cpu'); });
+
 describe.each([
   ['layers-float32', 'tfjs-layers'], ['layers-float16', 'tfjs-layers'], ['layers-uint8', 'tfjs-layers'], ['layers-uint16', 'tfjs-layers'],
   ['graph-cnn', 'tfjs-graph'], ['graph-numeric', 'tfjs-graph'],
 ])('%s', (name, expectedFormat) => {
-  it('computes what TensorFlow computed', async () => {
+  it('computes what its own runtime computes', async () => {
     const { model, format } = await readModel(load(`${name}.zip`));
     expect(format).toBe(expectedFormat);
     const { inputs, outputs } = JSON.parse(load(`${name}.json`).toString()) as Reference;
     const session = await ort.InferenceSession.create(writeOnnx(model));
     const { shape, data } = inputs[0]!;
     const results = await session.run({ [model.graph.inputs[0]!.name]: new ort.Tensor('float32', Float32Array.from(data), shape) });
+    if (format === 'tfjs-layers') outputs['classes'] = await runLayersModel(await unpackZip(load(`${name}.zip`)), inputs[0]!);
     const names = Object.keys(outputs);
     expect(model.graph.outputs).toHaveLength(names.length);
     for (const key of names) {

@@ -1,5 +1,5 @@
 /** Layers that move elements: reshape, permute, pad, crop, repeat. */
-import { dataFormat, flatSize, input, ints, text, type LayerContext, type LayerConverter } from '../layer.ts';
+import { dataFormat, flag, flatSize, input, ints, text, type LayerContext, type LayerConverter } from '../layer.ts';
 import { image, imageShape, imageSignal, knownSize, plain, plainSignal, product, type Signal } from '../signal.ts';
 
 const flatten: LayerConverter = (ctx) => {
@@ -73,12 +73,12 @@ const upSampling = (rank: number): LayerConverter => (ctx) => {
   const { spatial, channels } = imageShape(signal, format);
   const modes: Record<string, Parameters<typeof b.op>[2]> = {
     nearest: { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
-    bilinear: { mode: 'linear', coordinate_transformation_mode: 'half_pixel' },
+    bilinear: { mode: 'linear', coordinate_transformation_mode: ctx.runtime === 'tfjs' ? 'asymmetric' : 'half_pixel' },
     bicubic: { mode: 'cubic', coordinate_transformation_mode: 'half_pixel', cubic_coeff_a: { float: -0.5 } },
   };
   const mode = modes[interpolation];
   if (!mode) throw new Error(`the interpolation "${interpolation}" has no ONNX form`);
-  const scales = b.weight(`${name}/scales`, [rank + 2], [1, 1, ...factors]);
+  const scales = b.setting(`${name}/scales`, [rank + 2], [1, 1, ...factors]);
   const value = b.op('Resize', [image(b, signal, format), '', scales], mode, `${name}/resize`);
   return imageSignal(value, signal.shape[0] ?? null, spatial.map((size, i) => (size === null ? null : size * factors[i]!)), channels, format);
 };
@@ -91,9 +91,10 @@ const resizing: LayerConverter = (ctx) => {
   const interpolation = text(config, 'interpolation', 'bilinear');
   if (interpolation !== 'bilinear' && interpolation !== 'nearest') throw new Error(`the interpolation "${interpolation}" has no ONNX form`);
   const channels = knownSize(signal, format === 'channels_first' ? 1 : -1, 'the channel axis');
+  const coordinates = ctx.runtime === 'keras' ? 'half_pixel' : flag(config, 'crop_to_aspect_ratio', false) ? 'asymmetric' : 'align_corners';
   const attributes: Record<string, string> = interpolation === 'bilinear'
-    ? { mode: 'linear', coordinate_transformation_mode: 'half_pixel' }
-    : { mode: 'nearest', coordinate_transformation_mode: 'half_pixel', nearest_mode: 'round_prefer_ceil' };
+    ? { mode: 'linear', coordinate_transformation_mode: coordinates }
+    : { mode: 'nearest', coordinate_transformation_mode: coordinates, nearest_mode: coordinates === 'asymmetric' ? 'floor' : 'round_prefer_ceil' };
   const batch = b.op('Shape', [signal.value], { start: 0, end: 1 }, `${name}/batch`);
   const sizes = b.op('Concat', [batch, b.ints([channels, height, width])], { axis: 0 }, `${name}/sizes`);
   const value = b.op('Resize', [image(b, signal, format), '', '', sizes], attributes, `${name}/resize`);

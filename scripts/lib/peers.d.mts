@@ -1,0 +1,2 @@
+export function peersPython(): string;
+export function makePeers(say: (line: string) => void): Promise<void>;

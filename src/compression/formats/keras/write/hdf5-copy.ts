@@ -1,0 +1,73 @@
+/** A copy of an HDF5 file with some of its arrays replaced: groups, attributes and other arrays as they are. */
+import * as h5wasm from 'h5wasm';
+import { LatheError } from '../../../../errors.ts';
+
+export interface CopyOptions {
+  /** New values by path, in the array's own shape. */
+  readonly arrays: ReadonlyMap<string, Float32Array>;
+  /** Paths of groups that are left out. */
+  readonly without: ReadonlySet<string>;
+  /** Deflate arrays of many elements: pruned and rounded weights take less room. Every HDF5 library reads it. */
+  readonly deflate: boolean;
+}
+
+/** Below this the chunk index costs more than deflating saves. */
+const LEAST_DEFLATED = 1024;
+const DEFLATE_LEVEL = 9;
+
+const refuse = (path: string, message: string): LatheError => new LatheError('unsupported-operator', `HDF5 ${path}: ${message}`, [{ path, message }]);
+
+let serial = 0;
+
+/** @throws LatheError `unsupported-operator` naming what cannot be copied. */
+export async function copyHdf5(bytes: Uint8Array, options: CopyOptions): Promise<Uint8Array> {
+  const { FS } = await h5wasm.ready;
+  const [from, to] = [`copy-${serial}.from.h5`, `copy-${serial++}.to.h5`];
+  FS.writeFile(from, bytes);
+  const source = new h5wasm.File(from, 'r');
+  const target = new h5wasm.File(to, 'w');
+  try {
+    copyGroup(source, target, options);
+    target.flush();
+  } finally {
+    source.close();
+    target.close();
+    FS.unlink(from);
+  }
+  const written = FS.readFile(to);
+  FS.unlink(to);
+  return written;
+}
+
+function copyGroup(from: h5wasm.Group, to: h5wasm.Group, options: CopyOptions): void {
+  copyAttributes(from, to);
+  for (const name of from.keys()) {
+    const entity = from.get(name);
+    const path = `${from.path}/${name}`.replaceAll('//', '/');
+    if (options.without.has(path)) continue;
+    if (entity instanceof h5wasm.Group) copyGroup(entity, to.create_group(name), options);
+    else if (entity instanceof h5wasm.Dataset) copyDataset(entity, to, name, path, options);
+    else throw refuse(path, 'is a link; such files are not written back');
+  }
+}
+
+function copyAttributes(from: h5wasm.Group | h5wasm.Dataset, to: h5wasm.Group | h5wasm.Dataset): void {
+  for (const [name, { value, shape, dtype }] of Object.entries(from.attrs)) {
+    if (typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'))) to.create_attribute(name, value, shape, 'S');
+    else if (ArrayBuffer.isView(value) || typeof value === 'number') to.create_attribute(name, value, shape, dtype);
+    else if (shape?.includes(0)) to.create_attribute(name, new Float64Array(0), shape, '<d');
+    else throw refuse(`${from.path}@${name}`, 'is an attribute of a kind that is not written back');
+  }
+}
+
+function copyDataset(from: h5wasm.Dataset, to: h5wasm.Group, name: string, path: string, { arrays, deflate }: CopyOptions): void {
+  const values = arrays.get(path);
+  if (values) {
+    const shape = from.shape!;
+    to.create_dataset({ name, data: values, shape, dtype: '<f', ...(deflate && values.length >= LEAST_DEFLATED && { chunks: shape, compression: 'gzip', compression_opts: DEFLATE_LEVEL }) });
+    return;
+  }
+  const { value, shape, dtype } = from;
+  if (!ArrayBuffer.isView(value) && typeof value !== 'number' && typeof value !== 'bigint') throw refuse(path, 'is an array of a kind that is not written back');
+  copyAttributes(from, to.create_dataset({ name, data: value as Float32Array, shape, dtype }));
+}

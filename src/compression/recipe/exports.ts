@@ -1,0 +1,78 @@
+/**
+ * Files beside the ONNX one: the result in the upload's own format, and what the job asks for. They hold the last model of floats; how a
+ * quantizing step coded it is said in the format's own storage of weights, where it has one. Each file is read back and compared before it is given out.
+ */
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { Step } from '../../contracts/job-request.ts';
+import type { ModelFormat } from '../../contracts/model.ts';
+import type { ExportedFile, Measures, ReportWarning } from '../../contracts/report.ts';
+import { LatheError } from '../../errors.ts';
+import { writeOnnx } from '../formats/onnx/write.ts';
+import { readModel } from '../formats/read-model.ts';
+import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
+import type { Model } from '../graph/types.ts';
+import type { ModelState } from '../techniques/technique.ts';
+import type { RecipeInput } from './run.ts';
+
+/** The last model whose operators other formats have, and how its weights are to be stored. */
+export interface FloatModel {
+  readonly model: Model;
+  /** The step that made it, or coded it; -1: the upload itself. */
+  readonly step: number;
+  readonly storage: WeightStorage;
+}
+
+const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', int8: 'uint8', int4: 'uint8' };
+
+/** The float model after a step. Steps behind a quantizing one work on its codes, which other formats cannot say. */
+export function followStep(known: FloatModel, { technique, ...parameters }: Step, step: number, before: ModelState, after: ModelState): FloatModel {
+  if (before.quantized) return known;
+  if (technique !== 'quantize') return after.model === before.model ? known : { model: after.model, step, storage: 'own' };
+  if (!after.quantized) return known;
+  return { ...known, step, storage: STORAGE[String((parameters as Record<string, unknown>)['precision'])] ?? known.storage };
+}
+
+export interface Exported extends WrittenModel {
+  /** ONNX of the file read back: what it is measured by. */
+  readonly readBack: Uint8Array;
+}
+
+type Warn = (warning: ReportWarning) => void;
+
+/** What a format cannot say is a warning, not a failure: the ONNX file is there. */
+export async function exportModels(input: RecipeInput, format: ModelFormat, float: FloatModel, warn: Warn): Promise<Exported[]> {
+  const written = [await attempt(() => ownFile(input, format, float, warn), warn)];
+  for (const { weights } of input.request.export ?? []) written.push(await attempt(() => writeGraphModel(float.model, weights ?? (float.storage === 'own' ? 'float32' : float.storage)), warn));
+  const files = distinct(written.filter((file) => file !== null));
+  return Promise.all(files.map(async (file) => ({ ...file, readBack: writeOnnx((await readModel(file.bytes)).model) })));
+}
+
+export async function exportReport({ name, format, storage, bytes }: Exported, { accuracy, fidelity }: Measures): Promise<ExportedFile> {
+  return { name, format, weights: storage, sizeBytes: bytes.length, gzipBytes: (await promisify(gzip)(bytes, { level: 9 })).length, accuracy, fidelity };
+}
+
+/** Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, if a step has changed them. */
+async function ownFile({ modelBytes, request }: RecipeInput, format: ModelFormat, float: FloatModel, warn: Warn): Promise<WrittenModel | null> {
+  if (!format.startsWith('keras') || float.storage !== 'uint8') return writeOwnFormat(modelBytes, format, float.model, float.storage);
+  const trained = request.steps.slice(0, float.step).some(({ technique }) => technique !== 'quantize');
+  if (!trained) throw new LatheError('unsupported-operator', 'Keras files hold float weights only');
+  warn({ code: 'own-format-not-quantized', message: 'Keras files hold float weights only: the one given is the model before it was quantized', step: float.step });
+  return writeOwnFormat(modelBytes, format, float.model, 'own');
+}
+
+async function attempt(write: () => Promise<WrittenModel | null>, warn: Warn): Promise<WrittenModel | null> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!(error instanceof LatheError) || error.code !== 'unsupported-operator') throw error;
+    warn({ code: 'export-not-written', message: `The result is there as ONNX only: ${error.message}` });
+    return null;
+  }
+}
+
+/** Names made distinct; a file that is asked for and given anyway is given once. */
+function distinct(files: readonly WrittenModel[]): WrittenModel[] {
+  const kept = files.filter((file, i) => files.findIndex(({ format, storage }) => format === file.format && storage === file.storage) === i);
+  return kept.map((file, i) => (kept.findIndex(({ name }) => name === file.name) === i ? file : { ...file, name: file.name.replace('model.', `model-${file.storage}.`) }));
+}

@@ -1,0 +1,100 @@
+/** Files beside the ONNX one: trained, pruned and quantized models back in the format they were uploaded in. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { JobRequest, Step } from '../../../src/contracts/job-request.ts';
+import { arrayDataset } from '../../../src/compression/data/array-dataset.ts';
+import { arrayFrom } from '../../../src/compression/data/array-store.ts';
+import type { Dataset } from '../../../src/compression/data/dataset.ts';
+import { seededNormal } from '../../../src/compression/data/random.ts';
+import { readOnnx } from '../../../src/compression/formats/onnx/read.ts';
+import { readModel } from '../../../src/compression/formats/read-model.ts';
+import { describeModel } from '../../../src/compression/graph/describe.ts';
+import { toHost } from '../../../src/compression/graph/tensor-data.ts';
+import type { Model } from '../../../src/compression/graph/types.ts';
+import { runRecipe, type RecipeResult } from '../../../src/compression/recipe/run.ts';
+import { startEngine } from '../../../src/compression/tensor/engine.ts';
+import { projectRoot } from '../../../src/process-entry.ts';
+import { memoryCheckpoints } from '../../support/steps.ts';
+
+beforeAll(async () => { await startEngine('wasm', { threads: 1 }); });
+
+const TRAINED = [{ technique: 'prune-weights', sparsity: 0.5, schedule: 'one-shot', epochs: 0 }, { technique: 'distill', epochs: 1 }] as Step[];
+const quantize = (precision: string, method: string): Step => ({ technique: 'quantize', precision, method });
+
+/** Random inputs as the model takes them: token numbers where they are integers. */
+function samplesFor(model: Model, count = 48): Dataset {
+  const normal = seededNormal(5);
+  const inputs = new Map(model.graph.inputs.map(({ name, type }) => {
+    const shape = [count, ...type!.shape!.slice(1).map(Number)];
+    const size = shape.reduce((a, d) => a * d, 1);
+    const array = type!.dtype === 'int32' ? arrayFrom('int32', shape, Int32Array.from({ length: size }, (_, i) => (i * 7) % 30)) : arrayFrom('float32', shape, Float32Array.from({ length: size }, normal));
+    return [name, array] as const;
+  }));
+  return arrayDataset('npz', new Map([['train', { inputs, target: null }]]), { name: 'y' });
+}
+
+async function run(path: string, steps: Step[], more: Partial<JobRequest> = {}): Promise<RecipeResult & { readonly uploaded: Model }> {
+  const modelBytes = readFileSync(join(projectRoot, path));
+  const { model, format } = await readModel(modelBytes);
+  const stores = steps.map(() => memoryCheckpoints());
+  const result = await runRecipe({
+    modelBytes, request: { model: 'mdl_1', dataset: 'dst_1', seed: 4, steps, training: { batchSize: 16, learningRate: 0.01 }, ...more },
+    model: { ...describeModel(model, format), trainable: true, untrainable: [] }, dataset: samplesFor(model),
+    loadModelBytes: async () => { throw new Error('no other model'); },
+    checkpoints: (step) => stores[step]!, signal: new AbortController().signal, report: () => undefined, threads: 1,
+  });
+  return { ...result, uploaded: model };
+}
+
+const weights = (model: Model): Record<string, number[]> =>
+  Object.fromEntries([...model.graph.initializers].filter(([, { dtype }]) => dtype === 'float32').map(([name, tensor]) => [name, Array.from(toHost(tensor).data as Float32Array)]));
+
+describe.each([
+  ['cnn.keras', 'keras', 'model.keras'], ['nested.h5', 'keras-h5', 'model.h5'], ['recurrent.keras', 'keras', 'model.keras'], ['attention.keras', 'keras', 'model.keras'], ['sequential.h5', 'keras-h5', 'model.h5'],
+])('%s, pruned and distilled', (file, format, name) => {
+  it('holds the weights of the ONNX file, shared ones once', async () => {
+    const { files, report, uploaded } = await run(`test/data/keras/${file}`, TRAINED);
+    expect(report.warnings.filter(({ code }) => code === 'export-not-written')).toEqual([]);
+    const own = files.find((candidate) => candidate.name === name)!;
+    expect([own.format, report.exports!.map((exported) => [exported.name, exported.weights])]).toEqual([format, [[name, 'float32']]]);
+    const result = weights(readOnnx(files.find((candidate) => candidate.name === 'model.onnx')!.bytes));
+    expect(weights((await readModel(own.bytes)).model)).toEqual(result);
+    expect(result).not.toEqual(weights(uploaded));
+    expect(report.exports![0]!.fidelity.maxAbsError).toBeCloseTo(report.after.fidelity.maxAbsError, 5);
+  });
+});
+
+describe('after quantizing', () => {
+  it('Keras gets halves by float16, and the floats before by int8, with a word', async () => {
+    const half = await run('test/data/keras/sequential.keras', [...TRAINED, quantize('float16', 'cast')]);
+    expect(half.report.exports).toMatchObject([{ name: 'model.keras', weights: 'float16' }]);
+    const int8 = await run('test/data/keras/sequential.keras', [...TRAINED, quantize('int8', 'weight-only')]);
+    expect(int8.report.exports).toMatchObject([{ name: 'model.keras', weights: 'float32' }]);
+    expect(int8.report.warnings).toContainEqual(expect.objectContaining({ code: 'own-format-not-quantized', step: 2 }));
+    expect(int8.report.exports![0]!.fidelity.maxAbsError).toBeCloseTo(int8.report.steps[1]!.after.fidelity.maxAbsError, 5);
+  });
+
+  it('Keras gets no file where nothing but the quantizing was asked for', async () => {
+    const { files, report } = await run('test/data/keras/sequential.keras', [quantize('int8', 'weight-only')]);
+    expect(files.map(({ name }) => name)).toEqual(['model.onnx', 'manifest.json']);
+    expect(report.warnings).toContainEqual(expect.objectContaining({ code: 'export-not-written', message: expect.stringContaining('float weights only') as string }));
+  });
+
+  it.each([['int8', 'static', 'uint8'], ['float16', 'cast', 'float16']])('TF.js stores %s (%s) as %s', async (precision, method, stored) => {
+    const { report, files } = await run('test/data/tfjs/layers-float32.zip', [quantize(precision, method)]);
+    expect(report.exports).toMatchObject([{ name: 'model.tfjs.zip', format: 'tfjs-layers', weights: stored }]);
+    expect((await readModel(files.find(({ name }) => name === 'model.tfjs.zip')!.bytes)).format).toBe('tfjs-layers');
+    expect(report.exports![0]!.fidelity.top1Agreement).toBeGreaterThan(0.9);
+  });
+});
+
+it('an ONNX model is given as a TF.js graph-model where the job asks for it', async () => {
+  const { files, report } = await run('examples/digit_cnn.onnx', [quantize('int8', 'static')], { export: [{ format: 'tfjs-graph' }, { format: 'tfjs-graph', weights: 'float32' }] });
+  expect(report.exports!.map(({ name, format, weights: stored }) => [name, format, stored])).toEqual([['model.tfjs.zip', 'tfjs-graph', 'uint8'], ['model-float32.tfjs.zip', 'tfjs-graph', 'float32']]);
+  const [small, full] = report.exports!;
+  expect(small!.sizeBytes).toBeLessThan(full!.sizeBytes / 3);
+  expect(full!.fidelity.maxAbsError).toBeLessThan(1e-4);
+  expect(small!.fidelity.top1Agreement).toBeGreaterThan(0.9);
+  expect(files.filter(({ format }) => format === 'tfjs-graph')).toHaveLength(2);
+});
