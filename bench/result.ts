@@ -5,19 +5,23 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { projectRoot } from '../src/compression/tensor/project-root.ts';
 
-/** Writes bench/results/<name>-<date>.json and returns its path relative to the project. */
+/** Of the start, before a result that git keeps is written anew. */
+const atStart = { date: new Date().toISOString(), commit: commit() };
+
+/** Writes bench/results/<name>-<date>.json and returns its path relative to the project; once more after every row, nothing measured is lost. */
 export function saveResult(name: string, result: object): string {
-  const date = new Date().toISOString();
+  const { date } = atStart;
   const path = join('bench', 'results', `${name}-${date.slice(0, 10)}.json`);
   mkdirSync(join(projectRoot, 'bench', 'results'), { recursive: true });
   const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryBytes: totalmem(), node: process.version };
-  writeFileSync(join(projectRoot, path), `${JSON.stringify({ name, date, commit: commit(), machine, ...result }, null, 2)}\n`);
+  writeFileSync(join(projectRoot, path), `${JSON.stringify({ name, ...atStart, machine, ...result }, null, 2)}\n`);
   return path;
 }
 
+/** With "-dirty" where files that git keeps are changed. */
 function commit(): string {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: projectRoot, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    return execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], { cwd: projectRoot, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {
     return 'unknown';
   }
