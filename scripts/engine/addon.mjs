@@ -13,7 +13,7 @@ const COMPILER = process.env.CXX || 'c++';
 export async function compileAddon(variant, runtime, output, finalFolder) {
   const libraries = join(runtime, 'tensorflow');
   const { code, missing, output: text } = await run(COMPILER, [
-    '-O2', '-fno-math-errno', '-fno-trapping-math', '-std=c++17', '-shared', '-fPIC', '-pthread', '-fvisibility=hidden', '-w',
+    '-O2', '-fno-math-errno', '-fno-trapping-math', '-fopenmp-simd', '-std=c++17', '-shared', '-fPIC', '-pthread', '-fvisibility=hidden', '-w',
     '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=lathe_engine', '-DBUILDING_NODE_EXTENSION',
     `-I${join(root, 'node_modules', 'node-api-headers', 'include')}`,
     `-I${bindingPackage(variant)}`, `-I${join(bindingPackage(variant), 'binding')}`,

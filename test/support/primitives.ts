@@ -122,6 +122,40 @@ export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
     expect(Math.max(...gradientErrors((x, s, b) => nn.layerNorm(x!, s!, b!, [1, 2], 1e-3), inputs, 1e-2))).toBeLessThan(CURVED);
   }));
 
+  test('layer normalization over the last axis, wide rows far from zero', () => tidy(() => {
+    const [x, scale, bias] = [tf.add(filled([40, 1000], 3), 50), filled([1000], 5), filled([1000], 8)];
+    const rows = Array.from({ length: 40 }, (_, row) => [...x.dataSync()].slice(row * 1000, row * 1000 + 1000));
+    const expected = rows.flatMap((row) => {
+      const mean = row.reduce((a, b) => a + b) / 1000;
+      const deviation = Math.sqrt(row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / 1000 + 1e-3);
+      return row.map((value, i) => ((value - mean) / deviation) * scale.dataSync()[i]! + bias.dataSync()[i]!);
+    });
+    expect(maxDifference(nn.layerNorm(x, scale, bias, [-1], 1e-3), expected)).toBeLessThan(1e-4); // x has 4e-6 of rounding, the deviation is 0.6
+    expect(Math.max(...gradientErrors((a, s, b) => nn.layerNorm(a!, s!, b!, [1], 1e-3), [filled([40, 1000], 3), scale, bias], 1e-2))).toBeLessThan(CURVED);
+  }));
+
+  test.each([[-0.5, 0.25], [-Infinity, 0.1], [0, Infinity], [0.5, -0.5]])('clip to [%d, %d]', (low, high) => tidy(() => {
+    const x = filled([3, 50, 7], 3);
+    expect(maxDifference(nn.clip(x, low, high), Array.from(x.dataSync(), (value) => Math.fround(Math.min(Math.max(value, low), high))))).toBe(0);
+    const inside = Array.from(x.dataSync(), (value) => (low <= high && value > low && value < high ? 1 : 0));
+    expect(maxDifference(tf.grad((a) => tf.sum(nn.clip(a, low, high)))(x), inside)).toBe(0);
+  }));
+
+  test('softmax of rows of odd and large width, with values that overflow exp', () => tidy(() => {
+    for (const shape of [[3, 5, 7], [2, 1000], [4, 1]]) {
+      const x = tf.mul(filled(shape, 3), 100);
+      const width = shape.at(-1)!;
+      const expected = Array.from({ length: x.size / width }, (_, row) => {
+        const values = [...x.dataSync()].slice(row * width, row * width + width);
+        const exps = values.map((value) => Math.exp(value - Math.max(...values)));
+        return exps.map((value) => value / exps.reduce((a, b) => a + b));
+      });
+      expect(maxDifference(nn.softmax(x), expected.flat())).toBeLessThan(1e-6);
+    }
+    expect([...nn.softmax(tf.tensor([-Infinity, 0, -Infinity, NaN], [2, 2])).dataSync()]).toEqual([0, 1, NaN, NaN]);
+    expect(Math.max(...gradientErrors((a) => nn.softmax(a!), [filled([5, 33], 3)], 1e-2))).toBeLessThan(CURVED);
+  }));
+
   test.each([[false, false], [true, false], [false, true], [true, true]])('matMul, transposed %s %s', (transposeA, transposeB) => tidy(() => {
     const inputs = [filled(transposeA ? [5, 4] : [4, 5], 3), filled(transposeB ? [6, 5] : [5, 6], 5)];
     const product = (a?: TfTensor, b?: TfTensor) => nn.matMul(a!, b!, transposeA, transposeB);

@@ -5,7 +5,7 @@
 
 namespace lathe {
 
-// Registers the operations LatheMomentum, LatheAdam and LatheMaxPoolGrad (CPU, float). Returns what went wrong, or "".
+// Registers every operation of the engine's own (CPU, float). Returns what went wrong, or "".
 std::string RegisterKernels();
 
 }  // namespace lathe

@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <mutex>
+#include <vector>
 
 namespace lathe {
 
@@ -10,6 +13,31 @@ namespace lathe {
 // (TF_NUM_INTRAOP_THREADS). TensorFlow's own threads cannot be reached through its C API. Where another operation holds the threads
 // at the moment, the caller does all of it alone.
 void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &work);
+
+// Sums that the parts of a ParallelFor make each for itself, added up in the parts' order: the same whoever was first.
+class SumOfParts {
+ public:
+  explicit SumOfParts(int64_t size) : size_(size) {}
+
+  // `key`: where the part ends.
+  void Add(int64_t key, std::vector<float> part) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    parts_[key] = std::move(part);
+  }
+
+  std::vector<float> Total() const {
+    std::vector<float> total(size_);
+    for (const auto &[key, part] : parts_) {
+      for (int64_t i = 0; i < size_; i++) total[i] += part[i];
+    }
+    return total;
+  }
+
+ private:
+  const int64_t size_;
+  std::mutex mutex_;
+  std::map<int64_t, std::vector<float>> parts_;
+};
 
 }  // namespace lathe
 

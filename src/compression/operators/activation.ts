@@ -71,11 +71,15 @@ const channelSlope = { kind: 'channels-last', inputs: [0], outputs: [0] } as con
 function bound(ctx: RunContext, name: 'min' | 'max'): TfTensor | number | null {
   if (ctx.opset < 11) return ctx.attribute(name) ? ctx.float(name, 0) : null;
   const input = name === 'min' ? 1 : 2;
+  const known = ctx.has(input) ? ctx.constant(input) : null;
+  if (known?.data.length === 1) return hostNumbers(known)[0]!;
   return ctx.has(input) ? tf.cast(ctx.tensor(input), 'float32') : null;
 }
 
 function runClip(ctx: RunContext): TfTensor[] {
   const [low, high] = [bound(ctx, 'min'), bound(ctx, 'max')];
+  const known = (limit: TfTensor | number | null): limit is number | null => limit === null || typeof limit === 'number';
+  if (known(low) && known(high)) return [onFloats(ctx.tensor(0), (x) => nn.clip(x, low ?? -Infinity, high ?? Infinity))];
   return [onFloats(ctx.tensor(0), (x) => {
     const raised = low === null ? x : tf.maximum(x, low);
     return high === null ? raised : tf.minimum(raised, high);

@@ -1,6 +1,7 @@
 /** Arithmetic of two or more operands with broadcasting. */
 import { hostNumbers } from '../graph/tensor-data.ts';
 import type { Dim } from '../graph/types.ts';
+import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { exactIntegers, FOLLOWS, FULL, partialBinary, type HostForm } from './define.ts';
@@ -83,6 +84,13 @@ function binary(type: string, { host, device, partial }: BinarySpec, more: Parti
   };
 }
 
+/** Adding a vector to the last axis is what layers do with their bias: TensorFlow sums its gradient faster than that of any broadcast. */
+function add(a: TfTensor, b: TfTensor): TfTensor {
+  const isBias = (x: TfTensor, vector: TfTensor): boolean => vector.rank === 1 && x.rank >= 2 && x.rank <= 5 && vector.shape[0] === x.shape.at(-1) && [x, vector].every(({ dtype }) => dtype === 'float32');
+  if (isBias(a, b)) return nn.biasAdd(a, b);
+  return isBias(b, a) ? nn.biasAdd(b, a) : tf.add(a, b);
+}
+
 /**
  * Up to opset 6 the second operand broadcasts only where `broadcast` says so: its axes lie at the first one's `axis`, or at its end.
  */
@@ -143,19 +151,19 @@ function divideDims(a: Dim, b: Dim): Dim {
 }
 
 export const arithmeticOperators: readonly Operator[] = [
-  binary('Add', { host: (a, b) => zip(a, b, ADD), device: (a, b) => tf.add(a, b), partial: addDims }, { quantization: quantized }),
+  binary('Add', { host: (a, b) => zip(a, b, ADD), device: add, partial: addDims }, { quantization: quantized }),
   binary('Sub', { host: (a, b) => zip(a, b, SUBTRACT), device: (a, b) => tf.sub(a, b), partial: subtractDims }),
   binary('Mul', { host: (a, b) => zip(a, b, MULTIPLY), device: (a, b) => tf.mul(a, b), partial: multiplyDims }, { quantization: quantized }),
   binary('Div', { host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE), device: (a, b) => tf.div(a, b), partial: divideDims }),
   { ...common, type: 'Pow', host: hostPow, device: exactIntegers(hostPow, runPow) },
   { ...common, type: 'Mod', since: 10, host: hostMod, device: exactIntegers(hostMod, (ctx) => [modulo(ctx.tensor(0), ctx.tensor(1), ctx.int('fmod', 0) === 1)]) },
-  early('Add', { host: (a, b) => zip(a, b, ADD), device: (a, b) => tf.add(a, b) }),
+  early('Add', { host: (a, b) => zip(a, b, ADD), device: add }),
   early('Sub', { host: (a, b) => zip(a, b, SUBTRACT), device: (a, b) => tf.sub(a, b) }),
   early('Mul', { host: (a, b) => zip(a, b, MULTIPLY), device: (a, b) => tf.mul(a, b) }),
   early('Div', { host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE), device: (a, b) => tf.div(a, b) }),
   early('Pow', { host: powOnHost, device: power }),
-  variadic('Sum', { host: ADD, device: (a, b) => tf.add(a, b) }),
-  variadic('Mean', { host: ADD, device: (a, b) => tf.add(a, b), mean: true }),
+  variadic('Sum', { host: ADD, device: add }),
+  variadic('Mean', { host: ADD, device: add, mean: true }),
   variadic('Max', { host: MAXIMUM, device: maximum }),
   variadic('Min', { host: MINIMUM, device: minimum }),
 ];

@@ -5,6 +5,7 @@
  */
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim, TensorType } from '../graph/types.ts';
+import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { FULL, given, ONNX_ORDER } from './define.ts';
@@ -52,7 +53,7 @@ function run(ctx: RunContext): TfTensor[] {
   const biased = bias ? tf.add(scores, bias) : scores;
   const cap = ctx.float('softcap', 0);
   const capped = cap > 0 ? tf.mul(tf.tanh(tf.div(biased, cap)), cap) : biased;
-  const weights = tf.softmax(capped);
+  const weights = nn.softmax(capped);
   const y = matMul(weights, repeated(value));
   const shown = [scores, biased, capped, weights][ctx.int('qk_matmul_output_mode', 0)];
   if (!shown) throw new GraphError(`qk_matmul_output_mode ${ctx.int('qk_matmul_output_mode', 0)} is not defined`);

@@ -6,6 +6,7 @@
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
+import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { causalBias, maskBias, mergeHeads, splitHeads } from './attention.ts';
@@ -34,7 +35,7 @@ function attend(ctx: RunContext, { query, key, value, biases, cap = 0 }: Scoring
   const scale = ctx.float('scale', 0) || 1 / Math.sqrt(query.shape[3]!);
   const scores = matMul(tf.mul(query, scale), key, false, true);
   const capped = cap > 0 ? tf.mul(tf.tanh(tf.div(scores, cap)), cap) : scores;
-  return mergeHeads(matMul(tf.softmax(biases.reduce((a, b) => tf.add(a, b), capped)), value));
+  return mergeHeads(matMul(nn.softmax(biases.reduce((a, b) => tf.add(a, b), capped)), value));
 }
 
 /** Where the node is of one direction: the last of `columns` positions is the last query's own. */

@@ -23,7 +23,7 @@ const ACTIVATIONS: Readonly<Record<string, (x: TfTensor, parameters: readonly nu
   Sigmoid: (x) => tf.sigmoid(x),
   Tanh: (x) => tf.tanh(x),
   LeakyRelu: (x, [alpha = 0.01]) => leakyRelu(x, alpha),
-  Clip: (x, [low = -Infinity, high = Infinity]) => tf.clipByValue(x, low, high),
+  Clip: (x, [low = -Infinity, high = Infinity]) => nn.clip(x, low, high),
   HardSigmoid: (x, [alpha = 0.2, beta = 0.5]) => hardSigmoid(x, alpha, beta),
 };
 

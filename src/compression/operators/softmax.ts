@@ -1,4 +1,5 @@
 /** Softmax, LogSoftmax, Hardmax: along one axis since opset 13; before, over all axes from `axis` on taken as one. */
+import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Operator, RunContext } from './operator.ts';
@@ -32,7 +33,7 @@ function hardmax(x: TfTensor): TfTensor {
   return tf.cast(tf.oneHot(tf.argMax(x, -1), x.shape.at(-1)!), 'float32');
 }
 
-const rowSoftmax = (x: TfTensor): TfTensor => (x.rank === 0 ? tf.onesLike(x) : tf.softmax(x));
+const rowSoftmax = (x: TfTensor): TfTensor => (x.rank === 0 ? tf.onesLike(x) : nn.softmax(x));
 const rowLogSoftmax = (x: TfTensor): TfTensor => (x.rank === 0 ? tf.zerosLike(x) : tf.logSoftmax(x));
 
 /** Since 13 one axis is all that matters, whatever the layout; before, the order of the axes does. */

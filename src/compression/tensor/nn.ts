@@ -4,7 +4,7 @@ export type { ConvOptions, ConvTransposeOptions } from './nn/conv.ts';
 export { maxPool, averagePool } from './nn/pool.ts';
 export type { PoolOptions } from './nn/pool.ts';
 export { batchNormTraining, batchNormInference, layerNorm } from './nn/normalize.ts';
-export { biasAdd, relu } from './nn/activation.ts';
+export { biasAdd, clip, relu, softmax } from './nn/activation.ts';
 export { matMul } from './nn/matmul.ts';
 export { softmaxCrossEntropy } from './nn/loss.ts';
 export { statelessNormal, statelessUniform } from './nn/random.ts';

@@ -1,4 +1,5 @@
 /** Calls of TensorFlow's own operations by name, their attributes written as plain values. */
+import { engine } from '../engine.ts';
 import { tensorflow } from './binding.ts';
 import type { OpAttribute } from './binding.ts';
 import type { TfTensor } from '../tf.ts';
@@ -9,6 +10,11 @@ export type AttributeValue =
   | { readonly float: number }
   | { readonly bool: boolean }
   | { readonly string: string };
+
+/** The engine's own operations (scripts/engine/native) exist for the CPU only. */
+export function hasOwnKernels(): boolean {
+  return engine().native && !engine().gpu;
+}
 
 /** One output. @throws Error TensorFlow's own message where shapes or attributes do not fit */
 export function rawOp(name: string, inputs: readonly TfTensor[], attributes: Readonly<Record<string, AttributeValue>>): TfTensor {

@@ -1,5 +1,5 @@
 import { engine } from '../engine.ts';
-import { rawOp } from '../native/raw-op.ts';
+import { hasOwnKernels, rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 import { withGradient } from './gradient.ts';
@@ -12,6 +12,28 @@ export function relu(x: TfTensor): TfTensor {
   return withGradient([x], (input) => {
     const value = rawOp('Relu', [input], FLOAT);
     return { value, saved: [value], gradient: (dy, [y]) => [rawOp('ReluGrad', [dy, y!], FLOAT)] };
+  });
+}
+
+/**
+ * min(max(x, low), high). The gradient passes where low <= x <= high. tfjs clips in two passes and differentiates in seven; the engine's own
+ * kernels take one each: 350 of MobileNetV2's 1030 ms a step.
+ */
+export function clip(x: TfTensor, low: number, high: number): TfTensor {
+  if (!hasOwnKernels() || x.dtype !== 'float32' || !(low <= high)) return tf.minimum(tf.maximum(x, low), high);
+  return withGradient([x], (input) => ({
+    value: rawOp('ClipByValue', [input, tf.scalar(low), tf.scalar(high)], FLOAT),
+    saved: [input],
+    gradient: (dy, [a]) => [rawOp('LatheClipGrad', [a!, dy], { low: { float: low }, high: { float: high } })],
+  }));
+}
+
+/** Over the last axis. */
+export function softmax(x: TfTensor): TfTensor {
+  if (!hasOwnKernels() || x.rank === 0 || x.dtype !== 'float32') return tf.softmax(x);
+  return withGradient([x], (input) => {
+    const value = rawOp('LatheSoftmax', [input], {});
+    return { value, saved: [value], gradient: (dy, [y]) => [rawOp('LatheSoftmaxGrad', [y!, dy], {})] };
   });
 }
 

@@ -1,6 +1,6 @@
 /** Batch and layer normalization with their closed gradients. */
 import { engine } from '../engine.ts';
-import { rawOps } from '../native/raw-op.ts';
+import { hasOwnKernels, rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 import { withGradient } from './gradient.ts';
@@ -74,8 +74,19 @@ export function batchNormInference(x: TfTensor, scale: TfTensor, bias: TfTensor,
 
 /** Normalizes over `axes`, then scales and shifts (scale and bias broadcast against x) (Ba et al. 2016). */
 export function layerNorm(x: TfTensor, scale: TfTensor, bias: TfTensor | null, axes: readonly number[], epsilon: number): TfTensor {
+  const last = x.shape.slice(x.rank - axes.length);
+  const isLast = axes.every((axis, i) => (axis + x.rank) % x.rank === x.rank - axes.length + i) && scale.shape.join() === last.join() && (!bias || bias.shape.join() === last.join());
+  if (hasOwnKernels() && isLast && scale.size > 0) return nativeLayerNorm(x, scale, bias ?? tf.zeros(last), epsilon);
   const y = tf.mul(standardize(x, axes, epsilon), scale);
   return bias ? tf.add(y, bias) : y;
+}
+
+/** Over the last axes, which are those of scale and bias. */
+function nativeLayerNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): TfTensor {
+  return withGradient([x, scale, bias], (input, s, b) => {
+    const [y, mean, rstd] = rawOps('LatheLayerNorm', [input, s, b], { epsilon: { float: epsilon } }, 3);
+    return { value: y!, saved: [input, s, mean!, rstd!], gradient: (dy, [a, scaled, ...statistics]) => rawOps('LatheLayerNormGrad', [a!, dy, scaled!, ...statistics], {}, 3) };
+  });
 }
 
 /** (x - mean) / sqrt(variance + epsilon) over `axes`; dx = rstd * (dy - mean(dy) - y * mean(dy * y)). */

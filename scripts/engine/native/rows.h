@@ -1,0 +1,13 @@
+#ifndef LATHE_ROWS_H_
+#define LATHE_ROWS_H_
+
+#include "tensorflow/c/tf_status.h"
+
+namespace lathe {
+
+// Registers LatheClipGrad, LatheLayerNorm, LatheLayerNormGrad, LatheSoftmax and LatheSoftmaxGrad (CPU, float).
+void RegisterRows(TF_Status *status);
+
+}  // namespace lathe
+
+#endif  // LATHE_ROWS_H_
