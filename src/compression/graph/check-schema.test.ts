@@ -4,6 +4,7 @@ import { tensor, value } from '../../../test/support/graphs.ts';
 import { LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { openRuntime } from '../measure/session.ts';
+import { describeModel } from './describe.ts';
 import { makeNode } from './edit.ts';
 import type { Graph, Model, Node } from './types.ts';
 import { validateModel } from './validate.ts';
@@ -29,6 +30,7 @@ function model(nodes: readonly Node[], opset = 17): Model {
 function refusal(given: Model): string | null {
   try {
     validateModel(given);
+    describeModel(given, 'onnx');
     return null;
   } catch (error) {
     if (error instanceof LatheError && error.code === 'malformed-model') return error.message;
@@ -56,6 +58,8 @@ describe('refused here and by onnxruntime', () => {
     ['an attribute of the wrong type', [node('Concat', ['x', 'x'], ['y'], { axis: { kind: 'float', value: 1 } })], /attribute "axis" holds float where int is expected/],
     ['a required attribute missing', [node('Concat', ['x', 'x'], ['y'])], /its attribute "axis" is missing/],
     ['a branch missing', [node('If', ['c'], ['y'])], /its attribute "(then|else)_branch" is missing/],
+    ['two element types where there is one', [node('Add', ['x', 'c'], ['y'], {}, { name: 'sum' })], /node "sum" \(Add\): its input 1 is bool, but its input 0 is float32/],
+    ['the same among any number of inputs', [node('Concat', ['x', 'x', 'x', 'c'], ['y'], { axis: 0 })], /its input 3 is bool, but its input 0 is float32/],
     ['in a branch', [choice([node('Add', ['x'], ['t'], {}, { name: 'inner' })])], /node "inner" \(Add\): it has 1 input/],
     ['two nodes of one name', [node('Relu', ['x'], ['t'], {}, { name: 'a' }), node('Neg', ['t'], ['y'], {}, { name: 'a' })], /node "a": two nodes have this name, the second with output "y"/],
     ['two nodes of one name in a branch', [choice([node('Relu', ['x'], ['t'], {}, { name: 'a' }), node('Neg', ['t'], ['u'], {}, { name: 'a' })])], /node "a": two nodes have this name/],

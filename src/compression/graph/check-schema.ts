@@ -1,7 +1,7 @@
 /** Whether a node has the inputs, outputs and attributes that the standard's schema of its operator asks for (operator-schemas.ts). */
 import { GraphError, printable } from './graph-error.ts';
 import { OPERATOR_SCHEMAS } from './operator-schemas.ts';
-import type { Attribute, Node } from './types.ts';
+import type { Attribute, Node, TensorType } from './types.ts';
 
 /** How many names; below `named`, none may be empty. */
 interface Arity {
@@ -19,6 +19,8 @@ interface AttributeRule {
 interface Schema {
   readonly since: number;
   readonly inputs: Arity;
+  /** A letter for each input: equal ones (but '.') have one element type; a last '*' stands for the one before it. */
+  readonly kinship: string;
   readonly outputs: Arity;
   readonly attributes: ReadonlyMap<string, AttributeRule>;
 }
@@ -35,6 +37,24 @@ export function checkSchema(node: Node, opset: number): void {
   checkNames(node.outputs, schema.outputs, 'output', node.opType);
   for (const [name, attribute] of node.attributes) checkAttribute(name, attribute, schema, node.opType);
   for (const [name, { required }] of schema.attributes) if (required && !node.attributes.has(name)) throw new GraphError(`its attribute "${name}" is missing`);
+}
+
+/**
+ * Whether inputs that have one element type by the schema have it.
+ * @param types of the node's inputs; null where not known.
+ * @throws GraphError with the two that differ.
+ */
+export function checkElementTypes(node: Node, opset: number, types: readonly (TensorType | null)[]): void {
+  if (node.domain !== '' || types.length < 2) return;
+  const kinship = schemas().get(node.opType)?.findLast(({ since }) => since <= opset)?.kinship ?? '';
+  const first = new Map<string, number>();
+  types.forEach((type, i) => {
+    const letter = kinship.endsWith('*') ? kinship[Math.min(i, kinship.length - 2)]! : (kinship[i] ?? '.');
+    if (letter === '.' || !type || type.dtype === 'undefined') return;
+    const other = first.get(letter);
+    if (other === undefined) first.set(letter, i);
+    else if (types[other]!.dtype !== type.dtype) throw new GraphError(`its input ${i} is ${type.dtype}, but its input ${other} is ${types[other]!.dtype}`);
+  });
 }
 
 function checkNames(names: readonly string[], { least, most, named }: Arity, what: string, opType: string): void {
@@ -74,7 +94,8 @@ function parseVersion(text: string): Schema {
     const [name, kind] = rule.split(':') as [string, string];
     return [name, { kind: KINDS.get(kind[0]!), required: kind.endsWith('!') }];
   });
-  return { since: Number(since), inputs: parseArity(inputs!), outputs: parseArity(outputs!), attributes: new Map(rules) };
+  const [names, kinship = ''] = inputs!.split(':') as [string, string?];
+  return { since: Number(since), inputs: parseArity(names), kinship, outputs: parseArity(outputs!), attributes: new Map(rules) };
 }
 
 function parseArity(text: string): Arity {

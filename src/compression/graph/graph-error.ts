@@ -23,6 +23,14 @@ export function atNode(node: Parameters<typeof nodeLabel>[0], error: unknown): L
   return malformed(nodeLabel(node), message, error);
 }
 
+/** Errors of operators know no node: it is added once, at the innermost one. */
+export function located(node: Parameters<typeof nodeLabel>[0], error: unknown): unknown {
+  if (error instanceof GraphError) return atNode(node, error);
+  if (!(error instanceof LatheError) || error.errors.length > 0) return error;
+  const place = nodeLabel(node);
+  return new LatheError(error.code, `${place}: ${error.message}`, [{ path: place, message: error.message }], { cause: error });
+}
+
 /** A `malformed-model` error that names the place. */
 export function malformed(place: string, message: string, cause?: unknown): LatheError {
   return new LatheError('malformed-model', `${place}: ${message}`, [{ path: place, message }], { cause });

@@ -2,11 +2,13 @@
  * Shape inference: element type, shape and, for shape arithmetic, the elements of every value of a model, with open dimensions.
  * The knowledge of each operator is its own (`Operator.infer`); here is the walk, the scopes of subgraphs, and what files declare.
  */
+import { LatheError } from '../../errors.ts';
 import { findOperator } from '../operators/registry.ts';
 import type { HostTensor, Inferred, NodeInfo, Operator } from '../operators/operator.ts';
+import { checkElementTypes } from './check-schema.ts';
 import { constantTensor } from './constants.ts';
 import { topologicalOrder } from './edit.ts';
-import { atNode, GraphError, malformed, printable } from './graph-error.ts';
+import { GraphError, located, malformed, printable } from './graph-error.ts';
 import { NodeView } from './node-info.ts';
 import { elementCount, hostNumbers, hostOf, toHost } from './tensor-data.ts';
 import type { Dim, Graph, Model, Node, Tensor, TensorType } from './types.ts';
@@ -149,12 +151,13 @@ class Scope implements TypeTable {
     const info = this.info(node);
     let inferred: readonly Inferred[] = [];
     try {
+      checkElementTypes(node, info.opset, info.types);
       if (operator && known(node, info.types)) inferred = operator.infer(info);
       this.settle(node, inferred);
       if (operator?.host) this.fold(node, operator, info);
     } catch (error) {
-      if (error instanceof GraphError) throw atNode(node, error);
-      throw error;
+      const known = error instanceof LatheError || error instanceof GraphError;
+      throw located(node, known ? error : new GraphError(`${node.opType} cannot have such inputs and attributes (${String(error)})`, { cause: error }));
     }
   }
 

@@ -1,5 +1,5 @@
 /** Runs a program: steps in order, values in slots, bodies of control flow as programs of their own inside the same scope. */
-import { atNode, GraphError, nodeLabel, printable } from '../graph/graph-error.ts';
+import { GraphError, located, printable } from '../graph/graph-error.ts';
 import { LatheError } from '../../errors.ts';
 import type { Graph } from '../graph/types.ts';
 import type { HostTensor, Inferred, Value } from '../operators/operator.ts';
@@ -73,7 +73,7 @@ export class Scope {
     try {
       this.settle(step, ctx, compute(step, ctx, inputs));
     } catch (error) {
-      throw located(step, error);
+      throw located(step.node, error);
     }
   }
 
@@ -106,13 +106,5 @@ function hostValues(results: readonly HostTensor[]): Value[] {
 
 function dtypeOf(tensor: TfTensor): 'float32' | 'bool' | 'int32' {
   return tensor.dtype === 'float32' || tensor.dtype === 'bool' ? tensor.dtype : 'int32';
-}
-
-/** Errors of operators know no node: it is added once, at the innermost one. */
-function located(step: Step, error: unknown): unknown {
-  if (error instanceof GraphError) return atNode(step.node, error);
-  if (!(error instanceof LatheError) || error.errors.length > 0) return error;
-  const place = nodeLabel(step.node);
-  return new LatheError(error.code, `${place}: ${error.message}`, [{ path: place, message: error.message }], { cause: error });
 }
 

@@ -48,10 +48,13 @@ function runConcat(ctx: RunContext) {
   return [untaped(() => onNumbers(tensors[0]!, () => tf.concat(tensors.map((x) => (x.dtype === 'bool' ? tf.cast(x, 'int32') : x)), axis)))];
 }
 
+const MOST_PARTS = 65_536;
+
 /** Sizes of the parts: given, or equal ones (the last of which may be smaller since opset 18). */
 function partSizes(size: number, info: NodeInfo, ints: Ints): readonly number[] {
   const given = attributeOrInput(info, ints, 'split', 1, 13);
   const count = info.int('num_outputs', info.node.outputs.length);
+  if (!given && (count < 1 || count > MOST_PARTS)) throw new GraphError(`num_outputs ${count}`);
   const even = Math.ceil(size / count);
   const sizes = given ?? Array.from({ length: count }, (_, i) => Math.max(Math.min(even, size - i * even), 0));
   if (sizes.reduce((a, b) => a + b, 0) !== size) throw new GraphError(`parts of ${sizes.join(', ')} do not make up ${size}`);

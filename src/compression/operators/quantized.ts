@@ -72,8 +72,14 @@ const isBlocked = (ctx: RunContext): boolean => ctx.dims(1).length > 1;
 /** Types whose every value a 32-bit device integer holds. */
 const fitsDevice = (dtype: DataType): boolean => isInteger(dtype) && dtype !== 'int64' && dtype !== 'uint64' && dtype !== 'uint32';
 
-const quantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [quantizeOnHost(x!, scale!, zero ?? null, quantizedType(info), info)];
-const dequantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [dequantizeOnHost(x!, scale!, zero ?? null, dequantizedType(info), info)];
+/** Domains without a schema here do not tell before. */
+function scaleOf(scale: HostTensor | null | undefined): HostTensor {
+  if (!scale) throw new GraphError('the scale is missing');
+  return scale;
+}
+
+const quantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [quantizeOnHost(x!, scaleOf(scale), zero ?? null, quantizedType(info), info)];
+const dequantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [dequantizeOnHost(x!, scaleOf(scale), zero ?? null, dequantizedType(info), info)];
 
 function quantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
   const dtype = quantizedType(ctx);

@@ -9,7 +9,7 @@ import { attributeOrInput, FULL, firstInput, given, intsOfConstants, intsOfHost,
 import { onNumbers } from './device/rows.ts';
 import { reshape, transpose } from './host/movement.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
-import { isConcrete, productOf, resolveAxes, resolveAxis, shapeOf, typeOf } from './shapes.ts';
+import { isConcrete, openShape, productOf, resolveAxes, resolveAxis, shapeOf, typeOf } from './shapes.ts';
 
 const common = { domain: '', since: 1, layout: ONNX_ORDER, quantization: PASSES } as const;
 
@@ -92,7 +92,7 @@ const reshapeTo: Reshaping = (dims, info, ints) => {
 function inferReshape(info: NodeInfo): readonly Dim[] | null {
   const wanted = info.opset < 5 ? info.ints('shape') : info.partial(1);
   const shape = shapeOf(info);
-  if (!wanted) { const rank = shapeOf(info, 1)?.[0]; return typeof rank === 'number' ? new Array<Dim>(rank).fill(null) : null; }
+  if (!wanted) { const rank = shapeOf(info, 1)?.[0]; return typeof rank === 'number' ? openShape(rank) : null; }
   if (shape) return resolveReshape(shape, wanted, info.int('allowzero', 0) === 1);
   return wanted.map((dim) => (dim === -1 || dim === 0 ? null : dim));
 }

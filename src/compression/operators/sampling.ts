@@ -9,7 +9,7 @@ import { takeRows } from './device/rows.ts';
 import { sample, type Interpolation, type Outside } from './device/sample.ts';
 import { binsOf } from './host/regions.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
-import { shapeOf, sizeOf, typeOf } from './shapes.ts';
+import { openShape, shapeOf, sizeOf, typeOf } from './shapes.ts';
 import { windowOf } from './window.ts';
 import { hostNumbers } from '../graph/tensor-data.ts';
 
@@ -67,7 +67,7 @@ function baseGrid(spatial: readonly number[], alignCorners: boolean): Float32Arr
 function inferAffineGrid(info: NodeInfo): Inferred[] {
   const size = intsOfConstants(info)(1);
   const rank = shapeOf(info, 1)?.[0];
-  const shape: Dim[] | null = size ? [size[0]!, ...size.slice(2), size.length - 2] : typeof rank === 'number' ? [...new Array<Dim>(rank - 1).fill(null), rank - 2] : null;
+  const shape: Dim[] | null = size ? [size[0]!, ...size.slice(2), size.length - 2] : typeof rank === 'number' ? [...openShape(rank).slice(1), rank - 2] : null;
   return [{ dtype: typeOf(info).dtype, shape }];
 }
 

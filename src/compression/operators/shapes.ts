@@ -3,6 +3,9 @@ import { GraphError } from '../graph/graph-error.ts';
 import type { DataType, Dim, TensorType } from '../graph/types.ts';
 import type { Inferred, NodeInfo } from './operator.ts';
 
+/** As deep as the ONNX reader takes shapes. */
+const HIGHEST_RANK = 64;
+
 export type Shape = readonly Dim[] | null;
 
 /** The type of an input that the operator cannot do without. */
@@ -102,8 +105,9 @@ export function stridesOf(dims: readonly number[]): number[] {
   return strides;
 }
 
-/** An unknown shape of a known rank. */
+/** An unknown shape of a known rank. @throws GraphError where no tensor has so many axes. */
 export function openShape(rank: number): Dim[] {
+  if (rank > HIGHEST_RANK) throw new GraphError(`a shape of ${rank} dimensions`);
   return new Array<Dim>(rank).fill(null);
 }
 

@@ -1,4 +1,5 @@
 /** Folding axes away on the host. */
+import { GraphError } from '../../graph/graph-error.ts';
 import { elementCount } from '../../graph/tensor-data.ts';
 import type { DataType } from '../../graph/types.ts';
 import type { HostData, HostTensor } from '../operator.ts';
@@ -55,6 +56,10 @@ function foldBigs(out: BigInt64Array | BigUint64Array, source: HostData, starts:
   if (fold.big) for (let i = 0; i < out.length; i++) out[i] = fold.big(data, starts[i]!, steps);
   else {
     const numbers = Float64Array.from(data as ArrayLike<bigint>, Number);
-    for (let i = 0; i < out.length; i++) out[i] = BigInt(Math.trunc(fold.number(numbers, starts[i]!, steps)));
+    for (let i = 0; i < out.length; i++) {
+      const value = Math.trunc(fold.number(numbers, starts[i]!, steps));
+      if (!Number.isFinite(value)) throw new GraphError('no whole number is the result for no elements');
+      out[i] = BigInt(value);
+    }
   }
 }
