@@ -2,7 +2,7 @@
 import { makeNode, removeUnusedInitializers, type AttributeValue } from '../graph/edit.ts';
 import { settingsMetadata } from '../graph/settings.ts';
 import { fromHost, hostOf } from '../graph/tensor-data.ts';
-import type { DataType, Dim, Model, Node, Tensor, ValueInfo } from '../graph/types.ts';
+import type { DataType, Dim, Graph, Model, Node, Tensor, ValueInfo } from '../graph/types.ts';
 
 /** The opset that importers write: old enough for every runtime of the last years, new enough for Gelu and GroupNormalization. */
 export const BUILDER_OPSET = 21;
@@ -19,9 +19,16 @@ export class GraphBuilder {
   readonly #layers = new Map<string, Map<string, string>>();
   /** Weights of the layer that is being written, by base name and occurrence. */
   #layer: { readonly known: Map<string, string>; readonly seen: Map<string, number> } | null = null;
+  /** Whom a body's names and weights belong to; the builder itself at the top. */
+  readonly #root: GraphBuilder;
+
+  constructor(root?: GraphBuilder) {
+    this.#root = root ?? this;
+  }
 
   /** `base`, made unique among the graph's names. */
   fresh(base: string): string {
+    if (this.#root !== this) return this.#root.fresh(base);
     let name = base;
     for (let i = 1; this.#used.has(name); i++) name = `${base}_${i}`;
     this.#used.add(name);
@@ -62,6 +69,7 @@ export class GraphBuilder {
 
   /** Adds a weight; `values` in row-major order. */
   weight(name: string, dims: readonly number[], values: ArrayLike<number>, dtype: DataType = 'float32'): string {
+    if (this.#root !== this) return this.#root.weight(name, dims, values, dtype);
     const use = this.#layer && this.#occurrence(name, this.#layer.seen);
     const known = use ? this.#initializers.get(this.#layer!.known.get(use) ?? '') : undefined;
     if (known?.dtype === dtype && known.dims.join() === dims.join()) return known.name;
@@ -72,6 +80,7 @@ export class GraphBuilder {
 
   /** Adds a constant that is no weight: training leaves it as it is (graph/settings.ts). */
   setting(name: string, dims: readonly number[], values: ArrayLike<number>): string {
+    if (this.#root !== this) return this.#root.setting(name, dims, values);
     const made = this.weight(name, dims, values);
     this.#settings.add(made);
     return made;
@@ -100,6 +109,7 @@ export class GraphBuilder {
   }
 
   #shared(key: string, make: () => [readonly number[], readonly number[], DataType]): string {
+    if (this.#root !== this) return this.#root.#shared(key, make);
     let name = this.#constants.get(key);
     if (name === undefined) {
       name = this.#initializer(`const_${key}`, ...make());
@@ -119,6 +129,13 @@ export class GraphBuilder {
     const unique = this.#reserved.delete(name) ? name : this.fresh(name);
     this.#nodes.push(makeNode('Identity', [value], [unique], {}, { name: unique }));
     this.#outputs.push({ name: unique, type: { dtype, shape } });
+  }
+
+  /** The body of a Scan: `build` declares inputs and outputs of the builder it is given. Its weights lie in the outer graph, which bodies see. */
+  body(name: string, build: (inner: GraphBuilder) => void): Graph {
+    const inner = new GraphBuilder(this.#root);
+    build(inner);
+    return { name: this.fresh(name), nodes: inner.#nodes, initializers: new Map(), inputs: inner.#inputs, outputs: inner.#outputs, valueInfos: [] };
   }
 
   /** The model so far, without the constants that nothing reads. */

@@ -1,5 +1,8 @@
 /** What the engine can do with each operator and each Keras layer, as a page (docs/models.md). */
 import { KERAS_LAYERS } from '../formats/keras/layers.ts';
+import { KERAS_OPERATIONS } from '../formats/keras/operations.ts';
+import { TF_FUNCTIONS } from '../formats/keras/operations/tensorflow.ts';
+import { REFUSED_LAYERS } from '../formats/keras/refused.ts';
 import { TENSORFLOW_OPERATORS } from '../formats/tfjs/graph-model.ts';
 import type { Operator } from './operator.ts';
 import { allOperators } from './registry.ts';
@@ -82,7 +85,29 @@ ${rows.map(({ name, opsets, forward, gradient, int8 }) => `| ${name} | ${opsets}
 
 ## Keras layers (${KERAS_LAYERS.size})
 
+Read from \`.keras\`, HDF5 and TF.js layers-models, by the names of Keras 2 and 3; masks (Masking, \`mask_zero\`, \`mask=\`) are followed to the layers that read them.
+Noise, dropout and random augmentation give their input back, as Keras does outside of training.
+
 ${[...KERAS_LAYERS.keys()].sort().join(', ')}.
+
+Refused, with the layer's name:
+
+| layer | why |
+|---|---|
+${[...REFUSED_LAYERS].map(([name, reason]) => `| ${name} | ${reason} |`).join('\n')}
+| custom layers | their code is not in the file |
+| any recurrent layer with \`stateful\` | it keeps its state between calls |
+| any layer under a quantized dtype policy (int8, int4, float8, GPTQ, AWQ) | \`already-quantized\`: Keras rounds its activations too; upload the model from before \`model.quantize()\` |
+| IntegerLookup, Discretization without their vocabulary or boundaries in the configuration | an adapted vocabulary is not in the configuration |
+| MultiHeadAttention over several axes with a mask or its scores | no ONNX form yet |
+
+### Functions of keras.ops in functional models (${KERAS_OPERATIONS.size})
+
+${[...KERAS_OPERATIONS.keys()].sort().join(', ')}.
+
+### TensorFlow functions in Keras 2 models (${TF_FUNCTIONS.size})
+
+${[...TF_FUNCTIONS.keys()].sort().join(', ')}.
 
 ## TensorFlow operators of TF.js graph-models (${TENSORFLOW_OPERATORS.length})
 

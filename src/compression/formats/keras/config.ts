@@ -16,10 +16,14 @@ export interface TensorRef {
 }
 
 export interface Call {
+  /** Tensors among the positional arguments, nested ones flattened. */
   readonly inputs: readonly TensorRef[];
-  readonly keywords: ReadonlyMap<string, TensorRef>;
+  readonly keywords: ReadonlyMap<string, readonly TensorRef[]>;
   /** Keyword arguments that are no tensors. */
   readonly arguments: Config;
+  /** All arguments as serialized: operations tell tensors and constants apart by position. */
+  readonly args: readonly unknown[];
+  readonly kwargs: Config;
 }
 
 export interface ModelConfig {
@@ -31,6 +35,20 @@ export interface ModelConfig {
 
 const MODEL_CLASSES = new Set(['Model', 'Functional', 'Sequential', 'Keras>Functional']);
 export const isModelClass = (className: string): boolean => MODEL_CLASSES.has(className);
+
+/** Layers whose configuration does not say whether they are trainable. */
+const BARE_LAYERS: ReadonlySet<string> = new Set(['InputLayer', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'Discretization', 'Pipeline', 'Lambda']);
+
+/**
+ * A node of a Keras 3 graph that is a function of keras.ops, not a layer: `Add` is both. The HDF5 form tells no modules; there only
+ * layers say whether they are trainable.
+ */
+export function isOperation({ className, config, raw }: LayerConfig): boolean {
+  if (typeof raw['module'] === 'string') return raw['module'].startsWith('keras.src.ops');
+  const nodes = raw['inbound_nodes'];
+  const isNew = Array.isArray(nodes) && typeof nodes[0] === 'object' && nodes[0] !== null && !Array.isArray(nodes[0]);
+  return isNew && !('trainable' in config) && !BARE_LAYERS.has(className) && !className.includes('>') && !isModelClass(className);
+}
 
 const object = (value: unknown, what: string): Config => {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Config;
@@ -57,7 +75,27 @@ function functional(config: Config, name: string): ModelConfig {
     const raw = object(item, 'a layer');
     return { ...layerConfig(raw), calls: list(raw['inbound_nodes'] ?? [], 'inbound_nodes').map(parseCall) };
   });
-  return { name, layers, inputs: references(config['input_layers'], 'input_layers'), outputs: references(config['output_layers'], 'output_layers') };
+  const nodes = list(config['layers'], 'layers').flatMap((item) => ((item as Config)['inbound_nodes'] ?? []) as unknown[]);
+  const outputs = references(config['output_layers'], 'output_layers');
+  const counted = nodes.some(Array.isArray) ? renumbered(layers, outputs) : { layers, outputs: outputs.map((ref) => withoutOwnNode(layers, ref)) };
+  return { name, inputs: references(config['input_layers'], 'input_layers'), ...counted };
+}
+
+/** In Keras 3 the outputs of a model count a functional model's own graph as the first of its calls; the inputs of layers do not. */
+function withoutOwnNode(layers: readonly LayerConfig[], ref: TensorRef): TensorRef {
+  const layer = layers.find(({ name }) => name === ref.layer);
+  return layer && isModelClass(layer.className) && layer.className !== 'Sequential' && ref.node > 0 ? { ...ref, node: ref.node - 1 } : ref;
+}
+
+/** Keras 2 counts calls of nested models from 1 (their own graph is call 0), in some versions from 0: the least number is the first call. */
+function renumbered(layers: ModelConfig['layers'], outputs: readonly TensorRef[]): Pick<ModelConfig, 'layers' | 'outputs'> {
+  const models = new Set(layers.filter(({ className }) => isModelClass(className)).map(({ name }) => name));
+  const refs = [...outputs, ...layers.flatMap(({ calls }) => calls.flatMap((call) => [...call.inputs, ...[...call.keywords.values()].flat()]))];
+  const first = new Map<string, number>();
+  for (const { layer, node } of refs) if (models.has(layer)) first.set(layer, Math.min(node, first.get(layer) ?? node));
+  const shift = (ref: TensorRef): TensorRef => ({ ...ref, node: ref.node - (first.get(ref.layer) ?? 0) });
+  const moved = (call: Call): Call => ({ ...call, inputs: call.inputs.map(shift), keywords: new Map([...call.keywords].map(([key, own]) => [key, own.map(shift)])) });
+  return { outputs: outputs.map(shift), layers: layers.map((layer) => ({ ...layer, calls: layer.calls.map(moved) })) };
 }
 
 /** A chain; where the first layer only tells its input shape, an InputLayer is put before it. */
@@ -67,9 +105,11 @@ function sequential(config: Config, name: string): ModelConfig {
   if (!first) throw new Error('the model has no layers');
   const shape = first.config['batch_input_shape'] ?? first.config['batch_shape'] ?? config['build_input_shape'] ?? firstInputShape(first.raw);
   const chain = first.className === 'InputLayer' ? given : [inputLayer(`${name}_input`, first, shape), ...given];
-  const layers = chain.map((layer, i) => ({ ...layer, calls: i === 0 ? [] : [{ inputs: [{ layer: chain[i - 1]!.name, node: 0, tensor: 0 }], keywords: new Map<string, TensorRef>(), arguments: {} }] }));
+  const layers = chain.map((layer, i) => ({ ...layer, calls: i === 0 ? [] : [plainCall({ layer: chain[i - 1]!.name, node: 0, tensor: 0 })] }));
   return { name, layers, inputs: [{ layer: chain[0]!.name, node: 0, tensor: 0 }], outputs: [{ layer: chain.at(-1)!.name, node: 0, tensor: 0 }] };
 }
+
+const plainCall = (input: TensorRef): Call => ({ inputs: [input], keywords: new Map(), arguments: {}, args: [], kwargs: {} });
 
 function firstInputShape(raw: Config): unknown {
   const inner = (raw['config'] as Config | undefined)?.['layers'];
@@ -97,43 +137,55 @@ function references(value: unknown, what: string): TensorRef[] {
     if (typeof value[0] === 'string') return [reference(value)];
     return value.flatMap((item) => references(item, what));
   }
-  if (typeof value === 'object' && value !== null) return Object.values(value).flatMap((item) => references(item, what));
+  if (typeof value === 'object' && value !== null) return sortedValues(value).flatMap((item) => references(item, what));
   throw new Error(`${what} is missing`);
 }
+
+/** A dictionary flattens in the order of its keys. */
+const sortedValues = (value: object): unknown[] => Object.entries(value).sort(([a], [z]) => (a < z ? -1 : 1)).map(([, item]) => item as unknown);
 
 const reference = ([layer, node, tensor]: readonly unknown[]): TensorRef => ({ layer: String(layer), node: Number(node), tensor: Number(tensor) });
 
 /** Keras 3: `{args, kwargs}` with `__keras_tensor__` objects; Keras 2: [["name", node, tensor, {kwargs}], ...]. */
 function parseCall(node: unknown): Call {
   const inputs: TensorRef[] = [];
-  const keywords = new Map<string, TensorRef>();
+  const keywords = new Map<string, readonly TensorRef[]>();
   const others: Record<string, unknown> = {};
   const takeKeywords = (kwargs: Config): void => {
     for (const [key, value] of Object.entries(kwargs)) {
       const refs = tensorsIn(value);
-      if (refs.length > 0) keywords.set(key, refs[0]!);
+      if (refs.length > 0) keywords.set(key, refs);
       else if (value !== null) others[key] = value;
     }
   };
   if (Array.isArray(node)) {
-    for (const item of typeof node[0] === 'string' ? [node] : node) {
-      inputs.push(reference(item as readonly unknown[]));
-      takeKeywords(((item as readonly unknown[])[3] ?? {}) as Config);
+    const items = (typeof node[0] === 'string' ? [node] : node) as (readonly unknown[])[];
+    for (const item of items) {
+      if (isReference(item.slice(0, 3))) inputs.push(reference(item));
+      takeKeywords((item[3] ?? {}) as Config);
     }
-  } else {
-    const { args, kwargs } = object(node, 'an inbound node') as { args?: unknown; kwargs?: Config };
-    inputs.push(...tensorsIn(args ?? []));
-    takeKeywords(kwargs ?? {});
+    return { inputs, keywords, arguments: others, args: items.map((item) => (item[0] === '_CONSTANT_VALUE' ? item[2] : item.slice(0, 3))), kwargs: Object.assign({}, ...items.map((item) => item[3] ?? {})) as Config };
   }
-  return { inputs, keywords, arguments: others };
+  const { args, kwargs } = object(node, 'an inbound node') as { args?: unknown; kwargs?: Config };
+  inputs.push(...tensorsIn(args ?? []));
+  takeKeywords(kwargs ?? {});
+  return { inputs, keywords, arguments: others, args: Array.isArray(args) ? args : [], kwargs: kwargs ?? {} };
 }
 
-function tensorsIn(value: unknown): TensorRef[] {
-  if (Array.isArray(value)) {
-    if (value.length === 3 && typeof value[0] === 'string' && typeof value[1] === 'number' && typeof value[2] === 'number') return [reference(value)];
-    return value.flatMap(tensorsIn);
-  }
-  if (typeof value !== 'object' || value === null) return [];
+/** The tensor that one serialized value stands for; null: it is no tensor. */
+export function tensorRef(value: unknown): TensorRef | null {
+  if (Array.isArray(value)) return isReference(value) ? reference(value) : null;
+  if (typeof value !== 'object' || value === null) return null;
   const { class_name: className, config } = value as { class_name?: string; config?: { keras_history?: unknown[] } };
-  return className === '__keras_tensor__' && config?.keras_history ? [reference(config.keras_history)] : [];
+  return className === '__keras_tensor__' && config?.keras_history ? reference(config.keras_history) : null;
+}
+
+const isReference = (value: readonly unknown[]): boolean => value.length === 3 && typeof value[0] === 'string' && value[0] !== '_CONSTANT_VALUE' && typeof value[1] === 'number' && typeof value[2] === 'number';
+
+function tensorsIn(value: unknown): TensorRef[] {
+  const own = tensorRef(value);
+  if (own) return [own];
+  if (Array.isArray(value)) return value.flatMap(tensorsIn);
+  if (typeof value !== 'object' || value === null || 'class_name' in value) return [];
+  return sortedValues(value).flatMap(tensorsIn);
 }

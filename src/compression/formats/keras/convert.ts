@@ -2,15 +2,21 @@
 import { LatheError } from '../../../errors.ts';
 import type { DataType, Model } from '../../graph/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
-import { isModelClass, layerConfig, modelConfig, type Call, type LayerConfig, type ModelConfig, type TensorRef } from './config.ts';
+import { readArgument } from './argument.ts';
+import { isModelClass, isOperation, layerConfig, modelConfig, type Call, type LayerConfig, type ModelConfig, type TensorRef } from './config.ts';
 import { UnsupportedLayer, type Config, type KerasRuntime, type WeightArray } from './layer.ts';
 import { KERAS_LAYERS } from './layers.ts';
-import { plain, plainSignal, type Shape, type Signal } from './signal.ts';
+import { MASK_PASSING, Masks, TAKES_INTEGERS } from './masks.ts';
+import { KERAS_OPERATIONS } from './operations.ts';
+import { TF_FUNCTIONS } from './operations/tensorflow.ts';
+import { REFUSED_LAYERS } from './refused.ts';
+import { cast, plain, plainSignal, typeOf, type Shape, type Signal } from './signal.ts';
 import type { WeightSource } from './weights.ts';
 
 interface Conversion {
   readonly b: GraphBuilder;
   readonly kerasMajor: number;
+  readonly masks: Masks;
   readonly runtime: KerasRuntime;
   /** Names of the models around, each with a slash: tells layers of one name in different models apart. */
   readonly path: string;
@@ -23,12 +29,12 @@ interface Conversion {
 export function convertKeras(raw: Config, weights: (layers: readonly LayerConfig[]) => WeightSource, kerasMajor: number, runtime: KerasRuntime = 'keras'): Model {
   const b = new GraphBuilder();
   const config = parse(() => modelConfig(raw));
-  const conversion: Conversion = { b, kerasMajor, runtime, path: '' };
+  const conversion: Conversion = { b, kerasMajor, masks: new Masks(), runtime, path: '' };
   const inputs = config.inputs.map(({ layer }) => graphInput(b, config, layer));
   const names = outputNames(config.outputs);
   b.reserve(names);
   const outputs = convertModel(conversion, config, inputs, weights(config.layers));
-  outputs.forEach((signal, i) => b.output(names[i]!, plain(b, signal), 'float32', openBatch(signal.shape)));
+  outputs.forEach((signal, i) => b.output(names[i]!, plain(b, signal), typeOf(signal), openBatch(signal.shape)));
   return b.build(config.name, `Keras ${kerasMajor}`);
 }
 
@@ -60,7 +66,7 @@ function graphInput(b: GraphBuilder, model: ModelConfig, name: string): Signal {
   if (!Array.isArray(shape)) throw new LatheError('malformed-model', `layer "${name}" (InputLayer): has no shape`, [{ path: name, message: 'has no shape' }]);
   const dtype = INPUT_TYPES[dtypeName(layer.config['dtype'])];
   if (!dtype) throw new LatheError('unsupported-operator', `layer "${name}" (InputLayer): inputs of type ${dtypeName(layer.config['dtype'])} have no ONNX form`, [{ path: name, message: 'input type' }]);
-  return plainSignal(b.input(name, dtype, openBatch(shape)), shape);
+  return plainSignal(b.input(name, dtype, openBatch(shape)), shape, dtype);
 }
 
 const dtypeName = (value: unknown): string => (typeof value === 'object' && value !== null ? String((value as { config?: { name?: string } }).config?.name) : String(value ?? 'float32'));
@@ -73,7 +79,7 @@ function convertModel(conversion: Conversion, model: ModelConfig, inputs: readon
   let pending = model.layers.flatMap((layer) => layer.calls.map((call, node) => ({ layer, call, key: `${layer.name}/${node}` }))).filter(({ key }) => !done.has(key));
   while (pending.length > 0) {
     const waiting = pending.filter(({ layer, call, key }) => {
-      const ready = [...call.inputs, ...call.keywords.values()].every((ref) => find(ref));
+      const ready = [...call.inputs, ...[...call.keywords.values()].flat()].every((ref) => find(ref));
       if (ready) done.set(key, convertCall(conversion, layer, call, find, weights));
       return !ready;
     });
@@ -92,30 +98,78 @@ function convertModel(conversion: Conversion, model: ModelConfig, inputs: readon
 
 function convertCall(conversion: Conversion, layer: LayerConfig, call: Call, find: (ref: TensorRef) => Signal | undefined, weights: WeightSource): readonly Signal[] {
   const inputs = call.inputs.map((ref) => find(ref)!);
+  const keywords = new Map([...call.keywords].map(([key, refs]) => [key, refs.map((ref) => find(ref)!)] as const));
   if (isModelClass(layer.className)) {
     const nested = parse(() => modelConfig(layer.raw));
-    return convertModel({ ...conversion, path: `${conversion.path}${layer.name}/` }, nested, inputs, weights.nested(layer));
+    const given = inputs.length > 0 ? inputs : [...keywords.values()].flat();
+    if (given.length !== nested.inputs.length) throw unsupported(layer, `it is given ${given.length} tensors where it has ${nested.inputs.length} inputs`);
+    return convertModel({ ...conversion, path: `${conversion.path}${layer.name}/` }, nested, given, weights.nested(layer));
   }
-  const keywords = new Map([...call.keywords].map(([key, ref]) => [key, find(ref)!] as const));
-  return conversion.b.layer(conversion.path + layer.name, () => convertLayer(conversion, layer, inputs, locate(layer, () => weights.arrays(layer)), keywords, call.arguments));
+  if (isOperation(layer) || layer.className === 'TFOpLambda' || layer.className === 'SlicingOpLambda') return convertOperation(conversion, layer, call, find);
+  return conversion.b.layer(conversion.path + layer.name, () => convertLayer(conversion, layer, inputs, locate(layer, () => weights.arrays(layer)), keywords, call.arguments, weights));
 }
 
-function convertLayer(conversion: Conversion, layer: LayerConfig, inputs: readonly Signal[], arrays: readonly WeightArray[], keywords: ReadonlyMap<string, Signal>, callArguments: Config): Signal[] {
-  const converter = KERAS_LAYERS.get(layer.className.split('>').at(-1)!);
+/** A function of keras.ops (Keras 3), or one of TensorFlow's that Keras 2 wrapped into a layer. */
+function convertOperation({ b, kerasMajor }: Conversion, layer: LayerConfig, call: Call, find: (ref: TensorRef) => Signal | undefined): readonly Signal[] {
+  const [table, name] = isOperation(layer) ? [KERAS_OPERATIONS, layer.className] : [TF_FUNCTIONS, String(layer.config['function'])];
+  const operation = table.get(name);
+  if (!operation) throw unsupported(layer, `the operation "${name}" has no conversion to ONNX`);
+  return locate(layer, () => {
+    const args = call.args.map((value) => readArgument(value, find));
+    const named = Object.entries({ ...layer.config, ...call.kwargs }).filter(([key]) => key !== 'name' && key !== 'function' && key !== 'trainable' && key !== 'dtype_policy');
+    const kwargs = new Map(named.map(([key, value]) => [key, key === 'dtype' && typeof value === 'object' ? null : readArgument(value, find)] as const));
+    return [operation({ b, kerasMajor, name: layer.name, args, kwargs })].flat();
+  });
+}
+
+function convertLayer(conversion: Conversion, layer: LayerConfig, given: readonly Signal[], arrays: readonly WeightArray[], keywords: ReadonlyMap<string, readonly Signal[]>, callArguments: Config, weights: WeightSource | null): Signal[] {
+  const className = layer.className.split('>').at(-1)!;
+  const converter = KERAS_LAYERS.get(className);
   if (!converter) throw unsupported(layer, refusal(layer));
-  return locate(layer, () => [converter({
-    ...conversion, className: layer.className, name: layer.name, config: layer.config, inputs, keywords, callArguments, weights: arrays,
-    inner: (raw, innerInputs, innerArrays) => {
-      const inner = layerConfig(raw);
-      return convertLayer(conversion, { ...inner, name: `${layer.name}/${inner.name}` }, innerInputs, innerArrays, new Map(), {});
-    },
-  })].flat());
+  const { b, masks } = conversion;
+  return locate(layer, () => {
+    refuseQuantized(layer.config);
+    const explicit = keywords.get('mask');
+    const inputs = given.map((signal) => (TAKES_INTEGERS.has(className) ? signal : floating(conversion, signal)));
+    const inputMasks = explicit ? explicit.map((mask) => cast(b, mask, 'bool').value) : inputs.map((signal) => masks.of(signal));
+    const outputs = [converter({
+      ...conversion, className, name: layer.name, config: layer.config, inputs, keywords, callArguments, weights: arrays,
+      masks: inputMasks, maskOf: (signal) => masks.of(signal), setMask: (signal, mask) => { masks.set(signal, mask); },
+      inner: (raw, innerInputs, innerArrays, attribute) => convertInner(conversion, layer, layerConfig(raw), innerInputs, innerArrays, attribute, weights),
+    })].flat();
+    if (MASK_PASSING.has(className) && outputs[0] && masks.of(outputs[0]) === null) masks.set(outputs[0], inputMasks[0] ?? null);
+    return outputs;
+  });
+}
+
+/** What a wrapper holds: a layer with its arrays, or a model, which has arrays of its own. */
+function convertInner(conversion: Conversion, wrapper: LayerConfig, inner: LayerConfig, inputs: readonly Signal[], arrays: readonly WeightArray[], attribute: string, weights: WeightSource | null): Signal[] {
+  if (!isModelClass(inner.className)) return convertLayer(conversion, { ...inner, name: `${wrapper.name}/${inner.name}` }, inputs, arrays, new Map(), {}, null);
+  if (!weights) throw new UnsupportedLayer('a model within a wrapper within a wrapper');
+  return convertModel({ ...conversion, path: `${conversion.path}${wrapper.name}/` }, parse(() => modelConfig(inner.raw)), inputs, weights.wrapped(wrapper, attribute, inner));
+}
+
+/** Floats as they are; other numbers as floats, with their mask. */
+function floating({ b, masks }: Conversion, signal: Signal): Signal {
+  const result = cast(b, signal, 'float32');
+  if (result !== signal) masks.set(result, masks.of(signal));
+  return result;
+}
+
+/** Integer weights of Keras's own quantization come with scales and rounded activations that no float layer repeats. */
+function refuseQuantized(config: Config): void {
+  const policy = dtypeName(config['dtype']);
+  const className = String((config['dtype'] as Config | undefined)?.['class_name'] ?? '');
+  const mode = /^(int8|int4|float8|gptq|awq)/.exec(String(((config['dtype'] as Config | undefined)?.['config'] as Config | undefined)?.['mode'] ?? policy));
+  if (mode || /Quantized|GPTQ|AWQ|Float8/.test(className)) throw new UnsupportedLayer(`already-quantized: Keras has quantized it (${mode?.[1] ?? className}); upload the model from before model.quantize()`);
 }
 
 function refusal({ className, raw }: LayerConfig): string {
-  if (className === 'Lambda') return 'it holds Python code, which is never evaluated';
   const module = raw['module'];
+  const known = REFUSED_LAYERS.get(className.split('>').at(-1)!);
+  if (known && (className === 'Lambda' || typeof module !== 'string' || module.startsWith('keras'))) return known;
   if (typeof module === 'string' && !module.startsWith('keras')) return `it is a custom object of "${module}", whose code is not in the file`;
+  if (className.includes('>')) return 'it is a custom object, whose code is not in the file';
   return 'this layer has no conversion to ONNX';
 }
 

@@ -24,14 +24,19 @@ export interface LayerContext {
   /** Whose results count: TF.js places the pixels of resized images differently. */
   readonly runtime: KerasRuntime;
   readonly inputs: readonly Signal[];
-  /** Keyword arguments of the call (Keras 3): signals by name. */
-  readonly keywords: ReadonlyMap<string, Signal>;
+  /** Keyword arguments of the call: signals by name. */
+  readonly keywords: ReadonlyMap<string, readonly Signal[]>;
   /** Other keyword arguments of the call, as serialized. */
   readonly callArguments: Config;
   /** The layer's arrays in the order Keras creates them. */
   readonly weights: readonly WeightArray[];
-  /** Converts an inner layer (wrappers): its serialized form, its inputs, its arrays. */
-  inner(layer: Config, inputs: readonly Signal[], weights: readonly WeightArray[]): Signal[];
+  /** Masks of the inputs, or those that the call gives: bool values [n, steps], null where there is none. */
+  readonly masks: readonly (string | null)[];
+  maskOf(signal: Signal): string | null;
+  /** Attaches a mask to a tensor, or takes it off: it goes with the value to whatever reads it later. */
+  setMask(signal: Signal, mask: string | null): void;
+  /** Converts an inner layer or model (wrappers): its serialized form, its inputs, its arrays; `attribute`: where the wrapper keeps it. */
+  inner(layer: Config, inputs: readonly Signal[], weights: readonly WeightArray[], attribute: string): Signal[];
 }
 
 export type LayerConverter = (ctx: LayerContext) => Signal | Signal[];
@@ -44,6 +49,8 @@ export function input(ctx: LayerContext, index = 0): Signal {
   if (!signal) throw new Error(`has no input ${index}`);
   return signal;
 }
+
+export const keyword = (ctx: LayerContext, name: string): Signal | undefined => ctx.keywords.get(name)?.[0];
 
 export function weight(ctx: LayerContext, index: number, what: string): WeightArray {
   const array = ctx.weights[index];

@@ -51,7 +51,8 @@ it('puts transposes only where axes are mixed', async () => {
 
 describe('what is refused', () => {
   const sequential = (layer: object): Record<string, unknown> => ({ class_name: 'Sequential', config: { name: 's', layers: [{ class_name: 'InputLayer', config: { batch_shape: [null, 4], name: 'in' } }, layer] } });
-  const none = () => ({ arrays: () => [], nested: () => { throw new Error('no nested model'); } });
+  const noModel = (): never => { throw new Error('no nested model'); };
+  const none = () => ({ arrays: () => [], nested: noModel, wrapped: noModel });
 
   it('names a Lambda layer and does not evaluate it', () => {
     const lambda = { class_name: 'Lambda', config: { name: 'sly', function: { class_name: '__lambda__', config: { code: 'ZXZpbA==' } } } };

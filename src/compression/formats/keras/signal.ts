@@ -2,6 +2,7 @@
  * A tensor on its way from a Keras model to ONNX. Keras thinks channels last, ONNX computes channels first: a signal remembers in which
  * order its ONNX value lies, so that transposes stand only where the two really meet (at image inputs, and before layers that mix axes).
  */
+import type { DataType } from '../../graph/types.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 
 export type Shape = readonly (number | null)[];
@@ -13,7 +14,11 @@ export interface Signal {
   readonly shape: Shape;
   /** The ONNX value is [n, c, ...spatial] while `shape` is [n, ...spatial, c]. */
   readonly channelsFirst: boolean;
+  /** Of the ONNX value; float32 where it is not said. */
+  readonly dtype?: DataType;
 }
+
+export const typeOf = ({ dtype }: Signal): DataType => dtype ?? 'float32';
 
 export const rankOf = (signal: Signal): number => signal.shape.length;
 
@@ -63,12 +68,23 @@ export function knownSize(signal: Signal, axis: number, what: string): number {
   return size;
 }
 
-export const plainSignal = (value: string, shape: Shape): Signal => ({ value, shape, channelsFirst: false });
+export const plainSignal = (value: string, shape: Shape, dtype: DataType = 'float32'): Signal => ({ value, shape, channelsFirst: false, dtype });
 
 /** The same tensor under another name: an elementwise step keeps shape and order. */
 export const like = (signal: Signal, value: string): Signal => ({ ...signal, value });
 
 export const product = (sizes: Shape): number | null => sizes.reduce<number | null>((total, size) => (total === null || size === null ? null : total * size), 1);
+
+/** ONNX's codes for the target of a Cast. */
+const TYPE_CODES: Partial<Record<DataType, number>> = { float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, bool: 9, uint32: 12, uint64: 13 };
+
+/** The signal as `dtype`; itself where it is so already. */
+export function cast(b: GraphBuilder, signal: Signal, dtype: DataType): Signal {
+  if (typeOf(signal) === dtype) return signal;
+  const to = TYPE_CODES[dtype];
+  if (to === undefined) throw new Error(`tensors of type ${dtype} have no conversion`);
+  return { ...signal, value: b.op('Cast', [signal.value], { to }, `${signal.value}_${dtype}`), dtype };
+}
 
 export function range(from: number, to: number): number[] {
   return Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i);

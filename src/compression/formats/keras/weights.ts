@@ -1,7 +1,7 @@
 /** Where a layer's arrays are: Keras 2's HDF5 lists them by name, Keras 3 files them by attribute path, TF.js in a manifest. */
 import { LatheError } from '../../../errors.ts';
 import { snakeCase } from './activations.ts';
-import type { LayerConfig } from './config.ts';
+import { isOperation, type LayerConfig } from './config.ts';
 import type { Hdf5Node } from './hdf5.ts';
 import type { Config, WeightArray } from './layer.ts';
 
@@ -11,6 +11,8 @@ export interface WeightSource {
   arrays(layer: LayerConfig): WeightArray[];
   /** The source for a nested model. */
   nested(layer: LayerConfig): WeightSource;
+  /** The source for the model that a wrapper holds as `attribute`. */
+  wrapped(wrapper: LayerConfig, attribute: string, inner: LayerConfig): WeightSource;
 }
 
 export interface NamedArray {
@@ -25,9 +27,12 @@ export function namedSource(entries: readonly NamedArray[]): WeightSource {
     const starting = own.filter((entry) => entry.name.startsWith(`${name}/`));
     return starting.length > 0 ? starting : own;
   };
+  // Keras 3 names the arrays of nested models by their layers alone, and refuses to save them where two layers share a name.
+  const nested = (layer: LayerConfig): WeightSource => { const own = of(layer); return namedSource(own.length > 0 ? own : entries); };
   return {
     arrays: (layer) => of(layer).map((entry) => entry.read()),
-    nested: (layer) => namedSource(of(layer)),
+    nested,
+    wrapped: (wrapper, _, inner) => { const own = of(wrapper); return namedSource(own.length > 0 ? own : entries).nested(inner); },
   };
 }
 
@@ -44,7 +49,8 @@ export function legacyH5Source(weights: Hdf5Node): WeightSource {
   };
   return {
     arrays: (layer) => entriesOf(layer).map((entry) => entry.read()),
-    nested: (layer) => namedSource(entriesOf(layer)),
+    nested: (layer) => namedSource(entriesOf(layer)).nested(layer),
+    wrapped: (wrapper, _, inner) => namedSource(entriesOf(wrapper)).nested(inner),
   };
 }
 
@@ -57,13 +63,18 @@ function listAttribute(group: Hdf5Node, name: string): unknown[] {
   return parts;
 }
 
+const ATTENTION_PARTS = ['query_dense', 'key_dense', 'gate_dense', 'value_dense', 'output_dense'];
+
 /** Attributes of wrappers and composite layers that hold arrays, in creation order. */
 const CHILDREN: Readonly<Record<string, readonly string[]>> = {
   Bidirectional: ['forward_layer', 'backward_layer'],
-  TimeDistributed: ['layer'],
-  LSTM: ['cell'], GRU: ['cell'], SimpleRNN: ['cell'],
-  MultiHeadAttention: ['query_dense', 'key_dense', 'value_dense', 'output_dense'],
+  TimeDistributed: ['layer'], SpectralNormalization: ['layer'],
+  LSTM: ['cell'], GRU: ['cell'], SimpleRNN: ['cell'], RNN: ['cell'], ConvLSTM1D: ['cell'], ConvLSTM2D: ['cell'], ConvLSTM3D: ['cell'],
+  MultiHeadAttention: ATTENTION_PARTS, GroupQueryAttention: ATTENTION_PARTS, GroupedQueryAttention: ATTENTION_PARTS,
 };
+
+/** Classes whose Python name, which files layers, is another than the one that Keras serializes. */
+const PYTHON_NAMES: Readonly<Record<string, string>> = { GroupQueryAttention: 'GroupedQueryAttention' };
 
 /**
  * Keras 3's `model.weights.h5`. Layers are filed under their class name in snake case, numbered by occurrence, not under their own
@@ -73,7 +84,8 @@ export function keras3Source(model: Hdf5Node, layers: readonly LayerConfig[]): W
   const counts = new Map<string, number>();
   const paths = new Map<string, string>();
   for (const layer of layers) {
-    const base = snakeCase(layer.className.split('>').at(-1)!);
+    if (isOperation(layer)) continue;
+    const base = snakeCase(PYTHON_NAMES[layer.className] ?? layer.className.split('>').at(-1)!);
     const seen = counts.get(base) ?? 0;
     counts.set(base, seen + 1);
     if (!paths.has(layer.name)) paths.set(layer.name, seen === 0 ? base : `${base}_${seen}`);
@@ -87,10 +99,17 @@ export function keras3Source(model: Hdf5Node, layers: readonly LayerConfig[]): W
     nested(layer) {
       const group = groupOf(layer);
       if (!group) throw new LatheError('malformed-model', `The file holds no arrays for the nested model "${layer.name}"`, [{ path: layer.name, message: 'has no arrays' }]);
-      return keras3Source(group, ((layer.config['layers'] as Config[]) ?? []).map(configOf));
+      return keras3Source(group, innerLayers(layer));
+    },
+    wrapped(wrapper, attribute, inner) {
+      const group = groupOf(wrapper)?.group(attribute);
+      if (!group) throw new LatheError('malformed-model', `The file holds no arrays for the model in "${wrapper.name}"`, [{ path: wrapper.name, message: 'has no arrays' }]);
+      return keras3Source(group, innerLayers(inner));
     },
   };
 }
+
+const innerLayers = ({ config }: LayerConfig): LayerConfig[] => ((config['layers'] as Config[] | undefined) ?? []).map(configOf);
 
 const configOf = (raw: Config): LayerConfig => {
   const config = (raw['config'] ?? {}) as Config;
@@ -100,10 +119,30 @@ const configOf = (raw: Config): LayerConfig => {
 function arraysUnder(group: Hdf5Node, className: string, config: Config): WeightArray[] {
   const own = group.group('vars');
   const arrays = own ? own.members().map(Number).sort((a, z) => a - z).map((index) => own.array(String(index))) : [];
-  for (const child of CHILDREN[className] ?? []) {
-    const inner = group.group(child);
-    const layer = config['layer'] as { class_name?: string; config?: Config } | undefined;
-    if (inner) arrays.push(...arraysUnder(inner, layer?.class_name ?? '', layer?.config ?? {}));
-  }
-  return arrays;
+  const children = childrenOf(group, className, config).flatMap(({ group: inner, layer }) => arraysUnder(inner, layer?.class_name ?? '', layer?.config ?? {}));
+  // The wrapper repeats the kernel of its layer; its own vector, which only training reads, comes last.
+  return className === 'SpectralNormalization' ? [...children, ...arrays.slice(-1)] : [...arrays, ...children];
+}
+
+interface Child { readonly group: Hdf5Node; readonly layer: { readonly class_name?: string; readonly config?: Config } | undefined }
+
+function childrenOf(group: Hdf5Node, className: string, config: Config): Child[] {
+  if (className === 'StackedRNNCells') return cellsOf(group, config);
+  return (CHILDREN[className] ?? []).flatMap((name) => {
+    const inner = group.group(name) ?? group.group(`_${name}`);
+    const layer = (name === 'backward_layer' ? config['backward_layer'] ?? config['layer'] : config[name] ?? config['layer']) as Child['layer'];
+    return inner ? [{ group: inner, layer }] : [];
+  });
+}
+
+/** Stacked cells lie under `cells`, named as layers are. */
+function cellsOf(group: Hdf5Node, config: Config): Child[] {
+  const counts = new Map<string, number>();
+  return ((config['cells'] ?? []) as { class_name: string; config: Config }[]).flatMap((layer) => {
+    const base = snakeCase(layer.class_name);
+    const seen = counts.get(base) ?? 0;
+    counts.set(base, seen + 1);
+    const inner = group.group(`cells/${seen === 0 ? base : `${base}_${seen}`}`);
+    return inner ? [{ group: inner, layer }] : [];
+  });
 }

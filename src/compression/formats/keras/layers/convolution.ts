@@ -86,8 +86,10 @@ function transposedAxis(reach: number, stride: number, padding: string, outputPa
     return { begin: 0, end: 0, outputPadding: extra, grows: reach + extra };
   }
   if (outputPadding !== null) {
-    const pad = Math.floor(reach / 2);
-    return { begin: pad, end: pad, outputPadding, grows: reach - 2 * pad + outputPadding };
+    // The result has (size - 1) stride + reach % 2 + output padding; TensorFlow cuts what is over at both ends.
+    const over = reach - (reach % 2) - outputPadding;
+    const begin = Math.floor(Math.max(over, 0) / 2);
+    return { begin, end: Math.max(over, 0) - begin, outputPadding: Math.max(-over, 0), grows: (reach % 2) + outputPadding };
   }
   const total = Math.max(reach - stride, 0);
   const begin = Math.floor(total / 2);
@@ -97,6 +99,7 @@ function transposedAxis(reach: number, stride: number, padding: string, outputPa
 export const CONVOLUTION_LAYERS: Readonly<Record<string, LayerConverter>> = {
   Conv1D: conv(1), Conv2D: conv(2), Conv3D: conv(3), Convolution1D: conv(1), Convolution2D: conv(2), Convolution3D: conv(3),
   DepthwiseConv1D: depthwiseConv(1), DepthwiseConv2D: depthwiseConv(2),
-  SeparableConv1D: separableConv(1), SeparableConv2D: separableConv(2), SeparableConvolution2D: separableConv(2),
+  SeparableConv1D: separableConv(1), SeparableConv2D: separableConv(2), SeparableConvolution1D: separableConv(1), SeparableConvolution2D: separableConv(2),
   Conv1DTranspose: convTranspose(1), Conv2DTranspose: convTranspose(2), Conv3DTranspose: convTranspose(3),
+  Convolution1DTranspose: convTranspose(1), Convolution2DTranspose: convTranspose(2), Convolution3DTranspose: convTranspose(3),
 };

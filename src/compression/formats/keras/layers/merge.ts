@@ -1,61 +1,125 @@
 /** Layers that join several tensors. */
-import { input, number, flag, UnsupportedLayer, type LayerContext, type LayerConverter } from '../layer.ts';
-import { image, onnxAxis, plain, plainSignal, type Shape } from '../signal.ts';
+import { flag, input, number, type LayerContext, type LayerConverter } from '../layer.ts';
+import { aligned, broadcast, positive, promoted } from '../operations/operation.ts';
+import { onnxAxis, plain, plainSignal, range, typeOf, type Signal } from '../signal.ts';
 
-/** All inputs in one order of axes: channels first where all of them can be (same rank >= 3, and one already is). */
-function aligned({ b, inputs }: LayerContext): { values: string[]; channelsFirst: boolean } {
-  const rank = inputs[0]?.shape.length ?? 0;
-  const channelsFirst = inputs.some((signal) => signal.channelsFirst) && inputs.every((signal) => signal.shape.length === rank);
-  return { values: inputs.map((signal) => (channelsFirst ? image(b, signal, 'channels_last') : plain(b, signal))), channelsFirst };
-}
-
-/** Numpy's broadcasting of shapes. */
-function broadcast(shapes: readonly Shape[]): Shape {
-  const rank = Math.max(...shapes.map((shape) => shape.length));
-  return Array.from({ length: rank }, (_, axis) => {
-    const sizes = shapes.map((shape) => shape[axis - rank + shape.length]).filter((size) => size !== undefined && size !== 1);
-    return sizes.length === 0 ? 1 : sizes.find((size) => size !== null) ?? null;
+/** Inputs of fewer axes get new ones behind the batch. */
+function sameRank({ b, inputs, name, maskOf, setMask }: LayerContext): Signal[] {
+  const rank = Math.max(...inputs.map(({ shape }) => shape.length));
+  return inputs.map((signal) => {
+    const missing = rank - signal.shape.length;
+    if (missing === 0) return signal;
+    const wide = plainSignal(b.op('Unsqueeze', [plain(b, signal), b.ints(range(1, missing + 1))], {}, `${name}/wide`), [signal.shape[0] ?? null, ...range(0, missing).map(() => 1), ...signal.shape.slice(1)]);
+    setMask(wide, maskOf(signal));
+    return wide;
   });
 }
 
-const elementwise = (opType: 'Add' | 'Mul' | 'Sub' | 'Div' | 'Max' | 'Min' | 'Mean'): LayerConverter => (ctx) => {
-  const { values, channelsFirst } = aligned(ctx);
-  if (values.length < 2) return input(ctx);
+type ElementwiseType = 'Add' | 'Mul' | 'Sub' | 'Div' | 'Max' | 'Min' | 'Mean';
+
+const elementwise = (opType: ElementwiseType): LayerConverter => (ctx) => {
+  const signals = sameRank(ctx);
+  if (signals.length < 2) return input(ctx);
+  if ((opType === 'Mul' || opType === 'Max' || opType === 'Min') && ctx.masks.some(Boolean)) return masked(ctx, signals, opType);
+  const { values, channelsFirst } = aligned(ctx.b, signals);
   const variadic = opType === 'Max' || opType === 'Min' || opType === 'Mean';
   const value = variadic
     ? ctx.b.op(opType, values, {}, `${ctx.name}/${opType.toLowerCase()}`)
     : values.reduce((sum, next) => ctx.b.op(opType, [sum, next], {}, `${ctx.name}/${opType.toLowerCase()}`));
-  return { value, shape: broadcast(ctx.inputs.map((signal) => signal.shape)), channelsFirst };
+  const result = { value, shape: broadcast(signals.map((signal) => signal.shape)), channelsFirst };
+  if (ctx.masks.every((mask) => mask !== null)) ctx.setMask(result, anyOf(ctx, ctx.masks as readonly string[]));
+  return result;
 };
 
+const anyOf = ({ b, name }: LayerContext, masks: readonly string[]): string => masks.reduce((all, next) => b.op('Or', [all, next], {}, `${name}/mask`));
+
+/**
+ * Products take 1 where an input is masked, and become 0 where all are; an extreme takes the other tensor there. Keras 3 does both
+ * by the masks of the tensors (`merging/multiply.py`, `merging/base_merge.py`); Keras 2 looks at none.
+ */
+function masked(ctx: LayerContext, signals: readonly Signal[], opType: 'Mul' | 'Max' | 'Min'): Signal {
+  const { b, name, masks } = ctx;
+  const values = signals.map((signal) => plain(b, signal));
+  const shape = broadcast(signals.map((signal) => signal.shape));
+  const wide = masks.map((mask) => mask && b.op('Unsqueeze', [mask, b.ints([-1])], {}, `${name}/mask`));
+  const pick = (mask: string | null | undefined, x: string, other: string): string => (mask ? b.op('Where', [mask, x, other], {}, `${name}/kept`) : x);
+  const all = masks.every((mask) => mask !== null);
+  if (ctx.kerasMajor < 3) return withMask(plainSignal(values.reduce((sum, next) => b.op(opType, [sum, next], {}, `${name}/merge`)), shape));
+  let value = opType === 'Mul' ? pick(wide[0], values[0]!, b.scalar(1)) : values[0]!;
+  let seen = wide[0] ?? null;
+  for (let i = 1; i < values.length; i++) {
+    const next = opType === 'Mul' ? pick(wide[i], values[i]!, b.scalar(1)) : pick(wide[i], values[i]!, value);
+    if (opType !== 'Mul') value = pick(seen, value, next);
+    value = b.op(opType, [value, next], {}, `${name}/merge`);
+    seen = seen && wide[i] ? b.op('Or', [seen, wide[i]!], {}, `${name}/seen`) : null;
+  }
+  if (opType === 'Mul' && all) value = pick(seen, value, b.scalar(0));
+  return withMask(plainSignal(value, shape));
+
+  function withMask(result: Signal): Signal {
+    if (all) ctx.setMask(result, anyOf(ctx, masks as readonly string[]));
+    return result;
+  }
+}
+
 const concatenate: LayerConverter = (ctx) => {
-  const { values, channelsFirst } = aligned(ctx);
-  const first = input(ctx);
+  const signals = promoted(ctx.b, ctx.inputs);
+  const { values, channelsFirst } = aligned(ctx.b, signals);
+  const first = signals[0] ?? input(ctx);
   const axis = number(ctx.config, 'axis', -1);
   const position = axis < 0 ? axis + first.shape.length : axis;
   const sizes = ctx.inputs.map((signal) => signal.shape[position] ?? null);
   const shape = first.shape.map((size, i) => (i === position ? sizes.reduce<number | null>((sum, next) => (sum === null || next === null ? null : sum + next), 0) : size));
   const value = ctx.b.op('Concat', values, { axis: onnxAxis({ value: '', shape, channelsFirst }, axis) }, `${ctx.name}/concat`);
-  return { value, shape, channelsFirst };
+  const result = { value, shape, channelsFirst, dtype: typeOf(first) };
+  if (ctx.masks.some(Boolean)) ctx.setMask(result, joinedMask(ctx, position));
+  return result;
 };
 
-/** Batched dot product over one axis of each input, of rank 2 or 3. */
+/** A step counts where any of its joined features does; inputs without a mask count everywhere. */
+function joinedMask({ b, name, inputs, masks }: LayerContext, axis: number): string {
+  const whole = inputs.map((signal, i) => {
+    const shape = b.op('Shape', [plain(b, signal)], {}, `${name}/mask_shape`);
+    const mask = masks[i];
+    return b.op('Expand', [mask ? b.op('Unsqueeze', [mask, b.ints([-1])], {}, `${name}/mask`) : b.scalar(1, 'bool'), shape], {}, `${name}/mask_wide`);
+  });
+  const joined = b.op('Cast', [b.op('Concat', whole, { axis }, `${name}/masks`)], { to: 6 }, `${name}/mask_counts`);
+  return b.op('Cast', [b.op('ReduceMax', [joined, b.ints([-1])], { keepdims: 0 }, `${name}/mask_any`)], { to: 9 }, `${name}/joined_mask`);
+}
+
+/**
+ * Batched dot product over one axis of each input: [n, left..., right...] without the summed axes, as Keras's `batch_dot`; of two
+ * vectors [n, 1].
+ */
 const dot: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
-  const [left, right] = [input(ctx, 0), input(ctx, 1)];
+  const signals = [input(ctx, 0), input(ctx, 1)];
   const given = config['axes'];
-  const axes = (Array.isArray(given) ? given.map(Number) : [Number(given), Number(given)]).map((axis, i) => (axis < 0 ? axis + ctx.inputs[i]!.shape.length : axis));
+  const axes = (Array.isArray(given) ? given.map(Number) : [Number(given), Number(given)]).map((axis, i) => positive(axis, signals[i]!.shape.length));
   const unit = flag(config, 'normalize', false);
-  const prepared = [left, right].map((signal, i) => (unit ? b.op('LpNormalization', [plain(b, signal)], { axis: axes[i]!, p: 2 }, `${name}/unit_${i}`) : plain(b, signal)));
-  if (left.shape.length === 2 && right.shape.length === 2) {
-    const products = b.op('Mul', prepared, {}, `${name}/products`);
-    return plainSignal(b.op('ReduceSum', [products, b.ints([1])], { keepdims: 1 }, `${name}/dot`), [left.shape[0] ?? null, 1]);
+  const [left, right] = signals.map((signal, i) => (unit ? normalized(ctx, plain(b, signal), axes[i]!) : plain(b, signal)));
+  if (signals.every(({ shape }) => shape.length === 2)) {
+    const products = b.op('Mul', [left!, right!], {}, `${name}/products`);
+    return plainSignal(b.op('ReduceSum', [products, b.ints([1])], { keepdims: 1 }, `${name}/dot`), [signals[0]!.shape[0] ?? null, 1]);
   }
-  if (left.shape.length !== 3 || right.shape.length !== 3) throw new UnsupportedLayer('Dot of tensors of other ranks than 2 and 3');
-  const a = axes[0] === 2 ? prepared[0]! : b.op('Transpose', [prepared[0]!], { perm: [0, 2, 1] }, `${name}/left`);
-  const c = axes[1] === 1 ? prepared[1]! : b.op('Transpose', [prepared[1]!], { perm: [0, 2, 1] }, `${name}/right`);
-  return plainSignal(b.op('MatMul', [a, c], {}, `${name}/dot`), [left.shape[0] ?? null, left.shape[axes[0] === 2 ? 1 : 2] ?? null, right.shape[axes[1] === 1 ? 2 : 1] ?? null]);
+  const kept = signals.map(({ shape }, i) => range(1, shape.length).filter((axis) => axis !== axes[i]));
+  const sizes = kept.map((own, i) => own.map((axis) => signals[i]!.shape[axis] ?? null));
+  const shape = [signals[0]!.shape[0] ?? null, ...sizes.flat()];
+  if (kept.every((own) => own.length === 1)) {
+    const turned = (x: string, from: boolean): string => (from ? b.op('Transpose', [x], { perm: [0, 2, 1] }, `${name}/turned`) : x);
+    return plainSignal(b.op('MatMul', [turned(left!, axes[0] === 1), turned(right!, axes[1] === 2)], {}, `${name}/dot`), shape);
+  }
+  const letters = 'abcdefghijklmnopqrstuvwxy';
+  const [first, second] = signals.map(({ shape: own }, i) => own.map((_, axis) => (axis === 0 ? 'n' : axis === axes[i] ? 'z' : letters[i * 7 + axis]!)).join(''));
+  const equation = `${first!},${second!}->n${[first!, second!].map((own) => own.replace(/[nz]/g, '')).join('')}`;
+  return plainSignal(b.op('Einsum', [left!, right!], { equation }, `${name}/dot`), shape);
 };
+
+/** x / sqrt(max(sum x^2, 1e-12)) */
+function normalized({ b, name }: LayerContext, x: string, axis: number): string {
+  const squares = b.op('ReduceSumSquare', [x, b.ints([axis])], { keepdims: 1 }, `${name}/squares`);
+  return b.op('Div', [x, b.op('Sqrt', [b.op('Max', [squares, b.scalar(1e-12)], {}, `${name}/floor`)], {}, `${name}/length`)], {}, `${name}/unit`);
+}
 
 export const MERGE_LAYERS: Readonly<Record<string, LayerConverter>> = {
   Add: elementwise('Add'), Subtract: elementwise('Sub'), Multiply: elementwise('Mul'), Average: elementwise('Mean'),

@@ -1,6 +1,6 @@
 /** Batch, layer, group and RMS normalization. */
-import { constant, flag, input, number, setting, UnsupportedLayer, weight, type LayerContext, type LayerConverter } from '../layer.ts';
-import { image, knownSize, plain, plainSignal, type Signal } from '../signal.ts';
+import { constant, flag, input, number, setting, UnsupportedLayer, weight, type LayerContext, type LayerConverter, type WeightArray } from '../layer.ts';
+import { image, knownSize, plain, plainSignal, range, type Signal } from '../signal.ts';
 
 /** Arrays in Keras's order, of which gamma and beta may be absent: ONNX wants them all. */
 function takeArrays(ctx: LayerContext, names: readonly { name: string; present: boolean; fallback: number }[], size: number): Map<string, string> {
@@ -29,10 +29,35 @@ const batchNormalization: LayerConverter = (ctx) => {
   const attributes = { epsilon: { float: number(config, 'epsilon', 1e-3) }, momentum: { float: number(config, 'momentum', 0.99) } };
   const apply = (x: string): string => b.op('BatchNormalization', [x, ...arrays.values()], attributes, `${name}/batch_norm`);
   if (axis === 1 && !signal.channelsFirst) return { ...signal, value: apply(signal.value) };
-  if (axis !== rank - 1) throw new UnsupportedLayer(`batch normalization over axis ${axis} of ${rank}`);
+  if (axis !== rank - 1) return overMiddle(ctx, signal, axis, apply);
   if (rank === 2) return { ...signal, value: apply(signal.value) };
   return { ...signal, value: apply(image(b, signal, 'channels_last')), channelsFirst: true };
 };
+
+/** With the axis brought to the place of the channels, and back. */
+function overMiddle({ b, name }: LayerContext, signal: Signal, axis: number, apply: (x: string) => string): Signal {
+  const rank = signal.shape.length;
+  const perm = [0, axis, ...range(1, rank).filter((other) => other !== axis)];
+  const turned = apply(b.op('Transpose', [plain(b, signal)], { perm }, `${name}/channel_second`));
+  return plainSignal(b.op('Transpose', [turned], { perm: range(0, rank).map((place) => perm.indexOf(place)) }, `${name}/channel_back`), signal.shape);
+}
+
+/** (x - mean) / sqrt(variance + epsilon) over any axes, from single operators; gamma and beta lie along those axes. */
+function normalizedOver(ctx: LayerContext, signal: Signal, axes: readonly number[], way: 'layer' | 'rms'): Signal {
+  const { b, name, config } = ctx;
+  const x = plain(b, signal);
+  const places = b.ints(axes);
+  const centred = way === 'rms' ? x : b.op('Sub', [x, b.op('ReduceMean', [x, places], { keepdims: 1 }, `${name}/mean`)], {}, `${name}/centred`);
+  const square = b.op('ReduceMean', [b.op('Mul', [centred, centred], {}, `${name}/square`), places], { keepdims: 1 }, `${name}/variance`);
+  const deviation = b.op('Sqrt', [b.op('Add', [square, b.scalar(number(config, 'epsilon', way === 'rms' ? 1e-6 : 1e-3))], {}, `${name}/shifted`)], {}, `${name}/deviation`);
+  const normalized = b.op('Div', [centred, deviation], {}, `${name}/normalized`);
+  const dims = signal.shape.map((size, axis) => (axes.includes(axis) ? Number(size) : 1));
+  const along = (what: string, { values }: WeightArray): string => b.weight(`${name}/${what}`, dims, values);
+  const scaled = way === 'rms' ? ctx.weights.length > 0 : flag(config, 'scale', true);
+  const multiplied = scaled ? b.op('Mul', [normalized, along('gamma', weight(ctx, 0, 'gamma'))], {}, `${name}/scaled`) : normalized;
+  if (way === 'rms' || !flag(config, 'center', true)) return plainSignal(multiplied, signal.shape);
+  return plainSignal(b.op('Add', [multiplied, along('beta', weight(ctx, scaled ? 1 : 0, 'beta'))], {}, `${name}/moved`), signal.shape);
+}
 
 const layerNormalization: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
@@ -40,7 +65,7 @@ const layerNormalization: LayerConverter = (ctx) => {
   const rank = signal.shape.length;
   const axes = [config['axis'] ?? -1].flat().map((axis) => (Number(axis) + rank) % rank).sort((a, z) => a - z);
   const first = axes[0]!;
-  if (axes.some((axis, i) => axis !== first + i) || axes.at(-1) !== rank - 1) throw new UnsupportedLayer('layer normalization over axes that are not the last ones');
+  if (axes.some((axis, i) => axis !== first + i) || axes.at(-1) !== rank - 1) return normalizedOver(ctx, signal, axes, 'layer');
   const size = axes.map((axis) => knownSize(signal, axis, 'a normalized axis')).reduce((a, d) => a * d, 1);
   const rms = flag(config, 'rms_scaling', false);
   const arrays = takeArrays(ctx, [{ name: 'gamma', present: flag(config, 'scale', true), fallback: 1 }, { name: 'beta', present: flag(config, 'center', true) && !rms, fallback: 0 }], size);
@@ -52,27 +77,32 @@ const groupNormalization: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
   const signal = input(ctx);
   const rank = signal.shape.length;
-  if (lastAxis(signal, config['axis']) !== rank - 1) throw new UnsupportedLayer('group normalization over an axis that is not the last');
-  const channels = knownSize(signal, -1, 'the channel axis');
+  const axis = lastAxis(signal, config['axis']);
+  const channels = knownSize(signal, axis, 'the channel axis');
   const groups = number(config, 'groups', 32);
   const arrays = takeArrays(ctx, [{ name: 'gamma', present: flag(config, 'scale', true), fallback: 1 }, { name: 'beta', present: flag(config, 'center', true), fallback: 0 }], channels);
-  const value = b.op('GroupNormalization', [image(b, signal, 'channels_last'), ...arrays.values()], { num_groups: groups === -1 ? channels : groups, epsilon: { float: number(config, 'epsilon', 1e-3) } }, `${name}/group_norm`);
-  return rank === 2 ? { ...signal, value } : { value, shape: signal.shape, channelsFirst: true };
+  const attributes = { num_groups: groups === -1 ? channels : groups, epsilon: { float: number(config, 'epsilon', 1e-3) } };
+  const apply = (x: string): string => b.op('GroupNormalization', [x, ...arrays.values()], attributes, `${name}/group_norm`);
+  if (rank === 2) return flatGroups(ctx, signal, apply);
+  if (axis !== rank - 1) return overMiddle(ctx, signal, axis, apply);
+  const value = apply(image(b, signal, 'channels_last'));
+  return { value, shape: signal.shape, channelsFirst: true };
 };
 
-/** x / rms(x) * gamma over the last axis, in operators that every runtime has. */
+/** ONNX wants a spatial axis: [n, c] -> [n, c, 1] and back. */
+function flatGroups({ b, name }: LayerContext, signal: Signal, apply: (x: string) => string): Signal {
+  const wide = b.op('Unsqueeze', [signal.value, b.ints([2])], {}, `${name}/wide`);
+  return { ...signal, value: b.op('Squeeze', [apply(wide), b.ints([2])], {}, `${name}/flat`) };
+}
+
+/** x / rms(x) * gamma (Zhang and Sennrich 2019), in operators that every runtime has. */
 const rmsNormalization: LayerConverter = (ctx) => {
-  const { b, name, config } = ctx;
   const signal = input(ctx);
-  if (lastAxis(signal, config['axis']) !== signal.shape.length - 1) throw new UnsupportedLayer('RMS normalization over an axis that is not the last');
-  const x = plain(b, signal);
-  const meanSquare = b.op('ReduceMean', [b.op('Mul', [x, x], {}, `${name}/square`), b.ints([-1])], { keepdims: 1 }, `${name}/mean_square`);
-  const rms = b.op('Sqrt', [b.op('Add', [meanSquare, b.scalar(number(config, 'epsilon', 1e-6))], {}, `${name}/shifted`)], {}, `${name}/rms`);
-  const normalized = b.op('Div', [x, rms], {}, `${name}/normalized`);
-  return plainSignal(ctx.weights.length > 0 ? b.op('Mul', [normalized, constant(ctx, 'scale', weight(ctx, 0, 'scale'))], {}, `${name}/scaled`) : normalized, signal.shape);
+  const rank = signal.shape.length;
+  return normalizedOver(ctx, signal, [ctx.config['axis'] ?? -1].flat().map((axis) => (Number(axis) + rank) % rank).sort((a, z) => a - z), 'rms');
 };
 
 export const NORMALIZATION_LAYERS: Readonly<Record<string, LayerConverter>> = {
-  BatchNormalization: batchNormalization, BatchNormalizationV1: batchNormalization, SyncBatchNormalization: batchNormalization,
+  BatchNormalization: batchNormalization, BatchNormalizationV1: batchNormalization, BatchNormalizationV2: batchNormalization, SyncBatchNormalization: batchNormalization,
   LayerNormalization: layerNormalization, GroupNormalization: groupNormalization, RMSNormalization: rmsNormalization,
 };

@@ -1,25 +1,34 @@
-/** LSTM, GRU, SimpleRNN and Bidirectional round them, as ONNX's recurrent operators. */
+/** LSTM, GRU, SimpleRNN, ConvLSTM, RNN of cells, and Bidirectional round them: ONNX's own recurrent operators where they say the same, else Scan. */
 import { activationName } from '../activations.ts';
-import { flag, input, number, setting, text, UnsupportedLayer, type Config, type LayerContext, type LayerConverter, type WeightArray } from '../layer.ts';
-import { plain, plainSignal, type Signal } from '../signal.ts';
+import { dataFormat, flag, input, number, setting, text, UnsupportedLayer, type Config, type LayerContext, type LayerConverter, type WeightArray } from '../layer.ts';
+import { plain, plainSignal, toChannelsFirst, toChannelsLast, type Signal } from '../signal.ts';
 import type { AttributeValue } from '../../../graph/edit.ts';
+import { arrayCount, cellOf, convLstmCell, CUDNN, cudnnArrays } from './cells.ts';
+import { scanCell } from './scan.ts';
 
 type CellType = 'LSTM' | 'GRU' | 'RNN';
 
 /** Gates in ONNX's order, as positions in Keras's: LSTM i f c o -> i o f c; GRU z r h in both. */
 const GATES: Record<CellType, readonly number[]> = { LSTM: [0, 3, 1, 2], GRU: [0, 1, 2], RNN: [0] };
 const STATES: Record<CellType, number> = { LSTM: 2, GRU: 1, RNN: 1 };
-const CELLS: Readonly<Record<string, CellType>> = { LSTM: 'LSTM', GRU: 'GRU', SimpleRNN: 'RNN', CuDNNLSTM: 'LSTM', CuDNNGRU: 'GRU' };
+const NATIVE: Readonly<Record<string, CellType>> = { LSTM: 'LSTM', GRU: 'GRU', SimpleRNN: 'RNN' };
+const ONNX_ACTIVATIONS: Readonly<Record<string, string>> = { tanh: 'Tanh', sigmoid: 'Sigmoid', relu: 'Relu', softsign: 'Softsign', softplus: 'Softplus', hard_sigmoid: 'HardSigmoid', linear: 'Affine' };
 
-/** ONNX activation with its parameters; Keras 2's and 3's hard_sigmoid differ in the slope. */
-function cellActivation(value: unknown, kerasMajor: number): { name: string; alpha: number; beta: number } {
-  const name = activationName(value);
-  const plainNames: Record<string, string> = { tanh: 'Tanh', sigmoid: 'Sigmoid', relu: 'Relu', softsign: 'Softsign', softplus: 'Softplus' };
-  if (name === 'hard_sigmoid') return { name: 'HardSigmoid', alpha: kerasMajor >= 3 ? 1 / 6 : 0.2, beta: 0.5 };
-  if (name === 'linear') return { name: 'Affine', alpha: 1, beta: 0 };
-  const known = plainNames[name];
-  if (!known) throw new UnsupportedLayer(`the activation "${name}" inside a recurrent layer`);
-  return { name: known, alpha: 0, beta: 0 };
+/** ONNX activation with its parameters; Keras 2's and 3's hard_sigmoid differ in the slope. Null: ONNX's operators have no such one. */
+function cellActivation(value: unknown, kerasMajor: number): { name: string; alpha: number; beta: number } | null {
+  const keras = typeof value === 'object' && value !== null && 'module' in value && String(value.module).startsWith('keras.layers') ? '' : activationName(value);
+  const name = ONNX_ACTIVATIONS[keras];
+  if (name === undefined) return null;
+  if (name === 'HardSigmoid') return { name, alpha: kerasMajor >= 3 ? 1 / 6 : 0.2, beta: 0.5 };
+  return { name, alpha: name === 'Affine' ? 1 : 0, beta: 0 };
+}
+
+/** Activations of one direction in ONNX's order; null: one of them has no ONNX form inside a recurrent operator. */
+function nativeActivations(cell: CellType, config: Config, kerasMajor: number) {
+  const of = (key: string, fallback: string) => cellActivation(config[key] === undefined ? fallback : config[key], kerasMajor);
+  const [outer, inner] = [of('activation', 'tanh'), of('recurrent_activation', 'sigmoid')];
+  if (!outer || (cell !== 'RNN' && !inner)) return null;
+  return cell === 'LSTM' ? [inner!, outer, outer] : cell === 'GRU' ? [inner!, outer] : [outer];
 }
 
 interface Direction {
@@ -77,10 +86,7 @@ function emit(ctx: LayerContext, signal: Signal, { cell, config, arrays, directi
   const bias = biasInput(ctx, sets, width);
   const x = b.op('Transpose', [plain(b, signal)], { perm: [1, 0, 2] }, `${name}/time_major`);
   const states = initialStates(ctx, initial, STATES[cell], n);
-  const outer = cellActivation(config['activation'] ?? 'tanh', kerasMajor);
-  const inner = cellActivation(config['recurrent_activation'] ?? 'sigmoid', kerasMajor);
-  const perDirection = cell === 'LSTM' ? [inner, outer, outer] : cell === 'GRU' ? [inner, outer] : [outer];
-  const activations = sets.flatMap(() => perDirection);
+  const activations = sets.flatMap(() => nativeActivations(cell, config, kerasMajor)!);
   const attributes: Record<string, AttributeValue> = {
     hidden_size: units, direction: way,
     activations: { kind: 'strings', value: activations.map((a) => a.name) },
@@ -115,63 +121,166 @@ function initialStates({ b, name }: LayerContext, initial: readonly Signal[], st
   });
 }
 
-const recurrent = (cell: CellType): LayerConverter => (ctx) => {
-  const { b, name, config } = ctx;
-  const signal = input(ctx);
-  refuseUnsupported(config);
+interface RawLayer { readonly class_name: string; readonly config: Config }
+
+/** A recurrent layer's outputs: every step in the order taken, or the last one; then the states. */
+interface Run { readonly output: Signal; readonly states: readonly Signal[] }
+
+interface RunInput {
+  readonly signal: Signal;
+  readonly arrays: readonly WeightArray[];
+  readonly initial: readonly Signal[];
+  readonly mask: string | null;
+}
+
+const CONV_RANKS: Readonly<Record<string, number>> = { ConvLSTM1D: 1, ConvLSTM2D: 2, ConvLSTM3D: 3 };
+
+function run(ctx: LayerContext, raw: RawLayer, given: RunInput): Run {
+  const { class_name: className, config } = CUDNN[raw.class_name] ? { class_name: CUDNN[raw.class_name]!, config: { ...raw.config, reset_after: true } } : raw;
+  const arrays = CUDNN[raw.class_name] ? cudnnArrays(className, given.arrays) : given.arrays;
+  if (CUDNN[raw.class_name] && given.mask !== null) throw new UnsupportedLayer('a mask for a CuDNN layer, which takes none');
+  if (flag(config, 'stateful', false)) throw new UnsupportedLayer('a stateful recurrent layer keeps its state between calls');
+  if (flag(config, 'time_major', false)) throw new UnsupportedLayer('time_major recurrent layers');
+  const cell = NATIVE[className];
+  if (cell && given.mask === null && nativeActivations(cell, config, ctx.kerasMajor)) return runNative(ctx, cell, config, { ...given, arrays });
+  const rank = CONV_RANKS[className];
+  if (rank !== undefined) return runConvLstm(ctx, rank, config, { ...given, arrays });
+  if (!cell && className !== 'RNN') throw new UnsupportedLayer(`a recurrence of ${className}`);
+  return runCell(ctx, className === 'RNN' ? config['cell'] as RawLayer : { class_name: className, config }, config, { ...given, arrays });
+}
+
+function runNative(ctx: LayerContext, cell: CellType, config: Config, { signal, arrays, initial }: RunInput): Run {
+  const { b, name } = ctx;
   const backwards = flag(config, 'go_backwards', false);
-  const initial = [...ctx.inputs.slice(1), ...[ctx.keywords.get('initial_state')].filter((state) => state !== undefined)];
-  const { y, states, units } = emit(ctx, signal, { cell, config, arrays: [ctx.weights], direction: backwards ? 'reverse' : 'forward', initial });
+  const { y, states, units } = emit(ctx, signal, { cell, config, arrays: [arrays], direction: backwards ? 'reverse' : 'forward', initial });
   const [batch, steps] = [signal.shape[0] ?? null, signal.shape[1] ?? null];
   const last = states.map((state) => plainSignal(b.op('Squeeze', [state, b.ints([0])], {}, `${name}/state`), [batch, units]));
-  const output = flag(config, 'return_sequences', false)
-    ? plainSignal(sequence(ctx, y, backwards), [batch, steps, units])
-    : last[0]!;
-  return flag(config, 'return_state', false) ? [output, ...last] : output;
-};
+  const output = flag(config, 'return_sequences', false) ? plainSignal(sequence(ctx, y, backwards), [batch, steps, units]) : last[0]!;
+  return { output, states: last };
+}
 
 /** Y [t, 1, n, h] -> [n, t, h]; Keras gives a backward pass's steps in the order it took them. */
 function sequence({ b, name }: LayerContext, y: string, reversed: boolean): string {
   const batchMajor = b.op('Transpose', [b.op('Squeeze', [y, b.ints([1])], {}, `${name}/steps`)], { perm: [1, 0, 2] }, `${name}/sequence`);
-  if (!reversed) return batchMajor;
-  return b.op('Slice', [batchMajor, b.ints([-1]), b.ints([-Number.MAX_SAFE_INTEGER]), b.ints([1]), b.ints([-1])], {}, `${name}/reversed`);
+  return reversed ? flip(b, batchMajor, name) : batchMajor;
 }
 
-function refuseUnsupported(config: Config): void {
-  if (flag(config, 'stateful', false)) throw new UnsupportedLayer('a stateful recurrent layer keeps its state between calls');
-  if (flag(config, 'time_major', false)) throw new UnsupportedLayer('time_major recurrent layers');
+/** The steps of [n, t, ...] the other way round. */
+const flip = (b: LayerContext['b'], value: string, name: string): string => b.op('Slice', [value, b.ints([-1]), b.ints([-Number.MAX_SAFE_INTEGER]), b.ints([1]), b.ints([-1])], {}, `${name}/reversed`);
+
+function runCell(ctx: LayerContext, raw: RawLayer, config: Config, { signal, arrays, initial, mask }: RunInput): Run {
+  const { b, name } = ctx;
+  const cell = cellOf(ctx, raw, arrays);
+  const [batch, steps, ...stepShape] = signal.shape;
+  const scanned = scanCell(b, name, {
+    cell, x: plain(b, signal), stepShape, steps: steps ?? null, mask, zeroOutput: flag(config, 'zero_output_for_mask', false),
+    backwards: flag(config, 'go_backwards', false), initial: checkInitial(initial, cell.stateSizes.length).map((state) => plain(b, state)),
+  });
+  const output = flag(config, 'return_sequences', false) ? plainSignal(scanned.sequence, [batch ?? null, steps ?? null, ...cell.outputSizes]) : plainSignal(scanned.last, [batch ?? null, ...cell.outputSizes]);
+  return { output, states: scanned.states.map((state, i) => plainSignal(state, [batch ?? null, ...cell.stateSizes[i]!])) };
 }
 
-/** Both directions in one ONNX operator; merged as `merge_mode` says. */
-const bidirectional: LayerConverter = (ctx) => {
-  const { b, name, config } = ctx;
-  const layer = config['layer'] as { class_name: string; config: Config };
-  const cell = CELLS[layer.class_name];
-  if (!cell) throw new UnsupportedLayer(`Bidirectional of ${layer.class_name}`);
-  refuseUnsupported(layer.config);
-  if (flag(layer.config, 'return_state', false)) throw new UnsupportedLayer('Bidirectional with return_state');
-  const signal = input(ctx);
-  const half = ctx.weights.length / 2;
-  const arrays = [ctx.weights.slice(0, half), ctx.weights.slice(half)];
-  const { y, states, units } = emit(ctx, signal, { cell, config: layer.config, arrays, direction: 'bidirectional', initial: ctx.inputs.slice(1) });
-  const [batch, steps] = [signal.shape[0] ?? null, signal.shape[1] ?? null];
-  const whole = flag(layer.config, 'return_sequences', false);
-  // [n, (t,) 2, h]: the directions beside the features.
-  const pair = whole
-    ? b.op('Transpose', [y], { perm: [2, 0, 1, 3] }, `${name}/sequence`)
-    : b.op('Transpose', [states[0]!], { perm: [1, 0, 2] }, `${name}/last`);
-  const axis = whole ? 2 : 1;
-  const outer = whole ? [batch, steps] : [batch];
-  const mode = config['merge_mode'] === null ? 'none' : text(config, 'merge_mode', 'concat');
-  switch (mode) {
-    case 'concat': return plainSignal(b.op('Reshape', [pair, b.ints([...outer.map(() => 0), 2 * units])], {}, `${name}/concat`), [...outer, 2 * units]);
-    case 'sum': return plainSignal(b.op('ReduceSum', [pair, b.ints([axis])], { keepdims: 0 }, `${name}/sum`), [...outer, units]);
-    case 'ave': return plainSignal(b.op('ReduceMean', [pair, b.ints([axis])], { keepdims: 0 }, `${name}/mean`), [...outer, units]);
-    case 'mul': return plainSignal(b.op('ReduceProd', [pair, b.ints([axis])], { keepdims: 0 }, `${name}/product`), [...outer, units]);
-    default: throw new UnsupportedLayer(`merge_mode "${mode}"`);
-  }
+function checkInitial(initial: readonly Signal[], count: number): readonly Signal[] {
+  if (initial.length !== 0 && initial.length !== count) throw new Error(`is given ${initial.length} initial states where it has ${count}`);
+  return initial;
+}
+
+/** Steps [n, t, ...spatial, c] go channels first through the recurrence, and back. */
+function runConvLstm(ctx: LayerContext, rank: number, config: Config, { signal, arrays, initial, mask }: RunInput): Run {
+  const { b, name } = ctx;
+  const first = dataFormat(config) === 'channels_first';
+  const [batch = null, steps = null, ...step] = signal.shape;
+  const spatial = first ? step.slice(1) : step.slice(0, -1);
+  if (spatial.some((size) => size === null)) throw new UnsupportedLayer('a convolutional recurrence over images of open size');
+  const cell = convLstmCell(ctx, config, arrays, rank, spatial);
+  const inStep = (perm: readonly number[]): number[] => [0, 1, ...perm.slice(1).map((axis) => axis + 1)];
+  const x = first ? plain(b, signal) : b.op('Transpose', [plain(b, signal)], { perm: inStep(toChannelsFirst(rank + 2)) }, `${name}/steps`);
+  const states = checkInitial(initial, 2).map((state) => (first ? plain(b, state) : b.op('Transpose', [plain(b, state)], { perm: toChannelsFirst(rank + 2) }, `${name}/initial`)));
+  const sizes = cell.outputSizes;
+  const scanned = scanCell(b, name, { cell, x, stepShape: [first ? step[0]! : step.at(-1)!, ...spatial], steps, mask, zeroOutput: flag(config, 'zero_output_for_mask', false), backwards: flag(config, 'go_backwards', false), initial: states });
+  const image = (value: string): Signal => (first ? plainSignal(value, [batch, ...sizes]) : { value, shape: [batch, ...sizes.slice(1), sizes[0]!], channelsFirst: true });
+  if (!flag(config, 'return_sequences', false)) return { output: image(scanned.last), states: scanned.states.map(image) };
+  const output = first
+    ? plainSignal(scanned.sequence, [batch, steps, ...sizes])
+    : plainSignal(b.op('Transpose', [scanned.sequence], { perm: inStep(toChannelsLast(rank + 2)) }, `${name}/sequence`), [batch, steps, ...sizes.slice(1), sizes[0]!]);
+  return { output, states: scanned.states.map(image) };
+}
+
+const initialOf = (ctx: LayerContext): readonly Signal[] => [...ctx.inputs.slice(1), ...(ctx.keywords.get('initial_state') ?? [])];
+
+const recurrent: LayerConverter = (ctx) => {
+  const { output, states } = run(ctx, { class_name: ctx.className, config: ctx.config }, { signal: input(ctx), arrays: ctx.weights, initial: initialOf(ctx), mask: ctx.masks[0] ?? null });
+  if (flag(ctx.config, 'return_sequences', false)) ctx.setMask(output, ctx.masks[0] ?? null);
+  return flag(ctx.config, 'return_state', false) ? [output, ...states] : output;
 };
 
+const bidirectional: LayerConverter = (ctx) => {
+  const { b, name, config } = ctx;
+  const forward = config['layer'] as RawLayer;
+  const given = (config['backward_layer'] ?? null) as RawLayer | null;
+  const backward: RawLayer = given ?? { ...forward, config: { ...forward.config, go_backwards: !flag(forward.config, 'go_backwards', false) } };
+  const signal = input(ctx);
+  const initial = initialOf(ctx);
+  const mask = ctx.masks[0] ?? null;
+  const cell = NATIVE[forward.class_name];
+  const options = ['go_backwards', 'stateful', 'time_major'];
+  const joint = cell && mask === null && sameButDirection(forward, backward) && options.every((key) => !flag(forward.config, key, false)) && nativeActivations(cell, forward.config, ctx.kerasMajor) ? cell : null;
+  const [y, back] = joint ? runJoint(ctx, joint, forward.config, signal, initial) : runBoth(ctx, forward, backward, signal, initial, mask);
+  const whole = flag(forward.config, 'return_sequences', false);
+  const reverse = whole && !joint ? { ...back.output, value: flip(b, back.output.value, name) } : back.output;
+  const merged = merge(ctx, y.output, reverse);
+  if (whole) merged.forEach((output) => { ctx.setMask(output, mask); });
+  return flag(forward.config, 'return_state', false) ? [...merged, ...y.states, ...back.states] : merged;
+};
+
+/** Both layers alike, so that ONNX's bidirectional operators can hold them. */
+function sameButDirection(forward: RawLayer, backward: RawLayer): boolean {
+  const options = ({ config }: RawLayer): string => JSON.stringify(['units', 'activation', 'recurrent_activation', 'use_bias', 'reset_after'].map((key) => config[key] ?? null));
+  return forward.class_name === backward.class_name && options(forward) === options(backward);
+}
+
+function runBoth(ctx: LayerContext, forward: RawLayer, backward: RawLayer, signal: Signal, initial: readonly Signal[], mask: string | null): [Run, Run] {
+  const half = initial.length / 2;
+  const count = arrayCount(forward);
+  const own = (label: string): LayerContext => ({ ...ctx, name: `${ctx.name}/${label}` });
+  return [
+    run(own('forward'), forward, { signal, mask, arrays: ctx.weights.slice(0, count), initial: initial.slice(0, half) }),
+    run(own('backward'), backward, { signal, mask, arrays: ctx.weights.slice(count), initial: initial.slice(half) }),
+  ];
+}
+
+/** Both directions in one ONNX operator; the backward one's steps come in the order of time. */
+function runJoint(ctx: LayerContext, cell: CellType, config: Config, signal: Signal, initial: readonly Signal[]): [Run, Run] {
+  const { b, name } = ctx;
+  const half = ctx.weights.length / 2;
+  const { y, states, units } = emit(ctx, signal, { cell, config, arrays: [ctx.weights.slice(0, half), ctx.weights.slice(half)], direction: 'bidirectional', initial });
+  const [batch, steps] = [signal.shape[0] ?? null, signal.shape[1] ?? null];
+  const split = states.map((state) => b.ops('Split', [state], 2, { axis: 0, num_outputs: 2 }, `${name}/states`).map((one) => plainSignal(b.op('Squeeze', [one, b.ints([0])], {}, `${name}/state`), [batch, units])));
+  // [t, 2, n, h] -> [2, n, t, h]
+  const sequences = flag(config, 'return_sequences', false)
+    ? b.ops('Split', [b.op('Transpose', [y], { perm: [1, 2, 0, 3] }, `${name}/sequence`)], 2, { axis: 0, num_outputs: 2 }, `${name}/directions`).map((one) => plainSignal(b.op('Squeeze', [one, b.ints([0])], {}, `${name}/steps`), [batch, steps, units]))
+    : null;
+  const way = (index: number): Run => ({ output: sequences ? sequences[index]! : split[0]![index]!, states: split.map((pair) => pair[index]!) });
+  return [way(0), way(1)];
+}
+
+function merge(ctx: LayerContext, forward: Signal, backward: Signal): Signal[] {
+  const { b, name } = ctx;
+  const mode = ctx.config['merge_mode'] === null ? 'none' : text(ctx.config, 'merge_mode', 'concat');
+  if (mode === 'none') return [forward, backward];
+  const [x, y] = [plain(b, forward), plain(b, backward)];
+  const units = forward.shape.at(-1) ?? null;
+  const wide = [...forward.shape.slice(0, -1), units === null ? null : units + (backward.shape.at(-1) ?? 0)];
+  switch (mode) {
+    case 'concat': return [plainSignal(b.op('Concat', [x, y], { axis: -1 }, `${name}/concat`), wide)];
+    case 'sum': return [plainSignal(b.op('Add', [x, y], {}, `${name}/sum`), forward.shape)];
+    case 'ave': return [plainSignal(b.op('Mean', [x, y], {}, `${name}/mean`), forward.shape)];
+    case 'mul': return [plainSignal(b.op('Mul', [x, y], {}, `${name}/product`), forward.shape)];
+    default: throw new UnsupportedLayer(`merge_mode "${mode}"`);
+  }
+}
+
 export const RECURRENT_LAYERS: Readonly<Record<string, LayerConverter>> = {
-  LSTM: recurrent('LSTM'), GRU: recurrent('GRU'), SimpleRNN: recurrent('RNN'), Bidirectional: bidirectional,
+  LSTM: recurrent, GRU: recurrent, SimpleRNN: recurrent, RNN: recurrent, ConvLSTM1D: recurrent, ConvLSTM2D: recurrent, ConvLSTM3D: recurrent,
+  CuDNNLSTM: recurrent, CuDNNGRU: recurrent, Bidirectional: bidirectional,
 };

@@ -1,11 +1,17 @@
 /** Layers that move elements: reshape, permute, pad, crop, repeat. */
-import { dataFormat, flag, flatSize, input, ints, text, type LayerContext, type LayerConverter } from '../layer.ts';
-import { image, imageShape, imageSignal, knownSize, plain, plainSignal, product, type Signal } from '../signal.ts';
+import { dataFormat, flatSize, input, ints, type LayerContext, type LayerConverter } from '../layer.ts';
+import { imageShape, imageSignal, plain, plainSignal, product, toChannelsLast, typeOf, type Signal } from '../signal.ts';
 
 const flatten: LayerConverter = (ctx) => {
   const signal = input(ctx);
-  return plainSignal(ctx.b.op('Flatten', [plain(ctx.b, signal)], { axis: 1 }, `${ctx.name}/flatten`), [signal.shape[0] ?? null, flatSize(signal)]);
+  const x = dataFormat(ctx.config) === 'channels_first' && signal.shape.length > 2 ? flattenable(ctx, signal) : plain(ctx.b, signal);
+  return plainSignal(ctx.b.op('Flatten', [x], { axis: 1 }, `${ctx.name}/flatten`), [signal.shape[0] ?? null, flatSize(signal)], typeOf(signal));
 };
+
+/** Keras flattens images of channels_first as if they lay channels last. */
+function flattenable({ b, name }: LayerContext, signal: Signal): string {
+  return b.op('Transpose', [plain(b, signal)], { perm: toChannelsLast(signal.shape.length) }, `${name}/channels_last`);
+}
 
 const reshape: LayerConverter = (ctx) => {
   const signal = input(ctx);
@@ -13,13 +19,13 @@ const reshape: LayerConverter = (ctx) => {
   const total = flatSize(signal);
   const known = product(target.filter((size) => size !== -1)) ?? 1;
   const shape = target.map((size) => (size !== -1 ? size : total === null ? null : total / known));
-  return plainSignal(ctx.b.op('Reshape', [plain(ctx.b, signal), ctx.b.ints([0, ...target])], {}, `${ctx.name}/reshape`), [signal.shape[0] ?? null, ...shape]);
+  return plainSignal(ctx.b.op('Reshape', [plain(ctx.b, signal), ctx.b.ints([0, ...target])], {}, `${ctx.name}/reshape`), [signal.shape[0] ?? null, ...shape], typeOf(signal));
 };
 
 const permute: LayerConverter = (ctx) => {
   const signal = input(ctx);
   const perm = [0, ...ints(ctx.config, 'dims', 1, 1)];
-  return plainSignal(ctx.b.op('Transpose', [plain(ctx.b, signal)], { perm }, `${ctx.name}/permute`), perm.map((axis) => signal.shape[axis] ?? null));
+  return plainSignal(ctx.b.op('Transpose', [plain(ctx.b, signal)], { perm }, `${ctx.name}/permute`), perm.map((axis) => signal.shape[axis] ?? null), typeOf(signal));
 };
 
 const repeatVector: LayerConverter = (ctx) => {
@@ -27,7 +33,7 @@ const repeatVector: LayerConverter = (ctx) => {
   const signal = input(ctx);
   const n = ints(ctx.config, 'n', 1, 1)[0]!;
   const row = b.op('Unsqueeze', [signal.value, b.ints([1])], {}, `${name}/row`);
-  return plainSignal(b.op('Tile', [row, b.ints([1, n, 1])], {}, `${name}/repeat`), [signal.shape[0] ?? null, n, signal.shape[1] ?? null]);
+  return plainSignal(b.op('Tile', [row, b.ints([1, n, 1])], {}, `${name}/repeat`), [signal.shape[0] ?? null, n, signal.shape[1] ?? null], typeOf(signal));
 };
 
 /** [[before, after], ...] per spatial axis, from an int, a list of ints, or a list of pairs. */
@@ -52,8 +58,11 @@ function onSpatial(ctx: LayerContext, rank: number, resize: (size: number, axis:
 
 const zeroPadding = (rank: number): LayerConverter => (ctx) => {
   const pads = pairs(ctx, 'padding', rank);
-  return onSpatial(ctx, rank, (size, i) => size + pads[i]![0] + pads[i]![1], (x, axes) =>
-    ctx.b.op('Pad', [x, ctx.b.ints([...pads.map(([before]) => before), ...pads.map(([, after]) => after)]), ctx.b.scalar(0), ctx.b.ints(axes)], {}, `${ctx.name}/pad`));
+  return onSpatial(ctx, rank, (size, i) => size + pads[i]![0] + pads[i]![1], (x, axes) => {
+    // All axes are given: onnxruntime mistakes a Pad of some axes when it moves a transpose past it.
+    const side = (index: 0 | 1): number[] => Array.from({ length: rank + 2 }, (_, axis) => pads[axes.indexOf(axis)]?.[index] ?? 0);
+    return ctx.b.op('Pad', [x, ctx.b.ints([...side(0), ...side(1)]), ctx.b.scalar(0)], {}, `${ctx.name}/pad`);
+  });
 };
 
 const cropping = (rank: number): LayerConverter => (ctx) => {
@@ -64,46 +73,8 @@ const cropping = (rank: number): LayerConverter => (ctx) => {
   });
 };
 
-const upSampling = (rank: number): LayerConverter => (ctx) => {
-  const { b, name, config } = ctx;
-  const signal = input(ctx);
-  const format = dataFormat(config);
-  const factors = ints(config, 'size', rank, 2);
-  const interpolation = text(config, 'interpolation', 'nearest');
-  const { spatial, channels } = imageShape(signal, format);
-  const modes: Record<string, Parameters<typeof b.op>[2]> = {
-    nearest: { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
-    bilinear: { mode: 'linear', coordinate_transformation_mode: ctx.runtime === 'tfjs' ? 'asymmetric' : 'half_pixel' },
-    bicubic: { mode: 'cubic', coordinate_transformation_mode: 'half_pixel', cubic_coeff_a: { float: -0.5 } },
-  };
-  const mode = modes[interpolation];
-  if (!mode) throw new Error(`the interpolation "${interpolation}" has no ONNX form`);
-  const scales = b.setting(`${name}/scales`, [rank + 2], [1, 1, ...factors]);
-  const value = b.op('Resize', [image(b, signal, format), '', scales], mode, `${name}/resize`);
-  return imageSignal(value, signal.shape[0] ?? null, spatial.map((size, i) => (size === null ? null : size * factors[i]!)), channels, format);
-};
-
-const resizing: LayerConverter = (ctx) => {
-  const { b, name, config } = ctx;
-  const signal = input(ctx);
-  const format = dataFormat(config);
-  const [height, width] = [ints(config, 'height', 1, 1)[0]!, ints(config, 'width', 1, 1)[0]!];
-  const interpolation = text(config, 'interpolation', 'bilinear');
-  if (interpolation !== 'bilinear' && interpolation !== 'nearest') throw new Error(`the interpolation "${interpolation}" has no ONNX form`);
-  const channels = knownSize(signal, format === 'channels_first' ? 1 : -1, 'the channel axis');
-  const coordinates = ctx.runtime === 'keras' ? 'half_pixel' : flag(config, 'crop_to_aspect_ratio', false) ? 'asymmetric' : 'align_corners';
-  const attributes: Record<string, string> = interpolation === 'bilinear'
-    ? { mode: 'linear', coordinate_transformation_mode: coordinates }
-    : { mode: 'nearest', coordinate_transformation_mode: coordinates, nearest_mode: coordinates === 'asymmetric' ? 'floor' : 'round_prefer_ceil' };
-  const batch = b.op('Shape', [signal.value], { start: 0, end: 1 }, `${name}/batch`);
-  const sizes = b.op('Concat', [batch, b.ints([channels, height, width])], { axis: 0 }, `${name}/sizes`);
-  const value = b.op('Resize', [image(b, signal, format), '', '', sizes], attributes, `${name}/resize`);
-  return imageSignal(value, signal.shape[0] ?? null, [height, width], channels, format);
-};
-
 export const RESHAPE_LAYERS: Readonly<Record<string, LayerConverter>> = {
-  Flatten: flatten, Reshape: reshape, Permute: permute, RepeatVector: repeatVector, Resizing: resizing,
+  Flatten: flatten, Reshape: reshape, Permute: permute, RepeatVector: repeatVector,
   ZeroPadding1D: zeroPadding(1), ZeroPadding2D: zeroPadding(2), ZeroPadding3D: zeroPadding(3),
   Cropping1D: cropping(1), Cropping2D: cropping(2), Cropping3D: cropping(3),
-  UpSampling1D: upSampling(1), UpSampling2D: upSampling(2), UpSampling3D: upSampling(3),
 };

@@ -29,6 +29,7 @@ export class AddressBook {
   through = (source: WeightSource): WeightSource => ({
     arrays: (layer) => source.arrays(layer).map((array) => this.#addressed(array)),
     nested: (layer) => this.through(source.nested(layer)),
+    wrapped: (wrapper, attribute, inner) => this.through(source.wrapped(wrapper, attribute, inner)),
   });
 
   /** The array that the address lies in; undefined: it is none. */
