@@ -4,8 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
 import { projectRoot } from '../../process-entry.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
-import { describeModel } from './describe.ts';
+import { describeModel, weights } from './describe.ts';
 import { makeNode } from './edit.ts';
+import type { Node, Tensor } from './types.ts';
+import { countWeights } from './weights.ts';
 
 describe('describeModel', () => {
   it('counts the example model', () => {
@@ -33,6 +35,41 @@ describe('describeModel', () => {
     const description = describeModel(model, 'onnx');
     expect(description.parameters).toBe(12);
     expect(description.warnings).toEqual([{ code: 'already-quantized', message: expect.stringMatching(/1 QuantizeLinear \(first at "in"\), 2 DequantizeLinear/) }]);
+  });
+
+  describe('counts the values that quantized weights stand for, not their scales', () => {
+    const x = value('x', [1, 8]);
+    const bytes = (name: string, dims: readonly number[], byte: number) => tensor(name, dims, new Uint8Array(dims.reduce((a, b) => a * b, 1)).fill(byte), 'uint8');
+    const scale = (name: string, dims: readonly number[] = []) => tensor(name, dims, new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(0.5));
+    const counts = (nodes: readonly Node[], initializers: readonly Tensor[]) => {
+      const model = modelOf({ nodes, initializers, inputs: [x], outputs: [value('y', null)], domains: { 'com.microsoft': 1 } });
+      return { ...countWeights(model.graph), weights: weights(model.graph).map(({ name }) => name) };
+    };
+    const node = (type: string, inputs: readonly string[], attributes = {}) => makeNode(type, inputs, ['y'], attributes, { domain: 'com.microsoft' });
+
+    // 3 outputs of 16 inputs each in one block: 48 codes, all of them the middle of the range but what the byte says.
+    it.each([[2, 4, 0b10101011, 12], [4, 8, 0x89, 24], [8, 16, 0x81, 48]])('MatMulNBits of %i bits', (bits, blob, byte, nonZero) => {
+      const count = counts([node('MatMulNBits', ['x', 'w', 's'], { K: 16, N: 3, bits, block_size: 16 })], [bytes('w', [3, 1, blob], byte), scale('s', [3])]);
+      expect(count).toEqual({ parameters: 48, nonZero, weights: ['w'] });
+    });
+
+    it('QLinearConcat', () => {
+      const names = ['ys', 'yz', 'a', 'as', 'az', 'b', 'bs', 'bz'];
+      const count = counts([node('QLinearConcat', names, { axis: 0 })], names.map((name) => (name.endsWith('s') ? scale(name) : name.endsWith('z') ? bytes(name, [], 3) : bytes(name, [4], 7))));
+      expect(count.weights).toEqual(['a', 'b']);
+    });
+
+    it('QGemm, QLinearAdd', () => {
+      const constants = [scale('s'), bytes('z', [], 0), bytes('w', [8, 4], 1)];
+      expect(counts([node('QGemm', ['x', 's', 'z', 'w', 's', 'z', '', 's', 'z'])], constants)).toEqual({ parameters: 32, nonZero: 32, weights: ['w'] });
+      expect(counts([node('QLinearAdd', ['x', 's', 'z', 'w', 's', 'z', 's', 'z'])], constants)).toEqual({ parameters: 32, nonZero: 32, weights: ['w'] });
+    });
+
+    it('caches of a rotary embedding, which are no weights in either domain', () => {
+      const caches = [scale('cos', [5, 4]), scale('sin', [5, 4]), tensor('p', [1, 1], [0], 'int64')];
+      expect(counts([node('RotaryEmbedding', ['x', 'p', 'cos', 'sin'])], caches)).toEqual({ parameters: 0, nonZero: 0, weights: [] });
+      expect(counts([makeNode('RotaryEmbedding', ['x', 'cos', 'sin', 'p'], ['y'])], caches)).toEqual({ parameters: 0, nonZero: 0, weights: [] });
+    });
   });
 
   it('leaves initializers out of the inputs, as files of IR version 3 list them there', () => {

@@ -6,7 +6,7 @@ import { inferShapes, type TypeTable } from './infer.ts';
 import { refuseEndlessLoops } from './endless-loops.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
 import { BITS, isFloat } from './tensor-data.ts';
-import { countWeights } from './weights.ts';
+import { countWeights, holdsWeight } from './weights.ts';
 import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './types.ts';
 
 /**
@@ -48,9 +48,9 @@ export function countParameters(graph: Graph): number {
 
 /** Constants of a type that weights have. */
 export function weights(graph: Graph): Tensor[] {
-  const helpers = quantizationHelpers(graph);
+  const others = settings(graph);
   const found: Tensor[] = [];
-  const add = (tensor: Tensor): void => { if (isWeightType(tensor) && !helpers.has(tensor.name)) found.push(tensor); };
+  const add = (tensor: Tensor): void => { if (isWeightType(tensor) && !others.has(tensor.name)) found.push(tensor); };
   const visit = (inner: Graph): void => {
     for (const tensor of inner.initializers.values()) add(tensor);
     for (const node of inner.nodes) {
@@ -67,20 +67,12 @@ function isWeightType({ dtype }: Tensor): boolean {
   return isFloat(dtype) || (BITS[dtype] > 0 && BITS[dtype] <= 8 && dtype !== 'bool');
 }
 
-/** Scales and zero points: inputs 1 and 2 of (De)QuantizeLinear and their like in the integer operators. */
-function quantizationHelpers(graph: Graph): Set<string> {
+/** Scales, zero points and settings. */
+function settings(graph: Graph): Set<string> {
   const names = new Set<string>();
-  walkNodes(graph, (node) => {
-    for (const index of HELPER_INPUTS.get(node.opType) ?? []) names.add(node.inputs[index] ?? '');
-  });
+  walkNodes(graph, (node) => node.inputs.forEach((name, input) => { if (!holdsWeight(node, input)) names.add(name); }));
   return names;
 }
-
-/** A map, not an object: operator types come from files, and may be called "constructor". */
-const HELPER_INPUTS: ReadonlyMap<string, readonly number[]> = new Map([
-  ['QuantizeLinear', [1, 2]], ['DequantizeLinear', [1, 2]], ['ConvInteger', [2, 3]], ['MatMulInteger', [2, 3]],
-  ['QLinearConv', [1, 2, 4, 5, 6, 7]], ['QLinearMatMul', [1, 2, 4, 5, 6, 7]], ['MatMulNBits', [2, 3]],
-]);
 
 /** Multiply-accumulates of one sample: an open first dimension of the inputs counts as 1. Null where other shapes stay unknown. */
 export function countMacs(model: Model): number | null {

@@ -14,15 +14,25 @@ export interface WeightCount {
 const QUANTIZED_INPUTS = byType<readonly (readonly [number, number])[]>({
   DequantizeLinear: [[0, 2]], QLinearConv: [[3, 5], [8, -1]], QLinearMatMul: [[0, 2], [3, 5]], ConvInteger: [[1, 3]], MatMulInteger: [[0, 2], [1, 3]],
   MatMulNBits: [[1, 3]], Cast: [[0, -1]], QGemm: [[3, 5], [6, -1]], DynamicQuantizeMatMul: [[1, 3]], MatMulIntegerToFloat: [[1, 5]],
+  QAttention: [[1, 7]], DynamicQuantizeLSTM: [[1, 9], [2, 11]], GatherBlockQuantized: [[0, 3]], MatMulBnb4: [[1, -1]],
+  QLinearAdd: [[0, 2], [3, 5]], QLinearMul: [[0, 2], [3, 5]], QLinearWhere: [[1, 3], [4, 6]],
 });
-/** Inputs that scale, shift or place, and hold no weights: of quantizing operators, and the float ones of shape operators. */
+/** Inputs that scale, shift or place, and hold no weights: of quantizing operators, the float ones of shape operators, and tables of angles. */
 const NO_WEIGHTS = byType<readonly number[]>({
   QuantizeLinear: [1, 2], DequantizeLinear: [1, 2], QLinearConv: [1, 2, 4, 5, 6, 7], QLinearMatMul: [1, 2, 4, 5, 6, 7], ConvInteger: [2, 3], MatMulInteger: [2, 3],
   MatMulNBits: [2, 3], QGemm: [1, 2, 4, 5, 7, 8], DynamicQuantizeMatMul: [2, 3], MatMulIntegerToFloat: [2, 3, 4, 5], Resize: [1, 2, 3], Upsample: [1], Clip: [1, 2],
   Pad: [2], Range: [0, 1, 2], OneHot: [1, 2], NonMaxSuppression: [2, 3, 4], ConstantOfShape: [0], Dropout: [1, 2],
   QLinearAdd: [1, 2, 4, 5, 6, 7], QLinearMul: [1, 2, 4, 5, 6, 7], QLinearSigmoid: [1, 2, 3, 4], QLinearLeakyRelu: [1, 2, 3, 4], QLinearSoftmax: [1, 2, 3, 4],
-  QLinearAveragePool: [1, 2, 3, 4], QLinearGlobalAveragePool: [1, 2, 3, 4],
+  QLinearAveragePool: [1, 2, 3, 4], QLinearGlobalAveragePool: [1, 2, 3, 4], QLinearReduceMean: [1, 2, 3, 4], QLinearWhere: [2, 3, 5, 6, 7, 8],
+  QAttention: [3, 4, 6, 7], DynamicQuantizeLSTM: [8, 9, 10, 11], GatherBlockQuantized: [2, 3], MatMulBnb4: [2], RotaryEmbedding: [1, 2],
+  'com.microsoft.RotaryEmbedding': [2, 3], GroupQueryAttention: [7, 8, 12, 13],
 });
+
+/** Whether a constant there is a weight rather than a setting, a scale or a zero point. */
+export function holdsWeight({ opType, domain }: Node, input: number): boolean {
+  if (opType === 'QLinearConcat') return input >= 2 && input % 3 === 2; // scale and zero point of the result, then (values, scale, zero point) each
+  return !(NO_WEIGHTS.get(`${domain}.${opType}`) ?? NO_WEIGHTS.get(opType))?.includes(input);
+}
 
 /** Maps, not objects: operator types come from files, and may be called "constructor". */
 function byType<T>(entries: Readonly<Record<string, T>>): ReadonlyMap<string, T> {
@@ -33,8 +43,8 @@ function byType<T>(entries: Readonly<Record<string, T>>): ReadonlyMap<string, T>
 interface Found {
   readonly tensor: Tensor;
   readonly zero: Tensor | null;
-  /** Two 4-bit codes in each byte. */
-  readonly packed: boolean;
+  /** Bits of each code, where several lie in one byte of the tensor; null: the tensor's elements are the codes. */
+  readonly bits: number | null;
 }
 
 export function countWeights(graph: Graph): WeightCount {
@@ -42,7 +52,7 @@ export function countWeights(graph: Graph): WeightCount {
   collect(graph, () => undefined, found);
   let [parameters, nonZero] = [0, 0];
   for (const weight of found.values()) {
-    const total = weight.packed ? packedElements(weight.tensor) : elements(weight.tensor, weight.zero);
+    const total = weight.bits !== null ? packedElements(weight.tensor, weight.bits) : elements(weight.tensor, weight.zero);
     parameters += total.parameters;
     nonZero += total.nonZero;
   }
@@ -73,11 +83,11 @@ function collect(graph: Graph, outer: Lookup, found: Map<Tensor, Found>): void {
 function visit(node: Node, lookup: Lookup, readers: ReadonlyMap<string, Node>, found: Map<Tensor, Found>): void {
   node.inputs.forEach((name, input) => {
     const tensor = name === '' ? undefined : lookup(name);
-    if (!tensor || NO_WEIGHTS.get(node.opType)?.includes(input)) return;
+    if (!tensor || !holdsWeight(node, input)) return;
     const role = QUANTIZED_INPUTS.get(node.opType)?.find(([weight]) => weight === input);
     if (!isFloat(tensor.dtype) && !(role && isCode(node, tensor))) return;
     const zero = zeroPointOf(node, role, lookup, readers) ?? found.get(tensor)?.zero ?? null;
-    found.set(tensor, { tensor, zero, packed: isPacked(node, tensor, readers) });
+    found.set(tensor, { tensor, zero, bits: packedBits(node, tensor, readers) });
   });
 }
 
@@ -90,11 +100,18 @@ function unpacksWeights(node: Node, lookup: Lookup, unpacked: ReadonlySet<string
 /** Integers that stand for weights: biases have 32 bits, but a Cast of such is shape arithmetic. */
 const isCode = (node: Node, { dtype }: Tensor): boolean => BITS[dtype] <= 8 || (dtype === 'int32' && node.opType !== 'Cast');
 
-/** MatMulNBits [n, blocks, bytes], and bytes that are cast and parted into low and high half by a product with 1/16 and Floor. */
-function isPacked(node: Node, { dtype }: Tensor, readers: ReadonlyMap<string, Node>): boolean {
-  if (dtype !== 'uint8') return false;
-  if (node.opType === 'MatMulNBits') return true;
-  if (node.opType !== 'Cast') return false;
+/** Blocks of codes, of which the node says how wide they are, and bytes that are cast and parted into low and high half by a product with 1/16 and Floor. */
+function packedBits(node: Node, { dtype }: Tensor, readers: ReadonlyMap<string, Node>): number | null {
+  if (dtype !== 'uint8') return null;
+  if (node.opType === 'MatMulBnb4') return 4;
+  if (node.opType === 'MatMulNBits' || node.opType === 'GatherBlockQuantized') {
+    const bits = node.attributes.get('bits');
+    return bits?.kind === 'int' && (bits.value === 2 || bits.value === 8) ? bits.value : 4;
+  }
+  return node.opType === 'Cast' && isHalved(node, readers) ? 4 : null;
+}
+
+function isHalved(node: Node, readers: ReadonlyMap<string, Node>): boolean {
   const reader = (made: Node | undefined) => (made ? readers.get(made.outputs[0]!) : undefined);
   return reader(node)?.opType === 'Sub' && [...readers.values()].some((other) => other.opType === 'Mul' && other.inputs[0] === node.outputs[0] && reader(other)?.opType === 'Floor');
 }
@@ -131,8 +148,11 @@ function zeroGroups(dims: readonly number[], zeroDims: readonly number[], count:
   };
 }
 
-function packedElements(tensor: Tensor): WeightCount {
+/** Codes from the low bits of each byte on; the middle of their range stands for zero. */
+function packedElements(tensor: Tensor, bits: number): WeightCount {
+  const zero = 2 ** (bits - 1);
+  const mask = 2 ** bits - 1;
   let nonZero = 0;
-  for (const byte of tensor.bytes) nonZero += Number((byte & 15) !== 8) + Number(byte >> 4 !== 8);
-  return { parameters: tensor.bytes.length * 2, nonZero };
+  for (const byte of tensor.bytes) for (let shift = 0; shift < 8; shift += bits) nonZero += Number(((byte >> shift) & mask) !== zero);
+  return { parameters: tensor.bytes.length * (8 / bits), nonZero };
 }

@@ -52,17 +52,23 @@ function fused(type: string, standard: Operator, addend: number | null, layout =
   };
 }
 
-/** input + skip (+ bias), normalized; output 3 is the sum. Outputs 1 and 2 hold statistics that only training kernels fill. */
-function skipNorm(ctx: RunContext, bias: number, normalize: (x: TfTensor) => TfTensor): TfTensor[] {
+/** input + skip (+ bias), normalized; output 3 is the sum. Outputs 1 and 2, where asked for: mean [..., 1] (0 without centring) and inverse deviation. */
+function skipNorm(ctx: RunContext, bias: number, centred: boolean, normalize: (x: TfTensor, epsilon: number) => TfTensor): TfTensor[] {
   const sum = tf.add(ctx.tensor(0), ctx.tensor(1));
   const whole = ctx.has(bias) ? tf.add(sum, ctx.tensor(bias)) : sum;
-  const none = tf.scalar(0);
-  return [normalize(whole), none, none, whole];
+  const epsilon = ctx.float('epsilon', 1e-12);
+  if (!ctx.node.outputs[1] && !ctx.node.outputs[2]) return [normalize(whole, epsilon), tf.scalar(0), tf.scalar(0), whole];
+  const axes = lastAxis(whole);
+  const average = tf.mean(whole, axes, true);
+  const mean = centred ? average : tf.zerosLike(average);
+  const variance = tf.mean(tf.square(tf.sub(whole, mean)), axes, true);
+  return [normalize(whole, epsilon), mean, tf.rsqrt(tf.add(variance, epsilon)), whole];
 }
 
 const skipTypes = (info: NodeInfo): Inferred[] => {
   const type = typeOf(info);
-  return [type, { dtype: 'float32', shape: null }, { dtype: 'float32', shape: null }, type];
+  const statistic: Inferred = { dtype: 'float32', shape: type.shape && [...type.shape.slice(0, -1), 1] };
+  return [type, statistic, statistic, type];
 };
 
 const lastAxis = (x: TfTensor): number[] => [x.rank - 1];
@@ -109,11 +115,11 @@ export const contribOperators: readonly Operator[] = [
   { ...common, type: 'FastGelu', infer: sameType(), device: (ctx) => [gelu(ctx.has(1) ? tf.add(ctx.tensor(0), ctx.tensor(1)) : ctx.tensor(0), true)] },
   {
     ...common, type: 'SkipLayerNormalization', infer: skipTypes, weights: [vector(2, 'scale'), vector(3, 'bias')],
-    device: (ctx) => skipNorm(ctx, 4, (x) => nn.layerNorm(x, ctx.tensor(2), ctx.has(3) ? ctx.tensor(3) : null, lastAxis(x), ctx.float('epsilon', 1e-12))),
+    device: (ctx) => skipNorm(ctx, 4, true, (x, epsilon) => nn.layerNorm(x, ctx.tensor(2), ctx.has(3) ? ctx.tensor(3) : null, lastAxis(x), epsilon)),
   },
   {
     ...common, type: 'SkipSimplifiedLayerNormalization', infer: skipTypes, weights: [vector(2, 'scale')],
-    device: (ctx) => skipNorm(ctx, 3, (x) => rmsNorm(x, ctx.tensor(2), lastAxis(x), ctx.float('epsilon', 1e-12))),
+    device: (ctx) => skipNorm(ctx, 3, false, (x, epsilon) => rmsNorm(x, ctx.tensor(2), lastAxis(x), epsilon)),
   },
   {
     ...common, type: 'SimplifiedLayerNormalization', domain: '', infer: sameType(), weights: [vector(1, 'scale')],

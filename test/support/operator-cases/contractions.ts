@@ -50,6 +50,8 @@ export const contractionCases: readonly OperatorCase[] = [
   given('QuickGelu', 'by a sigmoid', [x([2, 3, 4])], {}, ms),
   given('SkipLayerNormalization', 'with a bias', [x([2, 3, 8]), x([2, 3, 8]), x([8], 0.5, 1.5), x([8]), x([8])], { epsilon: { float: 1e-5 } }, ms),
   given('SkipSimplifiedLayerNormalization', 'with a bias', [x([2, 3, 8]), x([2, 3, 8]), x([8], 0.5, 1.5), x([8])], { epsilon: { float: 1e-5 } }, ms),
+  given('SkipLayerNormalization', 'all outputs', [x([2, 3, 8]), x([2, 3, 8]), x([8], 0.5, 1.5), x([8])], { epsilon: { float: 1e-5 } }, { ...ms, outputs: 4 }),
+  given('SkipSimplifiedLayerNormalization', 'all outputs', [x([2, 3, 8]), x([2, 3, 8]), x([8], 0.5, 1.5)], { epsilon: { float: 1e-5 } }, { ...ms, outputs: 4 }),
   given('SimplifiedLayerNormalization', 'last axis', [x([2, 3, 8]), x([8], 0.5, 1.5)], { epsilon: { float: 1e-5 } }),
   given('EmbedLayerNormalization', 'words, places and segments', [ints([1, 4, 2, 0, 3, 3], [2, 3], 'int32'), ints([0, 0, 1, 0, 1, 1], [2, 3], 'int32'), x([5, 8]), x([4, 8]), x([2, 8]), x([8], 0.5, 1.5), x([8])], { epsilon: { float: 1e-5 } }, { ...ms, outputs: 2 }),
   given('Attention', 'packed, masked', [x([2, 4, 6]), x([6, 24]), x([24]), ints([1, 1, 1, 0, 1, 1, 0, 0], [2, 4], 'int32')], { num_heads: 2 }, ms),
