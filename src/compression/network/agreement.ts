@@ -3,7 +3,7 @@ import type { UntrainableNode } from '../../contracts/model.ts';
 import { isExhausted, LatheError } from '../../errors.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { weights } from '../graph/describe.ts';
+import { modelInputs, weights } from '../graph/describe.ts';
 import { subgraphs, topologicalOrder, walkNodes } from '../graph/edit.ts';
 import { inferShapes, type TypeTable } from '../graph/infer.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
@@ -17,6 +17,7 @@ import { relativeDifference } from './compare.ts';
 import { lowerModel } from './lower.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import type { Network } from './network.ts';
+import { findOtherValue } from './other-types.ts';
 import { download, upload } from '../operators/transfer.ts';
 
 /** Largest difference of an output, relative to its range. */
@@ -51,6 +52,8 @@ export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, loops
 
 async function check(bytes: Uint8Array, model: Model, network: Network, loops: LoopLimit): Promise<Agreement> {
   if (network.parameters.length === 0) return withoutParameters(model, network);
+  const other = findOtherValue(modelInputs(model.graph), model.graph);
+  if (other) return { trainable: false, untrainable: [other] };
   const opened = await openRuntime(bytes, { threads: 2 });
   const runtime = holdsLoops(model) ? afterEngine(opened, network, loops) : opened;
   try {

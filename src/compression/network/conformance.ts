@@ -16,6 +16,7 @@ import { tf } from '../tensor/tf.ts';
 import { difference, type Tolerance } from './compare.ts';
 import { lowerOrThrow } from './lower.ts';
 import type { Network } from './network.ts';
+import { findOtherValue } from './other-types.ts';
 import { download, upload } from '../operators/transfer.ts';
 
 export type Verdict =
@@ -74,8 +75,8 @@ const WRONG: Readonly<Record<string, string>> = Object.fromEntries(['2D_int8_flo
 const NOISE: ReadonlySet<string> = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial']);
 
 function runDataSets(folder: string, model: Model): Verdict {
-  const other = [...model.graph.inputs, ...model.graph.outputs].find(({ type }) => type === null || type.dtype === 'undefined');
-  if (other) return { kind: 'unsupported', reason: `"${other.name}" is no tensor` };
+  const other = findOtherValue([...model.graph.inputs, ...model.graph.outputs], model.graph);
+  if (other) return { kind: 'unsupported', reason: `${other.node}: ${other.reason}` };
   const noisy = operatorsOf(model).find((type) => NOISE.has(type)) ?? (dropsAtRandom(model, readFeeds(join(folder, 'test_data_set_0'), 'input')) ? 'Dropout' : undefined);
   if (noisy) return { kind: 'unsupported', reason: `the expected outputs of ${noisy} are another generator's noise` };
   const network = lowerOrThrow(model);

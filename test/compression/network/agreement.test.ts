@@ -1,5 +1,6 @@
 /** Whether and where an uploaded model can be trained: the check against onnxruntime, and what it says is in the way. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { MessageWriter } from '../../../src/compression/formats/onnx/wire.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { makeNode } from '../../../src/compression/graph/edit.ts';
 import type { Graph, Model } from '../../../src/compression/graph/types.ts';
@@ -54,6 +55,17 @@ describe('weights in branches', () => {
     expect(trainable).toBe(false);
     expect(untrainable).toEqual([{ node: expect.stringContaining('choice') as string, operator: 'If', reason: expect.stringContaining('subgraphs') as string }]);
   });
+});
+
+test('an input that is no tensor is named, with its type and its node', async () => {
+  // y = x W + the sequence's first tensor; its type is written by hand: the representation holds tensors only.
+  const elements = new MessageWriter().message(1, new MessageWriter().message(1, new MessageWriter().int(1, 1)));
+  const rest = [new MessageWriter().message(2, new MessageWriter().message(4, elements)).finish()];
+  const model = modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w'], ['y']), makeNode('Identity', ['s'], ['t'], {}, { name: 'pass' })],
+    initializers: [randomTensor('w', [4, 3], 1)], inputs: [value('x', ['n', 4]), { name: 's', type: null, rest }], outputs: [value('y', null)],
+  });
+  expect(await check(model)).toEqual({ trainable: false, untrainable: [{ node: 'node "pass" (Identity)', operator: 'Identity', reason: '"s" is a sequence of float32 tensors: only tensors are computed' }] });
 });
 
 test('an operator that the engine does not know is named', async () => {

@@ -3,7 +3,7 @@ import type { Dim, TensorType, ValueInfo } from '../../graph/types.ts';
 import { printable } from '../../graph/graph-error.ts';
 import { setOrigin } from './origin.ts';
 import { dataType } from './read-tensor.ts';
-import type { MessageReader } from './wire.ts';
+import { LENGTH_DELIMITED, MessageReader } from './wire.ts';
 
 export function readValueInfo(reader: MessageReader): ValueInfo {
   let name = '';
@@ -58,4 +58,41 @@ function readDim(reader: MessageReader): Dim {
     else reader.record();
   }
   return typeof dim === 'number' && dim < 0 ? null : dim;
+}
+
+/**
+ * What a value is that the representation does not model, in words: "a sequence of float32 tensors".
+ * @returns null where the file gives no type.
+ */
+export function otherType({ name, rest = [] }: ValueInfo): string | null {
+  for (const record of rest) {
+    const reader = new MessageReader(record, () => `type of "${printable(name)}"`);
+    if (reader.next() && reader.field === 2) return `a ${typeInWords(reader.message(() => 'type'))}`;
+  }
+  return null;
+}
+
+/** TypeProto's fields: 1 tensor, 4 sequence (its elements: field 1), 5 map (key 1, value 2), 8 sparse tensor, 9 optional (1). */
+function typeInWords(reader: MessageReader): string {
+  let words = 'value of unknown type';
+  while (reader.next()) {
+    if (reader.field === 4) words = `sequence of ${typeInField(reader.message(() => 'sequence type'), 1)}s`;
+    else if (reader.field === 5) words = `map to ${typeInField(reader.message(() => 'map type'), 2)}s`;
+    else if (reader.field === 9) words = `optional ${typeInField(reader.message(() => 'optional type'), 1)}`;
+    else if (reader.field === 1) words = `${readTensorType(reader.message(() => 'tensor type')).dtype} tensor`;
+    else {
+      if (reader.field === 8) words = 'sparse tensor';
+      reader.record();
+    }
+  }
+  return words;
+}
+
+function typeInField(reader: MessageReader, field: number): string {
+  let words = 'value';
+  while (reader.next()) {
+    if (reader.field === field && reader.wire === LENGTH_DELIMITED) words = typeInWords(reader.message(() => 'type'));
+    else reader.record();
+  }
+  return words;
 }
