@@ -94,7 +94,15 @@ function renumbered(layers: ModelConfig['layers'], outputs: readonly TensorRef[]
   const first = new Map<string, number>();
   for (const { layer, node } of refs) if (models.has(layer)) first.set(layer, Math.min(node, first.get(layer) ?? node));
   const shift = (ref: TensorRef): TensorRef => ({ ...ref, node: ref.node - (first.get(ref.layer) ?? 0) });
-  const moved = (call: Call): Call => ({ ...call, inputs: call.inputs.map(shift), keywords: new Map([...call.keywords].map(([key, own]) => [key, own.map(shift)])) });
+  // Operations read the arguments as they are serialized.
+  const raw = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (!Array.isArray(value)) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, raw(item)]));
+    if (!isReference(value)) return value.map(raw);
+    const { layer, node, tensor } = shift(reference(value));
+    return [layer, node, tensor];
+  };
+  const moved = (call: Call): Call => ({ ...call, inputs: call.inputs.map(shift), keywords: new Map([...call.keywords].map(([key, own]) => [key, own.map(shift)])), args: raw(call.args) as unknown[], kwargs: raw(call.kwargs) as Config });
   return { outputs: outputs.map(shift), layers: layers.map((layer) => ({ ...layer, calls: layer.calls.map(moved) })) };
 }
 

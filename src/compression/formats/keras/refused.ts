@@ -12,5 +12,6 @@ export const REFUSED_LAYERS: ReadonlyMap<string, string> = new Map(Object.entrie
   StackedRNNCells: 'a cell is no layer of its own: put it into an RNN', LSTMCell: 'a cell is no layer of its own: put it into an RNN',
   GRUCell: 'a cell is no layer of its own: put it into an RNN', SimpleRNNCell: 'a cell is no layer of its own: put it into an RNN',
   Wrapper: 'it says nothing of its own: its subclasses do', Layer: 'it computes nothing: its subclasses do',
+  LocallyConnected1D: 'its kernel differs at every place, which no ONNX operator says; Keras 3 has dropped it', LocallyConnected2D: 'its kernel differs at every place, which no ONNX operator says; Keras 3 has dropped it',
   TensorFlowOpLayer: 'it holds a node of a TensorFlow graph: export the model as a TF.js graph-model or ONNX',
 }));

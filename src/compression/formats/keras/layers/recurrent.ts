@@ -216,8 +216,8 @@ const recurrent: LayerConverter = (ctx) => {
 
 const bidirectional: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
-  const forward = config['layer'] as RawLayer;
-  const given = (config['backward_layer'] ?? null) as RawLayer | null;
+  const forward = asWrapped(ctx, config['layer'] as RawLayer);
+  const given = config['backward_layer'] == null ? null : asWrapped(ctx, config['backward_layer'] as RawLayer);
   const backward: RawLayer = given ?? { ...forward, config: { ...forward.config, go_backwards: !flag(forward.config, 'go_backwards', false) } };
   const signal = input(ctx);
   const initial = initialOf(ctx);
@@ -232,6 +232,12 @@ const bidirectional: LayerConverter = (ctx) => {
   if (whole) merged.forEach((output) => { ctx.setMask(output, mask); });
   return flag(forward.config, 'return_state', false) ? [...merged, ...y.states, ...back.states] : merged;
 };
+
+/** Keras 2's Bidirectional has its layers give zeros for masked steps of sequences. */
+function asWrapped({ kerasMajor }: LayerContext, raw: RawLayer): RawLayer {
+  if (kerasMajor >= 3) return raw;
+  return { ...raw, config: { ...raw.config, zero_output_for_mask: flag(raw.config, 'return_sequences', false) } };
+}
 
 /** Both layers alike, so that ONNX's bidirectional operators can hold them. */
 function sameButDirection(forward: RawLayer, backward: RawLayer): boolean {

@@ -20,7 +20,7 @@ const SAME: Readonly<Record<string, Same>> = {
   'math.sigmoid': one('Sigmoid'), 'math.softplus': one('Softplus'), 'nn.sigmoid': one('Sigmoid'), 'nn.tanh': one('Tanh'), 'nn.relu': one('Relu'), 'nn.relu6': one('Relu6'), 'nn.elu': one('Elu'), 'nn.selu': one('Selu'), 'nn.silu': one('Silu'), 'nn.swish': one('Silu'),
   'nn.softplus': one('Softplus'), 'nn.softsign': one('Softsign'), 'nn.leaky_relu': one('LeakyRelu'), 'nn.gelu': { ...one('Gelu'), defaults: { approximate: false } }, 'nn.softmax': one('Softmax'), 'nn.log_softmax': one('LogSoftmax'),
   'math.reduce_mean': one('Mean'), 'math.reduce_sum': one('Sum'), 'math.reduce_max': one('Max'), 'math.reduce_min': one('Min'), 'math.reduce_prod': one('Prod'), 'math.reduce_std': one('Std'), 'math.reduce_variance': one('Var'), 'math.reduce_logsumexp': one('Logsumexp'),
-  reshape: one('Reshape'), transpose: one('Transpose'), expand_dims: one('ExpandDims'), squeeze: one('Squeeze'), cast: one('Cast'), tile: one('Tile'), clip_by_value: one('Clip'), identity: one('Identity'), stop_gradient: one('Identity'),
+  reshape: one('Reshape'), transpose: one('Transpose'), 'compat.v1.transpose': one('Transpose'), expand_dims: one('ExpandDims'), squeeze: one('Squeeze'), cast: one('Cast'), tile: one('Tile'), clip_by_value: one('Clip'), identity: one('Identity'), stop_gradient: one('Identity'),
   zeros_like: one('ZerosLike'), ones_like: one('OnesLike'), concat: { as: 'Concatenate', names: { values: 'xs' } }, stack: { as: 'Stack', names: { values: 'xs' } }, '__operators__.getitem': { as: 'GetItem', names: { slice_spec: 'key' } },
   'compat.v1.gather': one('Take'), 'image.resize': { ...one('Resize'), names: { images: 'x', method: 'interpolation' } },
 };
