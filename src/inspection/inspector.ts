@@ -32,7 +32,9 @@ export function createInspector(limits: Partial<InspectionLimits> = {}): Inspect
     async model(path) {
       const described = unwrap<ModelDescription>(await runLimited(processEntry('inspect-model'), [path], parsing), 'model', parsing);
       const checked = await runLimited(processEntry('check-model'), [path], checking);
-      return { ...described, ...agreementOf(checked) };
+      const { warnings = [], ...agreement } = agreementOf(checked);
+      const known = new Set(described.warnings.map(({ code }) => code));
+      return { ...described, ...agreement, warnings: [...described.warnings, ...warnings.filter(({ code }) => !known.has(code))] };
     },
     async dataset(path, options) {
       const outcome = await runLimited(processEntry('inspect-dataset'), [path, JSON.stringify(options)], parsing);
@@ -41,13 +43,13 @@ export function createInspector(limits: Partial<InspectionLimits> = {}): Inspect
   };
 }
 
-type Agreement = Pick<ModelDescription, 'trainable' | 'untrainable'>;
+type Agreement = Pick<ModelDescription, 'trainable' | 'untrainable'> & Partial<Pick<ModelDescription, 'warnings'>>;
 
 /** A check that cannot finish says nothing against the file: the model is kept, marked as not trainable, with the reason. */
 function agreementOf(outcome: ChildOutcome): Agreement {
   if (outcome.kind === 'answer') {
     const message = outcome.value as InspectionMessage<Agreement>;
-    if ('result' in message) return { trainable: message.result.trainable, untrainable: message.result.untrainable };
+    if ('result' in message) return message.result;
     return untrainable(message.error.message);
   }
   if (outcome.kind === 'timeout') return untrainable('the check of the training engine against onnxruntime took too long');

@@ -1,12 +1,12 @@
 /** Whether the engine computes what onnxruntime computes; a model where it does not is never trained. */
-import type { UntrainableNode } from '../../contracts/model.ts';
+import type { ModelDescription, UntrainableNode } from '../../contracts/model.ts';
 import { isExhausted, LatheError } from '../../errors.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { modelInputs, weights } from '../graph/describe.ts';
 import { subgraphs, topologicalOrder, walkNodes } from '../graph/edit.ts';
 import { inferShapes, type TypeTable } from '../graph/infer.ts';
-import { nodeLabel } from '../graph/graph-error.ts';
+import { nodeLabel, printable } from '../graph/graph-error.ts';
 import { hostNumbers, hostOf as hostTensor, isFloat } from '../graph/tensor-data.ts';
 import type { DataType, Model, Node, ValueInfo } from '../graph/types.ts';
 import type { HostTensor, Value } from '../operators/operator.ts';
@@ -30,6 +30,8 @@ const LOOP_LIMIT: LoopLimit = { milliseconds: 4000, bytes: 2 ** 30 };
 export interface Agreement {
   readonly trainable: boolean;
   readonly untrainable: UntrainableNode[];
+  /** What the run shows of the file, where there is something. */
+  readonly warnings?: ModelDescription['warnings'];
 }
 
 /**
@@ -58,9 +60,12 @@ async function check(bytes: Uint8Array, model: Model, network: Network, loops: L
   const runtime = holdsLoops(model) ? afterEngine(opened, network, loops) : opened;
   try {
     const feeds = (await randomInputs(model, runtime, SEED)).make(0, BATCH);
-    const differing = await firstDifference(network, runtime, feeds, network.outputs.map(({ name }) => name));
-    if (!differing) return { trainable: true, untrainable: frozenNodes(network) };
-    return await blame(model, network, feeds, differing);
+    const names = network.outputs.map(({ name }) => name);
+    const expected = await runtime.run(feeds, names);
+    const warnings = wronglyDeclared(model.graph.outputs, expected);
+    const differing = firstDifference(network, expected, feeds, names);
+    const agreement = differing ? await blame(model, network, feeds, differing) : { trainable: true, untrainable: frozenNodes(network) };
+    return warnings.length > 0 ? { ...agreement, warnings } : agreement;
   } finally {
     await runtime.release();
   }
@@ -88,13 +93,23 @@ function afterEngine(runtime: Runtime, network: Network, loops: LoopLimit): Runt
   };
 }
 
+/** Outputs that come out in another shape than the file declares: onnxruntime gives them all the same, and warns. Some exporters write 0 for an open size. */
+function wronglyDeclared(outputs: readonly ValueInfo[], results: ReadonlyMap<string, RuntimeOutput>): ModelDescription['warnings'] {
+  return outputs.flatMap(({ name, type }) => {
+    const dims = results.get(name)?.dims;
+    const declared = type?.shape;
+    if (!dims || !declared) return [];
+    const fits = declared.length === dims.length && declared.every((dim, axis) => typeof dim !== 'number' || dim === 0 || dim === dims[axis]);
+    return fits ? [] : [{ code: 'declared-shape-differs', message: `Output "${printable(name)}" is declared [${declared.map((dim) => dim ?? '?').join(', ')}], but comes out as [${dims.join(', ')}]` }];
+  });
+}
+
 interface Difference {
   readonly value: string;
   readonly reason: string;
 }
 
-async function firstDifference(network: Network, runtime: Runtime, feeds: Feeds, names: readonly string[]): Promise<Difference | null> {
-  const expected = await runtime.run(feeds, names);
+function firstDifference(network: Network, expected: ReadonlyMap<string, RuntimeOutput>, feeds: Feeds, names: readonly string[]): Difference | null {
   const outputs = runEngine(network, feeds, names);
   for (const name of names) {
     const want = expected.get(name);
@@ -124,7 +139,7 @@ async function firstInside(model: Model, network: Network, feeds: Feeds, produce
   const names = [...producers.keys()].filter((name) => name !== '' && isFloatTensor(types, name));
   const runtime = await openRuntime(writeOnnx(exposing(model, names, types)), { threads: 2, optimization: 'disabled' });
   try {
-    return await firstDifference(network, runtime, feeds, names);
+    return firstDifference(network, await runtime.run(feeds, names), feeds, names);
   } finally {
     await runtime.release();
   }

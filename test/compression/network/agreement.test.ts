@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { MessageWriter } from '../../../src/compression/formats/onnx/wire.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { makeNode } from '../../../src/compression/graph/edit.ts';
-import type { Graph, Model } from '../../../src/compression/graph/types.ts';
+import { describeModel } from '../../../src/compression/graph/describe.ts';
+import type { Dim, Graph, Model } from '../../../src/compression/graph/types.ts';
 import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { modelOf, tensor, value } from '../../support/graphs.ts';
@@ -54,6 +55,28 @@ describe('weights in branches', () => {
     const { trainable, untrainable } = await check(model);
     expect(trainable).toBe(false);
     expect(untrainable).toEqual([{ node: expect.stringContaining('choice') as string, operator: 'If', reason: expect.stringContaining('subgraphs') as string }]);
+  });
+});
+
+describe('an output of another shape than the file declares', () => {
+  const declaring = (shape: readonly Dim[], x: readonly Dim[] = ['n', 'k']) => modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w'], ['h']), makeNode('Abs', ['h'], ['y'])], initializers: [randomTensor('w', [4, 3], 1)], inputs: [value('x', x)], outputs: [value('y', shape)],
+  });
+
+  test('is told by the run, where sizes are open, and does no harm', async () => {
+    expect(await check(declaring([7, 3], ['n', 4]))).toEqual({
+      trainable: true, untrainable: [], warnings: [{ code: 'declared-shape-differs', message: 'Output "y" is declared [7, 3], but comes out as [2, 3]' }],
+    });
+  });
+
+  test('is told by the graph, where sizes are known', () => {
+    const { outputs, warnings } = describeModel(declaring([2, 3, 1], [2, 4]), 'onnx');
+    expect(outputs[0]!.shape).toEqual([2, 3]);
+    expect(warnings).toEqual([{ code: 'declared-shape-differs', message: expect.stringContaining('"y" is declared [2, 3, 1], but is [2, 3]') as string }]);
+  });
+
+  test('which a declared symbol or nothing at all does not say', async () => {
+    expect(await check(declaring(['m', 3], ['n', 4]))).toEqual({ trainable: true, untrainable: [] });
   });
 });
 
