@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "lstm.h"
 #include "op.h"
 #include "parallel.h"
 #include "rows.h"
@@ -177,6 +178,7 @@ std::string RegisterKernels() {
          {"kernel: list(int)", "strides: list(int)", "begins: list(int)"}, FirstShape, status);
   Implement("LatheMaxPoolGrad", CreateMaxPoolGrad, ComputeMaxPoolGrad, DeletePooling, status);
   RegisterRows(status);
+  RegisterLstm(status);
   std::string problem = TF_GetCode(status) == TF_OK ? "" : TF_Message(status);
   TF_DeleteStatus(status);
   return problem;

@@ -2,6 +2,8 @@
  * The plain LSTM over a whole sequence with a gradient of its own. Differentiating step by step costs a product for the weights' gradient at every
  * step; here the gradients of all steps' gates are kept and the weights' gradient is one product over time and batch.
  */
+import { hasOwnKernels, rawOps } from '../../tensor/native/raw-op.ts';
+import * as nn from '../../tensor/nn.ts';
 import { withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
@@ -11,6 +13,30 @@ import type { TfTensor } from '../../tensor/tf.ts';
  * @returns [steps + 1, batch, hidden]: the hidden states, then the last cell state.
  */
 export function lstmSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTensor): TfTensor {
+  return hasOwnKernels() ? nativeSequence(inputs, r, h0, c0) : portableSequence(inputs, r, h0, c0);
+}
+
+/** The engine's kernels take each sample through all steps. */
+function nativeSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTensor): TfTensor {
+  return withGradient([inputs, r, h0, c0], (xs, weights, h, c) => {
+    const [hs, cs, gates] = rawOps('LatheLstm', [xs, weights, h, c], {}, 3);
+    const gradient = (dy: TfTensor, saved: TfTensor[]): TfTensor[] => {
+      const [w, first, cell, states, cells, activated] = saved as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
+      const [dGates, dh, dc] = rawOps('LatheLstmGrad', [dy, w, cell, cells, activated], {}, 3);
+      const before = tf.concat([tf.expandDims(first, 0), tf.slice(states, 0, cells.shape[0]! - 1)]);
+      return [dGates!, weightGradient(dGates!, before), dh!, dc!];
+    };
+    return { value: hs!, saved: [weights, h, c, hs!, cs!, gates!], gradient };
+  });
+}
+
+/** One product over time and batch: gates [steps, batch, 4 * hidden], the states before them [steps, batch, hidden]. */
+function weightGradient(gates: TfTensor, before: TfTensor): TfTensor {
+  const rows = before.shape[0]! * before.shape[1]!;
+  return nn.matMul(tf.reshape(gates, [rows, gates.shape[2]!]), tf.reshape(before, [rows, before.shape[2]!]), true, false);
+}
+
+function portableSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTensor): TfTensor {
   return withGradient([inputs, r, h0, c0], (xs, weights, first, cell) => {
     const tape: Step[] = [];
     let [h, c] = [first, cell];
@@ -67,8 +93,6 @@ function backward(dy: TfTensor, saved: readonly TfTensor[], steps: number): TfTe
     dc = tf.mul(dc, f);
   }
   const gates = tf.stack(gateGradients);
-  const [batch, hidden] = h0.shape as [number, number];
-  const states = tf.reshape(tf.stack([h0, ...hs.slice(0, -1)]), [steps * batch, hidden]);
-  const dr = tf.matMul(tf.reshape(gates, [steps * batch, 4 * hidden]), states, true, false);
+  const dr = weightGradient(gates, tf.stack([h0, ...hs.slice(0, -1)]));
   return [gates, dr, dh, dc];
 }

@@ -1,5 +1,6 @@
 /** A recurrent operator over its sequence: directions, initial states, sequence lengths, both layouts. */
 import { GraphError } from '../../graph/graph-error.ts';
+import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import type { NodeInfo, RunContext } from '../operator.ts';
@@ -30,10 +31,15 @@ export function runRecurrent(kind: Kind): (ctx: RunContext) => TfTensor[] {
     const directions = directionsOf(ctx);
     const activations = activationsOf(ctx, DEFAULTS[kind], directions);
     const results = activations.map((functions, d) => runDirection(ctx, kind, x, d, functions, batchFirst));
-    const states = (select: (state: State) => TfTensor): TfTensor => tf.stack(results.map(({ last }) => select(last)), batchFirst ? 1 : 0);
-    const ys = tf.stack(results.map(({ ys }) => ys), 1); // [steps, directions, batch, hidden]
+    const states = (select: (state: State) => TfTensor): TfTensor => stack(results.map(({ last }) => select(last)), batchFirst ? 1 : 0);
+    const ys = stack(results.map(({ ys }) => ys), 1); // [steps, directions, batch, hidden]
     return [batchFirst ? tf.transpose(ys, [2, 0, 1, 3]) : ys, states(({ h }) => h), ...(kind === 'LSTM' ? [states(({ c }) => c!)] : [])];
   };
+}
+
+/** One direction alone is not copied. */
+function stack(parts: TfTensor[], axis: number): TfTensor {
+  return parts.length === 1 ? tf.expandDims(parts[0]!, axis) : tf.stack(parts, axis);
 }
 
 function runDirection(ctx: RunContext, kind: Kind, x: TfTensor, d: number, activations: Activations, batchFirst: boolean): Result {
@@ -61,12 +67,13 @@ function runDirection(ctx: RunContext, kind: Kind, x: TfTensor, d: number, activ
 /** x W^T + b for all steps in one product: [steps, batch, gates * hidden]. */
 function inputProducts(x: TfTensor, w: TfTensor, bias: TfTensor | null, hidden: number, gates: number, late: boolean): { inputs: TfTensor; candidateBias?: TfTensor } {
   const [steps, batch, size] = x.shape as [number, number, number];
-  const product = tf.reshape(tf.matMul(tf.reshape(x, [steps * batch, size]), w, false, true), [steps, batch, gates * hidden]);
-  if (!bias) return late ? { inputs: product, candidateBias: tf.zeros([hidden]) } : { inputs: product };
+  const product = nn.matMul(tf.reshape(x, [steps * batch, size]), w, false, true);
+  const inSteps = (rows: TfTensor): TfTensor => tf.reshape(rows, [steps, batch, gates * hidden]);
+  if (!bias) return late ? { inputs: inSteps(product), candidateBias: tf.zeros([hidden]) } : { inputs: inSteps(product) };
   const [own, recurrent] = tf.split(bias, 2) as [TfTensor, TfTensor];
-  if (!late) return { inputs: tf.add(product, tf.add(own, recurrent)) };
+  if (!late) return { inputs: inSteps(nn.biasAdd(product, tf.add(own, recurrent))) };
   const [early, candidateBias] = tf.split(recurrent, [2 * hidden, hidden]) as [TfTensor, TfTensor];
-  return { inputs: tf.add(product, tf.add(own, tf.pad(early, [[0, hidden]]))), candidateBias };
+  return { inputs: inSteps(nn.biasAdd(product, tf.add(own, tf.pad(early, [[0, hidden]])))), candidateBias };
 }
 
 function wholeLstm(inputs: TfTensor, r: TfTensor, state: State, reverse: boolean): Result {
