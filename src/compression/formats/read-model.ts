@@ -55,12 +55,22 @@ export async function openUpload(bytes: Uint8Array, wrappers = 0): Promise<Opene
 async function openArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: number): Promise<OpenedUpload> {
   const root = folderOf(members, 'config.json');
   if (root !== null && members.has(`${root}model.weights.h5`)) return { kind: 'keras', members: under(members, root) };
-  const tfjs = folderOf(members, 'model.json');
-  if (tfjs !== null) return { kind: 'tfjs', members: under(members, tfjs) };
+  const tfjs = tfjsMembers(members);
+  if (tfjs) return { kind: 'tfjs', members: tfjs };
   const files = [...members].filter(([path]) => !path.startsWith('__MACOSX/') && !path.split('/').at(-1)!.startsWith('.'));
   if (files.length === 1) return openUpload(files[0]![1], wrappers + 1);
   const listed = files.slice(0, 5).map(([path]) => `"${path}"`).join(', ');
   throw new LatheError('unsupported-format', `The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), nor one model file: it holds ${listed || 'nothing'}`);
+}
+
+/** A TF.js model is called model.json, or otherwise where it is the only JSON file with a manifest of weights. */
+function tfjsMembers(members: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> | null {
+  const folder = folderOf(members, 'model.json');
+  if (folder !== null) return under(members, folder);
+  const candidates = [...members].filter(([path, content]) => path.endsWith('.json') && !path.startsWith('__MACOSX/') && Buffer.from(content.buffer, content.byteOffset, content.length).includes('"weightsManifest"'));
+  if (candidates.length !== 1) return null;
+  const [path, content] = candidates[0]!;
+  return under(members, path.slice(0, path.lastIndexOf('/') + 1)).set('model.json', content);
 }
 
 /** The folder (with its slash, '' for the top) of the shallowest member called `name`; null: there is none. */

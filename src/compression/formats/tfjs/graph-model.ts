@@ -1,5 +1,6 @@
 /** A frozen TensorFlow graph, as TF.js stores it -> ONNX. Operators are looked up in tables; what is in none is refused by name. */
 import { LatheError } from '../../../errors.ts';
+import { inferShapes } from '../../graph/infer.ts';
 import type { Model } from '../../graph/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import type { TfjsWeight } from './manifest.ts';
@@ -7,8 +8,12 @@ import { plainValue, typeOf, UnsupportedNode, type AttrValue, type NodeConverter
 import { ELEMENTWISE } from './ops/elementwise.ts';
 import { LINEAR } from './ops/linear.ts';
 import { MOVEMENT } from './ops/movement.ts';
+import { SELECTION } from './ops/selection.ts';
 
-const CONVERTERS: ReadonlyMap<string, NodeConverter> = new Map(Object.entries({ ...ELEMENTWISE, ...LINEAR, ...MOVEMENT }));
+/** Loops and branches on tensors: what TensorFlow 1 and frozen graphs are made of where they are not straight. */
+const CONTROL_FLOW: ReadonlySet<string> = new Set(['Enter', 'Exit', 'Merge', 'Switch', 'NextIteration', 'LoopCond', 'While', 'StatelessWhile', 'If', 'StatelessIf']);
+
+const CONVERTERS: ReadonlyMap<string, NodeConverter> = new Map(Object.entries({ ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...SELECTION }));
 
 /** Names of the operators that can be converted. */
 export const TENSORFLOW_OPERATORS: readonly string[] = ['Const', 'Placeholder', 'PlaceholderWithDefault', ...CONVERTERS.keys()];
@@ -36,7 +41,15 @@ export function convertGraphModel(graph: GraphDef, weights: ReadonlyMap<string, 
     const { value, channelsFirst } = done.get(nodeName(tensor))![outputIndex(tensor)]!;
     b.output(name, channelsFirst ? b.op('Transpose', [value], { perm: [0, 2, 3, 1] }, `${name}_channels_last`) : value, 'float32', shape);
   }
-  return b.build('tfjs-graph-model', 'TF.js');
+  return withOutputTypes(b.build('tfjs-graph-model', 'TF.js'));
+}
+
+/** Files say the types of their outputs seldom: they follow from the operators. */
+function withOutputTypes(model: Model): Model {
+  const declared = model.graph.outputs;
+  const table = inferShapes({ ...model, graph: { ...model.graph, outputs: declared.map(({ name }) => ({ name, type: null })) } });
+  const outputs = declared.map((output) => ({ ...output, type: { shape: output.type!.shape, dtype: table.typeOf(output.name)?.dtype ?? output.type!.dtype } }));
+  return { ...model, graph: { ...model.graph, outputs } };
 }
 
 const nodeName = (tensor: string): string => tensor.replace(/^\^/, '').split(':')[0]!;
@@ -71,6 +84,7 @@ function convertUpTo(b: GraphBuilder, nodes: ReadonlyMap<string, NodeDef>, targe
     if (done.has(name)) { stack.pop(); continue; }
     const node = nodes.get(name);
     if (!node) throw new LatheError('malformed-model', `The graph reads "${name}", which no node makes`, [{ path: name, message: 'is made by no node' }]);
+    if (CONTROL_FLOW.has(node.op)) throw new LatheError('unsupported-operator', `node "${name}" (${node.op}): loops and branches of TensorFlow have no conversion to ONNX; cut the model before them`, [{ path: name, message: `control flow ${node.op}` }]);
     const waiting = dataInputs(node).map(nodeName).filter((input) => !done.has(input));
     if (waiting.length > 0) {
       if (entered.has(name)) throw new LatheError('malformed-model', `node "${name}" (${node.op}): lies on a cycle`, [{ path: name, message: 'lies on a cycle' }]);

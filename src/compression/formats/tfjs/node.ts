@@ -27,6 +27,8 @@ export interface TfValue {
   /** The ONNX value is [n, c, h, w] while TensorFlow's is [n, h, w, c]. */
   readonly channelsFirst: boolean;
   readonly constant: TfjsWeight | null;
+  /** Of a small vector put together from scalars: those that are constant. */
+  readonly elements?: readonly (number | null)[];
 }
 
 export interface NodeContext {
@@ -73,9 +75,16 @@ export function constantAt(ctx: NodeContext, index: number, what: string): TfjsW
 
 export const numbersAt = (ctx: NodeContext, index: number, what: string): number[] => Array.from(constantAt(ctx, index, what).values);
 
-/** A shape-like int32 input as the int64 that ONNX wants. */
+/** Numbers of a vector as far as they are constant; null: not even its length is known. */
+export function elementsAt(ctx: NodeContext, index: number): readonly (number | null)[] | null {
+  const { constant, elements } = at(ctx, index);
+  return constant ? Array.from(constant.values) : (elements ?? null);
+}
+
+/** An int32 input (a shape, indices) as the int64 that ONNX wants; scalars as vectors of one. */
 export function int64At(ctx: NodeContext, index: number): string {
   const { constant } = at(ctx, index);
+  if (constant && constant.dims.length > 1) return ctx.b.weight(`${constant.name}_int64`, constant.dims, constant.values, 'int64');
   if (constant) return ctx.b.ints(Array.from(constant.values));
   return ctx.b.op('Cast', [plain(ctx, index)], { to: 7 }, `${ctx.node.name}/int64`);
 }
@@ -121,3 +130,8 @@ export function typeOf(type: string | number | undefined): DataType {
 
 /** ONNX's number of an element type. */
 export const ONNX_TYPE: Readonly<Partial<Record<DataType, number>>> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 };
+
+/** A constant in the layout that an operator wants; operators that read the same constant in the same layout share one weight. */
+export function weightOf({ b }: NodeContext, { name }: TfjsWeight, layout: string, dims: readonly number[], values: ArrayLike<number>, dtype?: DataType): string {
+  return b.layer(`${name} ${layout}`, () => b.weight(name, dims, values, dtype));
+}

@@ -1,5 +1,5 @@
 /** Arithmetic, comparison and activations. */
-import { at, float, numbersAt, ONNX_TYPE, plain, plainValue, typeOf, UnsupportedNode, type NodeContext, type NodeConverter, type TfValue } from '../node.ts';
+import { ONNX_TYPE, UnsupportedNode, at, float, numbersAt, plain, plainValue, typeOf, weightOf, type NodeContext, type NodeConverter, type TfValue } from '../node.ts';
 import type { AttributeValue } from '../../../graph/edit.ts';
 
 export const unary = (opType: string, attributes: Readonly<Record<string, AttributeValue>> = {}): NodeConverter => (ctx) => {
@@ -17,13 +17,13 @@ export function aligned(ctx: NodeContext): { values: [string, string]; channelsF
 }
 
 /** An operand as it broadcasts against [n, c, h, w]; null: only in TensorFlow's order. */
-function channelsFirst({ b }: NodeContext, operand: TfValue): string | null {
+function channelsFirst(ctx: NodeContext, operand: TfValue): string | null {
   if (operand.channelsFirst) return operand.value;
   const { constant } = operand;
   if (!constant) return null;
-  if (constant.values.length === 1) return b.weight(constant.name, [], constant.values, constant.dtype);
+  if (constant.values.length === 1) return weightOf(ctx, constant, 'scalar', [], constant.values, constant.dtype);
   const channels = constant.dims.at(-1)!;
-  return constant.values.length === channels ? b.weight(constant.name, [channels, 1, 1], constant.values, constant.dtype) : null;
+  return constant.values.length === channels ? weightOf(ctx, constant, 'per channel', [channels, 1, 1], constant.values, constant.dtype) : null;
 }
 
 export const binary = (opType: string): NodeConverter => (ctx) => {
@@ -52,6 +52,18 @@ const squaredDifference: NodeConverter = (ctx) => {
   const { values, channelsFirst } = aligned(ctx);
   const difference = ctx.b.op('Sub', values, {}, `${ctx.node.name}/difference`);
   return { value: ctx.b.op('Mul', [difference, difference], {}, ctx.node.name), channelsFirst, constant: null };
+};
+
+/** The angle of (x, y): the arc tangent of y / x, turned by half a circle left of the origin; 0 in the origin. */
+const atan2: NodeConverter = (ctx) => {
+  const { b, node } = ctx;
+  const { values: [y, x], channelsFirst } = aligned(ctx);
+  const zero = b.scalar(0);
+  const angle = b.op('Atan', [b.op('Div', [y, x], {}, `${node.name}/slope`)], {}, `${node.name}/angle`);
+  const half = b.op('Where', [b.op('Less', [y, zero], {}, `${node.name}/below`), b.scalar(-Math.PI), b.scalar(Math.PI)], {}, `${node.name}/half_turn`);
+  const turned = b.op('Where', [b.op('Less', [x, zero], {}, `${node.name}/left`), b.op('Add', [angle, half], {}, `${node.name}/turned`), angle], {}, `${node.name}/full`);
+  const origin = b.op('And', [b.op('Equal', [x, zero], {}, `${node.name}/x_is_zero`), b.op('Equal', [y, zero], {}, `${node.name}/y_is_zero`)], {}, `${node.name}/origin`);
+  return { value: b.op('Where', [origin, zero, turned], {}, node.name), channelsFirst, constant: null };
 };
 
 const floorDiv: NodeConverter = (ctx) => {
@@ -104,7 +116,7 @@ export function applyFused(ctx: NodeContext, value: string, fused: readonly stri
       case 'Relu': case 'Sigmoid': case 'Tanh': case 'Elu': return ctx.b.op(op, [x], {}, `${ctx.node.name}/${op}`);
       case 'Relu6': return ctx.b.op('Clip', [x, ctx.b.scalar(0), ctx.b.scalar(6)], {}, `${ctx.node.name}/Relu6`);
       case 'LeakyRelu': return ctx.b.op('LeakyRelu', [x], { alpha: { float: float(ctx, 'leakyrelu_alpha', 0.2) } }, `${ctx.node.name}/LeakyRelu`);
-      case 'Prelu': if (slope?.constant) return ctx.b.op('PRelu', [x, ctx.b.weight(slope.constant.name, [slope.constant.values.length, 1, 1], slope.constant.values)], {}, `${ctx.node.name}/Prelu`);
+      case 'Prelu': if (slope?.constant) return ctx.b.op('PRelu', [x, weightOf(ctx, slope.constant, 'per channel', [slope.constant.values.length, 1, 1], slope.constant.values)], {}, `${ctx.node.name}/Prelu`);
     }
     throw new UnsupportedNode(`the fused operator "${op}" is unknown`);
   }, value);
@@ -119,7 +131,7 @@ export const ELEMENTWISE: Readonly<Record<string, NodeConverter>> = {
   Floor: unary('Floor'), Ceil: unary('Ceil'), Round: unary('Round'), Reciprocal: unary('Reciprocal'), Erf: unary('Erf'),
   Sin: unary('Sin'), Cos: unary('Cos'), Tan: unary('Tan'), Asin: unary('Asin'), Acos: unary('Acos'), Atan: unary('Atan'), Sinh: unary('Sinh'), Cosh: unary('Cosh'), Asinh: unary('Asinh'), Acosh: unary('Acosh'), Atanh: unary('Atanh'),
   IsNan: unary('IsNaN'), LogicalNot: unary('Not'), Identity: (ctx) => at(ctx, 0), StopGradient: (ctx) => at(ctx, 0), PreventGradient: (ctx) => at(ctx, 0), Snapshot: (ctx) => at(ctx, 0),
-  Add: binary('Add'), AddV2: binary('Add'), Sub: binary('Sub'), Mul: binary('Mul'), RealDiv: binary('Div'), Div: binary('Div'), DivNoNan: divNoNan, FloorDiv: floorDiv,
+  Add: binary('Add'), AddV2: binary('Add'), Sub: binary('Sub'), Mul: binary('Mul'), RealDiv: binary('Div'), Div: binary('Div'), DivNoNan: divNoNan, FloorDiv: floorDiv, Atan2: atan2,
   Maximum: binary('Max'), Minimum: binary('Min'), Pow: binary('Pow'), SquaredDifference: squaredDifference, BiasAdd: binary('Add'), FloorMod: binary('Mod'),
   Greater: binary('Greater'), GreaterEqual: binary('GreaterOrEqual'), Less: binary('Less'), LessEqual: binary('LessOrEqual'), Equal: binary('Equal'), NotEqual: negated('Equal'),
   LogicalAnd: binary('And'), LogicalOr: binary('Or'), Select: select, SelectV2: select, Cast: cast,

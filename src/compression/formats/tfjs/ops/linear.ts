@@ -1,11 +1,11 @@
 /** Convolution, matrix products, pooling, normalization, resizing. */
-import { at, bool, constantAt, float, image, imageResult, ints, numbersAt, plain, plainValue, string, strings, UnsupportedNode, type NodeContext, type NodeConverter } from '../node.ts';
+import { UnsupportedNode, at, bool, constantAt, elementsAt, float, image, imageResult, int64At, ints, numbersAt, plain, plainValue, string, strings, weightOf, type NodeContext, type NodeConverter } from '../node.ts';
 import { applyFused } from './elementwise.ts';
 import { transpose } from '../../keras/layer.ts';
 import type { AttributeValue } from '../../../graph/edit.ts';
 
 /** [height, width] out of a list over the node's axes. */
-const spatial = (ctx: NodeContext, list: readonly number[]): number[] => (list.length === 0 ? [1, 1] : string(ctx, 'data_format', 'NHWC') === 'NCHW' ? list.slice(2) : list.slice(1, 3));
+const spatial = <T>(ctx: NodeContext, list: readonly T[]): (T | number)[] => (list.length === 0 ? [1, 1] : string(ctx, 'data_format', 'NHWC') === 'NCHW' ? list.slice(2) : list.slice(1, 3));
 
 function padding(ctx: NodeContext): Record<string, AttributeValue> {
   const kind = string(ctx, 'padding', 'VALID');
@@ -22,13 +22,14 @@ const pairs = (ctx: NodeContext): number[][] => {
 
 const conv = (depthwise: boolean): NodeConverter => (ctx) => {
   const { b, node } = ctx;
-  const { dims, values, name } = constantAt(ctx, 1, 'kernel');
+  const kernel = constantAt(ctx, 1, 'kernel');
+  const { dims, values } = kernel;
   // [kh, kw, cin / groups, cout], depthwise [kh, kw, cin, multiplier] -> [cout, cin / groups, kh, kw]
   const moved = transpose({ dims, values: Float32Array.from(values) }, depthwise ? [2, 3, 0, 1] : [3, 2, 0, 1]);
   const shape = depthwise ? [dims[2]! * dims[3]!, 1, dims[0]!, dims[1]!] : moved.dims;
   const fused = strings(ctx, 'fused_ops');
   const bias = fused[0] === 'BiasAdd' ? constantAt(ctx, 2, 'bias') : null;
-  const inputs = [image(ctx, 0), b.weight(name, shape, moved.values), ...(bias ? [b.weight(bias.name, [bias.values.length], bias.values)] : [])];
+  const inputs = [image(ctx, 0), weightOf(ctx, kernel, depthwise ? 'depthwise' : 'conv', shape, moved.values), ...(bias ? [weightOf(ctx, bias, 'bias', [bias.values.length], bias.values)] : [])];
   const attributes = { kernel_shape: [dims[0]!, dims[1]!], strides: spatial(ctx, ints(ctx, 'strides')), dilations: spatial(ctx, ints(ctx, 'dilations')), group: depthwise ? dims[2]! : 1, ...padding(ctx) };
   const value = b.op('Conv', inputs, attributes, node.name);
   return imageResult(ctx, applyFused(ctx, value, fused, ctx.inputs.at(-1)));
@@ -36,20 +37,21 @@ const conv = (depthwise: boolean): NodeConverter => (ctx) => {
 
 const convTranspose: NodeConverter = (ctx) => {
   const { b, node } = ctx;
-  const { dims, values, name } = constantAt(ctx, 1, 'kernel');
+  const kernel = constantAt(ctx, 1, 'kernel');
+  const { dims, values } = kernel;
   const moved = transpose({ dims, values: Float32Array.from(values) }, [3, 2, 0, 1]);
   const strides = spatial(ctx, ints(ctx, 'strides'));
-  const size = ctx.inputs[0]?.constant ? spatial(ctx, numbersAt(ctx, 0, 'output shape')) : null;
+  const shape = elementsAt(ctx, 0);
+  const size = shape && spatial(ctx, shape);
   const same = string(ctx, 'padding', 'VALID') === 'SAME';
-  if (!same && !size) throw new UnsupportedNode('its output shape is computed at run time');
   const attributes: Record<string, AttributeValue> = { kernel_shape: [dims[0]!, dims[1]!], strides };
-  if (size) Object.assign(attributes, { output_shape: size, auto_pad: 'SAME_UPPER' });
+  if (size?.every((dim) => dim !== null)) Object.assign(attributes, { output_shape: size, auto_pad: 'SAME_UPPER' });
   else {
-    // "SAME" with an open size: the output is size * stride, which fixed pads give.
-    const totals = strides.map((stride, i) => Math.max(dims[i]! - stride, 0));
+    // With an open size the output is taken to be size * stride, and without padding max(kernel - stride, 0) more, as Keras makes it.
+    const totals = strides.map((stride, i) => (same ? Math.max(dims[i]! - stride, 0) : 0));
     Object.assign(attributes, { pads: [...totals.map((t) => Math.floor(t / 2)), ...totals.map((t) => Math.ceil(t / 2))], output_padding: strides.map((stride, i) => Math.max(stride - dims[i]!, 0)) });
   }
-  return imageResult(ctx, b.op('ConvTranspose', [image(ctx, 2), b.weight(name, moved.dims, moved.values)], attributes, node.name));
+  return imageResult(ctx, b.op('ConvTranspose', [image(ctx, 2), weightOf(ctx, kernel, 'transposed conv', moved.dims, moved.values)], attributes, node.name));
 };
 
 const pool = (opType: 'MaxPool' | 'AveragePool'): NodeConverter => (ctx) => imageResult(ctx, ctx.b.op(opType, [image(ctx, 0)], {
@@ -61,7 +63,7 @@ function transposed(ctx: NodeContext, index: number, flag: string): string {
   if (!bool(ctx, flag)) return plain(ctx, index);
   if (constant?.dims.length === 2) {
     const moved = transpose({ dims: constant.dims, values: Float32Array.from(constant.values) }, [1, 0]);
-    return ctx.b.weight(constant.name, moved.dims, moved.values);
+    return weightOf(ctx, constant, 'transposed', moved.dims, moved.values);
   }
   return ctx.b.op('Transpose', [plain(ctx, index)], { perm: [1, 0] }, `${ctx.node.name}/transposed`);
 }
@@ -94,7 +96,7 @@ const resize = (mode: 'linear' | 'nearest'): NodeConverter => (ctx) => {
   const corners = bool(ctx, 'align_corners');
   const centers = bool(ctx, 'half_pixel_centers');
   const channels = b.op('Shape', [x], { start: 0, end: 2 }, `${node.name}/channels`);
-  const sizes = b.op('Concat', [channels, b.ints(numbersAt(ctx, 1, 'size'))], { axis: 0 }, `${node.name}/sizes`);
+  const sizes = b.op('Concat', [channels, int64At(ctx, 1)], { axis: 0 }, `${node.name}/sizes`);
   const transformation = corners ? 'align_corners' : centers ? 'half_pixel' : 'asymmetric';
   const attributes: Record<string, AttributeValue> = { mode, coordinate_transformation_mode: transformation };
   if (mode === 'nearest') attributes['nearest_mode'] = corners ? 'round_prefer_ceil' : centers ? 'round_prefer_ceil' : 'floor';

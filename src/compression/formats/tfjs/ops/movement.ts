@@ -1,7 +1,6 @@
 /** Shapes, movement of elements, reductions. */
 import { at, bool, int, int64At, ints, numbersAt, ONNX_TYPE, plain, plainValue, string, typeOf, UnsupportedNode, type NodeContext, type NodeConverter } from '../node.ts';
-
-const END = Number.MAX_SAFE_INTEGER;
+import { slice, stridedSlice } from './slicing.ts';
 
 const reshape: NodeConverter = (ctx) => plainValue(ctx.b.op('Reshape', [plain(ctx, 0), int64At(ctx, 1)], { allowzero: 1 }, ctx.node.name));
 
@@ -25,58 +24,22 @@ const concat: NodeConverter = (ctx) => {
   return plainValue(ctx.b.op('Concat', parts.map((_, i) => plain(ctx, i)), { axis }, ctx.node.name));
 };
 
-/** Paddings [[before, after], ...] per axis. */
-function onnxPads(ctx: NodeContext): number[] {
-  const pairs = numbersAt(ctx, 1, 'paddings');
-  return [...pairs.filter((_, i) => i % 2 === 0), ...pairs.filter((_, i) => i % 2 === 1)];
+/** Paddings [[before, after], ...] per axis -> [before..., after...]. */
+function onnxPads(ctx: NodeContext): string {
+  const { constant } = at(ctx, 1);
+  if (!constant) return ctx.b.op('Reshape', [ctx.b.op('Transpose', [int64At(ctx, 1)], { perm: [1, 0] }, `${ctx.node.name}/by_side`), ctx.b.ints([-1])], {}, `${ctx.node.name}/pads`);
+  const pairs = Array.from(constant.values);
+  return ctx.b.ints([...pairs.filter((_, i) => i % 2 === 0), ...pairs.filter((_, i) => i % 2 === 1)]);
 }
 
 const pad: NodeConverter = (ctx) => {
   const value = ctx.inputs.length > 2 ? [ctx.b.scalar(numbersAt(ctx, 2, 'constant')[0]!)] : [];
-  return plainValue(ctx.b.op('Pad', [plain(ctx, 0), ctx.b.ints(onnxPads(ctx)), ...value], {}, ctx.node.name));
+  return plainValue(ctx.b.op('Pad', [plain(ctx, 0), onnxPads(ctx), ...value], {}, ctx.node.name));
 };
 
 const mirrorPad: NodeConverter = (ctx) => {
   if (string(ctx, 'mode', 'REFLECT') !== 'REFLECT') throw new UnsupportedNode('symmetric padding has no ONNX form');
-  return plainValue(ctx.b.op('Pad', [plain(ctx, 0), ctx.b.ints(onnxPads(ctx))], { mode: 'reflect' }, ctx.node.name));
-};
-
-const slice: NodeConverter = (ctx) => {
-  const begin = numbersAt(ctx, 1, 'begin');
-  const ends = numbersAt(ctx, 2, 'size').map((size, i) => (size === -1 ? END : begin[i]! + size));
-  return plainValue(ctx.b.op('Slice', [plain(ctx, 0), ctx.b.ints(begin), ctx.b.ints(ends), ctx.b.ints(begin.map((_, i) => i))], {}, ctx.node.name));
-};
-
-/** StridedSlice with its five masks: begin and end (open ends), shrink (drops the axis), new axis, ellipsis (counts from the end after it). */
-const stridedSlice: NodeConverter = (ctx) => {
-  const { b, node } = ctx;
-  const [begin, end, strides] = [numbersAt(ctx, 1, 'begin'), numbersAt(ctx, 2, 'end'), numbersAt(ctx, 3, 'strides')];
-  const mask = (name: string, i: number): boolean => ((int(ctx, name, 0) >> i) & 1) === 1;
-  const specs = begin.map((_, i) => i);
-  const ellipsis = specs.findIndex((i) => mask('ellipsis_mask', i));
-  const axisOf = (i: number): number => {
-    const consumed = (range: readonly number[]): number => range.filter((k) => !mask('new_axis_mask', k)).length;
-    return ellipsis !== -1 && i > ellipsis ? -consumed(specs.slice(i)) : consumed(specs.slice(0, i));
-  };
-  const sliced = specs.filter((i) => i !== ellipsis && !mask('new_axis_mask', i));
-  const bounds = sliced.map((i) => {
-    const [from, step] = [begin[i]!, strides[i]!];
-    if (mask('shrink_axis_mask', i)) return { from, to: from === -1 ? END : from + 1, step: 1 };
-    const backwards = step < 0;
-    return { from: mask('begin_mask', i) ? (backwards ? END : 0) : from, to: mask('end_mask', i) ? (backwards ? -END : END) : end[i]!, step };
-  });
-  const axes = sliced.map(axisOf);
-  let value = b.op('Slice', [plain(ctx, 0), b.ints(bounds.map(({ from }) => from)), b.ints(bounds.map(({ to }) => to)), b.ints(axes), b.ints(bounds.map(({ step }) => step))], {}, `${node.name}/slice`);
-  const dropped = sliced.filter((i) => mask('shrink_axis_mask', i)).map(axisOf);
-  if (dropped.length > 0) value = b.op('Squeeze', [value, b.ints(dropped)], {}, `${node.name}/shrunk`);
-  const added = specs.filter((i) => mask('new_axis_mask', i));
-  if (added.length === 0) return plainValue(value);
-  // A new axis stands where its entry does in the result: dropped axes before it do not count.
-  const positions = added.map((i) => {
-    if (ellipsis !== -1 && i > ellipsis) return -specs.slice(i).filter((k) => !mask('shrink_axis_mask', k)).length;
-    return specs.slice(0, i).filter((k) => k !== ellipsis && !mask('shrink_axis_mask', k)).length;
-  });
-  return plainValue(b.op('Unsqueeze', [value, b.ints(positions)], {}, node.name));
+  return plainValue(ctx.b.op('Pad', [plain(ctx, 0), onnxPads(ctx)], { mode: 'reflect' }, ctx.node.name));
 };
 
 const split: NodeConverter = (ctx) => {
@@ -94,7 +57,8 @@ const splitV: NodeConverter = (ctx) => {
 const pack: NodeConverter = (ctx) => {
   const axis = int(ctx, 'axis', 0);
   const parts = ctx.inputs.map((_, i) => ctx.b.op('Unsqueeze', [plain(ctx, i), ctx.b.ints([axis])], {}, `${ctx.node.name}/part`));
-  return plainValue(ctx.b.op('Concat', parts, { axis }, ctx.node.name));
+  const elements = ctx.inputs.map(({ constant }) => (constant?.values.length === 1 ? constant.values[0]! : null));
+  return { ...plainValue(ctx.b.op('Concat', parts, { axis }, ctx.node.name)), elements };
 };
 
 const unpack: NodeConverter = (ctx) => {
@@ -110,6 +74,8 @@ const gather: NodeConverter = (ctx) => {
 };
 
 const shape: NodeConverter = (ctx) => plainValue(ctx.b.op('Cast', [ctx.b.op('Shape', [plain(ctx, 0)], {}, `${ctx.node.name}/shape`)], { to: 6 }, ctx.node.name));
+
+const size: NodeConverter = (ctx) => plainValue(ctx.b.op('Cast', [ctx.b.op('Size', [at(ctx, 0).value], {}, `${ctx.node.name}/size`)], { to: 6 }, ctx.node.name));
 
 const fill: NodeConverter = (ctx) => plainValue(ctx.b.op('Expand', [plain(ctx, 1), int64At(ctx, 0)], {}, ctx.node.name));
 
@@ -142,8 +108,8 @@ const depthToSpace = (opType: 'DepthToSpace' | 'SpaceToDepth'): NodeConverter =>
 const cumSum: NodeConverter = (ctx) => plainValue(ctx.b.op('CumSum', [plain(ctx, 0), ctx.b.scalar(numbersAt(ctx, 1, 'axis')[0]!, 'int64')], { exclusive: bool(ctx, 'exclusive') ? 1 : 0, reverse: bool(ctx, 'reverse') ? 1 : 0 }, ctx.node.name));
 
 export const MOVEMENT: Readonly<Record<string, NodeConverter>> = {
-  Reshape: reshape, Squeeze: squeeze, ExpandDims: expandDims, Transpose: transpose, ConcatV2: concat, Pad: pad, PadV2: pad, MirrorPad: mirrorPad,
-  Slice: slice, StridedSlice: stridedSlice, Split: split, SplitV: splitV, Pack: pack, Unpack: unpack, GatherV2: gather, Gather: gather, Shape: shape, Fill: fill,
+  Slice: slice, StridedSlice: stridedSlice, Reshape: reshape, Squeeze: squeeze, ExpandDims: expandDims, Transpose: transpose, ConcatV2: concat, Pad: pad, PadV2: pad, MirrorPad: mirrorPad,
+  Split: split, SplitV: splitV, Pack: pack, Unpack: unpack, GatherV2: gather, Gather: gather, Shape: shape, Size: size, Fill: fill,
   Tile: (ctx) => plainValue(ctx.b.op('Tile', [plain(ctx, 0), int64At(ctx, 1)], {}, ctx.node.name)),
   Range: (ctx) => plainValue(ctx.b.op('Range', [plain(ctx, 0), plain(ctx, 1), plain(ctx, 2)], {}, ctx.node.name)),
   BroadcastTo: (ctx) => plainValue(ctx.b.op('Expand', [plain(ctx, 0), int64At(ctx, 1)], {}, ctx.node.name)),

@@ -2,7 +2,7 @@
 import { elementCount, hostNumbers } from '../../../graph/tensor-data.ts';
 import type { Dim } from '../../../graph/types.ts';
 import type { WriteContext, Writers } from './context.ts';
-import { boolAttribute, intAttribute, intsAttribute, textAttribute } from './tf-graph.ts';
+import { boolAttribute, intAttribute, intsAttribute, textAttribute, typeAttribute } from './tf-graph.ts';
 
 interface Window {
   readonly kernel: readonly number[];
@@ -129,38 +129,69 @@ function grouped(ctx: WriteContext, x: string, attributes: Parameters<WriteConte
 function convTranspose(ctx: WriteContext): string {
   const weight = ctx.shape(1) as readonly number[];
   const outputs = weight[1]!;
-  const { kernel, strides, dilations, pads, same } = windowOf(ctx, weight.slice(2));
-  const size = ctx.shape()?.slice(1, -1);
+  const { kernel, strides, dilations } = windowOf(ctx, weight.slice(2));
   if (kernel.length !== 2 || ctx.info.int('group', 1) !== 1 || dilations.some((dilation) => dilation !== 1)) return ctx.refuse('groups, dilations or three dimensions of a transposed convolution');
-  if (!size?.every((dim) => typeof dim === 'number') || ctx.info.ints('output_shape') || ctx.info.string('auto_pad', 'NOTSET') === 'SAME_UPPER') return ctx.refuse('its output size is not fixed');
-  const sizes = ctx.rank() === 3 ? [1, size[0] as number] : (size as number[]);
-  const extra = lift(ctx, ctx.info.ints('output_padding') ?? []);
-  const whole = sizes.map((dim, i) => (dim - 1) * strides[i]! + kernel[i]!);
+  const cut = transposedCut(ctx, kernel, strides);
   const y = lifted(ctx, (x) => {
-    const shape = ctx.op('Pack', [batchSize(ctx, x), ...[...whole, outputs].map((dim) => ctx.tf.int(dim))], { N: intAttribute(4), axis: intAttribute(0) }, 'int32');
+    const sizes = wholeSizes(ctx, x, kernel, strides);
+    const shape = ctx.op('Pack', [batchSize(ctx, x), ...sizes, ctx.tf.int(outputs)], { N: intAttribute(4), axis: intAttribute(0) }, 'int32');
     const filter = kernelOf(ctx, (dims) => ({ dims, perm: [2, 3, 1, 0] })); // [in, out, h, w] -> [h, w, out, in]
-    const product = ctx.op('Conv2DBackpropInput', [shape, filter, x], { strides: full(strides), padding: textAttribute('VALID'), ...nhwc(2) });
-    return cropped(ctx, product, whole, same ? sameCut(kernel) : pads, extra);
+    return cropped(ctx, ctx.op('Conv2DBackpropInput', [shape, filter, x], { strides: full(strides), padding: textAttribute('VALID'), ...nhwc(2) }), cut);
   });
   return ctx.has(2) ? ctx.op('BiasAdd', [y, ctx.input(2)], nhwc(2)) : y;
 }
 
-const lift = (ctx: WriteContext, values: readonly number[]): number[] => (values.length === 0 ? [0, 0] : ctx.rank() === 3 ? [0, values[0]!] : [...values]);
-const sameCut = (kernel: readonly number[]): number[] => [...kernel.map((k) => (k - 1) / 2), ...kernel.map((k) => (k - 1) / 2)];
+/** Height and width of the whole product, (size - 1) * stride + kernel; of an open axis computed while the model runs. */
+function wholeSizes(ctx: WriteContext, x: string, kernel: readonly number[], strides: readonly number[]): string[] {
+  const dims = ctx.shape()?.slice(1, -1) ?? [];
+  const lifts = dims.length === 1 ? [1, ...dims] : dims;
+  return kernel.map((k, i) => {
+    const size = lifts[i];
+    if (typeof size === 'number') return ctx.tf.int((size - 1) * strides[i]! + k);
+    return ctx.op('AddV2', [ctx.op('Mul', [axisSize(ctx, x, i + 1), ctx.tf.int(strides[i]!)], {}, 'int32'), ctx.tf.int(k - strides[i]!)], {}, 'int32');
+  });
+}
 
-function cropped(ctx: WriteContext, y: string, whole: readonly number[], pads: readonly number[], extra: readonly number[]): string {
-  if ([...pads, ...extra].every((value) => value === 0)) return y;
-  const reach = whole.map((dim, i) => Math.max(0, extra[i]! - pads[i + 2]!));
+/** What is cut off the whole product, [begin..., end...]; negative at the end: zeros are put there. */
+function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: readonly number[]): number[] {
+  const n = ctx.rank() - 2;
+  const lift = (values: readonly number[], fill: number): number[] => [...Array.from({ length: 2 - n }, () => fill), ...values];
+  const zeros = Array.from({ length: n }, () => 0);
+  const extra = lift(ctx.info.ints('output_padding') ?? zeros, 0);
+  const output = ctx.info.ints('output_shape');
+  const auto = ctx.info.string('auto_pad', 'NOTSET');
+  if (!output && auto !== 'SAME_UPPER' && auto !== 'SAME_LOWER') {
+    const pads = auto === 'NOTSET' ? (ctx.info.ints('pads') ?? [...zeros, ...zeros]) : [...zeros, ...zeros];
+    return [...lift(pads.slice(0, n), 0), ...lift(pads.slice(n), 0).map((pad, i) => pad - extra[i]!)];
+  }
+  const sizes = lift((ctx.shape() ?? []).slice(1, -1) as number[], 1);
+  const wanted = output && lift(output.slice(-n), 1);
+  const totals = kernel.map((k, i) => {
+    if (!wanted) return Math.max(k - strides[i]! + extra[i]!, 0);
+    return typeof sizes[i] === 'number' ? (sizes[i]! - 1) * strides[i]! + k + extra[i]! - wanted[i]! : ctx.refuse('its output size is fixed while that of its input is open');
+  });
+  const begin = totals.map((total) => Math.max(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2), 0));
+  return [...begin, ...totals.map((total, i) => total - begin[i]! - extra[i]!)];
+}
+
+function cropped(ctx: WriteContext, y: string, cut: readonly number[]): string {
+  if (cut.every((value) => value === 0)) return y;
+  const reach = cut.slice(2).map((value) => Math.max(-value, 0));
   const longer = reach.some((value) => value > 0)
     ? ctx.op('PadV2', [y, ctx.tf.constant({ dtype: 'int32', dims: [4, 2], data: Int32Array.of(0, 0, 0, reach[0]!, 0, reach[1]!, 0, 0) }, `${ctx.label}/pads`), ctx.tf.float(0)])
     : y;
-  const size = whole.map((dim, i) => dim - pads[i]! - pads[i + 2]! + extra[i]!);
-  return ctx.op('Slice', [longer, ctx.tf.ints([0, pads[0]!, pads[1]!, 0]), ctx.tf.ints([-1, size[0]!, size[1]!, -1])]);
+  const ends = cut.slice(2).map((value) => Math.min(-value, 0));
+  if (cut[0] === 0 && cut[1] === 0 && ends.every((end) => end === 0)) return longer;
+  const open = [0, 3, ...[1, 2].filter((axis) => ends[axis - 1] === 0)].reduce((mask, axis) => mask + 2 ** axis, 0);
+  const bounds = [[0, cut[0]!, cut[1]!, 0], [0, ...ends, 0], [1, 1, 1, 1]].map((values) => ctx.tf.ints(values));
+  return ctx.op('StridedSlice', [longer, ...bounds], { begin_mask: intAttribute(9), end_mask: intAttribute(open) });
 }
 
-function batchSize(ctx: WriteContext, x: string): string {
-  const shape = ctx.op('Shape', [x]);
-  return ctx.op('StridedSlice', [shape, ctx.tf.ints([0]), ctx.tf.ints([1]), ctx.tf.ints([1])], { shrink_axis_mask: intAttribute(1) }, 'int32');
+const batchSize = (ctx: WriteContext, x: string): string => axisSize(ctx, x, 0);
+
+function axisSize(ctx: WriteContext, x: string, axis: number): string {
+  const shape = ctx.op('Shape', [x], { out_type: typeAttribute('int32') });
+  return ctx.op('StridedSlice', [shape, ctx.tf.ints([axis]), ctx.tf.ints([axis + 1]), ctx.tf.ints([1])], { shrink_axis_mask: intAttribute(1) }, 'int32');
 }
 
 /** Below every float32 that a network computes: what maxima see in the padding. */
@@ -194,7 +225,7 @@ function resize(ctx: WriteContext): string {
   if (ctx.rank() !== 4 || !from || !to) return ctx.refuse('resizing of anything but two-dimensional images');
   const mode = ctx.info.string('mode', 'nearest');
   const coordinates = ctx.info.string('coordinate_transformation_mode', 'half_pixel');
-  const size = fixed(to) ? ctx.tf.ints(to) : scaledSize(ctx);
+  const size = fixed(to) ? ctx.tf.ints(to) : ctx.has(3) ? givenSize(ctx) : scaledSize(ctx);
   const whole = isMultiple(to, from);
   if (mode === 'nearest') {
     const floor = coordinates === 'asymmetric' && ctx.info.string('nearest_mode', 'round_prefer_floor') === 'floor';
@@ -214,6 +245,11 @@ function scalesOf(ctx: WriteContext): number[] | null {
   const scales = ctx.has(2) ? ctx.constant(2) : null;
   const values = scales ? hostNumbers(scales) : [];
   return values.length === 4 && values[0] === 1 && values[1] === 1 ? values.slice(2) : null;
+}
+
+/** The last two of the sizes [n, c, h, w] that the model computes. */
+function givenSize(ctx: WriteContext): string {
+  return ctx.op('StridedSlice', [ctx.input(3), ctx.tf.ints([2]), ctx.tf.ints([4]), ctx.tf.ints([1])], {}, 'int32');
 }
 
 function scaledSize(ctx: WriteContext): string {

@@ -1,7 +1,7 @@
 /** Matrix products, reductions, and what moves elements, in TensorFlow's terms. */
 import { hostNumbers, toHost } from '../../../graph/tensor-data.ts';
 import type { WriteContext, Writer, Writers } from './context.ts';
-import { boolAttribute, intAttribute, intsAttribute, tfType, typeAttribute } from './tf-graph.ts';
+import { boolAttribute, intAttribute, intsAttribute, textAttribute, tfType, typeAttribute } from './tf-graph.ts';
 
 function gemm(ctx: WriteContext): string {
   const { info, tf } = ctx;
@@ -16,6 +16,20 @@ function matMul(ctx: WriteContext): string {
   if (ctx.rank(0) < 2 || ctx.rank(1) < 2) return ctx.refuse('products of vectors');
   if (ctx.rank(0) === 2 && ctx.rank(1) === 2) return ctx.op('MatMul', ctx.inputs);
   return ctx.op('BatchMatMulV2', ctx.inputs, { adj_x: boolAttribute(false), adj_y: boolAttribute(false) });
+}
+
+/** TF.js knows no dots: they are spelled out. What only permutes axes is a transposition. */
+function einsum(ctx: WriteContext): string {
+  const equation = ctx.info.string('equation', '').replace(/\s/g, '');
+  const [left, right] = equation.split('->') as [string, string | undefined];
+  if (right === undefined) return ctx.refuse('an equation without its result');
+  const dots = Math.max(...left.split(',').map((term, i) => (term.includes('...') ? ctx.rank(i) - term.replace('...', '').length : 0)));
+  const free = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'].filter((letter) => !equation.includes(letter)).slice(0, dots).join('');
+  const terms = left.split(',').map((term, i) => term.replace('...', free.slice(free.length - (ctx.rank(i) - term.replace('...', '').length))));
+  const result = right.replace('...', free);
+  if (terms.some((term) => new Set(term).size !== term.length) || terms.length > 2) return ctx.refuse(`the equation ${equation}`);
+  if (terms.length === 1 && [...result].sort().join() === [...terms[0]!].sort().join()) return transpose(ctx, ctx.input(0), [...result].map((letter) => terms[0]!.indexOf(letter)));
+  return ctx.op('Einsum', ctx.inputs, { equation: textAttribute(`${terms.join(',')}->${result}`), N: intAttribute(terms.length) });
 }
 
 /** Along the last axis, where TensorFlow has it; up to opset 12 over all axes from `axis` on. */
@@ -81,6 +95,15 @@ function flatten(ctx: WriteContext): string {
   return sizes[0] === -1 && sizes[1] === -1 ? ctx.refuse('flattening with open dimensions on both sides') : toShape(ctx, sizes);
 }
 
+/** From `start` to `end`, which count from the back where they are negative. */
+function shapePart(ctx: WriteContext): string {
+  const shape = ctx.op('Shape', [ctx.input(0)], { out_type: typeAttribute('int32') });
+  const [start, end] = [ctx.info.int('start', 0), ctx.info.attribute('end') ? ctx.info.int('end', 0) : null];
+  if (start === 0 && end === null) return shape;
+  const { tf } = ctx;
+  return ctx.op('StridedSlice', [shape, tf.ints([start]), tf.ints([end ?? 0]), tf.ints([1])], { end_mask: intAttribute(end === null ? 1 : 0) }, 'int32');
+}
+
 function unsqueeze(ctx: WriteContext): string {
   const rank = ctx.rank() + (ctx.axes(0)?.length ?? 0);
   const axes = ctx.axes(rank)!.sort((a, b) => a - b);
@@ -95,6 +118,7 @@ function squeeze(ctx: WriteContext): string {
 /** Inputs from opset 10 on, attributes before. Bounds beyond the axis are cut by TensorFlow as by ONNX. */
 function slice(ctx: WriteContext): string {
   const part = (index: number, name: string): number[] | null => ctx.info.ints(name)?.slice() ?? (ctx.has(index) ? ctx.numbers(index, name) : null);
+  if ([1, 2].some((index) => ctx.has(index) && !ctx.constant(index))) return computedSlice(ctx);
   const [starts, ends] = [part(1, 'starts'), part(2, 'ends')];
   if (!starts || !ends) return ctx.refuse('no bounds');
   const axes = (part(3, 'axes') ?? starts.map((_, i) => i)).map((axis) => ctx.axis(axis));
@@ -111,6 +135,23 @@ function slice(ctx: WriteContext): string {
     if (Math.abs(ends[i]!) < wide) endMask -= 2 ** axis;
   });
   return ctx.op('StridedSlice', [ctx.input(0), ctx.tf.ints(begin), ctx.tf.ints(end), ctx.tf.ints(stride)], { begin_mask: intAttribute(beginMask), end_mask: intAttribute(endMask) });
+}
+
+/** Bounds that are computed while the model runs: one number for every axis, put together. */
+function computedSlice(ctx: WriteContext): string {
+  const rank = ctx.rank();
+  const { tf } = ctx;
+  const axes = ctx.has(3) ? ctx.numbers(3, 'axes').map((axis) => ctx.axis(axis)) : null;
+  const known = [1, 2].map((index) => ctx.constant(index)).find((constant) => constant);
+  const count = axes?.length ?? (known ? known.dims[0]! : Number(ctx.shape(1)?.[0] ?? rank));
+  const steps = ctx.has(4) ? ctx.numbers(4, 'steps') : Array.from({ length: count }, () => 1);
+  const entryOf = (axis: number): number => (axes ? axes.indexOf(axis) : axis < count ? axis : -1);
+  const entries = Array.from({ length: rank }, (_, axis) => entryOf(axis));
+  const element = (input: number, i: number): string => (i === -1 ? tf.int(0)
+    : ctx.op('StridedSlice', [ctx.input(input), tf.ints([i]), tf.ints([i + 1]), tf.ints([1])], { shrink_axis_mask: intAttribute(1) }, 'int32'));
+  const vector = (input: number): string => ctx.op('Pack', entries.map((i) => element(input, i)), { N: intAttribute(rank), axis: intAttribute(0) }, 'int32');
+  const open = entries.reduce((mask, i, axis) => mask + (i === -1 ? 2 ** axis : 0), 0);
+  return ctx.op('StridedSlice', [ctx.input(0), vector(1), vector(2), tf.ints(entries.map((i) => (i === -1 ? 1 : steps[i]!)))], { begin_mask: intAttribute(open), end_mask: intAttribute(open) });
 }
 
 function pad(ctx: WriteContext): string {
@@ -183,6 +224,7 @@ function instanceNormalization(ctx: WriteContext): string {
 export const structure: Writers = {
   Gemm: gemm,
   MatMul: matMul,
+  Einsum: einsum,
   Softmax: softmax('Softmax'),
   LogSoftmax: softmax('LogSoftmax'),
   ReduceMean: reduction('Mean'), ReduceSum: reduction('Sum'), ReduceMax: reduction('Max'), ReduceMin: reduction('Min'), ReduceProd: reduction('Prod'),
@@ -201,7 +243,8 @@ export const structure: Writers = {
   GatherND: (ctx) => (ctx.info.int('batch_dims', 0) === 0 ? ctx.op('GatherNd', ctx.inputs) : ctx.refuse('batch dimensions')),
   Tile: (ctx) => ctx.op('Tile', ctx.inputs),
   Expand: (ctx) => ctx.op('BroadcastTo', ctx.inputs),
-  Shape: (ctx) => (ctx.info.attribute('start') || ctx.info.attribute('end') ? ctx.refuse('a part of a shape') : ctx.op('Shape', [ctx.input(0)], { out_type: typeAttribute('int32') })),
+  Shape: shapePart,
+  Size: (ctx) => ctx.op('Size', [ctx.input(0)], { out_type: typeAttribute('int32') }),
   ConstantOfShape: (ctx) => {
     const value = ctx.info.attribute('value');
     const dtype = value?.kind === 'tensor' ? value.value.dtype : 'float32';
