@@ -8,8 +8,8 @@ import { walkNodes } from '../graph/edit.ts';
 import { settingsOf } from '../graph/settings.ts';
 import { constantsAsInitializers } from '../graph/passes/constants-as-initializers.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
-import type { Model, Tensor } from '../graph/types.ts';
-import { gradientPaths, type Reach } from './gradient-paths.ts';
+import type { Graph, Model, Tensor } from '../graph/types.ts';
+import { gradientPaths, type Bodies, type Reach } from './gradient-paths.ts';
 import { LoweredNetwork } from './lowered-network.ts';
 import type { Lowered, Network } from './network.ts';
 import { findWeights, type Weight } from './parameters.ts';
@@ -38,11 +38,22 @@ export function lowerOrThrow(model: Model): Network {
 function assemble(model: Model, inlined: Model): LoweredNetwork {
   const types = inferShapes(inlined);
   const sketch = makeProgram(inlined.graph, types, inlined.opsets);
-  const reach = gradientPaths(sketch);
-  const weights = findWeights(sketch, ownConstants(model, inlined));
+  const bodies = bodyPrograms(inlined.opsets);
+  const reach = gradientPaths(sketch, bodies);
+  const weights = findWeights(sketch, bodies, ownConstants(model, inlined));
   const trained = new Set([...reach].filter(([, { kind }]) => kind === 'open').map(([name]) => name));
   const program = makeProgram(inlined.graph, types, inlined.opsets, downstream(sketch, weights, trained));
   return new LoweredNetwork({ model, program, opsets: inlined.opsets, ...sortWeights(weights, reach) });
+}
+
+/** Programs of bodies, each made once. */
+function bodyPrograms(opsets: ReadonlyMap<string, number>): Bodies {
+  const made = new Map<Graph, Program>();
+  return (graph, outer) => {
+    const known = made.get(graph) ?? makeProgram(graph, outer.types.subgraph(graph) ?? outer.types, opsets);
+    made.set(graph, known);
+    return known;
+  };
 }
 
 /** Constants of the inlined graph that are also in the model as it was given, those that can be written back; settings are none of them. */

@@ -1,8 +1,10 @@
 /** Which constants of a model are its weights, what each is to the operators that use it, and how it lies in memory. */
+import { capturedNames, subgraphs } from '../graph/edit.ts';
 import { elementCount, toHost } from '../graph/tensor-data.ts';
 import { NodeView } from '../graph/node-info.ts';
 import type { Tensor } from '../graph/types.ts';
 import type { WeightRole } from '../operators/operator.ts';
+import type { Bodies } from './gradient-paths.ts';
 import type { Parameter } from './network.ts';
 import type { Program, Step } from './program.ts';
 
@@ -13,9 +15,14 @@ export interface Weight {
   readonly perm: readonly number[] | null;
 }
 
-/** The float constants that count as weights, by name, in the order of their first use. */
-export function findWeights(program: Program, constants: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Weight> {
+/** The float constants that count as weights, by name, in the order of their first use, in the graph itself or in a body that captures them. */
+export function findWeights(program: Program, bodies: Bodies, constants: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Weight> {
   const weights = new Map<string, Weight>();
+  collect(program, bodies, constants, weights);
+  return weights;
+}
+
+function collect(program: Program, bodies: Bodies, constants: ReadonlyMap<string, Tensor>, weights: Map<string, Weight>): void {
   for (const step of program.steps) {
     step.node.inputs.forEach((name, input) => {
       const tensor = constants.get(name);
@@ -23,8 +30,11 @@ export function findWeights(program: Program, constants: ReadonlyMap<string, Ten
       const role = roleOf(step, input, tensor, program);
       if (role && prefer(weights.get(name), role)) weights.set(name, { tensor, ...role });
     });
+    for (const { graph } of subgraphs(step.node)) {
+      const captured = capturedNames(graph); // what a body defines itself hides what has the same name outside
+      collect(bodies(graph, program), bodies, new Map([...constants].filter(([name]) => captured.has(name))), weights);
+    }
   }
-  return weights;
 }
 
 const TRAINED: ReadonlySet<string> = new Set(['float32', 'float16', 'float64', 'bfloat16']);
