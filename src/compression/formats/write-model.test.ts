@@ -1,5 +1,5 @@
 /** Every format back into itself: what was changed in the graph stands in the file, everything else as uploaded. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as h5wasm from 'h5wasm';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -17,7 +17,8 @@ import { readModel } from './read-model.ts';
 import { writeGraphModel, writeOwnFormat } from './write-model.ts';
 
 const data = (...path: string[]): Uint8Array => readFileSync(join(projectRoot, 'test', 'data', ...path));
-const KERAS = ['cnn', 'sequential', 'recurrent', 'attention', 'nested', 'volume'].flatMap((name) => [`${name}.keras`, `${name}.h5`]);
+const layerFiles = readdirSync(join(projectRoot, 'test', 'data', 'keras', 'layers')).filter((name) => /\.(keras|h5)\.gz$/.test(name)).map((name) => join('layers', name));
+const KERAS = [...layerFiles, ...['cnn', 'sequential', 'recurrent', 'attention', 'nested', 'volume'].flatMap((name) => [`${name}.keras`, `${name}.h5`])];
 
 const move = (value: number, i: number): number => value * 0.75 + ((i % 7) - 3) / 64;
 const moved = (model: Model): Model => withWeights(model, move);
@@ -51,7 +52,7 @@ describe.each(KERAS)('Keras %s', (file) => {
     const back = await readModel(written!.bytes);
     expect([written!.format, back.format]).toEqual([format, format]);
     expect(values(back.model)).toEqual(values(changed));
-    expect(values(changed)).not.toEqual(values(model));
+    if (!/activation|pooling/.test(file)) expect(values(changed)).not.toEqual(values(model)); // layers without weights
     expect(back.model.graph.nodes).toEqual(model.graph.nodes);
   });
 });

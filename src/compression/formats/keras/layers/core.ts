@@ -1,6 +1,6 @@
 /** Dense, embeddings, activations, and the layers that do nothing at inference. */
 import { activate, softmax } from '../activations.ts';
-import { constant, flag, input, number, setting, text, transpose, UnsupportedLayer, weight, type LayerContext, type LayerConverter } from '../layer.ts';
+import { constant, flag, input, number, setting, text, UnsupportedLayer, weight, type LayerContext, type LayerConverter } from '../layer.ts';
 import { cast, like, onnxAxis, plain, plainSignal, typeOf, type Signal } from '../signal.ts';
 
 /** Augmentations, which give images back as they are outside of training. */
@@ -48,11 +48,12 @@ const reversibleEmbedding: LayerConverter = (ctx) => {
   const signal = input(ctx);
   if (ctx.callArguments['reverse'] !== true) return lookUp(ctx, signal);
   const tied = flag(config, 'tie_weights', true);
-  const kernel = tied ? transpose(weight(ctx, 0, 'embeddings'), [1, 0]) : weight(ctx, 1, 'reverse embeddings');
-  const logits = b.op('MatMul', [plain(b, signal), constant(ctx, 'reverse_kernel', kernel)], {}, `${name}/logits`);
+  const array = tied ? weight(ctx, 0, 'embeddings') : weight(ctx, 1, 'reverse embeddings');
+  const kernel = tied ? b.op('Transpose', [constant(ctx, 'embeddings', array)], { perm: [1, 0] }, `${name}/reverse_kernel`) : constant(ctx, 'reverse_kernel', array);
+  const logits = b.op('MatMul', [plain(b, signal), kernel], {}, `${name}/logits`);
   const cap = config['logit_soft_cap'];
   const value = typeof cap === 'number' ? b.op('Mul', [b.op('Tanh', [b.op('Div', [logits, b.scalar(cap)], {}, `${name}/scaled`)], {}, `${name}/bent`), b.scalar(cap)], {}, `${name}/capped`) : logits;
-  return plainSignal(value, [...signal.shape.slice(0, -1), kernel.dims[1]!]);
+  return plainSignal(value, [...signal.shape.slice(0, -1), array.dims[tied ? 0 : 1]!]);
 };
 
 /** Steps whose features are all `mask_value` are masked, and zero. */

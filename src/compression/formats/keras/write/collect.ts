@@ -1,5 +1,6 @@
 /** The values of a compressed graph, brought back to the arrays of the file that the graph was read from. */
 import { LatheError } from '../../../../errors.ts';
+import { subgraphs } from '../../../graph/edit.ts';
 import { isFloat, toHost } from '../../../graph/tensor-data.ts';
 import type { Graph, Model, Tensor } from '../../../graph/types.ts';
 import type { AddressBook, StoredArray } from './addresses.ts';
@@ -58,9 +59,10 @@ function requireSame(now: Tensor, before: Tensor): void {
 
 const sameBytes = (a: Tensor, b: Tensor): boolean => a.dtype === b.dtype && Buffer.compare(a.bytes, b.bytes) === 0;
 
-/** The same operators between the same values. */
+/** The same operators between the same values. Bodies of loops hold no arrays of the file: their constants must be the same too. */
 function requireSameNodes(graph: Graph, before: Graph): void {
-  const key = ({ opType, domain, inputs, outputs }: Graph['nodes'][number]): string => JSON.stringify([domain, opType, inputs, outputs]);
+  const constants = (node: Graph['nodes'][number]): string[] => subgraphs(node).flatMap(({ graph: body }) => [...body.initializers.values()].map(({ name, bytes }) => `${name}:${Buffer.from(bytes).toString('base64')}`));
+  const key = (node: Graph['nodes'][number]): string => JSON.stringify([node.domain, node.opType, node.inputs, node.outputs, constants(node)]);
   const known = new Set(before.nodes.map(key));
   const changed = graph.nodes.find((node) => !known.delete(key(node)));
   if (changed) throw refuse(changed.name, `the operator ${changed.opType} was not in the uploaded model`);

@@ -1,5 +1,5 @@
 /** Convolution, matrix products, pooling, normalization, resizing. */
-import { UnsupportedNode, at, bool, constantAt, elementsAt, float, image, imageResult, int64At, ints, numbersAt, plain, plainValue, string, strings, weightOf, type NodeContext, type NodeConverter } from '../node.ts';
+import { UnsupportedNode, at, bool, constantAt, elementsAt, float, image, imageResult, int64At, ints, plain, plainValue, string, strings, weightOf, type NodeContext, type NodeConverter } from '../node.ts';
 import { applyFused } from './elementwise.ts';
 import { transpose } from '../../keras/layer.ts';
 import type { AttributeValue } from '../../../graph/edit.ts';
