@@ -22,7 +22,7 @@ interface Described { readonly id: string; readonly format: string; readonly par
 interface Expected {
   readonly format: string;
   readonly parameters: number;
-  /** Shape of a sample to train on itself with; null: the model cannot be trained. */
+  /** Shape of a sample to train on itself with; null: no dataset fits all inputs. */
   readonly sample: readonly number[] | null;
 }
 
@@ -30,7 +30,7 @@ const EXPECTED: Record<keyof typeof REAL_MODELS, Expected> = {
   detection: { format: 'onnx', parameters: 1_171_769, sample: [3, 64, 64] },
   recognition: { format: 'onnx', parameters: 2_690_296, sample: [3, 48, 64] },
   classification: { format: 'onnx', parameters: 133_664, sample: [3, 48, 192] },
-  voice: { format: 'onnx', parameters: 545_286, sample: null }, // its weights lie in branches
+  voice: { format: 'onnx', parameters: 545_286, sample: null }, // its sampling rate is a scalar, which no row of a dataset gives
   faces: { format: 'onnx', parameters: 100_412, sample: [128, 128, 3] },
   upscaler: { format: 'tfjs-layers', parameters: 222_075, sample: [12, 12, 3] },
   pitch: { format: 'tfjs-graph', parameters: 184_950, sample: [43_844, 1] },
@@ -102,7 +102,7 @@ describe.each(KEYS)('%s', (key) => {
 
   check('is described', async () => {
     model = await service.client.upload<Described>('/v1/models', path!);
-    expect(model).toMatchObject({ format, parameters, trainable: sample !== null });
+    expect(model).toMatchObject({ format, parameters, trainable: true });
   }, 60_000);
 
   check('in half floats and with 8-bit weights', async () => {

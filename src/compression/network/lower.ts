@@ -7,6 +7,7 @@ import { nodeLabel } from '../graph/graph-error.ts';
 import { walkNodes } from '../graph/edit.ts';
 import { settingsOf } from '../graph/settings.ts';
 import { constantsAsInitializers } from '../graph/passes/constants-as-initializers.ts';
+import { hoistConstants } from '../graph/passes/hoist-constants.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import type { Graph, Model, Tensor } from '../graph/types.ts';
 import { gradientPaths, type Bodies, type Reach } from './gradient-paths.ts';
@@ -21,7 +22,7 @@ import { constantsOf } from './write-back.ts';
  * @throws LatheError `malformed-model` where the graph contradicts itself.
  */
 export function lowerModel(model: Model): Lowered {
-  const inlined = constantsAsInitializers(inlineFunctions(model));
+  const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(model)));
   const unknown = unknownNodes(inlined);
   if (unknown.length > 0) return { ok: false, untrainable: unknown };
   return { ok: true, network: assemble(model, inlined) };

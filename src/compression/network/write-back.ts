@@ -1,5 +1,6 @@
 /** Trained values back into the graph they came from: initializers and Constant nodes replaced in place, everything else the same objects. */
 import { constantTensor } from '../graph/constants.ts';
+import { mapSubgraphs, subgraphs } from '../graph/edit.ts';
 import { fromHost, isFloat, toHost } from '../graph/tensor-data.ts';
 import type { Attribute, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -8,8 +9,16 @@ import type { Parameter } from './network.ts';
 import { upload } from '../operators/transfer.ts';
 import { invert } from './slot.ts';
 
-/** Every constant of a graph by name: initializers, and the outputs of Constant nodes. */
+/** Every constant by name, initializers and the outputs of Constant nodes; those of branches and bodies too, unless the name is known further out. */
 export function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
+  const constants = new Map<string, Tensor>(ownConstants(graph));
+  for (const node of graph.nodes) {
+    for (const { graph: inner } of subgraphs(node)) for (const [name, tensor] of constantsOf(inner)) if (!constants.has(name)) constants.set(name, tensor);
+  }
+  return constants;
+}
+
+function ownConstants(graph: Graph): Map<string, Tensor> {
   const constants = new Map<string, Tensor>(graph.initializers);
   for (const node of graph.nodes) {
     const tensor = constantTensor(node);
@@ -46,13 +55,17 @@ async function present(parameter: Parameter, old: Tensor): Promise<Uint8Array> {
   return fromHost(old.name, { dtype: old.dtype, dims: old.dims, data }).bytes;
 }
 
+/** In a body, a name that is known further out is another constant. Graphs without a changed constant stay the same objects. */
 function replaceConstants(graph: Graph, changed: ReadonlyMap<string, Tensor>): Graph {
-  const initializers = new Map([...graph.initializers].map(([name, tensor]) => [name, changed.get(name) ?? tensor]));
+  const own = ownConstants(graph);
+  const inner = new Map([...changed].filter(([name]) => !own.has(name)));
   const nodes = graph.nodes.map((node) => {
     const tensor = changed.get(node.outputs[0] ?? '');
-    return tensor && constantTensor(node) ? withValue(node, tensor) : node;
+    if (tensor && constantTensor(node)) return withValue(node, tensor);
+    return inner.size > 0 ? mapSubgraphs(node, (body) => replaceConstants(body, inner)) : node;
   });
-  return { ...graph, initializers, nodes };
+  if (![...graph.initializers.keys()].some((name) => changed.has(name)) && nodes.every((node, i) => node === graph.nodes[i])) return graph;
+  return { ...graph, initializers: new Map([...graph.initializers].map(([name, tensor]) => [name, changed.get(name) ?? tensor])), nodes };
 }
 
 /** The Constant node with another value, in the attribute form it has. */

@@ -2,10 +2,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { MessageWriter } from '../../../src/compression/formats/onnx/wire.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
+import { makeNode, subgraphs } from '../../../src/compression/graph/edit.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
 import type { Dim, Graph, Model } from '../../../src/compression/graph/types.ts';
 import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
+import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
+import { hostNumbers, toHost } from '../../../src/compression/graph/tensor-data.ts';
+import { tf } from '../../../src/compression/tensor/tf.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { modelOf, tensor, value } from '../../support/graphs.ts';
 import { perceptron, randomTensor } from '../../support/models.ts';
@@ -45,14 +48,33 @@ describe('weights in branches', () => {
     inputs: [], outputs: [value(`y_${name}`, null)], valueInfos: [],
   });
 
-  test('are not trained, and the branching node is named', async () => {
-    const model = modelOf({
-      nodes: [makeNode('ReduceSum', ['x'], ['sum'], { keepdims: 0 }), makeNode('Greater', ['sum', 'zero'], ['positive']), makeNode('If', ['positive'], ['y'], {
-        then_branch: { kind: 'graph', value: branch('then') }, else_branch: { kind: 'graph', value: branch('else') },
-      }, { name: 'choice' })],
-      initializers: [tensor('zero', [], [0])], inputs: [value('x', ['n', 4])], outputs: [value('y', null)],
+  const choice = (yes: Graph, no: Graph) => modelOf({
+    nodes: [makeNode('ReduceSum', ['x'], ['sum'], { keepdims: 0 }), makeNode('Greater', ['sum', 'zero'], ['positive']), makeNode('If', ['positive'], ['y'], {
+      then_branch: { kind: 'graph', value: yes }, else_branch: { kind: 'graph', value: no },
+    }, { name: 'choice' })],
+    initializers: [tensor('zero', [], [0])], inputs: [value('x', ['n', 4])], outputs: [value('y', null)],
+  });
+
+  test('are trained, and written back into their branch', async () => {
+    const model = choice(branch('then'), branch('else'));
+    expect(await check(model)).toEqual({ trainable: true, untrainable: [] });
+    const network = lowerOrThrow(model);
+    const weight = network.parameters.find(({ name }) => name === 'w_else')!;
+    weight.variable.assign(tf.tensor1d([5, 6, 7, 8]));
+    const trained = await network.toModel();
+    network.dispose();
+    const [yes, no] = subgraphs(trained.graph.nodes.at(-1)!).map(({ graph }) => graph);
+    expect(yes).toBe(subgraphs(model.graph.nodes.at(-1)!)[0]!.graph);
+    expect(hostNumbers(toHost(no!.initializers.get('w_else')!))).toEqual([5, 6, 7, 8]);
+    expect(trained.graph.initializers).toEqual(model.graph.initializers);
+    expect((await check(trained)).trainable).toBe(true);
+  });
+
+  test('of one name in both branches are not, and the branching node is named', async () => {
+    const shared = (graph: Graph): Graph => ({
+      ...graph, nodes: graph.nodes.map((item) => ({ ...item, inputs: ['x', 'w'] })), initializers: new Map([['w', tensor('w', [4], [1, 2, 3, 4])]]),
     });
-    const { trainable, untrainable } = await check(model);
+    const { trainable, untrainable } = await check(choice(shared(branch('then')), shared(branch('else'))));
     expect(trainable).toBe(false);
     expect(untrainable).toEqual([{ node: expect.stringContaining('choice') as string, operator: 'If', reason: expect.stringContaining('subgraphs') as string }]);
   });
