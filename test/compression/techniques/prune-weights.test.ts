@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { toHost } from '../../../src/compression/graph/tensor-data.ts';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
+import { makeNode, subgraphs } from '../../../src/compression/graph/edit.ts';
 import type { Model } from '../../../src/compression/graph/types.ts';
 import { apply } from '../../../src/compression/techniques/prune-weights/apply.ts';
 import type { PruneWeightsParameters } from '../../../src/compression/techniques/prune-weights/spec.ts';
@@ -104,6 +104,28 @@ describe('while training', () => {
     const { model: pruned } = await apply(initialState(model), parameters({ sparsity: 0.8, schedule, score, epochs: 6 }), context);
     expect(sparsity(kernels(pruned))).toBeCloseTo(0.8, 2);
     expect(context.progress.filter(({ endOfEpoch }) => endOfEpoch).at(-1)!.metrics!['validation.top1']).toBeGreaterThan(0.9);
+  });
+
+  test('kernels of branches are trained where their branch is taken, and keep their zeros', async () => {
+    const branch = (name: string, seed: number) => ({ kind: 'graph' as const, value: {
+      name, initializers: new Map([[`w_${name}`, randomTensor(`w_${name}`, [4, 3], seed)]]), inputs: [], valueInfos: [],
+      nodes: [makeNode('MatMul', ['x', `w_${name}`], [`y_${name}`])], outputs: [value(`y_${name}`, null)],
+    } });
+    const model = modelOf({
+      nodes: [
+        makeNode('ReduceMean', ['x'], ['mean'], { keepdims: 0 }), makeNode('Less', ['mean', 'bound'], ['low']), // of a whole batch: always so for these clouds
+        makeNode('If', ['low'], ['y'], { then_branch: branch('taken', 1), else_branch: branch('other', 2) }),
+      ],
+      initializers: [tensor('bound', [], [1e6])], inputs: [value('x', ['n', 4])], outputs: [value('y', ['n', 3])],
+    });
+    const inBranches = ({ graph }: Model) => subgraphs(graph.nodes[2]!).flatMap(({ graph: inner }) => [...inner.initializers.values()].map((kernel) => [...toHost(kernel).data as Float32Array]));
+    const pruned = await apply(initialState(model), parameters({ sparsity: 0.5, scope: 'layer', epochs: 2 }), contextFor(model, clouds()));
+    expect(inBranches(pruned.model).map(sparsity)).toEqual([0.5, 0.5]);
+    const again = await retrain(pruned, { epochs: 1 }, contextFor(model, clouds()));
+    const [before, after] = [inBranches(pruned.model), inBranches(again.model)];
+    expect(after.map((kernel) => kernel.map((weight) => weight === 0))).toEqual(before.map((kernel) => kernel.map((weight) => weight === 0)));
+    expect(after[0]).not.toEqual(before[0]);
+    expect(after[1]).toEqual(before[1]);
   });
 
   test('2:4 of a convolution lies along its input channels, whatever layout the engine trains it in', async () => {
