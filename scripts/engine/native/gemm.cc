@@ -88,28 +88,30 @@ const Kernel &Chosen() {
 
 }  // namespace
 
-void Panels::Pack(int64_t k, int64_t n, const float *b, int64_t row, int64_t column) {
-  const int64_t width = Chosen().width;
-  k_ = k;
-  n_ = n;
-  values_.resize((n + width - 1) / width * width * k);
-  float *to = values_.data();
+int64_t PanelWidth() { return Chosen().width; }
+
+int64_t PanelsSize(int64_t k, int64_t n) {
+  const int64_t width = PanelWidth();
+  return (n + width - 1) / width * width * k;
+}
+
+void PackPanels(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels) {
+  const int64_t width = PanelWidth();
   for (int64_t j = 0; j < n; j += width) {
     const int64_t columns = std::min(width, n - j);
-    for (int64_t p = 0; p < k; p++, to += width) {
+    for (int64_t p = 0; p < k; p++, panels += width) {
       const float *from = b + p * row + j * column;
-      if (column == 1) std::memcpy(to, from, columns * sizeof(float));
-      else for (int64_t i = 0; i < columns; i++) to[i] = from[i * column];
-      std::memset(to + columns, 0, (width - columns) * sizeof(float));
+      if (column == 1) std::memcpy(panels, from, columns * sizeof(float));
+      else for (int64_t i = 0; i < columns; i++) panels[i] = from[i * column];
+      std::memset(panels + columns, 0, (width - columns) * sizeof(float));
     }
   }
 }
 
-void Multiply(int64_t m, const float *a, int64_t a_row, int64_t a_column, const Panels &b, float *c, int64_t c_row, bool accumulate) {
+void Multiply(int64_t m, int64_t k, int64_t n, const float *a, int64_t a_row, int64_t a_column, const float *panels, float *c, int64_t c_row,
+              bool accumulate) {
   const Kernel &kernel = Chosen();
-  for (int64_t j = 0; j < b.n(); j += kernel.width) {
-    kernel.panel(m, b.k(), b.n() - j, a, a_row, a_column, b.data() + j * b.k(), c + j, c_row, accumulate);
-  }
+  for (int64_t j = 0; j < n; j += kernel.width) kernel.panel(m, k, n - j, a, a_row, a_column, panels + j * k, c + j, c_row, accumulate);
 }
 
 }  // namespace lathe

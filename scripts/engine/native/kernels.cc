@@ -16,6 +16,7 @@
 #include "op.h"
 #include "parallel.h"
 #include "rows.h"
+#include "winograd.h"
 
 namespace lathe {
 namespace {
@@ -179,6 +180,7 @@ std::string RegisterKernels() {
   Implement("LatheMaxPoolGrad", CreateMaxPoolGrad, ComputeMaxPoolGrad, DeletePooling, status);
   RegisterRows(status);
   RegisterLstm(status);
+  RegisterWinograd(status);
   std::string problem = TF_GetCode(status) == TF_OK ? "" : TF_Message(status);
   TF_DeleteStatus(status);
   return problem;

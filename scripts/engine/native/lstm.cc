@@ -4,7 +4,6 @@
 #include "lstm.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "exponential.h"
 #include "gemm.h"
@@ -59,12 +58,12 @@ struct Forward {
   float *hs, *cs, *gates;      // [steps, batch, hidden] each, [steps, batch, 4 * hidden]
 };
 
-void RunRows(const Sizes &s, const Forward &f, const Panels &r, int64_t row, int64_t end) {
+void RunRows(const Sizes &s, const Forward &f, const float *r, int64_t row, int64_t end) {
   const int64_t n = s.hidden;
   for (int64_t t = 0; t < s.steps; t++) {
     const float *h = t == 0 ? f.h + row * n : f.hs + s.At(t - 1, row, n);
     float *gates = f.gates + s.At(t, row, 4 * n);
-    Multiply(end - row, h, n, 1, r, gates, 4 * n, false);
+    Multiply(end - row, n, 4 * n, h, n, 1, r, gates, 4 * n, false);
     for (int64_t b = row; b < end; b++) {
       const float *c = t == 0 ? f.c + b * n : f.cs + s.At(t - 1, b, n);
       StepRow(n, f.x + s.At(t, b, 4 * n), f.gates + s.At(t, b, 4 * n), c, f.cs + s.At(t, b, n), f.hs + s.At(t, b, n));
@@ -77,7 +76,7 @@ struct Backward {
   float *d_gates, *dh, *dc;                         // [steps, batch, 4 * hidden], [batch, hidden] each
 };
 
-void RunRowsBack(const Sizes &s, const Backward &g, const Panels &r, int64_t row, int64_t end) {
+void RunRowsBack(const Sizes &s, const Backward &g, const float *r, int64_t row, int64_t end) {
   const int64_t n = s.hidden;
   std::fill(g.dh + row * n, g.dh + end * n, 0.0f);
   std::copy(g.dc_last + row * n, g.dc_last + end * n, g.dc + row * n);
@@ -87,7 +86,7 @@ void RunRowsBack(const Sizes &s, const Backward &g, const Panels &r, int64_t row
       const int64_t gates = s.At(t, b, 4 * n), state = s.At(t, b, n);
       StepRowGradient(n, g.gates + gates, before, g.cs + state, g.dhs + state, g.dh + b * n, g.dc + b * n, g.d_gates + gates);
     }
-    Multiply(end - row, g.d_gates + s.At(t, row, 4 * n), 4 * n, 1, r, g.dh + row * n, n, false);
+    Multiply(end - row, 4 * n, n, g.d_gates + s.At(t, row, 4 * n), 4 * n, 1, r, g.dh + row * n, n, false);
   }
 }
 
@@ -112,9 +111,9 @@ void ComputeLstm(void *, TF_OpKernelContext *context) {
   f.cs = tensors.Output(1, {s.steps, s.batch, s.hidden});
   f.gates = tensors.Output(2, {s.steps, s.batch, 4 * s.hidden});
   if (!tensors.Ok()) return tensors.Report();
-  Panels r;
-  r.Pack(s.hidden, 4 * s.hidden, f.r, 1, s.hidden);
-  ParallelFor(s.batch, kRowsAThread, [&](int64_t row, int64_t end) { RunRows(s, f, r, row, end); });
+  Scratch r(PanelsSize(s.hidden, 4 * s.hidden));
+  PackPanels(s.hidden, 4 * s.hidden, f.r, 1, s.hidden, r.data());
+  ParallelFor(s.batch, kRowsAThread, [&](int64_t row, int64_t end) { RunRows(s, f, r.data(), row, end); });
   const float *last = s.steps == 0 ? f.c : f.cs + s.At(s.steps - 1, 0, s.hidden);
   std::copy(last, last + s.batch * s.hidden, f.hs + s.At(s.steps, 0, s.hidden));
 }
@@ -130,9 +129,9 @@ void ComputeLstmGrad(void *, TF_OpKernelContext *context) {
   if (!tensors.Ok()) return tensors.Report();
   const float *dy = tensors.Input(0);
   const Backward g = {dy, dy + states, tensors.Input(1), tensors.Input(2), tensors.Input(3), tensors.Input(4), d_gates, dh, dc};
-  Panels r;
-  r.Pack(4 * s.hidden, s.hidden, g.r, s.hidden, 1);
-  ParallelFor(s.batch, kRowsAThread, [&](int64_t row, int64_t end) { RunRowsBack(s, g, r, row, end); });
+  Scratch r(PanelsSize(4 * s.hidden, s.hidden));
+  PackPanels(4 * s.hidden, s.hidden, g.r, s.hidden, 1, r.data());
+  ParallelFor(s.batch, kRowsAThread, [&](int64_t row, int64_t end) { RunRowsBack(s, g, r.data(), row, end); });
 }
 
 void UnknownShapes(TF_ShapeInferenceContext *context, TF_Status *status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
