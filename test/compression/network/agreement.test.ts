@@ -5,7 +5,7 @@ import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { makeNode, subgraphs } from '../../../src/compression/graph/edit.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
 import type { Dim, Graph, Model } from '../../../src/compression/graph/types.ts';
-import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
+import { allowedDifference, checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
 import { hostNumbers, toHost } from '../../../src/compression/graph/tensor-data.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
@@ -19,6 +19,20 @@ const check = (model: Model) => checkAgainstRuntime(writeOnnx(model), model);
 
 test('a plain network agrees and can be trained', async () => {
   expect(await check(perceptron())).toEqual({ trainable: true, untrainable: [] });
+});
+
+test('a chain of 10,000 operators agrees but for their rounding', async () => {
+  const chain = Array.from({ length: 10_000 }, (_, i) => makeNode('Tanh', [i === 0 ? 'h' : `t${i}`], [i === 9999 ? 'y' : `t${i + 1}`]));
+  const model = modelOf({ nodes: [makeNode('MatMul', ['x', 'w'], ['h']), ...chain], initializers: [randomTensor('w', [4, 3], 1)], inputs: [value('x', ['n', 4])], outputs: [value('y', ['n', 3])] });
+  expect(await check(model)).toEqual({ trainable: true, untrainable: [] });
+}, 30_000);
+
+test('ordinary networks are held to 1e-4', () => {
+  const { graph } = perceptron();
+  const long = (length: number): Model => modelOf({ ...graph, initializers: [], nodes: Array.from({ length }, (_, i) => makeNode('Neg', [i === 0 ? 'x' : `t${i}`], [i === length - 1 ? 'y' : `t${i + 1}`])) });
+  expect(allowedDifference(perceptron())).toBe(1e-4);
+  expect(allowedDifference(long(1600))).toBe(1e-4);
+  expect(allowedDifference(long(10_000))).toBeCloseTo(6e-4, 5);
 });
 
 test('an operator without a gradient on the path freezes what lies before it, and is named', async () => {
