@@ -7,10 +7,12 @@ import { pipeline } from 'node:stream/promises';
 import seedrandom from 'seedrandom';
 import yazl from 'yazl';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { MessageWriter } from '../../src/compression/formats/onnx/wire.ts';
 import { projectRoot } from '../../src/process-entry.ts';
 import { npy, writeMnist, writeNpz, writeZip } from '../support/datasets.ts';
 import { MNIST_TRANSFORM, problemOf } from '../support/jobs.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';
+import { CODE, graphBytes, modelBytes, nodeBytes, valueBytes, type NodeBytes } from '../support/onnx-bytes.ts';
 import { startService, type RunningService } from '../support/service.ts';
 
 const MODEL_LIMIT_MB = 64;
@@ -44,6 +46,15 @@ function randomBytes(count: number): Buffer {
   const random = seedrandom('random file');
   return Buffer.from(Array.from({ length: count }, () => Math.floor(random() * 256)));
 }
+
+const oneNode = (node: NodeBytes): Uint8Array => modelBytes(graphBytes({ nodes: [nodeBytes(node)], inputs: [valueBytes('x', [2])], outputs: [valueBytes('y', [2])] }));
+
+/** A body that hands its condition and its value on. */
+const handsOn = graphBytes({
+  nodes: [nodeBytes({ opType: 'Identity', inputs: ['going'], outputs: ['still'] }), nodeBytes({ opType: 'Identity', inputs: ['v'], outputs: ['next'] })],
+  inputs: [valueBytes('round', [], CODE.int64), valueBytes('going', [], CODE.bool), valueBytes('v', [2])],
+  outputs: [valueBytes('still', [], CODE.bool), valueBytes('next', [2])],
+});
 
 /** A zip of one member that unpacks to `bytes` zeros. */
 async function zipBomb(name: string, member: string, bytes: number): Promise<string> {
@@ -88,6 +99,18 @@ describe('models', () => {
 
   test('a picture', async () => {
     expect(['malformed-model', 'unsupported-format']).toContain((await upload(file('picture.onnx', Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), randomBytes(1000)])))).code);
+  });
+
+  test.each<[string, Uint8Array, RegExp]>([
+    ['a node with too few inputs', oneNode({ opType: 'Add', name: 'sum', inputs: ['x'], outputs: ['y'] }), /node "sum" \(Add\): it has 1 input, Add has 2/],
+    ['an attribute of the wrong type', oneNode({ opType: 'Softmax', name: 'soft', inputs: ['x'], outputs: ['y'], attributes: [new MessageWriter().text(1, 'axis').float(2, 1).int(20, 1)] }), /node "soft" \(Softmax\): attribute "axis" holds float/],
+    ['a loop that never ends', oneNode({ opType: 'Loop', name: 'spin', inputs: ['', '', 'x'], outputs: ['y'], attributes: [new MessageWriter().text(1, 'body').message(6, handsOn).int(20, 5)] }), /node "spin" \(Loop\): the loop never ends/],
+  ])('%s', async (_, bytes, message) => {
+    const started = Date.now();
+    const problem = await upload(file('contradiction.onnx', bytes));
+    expect(problem).toMatchObject({ status: 422, code: 'malformed-model' });
+    expect(problem.message).toMatch(message);
+    expect(Date.now() - started).toBeLessThan(10_000);
   });
 
   test('over the size limit', async () => {
