@@ -13,7 +13,7 @@ const LINEAR = 2e-4;
 /** Truncation and rounding at a step of 1e-2. */
 const CURVED = 3e-3;
 
-/** Winograd's filtering rounds twice as much, and 300 to 400 products sum up to 30. */
+/** Winograd's filtering rounds twice as much, and 300 to 400 products sum up to 30, 1200 to 60. */
 const MANY_CHANNELS = 1e-4;
 
 const convCases: { name: string; x: number[]; w: number[]; options: nn.ConvOptions; tolerance?: number }[] = [
@@ -21,6 +21,7 @@ const convCases: { name: string; x: number[]; w: number[]; options: nn.ConvOptio
   { name: 'pointwise, strides that leave a rest', x: [2, 60, 60, 8], w: [1, 1, 8, 16], options: { strides: [2, 2] } }, // wrote beyond its memory
   { name: '3 x 3 of many channels', x: [2, 15, 18, 33], w: [3, 3, 33, 50], options: { pads: [1, 1, 1, 1] }, tolerance: MANY_CHANNELS },
   { name: '3 x 3 of many channels, asymmetric pads', x: [3, 14, 13, 48], w: [3, 3, 48, 32], options: { pads: [0, 2, 1, 0] }, tolerance: MANY_CHANNELS },
+  { name: '3 x 3 of many channels, few positions', x: [8, 4, 4, 130], w: [3, 3, 130, 150], options: { pads: [1, 1, 1, 1] }, tolerance: 2 * MANY_CHANNELS },
   { name: 'asymmetric pads, strides', x: [2, 7, 9, 3], w: [3, 2, 3, 4], options: { strides: [2, 1], pads: [1, 0, 2, 1] } },
   { name: 'strides that leave a rest', x: [1, 8, 7, 2], w: [3, 3, 2, 3], options: { strides: [3, 2] } },
   { name: 'dilated', x: [2, 9, 10, 2], w: [3, 2, 2, 3], options: { dilations: [2, 3], pads: [1, 2, 0, 1] } },

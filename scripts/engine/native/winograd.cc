@@ -95,50 +95,55 @@ void OutputTiles(const Tiling &tiles, int64_t first, int64_t count, const float 
 
 // The kernel [3, 3, ci, co] as the right factor [k, n] of each point's product: as it is (k = ci, n = co), or turned by 180 degrees and
 // transposed (k = co, n = ci), which makes of the gradient to the input a convolution.
-struct KernelPanels {
-  int64_t k, n, stride;
+struct Kernel {
+  const float *w;
+  int64_t k, n;
   bool turned;
-  KernelPanels(int64_t ci, int64_t co, bool turned) : k(turned ? co : ci), n(turned ? ci : co), stride(PanelsSize(k, n) + 16), turned(turned) {}
-  int64_t Size() const { return kPoints * stride; }
 };
 
-// Row p of all points' panels, from its nine taps [n] each.
-LATHE_VECTORIZED void KernelRow(const KernelPanels &layout, int64_t width, int64_t p, const float *const (&taps)[9], float *panels) {
-  for (int64_t j = 0; j < layout.n; j += width) {
-    float *to = panels + j * layout.k + p * width;
-    int64_t c = 0;
-    const auto from = [&](int y, int x) { return taps[y * 3 + x] + j + c; };
-    const auto into = [&](int y, int x) { return to + (y * kWindow + x) * layout.stride + c; };
-    const int64_t columns = std::min(width, layout.n - j);
-    for (; c + 16 <= columns; c += 16) Transform<KernelTransform, Lanes>(from, into);
-    for (; c < columns; c++) Transform<KernelTransform, float>(from, into);
-    for (int point = 0; point < kPoints; point++) std::fill(to + point * layout.stride + columns, to + point * layout.stride + width, 0.0f);
+// Where the points' panels lie: `stride` apart.
+struct PanelPoints {
+  float *values;
+  int64_t stride;
+};
+
+// One row of a panel in all points, from its nine taps.
+LATHE_VECTORIZED void KernelRow(const float *const (&taps)[9], int64_t columns, int64_t width, float *to, int64_t stride) {
+  int64_t c = 0;
+  const auto from = [&](int y, int x) { return taps[y * 3 + x] + c; };
+  const auto into = [&](int y, int x) { return to + (y * kWindow + x) * stride + c; };
+  for (; c + 16 <= columns; c += 16) Transform<KernelTransform, Lanes>(from, into);
+  for (; c < columns; c++) Transform<KernelTransform, float>(from, into);
+  for (int point = 0; point < kPoints; point++) std::fill(to + point * stride + columns, to + point * stride + width, 0.0f);
+}
+
+// Rows of a kernel that are transformed together: where it is transposed, whole cache lines are read and written.
+constexpr int64_t kRows = 16;
+constexpr int64_t kWidest = 32;
+
+// Rows [first, first + rows) of the panel from column j on; `to` is where the first row lies. At most kRows.
+void KernelBlock(const Kernel &kernel, int64_t first, int64_t rows, int64_t j, const PanelPoints &to) {
+  const int64_t k = kernel.k, n = kernel.n, width = PanelWidth(), columns = std::min(width, n - j);
+  float gathered[9][kRows][kWidest];
+  for (int tap = 0; kernel.turned && tap < 9; tap++) {
+    const float *from = kernel.w + (8 - tap) * k * n + j * k + first;
+    for (int64_t i = 0; i < columns; i++) {
+      for (int64_t p = 0; p < rows; p++) gathered[tap][p][i] = from[i * k + p];
+    }
+  }
+  for (int64_t p = 0; p < rows; p++) {
+    const float *taps[9];
+    for (int tap = 0; tap < 9; tap++) taps[tap] = kernel.turned ? gathered[tap][p] : kernel.w + (tap * k + first + p) * n + j;
+    KernelRow(taps, columns, width, to.values + p * width, to.stride);
   }
 }
 
-// Where the kernel is transposed, blocks of as many rows and columns: whole cache lines are read and written.
-constexpr int64_t kGathered = 16;
-
-void TransformKernel(const KernelPanels &layout, const float *w, float *panels) {
-  const int64_t k = layout.k, n = layout.n, width = PanelWidth();
-  ParallelFor((k + kGathered - 1) / kGathered, std::max<int64_t>(1, kGrain / 64 / std::max<int64_t>(1, n)), [&](int64_t block, int64_t end) {
-    Scratch gathered(layout.turned ? 9 * kGathered * n : 0);
+void TransformKernel(const Kernel &kernel, const PanelPoints &panels) {
+  const int64_t width = PanelWidth();
+  ParallelFor((kernel.k + kRows - 1) / kRows, std::max<int64_t>(1, kGrain / 64 / kernel.n), [&](int64_t block, int64_t end) {
     for (; block < end; block++) {
-      const int64_t first = block * kGathered, rows = std::min(kGathered, k - first);
-      for (int tap = 0; layout.turned && tap < 9; tap++) {
-        const float *from = w + (8 - tap) * k * n + first;
-        for (int64_t j = 0; j < n; j += kGathered) {
-          for (int64_t p = 0; p < rows; p++) {
-            float *to = gathered.data() + (tap * kGathered + p) * n;
-            for (int64_t i = j; i < std::min(j + kGathered, n); i++) to[i] = from[i * k + p];
-          }
-        }
-      }
-      for (int64_t p = 0; p < rows; p++) {
-        const float *taps[9];
-        for (int tap = 0; tap < 9; tap++) taps[tap] = layout.turned ? gathered.data() + (tap * kGathered + p) * n : w + (tap * k + first + p) * n;
-        KernelRow(layout, width, first + p, taps, panels);
-      }
+      const int64_t first = block * kRows, rows = std::min(kRows, kernel.k - first);
+      for (int64_t j = 0; j < kernel.n; j += width) KernelBlock(kernel, first, rows, j, {panels.values + j * kernel.k + first * width, panels.stride});
     }
   });
 }
@@ -146,23 +151,51 @@ void TransformKernel(const KernelPanels &layout, const float *w, float *panels) 
 // Tiles that a thread takes at a time: enough that the kernel's panels are read rarely, few enough that their points stay in its cache.
 constexpr int64_t kTilesAtOnce = 48;
 
-// y = x convolved with the kernel, or with the turned kernel.
-void Convolve(const Tiling &tiles, const float *x, const float *w, bool turned, float *y) {
-  const int64_t ci = tiles.in.channels, co = tiles.out.channels;
-  const KernelPanels kernel(turned ? co : ci, turned ? ci : co, turned);
-  Scratch panels(kernel.Size());
-  TransformKernel(kernel, w, panels.data());
+// Products of a thread's tiles, `inputs`, with a kernel whose panels all threads share.
+void MultiplyShared(const Kernel &kernel, const PanelPoints &panels, int64_t count, const float *inputs, const Points &from, float *outputs, const Points &to) {
+  for (int p = 0; p < kPoints; p++) {
+    Multiply(count, kernel.k, kernel.n, inputs + p * from.stride, kernel.k, 1, panels.values + p * panels.stride, outputs + p * to.stride, kernel.n, false);
+  }
+}
+
+// The same where tiles are few and the kernel is large: its panels, four times its size, would cost more to write and read than the products.
+// Each thread transforms the kernel for itself, a block at a time that stays in its cache.
+void MultiplyBlocks(const Kernel &kernel, int64_t count, const float *inputs, const Points &from, float *outputs, const Points &to) {
+  constexpr int64_t kDepth = 4 * kRows;
+  const int64_t width = PanelWidth(), stride = kDepth * width + 16;
+  Scratch block(kPoints * stride);
+  for (int64_t j = 0; j < kernel.n; j += width) {
+    for (int64_t first = 0; first < kernel.k; first += kDepth) {
+      const int64_t depth = std::min(kDepth, kernel.k - first);
+      for (int64_t p = 0; p < depth; p += kRows) KernelBlock(kernel, first + p, std::min(kRows, depth - p), j, {block.data() + p * width, stride});
+      for (int p = 0; p < kPoints; p++) {
+        const float *a = inputs + p * from.stride + first;
+        Multiply(count, depth, std::min(width, kernel.n - j), a, kernel.k, 1, block.data() + p * stride, outputs + p * to.stride + j, kernel.n, first > 0);
+      }
+    }
+  }
+}
+
+// Values of the points of a kernel beyond which no cache of a core holds them.
+constexpr int64_t kLargeKernel = 1 << 19;
+
+// y = x convolved with the kernel.
+void Convolve(const Tiling &tiles, const float *x, const Kernel &kernel, float *y) {
+  const bool blocks = tiles.Count() <= kTilesAtOnce && kPoints * kernel.k * kernel.n > kLargeKernel;
+  const int64_t stride = PanelsSize(kernel.k, kernel.n) + 16;
+  Scratch values(blocks ? 0 : kPoints * stride);
+  const PanelPoints panels = {values.data(), stride};
+  if (!blocks) TransformKernel(kernel, panels);
   ParallelFor(tiles.Count(), 4, [&](int64_t tile, int64_t end) {
     const int64_t most = std::min(kTilesAtOnce, end - tile);
-    const Points from(most, ci), to(most, co);
-    Scratch inputs(from.Size()), outputs(to.Size()), zeros(ci), beyond(co);
-    std::fill(zeros.data(), zeros.data() + ci, 0.0f);
+    const Points from(most, kernel.k), to(most, kernel.n);
+    Scratch inputs(from.Size()), outputs(to.Size()), zeros(kernel.k), beyond(kernel.n);
+    std::fill(zeros.data(), zeros.data() + kernel.k, 0.0f);
     for (; tile < end; tile += most) {
       const int64_t count = std::min(most, end - tile);
       TransformTiles<InputTransform, kWindow>(tiles, tiles.in, x, tiles.begin, tile, count, zeros.data(), inputs.data(), from);
-      for (int p = 0; p < kPoints; p++) {
-        Multiply(count, ci, co, inputs.data() + p * from.stride, ci, 1, panels.data() + p * kernel.stride, outputs.data() + p * to.stride, co, false);
-      }
+      if (blocks) MultiplyBlocks(kernel, count, inputs.data(), from, outputs.data(), to);
+      else MultiplyShared(kernel, panels, count, inputs.data(), from, outputs.data(), to);
       OutputTiles(tiles, tile, count, outputs.data(), to, y, beyond.data());
     }
   });
@@ -176,23 +209,55 @@ LATHE_VECTORIZED void KernelGradientRow(int64_t co, const float *points, int64_t
   for (; c < co; c++) Transform<KernelAdjoint, float>(from, into);
 }
 
+// Both images of a kernel's gradient: x in windows, dy in its tiles.
+struct Images {
+  const float *x, *dy;
+};
+
+void TransformBoth(const Tiling &tiles, const Images &images, int64_t first, int64_t count, Scratch &inputs, const Points &left, Scratch &outputs, const Points &right) {
+  const int64_t nowhere[2] = {0, 0}, most = std::max(left.channels, right.channels);
+  Scratch zeros(most);
+  std::fill(zeros.data(), zeros.data() + most, 0.0f);
+  ParallelFor(count, 4, [&](int64_t t, int64_t end) {
+    TransformTiles<InputTransform, kWindow>(tiles, tiles.in, images.x, tiles.begin, first + t, end - t, zeros.data(), inputs.data() + t * left.channels, left);
+    TransformTiles<OutputAdjoint, kOutputs>(tiles, tiles.out, images.dy, nowhere, first + t, end - t, zeros.data(), outputs.data() + t * right.channels, right);
+  });
+}
+
+// dw = G^T [sum over tiles of (B^T d B)^T (A dy A^T)] G, where all tiles are taken at once: each thread takes some panels of columns through
+// the products to the transform, without writing the products' sums, four times the kernel's size, to memory.
+void KernelGradientAtOnce(const Tiling &tiles, const Images &images, float *dw) {
+  constexpr int64_t kSums = 48;
+  const int64_t ci = tiles.in.channels, co = tiles.out.channels, all = tiles.Count(), width = PanelWidth();
+  const Points left(all, ci), right(all, co);
+  Scratch inputs(left.Size()), outputs(right.Size());
+  TransformBoth(tiles, images, 0, all, inputs, left, outputs, right);
+  ParallelFor((co + width - 1) / width, 1, [&](int64_t panel, int64_t end) {
+    const int64_t packed = all * width + 16, stride = kSums * width + 16;
+    Scratch panels(kPoints * packed), sums(kPoints * stride);
+    for (; panel < end; panel++) {
+      const int64_t j = panel * width, columns = std::min(width, co - j);
+      for (int p = 0; p < kPoints; p++) PackPanels(all, columns, outputs.data() + p * right.stride + j, co, 1, panels.data() + p * packed);
+      for (int64_t c = 0; c < ci; c += kSums) {
+        const int64_t rows = std::min(kSums, ci - c);
+        for (int p = 0; p < kPoints; p++) Multiply(rows, all, columns, inputs.data() + p * left.stride + c, 1, ci, panels.data() + p * packed, sums.data() + p * stride, width, false);
+        for (int64_t r = 0; r < rows; r++) KernelGradientRow(columns, sums.data() + r * width, stride, dw + (c + r) * co + j, ci * co);
+      }
+    }
+  });
+}
+
 // Values of the points of one round: 2 MB, or as many as there are sums, which are read and written in every round.
 constexpr int64_t kRound = 1 << 19;
 
-// dw = G^T [sum over tiles of (B^T d B)^T (A dy A^T)] G: in rounds, all threads transform tiles, then each takes some of the points' products.
-void KernelGradient(const Tiling &tiles, const float *x, const float *dy, float *dw) {
+// The same in rounds: all threads transform tiles, then each takes some of the points' products.
+void KernelGradientInRounds(const Tiling &tiles, const Images &images, int64_t round, float *dw) {
   const int64_t ci = tiles.in.channels, co = tiles.out.channels, all = tiles.Count();
-  const int64_t round = std::min(all, std::max<int64_t>(kTilesAtOnce, std::max(kRound, kPoints * ci * co) / (kPoints * (ci + co))));
   const Points left(round, ci), right(round, co), sum(ci, co);
-  Scratch inputs(left.Size()), outputs(right.Size()), sums(sum.Size()), zeros(std::max(ci, co));
-  std::fill(zeros.data(), zeros.data() + std::max(ci, co), 0.0f);
-  const int64_t nowhere[2] = {0, 0};
+  Scratch inputs(left.Size()), outputs(right.Size()), sums(sum.Size());
   for (int64_t first = 0; first < all; first += round) {
     const int64_t count = std::min(round, all - first);
-    ParallelFor(count, 4, [&](int64_t t, int64_t end) {
-      TransformTiles<InputTransform, kWindow>(tiles, tiles.in, x, tiles.begin, first + t, end - t, zeros.data(), inputs.data() + t * ci, left);
-      TransformTiles<OutputAdjoint, kOutputs>(tiles, tiles.out, dy, nowhere, first + t, end - t, zeros.data(), outputs.data() + t * co, right);
-    });
+    TransformBoth(tiles, images, first, count, inputs, left, outputs, right);
     ParallelFor(kPoints, 1, [&](int64_t p, int64_t end) {
       Scratch panels(PanelsSize(count, co));
       for (; p < end; p++) {
@@ -201,9 +266,16 @@ void KernelGradient(const Tiling &tiles, const float *x, const float *dy, float 
       }
     });
   }
-  ParallelFor(ci, std::max<int64_t>(1, kGrain / 64 / std::max<int64_t>(1, co)), [&](int64_t c, int64_t end) {
+  ParallelFor(ci, std::max<int64_t>(1, kGrain / 64 / co), [&](int64_t c, int64_t end) {
     for (; c < end; c++) KernelGradientRow(co, sums.data() + c * co, sum.stride, dw + c * co, ci * co);
   });
+}
+
+void KernelGradient(const Tiling &tiles, const Images &images, float *dw) {
+  const int64_t ci = tiles.in.channels, co = tiles.out.channels;
+  const int64_t round = std::max<int64_t>(kTilesAtOnce, std::max(kRound, kPoints * ci * co) / (kPoints * (ci + co)));
+  if (round >= tiles.Count()) KernelGradientAtOnce(tiles, images, dw);
+  else KernelGradientInRounds(tiles, images, round, dw);
 }
 
 // Pads of the image: top, bottom, left, right.
@@ -239,7 +311,7 @@ void ComputeConv(void *kernel, TF_OpKernelContext *context) {
   const float *x = tensors.Input(0), *w = tensors.Input(1);
   float *y = tensors.Output(0, {out.n, out.height, out.width, out.channels});
   if (!tensors.Ok()) return tensors.Report();
-  Convolve(Tiling(in, out, pads.values[0], pads.values[2]), x, w, false, y);
+  Convolve(Tiling(in, out, pads.values[0], pads.values[2]), x, {w, in.channels, out.channels, false}, y);
 }
 
 // dx from dy and the kernel: dy, with what is left of two rows as pads, convolved with the turned kernel.
@@ -253,7 +325,7 @@ void ComputeInputGrad(void *kernel, TF_OpKernelContext *context) {
   const float *dy = tensors.Input(0), *w = tensors.Input(1);
   float *dx = tensors.Output(0, {out.n, out.height, out.width, out.channels});
   if (!tensors.Ok()) return tensors.Report();
-  Convolve(Tiling(in, out, rest.values[0], rest.values[2]), dy, w, true, dx);
+  Convolve(Tiling(in, out, rest.values[0], rest.values[2]), dy, {w, in.channels, out.channels, true}, dx);
 }
 
 void ComputeKernelGrad(void *kernel, TF_OpKernelContext *context) {
@@ -265,7 +337,7 @@ void ComputeKernelGrad(void *kernel, TF_OpKernelContext *context) {
   const float *x = tensors.Input(0), *dy = tensors.Input(1);
   float *dw = tensors.Output(0, {3, 3, in.channels, out.channels});
   if (!tensors.Ok()) return tensors.Report();
-  KernelGradient(Tiling(in, out, pads.values[0], pads.values[2]), x, dy, dw);
+  KernelGradient(Tiling(in, out, pads.values[0], pads.values[2]), {x, dy}, dw);
 }
 
 // The caller knows them; TensorFlow need not.
