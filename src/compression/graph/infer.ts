@@ -70,7 +70,7 @@ interface Shared {
 }
 
 /** A body of 1,000 nodes costs 2,000. */
-const MOST_VISITS = 2_000_000;
+const MOST_VISITS = 500_000;
 
 class Scope implements TypeTable {
   readonly contradictions: readonly string[];

@@ -25,7 +25,7 @@ export const AGREEMENT = 1e-4;
 const SEED = 20_231;
 const BATCH = 2;
 /** What a run of the engine gives loops whose end only a run can tell: upload and answer together may take ten seconds. */
-const LOOP_LIMIT: LoopLimit = { milliseconds: 4000, bytes: 2 ** 30 };
+const LOOP_LIMIT: LoopLimit = { milliseconds: 2500, bytes: 2 ** 30 };
 
 export interface Agreement {
   readonly trainable: boolean;

@@ -19,7 +19,8 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const LIMIT_MS = 10_000;
+/** Ten seconds, and half as much again for a machine that has other things to do. */
+const LIMIT_MS = 15_000;
 
 async function inspect(model: Model) {
   const path = join(folder, 'model.onnx');
