@@ -70,6 +70,13 @@ describe('refused here and by onnxruntime', () => {
     expect(await runtimeTakes(given)).toBe(false);
   });
 
+  test('but not Constants of one name, which converters write', async () => {
+    const constant = (output: string) => node('Constant', [], [output], { value_float: { float: 2 } }, { name: 'anon' });
+    const given = model([constant('a'), constant('b'), node('Add', ['a', 'b'], ['s']), node('Add', ['x', 's'], ['y'])]);
+    expect(refusal(given)).toBeNull();
+    expect(await runtimeTakes(given)).toBe(true);
+  });
+
   test('what an older opset has otherwise', async () => {
     const clip = (opset: number) => model([node('Clip', ['x', 'w'], ['y'])], opset);
     expect(refusal(clip(10))).toMatch(/it has 2 inputs, Clip has 1/);

@@ -83,10 +83,14 @@ function checkOperator(node: Node, { functions, opset }: Operators): void {
   }
 }
 
-/** Names of nodes are optional, and distinct within a graph: onnxruntime refuses others, and reports could not tell such nodes apart. */
+/**
+ * Names of nodes are optional, and distinct within a graph: onnxruntime refuses others, and reports could not tell such nodes apart. Constant
+ * nodes are none to it, but values: converters give many of them one name.
+ */
 function checkNodeNames(graph: Graph): void {
   const names = new Set<string>();
-  for (const { name, outputs } of graph.nodes) {
+  for (const { name, outputs, opType, domain } of graph.nodes) {
+    if (opType === 'Constant' && domain === '') continue;
     if (name !== '' && names.has(name)) throw malformed(`node "${printable(name)}"`, `two nodes have this name, the second with output "${printable(outputs[0] ?? '')}"`);
     names.add(name);
   }

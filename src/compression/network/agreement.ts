@@ -11,10 +11,11 @@ import { hostNumbers, hostOf as hostTensor, isFloat } from '../graph/tensor-data
 import type { DataType, Model, Node, ValueInfo } from '../graph/types.ts';
 import type { HostTensor, Value } from '../operators/operator.ts';
 import { randomInputs } from '../measure/inputs.ts';
-import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
+import { openRuntime, type Feeds, type Runtime, type RuntimeOptions, type RuntimeOutput } from '../measure/session.ts';
 import { tf } from '../tensor/tf.ts';
 import { relativeDifference } from './compare.ts';
 import { lowerModel } from './lower.ts';
+import { roundingAllowance, type Trial } from './rounding.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import type { Network } from './network.ts';
 import { findOtherValue } from './other-types.ts';
@@ -36,7 +37,7 @@ export interface Agreement {
 
 /**
  * Runs the model in the engine and in onnxruntime on the same seeded random inputs. Untrainable is a model that onnxruntime refuses, that holds an
- * operator the engine lacks, whose outputs differ by more than `AGREEMENT`, or none of whose weights a gradient reaches.
+ * operator the engine lacks, whose outputs differ by more than `AGREEMENT` and than rounding explains, or none of whose weights a gradient reaches.
  */
 export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, loops = LOOP_LIMIT): Promise<Agreement> {
   try {
@@ -61,9 +62,10 @@ async function check(bytes: Uint8Array, model: Model, network: Network, loops: L
   try {
     const feeds = (await randomInputs(model, runtime, SEED)).make(0, BATCH);
     const names = network.outputs.map(({ name }) => name);
-    const expected = await runtime.run(feeds, names);
-    const warnings = wronglyDeclared(model.graph.outputs, expected);
-    const differing = firstDifference(network, expected, feeds, names);
+    const results = await runBoth(network, runtime, feeds, names);
+    const warnings = wronglyDeclared(model.graph.outputs, results.expected);
+    const allowed = allowedDifference(model);
+    const differing = firstDifference(results, names, () => allowed) && firstDifference(results, names, await rounding({ model, feeds }, network, names));
     const agreement = differing ? await blame(model, network, feeds, differing) : { trainable: true, untrainable: frozenNodes(network) };
     return warnings.length > 0 ? { ...agreement, warnings } : agreement;
   } finally {
@@ -109,17 +111,40 @@ interface Difference {
   readonly reason: string;
 }
 
-function firstDifference(network: Network, expected: ReadonlyMap<string, RuntimeOutput>, feeds: Feeds, names: readonly string[]): Difference | null {
-  const outputs = runEngine(network, feeds, names);
-  const allowed = allowedDifference(network.model);
+interface Results {
+  readonly expected: ReadonlyMap<string, RuntimeOutput>;
+  readonly outputs: ReadonlyMap<string, HostTensor>;
+}
+
+async function runBoth(network: Network, runtime: Runtime, feeds: Feeds, names: readonly string[]): Promise<Results> {
+  return { expected: await runtime.run(feeds, names), outputs: runEngine(network, feeds, names) };
+}
+
+/** By value, what it may differ by. */
+type Allowance = (name: string) => number;
+
+function firstDifference({ expected, outputs }: Results, names: readonly string[], allowance: Allowance): Difference | null {
   for (const name of names) {
     const want = expected.get(name);
     const got = outputs.get(name);
     if (!want || !got) continue;
     const off = relativeDifference(got, hostOf(want));
-    if (off > allowed) return { value: name, reason: describe(got, want, off, allowed) };
+    if (off > allowance(name)) return { value: name, reason: describe(got, want, off, allowance(name)) };
   }
   return null;
+}
+
+/** What rounding may do to these values, for a model that gives them as outputs. The model as it was read is the measure, not the file. */
+async function rounding(given: Trial, { parameters, state }: Network, names: readonly string[], options: RuntimeOptions = {}): Promise<Allowance> {
+  const run = async ({ model, feeds }: Trial) => {
+    const runtime = await openRuntime(writeOnnx(model), { threads: 2, ...options });
+    return runtime.run(feeds, names).finally(() => runtime.release());
+  };
+  const still = await run(given);
+  const moved = await roundingAllowance(given, [...parameters, ...state].map(({ name }) => name), async (nudged) => (
+    new Map([...await run(nudged)].map(([name, output]) => [name, relativeDifference(hostOf(output), hostOf(still.get(name)!))]))));
+  const least = allowedDifference(given.model);
+  return (name) => Math.max(least, moved.get(name) ?? 0);
 }
 
 /** Float32's unit roundoff. */
@@ -157,9 +182,11 @@ async function blame(model: Model, network: Network, feeds: Feeds, differing: Di
 async function firstInside(model: Model, network: Network, feeds: Feeds, producers: ReadonlyMap<string, Node>): Promise<Difference | null> {
   const types = inferShapes(model);
   const names = [...producers.keys()].filter((name) => name !== '' && isFloatTensor(types, name));
-  const runtime = await openRuntime(writeOnnx(exposing(model, names, types)), { threads: 2, optimization: 'disabled' });
+  const exposed = exposing(model, names, types);
+  const options = { threads: 2, optimization: 'disabled' } as const;
+  const runtime = await openRuntime(writeOnnx(exposed), options);
   try {
-    return firstDifference(network, await runtime.run(feeds, names), feeds, names);
+    return firstDifference(await runBoth(network, runtime, feeds, names), names, await rounding({ model: exposed, feeds }, network, names, options));
   } finally {
     await runtime.release();
   }

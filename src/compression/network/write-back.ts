@@ -55,8 +55,11 @@ async function present(parameter: Parameter, old: Tensor): Promise<Uint8Array> {
   return fromHost(old.name, { dtype: old.dtype, dims: old.dims, data }).bytes;
 }
 
-/** In a body, a name that is known further out is another constant. Graphs without a changed constant stay the same objects. */
-function replaceConstants(graph: Graph, changed: ReadonlyMap<string, Tensor>): Graph {
+/**
+ * The graph with other values for these constants. In a body, a name that is known further out is another constant. Graphs without a changed
+ * constant stay the same objects.
+ */
+export function replaceConstants(graph: Graph, changed: ReadonlyMap<string, Tensor>): Graph {
   const own = ownConstants(graph);
   const inner = new Map([...changed].filter(([name]) => !own.has(name)));
   const nodes = graph.nodes.map((node) => {

@@ -1,0 +1,44 @@
+/** Rounding is told from a wrong operator: ill-conditioned models are trainable, models computed differently are not. */
+import { beforeAll, expect, test } from 'vitest';
+import { writeOnnx } from '../formats/onnx/write.ts';
+import { makeNode } from '../graph/edit.ts';
+import type { Model, Node } from '../graph/types.ts';
+import { startEngine } from '../tensor/engine.ts';
+import { modelOf, spread, tensor, value } from '../../../test/support/graphs.ts';
+import { checkAgainstRuntime } from './agreement.ts';
+
+beforeAll(async () => { await startEngine('auto', { threads: 1 }); });
+
+/** x [n, 64] -> product with weights times the factor -> + shift -> the tail's nodes -> y. */
+function model(shift: number, tail: readonly Node[], factor = 1): Model {
+  return modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w'], ['p']), makeNode('Add', ['p', 'shift'], ['h']), ...tail],
+    initializers: [tensor('w', [64, 32], spread(64 * 32).map((weight) => weight * factor)), tensor('shift', [32], new Float32Array(32).fill(shift))],
+    inputs: [value('x', ['n', 64])], outputs: [value('y', null)],
+  });
+}
+
+/** The variance as jax's LayerNorm computes it: E[h^2] - E[h]^2, which cancels where h lies far from zero. */
+const VARIANCE = [
+  makeNode('Mul', ['h', 'h'], ['squares']), makeNode('ReduceMean', ['squares'], ['second'], { axes: [1], keepdims: 1 }), makeNode('ReduceMean', ['h'], ['mean'], { axes: [1], keepdims: 1 }),
+  makeNode('Mul', ['mean', 'mean'], ['meanSquared']), makeNode('Sub', ['second', 'meanSquared'], ['y']),
+];
+
+test('a variance that cancels is no reason against training', async () => {
+  const given = model(300, VARIANCE);
+  expect(await checkAgainstRuntime(writeOnnx(given), given)).toEqual({ trainable: true, untrainable: [] });
+});
+
+test('nor are probabilities that are nearly zero', async () => {
+  const given = model(-16, [makeNode('Sigmoid', ['h'], ['y'])]);
+  expect(await checkAgainstRuntime(writeOnnx(given), given)).toEqual({ trainable: true, untrainable: [] });
+});
+
+test.each([
+  ['a well-conditioned model', 0, [makeNode('Tanh', ['h'], ['y'])], 1.001],
+  ['one that cancels', 300, VARIANCE, 1.1],
+] as const)('%s that the engine computes with other weights than the runtime is refused', async (_, shift, tail, factor) => {
+  const { trainable, untrainable } = await checkAgainstRuntime(writeOnnx(model(shift, tail)), model(shift, tail, factor));
+  expect(trainable).toBe(false);
+  expect(untrainable[0]!.reason).toMatch(/differs from onnxruntime/);
+});

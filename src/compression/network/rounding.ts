@@ -1,0 +1,63 @@
+/**
+ * How far rounding alone may carry two runtimes apart on one model. Both compute in float32, in different orders of summation; a Sigmoid far
+ * from its middle, a variance taken as E[x^2] - E[x]^2 or a Log near zero makes much of such differences. The measure is backward error: the
+ * outputs of a correct engine are those of a model and inputs that differ in their last digits (Higham, Accuracy and Stability of Numerical
+ * Algorithms, 2002, section 1.5). So the model is run again with both nudged, and what its outputs do then is what rounding may do.
+ */
+import { seededRandom } from '../data/random.ts';
+import { fromHost, toHost } from '../graph/tensor-data.ts';
+import type { Model, Tensor } from '../graph/types.ts';
+import type { Feeds } from '../measure/session.ts';
+import { constantsOf, replaceConstants } from './write-back.ts';
+
+/** Relative change of a number: 8 units in the last place of float32. */
+const NUDGE = 2 ** -20;
+const RUNS = 2;
+/** The nudges of many numbers cancel in a sum, with the root of their number; the errors of its partial sums do not. */
+const CANCELLED = 10;
+/** Of the range of an output; where nudges do more, a comparison says nothing. */
+const MOST = 0.05;
+
+/** What is run: a model and its inputs. */
+export interface Trial {
+  readonly model: Model;
+  readonly feeds: Feeds;
+}
+
+/**
+ * The difference that rounding explains, by output.
+ * @param weights names of the constants to nudge
+ * @param movedBy runs a nudged trial and gives the difference of each output from the given trial's, relative to its range
+ */
+export async function roundingAllowance(given: Trial, weights: readonly string[], movedBy: (nudged: Trial) => Promise<ReadonlyMap<string, number>>): Promise<Map<string, number>> {
+  const allowed = new Map<string, number>();
+  for (let run = 0; run < RUNS; run++) {
+    for (const [name, moved] of await movedBy({ model: nudgeModel(given.model, weights, run), feeds: nudgeFeeds(given.feeds, run) })) {
+      allowed.set(name, Math.min(MOST, Math.max(allowed.get(name) ?? 0, CANCELLED * moved)));
+    }
+  }
+  return allowed;
+}
+
+function nudgeModel(model: Model, weights: readonly string[], seed: number): Model {
+  const constants = constantsOf(model.graph);
+  const changed = new Map(weights.flatMap((name, i) => {
+    const tensor = constants.get(name);
+    return tensor ? [[name, nudgeTensor(tensor, seededRandom(seed, i))] as const] : [];
+  }));
+  return { ...model, graph: replaceConstants(model.graph, changed) };
+}
+
+function nudgeTensor(tensor: Tensor, random: () => number): Tensor {
+  const host = toHost(tensor);
+  return fromHost(tensor.name, { ...host, data: (host.data as Float32Array).map(nudgeBy(random)) });
+}
+
+function nudgeFeeds(feeds: Feeds, seed: number): Feeds {
+  return new Map([...feeds].map(([name, array], i) => {
+    const { data } = array;
+    return [name, data instanceof Float32Array ? { ...array, data: data.map(nudgeBy(seededRandom(seed, -1, i))) } : array] as const;
+  }));
+}
+
+const nudgeBy = (random: () => number) => (value: number): number => value * (random() < 0.5 ? 1 - NUDGE : 1 + NUDGE);
