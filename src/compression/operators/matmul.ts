@@ -4,6 +4,7 @@ import type { DataType, Dim, TensorType } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { spread } from './device/elementwise.ts';
 import { integerMatMul } from './integer-matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { broadcastShapes, isConcrete, productOf, requireRank, shapeOf, sizeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
@@ -21,7 +22,7 @@ export function matMulShape(a: Shape, b: Shape): Dim[] | null {
 
 /**
  * a [..., m, k] by b [..., k, n] with broadcast batch axes; vectors as in numpy. A matrix on the right takes all rows of `a` at once: one large
- * product instead of many small ones. tfjs's own gradient does not sum over broadcast axes, so operands are expanded first.
+ * product instead of many small ones. tfjs's own gradient neither sums over broadcast axes nor repeats beyond four, so operands are expanded first.
  */
 export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB = false): TfTensor {
   if (a.rank === 1 || b.rank === 1) return vectorProduct(a, b, transposeA, transposeB);
@@ -44,7 +45,7 @@ function vectorProduct(a: TfTensor, b: TfTensor, transposeA: boolean, transposeB
 /** [...batch', r, c] -> [product of batch, r, c]. */
 function flatBatch(x: TfTensor, batch: readonly number[]): TfTensor {
   const full = [...batch, ...x.shape.slice(-2)];
-  const expanded = x.shape.length === full.length && x.shape.every((dim, i) => dim === full[i]) ? x : tf.broadcastTo(x, full);
+  const expanded = x.shape.length === full.length && x.shape.every((dim, i) => dim === full[i]) ? x : spread(x, full);
   return batch.length === 1 ? expanded : tf.reshape(expanded, [sizeOf(batch), ...x.shape.slice(-2)]);
 }
 

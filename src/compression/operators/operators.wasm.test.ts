@@ -1,6 +1,7 @@
 import { contractionCases } from '../../../test/support/operator-cases/contractions.ts';
 import { describeOperators } from '../../../test/support/operator-cases/describe.ts';
 import { elementwiseCases } from '../../../test/support/operator-cases/elementwise.ts';
+import { highRankCases } from '../../../test/support/operator-cases/high-ranks.ts';
 import { indexingCases } from '../../../test/support/operator-cases/indexing.ts';
 import { integerContribCases } from '../../../test/support/operator-cases/integer-contrib.ts';
 import { movementCases } from '../../../test/support/operator-cases/movement.ts';
@@ -12,4 +13,4 @@ import { describeIntegers, describeLosses, describeRandom } from '../../../test/
 describeLosses();
 describeRandom();
 describeIntegers();
-describeOperators('wasm', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...networkCases]);
+describeOperators('wasm', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...networkCases, ...highRankCases]);

@@ -5,7 +5,7 @@ import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { FOLLOWS, firstInput, FULL, ONNX_ORDER, PASSES, type HostForm } from './define.ts';
-import { choose, spread } from './device/elementwise.ts';
+import { choose, spread, tile } from './device/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
 import { broadcastTo, countTo, pick, pickAlong, reshape, transpose } from './host/movement.ts';
 import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
@@ -46,7 +46,7 @@ function runTile(ctx: RunContext): TfTensor[] {
   const times = [...checkTimes(ctx.hostInts(1), x.rank)];
   ctx.hostInts(1).forEach((n, axis) => { times[ctx.axis(axis, x.rank)] = n; });
   if (times.includes(0)) return [tf.zeros(x.shape.map((size, axis) => size * times[axis]!), x.dtype)];
-  return [moved(x, (v) => tf.tile(v, times))];
+  return [moved(x, (v) => tile(v, times))];
 }
 
 /** Repeats by tiling: its gradient sums the copies. */

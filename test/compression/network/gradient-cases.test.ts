@@ -4,6 +4,7 @@ import { allOperators } from '../../../src/compression/operators/registry.ts';
 import type { Operator } from '../../../src/compression/operators/operator.ts';
 import { contractionCases } from '../../support/operator-cases/contractions.ts';
 import { elementwiseCases } from '../../support/operator-cases/elementwise.ts';
+import { highRankCases } from '../../support/operator-cases/high-ranks.ts';
 import { indexingCases } from '../../support/operator-cases/indexing.ts';
 import { integerContribCases } from '../../support/operator-cases/integer-contrib.ts';
 import { movementCases } from '../../support/operator-cases/movement.ts';
@@ -11,7 +12,7 @@ import { networkCases } from '../../support/operator-cases/networks.ts';
 import { quantizationCases } from '../../support/operator-cases/quantization.ts';
 import { reductionCases } from '../../support/operator-cases/reductions.ts';
 
-const CASES = [contractionCases, elementwiseCases, indexingCases, integerContribCases, movementCases, networkCases, quantizationCases, reductionCases].flat();
+const CASES = [contractionCases, elementwiseCases, indexingCases, integerContribCases, movementCases, networkCases, highRankCases, quantizationCases, reductionCases].flat();
 /** Differentiated elsewhere: losses in operator-cases/stochastic.ts; bodies are made of the other operators. */
 const ELSEWHERE: ReadonlySet<string> = new Set([':NegativeLogLikelihoodLoss', ':SoftmaxCrossEntropyLoss', ':If', ':Loop', ':Scan']);
 

@@ -94,7 +94,25 @@ export function spread(x: TfTensor, shape: readonly number[]): TfTensor {
   const lead = shape.length - x.rank;
   const full = lead > 0 ? tf.reshape(x, [...new Array<number>(lead).fill(1), ...x.shape]) : x;
   const times = shape.map((size, axis) => (full.shape[axis] === size ? 1 : size));
-  return times.every((n) => n === 1) ? full : tf.tile(full, times);
+  return tile(full, times);
+}
+
+/** Copies along the axes. Of a rank of any size: tfjs has a gradient up to rank 4, and grouped queries repeat keys [n, heads, 1, t, d] of rank 5. */
+export function tile(x: TfTensor, times: readonly number[]): TfTensor {
+  if (times.every((n) => n === 1)) return x;
+  if (x.dtype !== 'float32') return tf.tile(x, [...times]);
+  return withGradient([x], (v) => ({ value: tf.tile(v, [...times]), saved: [], gradient: (dy) => [sumCopies(dy, x.shape, times)] }));
+}
+
+/** Sums the copies of each element, axis by axis: of [n s, rest] as [n, s rest]. */
+function sumCopies(dy: TfTensor, shape: readonly number[], times: readonly number[]): TfTensor {
+  let sum = dy;
+  times.forEach((n, axis) => {
+    if (n === 1) return;
+    const outer = sum.shape.slice(0, axis).reduce((a, b) => a * b, 1);
+    sum = tf.reshape(tf.sum(tf.reshape(sum, [outer, n, sum.size / (outer * n)]), 1), [...shape.slice(0, axis + 1), ...sum.shape.slice(axis + 1)]);
+  });
+  return sum;
 }
 
 export function broadcastShape(...shapes: (readonly number[])[]): number[] {
