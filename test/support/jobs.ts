@@ -32,7 +32,7 @@ export async function waitForState(client: Client, id: string, wanted: (state: s
 export const waitForEnd = (client: Client, id: string, milliseconds: number) => waitForState(client, id, (state) => ENDED.has(state), milliseconds);
 
 /** Repeats a request while the API is away (restarting after a kill). Safe for reads, and for writes under an idempotency key. */
-export async function patiently<T>(request: () => Promise<T>, milliseconds = 60_000): Promise<T> {
+export async function patiently<T>(request: () => Promise<T>, milliseconds = 180_000): Promise<T> {
   const until = Date.now() + milliseconds;
   for (;;) {
     try {

@@ -111,7 +111,7 @@ describe('that only a run shows to be endless make a model untrainable', () => {
     const doubling = body([node('Concat', ['v', 'v'], ['next'], { axis: 0 }), node('Identity', ['going'], ['still'])]);
     const { description, ms } = await inspect(model([loop(doubling, 'grows', ['trips', '', 'h'], ['y'])], [tensor('trips', [], [1000], 'int64')]));
     expect(description!.trainable).toBe(false);
-    expect(description!.untrainable[0]!.reason).toMatch(/had not ended after \d+ rounds, which made tensors of more than \d+ MiB/);
+    expect(description!.untrainable[0]!.reason).toMatch(/had not ended after \d+ rounds(, which made tensors of more than \d+ MiB| in [\d.]+ s)/); // whichever a machine comes to first
     expect(ms).toBeLessThan(LIMIT_MS);
   }, 60_000);
 
