@@ -34,6 +34,15 @@ test('nor are probabilities that are nearly zero', async () => {
   expect(await checkAgainstRuntime(writeOnnx(given), given)).toEqual({ trainable: true, untrainable: [] });
 });
 
+test('nor are the numbers of a model in half floats, which the runtime rounds and the engine does not', async () => {
+  const half = (name: string, dims: readonly number[]) => tensor(name, dims, spread(dims.reduce((a, b) => a * b, 1)), 'float16');
+  const given = modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w1'], ['h']), makeNode('Tanh', ['h'], ['t']), makeNode('MatMul', ['t', 'w2'], ['y'])],
+    initializers: [half('w1', [64, 32]), half('w2', [32, 8])], inputs: [value('x', ['n', 64], 'float16')], outputs: [value('y', ['n', 8], 'float16')],
+  });
+  expect(await checkAgainstRuntime(writeOnnx(given), given)).toEqual({ trainable: true, untrainable: [] });
+});
+
 test.each([
   ['a well-conditioned model', 0, [makeNode('Tanh', ['h'], ['y'])], 1.001],
   ['one that cancels', 300, VARIANCE, 1.1],

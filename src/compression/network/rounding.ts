@@ -6,12 +6,13 @@
  */
 import { seededRandom } from '../data/random.ts';
 import { fromHost, toHost } from '../graph/tensor-data.ts';
-import type { Model, Tensor } from '../graph/types.ts';
+import type { DataType, Model, Tensor } from '../graph/types.ts';
 import type { Feeds } from '../measure/session.ts';
 import { constantsOf, replaceConstants } from './write-back.ts';
 
-/** Relative change of a number: 8 units in the last place of float32. */
+/** Relative change of a number: 8 units in the last place of float32; of shorter types what moves a number to one beside it. */
 const NUDGE = 2 ** -20;
+const NUDGES: Partial<Record<DataType, number>> = { float16: 2 ** -11, bfloat16: 2 ** -8 };
 const RUNS = 2;
 /** The nudges of many numbers cancel in a sum, with the root of their number; the errors of its partial sums do not. */
 const CANCELLED = 10;
@@ -50,7 +51,7 @@ function nudgeModel(model: Model, weights: readonly string[], seed: number): Mod
 
 function nudgeTensor(tensor: Tensor, random: () => number): Tensor {
   const host = toHost(tensor);
-  return fromHost(tensor.name, { ...host, data: (host.data as Float32Array).map(nudgeBy(random)) });
+  return fromHost(tensor.name, { ...host, data: (host.data as Float32Array).map(nudgeBy(random, NUDGES[tensor.dtype])) });
 }
 
 function nudgeFeeds(feeds: Feeds, seed: number): Feeds {
@@ -60,4 +61,4 @@ function nudgeFeeds(feeds: Feeds, seed: number): Feeds {
   }));
 }
 
-const nudgeBy = (random: () => number) => (value: number): number => value * (random() < 0.5 ? 1 - NUDGE : 1 + NUDGE);
+const nudgeBy = (random: () => number, nudge = NUDGE) => (value: number): number => value * (random() < 0.5 ? 1 - nudge : 1 + nudge);
