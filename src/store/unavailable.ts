@@ -6,7 +6,7 @@ import { Prisma } from './generated/client.ts';
 const PRISMA_CODES = new Set(['P1000', 'P1001', 'P1002', 'P1003', 'P1008', 'P1010', 'P1011', 'P1017', 'P2024', 'P2028', 'P2037']);
 /** Connection exceptions (08), shutting down or starting (57P), too many connections; and the operating system's. */
 const DRIVER_CODES = /^(08\w{3}|57P\d\d|53300|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
-const DRIVER_WORDS = /connection (terminated|timeout|closed|ended)|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|not (currently|yet) accepting connections|ECONNREFUSED|ECONNRESET/i;
+const DRIVER_WORDS = /connection (terminated|timeout|closed|ended|error)|is not queryable|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|not (currently|yet) accepting connections|ECONNREFUSED|ECONNRESET/i;
 
 export function isUnavailable(error: unknown): boolean {
   for (let cause: unknown = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
