@@ -6,16 +6,26 @@ import { Prisma } from './generated/client.ts';
 const PRISMA_CODES = new Set(['P1000', 'P1001', 'P1002', 'P1003', 'P1008', 'P1010', 'P1011', 'P1017', 'P2024', 'P2028', 'P2037']);
 /** Connection exceptions (08), shutting down or starting (57P), too many connections; and the operating system's. */
 const DRIVER_CODES = /^(08\w{3}|57P\d\d|53300|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
-const DRIVER_WORDS = /connection (terminated|timeout|closed|ended|error)|is not queryable|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|not (currently|yet) accepting connections|ECONNREFUSED|ECONNRESET/i;
+const DRIVER_WORDS = /connection (terminated|timeout|closed|ended|error)|is not queryable|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|not (currently|yet) accepting connections|terminating connection|ECONNREFUSED|ECONNRESET/i;
+
+/** What the driver adapter calls them; its causes are plain objects. */
+const ADAPTER_KINDS = /^(ConnectionClosed|DatabaseNotReachable|SocketTimeout|TooManyConnections|DatabaseAccessDenied|DatabaseDoesNotExist)$/;
 
 export function isUnavailable(error: unknown): boolean {
-  for (let cause: unknown = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
-    const { code } = cause as { code?: unknown };
+  for (let cause = error, depth = 0; typeof cause === 'object' && cause !== null && depth < 6; cause = innerCause(cause), depth++) {
     if (cause instanceof Prisma.PrismaClientInitializationError) return true;
-    if (typeof code === 'string' && (PRISMA_CODES.has(code) || DRIVER_CODES.test(code))) return true;
-    if (DRIVER_WORDS.test(cause.message)) return true;
+    const { code, originalCode, kind, message, originalMessage } = cause as Readonly<Record<string, unknown>>;
+    if ([code, originalCode].some((value) => typeof value === 'string' && (PRISMA_CODES.has(value) || DRIVER_CODES.test(value)))) return true;
+    if (typeof kind === 'string' && ADAPTER_KINDS.test(kind)) return true;
+    if ([message, originalMessage].some((value) => typeof value === 'string' && DRIVER_WORDS.test(value))) return true;
   }
   return false;
+}
+
+/** Prisma keeps the adapter's error beside, not under, its own. */
+function innerCause(error: object): unknown {
+  const { cause, meta } = error as { cause?: unknown; meta?: { driverAdapterError?: unknown } };
+  return cause ?? meta?.driverAdapterError;
 }
 
 /** The same object, whose methods throw `unavailable` where the database is away. */
