@@ -54,9 +54,8 @@ export async function exportReport({ name, format, storage, bytes }: Exported, {
 
 /** Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, if a step has changed them. */
 async function ownFile({ modelBytes, request }: RecipeInput, format: ModelFormat, float: FloatModel, warn: Warn): Promise<WrittenModel | null> {
-  if (!format.startsWith('keras') || float.storage !== 'uint8') return writeOwnFormat(modelBytes, format, float.model, float.storage);
   const trained = request.steps.slice(0, float.step).some(({ technique }) => technique !== 'quantize');
-  if (!trained) throw new LatheError('unsupported-operator', 'Keras files hold float weights only');
+  if (!format.startsWith('keras') || float.storage !== 'uint8' || !trained) return writeOwnFormat(modelBytes, format, float.model, float.storage);
   warn({ code: 'own-format-not-quantized', message: 'Keras files hold float weights only: the one given is the model before it was quantized', step: float.step });
   return writeOwnFormat(modelBytes, format, float.model, 'own');
 }
