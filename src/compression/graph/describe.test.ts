@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
 import { projectRoot } from '../../process-entry.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
-import { describeModel, weights } from './describe.ts';
+import { countMacs, describeModel, weights } from './describe.ts';
 import { makeNode } from './edit.ts';
-import type { Node, Tensor } from './types.ts';
+import type { Node, Tensor, ValueInfo } from './types.ts';
 import { countWeights } from './weights.ts';
 
 describe('describeModel', () => {
@@ -25,6 +25,46 @@ describe('describeModel', () => {
   it('does not guess the cost of open shapes', () => {
     const open = modelOf({ nodes: [makeNode('Conv', ['x', 'w'], ['y'])], initializers: [tensor('w', [1, 1, 3, 3], new Float32Array(9))], inputs: [value('x', ['n', 1, 'h', 'w'])], outputs: [value('y', null)] });
     expect(describeModel(open, 'onnx').macs).toBeNull();
+  });
+
+  describe('counts the products of integers and of fused operators', () => {
+    const [float, codes] = [value('x', ['n', 3, 8]), value('x', ['n', 3, 8], 'uint8')];
+    const image = value('x', ['n', 2, 5, 5], 'uint8');
+    const [s, z] = [tensor('s', [], [1]), tensor('z', [], [0], 'uint8')];
+    const w = (dims: readonly number[], dtype: 'uint8' | 'float32' = 'uint8') => tensor('w', dims, new Float32Array(dims.reduce((a, b) => a * b, 1)), dtype);
+    const macs = (x: ValueInfo, node: Node, ...initializers: Tensor[]) => countMacs(modelOf({ nodes: [node], initializers, inputs: [x], outputs: [], domains: { 'com.microsoft': 1 } }));
+    const node = (type: string, inputs: readonly string[], attributes = {}, domain = '') => makeNode(type, inputs, ['y'], attributes, { domain });
+    const fused = (type: string, inputs: readonly string[], attributes = {}) => node(type, inputs, attributes, 'com.microsoft');
+
+    it.each<[string, number | null]>([
+      ['MatMulInteger', macs(codes, node('MatMulInteger', ['x', 'w']), w([8, 4]))],
+      ['QLinearMatMul', macs(codes, node('QLinearMatMul', ['x', 's', 'z', 'w', 's', 'z', 's', 'z']), s, z, w([8, 4]))],
+      ['MatMulIntegerToFloat', macs(codes, fused('MatMulIntegerToFloat', ['x', 'w', 's', 's']), s, w([8, 4]))],
+      ['DynamicQuantizeMatMul', macs(float, fused('DynamicQuantizeMatMul', ['x', 'w', 's']), s, w([8, 4]))],
+    ])('%s of [3, 8] and [8, 4]', (_, count) => expect(count).toBe(3 * 8 * 4));
+
+    it('QGemm of [1, 8] and [8, 4]', () => {
+      const node = fused('QGemm', ['x', 's', 'z', 'w', 's', 'z', '', 's', 'z']);
+      expect(macs(value('x', ['n', 8], 'uint8'), node, s, z, w([8, 4]))).toBe(8 * 4);
+    });
+
+    it('convolutions of 3x3 from 2 to 4 channels at 3x3 places', () => {
+      expect(macs(image, node('ConvInteger', ['x', 'w']), w([4, 2, 3, 3]))).toBe(2 * 4 * 9 * 9);
+      expect(macs(image, node('QLinearConv', ['x', 's', 'z', 'w', 's', 'z', 's', 'z']), s, z, w([4, 2, 3, 3]))).toBe(2 * 4 * 9 * 9);
+    });
+
+    it('attention: projections, scores and their product with the values', () => {
+      const scores = 2 * 3 * 3 * 8;
+      expect(macs(float, fused('Attention', ['x', 'w'], { num_heads: 2 }), w([8, 24], 'float32'))).toBe(3 * 8 * 24 + scores);
+      expect(macs(float, fused('MultiHeadAttention', ['x', 'x', 'x'], { num_heads: 2 }))).toBe(scores);
+      const lengths = [tensor('last', [1], [2], 'int32'), tensor('total', [], [3], 'int32')];
+      expect(macs(value('x', ['n', 3, 16]), fused('GroupQueryAttention', ['x', '', '', '', '', 'last', 'total'], { num_heads: 2, kv_num_heads: 1 }), ...lengths)).toBe(scores);
+    });
+
+    it('no means, however they are written', () => {
+      const x = value('x', ['n', 2, 5, 5]);
+      expect([macs(x, node('GlobalAveragePool', ['x'])), macs(x, node('AveragePool', ['x'], { kernel_shape: [5, 5] })), macs(x, node('ReduceMean', ['x'], { axes: [2, 3] }))]).toEqual([0, 0, 0]);
+    });
   });
 
   it('recognises a quantized model, with what and where, and counts its weights', () => {

@@ -14,7 +14,7 @@ import { firstInput, FULL, given, ONNX_ORDER } from './define.ts';
 import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
 import { cacheRows, rotateHeads } from './rotary-embedding.ts';
-import { shapeOf, typeOf, type Shape } from './shapes.ts';
+import { productOf, shapeOf, typeOf, type Shape } from './shapes.ts';
 
 const refuse = (what: string): never => { throw new LatheError('unsupported-operator', `${what} is not computed by the training engine`); };
 const only = (ctx: RunContext, inputs: readonly number[], what: string): void => { if (inputs.some((input) => ctx.has(input))) refuse(`${ctx.node.opType} with ${what}`); };
@@ -175,11 +175,33 @@ function inferGroupQuery(info: NodeInfo): Inferred[] {
   return [{ dtype, shape: query && [query[0]!, query[1]!, size === null ? null : size * heads] }, present, present];
 }
 
+/** Scores of all heads [b, rows, columns] from `keys` features of all heads together, and their product with the values. */
+function scoringMacs(batch: Dim, rows: Dim, columns: Dim, keys: Dim, values: Dim): number {
+  const count = productOf([batch, rows, columns, sum(keys, values)]);
+  return typeof count === 'number' ? count : 0;
+}
+
+function packedMacs(info: NodeInfo): number {
+  const [x, w, past] = [shapeOf(info), shapeOf(info, 1), shapeOf(info, 4)];
+  if (x?.length !== 3 || w?.length !== 2) return 0;
+  const [batch, rows] = x as [Dim, Dim];
+  const [keys, , values] = info.ints('qkv_hidden_sizes') ?? new Array<Dim>(3).fill(typeof w[1] === 'number' ? w[1] / 3 : null);
+  const projections = productOf([batch, rows, ...w]);
+  return (typeof projections === 'number' ? projections : 0) + scoringMacs(batch, rows, given(info, 4) ? sum(rows, past?.[3] ?? null) : rows, keys!, values!);
+}
+
+/** Where the results are the heads' values [b, s, n d] and the keys [b, m, columns, d]. */
+function headsMacs(info: NodeInfo, [y, keys]: readonly Inferred[]): number {
+  const query = shapeOf(info);
+  const [batch, rows, width] = y!.shape ?? [null, null, null];
+  return scoringMacs(batch!, rows!, keys!.shape?.[2] ?? null, given(info, 1) ? (query?.[2] ?? null) : width!, width!);
+}
+
 const vector = (input: number): WeightRole => ({ input, kind: 'bias', outputAxis: () => 0 });
 const common = { domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: FULL } as const;
 
 export const contribAttentionOperators: readonly Operator[] = [
-  { ...common, type: 'Attention', infer: inferPackedAttention, device: packedAttention, weights: [{ input: 1, kind: 'kernel', outputAxis: () => 1 }, vector(2)] },
-  { ...common, type: 'MultiHeadAttention', infer: inferMultiHead, device: multiHeadAttention, weights: [vector(3)] },
-  { ...common, type: 'GroupQueryAttention', differentiability: firstInput(0, 1, 2, 3, 4, 10), infer: inferGroupQuery, device: groupQueryAttention },
+  { ...common, type: 'Attention', infer: inferPackedAttention, device: packedAttention, macs: packedMacs, weights: [{ input: 1, kind: 'kernel', outputAxis: () => 1 }, vector(2)] },
+  { ...common, type: 'MultiHeadAttention', infer: inferMultiHead, device: multiHeadAttention, macs: (info) => headsMacs(info, inferMultiHead(info)), weights: [vector(3)] },
+  { ...common, type: 'GroupQueryAttention', differentiability: firstInput(0, 1, 2, 3, 4, 10), infer: inferGroupQuery, device: groupQueryAttention, macs: (info) => headsMacs(info, inferGroupQuery(info)) },
 ];

@@ -129,6 +129,6 @@ export const contribOperators: readonly Operator[] = [
     ...common, type: 'EmbedLayerNormalization', differentiability: firstInput(2, 3, 4, 5, 6), infer: inferEmbedNorm, device: embedNorm,
     weights: [...[2, 3, 4].map((input): WeightRole => ({ input, kind: 'embedding' })), vector(5, 'scale'), vector(6, 'bias')],
   },
-  { ...common, type: 'MatMulNBits', differentiability: firstInput(0, 5), infer: inferMatMulBits, device: matMulBits, macs: (info, outputs) => matMulMacs(info, outputs) },
+  { ...common, type: 'MatMulNBits', differentiability: firstInput(0, 5), infer: inferMatMulBits, device: matMulBits, macs: matMulMacs },
 ];
 

@@ -122,9 +122,9 @@ function runConvTranspose(ctx: RunContext): TfTensor[] {
   return [ctx.has(2) ? nn.biasAdd(y, ctx.tensor(2)) : y];
 }
 
-/** Multiply-accumulates: one product per weight and position, of the output (convolution) or of the input (transposed). */
-function macs(info: NodeInfo, positions: Shape | undefined): number {
-  const w = shapeOf(info, 1);
+/** Multiply-accumulates: one product per weight (input `weight`) and position, of the output (convolution) or of the input (transposed). */
+export function convMacs(info: NodeInfo, positions: Shape | undefined, weight = 1): number {
+  const w = shapeOf(info, weight);
   return isConcrete(w) && isConcrete(positions) ? sizeOf(w) * positions[0]! * sizeOf(positions.slice(2)) : 0;
 }
 
@@ -135,11 +135,11 @@ export const convOperators: readonly Operator[] = [
   {
     type: 'Conv', domain: '', since: 1, layout: imageIn, differentiability: { kind: 'full' },
     infer: (info) => [{ dtype: typeOf(info).dtype, shape: convShape(info) }], device: runConv, weights: [kernel(0), bias],
-    macs: (info, outputs) => macs(info, outputs[0]?.shape), quantization,
+    macs: (info, outputs) => convMacs(info, outputs[0]?.shape), quantization,
   },
   {
     type: 'ConvTranspose', domain: '', since: 1, layout: imageIn, differentiability: { kind: 'full' },
     infer: inferConvTranspose, device: runConvTranspose, weights: [kernel(1), bias],
-    macs: (info) => macs(info, shapeOf(info, 0)), quantization,
+    macs: (info) => convMacs(info, shapeOf(info, 0)), quantization,
   },
 ];

@@ -7,10 +7,10 @@ import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
-import { convShape, kernelLayout } from './conv.ts';
+import { convMacs, convShape, kernelLayout } from './conv.ts';
 import { ONNX_ORDER, ZERO } from './define.ts';
 import { integerRange } from './host/data.ts';
-import { matMul, matMulShape } from './matmul.ts';
+import { matMul, matMulMacs, matMulShape } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
 import { shapeOf, typeOf } from './shapes.ts';
 import { fromChannelsLast, toChannelsLast } from './device/layouts.ts';
@@ -101,8 +101,8 @@ const inferProduct = (dtype: (info: NodeInfo) => DataType, b: number) => (info: 
 const common = { domain: '', since: 10, layout: ONNX_ORDER, differentiability: ZERO } as const;
 
 export const integerComputeOperators: readonly Operator[] = [
-  { ...common, type: 'MatMulInteger', infer: inferProduct(() => 'int32', 1), device: matMulInteger },
-  { ...common, type: 'ConvInteger', infer: (info) => [{ dtype: 'int32', shape: convShape(info) }], device: convInteger },
-  { ...common, type: 'QLinearMatMul', infer: inferProduct((info) => typeOf(info, 7).dtype, 3), device: qLinearMatMul },
-  { ...common, type: 'QLinearConv', infer: (info) => [{ dtype: typeOf(info, 7).dtype, shape: convShape(info, 3) }], device: qLinearConv },
+  { ...common, type: 'MatMulInteger', infer: inferProduct(() => 'int32', 1), device: matMulInteger, macs: matMulMacs },
+  { ...common, type: 'ConvInteger', infer: (info) => [{ dtype: 'int32', shape: convShape(info) }], device: convInteger, macs: (info, outputs) => convMacs(info, outputs[0]?.shape) },
+  { ...common, type: 'QLinearMatMul', infer: inferProduct((info) => typeOf(info, 7).dtype, 3), device: qLinearMatMul, macs: matMulMacs },
+  { ...common, type: 'QLinearConv', infer: (info) => [{ dtype: typeOf(info, 7).dtype, shape: convShape(info, 3) }], device: qLinearConv, macs: (info, outputs) => convMacs(info, outputs[0]?.shape, 3) },
 ];

@@ -12,7 +12,7 @@ import { ONNX_ORDER, ZERO } from './define.ts';
 import { fromChannelsLast, toChannelsLast } from './device/layouts.ts';
 import { along, centred, exactSum, floatSum, requantize } from './integer-compute.ts';
 import { joinedShape } from './join-split.ts';
-import { matMul, matMulShape } from './matmul.ts';
+import { gemmMacs, matMul, matMulMacs, matMulShape } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
 import { averagePool, inferGlobal, inferPool } from './pool.ts';
 import { dynamicCodes } from './quantized.ts';
@@ -137,7 +137,7 @@ export const integerContribOperators: readonly Operator[] = [
     ...common, type: 'QLinearConcat', device: concat,
     infer: (info) => [{ dtype: typeOf(info, 2).dtype, shape: joinedShape(partsOf(info).map((first) => shapeOf(info, first)), info.int('axis', 0)) }],
   },
-  { ...common, type: 'QGemm', infer: inferGemm, device: gemm },
-  { ...common, type: 'MatMulIntegerToFloat', infer: inferFloatProduct, device: matMulIntegerToFloat },
-  { ...common, type: 'DynamicQuantizeMatMul', infer: inferFloatProduct, device: dynamicMatMul },
+  { ...common, type: 'QGemm', infer: inferGemm, device: gemm, macs: gemmMacs },
+  { ...common, type: 'MatMulIntegerToFloat', infer: inferFloatProduct, device: matMulIntegerToFloat, macs: matMulMacs },
+  { ...common, type: 'DynamicQuantizeMatMul', infer: inferFloatProduct, device: dynamicMatMul, macs: matMulMacs },
 ];

@@ -92,7 +92,8 @@ function times(x: TfTensor, factor: number): TfTensor {
   return factor === 1 ? x : tf.mul(x, factor);
 }
 
-function gemmMacs(info: NodeInfo, outputs: readonly TensorType[]): number {
+/** m * n * k. */
+export function gemmMacs(info: NodeInfo, outputs: readonly TensorType[]): number {
   const size = productOf([...(outputs[0]?.shape ?? [null]), shapeOf(info, 0)?.[info.int('transA', 0) ? 0 : 1] ?? null]);
   return typeof size === 'number' ? size : 0;
 }

@@ -5,7 +5,7 @@ import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
-import { requireRank, shapeOf, sizeOf, stridesOf, typeOf } from './shapes.ts';
+import { requireRank, sizeOf, stridesOf, typeOf } from './shapes.ts';
 import { rootOf } from './root.ts';
 import { countAlong, extent, padsOf, windowCounts, windowOf, type Window } from './window.ts';
 
@@ -137,25 +137,18 @@ function overSpatial(compute: (x: TfTensor, axes: number[], ctx: RunContext) => 
   };
 }
 
-/** One addition per element of each window. */
-function windowCost(info: NodeInfo, outputs: readonly { shape: readonly Dim[] | null }[]): number {
-  const shape = outputs[0]?.shape;
-  const kernel = info.ints('kernel_shape') ?? shapeOf(info)?.slice(2) ?? [];
-  return [...(shape ?? [null]), ...kernel].reduce<number>((product, dim) => product * (typeof dim === 'number' ? dim : 0), 1);
-}
-
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 const average = { kind: 'compute', activations: [0], kernel: null, bias: null } as const;
 const common = { domain: '', since: 1, layout: image, differentiability: { kind: 'full' } } as const;
 
 export const poolOperators: readonly Operator[] = [
   { ...common, type: 'MaxPool', layout: { ...image, outputs: [0, 1] }, infer: inferPool, device: runMaxPool, quantization: { kind: 'passes-through' } },
-  { ...common, type: 'AveragePool', infer: inferPool, device: (ctx) => [averagePool(ctx, ctx.tensor(0))], macs: windowCost, quantization: average },
-  { ...common, type: 'LpPool', infer: inferPool, device: runLpPool, macs: windowCost },
-  { ...common, type: 'GlobalAveragePool', infer: inferGlobal, device: overSpatial((x, axes) => tf.mean(x, axes, true)), macs: windowCost, quantization: average },
+  { ...common, type: 'AveragePool', infer: inferPool, device: (ctx) => [averagePool(ctx, ctx.tensor(0))], quantization: average },
+  { ...common, type: 'LpPool', infer: inferPool, device: runLpPool },
+  { ...common, type: 'GlobalAveragePool', infer: inferGlobal, device: overSpatial((x, axes) => tf.mean(x, axes, true)), quantization: average },
   { ...common, type: 'GlobalMaxPool', infer: inferGlobal, device: overSpatial((x, axes) => tf.max(x, axes, true)) },
   {
-    ...common, type: 'GlobalLpPool', infer: inferGlobal, macs: windowCost,
+    ...common, type: 'GlobalLpPool', infer: inferGlobal,
     device: overSpatial((x, axes, ctx) => rootOf(tf.sum(powerOf(x, ctx.int('p', 2)), axes, true), ctx.int('p', 2))),
   },
 ];
