@@ -238,6 +238,16 @@ describe('float16', () => {
     expect(half.graph.initializers.get('large')!.dtype).toBe('float32');
   });
 
+  it.each([[[1, 0, 2], [3, 5, 8]], [[1, 2, 0], [8, 3, 5]]])('leaves transpositions %j in float32, whose half form in front of a product onnxruntime does not survive', async (perm, shape) => {
+    const model = modelOf({
+      nodes: [makeNode('Transpose', ['x'], ['t'], { perm }), makeNode('MatMul', ['t', 'w'], ['y'])],
+      initializers: [tensor('w', [8, 16], spread(128))], inputs: [value('x', shape)], outputs: [value('y', null)],
+    });
+    const half = await quantized(model, { precision: 'float16', keepIO: false });
+    expect(half.graph.nodes.map(({ opType }) => opType)).toEqual(['Cast', 'Transpose', 'Cast', 'MatMul']);
+    expect((await quality(model, half)).fidelity.sqnrDb!).toBeGreaterThan(50);
+  });
+
   it('changes the types at the border only when asked, and goes back to float32', async () => {
     const model = readOnnx(readFileSync(DIGITS));
     const half = await quantized(model, { precision: 'float16', keepIO: false });

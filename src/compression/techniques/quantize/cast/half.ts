@@ -78,7 +78,7 @@ class HalfWriter {
   private formOf(node: Node): Form {
     const { selected, tooLarge } = this.options;
     const values = [...node.inputs, ...node.outputs];
-    const stays = node.domain !== '' || WITHOUT_HALF.has(node.opType) || subgraphs(node).length > 0 || values.some((name) => tooLarge.has(name)) || !selected([node.name, ...node.inputs]);
+    const stays = node.domain !== '' || WITHOUT_HALF.has(node.opType) || subgraphs(node).length > 0 || movesBatchIn(node) || values.some((name) => tooLarge.has(name)) || !selected([node.name, ...node.inputs]);
     return stays ? 'single' : 'half';
   }
 
@@ -143,6 +143,15 @@ class HalfWriter {
     const kept = made === 'single' || this.names.has(`cast:${info.name}`);
     return kept && made !== undefined && this.nameOf(info.name, 'single') === info.name ? [info] : [];
   }
+}
+
+/**
+ * A transposition of [batch, ..., rows, columns] to [..., batch, columns] or [..., columns, batch]: onnxruntime (1.24 to 1.32 at least, on x86)
+ * fuses one of half floats into the product behind it, and then dies of a null pointer as it lays out the graph.
+ */
+function movesBatchIn({ opType, attributes }: Node): boolean {
+  const perm = attributes.get('perm');
+  return opType === 'Transpose' && perm?.kind === 'ints' && perm.value.length > 2 && perm.value.slice(0, -2).every((axis, i) => axis === i + 1);
 }
 
 const halfInfo = (info: ValueInfo): ValueInfo => (info.type?.dtype === 'float32' ? { name: info.name, type: { ...info.type, dtype: 'float16' } } : info);
