@@ -136,4 +136,10 @@ describe('match', () => {
     const two = model([input([null, 2]), input([null, 2], 'float32', 'other')], []);
     expect(datasetProblems(two, dataset([2], classes(2)))).toMatchObject([{ path: '/dataset', message: 'the model takes 2 input(s) ("image", "other"), the dataset gives 1 ("x")' }]);
   });
+  it('tells that the first axis is not the batch', () => {
+    const steps = (count: number) => model([input([7, null], 'int64', 'ids'), input([count, null, 8], 'float32', 'state')], []);
+    const rows = dataset([5], { kind: 'none', classes: null }, { inputs: [input([5], 'int64', 'ids'), input([5, 8], 'float32', 'state')] });
+    expect(datasetProblems(steps(2), rows)).toEqual([{ path: '/dataset', message: expect.stringMatching(/"ids" has 7 entries, that of "state" 2: it is not the batch/) as unknown }]);
+    expect(datasetProblems(steps(7), rows)).toEqual([]);
+  });
 });

@@ -12,7 +12,15 @@ export function datasetProblems(model: ModelDescription, dataset: DatasetDescrip
   const pairs = pairInputs(dataset.inputs, model.inputs);
   if (!pairs) return [unpaired(model, dataset), ...targetProblems(model, dataset)];
   const inputs = pairs.flatMap(([sample, input]) => inputProblems(sample, input, dataset, transform));
-  return [...inputs, ...targetProblems(model, dataset)];
+  return [...inputs, ...batchProblems(model.inputs), ...targetProblems(model, dataset)];
+}
+
+/** A dataset gives as many rows to every input: their first axes cannot be of two sizes. */
+function batchProblems(inputs: readonly TensorDescription[]): ErrorDetail[] {
+  const fixed = inputs.flatMap(({ name, shape: [first] }) => (typeof first === 'number' ? [{ name, first }] : []));
+  const other = fixed.find(({ first }) => first !== fixed[0]!.first);
+  if (!other) return [];
+  return [{ path: '/dataset', message: `the first axis of model input "${fixed[0]!.name}" has ${fixed[0]!.first} entries, that of "${other.name}" ${other.first}: it is not the batch, and a dataset gives rows of a batch` }];
 }
 
 /** Throws `shape-mismatch` with every mismatch, names and sizes included. */

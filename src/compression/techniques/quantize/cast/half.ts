@@ -15,7 +15,7 @@ const SETTING_ELEMENTS = 16;
 
 /** Operators whose definition (in some opset from 7 on) has float32 but no float16, whose type follows from attributes or sequences, or whose constants need the range. */
 const WITHOUT_HALF: ReadonlySet<string> = new Set([
-  'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'Range', 'CumSum', 'NonMaxSuppression', 'Multinomial', 'RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike',
+  'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'QLinearConv', 'QLinearMatMul', 'Range', 'CumSum', 'NonMaxSuppression', 'Multinomial', 'RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike',
   'Bernoulli', 'EyeLike', 'ConstantOfShape', 'Celu', 'IsInf', 'CastLike', 'Upsample', 'MelWeightMatrix', 'HannWindow', 'HammingWindow', 'BlackmanWindow', 'DFT', 'STFT', 'Optional', 'OptionalGetElement',
   'BatchNormalization', // variances far below float16's least are common; what can be folded has been
   'SequenceConstruct', 'SequenceAt', 'SequenceInsert', 'SequenceErase', 'SequenceEmpty', 'SplitToSequence', 'ConcatFromSequence', 'TfIdfVectorizer', 'Unique', 'MaxUnpool', 'Det', 'ImageDecoder',
