@@ -249,7 +249,7 @@ describe('float16', () => {
       initializers: constants, inputs: [value('x', ['n', 2, 4, 4])], outputs: [value('y', null)],
     });
     const half = await quantized(model, { precision: 'float16' });
-    expect((await quality(model, half)).fidelity.sqnrDb!).toBeGreaterThan(30);
+    expect((await quality(model, half)).fidelity.maxAbsError).toBeLessThan(2 ** -10); // of tanh, rounded to 11 bits
   });
 
   it.each([[[1, 0, 2], [3, 5, 8]], [[1, 2, 0], [8, 3, 5]]])('leaves transpositions %j in float32, whose half form in front of a product onnxruntime does not survive', async (perm, shape) => {
