@@ -143,6 +143,7 @@ describe('digits', () => {
 /** Graphs that bring out one thing each. */
 const image = value('x', ['n', 8, 12, 12]);
 const conv = (name: string, out: number, inputs: number, k = 3, seed = 1) => tensor(name, [out, inputs, k, k], spread(out * inputs * k * k, seed).map((w) => w / Math.sqrt(inputs * k * k)));
+const MICROSOFT = { domain: 'com.microsoft' };
 const CASES: Readonly<Record<string, Model>> = {
   'residual with Clip, and a depthwise kernel': modelOf({
     nodes: [
@@ -173,6 +174,18 @@ const CASES: Readonly<Record<string, Model>> = {
     ],
     initializers: [tensor('t', [16, 8, 2, 2], spread(512, 2).map((v) => v / 5)), conv('b', 8, 8, 1, 3), tensor('scales', [4], [1, 1, 2, 2])],
     inputs: [image], outputs: [value('y', null)],
+  }),
+  'convolutions, products and attention fused by onnxruntime': modelOf({
+    nodes: [
+      makeNode('FusedConv', ['x', 'a', 'ab'], ['c1'], { pads: [1, 1, 1, 1], activation: 'Relu' }, MICROSOFT), makeNode('FusedConv', ['c1', 'd', '', 'c1'], ['c2'], { pads: [1, 1, 1, 1], activation: 'Relu' }, MICROSOFT),
+      makeNode('Flatten', ['c2'], ['f'], { axis: 2 }), makeNode('FusedMatMul', ['f', 'm'], ['p'], { transB: 1, alpha: { float: 0.1 } }, MICROSOFT), makeNode('Reshape', ['p', 'sequence'], ['s']),
+      makeNode('Attention', ['s', 'w', 'wb'], ['y'], { num_heads: 2 }, MICROSOFT),
+    ],
+    initializers: [
+      conv('a', 16, 8), tensor('ab', [16], spread(16)), conv('d', 16, 16, 3, 2), tensor('m', [16, 144], spread(2304, 3)), tensor('sequence', [3], [-1, 16, 16], 'int64'),
+      tensor('w', [16, 48], spread(768, 4).map((v) => v / 4)), tensor('wb', [48], spread(48)),
+    ],
+    inputs: [image], outputs: [value('y', null)], domains: { 'com.microsoft': 1 },
   }),
   'a kernel used twice': modelOf({
     nodes: [makeNode('Conv', ['x', 'a'], ['c1'], { pads: [1, 1, 1, 1] }), makeNode('Relu', ['c1'], ['r1']), makeNode('Conv', ['r1', 'a'], ['c2'], { pads: [1, 1, 1, 1] }), makeNode('Sigmoid', ['c2'], ['y'])],

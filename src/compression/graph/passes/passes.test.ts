@@ -7,6 +7,7 @@ import { constantsAsInitializers } from './constants-as-initializers.ts';
 import { foldBatchNorm } from './fold-batch-norm.ts';
 import { inlineFunctions } from './inline-functions.ts';
 import { resolveControlFlow } from './resolve-control-flow.ts';
+import { splitFused } from './split-fused.ts';
 
 const types = (model: Model): string[] => model.graph.nodes.map(({ opType }) => opType);
 
@@ -160,5 +161,31 @@ describe('constantsAsInitializers', () => {
     const { graph } = constantsAsInitializers(model);
     expect(graph.nodes.map(({ outputs }) => outputs[0])).toEqual(['y']);
     expect([...graph.initializers.values()].map(({ name, dtype, dims }) => [name, dtype, dims])).toEqual([['a', 'float32', [2]], ['b', 'int64', [2]], ['s', 'string', [2]], ['c', 'int64', []], ['d', 'float32', [1]]]);
+  });
+});
+
+describe('splitFused', () => {
+  const conv = [tensor('w', [4, 3, 3, 3], spread(108)), tensor('b', [4], spread(4))];
+  const image = [2, 3, 5, 5];
+  const product = [tensor('w', [4, 3], spread(12)), tensor('b', [4], spread(4))];
+  const fused = (opType: string, inputs: readonly string[], attributes = {}) => makeNode(opType, inputs, ['y'], attributes, { domain: 'com.microsoft' });
+  const build = (node: ReturnType<typeof makeNode>, shape: readonly number[], initializers: ReturnType<typeof tensor>[], opset = 17) =>
+    modelOf({ nodes: [node], initializers, inputs: [value('x', shape)], outputs: [value('y', null)], opset, domains: { 'com.microsoft': 1 } });
+
+  it.each<[string, Model, readonly number[], readonly string[]]>([
+    ['an addend and Relu', build(fused('FusedConv', ['x', 'w', '', 'z'], { activation: 'Relu', pads: [1, 1, 1, 1] }), image, [conv[0]!, tensor('z', [2, 4, 5, 5], spread(200, 2))]), image, ['Conv', 'Add', 'Relu']],
+    ['Clip', build(fused('FusedConv', ['x', 'w', 'b'], { activation: 'Clip', activation_params: { floats: [-0.25, 0.5] } }), image, conv), image, ['Conv', 'Clip']],
+    ['Clip with attributes', build(fused('FusedConv', ['x', 'w', 'b'], { activation: 'Clip', activation_params: { floats: [-0.25, 0.5] } }), image, conv, 10), image, ['Conv', 'Clip']],
+    ['HardSigmoid', build(fused('FusedConv', ['x', 'w', 'b'], { activation: 'HardSigmoid', activation_params: { floats: [0.3, 0.4] } }), image, conv), image, ['Conv', 'HardSigmoid']],
+    ['a product and LeakyRelu', build(fused('FusedGemm', ['x', 'w', 'b'], { transB: 1, activation: 'LeakyRelu', activation_alpha: { float: 0.3 } }), [2, 3], product), [2, 3], ['Gemm', 'LeakyRelu']],
+  ])('%s', async (_, model, shape, operators) => {
+    const split = splitFused(model);
+    expect(types(split)).toEqual(operators);
+    expect(await difference(model, split, { x: floats(shape) })).toBeLessThan(2e-6); // as above
+  });
+
+  it('leaves what has no standard form', () => {
+    const model = build(fused('FusedConv', ['x', 'w', 'b'], { activation: 'Swirl' }), image, conv);
+    expect(splitFused(model)).toBe(model);
   });
 });

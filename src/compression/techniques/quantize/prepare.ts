@@ -1,12 +1,13 @@
-/** What a model is brought to before its weights are quantized: weights in one form and in float32, BatchNormalization folded, no node that does nothing. */
+/** What a model is brought to before its weights are quantized: weights in one form and in float32, BatchNormalization folded, activations apart, no node that does nothing. */
 import { constantsAsInitializers } from '../../graph/passes/constants-as-initializers.ts';
 import { foldBatchNorm } from '../../graph/passes/fold-batch-norm.ts';
 import { raiseOpset } from '../../graph/passes/raise-opset.ts';
 import { removeIdentities } from '../../graph/passes/remove-identities.ts';
+import { splitFused } from '../../graph/passes/split-fused.ts';
 import { castToSingle } from './cast/single.ts';
 import type { Model } from '../../graph/types.ts';
 
 /** `opset`: the least that is needed. */
 export function prepare(model: Model, opset: number): Model {
-  return foldBatchNorm(removeIdentities(constantsAsInitializers(raiseOpset(castToSingle(model, true), opset))));
+  return foldBatchNorm(removeIdentities(constantsAsInitializers(splitFused(raiseOpset(castToSingle(model, true), opset)))));
 }

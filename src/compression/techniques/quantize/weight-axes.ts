@@ -23,6 +23,10 @@ const RULES: Readonly<Record<string, Readonly<Record<number, Rule>>>> = {
   GRU: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
   RNN: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
   Gather: { 0: (node, rank) => { const axis = (intAttribute(node, 'axis', 0) + rank) % rank; return { channel: axis, sum: rank === 2 ? 1 - axis : null }; } },
+  'com.microsoft.FusedMatMul': { 0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0), 1: (node) => gemmAxes(intAttribute(node, 'transB', 0) !== 0 ? 0 : 1) },
+  'com.microsoft.Attention': { 1: () => ({ channel: 1, sum: 0 }) },
+  // words, positions, segments
+  'com.microsoft.EmbedLayerNormalization': { 2: () => ({ channel: 0, sum: 1 }), 3: () => ({ channel: 0, sum: 1 }), 4: () => ({ channel: 0, sum: 1 }) },
   Einsum: { 0: () => ({ channel: null, sum: null }), 1: () => ({ channel: null, sum: null }) },
 };
 
@@ -33,8 +37,7 @@ const gemmAxes = (channel: number): WeightAxes => ({ channel, sum: 1 - channel }
 
 /** null where the input is no weight. */
 export function weightAxes(node: Node, input: number, rank: number): WeightAxes | null {
-  if (node.domain !== '') return null;
-  const rule = RULES[node.opType]?.[input];
+  const rule = RULES[node.domain === '' ? node.opType : `${node.domain}.${node.opType}`]?.[input];
   if (rule) return rule(node, rank);
-  return MOVERS.has(node.opType) && rank >= 2 ? { channel: 0, sum: null } : null;
+  return node.domain === '' && MOVERS.has(node.opType) && rank >= 2 ? { channel: 0, sum: null } : null;
 }
