@@ -56,8 +56,13 @@ function channelProblems(sample: TensorDescription, plan: InputPlan, transform: 
   });
 }
 
+/** The output that targets are held against: the first of floats, for some classifiers give the label, an integer, in front of their scores. */
+export function answerOf<T extends { readonly dtype: string }>(outputs: readonly T[]): T | undefined {
+  return outputs.find(({ dtype }) => /^b?float/.test(dtype)) ?? outputs[0];
+}
+
 function targetProblems(model: ModelDescription, { target }: DatasetDescription): ErrorDetail[] {
-  const output = model.outputs[0];
+  const output = answerOf(model.outputs);
   if (!output || target.kind === 'none') return [];
   return target.kind === 'classes' ? classProblems(output, target) : valueProblems(output, target.shape ?? []);
 }
@@ -66,7 +71,7 @@ function targetProblems(model: ModelDescription, { target }: DatasetDescription)
 function classProblems(output: TensorDescription, target: DatasetDescription['target']): ErrorDetail[] {
   const sizes = output.shape.slice(1).filter((size) => size !== 1);
   const scores = sizes.length === 0 ? 1 : sizes[0]!;
-  if (sizes.length > 1 || scores === null || target.classes === null) return [];
+  if (sizes.length > 1 || scores === null || target.classes === null || !output.dtype.includes('float')) return []; // integers: labels
   const classes = target.classes;
   const tooMany = scores === 1 ? classes > 2 : classes > scores;
   // Folder and text classes are numbered by their order, so a missing one shifts the others; indices are what they are.

@@ -1,11 +1,11 @@
-/** Accuracy and loss of a model's first output against the labels of a split, gathered batch by batch. */
+/** Accuracy and loss of a model's answer (match.ts) against the labels of a split, gathered batch by batch. */
 import type { Accuracy } from '../../contracts/report.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { elementCount } from '../data/array-store.ts';
 import type { RuntimeOutput } from './session.ts';
 
-/** What the scores of a classifier's rows are; decided on the first batch. */
-type Scores = 'logits' | 'probabilities' | 'log-probabilities';
+/** What the scores of a classifier's rows are; decided on the first batch. `labels`: no scores, but the class itself. */
+type Scores = 'logits' | 'probabilities' | 'log-probabilities' | 'labels';
 
 export interface AccuracyMeter {
   /** `rows`: how many of the output's rows count. */
@@ -24,7 +24,7 @@ export function accuracyMeter(): AccuracyMeter {
       classes = target.dtype === 'int32';
       comparable &&= classes ? scoresOnly(output) : width === elementCount(target.shape.slice(1));
       if (!comparable) return;
-      if (classes) scores ??= kindOfScores(output.data, width);
+      if (classes) scores ??= width === 1 && !output.dtype.includes('float') ? 'labels' : kindOfScores(output.data, width);
       for (let row = 0; row < rows; row++) {
         const values = output.data.subarray(row * width, (row + 1) * width);
         if (!classes) {
@@ -58,6 +58,7 @@ function kindOfScores(data: RuntimeOutput['data'], width: number): Scores {
 
 /** Index of the largest value; the first of equals. One value alone is the score of class 1. */
 export function predictedClass(values: ArrayLike<number>, scores: Scores = 'logits'): number {
+  if (scores === 'labels') return Number(values[0]);
   if (values.length === 1) return values[0]! > (scores === 'probabilities' ? 0.5 : 0) ? 1 : 0;
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
@@ -66,8 +67,9 @@ export function predictedClass(values: ArrayLike<number>, scores: Scores = 'logi
 
 const LEAST_PROBABILITY = 1e-12;
 
-/** -log p(label), nats. */
+/** -log p(label), nats; of labels, whether they are wrong. */
 function crossEntropy(values: ArrayLike<number>, label: number, scores: Scores): number {
+  if (scores === 'labels') return predictedClass(values, scores) === label ? 0 : 1;
   if (values.length === 1) {
     const p = scores === 'probabilities' ? values[0]! : 1 / (1 + Math.exp(-values[0]!));
     return -Math.log(Math.max(label === 1 ? p : 1 - p, LEAST_PROBABILITY));

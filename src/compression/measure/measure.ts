@@ -4,6 +4,7 @@ import { gzip } from 'node:zlib';
 import type { Transform } from '../../contracts/job-request.ts';
 import type { Latency, Measures } from '../../contracts/report.ts';
 import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
+import { answerOf } from '../data/match.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs } from '../graph/describe.ts';
 import type { Model } from '../graph/types.ts';
@@ -83,7 +84,7 @@ async function compareOutputs(request: MeasureRequest, original: Model, runtimes
       request.signal?.throwIfAborted();
       const outputs = i === 0 ? reference : await runtime.run(batch.inputs);
       fidelities[i]!.add(reference, outputs, batch.size, rows);
-      const scores = outputs.get(runtime.outputNames[0]!);
+      const scores = outputs.get(answerOf(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))!.name);
       if (batch.target && scores) accuracies[i]!.add(scores, batch.target, batch.size);
     }
     sample ??= latencySample(batch, runtimes[0]!);

@@ -27,6 +27,7 @@ export type Feeds = ReadonlyMap<string, HostArray>;
 export interface Runtime {
   readonly inputs: readonly RuntimeInput[];
   readonly outputs: readonly RuntimeInput[];
+  /** Of tensors: onnxruntime hands no sequences and maps to JavaScript, and fails a run that asks for them. */
   readonly outputNames: readonly string[];
   /** Feeds are converted to the types the file asks for (float16 and float64 inputs from float32). Only tensors of numbers come back. */
   run(feeds: Feeds, fetch?: readonly string[]): Promise<Map<string, RuntimeOutput>>;
@@ -63,12 +64,14 @@ export async function openRuntime(bytes: Uint8Array, { threads = 1, optimization
     throw refused(error);
   }
   const inputs = session.inputMetadata.map(describe);
+  const tensors = session.outputMetadata.filter(({ isTensor }) => isTensor).map(({ name }) => name);
+  const outputNames = tensors.length > 0 ? tensors : session.outputNames;
   const convert = (feeds: Feeds) => Object.fromEntries(inputs.filter(({ name }) => feeds.has(name)).map(({ name, dtype }) => [name, toTensor(feeds.get(name)!, dtype)]));
   return {
     inputs,
     outputs: session.outputMetadata.map(describe),
-    outputNames: session.outputNames,
-    async run(feeds, fetch = session.outputNames) {
+    outputNames,
+    async run(feeds, fetch = outputNames) {
       const results = await session.run(convert(feeds), [...fetch]).catch((error: unknown) => { throw refused(error); });
       return new Map(Object.entries(results).flatMap(([name, tensor]) => {
         const output = fromTensor(tensor);
@@ -76,8 +79,8 @@ export async function openRuntime(bytes: Uint8Array, { threads = 1, optimization
       }));
     },
     prepare(feeds) {
-      const tensors = convert(feeds);
-      return { async execute() { await session.run(tensors); } };
+      const converted = convert(feeds);
+      return { async execute() { await session.run(converted, outputNames); } };
     },
     release: () => session.release(),
   };
