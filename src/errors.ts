@@ -63,3 +63,8 @@ export function isDiskFull(error: unknown): boolean {
 export function isExhausted(error: unknown): boolean {
   return error instanceof LatheError && (error.code === 'deadline-exceeded' || error.code === 'out-of-memory');
 }
+
+/** Whether what was asked for needs an operator, or a form of one, that is not there. */
+export function isUnsupportedOperator(error: unknown): error is LatheError {
+  return error instanceof LatheError && error.code === 'unsupported-operator';
+}

@@ -1,5 +1,5 @@
 /** The graph -> a file of the format it was uploaded in. */
-import { LatheError } from '../../errors.ts';
+import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
 import type { Model } from '../graph/types.ts';
 import { packZip } from './archive.ts';
@@ -48,7 +48,7 @@ async function tfjsFile({ members }: Extract<OpenedUpload, { members: unknown }>
     try {
       return { format, name: TFJS_FILE, bytes: await packZip(await writeLayersModel(members, model, storage)), storage };
     } catch (error) {
-      if (!(error instanceof LatheError) || error.code !== 'unsupported-operator') throw error;
+      if (!isUnsupportedOperator(error)) throw error;
     }
   }
   return writeGraphModel(model, storage);

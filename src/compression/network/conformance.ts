@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { LatheError } from '../../errors.ts';
+import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { readTensor } from '../formats/onnx/read-tensor.ts';
 import { MessageReader } from '../formats/onnx/wire.ts';
@@ -58,7 +58,7 @@ export function runCase(folder: string): CaseResult {
 
 function verdictOf(error: unknown): Verdict {
   const reason = error instanceof Error ? error.message.split('\n')[0]! : String(error);
-  if (error instanceof LatheError && (error.code === 'unsupported-operator' || error.code === 'unsupported-format')) return { kind: 'unsupported', reason };
+  if (isUnsupportedOperator(error) || (error instanceof LatheError && error.code === 'unsupported-format')) return { kind: 'unsupported', reason };
   return { kind: 'failed', reason: error instanceof Error && !(error instanceof LatheError) ? `${error.name}: ${reason}` : reason };
 }
 

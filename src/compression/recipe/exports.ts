@@ -7,7 +7,7 @@ import { gzip } from 'node:zlib';
 import type { Step } from '../../contracts/job-request.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
 import type { ExportedFile, Measures, ReportWarning } from '../../contracts/report.ts';
-import { LatheError } from '../../errors.ts';
+import { isUnsupportedOperator } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
@@ -64,7 +64,7 @@ async function attempt(write: () => Promise<WrittenModel | null>, warn: Warn): P
   try {
     return await write();
   } catch (error) {
-    if (!(error instanceof LatheError) || error.code !== 'unsupported-operator') throw error;
+    if (!isUnsupportedOperator(error)) throw error;
     warn({ code: 'export-not-written', message: `The result is there as ONNX only: ${error.message}` });
     return null;
   }

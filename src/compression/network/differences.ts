@@ -1,0 +1,82 @@
+/** Where the engine's outputs differ from onnxruntime's by more than rounding explains. */
+import { writeOnnx } from '../formats/onnx/write.ts';
+import { topologicalOrder, usedNames } from '../graph/edit.ts';
+import type { DataType, Model } from '../graph/types.ts';
+import { openRuntime, type Feeds, type Runtime, type RuntimeOptions, type RuntimeOutput } from '../measure/session.ts';
+import type { HostTensor } from '../operators/operator.ts';
+import { relativeDifference } from './compare.ts';
+import { runEngine } from './engine-run.ts';
+import type { Network } from './network.ts';
+import { roundingAllowance, type Trial } from './rounding.ts';
+
+/** Largest difference of an output, relative to its range, but for networks so deep that rounding alone is more. */
+export const AGREEMENT = 1e-4;
+
+export interface Difference {
+  readonly value: string;
+  readonly reason: string;
+}
+
+export interface Results {
+  readonly expected: ReadonlyMap<string, RuntimeOutput>;
+  readonly outputs: ReadonlyMap<string, HostTensor>;
+}
+
+export async function runBoth(network: Network, runtime: Runtime, feeds: Feeds, names: readonly string[]): Promise<Results> {
+  return { expected: await runtime.run(feeds, names), outputs: runEngine(network, feeds, names) };
+}
+
+/** By value, what it may differ by. */
+export type Allowance = (name: string) => number;
+
+export function firstDifference({ expected, outputs }: Results, names: readonly string[], allowance: Allowance): Difference | null {
+  for (const name of names) {
+    const want = expected.get(name);
+    const got = outputs.get(name);
+    if (!want || !got) continue;
+    const off = relativeDifference(got, hostOf(want));
+    if (off > allowance(name)) return { value: name, reason: describe(got, want, off, allowance(name)) };
+  }
+  return null;
+}
+
+/** What rounding may do to these values, for a model that gives them as outputs. The model as it was read is the measure, not the file. */
+export async function rounding(given: Trial, { parameters, state }: Network, names: readonly string[], options: RuntimeOptions = {}): Promise<Allowance> {
+  const run = async ({ model, feeds }: Trial) => {
+    const runtime = await openRuntime(writeOnnx(model), { threads: 2, ...options });
+    return runtime.run(feeds, names).finally(() => runtime.release());
+  };
+  const still = await run(given);
+  const moved = await roundingAllowance(given, [...parameters, ...state].map(({ name }) => name), async (nudged) => (
+    new Map([...await run(nudged)].map(([name, output]) => [name, relativeDifference(hostOf(output), hostOf(still.get(name)!))]))));
+  const least = allowedDifference(given.model);
+  return (name) => Math.max(least, moved.get(name) ?? 0);
+}
+
+/** Float32's unit roundoff. */
+const ROUNDOFF = 2 ** -24;
+
+/**
+ * Each operator rounds once, and errors that only add up grow with the longest chain of operators: beyond some 1,700 of them that is more than
+ * `AGREEMENT` (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1).
+ */
+export function allowedDifference({ graph }: Model): number {
+  const depths = new Map<string, number>();
+  let deepest = 0;
+  for (const node of topologicalOrder(graph)) {
+    let depth = 1;
+    for (const name of usedNames(node)) depth = Math.max(depth, 1 + (depths.get(name) ?? 0));
+    for (const name of node.outputs) depths.set(name, depth);
+    deepest = Math.max(deepest, depth);
+  }
+  return Math.max(AGREEMENT, deepest * ROUNDOFF);
+}
+
+function describe(got: HostTensor, want: RuntimeOutput, off: number, allowed: number): string {
+  if (got.dims.join() !== want.dims.join()) return `the engine gives shape [${got.dims.join(', ')}], onnxruntime [${want.dims.join(', ')}]`;
+  return `the engine differs from onnxruntime by ${off.toExponential(1)} of the output's range (${Number(allowed.toPrecision(2))} is allowed)`;
+}
+
+function hostOf({ dtype, dims, data }: RuntimeOutput): HostTensor {
+  return { dtype: dtype as DataType, dims, data };
+}

@@ -1,0 +1,30 @@
+/** One run of a network outside training, on arrays of the host. */
+import type { HostArray } from '../data/dataset.ts';
+import { hostNumbers, hostOf, isFloat } from '../graph/tensor-data.ts';
+import type { DataType } from '../graph/types.ts';
+import type { Feeds } from '../measure/session.ts';
+import type { HostTensor, Value } from '../operators/operator.ts';
+import { download, upload } from '../operators/transfer.ts';
+import { tf } from '../tensor/tf.ts';
+import type { LoopLimit } from './loop-limit.ts';
+import type { Network } from './network.ts';
+
+/** The outputs and the values named in `fetch`, by name. */
+export function runEngine(network: Network, feeds: Feeds, fetch: readonly string[], loops?: LoopLimit): Map<string, HostTensor> {
+  const results = new Map<string, HostTensor>();
+  tf.tidy(() => {
+    const { outputs } = network.run(new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])), { training: false, fetch, ...(loops && { loops }) });
+    for (const [name, value] of outputs) results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
+  });
+  return results;
+}
+
+/** Floats to the device, all else exact on the host. */
+function feedOf(array: HostArray, dtype: DataType): Value {
+  const host: HostTensor = { dtype: array.dtype as DataType, dims: array.shape, data: array.data };
+  return isFloat(dtype) ? { kind: 'device', dtype, tensor: upload(host) } : { kind: 'host', value: { ...host, dtype, data: integers(host, dtype) } };
+}
+
+function integers(host: HostTensor, dtype: DataType): HostTensor['data'] {
+  return dtype === host.dtype ? host.data : hostOf(dtype, host.dims, hostNumbers(host)).data;
+}
