@@ -1,19 +1,24 @@
 /** Whether the engine computes what onnxruntime computes; a model where it does not is never trained. */
 import type { ModelDescription, UntrainableNode } from '../../contracts/model.ts';
 import { isExhausted } from '../../errors.ts';
+import { readOnnx } from '../formats/onnx/read.ts';
+import { writeOnnx } from '../formats/onnx/write.ts';
 import { modelInputs } from '../graph/describe.ts';
+import { drawInBody, holdsDraws } from '../graph/draws.ts';
 import { walkNodes } from '../graph/edit.ts';
-import { printable } from '../graph/graph-error.ts';
+import { nodeLabel, printable } from '../graph/graph-error.ts';
 import type { Model, Node, ValueInfo } from '../graph/types.ts';
 import { randomInputs } from '../measure/inputs.ts';
 import { openRuntime, type Runtime, type RuntimeOutput } from '../measure/session.ts';
 import { blame } from './blame.ts';
 import { allowedDifference, firstDifference, rounding, runBoth } from './differences.ts';
+import { feedsWithDraws, withoutDraws } from './draws.ts';
 import { runEngine } from './engine-run.ts';
 import type { LoopLimit } from './loop-limit.ts';
-import { lowerModel } from './lower.ts';
+import { lowerModel, lowerOrThrow } from './lower.ts';
 import type { Network } from './network.ts';
 import { findOtherValue } from './other-types.ts';
+import type { Trial } from './rounding.ts';
 import { frozenNodes, untrainableBy, withoutParameters } from './untrainable.ts';
 
 const SEED = 20_231;
@@ -29,7 +34,7 @@ export interface Agreement {
 }
 
 /**
- * Runs the model in the engine and in onnxruntime on the same seeded random inputs. Untrainable is a model that onnxruntime refuses, that holds an
+ * Runs the model in the engine and in onnxruntime on the same seeded random inputs, and with the same draws where it draws any. Untrainable is a model that onnxruntime refuses, that holds an
  * operator the engine lacks, whose outputs differ by more than `AGREEMENT` and than rounding explains, or none of whose weights a gradient reaches.
  */
 export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, loops = LOOP_LIMIT): Promise<Agreement> {
@@ -56,16 +61,45 @@ async function check(bytes: Uint8Array, model: Model, network: Network, loops: L
   const runtime = holdsLoops(model) ? afterEngine(opened, network, loops) : opened;
   try {
     const feeds = (await randomInputs(model, runtime, SEED)).make(0, BATCH);
-    const names = network.outputs.map(({ name }) => name);
-    const results = await runBoth(network, runtime, feeds, names);
-    const warnings = wronglyDeclared(model.graph.outputs, results.expected);
-    const allowed = allowedDifference(model);
-    const differing = firstDifference(results, names, () => allowed) && firstDifference(results, names, await rounding({ model, feeds }, network, names));
-    const agreement = differing ? refuse(await blame(model, network, feeds, differing)) : { trainable: true, untrainable: frozenNodes(network) };
+    const { differing, warnings } = holdsDraws(model) ? await compareDrawn(bytes, { model, feeds }) : await compare({ model, feeds }, network, runtime);
+    const agreement = differing ? refuse(hiddenDraw(model) ?? differing) : { trainable: true, untrainable: frozenNodes(network) };
     return warnings.length > 0 ? { ...agreement, warnings } : agreement;
   } finally {
     await runtime.release();
   }
+}
+
+interface Outcome {
+  /** null: the same. */
+  readonly differing: UntrainableNode | null;
+  readonly warnings: ModelDescription['warnings'];
+}
+
+async function compare(given: Trial, network: Network, runtime: Runtime): Promise<Outcome> {
+  const { model, feeds } = given;
+  const names = network.outputs.map(({ name }) => name);
+  const results = await runBoth(network, runtime, feeds, names);
+  const allowed = allowedDifference(model);
+  const differing = firstDifference(results, names, () => allowed) && firstDifference(results, names, await rounding(given, network, names));
+  return { differing: differing && await blame(model, network, feeds, differing), warnings: wronglyDeclared(model.graph.outputs, results.expected) };
+}
+
+async function compareDrawn(bytes: Uint8Array, { model, feeds }: Trial): Promise<Outcome> {
+  const file = readOnnx(bytes);
+  const drawn = { model: withoutDraws(model), feeds: await feedsWithDraws({ model: file, feeds }) };
+  const network = lowerOrThrow(drawn.model);
+  try {
+    const runtime = await openRuntime(writeOnnx(withoutDraws(file)), { threads: 2 });
+    return await compare(drawn, network, runtime).finally(() => runtime.release());
+  } finally {
+    network.dispose();
+  }
+}
+
+/** A node whose draws nothing outside its branch or loop can stand in for. */
+function hiddenDraw({ graph }: Model): UntrainableNode | null {
+  const node = drawInBody(graph);
+  return node && { node: nodeLabel(node), operator: node.opType, reason: 'it draws random numbers inside a branch or loop, so that no two runs can be compared' };
 }
 
 function holdsLoops({ graph, functions }: Model): boolean {

@@ -8,6 +8,7 @@ import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { readTensor } from '../formats/onnx/read-tensor.ts';
 import { MessageReader } from '../formats/onnx/wire.ts';
+import { DRAWING } from '../graph/draws.ts';
 import { walkNodes } from '../graph/edit.ts';
 import { hostNumbers, isFloat, toHost } from '../graph/tensor-data.ts';
 import type { Model } from '../graph/types.ts';
@@ -72,12 +73,10 @@ function operatorsOf(model: Model): string[] {
 const WRONG: Readonly<Record<string, string>> = Object.fromEntries(['2D_int8_float16', '2D_int8_float32', '3D_int8_float16', '3D_int8_float32']
   .map((name) => [`test_qlinearmatmul_${name}`, 'the expected outputs wrap round beyond int8, where the standard (and onnxruntime) saturates']));
 
-const NOISE: ReadonlySet<string> = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial']);
-
 function runDataSets(folder: string, model: Model): Verdict {
   const other = findOtherValue([...model.graph.inputs, ...model.graph.outputs], model.graph);
   if (other) return { kind: 'unsupported', reason: `${other.node}: ${other.reason}` };
-  const noisy = operatorsOf(model).find((type) => NOISE.has(type)) ?? (dropsAtRandom(model, readFeeds(join(folder, 'test_data_set_0'), 'input')) ? 'Dropout' : undefined);
+  const noisy = operatorsOf(model).find((type) => DRAWING.has(type)) ?? (dropsAtRandom(model, readFeeds(join(folder, 'test_data_set_0'), 'input')) ? 'Dropout' : undefined);
   if (noisy) return { kind: 'unsupported', reason: `the expected outputs of ${noisy} are another generator's noise` };
   const network = lowerOrThrow(model);
   try {

@@ -1,3 +1,4 @@
+import { DRAWING } from '../draws.ts';
 import { topologicalOrder, removeUnusedInitializers } from '../edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
 import { elementCount, fromHost, toHost } from '../tensor-data.ts';
@@ -22,7 +23,7 @@ export function foldConstants(model: Model, options: FoldOptions = {}): Model {
 }
 
 /** Never folded: noise, effects, and the decompression of weights. */
-const KEPT: ReadonlySet<string> = new Set(['DequantizeLinear', 'RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Multinomial', 'Bernoulli', 'Dropout', 'If', 'Loop', 'Scan']);
+const KEPT: ReadonlySet<string> = new Set([...DRAWING, 'DequantizeLinear', 'Dropout', 'If', 'Loop', 'Scan']);
 
 function fold(graph: Graph, table: TypeTable, options: FoldOptions): Graph {
   const made = new Map<string, HostTensor>();

@@ -1,0 +1,30 @@
+/** Nodes that draw random numbers wherever a model runs. */
+import { walkNodes } from './edit.ts';
+import type { Graph, Model, Node } from './types.ts';
+
+/** Operators whose outputs are draws. */
+export const DRAWING: ReadonlySet<string> = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial']);
+
+export function isDraw({ opType, domain }: Node): boolean {
+  return domain === '' && DRAWING.has(opType);
+}
+
+/** A Dropout that is told, or may be told, to drop outside training as well (since opset 12). */
+export function mayDrop({ opType, domain, inputs }: Node): boolean {
+  return domain === '' && opType === 'Dropout' && (inputs[2] ?? '') !== '';
+}
+
+/** Whether two runs of the model may differ. */
+export function holdsDraws({ graph, functions }: Model): boolean {
+  let found = false;
+  const look = (node: Node): void => { found ||= isDraw(node) || mayDrop(node); };
+  for (const nodes of [graph.nodes, ...functions.map(({ nodes }) => nodes)]) walkNodes({ ...graph, nodes }, look);
+  return found;
+}
+
+/** The first random node inside a branch or loop. */
+export function drawInBody(main: Graph): Node | null {
+  let found: Node | null = null;
+  walkNodes(main, (node, graph) => { if (graph !== main && isDraw(node)) found ??= node; });
+  return found;
+}
