@@ -129,8 +129,8 @@ function countOperators(graph: Graph): Record<string, number> {
 
 const QUANTIZED = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|ConvInteger|MatMulInteger|QLinear.*|MatMulNBits|DynamicQuantize.*|QAttention|QGemm|MatMulBnb4)$/;
 
-/** `already-quantized`, with what (operators, types of weights) and where (the first of each). */
-export function quantizationWarnings(graph: Graph): ModelDescription['warnings'] {
+/** `already-quantized`, with what (operators, types of weights of fewer than `bits` bits) and where (the first of each). */
+export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription['warnings'] {
   const found = new Map<string, { count: number; first: string }>();
   walkNodes(graph, (node) => {
     if (!QUANTIZED.test(node.opType)) return;
@@ -138,7 +138,7 @@ export function quantizationWarnings(graph: Graph): ModelDescription['warnings']
     found.set(node.opType, { ...entry, count: entry.count + 1 });
   });
   const warnings = [...found].map(([opType, { count, first }]) => `${count} ${opType} (first at "${first}")`);
-  const small = weights(graph).filter(({ dtype }) => BITS[dtype] < 32);
+  const small = weights(graph).filter(({ dtype }) => BITS[dtype] < bits);
   if (small.length > 0) warnings.push(`${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first "${small[0]!.name}")`);
   return warnings.length === 0 ? [] : [{ code: 'already-quantized', message: `The model is quantized already: ${warnings.join(', ')}` }];
 }

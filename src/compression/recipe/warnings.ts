@@ -7,6 +7,10 @@ const SLOWER = 1.1;
 const LARGER = 1.02;
 const ACCURACY_LOSS = 0.01;
 const AGREEMENT = 0.9;
+/** Of values there is no agreement to count: outputs off by a tenth of their size, and losses that grew though outputs are not as good as equal. */
+const NOISE_DB = 20;
+const AS_GOOD_AS_EQUAL_DB = 40;
+const LOSS_GROWTH = 1.1;
 
 /** `measures[0]` is the original, `measures[i + 1]` the model after step i. */
 export function comparisonWarnings(steps: readonly Step[], measures: readonly Measures[]): ReportWarning[] {
@@ -32,7 +36,19 @@ function stepWarnings(technique: string, before: Measures, after: Measures): Rep
   if (was == null && agreement !== null && agreement < AGREEMENT && (before.fidelity.top1Agreement ?? 1) - agreement > ACCURACY_LOSS) {
     warnings.push({ code: 'less-faithful', message: `After ${technique} the model agrees with the original on ${percent(agreement)} of the samples` });
   }
-  return warnings;
+  return [...warnings, ...valueWarnings(technique, before, after)];
+}
+
+/** Of models whose outputs are no classes: their loss, without labels what the outputs differ by. */
+function valueWarnings(technique: string, before: Measures, after: Measures): ReportWarning[] {
+  const noise = after.fidelity.sqnrDb ?? Infinity;
+  if (before.accuracy && after.accuracy) {
+    const [was, is] = [before.accuracy.loss, after.accuracy.loss];
+    if (before.accuracy.top1 !== null || is <= was * LOSS_GROWTH || noise > AS_GOOD_AS_EQUAL_DB) return [];
+    return [{ code: 'less-accurate', message: `After ${technique} the mean squared error is ${is.toPrecision(3)} instead of ${was.toPrecision(3)}` }];
+  }
+  if (after.fidelity.top1Agreement !== null || noise > NOISE_DB || noise > (before.fidelity.sqnrDb ?? Infinity) - 1) return [];
+  return [{ code: 'less-faithful', message: `After ${technique} the outputs are off by ${percent(10 ** (-noise / 20))} of their size (${noise.toFixed(1)} dB)` }];
 }
 
 const ms = ({ latencyMs }: Measures) => `${latencyMs!.median.toPrecision(3)} ms`;

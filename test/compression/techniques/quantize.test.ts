@@ -311,4 +311,20 @@ describe('parameters', () => {
     await quantized(model, {}, context);
     expect(context.warnings).toContain('calibrated-on-random-inputs');
   });
+  it('warns of few samples', async () => {
+    const model = readOnnx(readFileSync(DIGITS));
+    const seen = async (samples: number) => {
+      const context = contextFor(model, mnist, { transform: TRANSFORM });
+      await quantized(model, { calibration: { method: 'min-max', samples } }, context);
+      return context.warnings;
+    };
+    expect(await seen(8)).toContain('few-calibration-samples');
+    expect(await seen(32)).not.toContain('few-calibration-samples');
+  });
+  it('takes half floats for floats', async () => {
+    const half = await quantized(readOnnx(readFileSync(DIGITS)), { precision: 'float16' });
+    const context = contextFor(half, null);
+    expect(countWeights((await quantized(half, { method: 'weight-only' }, context)).graph).parameters).toBe(countWeights(half.graph).parameters);
+    expect(context.warnings).toEqual([]);
+  });
 });

@@ -13,7 +13,7 @@ import { quantizeWeights } from './weight-only.ts';
 export async function apply(state: ModelState, parameters: QuantizeParameters, context: StepContext): Promise<ModelState> {
   context.signal.throwIfAborted();
   const method = methodOf(parameters);
-  for (const { code, message } of quantizationWarnings(state.model.graph)) context.warn(code, `${message}; these parts are left as they are`);
+  for (const { code, message } of quantizationWarnings(state.model.graph, HALF_BITS)) context.warn(code, `${message}; these parts are left as they are`);
   if (method === 'cast') return changed(state, await cast(state.model, parameters, context));
   const prepared = prepare(state.model, method === 'weight-only' && parameters.precision !== 'bfloat16' ? 0 : INTEGER_OPSET);
   const model = await METHODS[method](prepared, parameters, context);
@@ -26,6 +26,9 @@ const changed = (state: ModelState, model: Model): ModelState => ({ ...state, mo
 
 /** From here on DequantizeLinear has scales per channel, and Cast knows bfloat16. */
 const INTEGER_OPSET = 13;
+
+/** Weights of as many bits are floats yet, which every method takes. */
+const HALF_BITS = 16;
 
 /** The same object where nothing was quantized. What has no integer form under a method is at least stored as integers. */
 const METHODS: Record<'weight-only' | 'static' | 'dynamic', (model: Model, parameters: QuantizeParameters, context: StepContext) => Promise<Model>> = {

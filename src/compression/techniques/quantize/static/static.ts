@@ -18,6 +18,8 @@ import { writePlan } from './rewrite.ts';
 /** Samples on which `auto` compares the methods. */
 const COMPARED_SAMPLES = 64;
 const COMPARED_BATCH = 8;
+/** Fewer say little about the largest values: on tables of numbers, a few dB are left of forty with 6 samples. */
+const LEAST_SAMPLES = 32;
 
 /** The model with integer kernels; unchanged where it has nothing that gains from them. `model` is prepared (prepare.ts). */
 export async function quantizeStatic(model: Model, parameters: QuantizeParameters, context: StepContext): Promise<Model> {
@@ -28,6 +30,7 @@ export async function quantizeStatic(model: Model, parameters: QuantizeParameter
   const { method, samples } = parameters.calibration;
   const passes = await observationInputs(model, samples, context);
   if (passes.random) context.warn('calibrated-on-random-inputs', 'Without a dataset the activations\' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only');
+  else if (passes.samples < LEAST_SAMPLES) context.warn('few-calibration-samples', `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; what lies beyond them is cut off. Give ${LEAST_SAMPLES} or more (labels are not needed), or use method weight-only`);
   const { values, elements } = await observeValues(model, first, passes, method !== 'min-max', context);
   const plan = parameters.where === 'everywhere' ? first : fasterPlan(model.graph, first, planWithout, elements);
   warnOfFloats(first, plan, context);
