@@ -1,27 +1,31 @@
 /** How large the whole numbers of an input may be: the sizes of the tables that it indexes. */
 import { indexGraph } from '../graph/edit.ts';
-import { constantTensor } from '../graph/constants.ts';
+import { inferShapes } from '../graph/infer.ts';
 import type { Model, Node } from '../graph/types.ts';
 
-const PASSES = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Transpose', 'Slice', 'Expand']);
+/** Operators whose input 1 holds indices along one axis of input 0. */
+const INDEXED: ReadonlySet<string> = new Set(['Gather', 'GatherElements', 'ScatterElements']);
+/** Operators that pass the numbers of an input on. */
+const PASSES: ReadonlySet<string> = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Transpose', 'Slice', 'Expand', 'Gather', 'Split', 'Concat']);
+const DEEPEST = 8;
 
-/** Graph inputs that reach the index input of a Gather from a constant table -> rows of the smallest such table. */
+/** Graph inputs that reach indices into a table of known size -> rows of the smallest such table. */
 export function indexBounds(model: Model): Map<string, number> {
-  const { consumers, producer } = indexGraph(model.graph);
-  const rowsOf = (node: Node): number | null => {
-    const maker = producer.get(node.inputs[0]!);
-    const table = model.graph.initializers.get(node.inputs[0]!) ?? (maker ? constantTensor(maker) : null);
+  const { consumers } = indexGraph(model.graph);
+  const types = inferShapes(model);
+  const rowsOf = (node: Node): number => {
     const axis = node.attributes.get('axis');
-    return table ? (table.dims.at(axis?.kind === 'int' ? axis.value : 0) ?? null) : null;
+    const rows = types.typeOf(node.inputs[0]!)?.shape?.at(axis?.kind === 'int' ? axis.value : 0);
+    return typeof rows === 'number' ? rows : Infinity;
   };
   const boundOf = (name: string, depth: number): number => {
     let bound = Infinity;
     for (const { node, input } of depth > 0 ? (consumers.get(name) ?? []) : []) {
-      if (node.opType === 'Gather' && input === 1) bound = Math.min(bound, rowsOf(node) ?? Infinity);
-      else if (PASSES.has(node.opType) && input === 0) bound = Math.min(bound, boundOf(node.outputs[0]!, depth - 1));
+      if (INDEXED.has(node.opType) && input === 1) bound = Math.min(bound, rowsOf(node));
+      else if (PASSES.has(node.opType) && (input === 0 || node.opType === 'Concat')) for (const output of node.outputs) bound = Math.min(bound, boundOf(output, depth - 1));
     }
     return bound;
   };
-  const bounds = model.graph.inputs.map(({ name }) => [name, boundOf(name, 8)] as const);
+  const bounds = model.graph.inputs.map(({ name }) => [name, boundOf(name, DEEPEST)] as const);
   return new Map(bounds.filter(([, bound]) => Number.isFinite(bound)));
 }

@@ -1,15 +1,11 @@
-/** Inputs to run a model on: samples of a dataset, or seeded random ones where there is none. */
+/** Samples of a dataset as inputs of a run. */
 import type { Transform } from '../../contracts/job-request.ts';
-import { isExhausted, LatheError } from '../../errors.ts';
 import { allocate, elementCount } from '../data/array-store.ts';
 import { batchSource } from '../data/batches.ts';
 import type { Batch, HostArray, Split } from '../data/dataset.ts';
-import { permutation, seededNormal, seededRandom } from '../data/random.ts';
+import { permutation, seededRandom } from '../data/random.ts';
 import { subset } from '../data/splits.ts';
-import { carrierOf } from '../data/transform.ts';
-import type { Model } from '../graph/types.ts';
-import { indexBounds } from './index-bounds.ts';
-import type { Feeds, Runtime, RuntimeInput } from './session.ts';
+import type { Runtime, RuntimeInput } from './session.ts';
 
 /** Bytes of one batch's inputs that are given to the runtime at once. */
 const BATCH_BYTES = 16 * 2 ** 20;
@@ -71,87 +67,4 @@ async function takesTwo(runtime: Runtime, pair: () => AsyncIterable<Batch>): Pro
     return runtime.run(batch.inputs).then(() => true, () => false);
   }
   return true;
-}
-
-/** Sizes tried for open dimensions: sides of images, lengths of sequences. */
-const IMAGE_SIDES = [224, 64, 320, 32, 512, 48, 96, 640];
-const LENGTHS = [16, 64, 128, 512, 1, 256, 32, 4, 576, 1024, 1536, 4096, 16000];
-
-/** What stands for an open dimension: `state` for those of three axes and more that are no images (a state's batch, or its length). */
-interface OpenSizes {
-  readonly side: number;
-  readonly length: number;
-  readonly state: 'batch' | 'length';
-}
-
-export interface RandomInputs {
-  /** Samples per run: what the model fixes, 1 where it computes for one sample only, otherwise up to `runBatchSize`. */
-  readonly batch: number;
-  /** Feeds number `index` with `batch` samples; equal numbers, equal feeds. */
-  make(index: number, batch: number): Feeds;
-}
-
-/**
- * Random inputs for a model: standard normal floats, whole numbers within the bounds of the tables they index, else 0 or 1. Open dimensions are
- * found by trying; a `shape-mismatch` tells when no size was accepted.
- */
-export async function randomInputs(model: Model, runtime: Runtime, seed: number): Promise<RandomInputs> {
-  const bounds = indexBounds(model);
-  const symbols = inputSymbols(model);
-  const batchSymbols = new Set([...symbols.values()].flatMap(([first]) => (first ? [first] : [])));
-  const maker = (sizes: OpenSizes) => (index: number, batch: number): Feeds => new Map(runtime.inputs.map((input, i) => {
-    const shape = input.shape.map((size, axis) => size ?? openSize(input, axis, symbols.get(input.name)?.[axis] ?? null, batchSymbols, batch, sizes));
-    return [input.name, randomArray(input, shape, bounds.get(input.name), seed, index, i)];
-  }));
-  let failure: unknown;
-  for (const sizes of sizesToTry(runtime.inputs)) {
-    const make = maker(sizes);
-    try {
-      await runtime.run(make(0, 1));
-    } catch (error) {
-      if (isExhausted(error)) throw error; // not for the sizes
-      failure = error;
-      continue;
-    }
-    const many = fixedBatch(runtime.inputs) === null && await runtime.run(make(0, 2)).then(() => true, () => false);
-    return { make, batch: many ? runBatchSize(runtime.inputs) : (fixedBatch(runtime.inputs) ?? 1) };
-  }
-  throw new LatheError('shape-mismatch', `the model ran on no random input: ${(failure as Error).message}; give a dataset`, [], { cause: failure });
-}
-
-/** Combinations that differ for these inputs. */
-function sizesToTry(inputs: readonly RuntimeInput[]): OpenSizes[] {
-  const open = (test: (rank: number) => boolean) => inputs.some(({ shape }) => test(shape.length) && shape.slice(1).includes(null));
-  const sides = open((rank) => rank === 4) ? IMAGE_SIDES : IMAGE_SIDES.slice(0, 1);
-  const lengths = open((rank) => rank !== 4) ? LENGTHS : LENGTHS.slice(0, 1);
-  const states: OpenSizes['state'][] = open((rank) => rank === 3 || rank > 4) ? ['length', 'batch'] : ['length'];
-  return lengths.flatMap((length) => states.flatMap((state) => sides.map((side) => ({ side, length, state }))));
-}
-
-function inputSymbols(model: Model): ReadonlyMap<string, readonly (string | null)[]> {
-  return new Map(model.graph.inputs.map(({ name, type }) => [name, (type?.shape ?? []).map((dim) => (typeof dim === 'string' ? dim : null))]));
-}
-
-/** Equal symbols have equal sizes: what stands first anywhere is the batch everywhere. */
-function openSize({ shape }: RuntimeInput, axis: number, symbol: string | null, batchSymbols: ReadonlySet<string>, batch: number, sizes: OpenSizes): number {
-  if (axis === 0 || (symbol && batchSymbols.has(symbol))) return batch;
-  if (shape.length === 4) return axis === 1 && shape[2] === null && shape[3] === null ? 3 : sizes.side;
-  return shape.length > 2 && sizes.state === 'batch' ? batch : sizes.length;
-}
-
-function randomArray({ dtype }: RuntimeInput, shape: readonly number[], bound: number | undefined, seed: number, index: number, input: number): HostArray {
-  const carrier = carrierOf(dtype);
-  const data = allocate(carrier, elementCount(shape));
-  if (carrier === 'float32') {
-    const normal = seededNormal(seed, index, input);
-    for (let i = 0; i < data.length; i++) data[i] = normal();
-    return { dtype: carrier, shape, data };
-  }
-  const uniform = seededRandom(seed, index, input);
-  const below = bound ?? (dtype === 'uint8' ? 256 : 2);
-  for (let i = 0; i < data.length; i++) {
-    const value = Math.floor(uniform() * below);
-    data[i] = data instanceof BigInt64Array ? BigInt(value) : value;
-  }
-  return { dtype: carrier, shape, data };
 }

@@ -11,8 +11,9 @@ import type { Model } from '../graph/types.ts';
 import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';
 import { fidelityMeter } from './fidelity.ts';
-import { fixedBatch, randomInputs, sampleOf, workingFeeds } from './inputs.ts';
+import { fixedBatch, sampleOf, workingFeeds } from './inputs.ts';
 import { measureLatency } from './latency.ts';
+import { randomInputs } from './random-inputs.ts';
 import { openRuntime, type Feeds, type Runtime } from './session.ts';
 
 export interface MeasureRequest {
@@ -106,7 +107,7 @@ async function* randomBatches(model: Model, runtime: Runtime, seed: number): Asy
   const inputs = await randomInputs(model, runtime, seed);
   const macs = countMacs(model) ?? RANDOM_MACS / 16;
   const wanted = Math.min(MOST_RANDOM, Math.max(LEAST_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
-  const batch = fixedBatch(runtime.inputs) ?? Math.min(wanted, inputs.batch);
+  const batch = Math.max(inputs.least, Math.min(wanted, inputs.most));
   for (let index = 0; index * batch < wanted; index++) yield { size: batch, inputs: inputs.make(index, batch), target: null };
 }
 

@@ -8,7 +8,8 @@ import { drawInBody, holdsDraws } from '../graph/draws.ts';
 import { walkNodes } from '../graph/edit.ts';
 import { nodeLabel, printable } from '../graph/graph-error.ts';
 import type { Model, Node, ValueInfo } from '../graph/types.ts';
-import { randomInputs } from '../measure/inputs.ts';
+import { fixedBatch } from '../measure/inputs.ts';
+import { randomInputs, type RandomInputs } from '../measure/random-inputs.ts';
 import { openRuntime, type Runtime, type RuntimeOutput } from '../measure/session.ts';
 import { blame } from './blame.ts';
 import { allowedDifference, firstDifference, rounding, runBoth } from './differences.ts';
@@ -60,13 +61,21 @@ async function check(bytes: Uint8Array, model: Model, network: Network, loops: L
   const opened = await openRuntime(bytes, { threads: 2 });
   const runtime = holdsLoops(model) ? afterEngine(opened, network, loops) : opened;
   try {
-    const feeds = (await randomInputs(model, runtime, SEED)).make(0, BATCH);
-    const { differing, warnings } = holdsDraws(model) ? await compareDrawn(bytes, { model, feeds }) : await compare({ model, feeds }, network, runtime);
+    const inputs = await randomInputs(model, runtime, SEED);
+    const feeds = inputs.make(0, Math.max(inputs.least, Math.min(BATCH, inputs.most)));
+    const { differing, ...outcome } = holdsDraws(model) ? await compareDrawn(bytes, { model, feeds }) : await compare({ model, feeds }, network, runtime);
     const agreement = differing ? refuse(hiddenDraw(model) ?? differing) : { trainable: true, untrainable: frozenNodes(network) };
+    const warnings = [...outcome.warnings, ...fixedInside(runtime, inputs)];
     return warnings.length > 0 ? { ...agreement, warnings } : agreement;
   } finally {
     await runtime.release();
   }
+}
+
+/** A batch that the file declares open and that its operators fix all the same. */
+function fixedInside({ inputs }: Runtime, { least, most }: RandomInputs): ModelDescription['warnings'] {
+  if (fixedBatch(inputs) !== null || least !== most || least < 2) return [];
+  return [{ code: 'batch-size-fixed', message: `The file leaves the batch size open, but runs with batches of ${least} only` }];
 }
 
 interface Outcome {

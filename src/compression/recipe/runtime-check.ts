@@ -3,7 +3,8 @@ import type { Transform } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
-import { datasetFeeds, fixedBatch, randomInputs, sampleOf } from '../measure/inputs.ts';
+import { datasetFeeds, sampleOf } from '../measure/inputs.ts';
+import { randomInputs } from '../measure/random-inputs.ts';
 import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
 
 export interface CheckInput {
@@ -33,7 +34,8 @@ export async function checkRuns(bytes: Uint8Array, { dataset, transform, techniq
 async function someInputs(bytes: Uint8Array, runtime: Runtime, dataset: Dataset | null, transform: Transform): Promise<Feeds> {
   const split = dataset && (['test', 'validation', 'train'] as const).map((name) => dataset.split(name)).find(({ length }) => length > 0);
   if (split) for await (const { inputs } of datasetFeeds(sampleOf(split, SAMPLES, 0), runtime.inputs, transform, SAMPLES)) return inputs;
-  return (await randomInputs(readOnnx(bytes), runtime, 0)).make(0, fixedBatch(runtime.inputs) ?? 1);
+  const random = await randomInputs(readOnnx(bytes), runtime, 0);
+  return random.make(0, random.least);
 }
 
 function allFinite({ data }: RuntimeOutput): boolean {

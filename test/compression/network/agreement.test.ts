@@ -137,3 +137,11 @@ test('an operator that the engine does not know is named', async () => {
   expect(trainable).toBe(false);
   expect(JSON.stringify(untrainable)).toMatch(/odd.*Sparkle/);
 });
+
+test('a batch that the operators fix and the file does not is told', async () => {
+  const model = modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w'], ['h']), makeNode('Reshape', ['h', 'traced'], ['rows']), makeNode('Add', ['h', 'rows'], ['y'])],
+    initializers: [randomTensor('w', [4, 3], 1), tensor('traced', [2], [7, 3], 'int64')], inputs: [value('x', ['n', 4])], outputs: [value('y', null)],
+  });
+  expect(await check(model)).toEqual({ trainable: true, untrainable: [], warnings: [{ code: 'batch-size-fixed', message: 'The file leaves the batch size open, but runs with batches of 7 only' }] });
+});

@@ -8,7 +8,7 @@ import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { readModel } from '../../../src/compression/formats/read-model.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
 import type { Model } from '../../../src/compression/graph/types.ts';
-import { randomInputs } from '../../../src/compression/measure/inputs.ts';
+import { randomInputs } from '../../../src/compression/measure/random-inputs.ts';
 import { openRuntime } from '../../../src/compression/measure/session.ts';
 import { lowerModel } from '../../../src/compression/network/lower.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';

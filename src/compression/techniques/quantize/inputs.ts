@@ -1,7 +1,8 @@
 /** Inputs on which a model is observed: training samples, never those of the test split, or random ones. */
 import { writeOnnx } from '../../formats/onnx/write.ts';
 import type { Model } from '../../graph/types.ts';
-import { randomInputs, sampleOf, workingFeeds } from '../../measure/inputs.ts';
+import { sampleOf, workingFeeds } from '../../measure/inputs.ts';
+import { randomInputs } from '../../measure/random-inputs.ts';
 import { openRuntime, type Feeds } from '../../measure/session.ts';
 import type { StepContext } from '../technique.ts';
 import type { Passes } from './static/observe.ts';
@@ -17,7 +18,7 @@ export async function observationInputs(model: Model, samples: number, context: 
     if (!split || split.length === 0) {
       const inputs = await randomInputs(model, runtime, context.seed);
       const count = Math.min(samples, RANDOM_SAMPLES);
-      return { random: true, samples: count, feeds: async function* () { for (let i = 0; i < count; i++) yield inputs.make(i, 1); } };
+      return { random: true, samples: count, feeds: async function* () { for (let i = 0; i < count; i++) yield inputs.make(i, inputs.least); } };
     }
     const chosen = sampleOf(split, samples, context.seed);
     const batches = await workingFeeds(runtime, chosen, context.transform);
