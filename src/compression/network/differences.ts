@@ -47,7 +47,7 @@ export async function rounding(given: Trial, { parameters, state }: Network, nam
     return runtime.run(feeds, names).finally(() => runtime.release());
   };
   const still = await run(given);
-  const moved = await roundingAllowance(given, [...parameters, ...state].map(({ name }) => name), async (nudged) => (
+  const moved = await roundingAllowance(given, [...parameters, ...state].map(({ origin }) => origin), async (nudged) => (
     new Map([...await run(nudged)].map(([name, output]) => [name, relativeDifference(hostOf(output), hostOf(still.get(name)!))]))));
   const least = allowedDifference(given.model);
   return (name) => Math.max(least, moved.get(name) ?? 0);

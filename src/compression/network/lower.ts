@@ -9,6 +9,7 @@ import { settingsOf } from '../graph/settings.ts';
 import { constantsAsInitializers } from '../graph/passes/constants-as-initializers.ts';
 import { hoistConstants } from '../graph/passes/hoist-constants.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
+import { sharedStatistics, withCopies, type Copy } from '../graph/passes/separate-statistics.ts';
 import type { Graph, Model, Tensor } from '../graph/types.ts';
 import { gradientPaths, type Bodies, type Reach } from './gradient-paths.ts';
 import { LoweredNetwork } from './lowered-network.ts';
@@ -22,10 +23,11 @@ import { constantsOf } from './write-back.ts';
  * @throws LatheError `malformed-model` where the graph contradicts itself.
  */
 export function lowerModel(model: Model): Lowered {
-  const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(model)));
+  const copies = sharedStatistics(model);
+  const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(withCopies(model, copies))));
   const unknown = unknownNodes(inlined);
   if (unknown.length > 0) return { ok: false, untrainable: unknown };
-  return { ok: true, network: assemble(model, inlined) };
+  return { ok: true, network: assemble(model, copies, inlined) };
 }
 
 /** As `lowerModel`. @throws LatheError `unsupported-operator` with the first node in the way. */
@@ -36,15 +38,15 @@ export function lowerOrThrow(model: Model): Network {
   throw new LatheError('unsupported-operator', `${details[0]!.path}: ${details[0]!.message}`, details);
 }
 
-function assemble(model: Model, inlined: Model): LoweredNetwork {
+function assemble(model: Model, copies: readonly Copy[], inlined: Model): LoweredNetwork {
   const types = inferShapes(inlined);
   const sketch = makeProgram(inlined.graph, types, inlined.opsets);
   const bodies = bodyPrograms(inlined.opsets);
   const reach = gradientPaths(sketch, bodies);
-  const weights = findWeights(sketch, bodies, ownConstants(model, inlined));
+  const weights = findWeights(sketch, bodies, ownConstants(withCopies(model, copies), inlined));
   const trained = new Set([...reach].filter(([, { kind }]) => kind === 'open').map(([name]) => name));
   const program = makeProgram(inlined.graph, types, inlined.opsets, downstream(sketch, weights, trained));
-  return new LoweredNetwork({ model, program, opsets: inlined.opsets, ...sortWeights(weights, reach) });
+  return new LoweredNetwork({ model, copies, program, opsets: inlined.opsets, ...sortWeights(weights, reach) });
 }
 
 /** Programs of bodies, each made once. */

@@ -1,5 +1,6 @@
 /** The network that `lowerModel` makes. */
 import type { Graph, Model, Tensor } from '../graph/types.ts';
+import type { Copy } from '../graph/passes/separate-statistics.ts';
 import { toHost } from '../graph/tensor-data.ts';
 import type { Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
@@ -20,6 +21,8 @@ export interface NetworkParts {
   readonly weights: ReadonlyMap<string, Weight>;
   readonly state: ReadonlyMap<string, Weight>;
   readonly frozen: Network['frozen'];
+  /** Constants of the model that its network has several times. */
+  readonly copies: readonly Copy[];
 }
 
 export class LoweredNetwork implements Network {
@@ -31,6 +34,7 @@ export class LoweredNetwork implements Network {
   readonly frozen: Network['frozen'];
   readonly program: Program;
   private readonly opsets: ReadonlyMap<string, number>;
+  private readonly copies: readonly Copy[];
   private readonly variables: ReadonlyMap<string, { parameter: Parameter; tensor: Tensor }>;
   private readonly constants = new Map<Program, Map<string, Slot>>();
   private readonly bodies = new Map<Graph, Program>();
@@ -43,8 +47,11 @@ export class LoweredNetwork implements Network {
     this.program = program;
     this.opsets = parts.opsets;
     this.frozen = parts.frozen;
-    this.parameters = [...parts.weights.values()].map(makeParameter);
-    this.state = [...parts.state.values()].map(makeParameter);
+    this.copies = parts.copies;
+    const origins = new Map(parts.copies.map(({ name, origin }) => [name, origin.name]));
+    const parameterOf = (weight: Weight): Parameter => makeParameter(weight, origins.get(weight.tensor.name));
+    this.parameters = [...parts.weights.values()].map(parameterOf);
+    this.state = [...parts.state.values()].map(parameterOf);
     this.stateNames = new Set(parts.state.keys());
     this.variables = new Map([...this.parameters, ...this.state].map((parameter) => [parameter.name, { parameter, tensor: program.graph.initializers.get(parameter.name)! }]));
     const constants = program.graph.initializers;
@@ -68,13 +75,13 @@ export class LoweredNetwork implements Network {
   }
 
   async toModel(): Promise<Model> {
-    return writeBack(this.model, [...this.parameters, ...this.state]);
+    return writeBack(this.model, [...this.parameters, ...this.state], this.copies);
   }
 
   load(model: Model): void {
     const constants = constantsOf(model.graph);
     for (const parameter of [...this.parameters, ...this.state]) {
-      const tensor = constants.get(parameter.name);
+      const tensor = constants.get(parameter.name) ?? constants.get(parameter.origin);
       if (!tensor) throw new Error(`The model to load from has no weight "${parameter.name}"`);
       tf.tidy(() => parameter.variable.assign(readParameter(tensor, parameter)));
     }
@@ -130,11 +137,11 @@ export class LoweredNetwork implements Network {
   }
 }
 
-function makeParameter({ tensor, role, perm }: Weight): Parameter {
+function makeParameter({ tensor, role, perm }: Weight, origin = tensor.name): Parameter {
   const variable = tf.tidy(() => {
     const inOrder = upload({ ...toHost(tensor) });
     return tf.variable(perm ? tf.transpose(inOrder, [...perm]) : inOrder, role !== 'running-mean' && role !== 'running-variance');
   });
-  return { name: tensor.name, variable, perm, dims: tensor.dims, role, decays: decays(role) };
+  return { name: tensor.name, origin, variable, perm, dims: tensor.dims, role, decays: decays(role) };
 }
 

@@ -11,6 +11,8 @@ import type { TfTensor, TfVariable } from '../tensor/tf.ts';
 export interface Parameter {
   /** Initializer (or the output of the Constant node) it came from. */
   readonly name: string;
+  /** The constant of the model that holds its value: `name`, but for copies (passes/separate-statistics.ts) that have not been trained yet. */
+  readonly origin: string;
   /** Physical layout in the engine: `perm` of ONNX's axes. */
   readonly variable: TfVariable;
   readonly perm: readonly number[] | null;

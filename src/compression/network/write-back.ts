@@ -1,6 +1,7 @@
 /** Trained values back into the graph they came from: initializers and Constant nodes replaced in place, everything else the same objects. */
 import { constantTensor } from '../graph/constants.ts';
 import { mapSubgraphs, subgraphs } from '../graph/edit.ts';
+import { withCopies, type Copy } from '../graph/passes/separate-statistics.ts';
 import { fromHost, isFloat, toHost } from '../graph/tensor-data.ts';
 import type { Attribute, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -36,16 +37,20 @@ export function readParameter(tensor: Tensor, parameter: Parameter): TfTensor {
   return parameter.perm ? tf.transpose(inOrder, [...parameter.perm]) : inOrder;
 }
 
-/** The model with the variables' present values, each rounded to its own element type. A weight whose bytes come out equal stays the same object. */
-export async function writeBack(model: Model, parameters: readonly Parameter[]): Promise<Model> {
+/**
+ * The model with the variables' present values, each rounded to its own element type. A weight whose bytes come out equal stays the same object; a
+ * copy whose bytes do stays in its origin.
+ */
+export async function writeBack(model: Model, parameters: readonly Parameter[], copies: readonly Copy[]): Promise<Model> {
   const constants = constantsOf(model.graph);
   const changed = new Map<string, Tensor>();
   for (const parameter of parameters) {
-    const old = constants.get(parameter.name)!;
+    const old = constants.get(parameter.origin)!;
     const bytes = await present(parameter, old);
-    if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).equals(old.bytes)) changed.set(parameter.name, { ...old, bytes });
+    if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).equals(old.bytes)) changed.set(parameter.name, { ...old, name: parameter.name, bytes });
   }
-  return changed.size === 0 ? model : { ...model, graph: replaceConstants(model.graph, changed) };
+  if (changed.size === 0) return model;
+  return withCopies({ ...model, graph: replaceConstants(model.graph, changed) }, copies.filter(({ name }) => changed.has(name)), changed);
 }
 
 async function present(parameter: Parameter, old: Tensor): Promise<Uint8Array> {
