@@ -94,7 +94,19 @@ function unknownNodes(model: Model): UntrainableNode[] {
   walkNodes(model.graph, (node) => {
     if (findOperator(node.domain, node.opType, opsetOf(model.opsets, node))) return;
     const operator = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
-    unknown.push({ node: nodeLabel(node), operator, reason: `operator ${operator} is not known to the training engine` });
+    unknown.push({ node: nodeLabel(node), operator, reason: `operator ${operator} is not known to the training engine${remedy(operator)}` });
   });
   return unknown;
+}
+
+/** What can be done about operators that are met often. */
+const REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [/^com\.microsoft\.nchwc\./, 'onnxruntime wrote it for one kind of processor. Upload the model that it was given, or one optimized at level "extended"'],
+  [/^ai\.onnx\.ml\.ZipMap$/, 'it gives scores as a map. Convert with options={"zipmap": False} to have them as a tensor'],
+  [/^ai\.onnx\.ml\.(TreeEnsemble|SVM|Linear)/, 'its weights are attributes, which gradients do not reach'],
+];
+
+function remedy(operator: string): string {
+  const found = REMEDIES.find(([operators]) => operators.test(operator));
+  return found ? ` (${found[1]})` : '';
 }

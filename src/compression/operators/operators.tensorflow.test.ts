@@ -1,3 +1,4 @@
+import { classicalCases } from '../../../test/support/operator-cases/classical.ts';
 import { contractionCases } from '../../../test/support/operator-cases/contractions.ts';
 import { describeOperators } from '../../../test/support/operator-cases/describe.ts';
 import { elementwiseCases } from '../../../test/support/operator-cases/elementwise.ts';
@@ -13,4 +14,4 @@ import { describeIntegers, describeLosses, describeRandom } from '../../../test/
 describeLosses();
 describeRandom();
 describeIntegers();
-describeOperators('tensorflow', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...networkCases, ...highRankCases]);
+describeOperators('tensorflow', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...classicalCases, ...networkCases, ...highRankCases]);

@@ -43,6 +43,7 @@ import { placingOperators } from './placing.ts';
 import { detectionOperators } from './detection.ts';
 import { tfIdfOperators } from './tf-idf.ts';
 import { contribAttentionOperators } from './contrib-attention.ts';
+import { classicalOperators } from './classical.ts';
 import { contribOperators } from './contrib.ts';
 import type { Operator } from './operator.ts';
 
@@ -90,6 +91,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   contribOperators,
   contribAttentionOperators,
   integerContribOperators,
+  classicalOperators,
 ];
 
 const table = new Map<string, Operator[]>();
