@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { childEnvironment } from '../../src/inspection/limited-child.ts';
 import { processEntry } from '../../src/process-entry.ts';
 import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
+import { lastWords } from './last-words.ts';
 import { residentBytes, kernelOutOfMemoryKills } from './memory.ts';
 
 export type EngineEnd =
@@ -114,12 +115,8 @@ function howItDied({ code, signal, overLimit, limit, stderr, kernelKilled }: Dea
   const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   if (overLimit !== null) return { type: 'out-of-memory', detail: `${mebibytes(overLimit)} in use, ${mebibytes(limit)} allowed` };
   if (kernelKilled && signal === 'SIGKILL') return { type: 'out-of-memory', detail: 'the machine had no memory left' };
-  if (MEMORY_MESSAGES.test(stderr)) return { type: 'out-of-memory', detail: lastLine(stderr) };
-  return { type: 'died', detail: [signal ? `signal ${signal}` : `exit code ${code}`, lastLine(stderr)].filter(Boolean).join(': ') };
-}
-
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
+  if (MEMORY_MESSAGES.test(stderr)) return { type: 'out-of-memory', detail: lastWords(stderr) };
+  return { type: 'died', detail: [signal ? `signal ${signal}` : `exit code ${code}`, lastWords(stderr)].filter(Boolean).join(': ') };
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
