@@ -19,10 +19,10 @@ export function evaluator(network: Network, terms: readonly LossTerm[], metrics:
   const fetch = [...terms, ...metrics].flatMap((item) => item.fetch);
   const variables = [...network.parameters, ...network.state].map(({ variable }) => variable).concat(terms.flatMap((term) => [...(term.variables ?? [])]));
   const step = (inputs: TfTensor[]): TfTensor[] => {
-    const { feeds, target } = feedsOf(network, inputs);
+    const { feeds, rows, target } = feedsOf(network, inputs);
     const { outputs } = network.run(feeds, { training: false, fetch });
-    const loss = weightedSum(terms, terms.map((term) => term.loss(viewOf(outputs, target, term.prepare?.(feeds) ?? []))));
-    return [loss, ...metrics.map((metric) => metric.evaluate(viewOf(outputs, target, [])))];
+    const loss = weightedSum(terms, terms.map((term) => term.loss(viewOf({ outputs, rows, target, prepared: term.prepare?.({ feeds, rows }) ?? [] }))));
+    return [loss, ...metrics.map((metric) => metric.evaluate(viewOf({ outputs, rows, target, prepared: [] })))];
   };
   return {
     run: async (source, signal) => {

@@ -4,6 +4,7 @@ import type { Batch, HostArray } from '../data/dataset.ts';
 import type { Network } from '../network/network.ts';
 import type { Value } from '../operators/operator.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
+import { filledUp, fixedBatchOf, type Rows } from './rows.ts';
 
 /** The batch's inputs in the network's order; the target last, where there is one. The caller disposes them. */
 export function batchTensors(network: Network, batch: Batch): TfTensor[] {
@@ -15,10 +16,22 @@ export function batchTensors(network: Network, batch: Batch): TfTensor[] {
   return batch.target ? [...inputs, upload(batch.target)] : inputs;
 }
 
+/** What one run of a network takes. */
+export interface BatchFeeds {
+  /** Filled up to the batch that the model fixes. */
+  readonly feeds: ReadonlyMap<string, Value>;
+  readonly rows: Rows;
+  /** Of the samples that count. */
+  readonly target: TfTensor | null;
+}
+
 /** Tensors in the order of `batchTensors` -> what `Network.run` takes, and the target. */
-export function feedsOf(network: Network, tensors: readonly TfTensor[]): { feeds: Map<string, Value>; target: TfTensor | null } {
-  const feeds = new Map(network.inputs.map(({ name, type }, i): [string, Value] => [name, { kind: 'device', dtype: type.dtype, tensor: tensors[i]! }]));
-  return { feeds, target: tensors[network.inputs.length] ?? null };
+export function feedsOf(network: Network, tensors: readonly TfTensor[]): BatchFeeds {
+  const samples = tensors.slice(0, network.inputs.length);
+  const counted = samples.find(({ rank }) => rank > 0)?.shape[0] ?? 1;
+  const rows = { counted, run: fixedBatchOf(network) ?? counted };
+  const feeds = new Map(network.inputs.map(({ name, type }, i): [string, Value] => [name, { kind: 'device', dtype: type.dtype, tensor: filledUp(samples[i]!, rows) }]));
+  return { feeds, rows, target: tensors[network.inputs.length] ?? null };
 }
 
 /** Integers live as int32 on the engine. */

@@ -13,6 +13,7 @@ import { tf, type TfTensor } from '../tensor/tf.ts';
 import { batchTensors, feedsOf, floatTensor } from './feeds.ts';
 import { findHead, type Head } from './head.ts';
 import { chooseLoss, meanAbsoluteError, supervisedTerm, top1 } from './supervised.ts';
+import { fixedBatchOf } from './rows.ts';
 import type { LossTerm, Metric } from './term.ts';
 import type { TrainOptions } from './train.ts';
 
@@ -68,20 +69,22 @@ interface SourceOptions {
   readonly batchSize: number | undefined;
 }
 
-/** Batches for a network. Where its batch axis is fixed in the file, batches have that size and a short last one is left out. */
+/**
+ * Batches for a network, of the size that its file fixes, if it does. A short last batch is then filled up as it is run (rows.ts); in training, where
+ * that would weigh in the statistics of BatchNormalization, it is left out, unless it is the only one.
+ */
 function modelBatches(network: Network, split: Split, { context, shuffle, batchSize }: SourceOptions): BatchSource {
   const inputs = network.inputs.map(({ name, type }): TensorDescription => ({ name, dtype: type.dtype, shape: (type.shape ?? []).map(sizeOf) }));
-  const fixed = inputs.map(({ shape }) => shape[0]).find((size) => typeof size === 'number' && size > 0);
+  const fixed = fixedBatchOf(network);
   const size = fixed ?? Math.min(batchSize ?? defaultBatchSize(split.length), Math.max(1, split.length));
   const source = batchSource(split, { batchSize: size, shuffle, seed: context.seed, transform: context.transform, inputs, ...context.loader });
-  return fixed === undefined ? source : fullBatches(source, size);
+  return shuffle && fixed !== null && split.length >= size ? fullBatches(source, size) : source;
 }
 
 const sizeOf = (dim: Dim): number | null => (typeof dim === 'number' ? dim : null);
 
 function fullBatches(source: BatchSource, size: number): BatchSource {
   const batchesPerEpoch = Math.floor(source.samples / size);
-  if (batchesPerEpoch === 0) throw new LatheError('shape-mismatch', `the model takes batches of ${size} and nothing else; the split has ${source.samples} sample(s)`);
   return {
     samples: batchesPerEpoch * size,
     batchesPerEpoch,

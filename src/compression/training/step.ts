@@ -8,8 +8,9 @@ import type { Value } from '../operators/operator.ts';
 import { compileStep, type CompiledStep } from '../tensor/compile.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 import type { Constraint } from './constraint.ts';
-import { batchTensors, feedsOf, floatTensor } from './feeds.ts';
+import { batchTensors, feedsOf, floatTensor, type BatchFeeds } from './feeds.ts';
 import { clipByGlobalNorm, type Optimizer } from './optimizer.ts';
+import { countedRows } from './rows.ts';
 import type { LossTerm, TermView } from './term.ts';
 
 /** Sees the gradients of every step; may update its variables (scores that pruning collects). */
@@ -141,15 +142,15 @@ interface Differentiated {
 }
 
 function differentiate({ network, terms }: StepParts, batch: readonly TfTensor[], seed: TfTensor): Differentiated {
-  const { feeds, target } = feedsOf(network, batch);
-  const prepared = terms.map((term) => term.prepare?.(feeds) ?? []);
+  const { feeds, rows, target } = feedsOf(network, batch);
+  const prepared = terms.map((term) => term.prepare?.({ feeds, rows }) ?? []);
   const escaped: TfTensor[] = []; // results that must outlive the gradient's own scope
   const state = new Map<string, TfTensor>();
   const variables = network.parameters.map(({ variable }) => variable);
   const { value, grads } = tf.variableGrads(() => {
     const run = network.run(feeds, { training: true, seed, fetch: terms.flatMap(({ fetch }) => fetch) });
     for (const [name, tensor] of run.stateUpdates) state.set(name, tf.keep(tensor));
-    const losses = terms.map((term, i) => term.loss(viewOf(run.outputs, target, prepared[i]!)));
+    const losses = terms.map((term, i) => term.loss(viewOf({ outputs: run.outputs, rows, target, prepared: prepared[i]! })));
     escaped.push(...losses.map((loss) => tf.keep(loss)));
     return weightedSum(terms, losses);
   }, variables);
@@ -159,11 +160,16 @@ function differentiate({ network, terms }: StepParts, batch: readonly TfTensor[]
   return { losses, gradients: variables.map((variable) => grads[variable.name] ?? tf.zerosLike(variable)), state: kept };
 }
 
-export function viewOf(outputs: ReadonlyMap<string, Value>, target: TfTensor | null, prepared: readonly TfTensor[]): TermView {
+export interface RunView extends Pick<BatchFeeds, 'rows' | 'target'> {
+  readonly outputs: ReadonlyMap<string, Value>;
+  readonly prepared: readonly TfTensor[];
+}
+
+export function viewOf({ outputs, rows, target, prepared }: RunView): TermView {
   const value = (name: string): TfTensor => {
     const found = outputs.get(name);
     if (!found) throw new Error(`the network gave no value "${name}"`);
-    return floatTensor(found);
+    return countedRows(floatTensor(found), rows);
   };
   return { value, target, prepared };
 }

@@ -1,10 +1,10 @@
 /** A term of the training loss. Techniques compose terms (labels, a teacher...); the training step adds them up. */
-import type { Value } from '../operators/operator.ts';
 import type { TfTensor, TfVariable } from '../tensor/tf.ts';
+import type { BatchFeeds } from './feeds.ts';
 
 /** What a term sees of one batch. */
 export interface TermView {
-  /** A float tensor of the trained network, in ONNX's order of axes: one of its outputs or of the term's `fetch`. */
+  /** A float tensor of the trained network for the samples that count, in ONNX's order of axes: one of its outputs or of the term's `fetch`. */
   value(name: string): TfTensor;
   /** int32 [n] classes or float32 [n, ...] values; null: the data are unlabelled. */
   readonly target: TfTensor | null;
@@ -20,7 +20,7 @@ export interface LossTerm {
   /** Variables that `prepare` reads, which the step does not train (a teacher's). */
   readonly variables?: readonly TfVariable[];
   /** Computed before the gradient tape starts: no gradient flows into it. */
-  prepare?(feeds: ReadonlyMap<string, Value>): TfTensor[];
+  prepare?(batch: Pick<BatchFeeds, 'feeds' | 'rows'>): TfTensor[];
   /** Scalar: the mean over the batch. */
   loss(view: TermView): TfTensor;
 }

@@ -1,5 +1,8 @@
+import type { Training } from '../../../contracts/job-request.ts';
 import { LatheError } from '../../../errors.ts';
+import type { Network } from '../../network/network.ts';
 import { openLesson, type Lesson } from '../../training/lesson.ts';
+import { fixedBatchOf } from '../../training/rows.ts';
 import { frozenMasks, networkOf, withNetwork } from '../../training/session.ts';
 import { distillationTerms } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
@@ -17,7 +20,7 @@ export async function apply(state: ModelState, parameters: DistillParameters, co
     return await withNetwork(state, context, async (network) => {
       const masks = frozenMasks(network, state);
       try {
-        const lesson = await openLesson(network, context, training);
+        const lesson = await openLesson(network, context, { ...batchOf(teacher), ...training });
         const terms = distillationTerms({ lesson, teacher, temperature, alpha: alphaFor(lesson, alpha) });
         if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
         const { unchanged } = await train({ ...lesson.common, terms, metrics: lesson.metrics, epochs, constraints: masks ? [masks] : [] });
@@ -29,6 +32,12 @@ export async function apply(state: ModelState, parameters: DistillParameters, co
   } finally {
     teacher.dispose();
   }
+}
+
+/** A teacher whose file fixes the batch size asks for it. */
+function batchOf(teacher: Network): Training {
+  const batchSize = fixedBatchOf(teacher);
+  return batchSize === null ? {} : { batchSize };
 }
 
 /** Without labels the teacher is all there is. */
