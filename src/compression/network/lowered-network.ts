@@ -10,7 +10,7 @@ import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
 import { watchLoops } from './loop-limit.ts';
 import { makeProgram, stepsFor, type Program, type Step } from './program.ts';
-import { upload } from '../operators/transfer.ts';
+import { uploadConstant } from '../operators/transfer.ts';
 import { Slot } from './slot.ts';
 import { constantsOf, readParameter, writeBack } from './write-back.ts';
 
@@ -139,7 +139,7 @@ export class LoweredNetwork implements Network {
 
 function makeParameter({ tensor, role, perm }: Weight, origin = tensor.name): Parameter {
   const variable = tf.tidy(() => {
-    const inOrder = upload({ ...toHost(tensor) });
+    const inOrder = uploadConstant(tensor);
     return tf.variable(perm ? tf.transpose(inOrder, [...perm]) : inOrder, role !== 'running-mean' && role !== 'running-variance');
   });
   return { name: tensor.name, origin, variable, perm, dims: tensor.dims, role, decays: decays(role) };

@@ -7,7 +7,7 @@ import type { Attribute, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Parameter } from './network.ts';
-import { upload } from '../operators/transfer.ts';
+import { uploadConstant } from '../operators/transfer.ts';
 import { invert } from './slot.ts';
 
 /** Every constant by name, initializers and the outputs of Constant nodes; those of branches and bodies too, unless the name is known further out. */
@@ -33,7 +33,7 @@ export function readParameter(tensor: Tensor, parameter: Parameter): TfTensor {
   if (!isFloat(tensor.dtype) || tensor.dims.join() !== parameter.dims.join()) {
     throw new Error(`Weight "${parameter.name}" is ${tensor.dtype} [${tensor.dims.join(', ')}], [${parameter.dims.join(', ')}] is needed`);
   }
-  const inOrder = upload(toHost(tensor));
+  const inOrder = uploadConstant(tensor);
   return parameter.perm ? tf.transpose(inOrder, [...parameter.perm]) : inOrder;
 }
 

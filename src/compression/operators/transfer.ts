@@ -1,7 +1,8 @@
 /** Between host and device: which tfjs type holds an ONNX type, and what of it does not fit. */
 import { LatheError } from '../../errors.ts';
-import { allocate, hostNumbers, isFloat } from '../graph/tensor-data.ts';
-import type { DataType } from '../graph/types.ts';
+import { allocate, byteLength, hostNumbers, isFloat, toHost } from '../graph/tensor-data.ts';
+import type { DataType, Tensor } from '../graph/types.ts';
+import { takesBytes, tensorOfBytes } from '../tensor/native/bytes.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { HostData, HostTensor } from './operator.ts';
@@ -16,6 +17,13 @@ export function upload(host: HostTensor): TfTensor {
   if (type === 'float32') return tf.tensor(data instanceof Float32Array ? data : float32s(host), dims, type);
   if (type === 'bool') return tf.tensor(data as Uint8Array, dims, type);
   return tf.tensor(data instanceof Int32Array ? data : int32s(host), dims, type);
+}
+
+/** A constant -> device, without a copy of its values on the host where the engine takes the bytes as they lie in the file. @throws as `upload` */
+export function uploadConstant(tensor: Tensor): TfTensor {
+  const whole = tensor.bytes.byteLength === byteLength(tensor.dtype, tensor.dims);
+  if (tensor.dtype === 'float32' && whole && tensor.bytes.byteLength > 0 && takesBytes()) return tensorOfBytes(tensor.bytes, tensor.dims);
+  return upload(toHost(tensor));
 }
 
 function float32s(host: HostTensor): Float32Array {
