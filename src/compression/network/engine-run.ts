@@ -13,7 +13,7 @@ import type { Network } from './network.ts';
 export function runEngine(network: Network, feeds: Feeds, fetch: readonly string[], loops?: LoopLimit): Map<string, HostTensor> {
   const results = new Map<string, HostTensor>();
   tf.tidy(() => {
-    const { outputs } = network.run(new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])), { training: false, fetch, ...(loops && { loops }) });
+    const { outputs } = network.run(new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])), { training: false, freesValues: true, fetch, ...(loops && { loops }) });
     for (const [name, value] of outputs) results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
   });
   return results;

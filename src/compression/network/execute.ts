@@ -32,6 +32,8 @@ export class Scope {
   private readonly values = new Map<string, Slot>();
   private readonly constants: ReadonlyMap<string, Slot>;
   private readonly outer: Scope | null;
+  /** Tensors that a step has passed on, or a body has given: more than one value may be made of them. */
+  private readonly shared = new Set<TfTensor>();
 
   constructor(program: Program, run: RunState, outer: Scope | null = null) {
     this.program = program;
@@ -51,8 +53,17 @@ export class Scope {
     return slot;
   }
 
-  execute(steps: readonly Step[]): void {
-    for (const step of steps) this.step(step);
+  /** @param ends values to free after a step (`lastUses`); absent: all values last */
+  execute(steps: readonly Step[], ends?: ReadonlyMap<Step, readonly string[]>): void {
+    for (const step of steps) {
+      this.step(step);
+      for (const name of ends?.get(step) ?? []) this.free(name);
+    }
+  }
+
+  private free(name: string): void {
+    this.values.get(name)?.free(this.shared);
+    this.values.delete(name);
   }
 
   /** Runs a body with these values for its inputs. */
@@ -71,18 +82,22 @@ export class Scope {
     const inputs = step.node.inputs.map((name) => (name === '' ? null : this.get(name)));
     const ctx = new NodeRun(step, inputs, this);
     try {
-      this.settle(step, ctx, compute(step, ctx, inputs));
+      this.settle(step, ctx, inputs, compute(step, ctx, inputs));
     } catch (error) {
       throw located(step.node, error);
     }
   }
 
-  private settle(step: Step, ctx: NodeRun, results: readonly (TfTensor | Value)[]): void {
+  private settle(step: Step, ctx: NodeRun, inputs: readonly (Slot | null)[], results: readonly (TfTensor | Value)[]): void {
     let inferred: readonly Inferred[] | undefined;
     step.node.outputs.forEach((name, i) => {
       const result = results[i];
       if (name === '' || result === undefined) return;
-      if ('kind' in result) return this.set(name, Slot.of(result));
+      if ('kind' in result) {
+        if (result.kind === 'device') this.shared.add(result.tensor);
+        return this.set(name, Slot.of(result));
+      }
+      if (inputs.some((slot) => slot?.holds(result)) || results.indexOf(result) < i) this.shared.add(result);
       const type = step.outputTypes[i] ?? (inferred ??= step.operator.infer(ctx))[i];
       const layout = step.layout === 'channels-last' && givesLayout(step.operator.layout, i) ? 'channels-last' : 'onnx';
       this.set(name, Slot.ofDevice(type?.dtype ?? dtypeOf(result), result, layout));

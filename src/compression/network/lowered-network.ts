@@ -9,11 +9,12 @@ import { Scope, type RunState } from './execute.ts';
 import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
 import { watchLoops } from './loop-limit.ts';
-import { makeProgram, stepsFor, type Program, type Step } from './program.ts';
+import { lastUses, makeProgram, stepsFor, type Program, type Step } from './program.ts';
 import { uploadConstant } from '../operators/transfer.ts';
 import { Slot } from './slot.ts';
 import { constantsOf, readParameter, writeBack } from './write-back.ts';
 
+/** A network before its weights are on the device. */
 export interface NetworkParts {
   readonly model: Model;
   readonly program: Program;
@@ -70,7 +71,8 @@ export class LoweredNetwork implements Network {
     for (const [name, { parameter, tensor }] of this.variables) scope.set(name, Slot.ofVariable(tensor.dtype, parameter.dims, parameter.variable, parameter.perm));
     for (const [name, value] of feeds) scope.set(name, Slot.of(value));
     const names = [...this.outputs.map(({ name }) => name), ...(options.fetch ?? [])];
-    scope.execute(this.plan(options.fetch ?? []));
+    const steps = this.plan(options.fetch ?? []);
+    scope.execute(steps, options.freesValues ? lastUses(steps, new Set(names)) : undefined);
     return { outputs: new Map(names.map((name) => [name, scope.get(name).value()])), stateUpdates };
   }
 

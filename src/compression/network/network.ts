@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly seed?: TfTensor;
   /** What loops (Loop, Scan) may take; one that goes beyond ends the run with `deadline-exceeded` or `out-of-memory`. Absent: no limit. */
   readonly loops?: LoopLimit;
+  /** Values between the steps are freed after their last use: a deep network then holds few of them at once. Only where no gradient is taken. */
+  readonly freesValues?: boolean;
 }
 
 export interface RunResult {

@@ -58,6 +58,18 @@ export function stepsFor(program: Program, names: Iterable<string>): readonly St
   return kept.reverse();
 }
 
+/** By step, the values that nothing needs after it; those of `kept` are always needed. */
+export function lastUses(steps: readonly Step[], kept: ReadonlySet<string>): ReadonlyMap<Step, readonly string[]> {
+  const seen = new Set(kept);
+  const last = new Map<Step, readonly string[]>();
+  for (const step of [...steps].reverse()) {
+    const ends = [...new Set([...step.uses, ...step.node.outputs])].filter((name) => name !== '' && !seen.has(name));
+    for (const name of ends) seen.add(name);
+    last.set(step, ends);
+  }
+  return last;
+}
+
 /** Open dimensions stay open: layouts depend on ranks alone. */
 export function typesOf(model: Model): TypeTable {
   return inferShapes(model);

@@ -16,6 +16,8 @@ export class Slot {
   private readonly forms = new Map<string, TfTensor>();
   private stored: { readonly variable: TfTensor; readonly perm: readonly number[] } | null = null;
   private readonly onnxDims: readonly number[];
+  /** Belongs to someone else: a variable, or what the run was given. */
+  private given: TfTensor | null = null;
 
   private constructor(dtype: DataType, dims: readonly number[], lasting: boolean) {
     this.dtype = dtype;
@@ -39,13 +41,18 @@ export class Slot {
   /** A parameter: a variable that lies in `perm` of ONNX's order of axes. */
   static ofVariable(dtype: DataType, dims: readonly number[], variable: TfTensor, perm: readonly number[] | null): Slot {
     const slot = new Slot(dtype, dims, false);
+    slot.given = variable;
     slot.forms.set(perm ? `permuted-${perm.join()}` : 'onnx', variable);
     if (perm) slot.stored = { variable, perm };
     return slot;
   }
 
+  /** A value from outside of the step at hand, whose tensor may be another slot's too. */
   static of(value: Value): Slot {
-    return value.kind === 'host' ? Slot.ofHost(value.value) : Slot.ofDevice(value.dtype, value.tensor);
+    if (value.kind === 'host') return Slot.ofHost(value.value);
+    const slot = Slot.ofDevice(value.dtype, value.tensor);
+    slot.given = value.tensor;
+    return slot;
   }
 
   /** Made on the host: exact data exist without asking the device, and no gradient flows into them. */
@@ -97,6 +104,17 @@ export class Slot {
   /** Frees what a lasting slot holds on the device. */
   dispose(): void {
     for (const tensor of this.forms.values()) tensor.dispose();
+    this.forms.clear();
+  }
+
+  /** Whether a tensor is one of the value's forms. */
+  holds(tensor: TfTensor): boolean {
+    return [...this.forms.values()].includes(tensor);
+  }
+
+  /** Frees the tensors but those that others have as well. */
+  free(shared: ReadonlySet<TfTensor>): void {
+    for (const tensor of this.forms.values()) if (tensor !== this.given && !shared.has(tensor)) tensor.dispose();
     this.forms.clear();
   }
 
