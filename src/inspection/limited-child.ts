@@ -61,9 +61,16 @@ function spawnLimited(entry: ProcessEntry, args: readonly string[], limits: Chil
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     cwd: '/',
-    env: childEnvironment(),
+    env: { ...childEnvironment(), ...ALLOCATOR },
   });
 }
+
+/**
+ * glibc raises the size from which memory comes from the system, and goes back to it, with every large block freed: weights of megabytes then stay
+ * with the process. A size that is stated does not move. One arena, for most of the memory is taken by one thread at a time.
+ * (mallopt(3); other C libraries ignore both.)
+ */
+const ALLOCATOR = { MALLOC_MMAP_THRESHOLD_: String(256 * 2 ** 10), MALLOC_ARENA_MAX: '1' };
 
 /** Nothing of the parent's environment but what finds programs and caches: no keys, no database. */
 export function childEnvironment(): NodeJS.ProcessEnv {

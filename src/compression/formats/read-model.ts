@@ -40,6 +40,11 @@ export async function readModel(bytes: Uint8Array): Promise<ReadModel> {
   }
 }
 
+/** Whether a file's first bytes say that it is ONNX, or nothing that Lathe reads: no wrapper and no other format. */
+export function isBareOnnx(start: Uint8Array): boolean {
+  return !HDF5_MAGIC.every((byte, i) => start[i] === byte) && !isGzip(start) && !isZip(start);
+}
+
 /** @throws LatheError `unsupported-format`, `malformed-model`, `too-large`. */
 export async function openUpload(bytes: Uint8Array, wrappers = 0): Promise<OpenedUpload> {
   if (bytes.length === 0) throw new LatheError('malformed-model', 'The file is empty');

@@ -47,22 +47,18 @@ export interface RuntimeOptions {
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
-/** Opens a model file. Errors: `unsupported-operator` where onnxruntime has no kernel, `malformed-model` for all else it refuses. */
-export async function openRuntime(bytes: Uint8Array, { threads = 1, optimization = 'all' }: RuntimeOptions = {}): Promise<Runtime> {
-  let session: ort.InferenceSession;
-  try {
-    session = await ort.InferenceSession.create(bytes, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      graphOptimizationLevel: optimization,
-      logSeverityLevel: 4,
-      // Waiting threads sleep: spinning ones would take the cores from the other sessions of a comparison.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    });
-  } catch (error) {
-    throw refused(error);
-  }
+/** Opens a model: its bytes, or the path of a file, which onnxruntime then reads by itself. Errors: `unsupported-operator` where onnxruntime has no kernel, `malformed-model` for all else it refuses. */
+export async function openRuntime(model: Uint8Array | string, { threads = 1, optimization = 'all' }: RuntimeOptions = {}): Promise<Runtime> {
+  const settings: ort.InferenceSession.SessionOptions = {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: optimization,
+    logSeverityLevel: 4,
+    // Waiting threads sleep: spinning ones would take the cores from the other sessions of a comparison.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  };
+  const session = await create(model, settings).catch((error: unknown) => { throw refused(error); });
   const inputs = session.inputMetadata.map(describe);
   const tensors = session.outputMetadata.filter(({ isTensor }) => isTensor).map(({ name }) => name);
   const outputNames = tensors.length > 0 ? tensors : session.outputNames;
@@ -84,6 +80,10 @@ export async function openRuntime(bytes: Uint8Array, { threads = 1, optimization
     },
     release: () => session.release(),
   };
+}
+
+async function create(model: Uint8Array | string, settings: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
+  return typeof model === 'string' ? ort.InferenceSession.create(model, settings) : ort.InferenceSession.create(model, settings);
 }
 
 const describe = (meta: ort.InferenceSession.ValueMetadata): RuntimeInput => ({

@@ -10,13 +10,15 @@ import { nodeLabel, printable } from '../graph/graph-error.ts';
 import type { Model, Node, ValueInfo } from '../graph/types.ts';
 import { fixedBatch } from '../measure/inputs.ts';
 import { randomInputs, type RandomInputs } from '../measure/random-inputs.ts';
-import { openRuntime, type Runtime, type RuntimeOutput } from '../measure/session.ts';
+import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
 import { blame } from './blame.ts';
-import { allowedDifference, firstDifference, rounding, runBoth } from './differences.ts';
+import { allowedDifference, firstDifference, rounding, type Results } from './differences.ts';
 import { feedsWithDraws, withoutDraws } from './draws.ts';
 import { runEngine } from './engine-run.ts';
 import type { LoopLimit } from './loop-limit.ts';
-import { lowerModel, lowerOrThrow } from './lower.ts';
+import { LateNetwork } from './late-network.ts';
+import { lowerOrThrow, planModel } from './lower.ts';
+import type { NetworkParts } from './lowered-network.ts';
 import type { Network } from './network.ts';
 import { findOtherValue } from './other-types.ts';
 import type { Trial } from './rounding.ts';
@@ -34,19 +36,30 @@ export interface Agreement {
   readonly warnings?: ModelDescription['warnings'];
 }
 
+export interface AgreementOptions {
+  readonly loops?: LoopLimit;
+  /** onnxruntime with the file open. Absent: it is given the bytes. */
+  readonly runtime?: Promise<Runtime>;
+  /** Starts the engine where it does not run yet, when onnxruntime is done with the model: what is freed later stays with the process, TensorFlow sees to that. */
+  readonly startEngine?: () => Promise<unknown>;
+}
+
 /**
- * Runs the model in the engine and in onnxruntime on the same seeded random inputs, and with the same draws where it draws any. Untrainable is a model that onnxruntime refuses, that holds an
- * operator the engine lacks, whose outputs differ by more than `AGREEMENT` and than rounding explains, or none of whose weights a gradient reaches.
+ * Runs the model in onnxruntime and in the engine on the same seeded random inputs, and with the same draws where it draws any; one after the other, so
+ * that only one of them holds the weights. Untrainable is a model that onnxruntime refuses, that holds an operator the engine lacks, whose outputs
+ * differ by more than `AGREEMENT` and than rounding explains, or none of whose weights a gradient reaches.
  */
-export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, loops = LOOP_LIMIT): Promise<Agreement> {
+export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, options: AgreementOptions = {}): Promise<Agreement> {
   try {
-    const lowered = lowerModel(model);
-    if (!lowered.ok) return refuse(...lowered.untrainable);
-    try {
-      return await check(bytes, model, lowered.network, loops);
-    } finally {
-      lowered.network.dispose();
-    }
+    const planned = planModel(model);
+    if (!planned.ok) return refuse(...planned.untrainable);
+    const { parts } = planned;
+    if (parts.weights.size === 0) return refuse(...withoutParameters(model, parts));
+    const other = findOtherValue(modelInputs(model.graph), model.graph);
+    if (other) return refuse(other);
+    const { differing, warnings } = await check(bytes, model, parts, options);
+    const agreement = differing ? refuse(hiddenDraw(model) ?? differing) : { trainable: true, untrainable: frozenNodes(parts) };
+    return warnings.length > 0 ? { ...agreement, warnings } : agreement;
   } catch (error) {
     return refuse(untrainableBy(error));
   }
@@ -54,19 +67,39 @@ export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, loops
 
 const refuse = (...untrainable: UntrainableNode[]): Agreement => ({ trainable: false, untrainable });
 
-async function check(bytes: Uint8Array, model: Model, network: Network, loops: LoopLimit): Promise<Agreement> {
-  if (network.parameters.length === 0) return refuse(...withoutParameters(model, network));
-  const other = findOtherValue(modelInputs(model.graph), model.graph);
-  if (other) return refuse(other);
-  const opened = await openRuntime(bytes, { threads: 2 });
-  const runtime = holdsLoops(model) ? afterEngine(opened, network, loops) : opened;
+interface Outcome {
+  /** null: the same. */
+  readonly differing: UntrainableNode | null;
+  readonly warnings: ModelDescription['warnings'];
+}
+
+async function check(bytes: Uint8Array, model: Model, parts: NetworkParts, { loops = LOOP_LIMIT, runtime, startEngine }: AgreementOptions): Promise<Outcome> {
+  const lowered = new LateNetwork(parts, startEngine);
+  try {
+    const opened = await (runtime ?? openRuntime(bytes, { threads: 2 }));
+    const { feeds, expected, warnings } = await runRuntime(holdsLoops(model) ? afterEngine(opened, await lowered.get(), loops) : opened, model);
+    const outcome = expected ? await compare({ model, feeds }, await lowered.get(), expected) : await compareDrawn(bytes, { model, feeds }, startEngine);
+    return { ...outcome, warnings: [...outcome.warnings, ...warnings] };
+  } finally {
+    lowered.dispose();
+  }
+}
+
+type Outputs = Results['expected'];
+
+interface RuntimeRun {
+  readonly feeds: Feeds;
+  /** null where the model draws random numbers: these outputs would say nothing. */
+  readonly expected: Outputs | null;
+  readonly warnings: ModelDescription['warnings'];
+}
+
+/** Inputs that the model takes, and what onnxruntime makes of them. The session ends with this. */
+async function runRuntime(runtime: Runtime, model: Model): Promise<RuntimeRun> {
   try {
     const inputs = await randomInputs(model, runtime, SEED);
     const feeds = inputs.make(0, Math.max(inputs.least, Math.min(BATCH, inputs.most)));
-    const { differing, ...outcome } = holdsDraws(model) ? await compareDrawn(bytes, { model, feeds }) : await compare({ model, feeds }, network, runtime);
-    const agreement = differing ? refuse(hiddenDraw(model) ?? differing) : { trainable: true, untrainable: frozenNodes(network) };
-    const warnings = [...outcome.warnings, ...fixedInside(runtime, inputs)];
-    return warnings.length > 0 ? { ...agreement, warnings } : agreement;
+    return { feeds, expected: holdsDraws(model) ? null : await runtime.run(feeds, outputNames(model)), warnings: fixedInside(runtime, inputs) };
   } finally {
     await runtime.release();
   }
@@ -78,28 +111,26 @@ function fixedInside({ inputs }: Runtime, { least, most }: RandomInputs): ModelD
   return [{ code: 'batch-size-fixed', message: `The file leaves the batch size open, but runs with batches of ${least} only` }];
 }
 
-interface Outcome {
-  /** null: the same. */
-  readonly differing: UntrainableNode | null;
-  readonly warnings: ModelDescription['warnings'];
-}
+const outputNames = ({ graph }: Model): string[] => graph.outputs.map(({ name }) => name);
 
-async function compare(given: Trial, network: Network, runtime: Runtime): Promise<Outcome> {
+async function compare(given: Trial, network: Network, expected: Outputs): Promise<Outcome> {
   const { model, feeds } = given;
-  const names = network.outputs.map(({ name }) => name);
-  const results = await runBoth(network, runtime, feeds, names);
+  const names = outputNames(model);
+  const results = { expected, outputs: runEngine(network, feeds, names) };
   const allowed = allowedDifference(model);
   const differing = firstDifference(results, names, () => allowed) && firstDifference(results, names, await rounding(given, network, names));
-  return { differing: differing && await blame(model, network, feeds, differing), warnings: wronglyDeclared(model.graph.outputs, results.expected) };
+  return { differing: differing && await blame(model, network, feeds, differing), warnings: wronglyDeclared(model.graph.outputs, expected) };
 }
 
-async function compareDrawn(bytes: Uint8Array, { model, feeds }: Trial): Promise<Outcome> {
+async function compareDrawn(bytes: Uint8Array, { model, feeds }: Trial, startEngine: AgreementOptions['startEngine']): Promise<Outcome> {
   const file = readOnnx(bytes);
   const drawn = { model: withoutDraws(model), feeds: await feedsWithDraws({ model: file, feeds }) };
+  const runtime = await openRuntime(writeOnnx(withoutDraws(file)), { threads: 2 });
+  const expected = await runtime.run(drawn.feeds, outputNames(drawn.model)).finally(() => runtime.release());
+  await startEngine?.();
   const network = lowerOrThrow(drawn.model);
   try {
-    const runtime = await openRuntime(writeOnnx(withoutDraws(file)), { threads: 2 });
-    return await compare(drawn, network, runtime).finally(() => runtime.release());
+    return await compare(drawn, network, expected);
   } finally {
     network.dispose();
   }

@@ -12,22 +12,34 @@ import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { sharedStatistics, withCopies, type Copy } from '../graph/passes/separate-statistics.ts';
 import type { Graph, Model, Tensor } from '../graph/types.ts';
 import { gradientPaths, type Bodies, type Reach } from './gradient-paths.ts';
-import { LoweredNetwork } from './lowered-network.ts';
+import { LoweredNetwork, type NetworkParts } from './lowered-network.ts';
 import type { Lowered, Network } from './network.ts';
 import { findWeights, type Weight } from './parameters.ts';
 import { makeProgram, type Program } from './program.ts';
 import { constantsOf } from './write-back.ts';
 
+/** All of a lowered network but its tensors, or what makes lowering impossible. */
+export type Planned =
+  | { readonly ok: true; readonly parts: NetworkParts }
+  | { readonly ok: false; readonly untrainable: readonly UntrainableNode[] };
+
 /**
- * Lowers a model; an operator that the engine does not know makes it impossible, and the answer names every such node.
+ * What `new LoweredNetwork` makes a network of; takes no engine. An operator that the engine does not know makes it impossible, and the answer
+ * names every such node.
  * @throws LatheError `malformed-model` where the graph contradicts itself.
  */
-export function lowerModel(model: Model): Lowered {
+export function planModel(model: Model): Planned {
   const copies = sharedStatistics(model);
   const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(withCopies(model, copies))));
   const unknown = unknownNodes(inlined);
   if (unknown.length > 0) return { ok: false, untrainable: unknown };
-  return { ok: true, network: assemble(model, copies, inlined) };
+  return { ok: true, parts: partsOf(model, copies, inlined) };
+}
+
+/** Lowers a model as planned. @throws LatheError as `planModel` */
+export function lowerModel(model: Model): Lowered {
+  const planned = planModel(model);
+  return planned.ok ? { ok: true, network: new LoweredNetwork(planned.parts) } : planned;
 }
 
 /** As `lowerModel`. @throws LatheError `unsupported-operator` with the first node in the way. */
@@ -38,7 +50,7 @@ export function lowerOrThrow(model: Model): Network {
   throw new LatheError('unsupported-operator', `${details[0]!.path}: ${details[0]!.message}`, details);
 }
 
-function assemble(model: Model, copies: readonly Copy[], inlined: Model): LoweredNetwork {
+function partsOf(model: Model, copies: readonly Copy[], inlined: Model): NetworkParts {
   const types = inferShapes(inlined);
   const sketch = makeProgram(inlined.graph, types, inlined.opsets);
   const bodies = bodyPrograms(inlined.opsets);
@@ -46,7 +58,7 @@ function assemble(model: Model, copies: readonly Copy[], inlined: Model): Lowere
   const weights = findWeights(sketch, bodies, ownConstants(withCopies(model, copies), inlined));
   const trained = new Set([...reach].filter(([, { kind }]) => kind === 'open').map(([name]) => name));
   const program = makeProgram(inlined.graph, types, inlined.opsets, downstream(sketch, weights, trained));
-  return new LoweredNetwork({ model, copies, program, opsets: inlined.opsets, ...sortWeights(weights, reach) });
+  return { model, copies, program, opsets: inlined.opsets, ...sortWeights(weights, reach) };
 }
 
 /** Programs of bodies, each made once. */
@@ -66,7 +78,7 @@ function ownConstants(model: Model, inlined: Model): ReadonlyMap<string, Tensor>
   return new Map([...inlined.graph.initializers].filter(([name]) => own.has(name) && !settings.has(name)));
 }
 
-type Sorted = Pick<ConstructorParameters<typeof LoweredNetwork>[0], 'weights' | 'state' | 'frozen'>;
+type Sorted = Pick<NetworkParts, 'weights' | 'state' | 'frozen'>;
 
 function sortWeights(weights: ReadonlyMap<string, Weight>, reach: ReadonlyMap<string, Reach>): Sorted {
   const sorted = { weights: new Map<string, Weight>(), state: new Map<string, Weight>(), frozen: [] as { parameter: string; node: string; reason: string }[] };

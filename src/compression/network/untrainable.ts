@@ -9,7 +9,7 @@ import type { Model } from '../graph/types.ts';
 import type { Network } from './network.ts';
 
 /** Of a network without a weight that gradients reach. */
-export function withoutParameters(model: Model, network: Network): UntrainableNode[] {
+export function withoutParameters(model: Model, network: Pick<Network, 'frozen'>): UntrainableNode[] {
   if (network.frozen.length > 0) return frozenNodes(network);
   const holder = model.graph.nodes.find((node) => subgraphs(node).some(({ graph }) => weights(graph).some(({ dtype }) => isFloat(dtype))));
   if (holder) return [{ node: nodeLabel(holder), operator: holder.opType, reason: 'the weights lie in its subgraphs, where they are not trained (they can be cast, pruned and quantized)' }];
@@ -17,7 +17,7 @@ export function withoutParameters(model: Model, network: Network): UntrainableNo
 }
 
 /** Each node in the way of gradients once, with the number of weights it freezes. */
-export function frozenNodes(network: Network): UntrainableNode[] {
+export function frozenNodes(network: Pick<Network, 'frozen'>): UntrainableNode[] {
   const nodes = new Map<string, { operator: string; reason: string; count: number }>();
   for (const { node, reason } of network.frozen) {
     const known = nodes.get(node);

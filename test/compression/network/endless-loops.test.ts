@@ -96,7 +96,7 @@ describe('that only a run shows to be endless make a model untrainable', () => {
       }, { name: 'choice' }),
     ], [tensor('high', [], [1e9])]), 'inner'],
   ])('%s', async (_, given, name) => {
-    const { trainable, untrainable } = await checkAgainstRuntime(writeOnnx(given), given, { milliseconds: 500, bytes: 2 ** 28 });
+    const { trainable, untrainable } = await checkAgainstRuntime(writeOnnx(given), given, { loops: { milliseconds: 500, bytes: 2 ** 28 } });
     expect(trainable).toBe(false);
     expect(untrainable).toEqual([{ node: expect.stringContaining(`"${name}"`) as string, operator: 'Loop', reason: expect.stringMatching(/had not ended after \d+ rounds/) as string }]);
   });

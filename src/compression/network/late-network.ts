@@ -1,0 +1,24 @@
+/** A network whose weights go to the device when it is first asked for. */
+import { LoweredNetwork, type NetworkParts } from './lowered-network.ts';
+import type { Network } from './network.ts';
+
+export class LateNetwork {
+  private readonly parts: NetworkParts;
+  private readonly startEngine: () => Promise<unknown>;
+  private made: Network | null = null;
+
+  constructor(parts: NetworkParts, startEngine: () => Promise<unknown> = async () => undefined) {
+    this.parts = parts;
+    this.startEngine = startEngine;
+  }
+
+  async get(): Promise<Network> {
+    if (this.made) return this.made;
+    await this.startEngine();
+    return (this.made = new LoweredNetwork(this.parts));
+  }
+
+  dispose(): void {
+    this.made?.dispose();
+  }
+}
