@@ -32,7 +32,7 @@ export const transposedConvolution: ChannelRule = {
   couple: (ctx) => {
     const parts = partsOf(ctx);
     if (!parts) return refuse(ctx);
-    const { x, weight, groups, dims } = parts;
+    const { x, weight, dims } = parts;
     const made = isDepthwise(parts, dims[0]!) ? depthwiseTransposed(ctx, parts) : groupedTransposed(ctx, parts);
     const bias = ctx.input(2);
     return [[x[0]!, bias ? ctx.same(made, bias[0] ?? null) : made, ...weight.slice(2).map(() => null)]];
