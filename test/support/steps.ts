@@ -14,7 +14,7 @@ export function memoryCheckpoints(): CheckpointStore {
 }
 
 export function initialState(model: Model): ModelState {
-  return { model, frozenZeros: new Set(), quantized: false };
+  return { model, frozenZeros: new Set(), kept: new Map(), quantized: false };
 }
 
 export type TestContext = StepContext & { readonly warnings: string[]; readonly progress: StepProgress[] };

@@ -4,13 +4,15 @@ import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
+import { elementwise, ofFirst } from './channels/elementwise.ts';
+import { perChannel } from './channels/normalization.ts';
 import type { HostTensor, NodeInfo, Operator, RunContext, Value } from './operator.ts';
 import { sameType } from './shapes.ts';
 
 type Formula = (x: TfTensor, ctx: RunContext) => TfTensor;
 
 const follows = { kind: 'follows', inputs: [0] } as const;
-const common = { domain: '', since: 1, layout: follows, differentiability: { kind: 'full' }, infer: sameType() } as const;
+const common = { domain: '', since: 1, layout: follows, differentiability: { kind: 'full' }, infer: sameType(), channels: ofFirst } as const;
 /** Computed by onnxruntime on int8 data. */
 const quantized = { kind: 'compute', activations: [0], kernel: null, bias: null } as const;
 
@@ -144,8 +146,8 @@ export const activationOperators: readonly Operator[] = [
   activation('Gelu', (x, ctx) => gelu(x, ctx.string('approximate', 'none') === 'tanh')),
   activation('Gelu', (x) => gelu(x), { domain: 'com.microsoft' }),
   activation('QuickGelu', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1.702)))), { domain: 'com.microsoft' }),
-  { ...common, type: 'PRelu', until: 6, layout: channelSlope, device: runPrelu, weights: slope },
-  { ...common, type: 'PRelu', since: 7, layout: { kind: 'follows' }, device: runPrelu, weights: slope },
+  { ...common, type: 'PRelu', until: 6, channels: perChannel(1), layout: channelSlope, device: runPrelu, weights: slope },
+  { ...common, type: 'PRelu', since: 7, layout: { kind: 'follows' }, channels: elementwise, device: runPrelu, weights: slope },
   { ...common, type: 'Clip', differentiability: { kind: 'inputs', inputs: [0] }, device: runClip, host: clipOnHost, quantization: quantized },
   {
     ...common, type: 'Dropout', differentiability: { kind: 'inputs', inputs: [0] }, device: runDropout,

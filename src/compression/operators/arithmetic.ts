@@ -4,6 +4,7 @@ import type { Dim } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { elementwise, legacyElementwise } from './channels/elementwise.ts';
 import { exactIntegers, FOLLOWS, FULL, partialBinary, type HostForm } from './define.ts';
 import { maximum, minimum, modulo, power, powerOf } from './device/elementwise.ts';
 import { isInteger } from './host/data.ts';
@@ -64,7 +65,7 @@ function runPow(ctx: RunContext): TfTensor[] {
   return [powerOf(x, hostNumbers(exponent)[0]!)];
 }
 
-const common = { domain: '', since: 7, layout: FOLLOWS, differentiability: FULL, infer: broadcastType() } as const;
+const common = { domain: '', since: 7, layout: FOLLOWS, differentiability: FULL, infer: broadcastType(), channels: elementwise } as const;
 const quantized = { kind: 'compute', activations: [0, 1], kernel: null, bias: null } as const;
 
 interface BinarySpec {
@@ -102,7 +103,7 @@ function placed(info: NodeInfo, rank: number, dims: readonly number[]): number[]
 function early(type: string, { host, device }: Pick<BinarySpec, 'host' | 'device'>): Operator {
   const exact: HostForm = ([a, b], info) => [host(a!, { ...b!, dims: placed(info, a!.dims.length, b!.dims) })];
   return {
-    ...common, type, since: 1, until: 6, layout: { kind: 'onnx' }, infer: (info) => [typeOf(info)], host: exact,
+    ...common, type, since: 1, until: 6, layout: { kind: 'onnx' }, channels: legacyElementwise, infer: (info) => [typeOf(info)], host: exact,
     device: exactIntegers(exact, (ctx) => [device(ctx.tensor(0), tf.reshape(ctx.tensor(1), placed(ctx, ctx.dims(0).length, ctx.dims(1))))]),
   };
 }

@@ -8,6 +8,7 @@ import type { Dim, TensorType } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { attention } from './channels/attention.ts';
 import { FULL, given, ONNX_ORDER } from './define.ts';
 import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
@@ -142,6 +143,14 @@ function macs(info: NodeInfo): number {
   return typeof scores === 'number' && typeof width === 'number' ? scores * width : 0;
 }
 
+/** An attribute for values of rank 3, an axis of those of rank 4. */
+function heads(input: number, attribute: string): (info: NodeInfo) => number {
+  return (info) => {
+    const shape = shapeOf(info, input);
+    return shape?.length === 4 && typeof shape[1] === 'number' ? shape[1] : info.int(attribute, 1);
+  };
+}
+
 export const attentionOperators: readonly Operator[] = [
-  { type: 'Attention', domain: '', since: 23, layout: ONNX_ORDER, differentiability: FULL, infer, device: run, macs },
+  { type: 'Attention', domain: '', since: 23, layout: ONNX_ORDER, differentiability: FULL, infer, device: run, macs, channels: attention({ queries: heads(QUERY, 'q_num_heads'), keys: heads(KEY, 'kv_num_heads'), past: [PAST_KEY, PAST_VALUE, LENGTHS] }) },
 ];

@@ -7,6 +7,7 @@ import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { isRecording } from '../tensor/compile.ts';
 import { deviceType } from './transfer.ts';
+import { ofFirst } from './channels/elementwise.ts';
 import { FOLLOWS, firstInput, hostInputs, hostValue, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
 import { roundTo16 } from './device/rounding.ts';
 import { cast, type CastOptions } from './host/cast.ts';
@@ -76,7 +77,7 @@ const bitCast: HostForm = ([x], info) => {
 
 function castOperator(type: string, since: number, to: (info: NodeInfo) => DataType): Operator {
   return {
-    type, domain: '', since, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferAs(to),
+    type, domain: '', since, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferAs(to), channels: ofFirst,
     host: ([x], info) => [cast(x!, to(info), options(info))],
     device: (ctx) => run(ctx, to(ctx)),
   };

@@ -12,6 +12,7 @@ interface Row {
   readonly opsets: string;
   readonly forward: string;
   readonly gradient: string;
+  readonly channels: string;
   readonly int8: string;
 }
 
@@ -33,6 +34,7 @@ function row(name: string, entries: readonly Operator[]): Row {
     opsets: newest.until === undefined ? `${first}+` : `${first}–${newest.until}`,
     forward: newest.device ? (newest.host ? 'engine; host' : 'engine') : 'host',
     gradient: GRADIENT[newest.device ? newest.differentiability.kind : 'none'](newest),
+    channels: newest.channels ? CHANNELS[newest.channels.kind] : '',
     int8: newest.quantization ? INT8[newest.quantization.kind] : newest.weights?.some(({ kind }) => kind === 'kernel' || kind === 'embedding') ? 'weights' : '',
   };
 }
@@ -43,6 +45,8 @@ const GRADIENT: Record<Operator['differentiability']['kind'], (operator: Operato
   zero: () => 'zero',
   none: ({ differentiability }) => ('reason' in differentiability ? `no: ${differentiability.reason}` : 'no'),
 };
+
+const CHANNELS: Record<NonNullable<Operator['channels']>['kind'], string> = { removes: 'removes', passes: 'passes' };
 
 const INT8: Record<NonNullable<Operator['quantization']>['kind'], string> = { compute: 'computes', 'passes-through': 'passes through' };
 
@@ -76,12 +80,13 @@ back and compared before it is given out; its accuracy and fidelity stand in the
 ## ONNX operators (${rows.length})
 
 Forward: run by the engine (differentiable, float32), or exactly on the host (shapes, integers, constants). A node with an operator that is not listed is carried through
-untouched: the model is then not trainable, and is still pruned by weights, quantized and measured. int8: whether onnxruntime computes it in integers after static
+untouched: the model is then not trainable, and is still pruned by weights, quantized and measured. Channel pruning: whether
+channels of the operator's weights can be removed, or channels that others make go through it; a blank one keeps all channels that it reads. int8: whether onnxruntime computes it in integers after static
 quantization, moves quantized data through it, or only its weights are stored in fewer bits.
 
-| operator | opsets | forward | gradient | int8 |
-|---|---|---|---|---|
-${rows.map(({ name, opsets, forward, gradient, int8 }) => `| ${name} | ${opsets} | ${forward} | ${gradient} | ${int8} |`).join('\n')}
+| operator | opsets | forward | gradient | channel pruning | int8 |
+|---|---|---|---|---|---|
+${rows.map(({ name, opsets, forward, gradient, channels, int8 }) => `| ${name} | ${opsets} | ${forward} | ${gradient} | ${channels} | ${int8} |`).join('\n')}
 
 ## Keras layers (${KERAS_LAYERS.size})
 

@@ -10,6 +10,7 @@ import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { causalBias, maskBias, mergeHeads, splitHeads } from './attention.ts';
+import { attention } from './channels/attention.ts';
 import { firstInput, FULL, given, ONNX_ORDER } from './define.ts';
 import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
@@ -198,10 +199,11 @@ function headsMacs(info: NodeInfo, [y, keys]: readonly Inferred[]): number {
 }
 
 const vector = (input: number): WeightRole => ({ input, kind: 'bias', outputAxis: () => 0 });
+const headCount = (info: NodeInfo): number => info.int('num_heads', 1);
 const common = { domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: FULL } as const;
 
 export const contribAttentionOperators: readonly Operator[] = [
   { ...common, type: 'Attention', infer: inferPackedAttention, device: packedAttention, macs: packedMacs, weights: [{ input: 1, kind: 'kernel', outputAxis: () => 1 }, vector(2)] },
-  { ...common, type: 'MultiHeadAttention', infer: inferMultiHead, device: multiHeadAttention, macs: (info) => headsMacs(info, inferMultiHead(info)), weights: [vector(3)] },
+  { ...common, type: 'MultiHeadAttention', infer: inferMultiHead, device: multiHeadAttention, macs: (info) => headsMacs(info, inferMultiHead(info)), weights: [vector(3)], channels: attention({ queries: headCount, keys: headCount, bias: 3, past: [6, 7] }) },
   { ...common, type: 'GroupQueryAttention', differentiability: firstInput(0, 1, 2, 3, 4, 10), infer: inferGroupQuery, device: groupQueryAttention, macs: (info) => headsMacs(info, inferGroupQuery(info)) },
 ];

@@ -9,6 +9,9 @@ import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { gelu, hardSigmoid, leakyRelu } from './activation.ts';
 import { convOperators } from './conv.ts';
+import { convolution } from './channels/conv.ts';
+import { elementwise } from './channels/elementwise.ts';
+import { overLastAxes } from './channels/normalization.ts';
 import { firstInput, FULL, ONNX_ORDER } from './define.ts';
 import { gatherAxis } from './device/rows.ts';
 import { matMul, matMulMacs, matMulOperators } from './matmul.ts';
@@ -41,14 +44,15 @@ function gemmParameters(ctx: RunContext): number[] {
 }
 
 /** A standard operator with an activation behind it; of FusedConv, input 3 is added in between. onnxruntime has no integer form of these. */
-function fused(type: string, standard: Operator, addend: number | null, layout = standard.layout): Operator {
+function fused(type: string, standard: Operator, addend: number | null, more: Partial<Operator> = {}): Operator {
   const { quantization: _float, ...base } = standard;
   return {
-    ...base, type, layout, domain: 'com.microsoft',
+    ...base, type, domain: 'com.microsoft',
     device: (ctx) => {
       const [y] = base.device!(ctx) as [TfTensor];
       return [activated(ctx, addend !== null && ctx.has(addend) ? tf.add(y, ctx.tensor(addend)) : y)];
     },
+    ...more,
   };
 }
 
@@ -109,20 +113,20 @@ function inferMatMulBits(info: NodeInfo): Inferred[] {
 const common = { domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: FULL } as const;
 
 export const contribOperators: readonly Operator[] = [
-  fused('FusedConv', convOperators.find(({ type }) => type === 'Conv')!, 3, { kind: 'channels-last', inputs: [0, 3], outputs: [0] }),
+  fused('FusedConv', convOperators.find(({ type }) => type === 'Conv')!, 3, { layout: { kind: 'channels-last', inputs: [0, 3], outputs: [0] }, channels: convolution(3) }),
   fused('FusedGemm', matMulOperators.find(({ type }) => type === 'Gemm')!, null),
-  { ...common, type: 'BiasGelu', infer: sameType(), device: (ctx) => [gelu(tf.add(ctx.tensor(0), ctx.tensor(1)))] },
-  { ...common, type: 'FastGelu', infer: sameType(), device: (ctx) => [gelu(ctx.has(1) ? tf.add(ctx.tensor(0), ctx.tensor(1)) : ctx.tensor(0), true)] },
+  { ...common, type: 'BiasGelu', infer: sameType(), channels: elementwise, device: (ctx) => [gelu(tf.add(ctx.tensor(0), ctx.tensor(1)))] },
+  { ...common, type: 'FastGelu', infer: sameType(), channels: elementwise, device: (ctx) => [gelu(ctx.has(1) ? tf.add(ctx.tensor(0), ctx.tensor(1)) : ctx.tensor(0), true)] },
   {
-    ...common, type: 'SkipLayerNormalization', infer: skipTypes, weights: [vector(2, 'scale'), vector(3, 'bias')],
+    ...common, type: 'SkipLayerNormalization', infer: skipTypes, channels: overLastAxes([2, 3, 4], [0, 1]), weights: [vector(2, 'scale'), vector(3, 'bias')],
     device: (ctx) => skipNorm(ctx, 4, true, (x, epsilon) => nn.layerNorm(x, ctx.tensor(2), ctx.has(3) ? ctx.tensor(3) : null, lastAxis(x), epsilon)),
   },
   {
-    ...common, type: 'SkipSimplifiedLayerNormalization', infer: skipTypes, weights: [vector(2, 'scale')],
+    ...common, type: 'SkipSimplifiedLayerNormalization', infer: skipTypes, channels: overLastAxes([2, 3], [0, 1]), weights: [vector(2, 'scale')],
     device: (ctx) => skipNorm(ctx, 3, false, (x, epsilon) => rmsNorm(x, ctx.tensor(2), lastAxis(x), epsilon)),
   },
   {
-    ...common, type: 'SimplifiedLayerNormalization', domain: '', infer: sameType(), weights: [vector(1, 'scale')],
+    ...common, type: 'SimplifiedLayerNormalization', domain: '', infer: sameType(), channels: overLastAxes([1]), weights: [vector(1, 'scale')],
     device: (ctx) => { const x = ctx.tensor(0); return [rmsNorm(x, ctx.tensor(1), lastAxis(x), ctx.float('epsilon', 1e-5))]; },
   },
   {

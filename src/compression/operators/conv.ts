@@ -3,6 +3,7 @@ import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { convolution, transposedConvolution } from './channels/conv.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
 import { isConcrete, requireRank, shapeOf, sizeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
 import { extent, padsOf, split, windowCounts, windowOf, type Window } from './window.ts';
@@ -135,11 +136,11 @@ export const convOperators: readonly Operator[] = [
   {
     type: 'Conv', domain: '', since: 1, layout: imageIn, differentiability: { kind: 'full' },
     infer: (info) => [{ dtype: typeOf(info).dtype, shape: convShape(info) }], device: runConv, weights: [kernel(0), bias],
-    macs: (info, outputs) => convMacs(info, outputs[0]?.shape), quantization,
+    macs: (info, outputs) => convMacs(info, outputs[0]?.shape), channels: convolution(), quantization,
   },
   {
     type: 'ConvTranspose', domain: '', since: 1, layout: imageIn, differentiability: { kind: 'full' },
     infer: inferConvTranspose, device: runConvTranspose, weights: [kernel(1), bias],
-    macs: (info) => convMacs(info, shapeOf(info, 0)), quantization,
+    macs: (info) => convMacs(info, shapeOf(info, 0)), channels: transposedConvolution, quantization,
   },
 ];

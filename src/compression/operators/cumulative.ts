@@ -3,6 +3,7 @@ import { allocate, hostNumbers } from '../graph/tensor-data.ts';
 import { withGradient } from '../tensor/nn/gradient.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { alongAxes } from './channels/elementwise.ts';
 import { exactIntegers, firstInput, ONNX_ORDER, type HostForm } from './define.ts';
 import { cumulativeProduct } from './device/reduce.ts';
 import { rounder } from './host/data.ts';
@@ -56,7 +57,7 @@ function accumulate(x: HostTensor, axis: number, { exclusive, reverse }: Way, ru
 function cumulative(type: string, since: number, running: Running, device: (x: TfTensor, axis: number, way: Way) => TfTensor): Operator {
   const host: HostForm = ([x, axis], info) => [accumulate(x!, resolveAxis(hostNumbers(axis!)[0]!, x!.dims.length), wayOf(info), running)];
   return {
-    type, domain: '', since, layout: ONNX_ORDER, differentiability: firstInput(0), infer: sameType(), host,
+    type, domain: '', since, channels: alongAxes((ctx) => { const axis = ctx.info.constant(1); return axis && hostNumbers(axis); }), layout: ONNX_ORDER, differentiability: firstInput(0), infer: sameType(), host,
     device: exactIntegers(host, (ctx: RunContext) => [device(ctx.tensor(0), resolveAxis(ctx.hostInts(1)[0]!, ctx.dims(0).length), wayOf(ctx))]),
   };
 }

@@ -4,6 +4,7 @@ import { GraphError } from '../graph/graph-error.ts';
 import type { Dim, TensorType } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { einsum } from './channels/einsum.ts';
 import { FULL, ONNX_ORDER } from './define.ts';
 import { takeElements } from './device/rows.ts';
 import { viewOffsets } from './host/offsets.ts';
@@ -147,5 +148,5 @@ function macs(info: NodeInfo, _outputs: readonly TensorType[]): number {
 }
 
 export const einsumOperators: readonly Operator[] = [
-  { type: 'Einsum', domain: '', since: 12, layout: ONNX_ORDER, differentiability: FULL, infer, device: run, macs },
+  { type: 'Einsum', domain: '', since: 12, layout: ONNX_ORDER, differentiability: FULL, infer, device: run, macs, channels: einsum(parseEquation) },
 ];

@@ -5,6 +5,7 @@ import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import type { Dim } from '../graph/types.ts';
+import { gathering } from './channels/join-split.ts';
 import { exactIntegers, firstInput, ONNX_ORDER, PASSES, type HostForm } from './define.ts';
 import { gatherAxis, takeElements, takeRows } from './device/rows.ts';
 import { countTo, offsetsAlong, pick } from './host/movement.ts';
@@ -157,7 +158,7 @@ const common = { domain: '', layout: ONNX_ORDER, differentiability: firstInput(0
 
 export const gatherOperators: readonly Operator[] = [
   {
-    ...common, type: 'Gather', since: 1, infer: gatherType, host: gatherHost, device: exactIntegers64(gatherHost, gather),
+    ...common, type: 'Gather', since: 1, channels: gathering, infer: gatherType, host: gatherHost, device: exactIntegers64(gatherHost, gather),
     weights: [{ input: 0, kind: 'embedding', outputAxis: () => 0 }],
   },
   { ...common, type: 'GatherElements', since: 11, infer: (info) => [{ ...typeOf(info), shape: shapeOf(info, 1) }], host: gatherElementsHost, device: exactIntegers64(gatherElementsHost, gatherElements) },

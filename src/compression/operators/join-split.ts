@@ -2,6 +2,7 @@
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
+import { concatenation, splitting } from './channels/join-split.ts';
 import { attributeOrInput, FOLLOWS, FULL, firstInput, given, intsOfConstants, intsOfHost, intsOfRun, PASSES, type Ints } from './define.ts';
 import { concat, slice } from './host/movement.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
@@ -96,12 +97,12 @@ function runSplit(ctx: RunContext) {
 
 export const joinSplitOperators: readonly Operator[] = [
   {
-    type: 'Concat', domain: '', since: 4, layout: FOLLOWS, differentiability: FULL, infer: inferConcat, device: runConcat,
+    type: 'Concat', domain: '', since: 4, layout: FOLLOWS, differentiability: FULL, infer: inferConcat, device: runConcat, channels: concatenation,
     host: (inputs, info) => [concat(inputs.map((x) => x!), resolveAxis(info.int('axis', 0), inputs[0]!.dims.length))],
     quantization: PASSES,
   },
   {
-    type: 'Split', domain: '', since: 2, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferSplit, device: runSplit,
+    type: 'Split', domain: '', since: 2, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferSplit, device: runSplit, channels: splitting,
     host: (inputs, info) => {
       const x = inputs[0]!;
       const axis = resolveAxis(info.int('axis', 0), x.dims.length);

@@ -2,6 +2,7 @@
 import { GraphError } from '../graph/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { elementwise } from './channels/elementwise.ts';
 import { discrete, FOLLOWS, firstInput, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
 import { choose } from './device/elementwise.ts';
 import { integerRange, isBig, rounder } from './host/data.ts';
@@ -13,7 +14,7 @@ import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './ope
 import { broadcastShapes, broadcastType, sameType, shapeOf, typeOf } from './shapes.ts';
 import { untaped } from '../tensor/untaped.ts';
 
-const common = { domain: '', since: 7, layout: FOLLOWS, differentiability: ZERO } as const;
+const common = { domain: '', since: 7, layout: FOLLOWS, differentiability: ZERO, channels: elementwise } as const;
 
 type Pair = (a: TfTensor, b: TfTensor) => TfTensor;
 

@@ -4,6 +4,7 @@ import type { DataType, Dim, TensorType } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { gemm, matrixProduct } from './channels/matmul.ts';
 import { spread } from './device/elementwise.ts';
 import { integerMatMul } from './integer-matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
@@ -118,19 +119,28 @@ function inferFusedMatMul(info: NodeInfo): Inferred[] {
   return [{ dtype: typeOf(info).dtype, shape: matMulShape(flip(moved(shapeOf(info, 0), info.int('transBatchA', 0)), info.int('transA', 0)), flip(moved(shapeOf(info, 1), info.int('transBatchB', 0)), info.int('transB', 0))) }];
 }
 
+/** An operand's axes as they enter the product. */
+function turned({ info }: { readonly info: NodeInfo }, operand: 0 | 1): <T>(axes: readonly T[]) => T[] {
+  const [batch, flip] = operand === 0 ? ['transBatchA', 'transA'] : ['transBatchB', 'transB'];
+  return (axes) => {
+    const moved = info.int(batch!, 0) ? batchFirst(axes) : [...axes];
+    return info.int(flip!, 0) ? [...moved.slice(0, -2), moved.at(-1)!, moved.at(-2)!] : moved;
+  };
+}
+
 /** The weight of a product of the last axes: its columns are the outputs. */
 const matrix = { input: 1, kind: 'kernel', outputAxis: (info: NodeInfo) => Math.max(0, (shapeOf(info, 1)?.length ?? 2) - 1) } as const;
 const common = { since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' } } as const;
 
 export const matMulOperators: readonly Operator[] = [
   {
-    ...common, type: 'MatMul', domain: '', infer: inferMatMul, device: runMatMul, weights: [matrix], macs: matMulMacs,
+    ...common, type: 'MatMul', domain: '', infer: inferMatMul, device: runMatMul, weights: [matrix], macs: matMulMacs, channels: matrixProduct(),
     quantization: { kind: 'compute', activations: [0, 1], kernel: 1, bias: null },
   },
   {
-    ...common, type: 'Gemm', domain: '', infer: inferGemm, device: runGemm, macs: gemmMacs,
+    ...common, type: 'Gemm', domain: '', infer: inferGemm, device: runGemm, macs: gemmMacs, channels: gemm,
     weights: [{ input: 1, kind: 'kernel', outputAxis: (info) => (info.int('transB', 0) ? 0 : 1) }, { input: 2, kind: 'bias', outputAxis: (info) => Math.max(0, (shapeOf(info, 2)?.length ?? 1) - 1) }],
     quantization: { kind: 'compute', activations: [0], kernel: 1, bias: 2 },
   },
-  { ...common, type: 'FusedMatMul', domain: 'com.microsoft', infer: inferFusedMatMul, device: runFusedMatMul, weights: [matrix], macs: matMulMacs },
+  { ...common, type: 'FusedMatMul', domain: 'com.microsoft', infer: inferFusedMatMul, device: runFusedMatMul, weights: [matrix], macs: matMulMacs, channels: matrixProduct(turned) },
 ];

@@ -3,6 +3,8 @@ import { GraphError } from '../graph/graph-error.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { ofFirst } from './channels/elementwise.ts';
+import { groupNormalization, overLastAxes, perChannel } from './channels/normalization.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
 import { rootOf } from './root.ts';
 import { requireRank, resolveAxis, sameType, typeOf } from './shapes.ts';
@@ -132,18 +134,18 @@ const common = { domain: '', since: 1, differentiability: full } as const;
 /** What normalizing costs beside multiply-accumulates is not counted. */
 export const normalizationOperators: readonly Operator[] = [
   {
-    ...common, type: 'BatchNormalization', layout: image, infer: inferBatchNorm, device: runBatchNorm,
+    ...common, type: 'BatchNormalization', layout: image, infer: inferBatchNorm, device: runBatchNorm, channels: perChannel(1, 2, 3, 4),
     differentiability: { kind: 'inputs', inputs: [0, 1, 2] },
     weights: [...scaleAndBias, vector(3, 'running-mean'), vector(4, 'running-variance')],
   },
-  { ...common, type: 'LayerNormalization', layout: { kind: 'onnx' }, infer: inferLayerNorm, device: runLayerNorm, weights: scaleAndBias },
+  { ...common, type: 'LayerNormalization', layout: { kind: 'onnx' }, infer: inferLayerNorm, device: runLayerNorm, weights: scaleAndBias, channels: overLastAxes([1, 2]) },
   {
-    ...common, type: 'RMSNormalization', layout: { kind: 'onnx' }, infer: sameType(), weights: [vector(1, 'scale')],
+    ...common, type: 'RMSNormalization', layout: { kind: 'onnx' }, infer: sameType(), weights: [vector(1, 'scale')], channels: overLastAxes([1]),
     device: (ctx) => [rmsNorm(ctx.tensor(0), ctx.tensor(1), axesFrom(ctx, ctx.dims(0).length), ctx.float('epsilon', 1e-5))],
   },
-  { ...common, type: 'InstanceNormalization', layout: image, infer: sameType(), device: runInstanceNorm, weights: scaleAndBias },
-  { ...common, type: 'GroupNormalization', since: 18, layout: image, infer: inferGroupNorm, device: runGroupNorm, weights: scaleAndBias },
-  { ...common, type: 'LRN', layout: image, infer: sameType(), device: runLrn },
-  { ...common, type: 'LpNormalization', layout: { kind: 'follows' }, infer: sameType(), device: runLpNorm },
-  { ...common, type: 'MeanVarianceNormalization', layout: { kind: 'follows' }, infer: sameType(), device: runMeanVariance },
+  { ...common, type: 'InstanceNormalization', layout: image, infer: sameType(), device: runInstanceNorm, weights: scaleAndBias, channels: perChannel(1, 2) },
+  { ...common, type: 'GroupNormalization', since: 18, layout: image, infer: inferGroupNorm, device: runGroupNorm, weights: scaleAndBias, channels: groupNormalization },
+  { ...common, type: 'LRN', layout: image, infer: sameType(), device: runLrn, channels: perChannel() },
+  { ...common, type: 'LpNormalization', layout: { kind: 'follows' }, infer: sameType(), device: runLpNorm, channels: ofFirst },
+  { ...common, type: 'MeanVarianceNormalization', layout: { kind: 'follows' }, infer: sameType(), device: runMeanVariance, channels: ofFirst },
 ];

@@ -7,6 +7,7 @@
  */
 import type { Attribute, DataType, Dim, Graph, Node, Tensor, TensorType } from '../graph/types.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import type { ChannelRule } from './channels/rule.ts';
 
 /** Exact data on the host. `data` is row-major: bigint for int64/uint64, Float64Array semantics (rounded to the dtype) elsewhere. */
 export interface HostTensor {
@@ -129,6 +130,8 @@ export interface Operator {
   readonly weights?: readonly WeightRole[];
   /** Multiply-accumulates of one run, given concrete shapes; absent: 0. */
   macs?(info: NodeInfo, outputs: readonly TensorType[]): number;
+  /** Which axes of inputs and outputs are the same channels; absent: what it reads keeps all of them. */
+  readonly channels?: ChannelRule;
   /** How the operator quantizes to int8; absent: stays float. */
   readonly quantization?: QuantizationRole;
 }

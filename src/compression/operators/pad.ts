@@ -4,6 +4,7 @@ import { hostNumbers } from '../graph/tensor-data.ts';
 import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { padding } from './channels/join-split.ts';
 import { FOLLOWS, firstInput, given, intsOfConstants, intsOfHost, intsOfRun, onHost, ONNX_ORDER, type Ints } from './define.ts';
 import { positionsAlong } from './device/slice.ts';
 import { scalar } from './host/data.ts';
@@ -145,6 +146,7 @@ const exactPad = onHost(padOnHost);
 export const padOperators: readonly Operator[] = [
   {
     type: 'Pad', domain: '', since: 1, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer, host: padOnHost,
+    channels: padding((info, rank) => { const pads = padsOf(info, intsOfConstants(info), rank); return pads && { ...pads, constant: modeOf(info) === 'constant' }; }),
     device: (ctx) => (ctx.tensor(0).dtype === 'bool' ? exactPad(ctx) : run(ctx)),
   },
   {

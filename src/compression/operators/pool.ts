@@ -4,6 +4,7 @@ import type { Dim } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { overPositions } from './channels/normalization.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { requireRank, sizeOf, stridesOf, typeOf } from './shapes.ts';
 import { rootOf } from './root.ts';
@@ -139,7 +140,7 @@ function overSpatial(compute: (x: TfTensor, axes: number[], ctx: RunContext) => 
 
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 const average = { kind: 'compute', activations: [0], kernel: null, bias: null } as const;
-const common = { domain: '', since: 1, layout: image, differentiability: { kind: 'full' } } as const;
+const common = { domain: '', since: 1, layout: image, differentiability: { kind: 'full' }, channels: overPositions } as const;
 
 export const poolOperators: readonly Operator[] = [
   { ...common, type: 'MaxPool', layout: { ...image, outputs: [0, 1] }, infer: inferPool, device: runMaxPool, quantization: { kind: 'passes-through' } },

@@ -4,6 +4,7 @@ import { DATA_TYPES, type DataType } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
+import { ofFirst } from './channels/elementwise.ts';
 import { ONNX_ORDER, ZERO } from './define.ts';
 import type { NodeInfo, Operator, RunContext, Value } from './operator.ts';
 import { shapeOf, typeOf } from './shapes.ts';
@@ -36,7 +37,7 @@ const ofShape = (type: string, draw: Draw): Operator => ({
 });
 
 const like = (type: string, draw: Draw): Operator => ({
-  ...common, type, since: 1,
+  ...common, type, since: 1, channels: ofFirst,
   infer: (info) => [{ dtype: outputType(info, true), shape: shapeOf(info) }],
   device: (ctx) => [value(ctx, outputType(ctx, true), untaped(() => draw(ctx, ctx.dims(0))))],
 });
@@ -64,7 +65,7 @@ const multinomialType = (info: NodeInfo): DataType => DATA_TYPES[info.int('dtype
 
 export const randomOperators: readonly Operator[] = [
   ofShape('RandomNormal', normal), ofShape('RandomUniform', uniform), like('RandomNormalLike', normal), like('RandomUniformLike', uniform),
-  { ...common, type: 'Bernoulli', since: 15, infer: (info) => [{ dtype: outputType(info, true), shape: shapeOf(info) }], device: bernoulli },
+  { ...common, type: 'Bernoulli', since: 15, channels: ofFirst, infer: (info) => [{ dtype: outputType(info, true), shape: shapeOf(info) }], device: bernoulli },
   {
     ...common, type: 'Multinomial', since: 7,
     infer: (info) => [{ dtype: multinomialType(info), shape: [shapeOf(info)?.[0] ?? null, info.int('sample_size', 1)] }],

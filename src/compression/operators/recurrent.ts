@@ -1,5 +1,6 @@
 /** LSTM, GRU and RNN. */
 import type { TensorType } from '../graph/types.ts';
+import { recurrence } from './channels/recurrent.ts';
 import type { Inferred, NodeInfo, Operator } from './operator.ts';
 import { directionsOf, GATES, runRecurrent, type Kind } from './recurrent/run.ts';
 import { isConcrete, requireRank, shapeOf, typeOf } from './shapes.ts';
@@ -26,7 +27,7 @@ function macs(info: NodeInfo): number {
 
 function recurrent(kind: Kind): Operator {
   return {
-    type: kind, domain: '', since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' }, infer, device: runRecurrent(kind), macs,
+    type: kind, domain: '', since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' }, infer, device: runRecurrent(kind), macs, channels: recurrence(GATES[kind]),
     weights: [
       { input: 1, kind: 'kernel', outputAxis: () => 1 }, { input: 2, kind: 'kernel', outputAxis: () => 1 }, { input: 3, kind: 'bias', outputAxis: () => 1 },
       ...(kind === 'LSTM' ? [{ input: 7, kind: 'scale', outputAxis: () => 1 } as const] : []),

@@ -2,6 +2,7 @@
 import type { DataType, Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { reducing } from './channels/reduce.ts';
 import { attributeOrInput, FULL, given, intsOfConstants, intsOfHost, intsOfRun, onHost, PASSES, type HostForm, type Ints } from './define.ts';
 import { absolute } from './device/elementwise.ts';
 import { logSumExp, reduceMax, reduceMin, reduceProduct } from './device/reduce.ts';
@@ -85,6 +86,7 @@ function reduction(type: string, { fold, device, axesAreInput = 18, partial }: R
   const exact = onHost(host);
   return {
     type, domain: '', since: 1, layout: { kind: 'follows', inputs: [0] }, differentiability: FULL, host,
+    channels: reducing((info, rank) => axesOf(info, intsOfConstants(info), rank, axesAreInput)),
     infer: (info) => [infer(info, axesAreInput, partial)],
     device: (ctx) => (isInteger(ctx.dtype(0)) || ctx.dtype(0) === 'bool' || ctx.dims(0).includes(0) ? exact(ctx) : [runReduction(ctx, axesAreInput, device)]),
     ...more,

@@ -4,7 +4,11 @@ import { hostNumbers } from '../graph/tensor-data.ts';
 import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { FOLLOWS, firstInput, FULL, ONNX_ORDER, PASSES, type HostForm } from './define.ts';
+import { alongAxes } from './channels/elementwise.ts';
+import { repetition } from './channels/join-split.ts';
+import { depthToSpace as fromDepth, expansion, spaceToDepth as toDepth } from './channels/reshape.ts';
+import type { ChannelRule } from './channels/rule.ts';
+import { FOLLOWS, firstInput, FULL, ONNX_ORDER, PASSES, type HostForm, intsOfConstants } from './define.ts';
 import { choose, spread, tile } from './device/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
 import { broadcastTo, countTo, pick, pickAlong, reshape, transpose } from './host/movement.ts';
@@ -96,9 +100,9 @@ function blockSize(info: NodeInfo): number {
   return size;
 }
 
-function rearrangement(type: string, blocks: Rearrangement, shapeAfter: (shape: readonly Dim[], b: number) => readonly Dim[]): Operator {
+function rearrangement(type: string, { blocks, channels }: { readonly blocks: Rearrangement; readonly channels: ChannelRule }, shapeAfter: (shape: readonly Dim[], b: number) => readonly Dim[]): Operator {
   return {
-    type, domain: '', since: 1, layout: { ...FOLLOWS, inputs: [0] }, differentiability: FULL, quantization: PASSES,
+    type, domain: '', since: 1, layout: { ...FOLLOWS, inputs: [0] }, differentiability: FULL, quantization: PASSES, channels,
     infer: (info) => { const b = blockSize(info); const { dtype, shape } = typeOf(info); return [{ dtype, shape: shape && shapeAfter(shape, b) }]; },
     host: ([x], info) => {
       const { apart, perm, together } = blocks(x!.dims, blockSize(info), info, false);
@@ -142,11 +146,11 @@ function runTrilu(ctx: RunContext): TfTensor[] {
 
 export const repeatOperators: readonly Operator[] = [
   {
-    type: 'Expand', domain: '', since: 8, layout: ONNX_ORDER, differentiability: firstInput(0), infer: inferExpand, device: runExpand,
+    type: 'Expand', domain: '', since: 8, layout: ONNX_ORDER, differentiability: firstInput(0), infer: inferExpand, device: runExpand, channels: expansion,
     host: ([x, shape]) => [broadcastTo(x!, broadcastDims(x!.dims, hostNumbers(shape!)))],
   },
-  { type: 'Tile', domain: '', since: 6, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferTile, host: tileOnHost, device: runTile },
-  rearrangement('DepthToSpace', depthToSpace, ([n, c, h, w], b) => [n!, over(c!, b * b), times(h!, b), times(w!, b)]),
-  rearrangement('SpaceToDepth', spaceToDepth, ([n, c, h, w], b) => [n!, times(c!, b * b), over(h!, b), over(w!, b)]),
-  { type: 'Trilu', domain: '', since: 14, layout: ONNX_ORDER, differentiability: firstInput(0), infer: (info) => [typeOf(info)], host: triluOnHost, device: runTrilu },
+  { type: 'Tile', domain: '', since: 6, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferTile, host: tileOnHost, device: runTile, channels: repetition((info) => intsOfConstants(info)(1)) },
+  rearrangement('DepthToSpace', { blocks: depthToSpace, channels: fromDepth }, ([n, c, h, w], b) => [n!, over(c!, b * b), times(h!, b), times(w!, b)]),
+  rearrangement('SpaceToDepth', { blocks: spaceToDepth, channels: toDepth }, ([n, c, h, w], b) => [n!, times(c!, b * b), over(h!, b), over(w!, b)]),
+  { type: 'Trilu', domain: '', since: 14, layout: ONNX_ORDER, differentiability: firstInput(0), infer: (info) => [typeOf(info)], channels: alongAxes(() => [-1, -2]), host: triluOnHost, device: runTrilu },
 ];

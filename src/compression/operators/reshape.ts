@@ -5,6 +5,8 @@ import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
+import { reshaping as axesMatched, reshapeToShape, transposition } from './channels/reshape.ts';
+import type { ChannelRule } from './channels/rule.ts';
 import { attributeOrInput, FULL, firstInput, given, intsOfConstants, intsOfHost, intsOfRun, ONNX_ORDER, PASSES, type Ints } from './define.ts';
 import { onNumbers } from './device/rows.ts';
 import { reshape, transpose } from './host/movement.ts';
@@ -21,14 +23,14 @@ export function moved(x: TfTensor, move: (x: TfTensor) => TfTensor): TfTensor {
 /** What an operator does to a shape; null where an input that says so is not known. */
 type Reshaping = (dims: readonly Dim[], info: NodeInfo, ints: Ints) => readonly Dim[] | null;
 
-function reshaping(type: string, shapeAfter: Reshaping, inferShape?: (info: NodeInfo) => readonly Dim[] | null): Operator {
+function reshaping(type: string, shapeAfter: Reshaping, channels: ChannelRule, inferShape?: (info: NodeInfo) => readonly Dim[] | null): Operator {
   const run = (dims: readonly number[], info: NodeInfo, ints: Ints): readonly number[] => {
     const after = shapeAfter(dims, info, ints);
     if (!isConcrete(after)) throw new GraphError('the new shape is not known');
     return after;
   };
   return {
-    ...common, type, differentiability: firstInput(0),
+    ...common, type, differentiability: firstInput(0), channels,
     infer: (info) => [{ ...typeOf(info), shape: inferShape ? inferShape(info) : inferFrom(info, shapeAfter), ...sameElements(info) }],
     host: (inputs, info) => [reshape(inputs[0]!, run(inputs[0]!.dims, info, intsOfHost(inputs)))],
     device: (ctx: RunContext) => {
@@ -139,12 +141,12 @@ function inferTranspose(info: NodeInfo): Inferred[] {
 }
 
 export const reshapeOperators: readonly Operator[] = [
-  reshaping('Reshape', reshapeTo, inferReshape),
-  reshaping('Flatten', flatten),
-  reshaping('Squeeze', squeeze),
-  reshaping('Unsqueeze', unsqueeze),
+  reshaping('Reshape', reshapeTo, reshapeToShape, inferReshape),
+  reshaping('Flatten', flatten, axesMatched),
+  reshaping('Squeeze', squeeze, axesMatched),
+  reshaping('Unsqueeze', unsqueeze, axesMatched),
   {
-    ...common, type: 'Transpose', differentiability: FULL, infer: inferTranspose,
+    ...common, type: 'Transpose', differentiability: FULL, infer: inferTranspose, channels: transposition,
     host: ([x], info) => [transpose(x!, permutation(info, x!.dims.length))],
     device: (ctx) => [moved(ctx.tensor(0), (x) => tf.transpose(x, permutation(ctx, x.rank)))],
   },

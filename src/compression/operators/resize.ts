@@ -4,6 +4,7 @@ import { hostNumbers } from '../graph/tensor-data.ts';
 import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { resizing } from './channels/resize.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { alongAxis, outside, resamplingMatrix, type Axis, type Resampling } from './resample.ts';
 import { resolveAxes, typeOf } from './shapes.ts';
@@ -126,6 +127,7 @@ function extrapolate(ctx: RunContext, y: TfTensor, axes: readonly Axis[], how: R
 
 const common = {
   domain: '', layout: { kind: 'follows', inputs: [0] }, differentiability: { kind: 'inputs', inputs: [0] }, infer, device: run,
+  channels: resizing((info) => inputsOf(info).sizes),
 } as const;
 
 export const resizeOperators: readonly Operator[] = [

@@ -4,6 +4,7 @@ import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
+import { overPositions, overRegions } from './channels/normalization.ts';
 import { firstInput, FULL, intsOfConstants, ONNX_ORDER } from './define.ts';
 import { takeRows } from './device/rows.ts';
 import { sample, type Interpolation, type Outside } from './device/sample.ts';
@@ -140,10 +141,10 @@ function inferDeformConv(info: NodeInfo): Inferred[] {
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 
 export const samplingOperators: readonly Operator[] = [
-  { type: 'GridSample', domain: '', since: 16, layout: image, differentiability: FULL, infer: inferGridSample, device: gridSample },
+  { type: 'GridSample', domain: '', since: 16, layout: image, differentiability: FULL, infer: inferGridSample, device: gridSample, channels: overPositions },
   { type: 'AffineGrid', domain: '', since: 20, layout: ONNX_ORDER, differentiability: firstInput(0), infer: inferAffineGrid, device: affineGrid },
   {
-    type: 'RoiAlign', domain: '', since: 10, layout: image, differentiability: firstInput(0), device: roiAlign,
+    type: 'RoiAlign', domain: '', since: 10, layout: image, differentiability: firstInput(0), device: roiAlign, channels: overRegions,
     infer: (info) => [{ dtype: typeOf(info).dtype, shape: [shapeOf(info, 1)?.[0] ?? null, shapeOf(info)?.[1] ?? null, info.int('output_height', 1), info.int('output_width', 1)] }],
   },
   {

@@ -6,6 +6,8 @@ import { DATA_TYPES, type DataType, type Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { FOLLOWS, FULL, hostValue, ONNX_ORDER, PASSES, ZERO, type HostForm } from './define.ts';
+import { ofFirst, readsShape } from './channels/elementwise.ts';
+import { filling as anySize } from './channels/reshape.ts';
 import { generate, scalar } from './host/data.ts';
 import { pick } from './host/movement.ts';
 import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
@@ -92,12 +94,12 @@ function dimsOf(ctx: RunContext): readonly number[] {
 
 export const shapeValueOperators: readonly Operator[] = [
   {
-    ...common, type: 'Shape', layout: UNREAD, infer: inferShape,
+    ...common, type: 'Shape', layout: UNREAD, channels: readsShape, infer: inferShape,
     host: ([x], info) => [int64Host(span(x!.dims, info))],
     device: (ctx) => [hostValue(int64Host(span(dimsOf(ctx), ctx)))],
   },
   {
-    ...common, type: 'Size', layout: UNREAD,
+    ...common, type: 'Size', layout: UNREAD, channels: readsShape,
     infer: (info) => { const shape = shapeOf(info); return [{ dtype: 'int64', shape: [], ...(shape && { elements: [productOf(shape)] }) }]; },
     host: ([x]) => [scalar('int64', elementCount(x!.dims))],
     device: (ctx) => [hostValue(scalar('int64', elementCount(dimsOf(ctx))))],
@@ -106,7 +108,7 @@ export const shapeValueOperators: readonly Operator[] = [
     ...common, type: 'Constant', layout: ONNX_ORDER, host: (_, info) => [constant(info)],
     infer: (info) => { const { dtype, dims } = constant(info); return [{ dtype, shape: dims }]; },
   },
-  { ...common, type: 'ConstantOfShape', since: 9, layout: ONNX_ORDER, infer: inferConstantOfShape, host: ([shape], info) => [fill(hostNumbers(shape!), filling(info))] },
+  { ...common, type: 'ConstantOfShape', since: 9, channels: anySize, layout: ONNX_ORDER, infer: inferConstantOfShape, host: ([shape], info) => [fill(hostNumbers(shape!), filling(info))] },
   { ...common, type: 'Range', since: 11, layout: ONNX_ORDER, infer: inferRange, host: range },
   {
     ...common, type: 'EyeLike', since: 9, layout: UNREAD,
@@ -115,7 +117,7 @@ export const shapeValueOperators: readonly Operator[] = [
     device: (ctx) => [hostValue(eye(dimsOf(ctx), ctx))],
   },
   {
-    ...common, type: 'Identity', layout: FOLLOWS, differentiability: FULL, quantization: PASSES,
+    ...common, type: 'Identity', layout: FOLLOWS, channels: ofFirst, differentiability: FULL, quantization: PASSES,
     infer: (info) => { const elements = info.partial(0); return [{ ...sameType()(info)[0]!, ...(elements && { elements }) }]; },
     host: ([x]) => [x!],
     device: (ctx) => [isFloat(ctx.dtype(0)) ? tf.clone(ctx.tensor(0)) : untaped(() => tf.clone(ctx.tensor(0)))],

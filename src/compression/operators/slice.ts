@@ -1,6 +1,7 @@
 /** Slice, in all its forms: attributes or inputs, any axes, any steps. */
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
+import { slicing, type TakenRange } from './channels/join-split.ts';
 import { attributeOrInput, FOLLOWS, firstInput, given, intsOfConstants, intsOfHost, intsOfRun, PASSES, type Ints } from './define.ts';
 import { slicedBy } from './device/slice.ts';
 import { slice } from './host/movement.ts';
@@ -56,6 +57,14 @@ function rangesOf(dims: readonly number[], info: NodeInfo, ints: Ints): Ranges {
   return { starts, steps, sizes };
 }
 
+/** What the slice takes of one axis of a known size; null where that is not known before running. */
+function rangeAlong(info: NodeInfo, rank: number, axis: number, size: number): TakenRange | null {
+  const spec = specOf(info, intsOfConstants(info), rank);
+  if (!spec) return null;
+  const i = spec.axes.indexOf(axis);
+  return i < 0 ? { start: 0, step: 1, count: size } : { ...clampRange(size, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!), step: spec.steps[i]! };
+}
+
 function infer(info: NodeInfo): Inferred[] {
   const { dtype, shape } = typeOf(info);
   if (!shape) return [{ dtype, shape: null }];
@@ -103,7 +112,7 @@ function run(ctx: RunContext) {
 }
 
 export const sliceOperators: readonly Operator[] = [{
-  type: 'Slice', domain: '', since: 1, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), quantization: PASSES, infer, device: run,
+  type: 'Slice', domain: '', since: 1, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), quantization: PASSES, infer, device: run, channels: slicing(rangeAlong, 10),
   host: (inputs, info) => {
     const { starts, steps, sizes } = rangesOf(inputs[0]!.dims, info, intsOfHost(inputs));
     return [slice(inputs[0]!, starts, steps, sizes)];

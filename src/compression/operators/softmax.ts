@@ -1,6 +1,7 @@
 /** Softmax, LogSoftmax, Hardmax: along one axis since opset 13; before, over all axes from `axis` on taken as one. */
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
+import { alongAxes } from './channels/elementwise.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Operator, RunContext } from './operator.ts';
 import { resolveAxis, sameType, sizeOf } from './shapes.ts';
@@ -36,10 +37,14 @@ function hardmax(x: TfTensor): TfTensor {
 const rowSoftmax = (x: TfTensor): TfTensor => (x.rank === 0 ? tf.onesLike(x) : nn.softmax(x));
 const rowLogSoftmax = (x: TfTensor): TfTensor => (x.rank === 0 ? tf.zerosLike(x) : tf.logSoftmax(x));
 
+const onAxis = alongAxes(({ info }) => [info.int('axis', -1)]);
+/** Up to opset 12 all axes from `axis` on are one. */
+const behindAxis = alongAxes(({ info }, rank) => Array.from({ length: rank }, (_, i) => i).slice(info.int('axis', 1)));
+
 /** Since 13 one axis is all that matters, whatever the layout; before, the order of the axes does. */
 function versions(type: string, compute: (x: TfTensor) => TfTensor, more: Partial<Operator> = {}): Operator[] {
   const common = { type, domain: '', differentiability: { kind: 'full' }, infer: sameType(), device: along(compute), ...more } as const;
-  return [{ ...common, since: 1, until: 12, layout: { kind: 'onnx' } }, { ...common, since: 13, layout: { kind: 'follows' } }];
+  return [{ ...common, since: 1, until: 12, layout: { kind: 'onnx' }, channels: behindAxis }, { ...common, since: 13, layout: { kind: 'follows' }, channels: onAxis }];
 }
 
 export const softmaxOperators: readonly Operator[] = [

@@ -2,6 +2,7 @@
 import { roundHalfEven } from '../graph/number-formats.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { ofFirst } from './channels/elementwise.ts';
 import { discrete, exactIntegers, FOLLOWS, FULL, ZERO, type HostForm } from './define.ts';
 import { absolute } from './device/elementwise.ts';
 import { cast } from './host/cast.ts';
@@ -9,7 +10,7 @@ import { map, mapTo, type Unary } from './host/elementwise.ts';
 import type { Operator, RunContext } from './operator.ts';
 import { sameType, shapeOf } from './shapes.ts';
 
-const common = { domain: '', since: 1, layout: FOLLOWS, differentiability: FULL, infer: sameType() } as const;
+const common = { domain: '', since: 1, layout: FOLLOWS, differentiability: FULL, infer: sameType(), channels: ofFirst } as const;
 
 function unary(type: string, host: Unary, device: (x: TfTensor) => TfTensor, more: Partial<Operator> = {}): Operator {
   const exact: HostForm = ([x]) => [map(x!, host)];

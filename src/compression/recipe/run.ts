@@ -75,7 +75,7 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   if (request.parallel && request.parallel.mode !== 'none') warn({ code: 'one-process', message: 'The training ran in one process, which computes what synchronous replicas would' });
 
   const files: Uint8Array[] = [];
-  let state: ModelState = { model: uploaded.model, frozenZeros: new Set(), quantized: false };
+  let state: ModelState = { model: uploaded.model, frozenZeros: new Set(), kept: new Map(), quantized: false };
   let float: FloatModel = { model: uploaded.model, step: -1, storage: 'own' };
   for (const [index, step] of request.steps.entries()) {
     input.signal.throwIfAborted();

@@ -3,6 +3,7 @@
  * follows as a JSON header (length first, uint32 little-endian) and the ONNX file.
  */
 import type { ReportWarning } from '../../contracts/report.ts';
+import type { KeptIndices } from '../graph/channels/remove.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import type { CheckpointStore, ModelState } from '../techniques/technique.ts';
 
@@ -27,7 +28,7 @@ export function techniqueCheckpoints(store: CheckpointStore): CheckpointStore {
 }
 
 export async function saveFinished(store: CheckpointStore, { bytes, state, warnings }: FinishedStep): Promise<void> {
-  const header = Buffer.from(JSON.stringify({ frozenZeros: [...state.frozenZeros], quantized: state.quantized, warnings }));
+  const header = Buffer.from(JSON.stringify({ frozenZeros: [...state.frozenZeros], kept: [...state.kept], quantized: state.quantized, warnings }));
   const start = Buffer.alloc(5);
   start[0] = FINISHED;
   start.writeUInt32LE(header.length, 1);
@@ -40,7 +41,7 @@ export async function loadFinished(store: CheckpointStore): Promise<FinishedStep
   if (!record || record[0] !== FINISHED) return null;
   const buffer = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   const end = 5 + buffer.readUInt32LE(1);
-  const { frozenZeros, quantized, warnings } = JSON.parse(buffer.toString('utf8', 5, end)) as { frozenZeros: string[]; quantized: boolean; warnings: ReportWarning[] };
+  const { frozenZeros, kept, quantized, warnings } = JSON.parse(buffer.toString('utf8', 5, end)) as { frozenZeros: string[]; kept: [string, KeptIndices][]; quantized: boolean; warnings: ReportWarning[] };
   const bytes = new Uint8Array(buffer.subarray(end));
-  return { bytes, warnings, state: { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), quantized } };
+  return { bytes, warnings, state: { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), kept: new Map(kept), quantized } };
 }

@@ -5,6 +5,7 @@ import type { Loader, Training, Transform } from '../../contracts/job-request.ts
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
 import type { Dataset } from '../data/dataset.ts';
+import type { KeptIndices } from '../graph/channels/remove.ts';
 import type { Model } from '../graph/types.ts';
 
 /** What a step needs of data, given its parameters. `inputs`: samples without labels are enough. */
@@ -38,6 +39,8 @@ export interface ModelState {
   readonly model: Model;
   /** Initializers whose zeros later steps must keep (set by pruning); the mask is where the tensor is not zero. */
   readonly frozenZeros: ReadonlySet<string>;
+  /** Of initializers that lost channels, the indices of the uploaded model's that are left, by axis. */
+  readonly kept: ReadonlyMap<string, KeptIndices>;
   /** Initializers that the next export codes in a special way; empty for most. */
   readonly quantized: boolean;
 }

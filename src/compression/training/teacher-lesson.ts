@@ -1,4 +1,5 @@
 /** The loss terms of a lesson with a teacher: its outputs, weighted alpha, and the labels, weighted 1 - alpha. */
+import { LatheError } from '../../errors.ts';
 import type { Network } from '../network/network.ts';
 import { findHead, type Head } from './head.ts';
 import type { Lesson } from './lesson.ts';
@@ -18,6 +19,20 @@ export function distillationTerms({ lesson, teacher, temperature, alpha }: Teach
   const terms: LossTerm[] = [];
   if (alpha > 0 && pairs.length > 0) terms.push(teacherTerm({ teacher, pairs, temperature, weight: alpha }));
   if (alpha < 1 && lesson.labels) terms.push({ ...lesson.labels, weight: 1 - alpha });
+  return terms;
+}
+
+/** Temperature of the distillation that stands in for labels. */
+const STAND_IN_TEMPERATURE = 2;
+
+/**
+ * The labels' loss; without labels (a teacher is given) what the teacher says.
+ * @throws LatheError `model-not-trainable` where the model has no float output
+ */
+export function retrainingTerms(lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>, teacher: Network | null): LossTerm[] {
+  if (!teacher) return [lesson.labels!];
+  const terms = distillationTerms({ lesson, teacher, temperature: STAND_IN_TEMPERATURE, alpha: 1 });
+  if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output to retrain on');
   return terms;
 }
 

@@ -1,9 +1,7 @@
-import { LatheError } from '../../../errors.ts';
 import type { Network } from '../../network/network.ts';
-import { openLesson, type Lesson } from '../../training/lesson.ts';
+import { openLesson } from '../../training/lesson.ts';
 import { networkOf, withNetwork } from '../../training/session.ts';
-import { distillationTerms } from '../../training/teacher-lesson.ts';
-import type { LossTerm } from '../../training/term.ts';
+import { retrainingTerms } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
 import { kernelWeights, type KernelWeight } from '../kernel-weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
@@ -12,9 +10,6 @@ import { pruneModel } from './host.ts';
 import { pruningPlan } from './plan.ts';
 import { Pruner } from './pruner.ts';
 import type { PruneWeightsParameters } from './spec.ts';
-
-/** Temperature of the self-distillation that stands in for labels. */
-const TEMPERATURE = 2;
 
 /** Prunes kernels and retrains what is left; the zeros are the state's `frozenZeros` from here on. */
 export async function apply(state: ModelState, parameters: PruneWeightsParameters, context: StepContext): Promise<ModelState> {
@@ -67,7 +62,7 @@ async function pruneAndTrain(network: Network, weights: readonly KernelWeight[],
   try {
     await train({
       ...lesson.common,
-      terms: termsOf(lesson, teacher),
+      terms: retrainingTerms(lesson, teacher),
       metrics: lesson.metrics,
       epochs,
       cycles: rounds,
@@ -84,12 +79,4 @@ async function pruneAndTrain(network: Network, weights: readonly KernelWeight[],
     pruner.dispose();
     teacher?.dispose();
   }
-}
-
-/** The labels' loss; without labels the original model teaches. */
-function termsOf(lesson: Lesson, teacher: Network | null): LossTerm[] {
-  if (!teacher) return [lesson.labels!];
-  const terms = distillationTerms({ lesson, teacher, temperature: TEMPERATURE, alpha: 1 });
-  if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output to retrain on');
-  return terms;
 }

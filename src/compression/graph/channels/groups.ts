@@ -1,0 +1,70 @@
+/** Groups of removable channels: those of one layer, with the layers that are tied to it. */
+import type { Tensor } from '../types.ts';
+import type { ChannelMap, ConstantUse } from './couple.ts';
+
+/** One axis of a constant along which some unit lies. */
+export interface ConstantAxis {
+  readonly tensor: Tensor;
+  readonly axis: number;
+  readonly labels: Int32Array;
+}
+
+export interface ChannelGroup {
+  /** Names of the weights that make these channels, and of their nodes. */
+  readonly names: readonly string[];
+  /** Representatives of the units that may go. */
+  readonly units: readonly number[];
+  /** Units that have to stay beside them (frozen ones). */
+  readonly fixed: number;
+  /** Where weights make these channels: filters, columns, gates. */
+  readonly makers: readonly ConstantAxis[];
+}
+
+/** In the order of the graph. */
+export function channelGroups(map: ChannelMap): ChannelGroup[] {
+  const groups = new Map<number, { roots: Set<number>; makers: Map<Int32Array, ConstantAxis>; names: Set<string> }>();
+  const tied = tieAxes(map);
+  for (const { tensor, axis, labels, names } of makersOf(map)) {
+    const key = tied(map.units.find(labels[0]!));
+    const group = groups.get(key) ?? { roots: new Set(), makers: new Map(), names: new Set() };
+    groups.set(key, group);
+    for (const unit of labels) group.roots.add(map.units.find(unit));
+    group.makers.set(labels, { tensor, axis, labels });
+    for (const name of names) group.names.add(name);
+  }
+  return [...groups.values()].flatMap(({ roots, makers, names }) => {
+    const units = [...roots].filter((unit) => !map.units.isFrozen(unit)).sort((a, b) => a - b);
+    return units.length === 0 ? [] : [{ names: [...names], units, fixed: roots.size - units.length, makers: [...makers.values()] }];
+  });
+}
+
+/** Classes of units that share an axis which a weight makes: a union-find over representatives. */
+function tieAxes(map: ChannelMap): (unit: number) => number {
+  const parents = new Map<number, number>();
+  const find = (unit: number): number => {
+    let at = unit;
+    for (let above = parents.get(at); above !== undefined && above !== at; above = parents.get(at)) at = above;
+    return at;
+  };
+  for (const axis of map.made) {
+    const first = find(map.units.find(axis[0]!));
+    for (const unit of axis) {
+      const root = find(map.units.find(unit));
+      if (root !== first) parents.set(root, first);
+    }
+  }
+  return find;
+}
+
+interface Maker extends ConstantAxis {
+  readonly names: readonly string[];
+}
+
+/** Constants one of whose axes holds what they make, under their own name and those of the nodes that use them. */
+function makersOf(map: ChannelMap): Maker[] {
+  return map.constants.flatMap((use) => use.units.flatMap((labels, axis) => (labels && map.made.has(labels) ? [{ tensor: use.tensor, axis, labels, names: namesOf(use) }] : [])));
+}
+
+function namesOf({ tensor, node }: ConstantUse): string[] {
+  return [tensor.name, node.name, ...node.outputs].filter((name) => name !== '');
+}

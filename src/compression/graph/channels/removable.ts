@@ -1,0 +1,51 @@
+/** The channels of a model that can be removed, proven by removing some. */
+import { LatheError } from '../../../errors.ts';
+import { nodeLabel } from '../graph-error.ts';
+import type { Model } from '../types.ts';
+import { coupleChannels, type ChannelMap } from './couple.ts';
+import { channelGroups, type ChannelGroup } from './groups.ts';
+import { ChannelMismatch, removeChannels } from './remove.ts';
+import { Survival } from './survival.ts';
+
+export interface RemovableChannels {
+  readonly map: ChannelMap;
+  readonly groups: readonly ChannelGroup[];
+}
+
+/**
+ * Couples the channels, then removes about half of each group on trial: where shape inference finds another size than the labels say (a shape that
+ * the model computes in its own way), those channels stay. Ends, since every round freezes some.
+ * @throws LatheError `malformed-model` where the model's own shapes contradict each other
+ */
+export function removableChannels(model: Model): RemovableChannels {
+  const map = coupleChannels(model);
+  for (;;) {
+    const groups = channelGroups(map);
+    const survival = new Survival(map);
+    for (const { units } of groups) units.forEach((unit, i) => { if (i % 2 === 1) survival.remove(unit); });
+    const culprits = trial(model, map, survival.gone);
+    if (culprits.length === 0) return { map, groups };
+    for (const axis of culprits) map.units.freezeAxis(axis);
+  }
+}
+
+/** Labels of axes that cannot shrink as they say. */
+function trial(model: Model, map: ChannelMap, gone: ReadonlySet<number>): readonly Int32Array[] {
+  try {
+    removeChannels(model, map, gone);
+    return [];
+  } catch (error) {
+    if (error instanceof ChannelMismatch) return [error.labels];
+    const labels = error instanceof LatheError ? shrinkingAt(model, map, gone, error) : [];
+    if (labels.length === 0) throw error;
+    return labels;
+  }
+}
+
+/** The shrinking axes that the node reads at which inference failed. */
+function shrinkingAt(model: Model, map: ChannelMap, gone: ReadonlySet<number>, error: LatheError): Int32Array[] {
+  const path = error.errors[0]?.path;
+  const node = model.graph.nodes.find((candidate) => nodeLabel(candidate) === path);
+  const axes = node ? [...node.inputs.flatMap((_, i) => map.unitsOf(node, i)), ...node.outputs.flatMap((name) => map.values.get(name) ?? [])] : [];
+  return axes.filter((axis): axis is Int32Array => axis !== null && axis.some((unit) => gone.has(map.units.find(unit))));
+}

@@ -1,0 +1,32 @@
+/** Which units may still go: every axis that is labelled has to keep one. */
+import type { ChannelMap } from './couple.ts';
+
+export class Survival {
+  readonly gone = new Set<number>();
+  private readonly left: number[] = [];
+  private readonly axesOf = new Map<number, number[]>();
+
+  constructor(map: ChannelMap) {
+    const axes = new Set<Int32Array>();
+    for (const units of map.values.values()) for (const axis of units ?? []) if (axis) axes.add(axis);
+    for (const { units } of map.constants) for (const axis of units) if (axis) axes.add(axis);
+    for (const axis of axes) {
+      const roots = new Set(Array.from(axis, (unit) => map.units.find(unit)));
+      for (const root of roots) {
+        const list = this.axesOf.get(root);
+        if (list) list.push(this.left.length);
+        else this.axesOf.set(root, [this.left.length]);
+      }
+      this.left.push(roots.size);
+    }
+  }
+
+  /** Takes a unit (by its representative) away. @returns false where it is the last one of some axis, and stays */
+  remove(unit: number): boolean {
+    const axes = this.axesOf.get(unit) ?? [];
+    if (this.gone.has(unit) || axes.some((axis) => this.left[axis]! < 2)) return false;
+    for (const axis of axes) this.left[axis]!--;
+    this.gone.add(unit);
+    return true;
+  }
+}

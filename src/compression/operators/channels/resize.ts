@@ -1,0 +1,27 @@
+/** Resize of positions; a size of the channel axis among the sizes is written anew. */
+import type { NodeInfo } from '../operator.ts';
+import { int64s, keepAll, type ChannelRule } from './rule.ts';
+
+/** `sizesInput`: which input holds sizes; -1: none. */
+export function resizing(sizesInput: (info: NodeInfo) => number): ChannelRule {
+  return {
+    kind: 'passes',
+    couple: (ctx) => {
+      const [from, to] = [ctx.info.types[0]?.shape, ctx.output(0)?.shape];
+      // A size that the resizing changes, or may change, keeps its channels.
+      return [keepAll(ctx, ctx.input(0), (axis) => !from || !to || from[axis] !== to[axis])];
+    },
+    shrink: (ctx) => {
+      const units = ctx.input(0);
+      const input = sizesInput(ctx.info);
+      const sizes = input < 0 ? null : ctx.info.constant(input);
+      if (!sizes || !units.some((axis) => ctx.shrinks(axis))) return {};
+      const axes = ctx.info.ints('axes') ?? units.map((_, i) => i);
+      const values = Array.from(sizes.data as BigInt64Array, Number);
+      return { constants: new Map([[input, int64s(values.map((size, i) => {
+        const axis = units[axes[i]! < 0 ? axes[i]! + units.length : axes[i]!];
+        return axis ? ctx.size(axis) : size;
+      }))]]) };
+    },
+  };
+}

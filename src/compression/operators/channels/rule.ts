@@ -1,0 +1,105 @@
+/** What an operator says of channels: which axes of its inputs and outputs shrink together, and what of the node has to change then. */
+import type { AxisUnits } from '../../graph/channels/units.ts';
+import type { Attribute, Node, TensorType } from '../../graph/types.ts';
+import type { HostTensor, NodeInfo } from '../operator.ts';
+
+/** Labels of a value's axes, in ONNX order. */
+export type ValueUnits = readonly AxisUnits[];
+
+/** A node's surroundings while channels are coupled. */
+export interface Coupling {
+  readonly info: NodeInfo;
+  /** Labels of an input; null where it is absent or of unknown rank. An input that a rule does not ask for is frozen. */
+  input(index: number): ValueUnits | null;
+  /** The type of an output, as inferred. */
+  output(index: number): TensorType | null;
+  /** True where the value depends on constants alone: a weight, whatever it passed on its way. */
+  isWeight(index: number): boolean;
+  fresh(size: number): AxisUnits;
+  unite(a: number, b: number): void;
+  /** As `Units.uniteAxes`. */
+  same(a: AxisUnits, b: AxisUnits): AxisUnits;
+  freeze(axis: AxisUnits): void;
+  freezeUnit(unit: number): void;
+  /** Stands for all units that are one with this one so far. */
+  representative(unit: number): number;
+  /** The channels that a weight makes: its filters, columns or cells. Only such units are removed. */
+  makes(axis: AxisUnits): void;
+}
+
+/** A node's surroundings once it is known which units go. */
+export interface Shrinking {
+  readonly info: NodeInfo;
+  /** Labels; empty where none are known. */
+  input(index: number): ValueUnits;
+  output(index: number): ValueUnits;
+  /** The type of an output before anything goes. */
+  outputType(index: number): TensorType | null;
+  /** Indices along the axis that stay. */
+  kept(axis: Int32Array): number[];
+  /** Size of an axis afterwards. */
+  size(axis: Int32Array): number;
+  /** A name that nothing has yet. */
+  name(base: string): string;
+  /** True where some of the axis goes. */
+  shrinks(axis: AxisUnits | undefined): axis is Int32Array;
+}
+
+/** What changes of a node: attributes (null: removed), and inputs that become constants or the results of other nodes. */
+export interface Shrunk {
+  readonly attributes?: Readonly<Record<string, Attribute | null>>;
+  readonly constants?: ReadonlyMap<number, HostTensor>;
+  readonly computed?: ReadonlyMap<number, Computed>;
+}
+
+/** A value made by a node that is put in front, from names and new constants. */
+export interface Computed {
+  readonly node: Node;
+  readonly constants: ReadonlyMap<string, HostTensor>;
+}
+
+/**
+ * `removes`: channels of its weights can go. `passes`: channels go through it. Without a rule, an operator keeps all channels of its inputs.
+ */
+export interface ChannelRule {
+  readonly kind: 'removes' | 'passes';
+  /** Says what belongs together; gives the labels of the outputs. */
+  couple(ctx: Coupling): readonly (ValueUnits | null)[];
+  /** Needed where attributes or constants speak of channels. */
+  shrink?(ctx: Shrinking): Shrunk;
+}
+
+export const int = (value: number): Attribute => ({ kind: 'int', value });
+export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
+
+/** An int64 vector. */
+export function int64s(values: readonly number[]): HostTensor {
+  return { dtype: 'int64', dims: [values.length], data: BigInt64Array.from(values, BigInt) };
+}
+
+/** Freezes the axes that `which` names, and gives the labels of the rest. */
+export function keepAll(ctx: Coupling, units: ValueUnits | null, which: (axis: number) => boolean = () => true): ValueUnits | null {
+  return units && units.map((axis, i) => {
+    if (!which(i)) return axis;
+    ctx.freeze(axis);
+    return null;
+  });
+}
+
+/** Each label `times` times in a row. */
+export function repeated(axis: AxisUnits, times: number): AxisUnits {
+  return axis && Int32Array.from({ length: axis.length * times }, (_, i) => axis[Math.floor(i / times)]!);
+}
+
+/** All labels, `times` times over. */
+export function tiled(axis: AxisUnits, times: number): AxisUnits {
+  return axis && Int32Array.from({ length: axis.length * times }, (_, i) => axis[i % axis.length]!);
+}
+
+/** Makes the axis the same in each of its `groups` equal parts, so that all parts stay equally large; gives the labels of one part. */
+export function alikeInGroups(ctx: Coupling, axis: AxisUnits, groups: number): AxisUnits {
+  if (!axis) return null;
+  const size = axis.length / groups;
+  for (let i = size; i < axis.length; i++) ctx.unite(axis[i % size]!, axis[i]!);
+  return axis.subarray(0, size);
+}

@@ -1,0 +1,114 @@
+import { removableChannels, type RemovableChannels } from '../../graph/channels/removable.ts';
+import { removeChannels, type KeptIndices } from '../../graph/channels/remove.ts';
+import { Survival } from '../../graph/channels/survival.ts';
+import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
+import { openLesson } from '../../training/lesson.ts';
+import { frozenMasks, networkOf, withNetwork } from '../../training/session.ts';
+import { retrainingTerms } from '../../training/teacher-lesson.ts';
+import { train } from '../../training/train.ts';
+import { layerMatcher } from '../layer-filter.ts';
+import type { ModelState, StepContext } from '../technique.ts';
+import { pruningRounds } from './plan.ts';
+import { beginRound, resumeRound, roundContext } from './rounds.ts';
+import { hasScales, weightScores, type Scores } from './scores.ts';
+import { selectChannels } from './select.ts';
+import type { PruneChannelsParameters } from './spec.ts';
+import { taylorScores } from './taylor.ts';
+
+interface Job {
+  readonly parameters: PruneChannelsParameters;
+  readonly context: StepContext;
+  /** Channels of each group that could go at the beginning, by the group's first name. */
+  readonly originally: ReadonlyMap<string, number>;
+}
+
+/** Removes channels round by round, and trains what is left after each. */
+export async function apply(before: ModelState, parameters: PruneChannelsParameters, context: StepContext): Promise<ModelState> {
+  context.signal.throwIfAborted();
+  if (parameters.ratio === 0 && parameters.epochs === 0) return before;
+  const start = { ...before, model: inlineFunctions(before.model) };
+  const channels = chosenChannels(start, parameters);
+  if (channels.groups.length === 0) {
+    context.warn('nothing-to-prune', nothingToPrune(start, channels, parameters));
+    return before;
+  }
+  const job = { parameters, context, originally: new Map(channels.groups.map((group) => [group.names[0]!, group.units.length])) };
+  return runRounds(start, job);
+}
+
+async function runRounds(start: ModelState, job: Job): Promise<ModelState> {
+  const { parameters, context } = job;
+  const rounds = pruningRounds(parameters);
+  const allEpochs = rounds.reduce((sum, { epochs }) => sum + epochs, 0);
+  const resumed = await resumeRound(context.checkpoints, start);
+  let state = start;
+  let epochsBefore = 0;
+  for (const [round, { fraction, epochs }] of rounds.entries()) {
+    if (!resumed || round >= resumed.round) {
+      const running = resumed?.round === round ? resumed : { round, state: await pruned(state, job, fraction, round), training: null };
+      state = epochs === 0 ? running.state : await trained(running.state, parameters, roundContext(context, await beginRound(context.checkpoints, running), epochsBefore, epochs, allEpochs), epochs);
+    }
+    epochsBefore += epochs;
+  }
+  return state;
+}
+
+/** The groups that the layer filter lets through; a group that ties several layers stays where one of them is excluded. */
+function chosenChannels({ model }: ModelState, { layers }: PruneChannelsParameters): RemovableChannels {
+  const { map, groups } = removableChannels(model);
+  const matches = layerMatcher(layers);
+  return { map, groups: groups.filter(({ names }) => matches(names)) };
+}
+
+async function pruned(state: ModelState, { parameters, context, originally }: Job, fraction: number, round: number): Promise<ModelState> {
+  context.signal.throwIfAborted();
+  const channels = chosenChannels(state, parameters);
+  const scores = await scoresOf(state, channels, parameters, context, round);
+  const survival = new Survival(channels.map);
+  const groups = channels.groups.map((group, i) => ({ group, scores: scores[i]!, original: originally.get(group.names[0]!) ?? group.units.length }));
+  selectChannels(groups, survival, parameters, fraction);
+  const { model, kept } = removeChannels(state.model, channels.map, survival.gone);
+  return { ...state, model, kept: composed(state.kept, kept) };
+}
+
+async function scoresOf(state: ModelState, { map, groups }: RemovableChannels, { score, training }: PruneChannelsParameters, context: StepContext, round: number): Promise<Scores[]> {
+  if (score === 'taylor') return taylorScores(state, map, groups, context, training);
+  const without = score === 'bn-scale' ? groups.filter((group) => !hasScales(map, group)) : [];
+  if (without.length > 0 && round === 0) context.warn('no-normalization', `These layers pass no normalization with a scale and are scored by the norm of their weights: ${without.map(({ names }) => `"${names[0]!}"`).join(', ')}`);
+  return groups.map((group) => weightScores(map, group, score, context.seed));
+}
+
+/** What is left of what was left before. */
+function composed(before: ReadonlyMap<string, KeptIndices>, now: ReadonlyMap<string, KeptIndices>): Map<string, KeptIndices> {
+  const all = new Map(before);
+  for (const [name, axes] of now) {
+    const known = before.get(name);
+    all.set(name, axes.map((indices, axis) => {
+      const earlier = known?.[axis] ?? null;
+      return indices && earlier ? indices.map((index) => earlier[index]!) : (indices ?? earlier);
+    }));
+  }
+  return all;
+}
+
+/** Learns the labels; without labels, the outputs of the model as it was uploaded. */
+async function trained(state: ModelState, { training }: PruneChannelsParameters, context: StepContext, epochs: number): Promise<ModelState> {
+  return withNetwork(state, context, async (network) => {
+    const lesson = await openLesson(network, context, training);
+    const teacher = lesson.labels ? null : networkOf(context.original, 'The original model');
+    const masks = frozenMasks(network, state);
+    try {
+      await train({ ...lesson.common, terms: retrainingTerms(lesson, teacher), metrics: lesson.metrics, epochs, constraints: masks ? [masks] : [] });
+    } finally {
+      masks?.dispose();
+      teacher?.dispose();
+    }
+  });
+}
+
+function nothingToPrune({ model }: ModelState, { map }: RemovableChannels, { layers }: PruneChannelsParameters): string {
+  const { groups } = removableChannels(model);
+  if (groups.length > 0) return `No layer matches ${JSON.stringify(layers)}; there are ${groups.map(({ names }) => `"${names[0]!}"`).join(', ')}`;
+  const causes = new Set([...map.made].flatMap((axis) => [...axis].flatMap((unit) => map.units.causeOf(unit) ?? [])));
+  return causes.size === 0 ? 'The model has no layers whose channels could go' : `All channels have to stay: ${[...causes].join(', ')}`;
+}

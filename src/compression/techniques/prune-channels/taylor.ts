@@ -1,0 +1,75 @@
+/** What the loss would lose with each channel, to first order: (sum over the channel's weights of w dL/dw)^2, summed over batches (Molchanov et al. 2019, arXiv 1906.10771). */
+import type { BatchSource } from '../../data/dataset.ts';
+import type { ChannelMap } from '../../graph/channels/couple.ts';
+import type { ChannelGroup, ConstantAxis } from '../../graph/channels/groups.ts';
+import type { Network, Parameter } from '../../network/network.ts';
+import { tf, type TfVariable } from '../../tensor/tf.ts';
+import { openLesson } from '../../training/lesson.ts';
+import { networkOf } from '../../training/session.ts';
+import { retrainingTerms } from '../../training/teacher-lesson.ts';
+import { train } from '../../training/train.ts';
+import type { CheckpointStore, ModelState, StepContext } from '../technique.ts';
+import { summed, weightScores, type AxisValues, type Scores } from './scores.ts';
+import type { PruneChannelsParameters } from './spec.ts';
+
+/** Batches that are enough to tell channels apart. */
+const MOST_BATCHES = 100;
+
+const FORGETFUL: CheckpointStore = { save: () => Promise.resolve(), load: () => Promise.resolve(null) };
+
+/** Scores of each group, gathered over part of an epoch in which no weight moves. Layers that gradients do not reach count by their norms. */
+export async function taylorScores(state: ModelState, map: ChannelMap, groups: readonly ChannelGroup[], context: StepContext, training: PruneChannelsParameters['training']): Promise<Scores[]> {
+  const network = networkOf(state.model);
+  const sums = new Map<ConstantAxis, TfVariable>();
+  const teacher = context.dataset?.description.target.kind === 'none' ? networkOf(context.original, 'The original model') : null;
+  try {
+    const lesson = await openLesson(network, { ...context, checkpoints: FORGETFUL, report: () => undefined }, training);
+    for (const { makers } of groups) for (const maker of makers) if (parameterOf(network, maker)) sums.set(maker, tf.tidy(() => tf.variable(tf.zeros([maker.labels.length]), false)));
+    await train({
+      ...lesson.common, terms: retrainingTerms(lesson, teacher), metrics: [], epochs: 1,
+      settings: { optimizer: 'sgd', learningRate: 0 }, train: first(lesson.common.train, MOST_BATCHES), validation: null,
+      observers: [{ variables: [...sums.values()], observe: (parameter, gradient) => { addUp(sums, parameter, gradient); } }],
+    });
+    return groups.map((group) => groupScores(map, group, sums, context.seed));
+  } finally {
+    tf.dispose([...sums.values()]);
+    teacher?.dispose();
+    network.dispose();
+  }
+}
+
+function parameterOf(network: Network, { tensor }: ConstantAxis): Parameter | undefined {
+  return network.parameters.find(({ name }) => name === tensor.name);
+}
+
+function addUp(sums: ReadonlyMap<ConstantAxis, TfVariable>, { name, variable, perm }: Parameter, gradient: ReturnType<typeof tf.mul>): void {
+  for (const [{ tensor, axis }, sum] of sums) {
+    if (tensor.name !== name) continue;
+    const kept = perm ? perm.indexOf(axis) : axis;
+    const others = variable.shape.map((_, i) => i).filter((i) => i !== kept);
+    sum.assign(tf.add(sum, tf.square(tf.sum(tf.mul(variable, gradient), others))));
+  }
+}
+
+function groupScores(map: ChannelMap, group: ChannelGroup, sums: ReadonlyMap<ConstantAxis, TfVariable>, seed: number): Scores {
+  const parts = group.makers.flatMap((maker): AxisValues[] => {
+    const sum = sums.get(maker);
+    return sum ? [{ maker, values: Float64Array.from(sum.dataSync()) }] : [];
+  });
+  return parts.length > 0 ? summed(map, group, parts) : weightScores(map, group, 'l2', seed);
+}
+
+/** The beginning of every epoch. */
+function first(source: BatchSource, most: number): BatchSource {
+  const batchesPerEpoch = Math.min(source.batchesPerEpoch, most);
+  return {
+    samples: source.samples, batchesPerEpoch,
+    async *epoch(epoch) {
+      let count = 0;
+      for await (const batch of source.epoch(epoch)) {
+        yield batch;
+        if (++count === batchesPerEpoch) return;
+      }
+    },
+  };
+}
