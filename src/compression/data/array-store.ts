@@ -126,3 +126,16 @@ function storedArray(dtype: ArrayDtype, shape: readonly number[], target: Target
     },
   };
 }
+
+/** `count` rows, each the value of an array without axes. */
+export function repeatedScalar(scalar: StoredArray, count: number): StoredArray {
+  const value = scalar.rows([0]).data[0]!;
+  return {
+    dtype: scalar.dtype, shape: [count], close: scalar.close,
+    rows(indices) {
+      const data = allocate(scalar.dtype, indices.length);
+      for (let i = 0; i < data.length; i++) data[i] = value;
+      return { dtype: scalar.dtype, shape: [indices.length], data };
+    },
+  };
+}

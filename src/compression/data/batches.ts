@@ -69,11 +69,19 @@ function batchMaker(split: Split, options: BatchOptions, concurrency: number): (
     plans ??= planAll(raw, options);
     const scaleImagesOnly = plans.some(({ plan }) => plan.kind === 'image');
     const inputs = new Map(plans.map(({ from, input, plan }): [string, HostArray] => {
-      const scaling = !scaleImagesOnly || plan.kind === 'image' ? affine : null;
-      return [input.name, toModelInput(raw.inputs.get(from)!, plan, input.dtype, scaling)];
+      const scaling = input.shape.length > 0 && (!scaleImagesOnly || plan.kind === 'image') ? affine : null;
+      const array = toModelInput(raw.inputs.get(from)!, plan, input.dtype, scaling);
+      return [input.name, input.shape.length === 0 ? oneForAll(array, input.name) : array];
     }));
     return { size: raw.size, inputs, target: raw.target };
   };
+}
+
+/** For an input without axes: the number that all samples of a batch share. */
+function oneForAll(array: HostArray, name: string): HostArray {
+  const data = array.data.slice(0, 1);
+  if (array.shape.length !== 1 || array.data.some((value) => value !== data[0])) throw new LatheError('shape-mismatch', `model input "${name}" is a single number, and the samples of a batch differ in it`);
+  return { ...array, shape: [], data };
 }
 
 /** The size image files are decoded to: asked for, or the model's where its only input is an image of known size. */

@@ -1,10 +1,10 @@
 /**
  * NumPy archives. Arrays `x` and `y`, or one array per model input by its name and `y`; the suffixes `_train`, `_test`, `_val` and
- * `_validation` say the split (none: train). Without `y` the data are unlabelled.
+ * `_validation` say the split (none: train). An array without axes is one number for all samples. Without `y` the data are unlabelled.
  */
 import { LatheError } from '../../errors.ts';
 import { arrayDataset, type SplitArrays } from './array-dataset.ts';
-import type { StoredArray } from './array-store.ts';
+import { repeatedScalar, type StoredArray } from './array-store.ts';
 import type { Dataset, SplitName } from './dataset.ts';
 import { readNpy } from './npy.ts';
 import type { Zip } from './zip.ts';
@@ -20,7 +20,7 @@ function nameAndSplit(path: string): { name: string; split: SplitName } {
 }
 
 export async function openNpz(zip: Zip): Promise<Dataset> {
-  const parts = new Map<SplitName, { inputs: Map<string, StoredArray>; target: StoredArray | null }>();
+  const parts = new Map<SplitName, Part>();
   try {
     for (const entry of zip.entries) {
       if (!entry.path.endsWith('.npy')) throw new LatheError('malformed-dataset', `"${entry.path}" in the archive is no .npy array`, [{ path: entry.path, message: 'is no .npy array' }]);
@@ -39,7 +39,25 @@ export async function openNpz(zip: Zip): Promise<Dataset> {
     closeAll(parts);
     throw error;
   }
+  spreadScalars(parts);
   return arrayDataset('npz', parts as Map<SplitName, SplitArrays>, { name: 'y' });
+}
+
+interface Part {
+  readonly inputs: Map<string, StoredArray>;
+  target: StoredArray | null;
+}
+
+/** A number alone is the same for every sample, and for every split that gives none of its own: a sampling rate, a temperature. */
+function spreadScalars(parts: ReadonlyMap<SplitName, Part>): void {
+  const isScalar = ({ shape }: StoredArray): boolean => shape.length === 0;
+  const common = [...(parts.get('train')?.inputs ?? [])].filter(([, array]) => isScalar(array));
+  for (const { inputs } of parts.values()) {
+    const count = [...inputs.values()].find((array) => !isScalar(array))?.shape[0];
+    if (count === undefined) continue; // no samples: refused by arrayDataset
+    for (const [name, array] of common) if (!inputs.has(name)) inputs.set(name, array);
+    for (const [name, array] of inputs) if (isScalar(array)) inputs.set(name, repeatedScalar(array, count));
+  }
 }
 
 const isTarget = (name: string) => name === 'y' || name === 'Y';

@@ -5,7 +5,7 @@ import { batchSource } from '../data/batches.ts';
 import type { Batch, HostArray, Split } from '../data/dataset.ts';
 import { permutation, seededRandom } from '../data/random.ts';
 import { subset } from '../data/splits.ts';
-import type { Runtime, RuntimeInput } from './session.ts';
+import type { Feeds, Runtime, RuntimeInput } from './session.ts';
 
 /** Bytes of one batch's inputs that are given to the runtime at once. */
 const BATCH_BYTES = 16 * 2 ** 20;
@@ -44,7 +44,13 @@ function padded(batch: Batch, size: number): Batch {
   return { ...batch, inputs: new Map([...batch.inputs].map(([name, array]) => [name, padRows(array, size)])) };
 }
 
+/** Samples in a run's inputs; those without axes are the same for all. */
+export function rowsOf(feeds: Feeds): number | null {
+  return [...feeds.values()].find(({ shape }) => shape.length > 0)?.shape[0] ?? null;
+}
+
 function padRows(array: HostArray, size: number): HostArray {
+  if (array.shape.length === 0) return array;
   const row = elementCount(array.shape.slice(1));
   const data = allocate(array.dtype, size * row);
   for (let i = 0; i < data.length; i++) data[i] = array.data[i < array.data.length ? i : array.data.length - row + (i % row)]!;

@@ -11,7 +11,7 @@ import type { Model } from '../graph/types.ts';
 import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';
 import { fidelityMeter } from './fidelity.ts';
-import { fixedBatch, sampleOf, workingFeeds } from './inputs.ts';
+import { fixedBatch, rowsOf, sampleOf, workingFeeds } from './inputs.ts';
 import { measureLatency } from './latency.ts';
 import { randomInputs } from './random-inputs.ts';
 import { openRuntime, type Feeds, type Runtime } from './session.ts';
@@ -80,7 +80,7 @@ async function compareOutputs(request: MeasureRequest, original: Model, runtimes
   let sample: Feeds | null = null;
   for await (const batch of batches) {
     const reference = await runtimes[0]!.run(batch.inputs);
-    const rows = [...batch.inputs.values()][0]?.shape[0] ?? batch.size;
+    const rows = rowsOf(batch.inputs) ?? batch.size;
     for (const [i, runtime] of runtimes.entries()) {
       request.signal?.throwIfAborted();
       const outputs = i === 0 ? reference : await runtime.run(batch.inputs);
@@ -115,12 +115,13 @@ async function* randomBatches(model: Model, runtime: Runtime, seed: number): Asy
 function latencySample(batch: Batch, runtime: Runtime): Feeds {
   if (fixedBatch(runtime.inputs) !== null) return batch.inputs;
   return new Map([...batch.inputs].map(([name, array]) => {
+    if (array.shape.length === 0) return [name, array];
     const row = array.data.length / Math.max(1, array.shape[0]!);
     return [name, { ...array, shape: [1, ...array.shape.slice(1)], data: array.data.slice(0, row) }];
   }));
 }
 
 async function timeModels(request: MeasureRequest, runtimes: readonly Runtime[], sample: Feeds): Promise<Latency[]> {
-  const batch = [...sample.values()][0]?.shape[0] ?? 1;
+  const batch = rowsOf(sample) ?? 1;
   return measureLatency(runtimes, sample, { batch, threads: LATENCY_THREADS, budgetMs: request.latencyBudgetMs, signal: request.signal });
 }

@@ -8,6 +8,7 @@ import { seededRandom } from '../data/random.ts';
 import { fromHost, toHost } from '../graph/tensor-data.ts';
 import type { DataType, Model, Tensor } from '../graph/types.ts';
 import type { Feeds } from '../measure/session.ts';
+import { nudgeTransforms } from './nudge-transforms.ts';
 import { constantsOf, replaceConstants } from './write-back.ts';
 
 /** Relative change of a number: 8 units in the last place of float32; of shorter types what moves a number to one beside it. */
@@ -46,7 +47,7 @@ function nudgeModel(model: Model, weights: readonly string[], seed: number): Mod
     const tensor = constants.get(name);
     return tensor ? [[name, nudgeTensor(tensor, seededRandom(seed, i))] as const] : [];
   }));
-  return { ...model, graph: replaceConstants(model.graph, changed) };
+  return nudgeTransforms({ ...model, graph: replaceConstants(model.graph, changed) }, seededRandom(seed, -2));
 }
 
 function nudgeTensor(tensor: Tensor, random: () => number): Tensor {

@@ -93,6 +93,21 @@ describe('without training', () => {
     expect(state.model).toBe(model);
     expect(context.warnings).toEqual(['nothing-to-prune']);
   });
+
+  test('says so where kernels are few of the weights', async () => {
+    const warnings = async (rows: number) => {
+      const table = tensor('table', [rows, 4], new Float32Array(rows * 4).fill(1));
+      const model = modelOf({
+        nodes: [makeNode('Gather', ['table', 'ids'], ['e']), makeNode('MatMul', ['e', 'w'], ['y'])], initializers: [table, tensor('w', [4, 4], Float32Array.from({ length: 16 }, (_, i) => i + 1))],
+        inputs: [value('ids', ['n'], 'int64')], outputs: [value('y', ['n', 4])],
+      });
+      const context = contextFor(model, null);
+      await apply(initialState(model), parameters({ sparsity: 0.5 }), context);
+      return context.warnings;
+    };
+    expect(await warnings(17)).toEqual(['few-weights-are-kernels']); // 16 of 84
+    expect(await warnings(15)).toEqual([]); // 16 of 76
+  });
 });
 
 describe('while training', () => {

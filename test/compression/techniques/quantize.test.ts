@@ -321,6 +321,20 @@ describe('parameters', () => {
     expect(await seen(8)).toContain('few-calibration-samples');
     expect(await seen(32)).not.toContain('few-calibration-samples');
   });
+  it('warns of weights that operators take as floats only', async () => {
+    const held = (size: number) => modelOf({
+      nodes: [makeNode('MatMul', ['x', 'a'], ['h']), makeNode('Trilu', ['b'], ['lower'], {}, MICROSOFT), makeNode('MatMul', ['h', 'lower'], ['y'])],
+      initializers: [tensor('a', [64, size], spread(64 * size)), tensor('b', [size, size], spread(size ** 2, 2))], inputs: [value('x', ['n', 64])], outputs: [value('y', null)], domains: { 'com.microsoft': 1 },
+    });
+    const warnings = async (model: Model, given = {}) => {
+      const context = contextFor(model, null);
+      await quantized(model, { method: 'weight-only', ...given }, context);
+      return context.warnings;
+    };
+    expect(await warnings(held(64))).toEqual(['weights-left-in-float']); // half of all values
+    expect(await warnings(held(12))).toEqual([]); // 144 of 912
+    expect(await warnings(held(64), { layers: { exclude: ['b'] } })).toEqual([]); // as it was asked
+  });
   it('takes half floats for floats', async () => {
     const half = await quantized(readOnnx(readFileSync(DIGITS)), { precision: 'float16' });
     const context = contextFor(half, null);

@@ -1,3 +1,5 @@
+import { elementCount } from '../../graph/tensor-data.ts';
+import { countWeights } from '../../graph/weights.ts';
 import type { Network } from '../../network/network.ts';
 import { openLesson } from '../../training/lesson.ts';
 import { networkOf, withNetwork } from '../../training/session.ts';
@@ -10,6 +12,9 @@ import { pruneModel } from './host.ts';
 import { pruningPlan } from './plan.ts';
 import { Pruner } from './pruner.ts';
 import type { PruneWeightsParameters } from './spec.ts';
+
+/** Of a model's weights; where kernels hold less, their sparsity says little of the model's. */
+const NOTABLE_SHARE = 0.2;
 
 /** Prunes kernels and retrains what is left; the zeros are the state's `frozenZeros` from here on. */
 export async function apply(state: ModelState, parameters: PruneWeightsParameters, context: StepContext): Promise<ModelState> {
@@ -34,10 +39,18 @@ function chosenWeights({ model }: ModelState, { layers, pattern }: PruneWeightsP
   if (chosen.length === 0) {
     context.warn('nothing-to-prune', all.length === 0 ? 'The model has no float kernels' : `No layer matches ${JSON.stringify(layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`);
   }
+  warnOfOtherWeights(model, all, context);
   const size = Number(pattern?.split(':')[1] ?? 1);
   const ragged = pattern === undefined ? [] : chosen.filter(({ tensor, reductionAxis }) => reductionAxis === null || tensor.dims[reductionAxis]! % size !== 0);
   if (ragged.length > 0) context.warn('pattern-does-not-fit', `Input channels that fill no group of ${size} stay dense in ${ragged.map(({ name }) => `"${name}"`).join(', ')}`);
   return chosen;
+}
+
+/** Embeddings, and what operators hold that only onnxruntime knows, are no kernels: a sparsity of the kernels says little where they are most. */
+function warnOfOtherWeights({ graph }: ModelState['model'], kernels: readonly KernelWeight[], context: StepContext): void {
+  const { parameters } = countWeights(graph);
+  const share = kernels.reduce((sum, { tensor }) => sum + elementCount(tensor.dims), 0) / Math.max(1, parameters);
+  if (kernels.length > 0 && share < NOTABLE_SHARE) context.warn('few-weights-are-kernels', `Only kernels of convolutions, products and recurrences are pruned: they hold ${Math.round(share * 100)} % of the model's ${parameters} weights`);
 }
 
 function pruneAtOnce(state: ModelState, weights: readonly KernelWeight[], parameters: PruneWeightsParameters): ModelState {

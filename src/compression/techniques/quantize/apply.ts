@@ -8,6 +8,7 @@ import { prepare } from './prepare.ts';
 import { methodOf, type QuantizeParameters } from './spec.ts';
 import { quantizeStatic } from './static/static.ts';
 import { quantizeWeights } from './weight-only.ts';
+import { warnOfWeightsLeft } from './weights-left.ts';
 
 /** What is quantized already stays as it is, with a warning; a model with nothing else comes back unchanged. */
 export async function apply(state: ModelState, parameters: QuantizeParameters, context: StepContext): Promise<ModelState> {
@@ -17,7 +18,10 @@ export async function apply(state: ModelState, parameters: QuantizeParameters, c
   if (method === 'cast') return changed(state, await cast(state.model, parameters, context));
   const prepared = prepare(state.model, method === 'weight-only' && parameters.precision !== 'bfloat16' ? 0 : INTEGER_OPSET);
   const model = await METHODS[method](prepared, parameters, context);
-  if (model !== prepared) return changed(state, model);
+  if (model !== prepared) {
+    warnOfWeightsLeft(model, parameters, context);
+    return changed(state, model);
+  }
   context.warn('nothing-to-quantize', 'The model has no float weights that the step selects and this method can quantize; it is unchanged');
   return state;
 }

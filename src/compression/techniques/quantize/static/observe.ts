@@ -2,6 +2,7 @@
 import type { HostArray } from '../../../data/dataset.ts';
 import type { Graph, Model } from '../../../graph/types.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
+import { rowsOf } from '../../../measure/inputs.ts';
 import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../../../measure/session.ts';
 import type { ValueRange } from '../scheme.ts';
 
@@ -113,7 +114,7 @@ async function eachOutput(
       for (const [name, output] of await runtime.run(feeds, group)) visit(name, output);
     }
     for (const [name, array] of feeds) visit(name, array);
-    onRows([...feeds.values()][0]?.shape[0] ?? 1);
+    onRows(rowsOf(feeds) ?? 1);
   }
 }
 

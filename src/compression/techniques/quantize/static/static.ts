@@ -1,5 +1,6 @@
 /** int8 of weights and activations by calibrated ranges (Jacob et al. 2018): plan, observe, choose ranges, write. */
 import { fidelityMeter } from '../../../measure/fidelity.ts';
+import { rowsOf } from '../../../measure/inputs.ts';
 import { openRuntime } from '../../../measure/session.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
 import type { Model, Node } from '../../../graph/types.ts';
@@ -66,7 +67,7 @@ async function closest(model: Model, candidates: readonly Model[], passes: Passe
     let samples = 0;
     for await (const feeds of passes.feeds(COMPARED_BATCH)) {
       signal.throwIfAborted();
-      const rows = [...feeds.values()][0]?.shape[0] ?? 1;
+      const rows = rowsOf(feeds) ?? 1;
       const reference = await runtimes[0]!.run(feeds);
       for (const [i, meter] of meters.entries()) meter.add(reference, await runtimes[i + 1]!.run(feeds), rows, rows);
       if ((samples += rows) >= COMPARED_SAMPLES) break;

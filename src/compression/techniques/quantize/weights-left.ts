@@ -1,0 +1,28 @@
+/** Warns where a large part of the weights has no smaller form: those of operators that only onnxruntime knows, or that take no other constants. */
+import { weights } from '../../graph/describe.ts';
+import { walkNodes } from '../../graph/edit.ts';
+import { elementCount, isFloat } from '../../graph/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../graph/types.ts';
+import { countWeights } from '../../graph/weights.ts';
+import { layerMatcher } from '../layer-filter.ts';
+import type { StepContext } from '../technique.ts';
+import { LEAST_ELEMENTS } from './graph-parts.ts';
+import type { QuantizeParameters } from './spec.ts';
+
+/** Of all values; less is hardly missed. */
+const NOTABLE_SHARE = 0.2;
+
+/** `model`: after an integer method. */
+export function warnOfWeightsLeft({ graph }: Model, parameters: QuantizeParameters, context: StepContext): void {
+  const readers = new Map<string, Node>();
+  walkNodes(graph, (node) => node.inputs.forEach((name) => readers.set(name, node)));
+  const selected = layerMatcher(parameters.layers);
+  const left = weights(graph).filter(({ name, dtype, dims }) => isFloat(dtype) && dims.length > 1 && elementCount(dims) >= LEAST_ELEMENTS && selected([name, readers.get(name)?.name ?? '']));
+  const share = left.reduce((sum, { dims }) => sum + elementCount(dims), 0) / Math.max(1, countWeights(graph).parameters);
+  if (share < NOTABLE_SHARE) return;
+  const operators = new Set(left.flatMap(({ name }) => operatorOf(readers.get(name))));
+  context.warn('weights-left-in-float', `${Math.round(share * 100)} % of the weights stay in float, those of ${[...operators].join(', ')}: ${nameOf(left[0]!)}${left.length > 1 ? ` and ${left.length - 1} more` : ''}`);
+}
+
+const nameOf = ({ name }: Tensor): string => `"${name}"`;
+const operatorOf = (node: Node | undefined): string[] => (node ? [node.domain === '' ? node.opType : `${node.domain}.${node.opType}`] : []);
