@@ -1,10 +1,12 @@
 """Writes the small Keras models of test/data/keras with inputs and the outputs that Keras itself computed for them.
 
-    python scripts/make-keras-models.py        # needs keras >= 3 with the tensorflow backend
+    python scripts/make-keras-models.py [name ...]   # all, or those named; needs keras >= 3 with the tensorflow backend
 """
 import json
 import os
 import pathlib
+import sys
+import zlib
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,8 +15,6 @@ import numpy as np
 from keras import layers as L
 
 TARGET = pathlib.Path(__file__).resolve().parent.parent / "test" / "data" / "keras"
-rng = np.random.default_rng(7)
-
 
 def cnn():
     """Convolutions of every kind, BatchNorm, joins, pooling: images."""
@@ -85,17 +85,72 @@ def volume():
     return keras.Model(i, L.Reshape((-1,))(L.Permute((4, 1, 2, 3))(x)))
 
 
-def randomize(model):
+def chain():
+    """The common image classifier: convolutions, BatchNorm, Flatten, Dense."""
+    return keras.Sequential([
+        keras.Input((8, 8, 2)), L.Conv2D(6, 3, padding="same"), L.BatchNormalization(scale=False), L.ReLU(), L.MaxPooling2D(2),
+        L.Conv2D(4, 3, activation="relu"), L.Flatten(), L.Dense(10, activation="relu"), L.BatchNormalization(), L.Dropout(0.2), L.Dense(3),
+    ])
+
+
+def joins():
+    """Residual sums, concatenations (Huang et al. 2017), depthwise-separable blocks, groups."""
+    i = keras.Input((8, 8, 3))
+    x = L.Conv2D(8, 3, padding="same", use_bias=False)(i)
+    x = L.BatchNormalization()(x)
+    y = L.Conv2D(6, 3, padding="same", activation="relu")(x)
+    y = L.Conv2D(8, 3, padding="same")(y)
+    x = L.Activation("relu")(L.Add()([x, y]))
+    for _ in range(2):
+        x = L.Concatenate()([x, L.Conv2D(4, 3, padding="same", activation="relu")(L.BatchNormalization()(x))])
+    x = L.Conv2D(8, 1)(x)
+    x = L.GroupNormalization(groups=2)(x)
+    x = L.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2)(x)
+    x = L.SeparableConv2D(6, 3, padding="same", activation="relu")(x)
+    x = L.Conv2D(8, 3, groups=2, padding="same")(x)
+    x = L.PReLU(shared_axes=[1, 2])(L.Conv2DTranspose(6, 3, strides=2, padding="same")(x))
+    gate = L.Dense(6, activation="sigmoid")(L.Dense(4, activation="relu")(L.GlobalAveragePooling2D()(x)))
+    x = L.Multiply()([x, L.Reshape((1, 1, 6))(gate)])
+    return keras.Model(i, L.Dense(3, activation="softmax")(L.GlobalMaxPooling2D()(x)))
+
+
+def transformer():
+    """Attention over features that a layer makes, with and without a residual sum."""
+    i = keras.Input((6, 5))
+    x = L.Dense(8)(i)
+    x = L.LayerNormalization()(L.Add()([x, L.MultiHeadAttention(2, 6)(x, x)]))
+    x = L.LayerNormalization()(L.Add()([x, L.Dense(8)(L.Dense(12, activation="gelu")(x))]))
+    y = L.MultiHeadAttention(2, 4, value_dim=6, output_shape=10)(x, L.Conv1D(6, 3, padding="same")(i))
+    return keras.Model(i, L.Dense(2)(L.GlobalAveragePooling1D()(y)))
+
+
+def towers():
+    """Models within a model whose inputs layers make; a shared one; a layer over steps; an axis cut into two."""
+    i, j = keras.Input((6,)), keras.Input((6,))
+    a = keras.Input((8,), name="narrow")
+    inner = keras.Model(a, L.Dense(6, activation="relu")(L.BatchNormalization()(L.Dense(10)(a))), name="inner")
+    tower = keras.Sequential([keras.Input((8,)), L.Dense(6, activation="tanh"), L.Dense(6)], name="tower")
+    first = L.Dense(8, activation="relu", name="first")
+    x, y = first(i), first(j)
+    x, y = L.Add()([inner(x), tower(x)]), L.Add()([inner(y), tower(y)])
+    z = L.RepeatVector(4)(L.Concatenate()([x, y]))
+    z = L.TimeDistributed(keras.Sequential([keras.Input((12,)), L.Dense(5), L.ReLU()]))(z)
+    z = L.Bidirectional(L.GRU(4, return_sequences=True))(z)
+    z = L.Reshape((4, 2, 4))(z)
+    return keras.Model([i, j], L.Dense(3)(L.Flatten()(L.Conv2D(4, 1)(z))))
+
+
+def randomize(model, rng):
     """Every array random (variances positive), so that no default hides a mistake."""
     for weight in model.weights:
         values = rng.standard_normal(weight.shape) * 0.4
         weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
 
 
-for build in (cnn, sequential, recurrent, attention, nested, volume):
+def write(build, rng):
     keras.utils.set_random_seed(1)
     model = build()
-    randomize(model)
+    randomize(model, rng)
     inputs = [rng.integers(0, 30, (2, *t.shape[1:])).astype("int32") if t.dtype == "int32" else rng.standard_normal((2, *t.shape[1:])).astype("float32") for t in model.inputs]
     outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
     outputs = outputs if isinstance(outputs, list) else [outputs]
@@ -103,3 +158,8 @@ for build in (cnn, sequential, recurrent, attention, nested, volume):
     model.save(TARGET / f"{build.__name__}.h5")
     arrays = lambda many: [{"shape": list(a.shape), "data": [float(f"{v:.8g}") for v in a.ravel().tolist()]} for a in many]
     (TARGET / f"{build.__name__}.json").write_text(json.dumps({"inputs": arrays(inputs), "outputs": arrays(outputs)}))
+
+
+for build in (cnn, sequential, recurrent, attention, nested, volume, chain, joins, transformer, towers):
+    if len(sys.argv) == 1 or build.__name__ in sys.argv[1:]:
+        write(build, np.random.default_rng(zlib.crc32(build.__name__.encode())))

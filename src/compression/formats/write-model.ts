@@ -3,6 +3,7 @@ import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
 import type { Model } from '../graph/types.ts';
 import { packZip } from './archive.ts';
+import type { Kept } from './keras/write/collect.ts';
 import { writeKerasArchive, writeKerasH5 } from './keras/write/write.ts';
 import { openUpload, type OpenedUpload } from './read-model.ts';
 import { shardPrecision, writeLayersModel } from './tfjs/write/layers-model.ts';
@@ -24,15 +25,16 @@ export interface WrittenModel {
 /**
  * `model` in the format of the upload that it was read from; null for ONNX, which needs none. A TF.js layers-model whose topology cannot say what
  * was changed comes back as a graph-model.
+ * @param kept of initializers that lost channels, the indices of the uploaded one's that are left, by axis
  * @throws LatheError `unsupported-operator` where the format cannot say what was changed, or cannot store the weights so.
  */
-export async function writeOwnFormat(upload: Uint8Array, format: ModelFormat, model: Model, storage: WeightStorage): Promise<WrittenModel | null> {
+export async function writeOwnFormat(upload: Uint8Array, format: ModelFormat, model: Model, storage: WeightStorage, kept: Kept = new Map()): Promise<WrittenModel | null> {
   const opened = await openUpload(upload);
   switch (opened.kind) {
     case 'onnx': return null;
-    case 'keras-h5': return { format, name: 'model.h5', ...(await kerasFile(storage, (precision) => writeKerasH5(opened.bytes, model, precision))) };
-    case 'keras': return { format, name: 'model.keras', ...(await kerasFile(storage, (precision) => writeKerasArchive(opened.members, model, precision))) };
-    case 'tfjs': return tfjsFile(opened, format, model, storage);
+    case 'keras-h5': return { format, name: 'model.h5', ...(await kerasFile(storage, (precision) => writeKerasH5(opened.bytes, model, precision, kept))) };
+    case 'keras': return { format, name: 'model.keras', ...(await kerasFile(storage, (precision) => writeKerasArchive(opened.members, model, precision, kept))) };
+    case 'tfjs': return tfjsFile(opened, format, model, storage, kept);
   }
 }
 
@@ -42,11 +44,11 @@ async function kerasFile(storage: WeightStorage, write: (precision: 'float32' | 
   return { bytes: await write(precision), storage: precision };
 }
 
-async function tfjsFile({ members }: Extract<OpenedUpload, { members: unknown }>, format: ModelFormat, model: Model, asked: WeightStorage): Promise<WrittenModel> {
+async function tfjsFile({ members }: Extract<OpenedUpload, { members: unknown }>, format: ModelFormat, model: Model, asked: WeightStorage, kept: Kept): Promise<WrittenModel> {
   const storage = asked === 'own' ? shardPrecision(members) : asked;
   if (format === 'tfjs-layers') {
     try {
-      return { format, name: TFJS_FILE, bytes: await packZip(await writeLayersModel(members, model, storage)), storage };
+      return { format, name: TFJS_FILE, bytes: await packZip(await writeLayersModel(members, model, storage, kept)), storage };
     } catch (error) {
       if (!isUnsupportedOperator(error)) throw error;
     }

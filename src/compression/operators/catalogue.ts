@@ -70,7 +70,7 @@ Every model is written back as ONNX, and beside it in the format it was uploaded
 
 | uploaded as | comes back as | weights are stored |
 |---|---|---|
-| Keras, HDF5 or \`.keras\` | the same file with new arrays, topology and metadata as uploaded, without the optimizer's state; HDF5 deflated | float32; rounded to float16 after a float16 step. There is no integer form: after an int8 step the file holds the floats before it |
+| Keras, HDF5 or \`.keras\` | the same file with new arrays, topology and metadata as uploaded, without the optimizer's state; HDF5 deflated. Where channels were removed, layers have fewer units, filters or heads | float32; rounded to float16 after a float16 step. There is no integer form: after an int8 step the file holds the floats before it |
 | TF.js layers-model | the same; a graph-model where its topology cannot say what was changed | as in the upload; float16 after a float16 step, uint8 after an int8 or int4 one |
 | TF.js graph-model | a graph-model written anew: BatchNormalization folded | likewise |
 

@@ -7,7 +7,7 @@ import { gzip } from 'node:zlib';
 import type { Step } from '../../contracts/job-request.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
 import type { ExportedFile, Measures, ReportWarning } from '../../contracts/report.ts';
-import { isUnsupportedOperator } from '../../errors.ts';
+import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
@@ -21,6 +21,8 @@ export interface FloatModel {
   /** The step that made it, or coded it; -1: the upload itself. */
   readonly step: number;
   readonly storage: WeightStorage;
+  /** Of initializers that lost channels, the indices of the uploaded model's that are left, by axis. */
+  readonly kept: ModelState['kept'];
 }
 
 const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', int8: 'uint8', int4: 'uint8' };
@@ -28,7 +30,7 @@ const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', i
 /** The float model after a step. Steps behind a quantizing one work on its codes, which other formats cannot say. */
 export function followStep(known: FloatModel, { technique, ...parameters }: Step, step: number, before: ModelState, after: ModelState): FloatModel {
   if (before.quantized) return known;
-  if (technique !== 'quantize') return after.model === before.model ? known : { model: after.model, step, storage: 'own' };
+  if (technique !== 'quantize') return after.model === before.model ? known : { model: after.model, step, storage: 'own', kept: after.kept };
   if (!after.quantized) return known;
   return { ...known, step, storage: STORAGE[String((parameters as Record<string, unknown>)['precision'])] ?? known.storage };
 }
@@ -45,7 +47,8 @@ export async function exportModels(input: RecipeInput, format: ModelFormat, floa
   const written = [await attempt(() => ownFile(input, format, float, warn), warn)];
   for (const { weights } of input.request.export ?? []) written.push(await attempt(() => writeGraphModel(float.model, weights ?? (float.storage === 'own' ? 'float32' : float.storage)), warn));
   const files = distinct(written.filter((file) => file !== null));
-  return Promise.all(files.map(async (file) => ({ ...file, readBack: writeOnnx((await readModel(file.bytes)).model) })));
+  const read = await Promise.all(files.map((file) => attempt(async () => ({ ...file, readBack: await readBack(file) }), warn)));
+  return read.filter((file) => file !== null);
 }
 
 export async function exportReport({ name, format, storage, bytes }: Exported, { accuracy, fidelity }: Measures): Promise<ExportedFile> {
@@ -55,12 +58,22 @@ export async function exportReport({ name, format, storage, bytes }: Exported, {
 /** Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, if a step has changed them. */
 async function ownFile({ modelBytes, request }: RecipeInput, format: ModelFormat, float: FloatModel, warn: Warn): Promise<WrittenModel | null> {
   const trained = request.steps.slice(0, float.step).some(({ technique }) => technique !== 'quantize');
-  if (!format.startsWith('keras') || float.storage !== 'uint8' || !trained) return writeOwnFormat(modelBytes, format, float.model, float.storage);
+  if (!format.startsWith('keras') || float.storage !== 'uint8' || !trained) return writeOwnFormat(modelBytes, format, float.model, float.storage, float.kept);
   warn({ code: 'own-format-not-quantized', message: 'Keras files hold float weights only: the one given is the model before it was quantized', step: float.step });
-  return writeOwnFormat(modelBytes, format, float.model, 'own');
+  return writeOwnFormat(modelBytes, format, float.model, 'own', float.kept);
 }
 
-async function attempt(write: () => Promise<WrittenModel | null>, warn: Warn): Promise<WrittenModel | null> {
+/** @throws LatheError `unsupported-operator` where the file cannot be read, which then is not given out */
+async function readBack({ name, bytes }: WrittenModel): Promise<Uint8Array> {
+  try {
+    return writeOnnx((await readModel(bytes)).model);
+  } catch (error) {
+    if (error instanceof LatheError) throw new LatheError('unsupported-operator', `${name}: ${error.message}`, error.errors, { cause: error });
+    throw error;
+  }
+}
+
+async function attempt<T>(write: () => Promise<T | null>, warn: Warn): Promise<T | null> {
   try {
     return await write();
   } catch (error) {

@@ -65,6 +65,24 @@ describe.each([
   });
 });
 
+describe.each([
+  ['keras/joins.keras', 'keras', 'model.keras'], ['keras/towers.h5', 'keras-h5', 'model.h5'], ['keras/transformer.keras', 'keras', 'model.keras'], ['tfjs/layers-float32.zip', 'tfjs-layers', 'model.tfjs.zip'],
+])('%s, with fewer channels after two steps, retrained between them', (file, format, name) => {
+  it('has the topology of the smaller model, and its results', async () => {
+    const channels = (more: object): Step => ({ technique: 'prune-channels', ratio: 0.3, epochs: 0, ...more }) as Step;
+    const { files, report, uploaded } = await run(`test/data/${file}`, [channels({}), { technique: 'distill', epochs: 1 } as Step, channels({ score: 'l1' })]);
+    expect(report.warnings.filter(({ code }) => code === 'export-not-written')).toEqual([]);
+    const own = files.find((candidate) => candidate.name === name)!;
+    const elements = (model: Model): number => Object.values(weights(model)).reduce((sum, { length }) => sum + (length > 1 ? length : 0), 0);
+    expect(own.format).toBe(format);
+    const read = await readModel(own.bytes);
+    expect(read.format).toBe(format);
+    expect(elements(read.model)).toBe(elements(readOnnx(files.find((candidate) => candidate.name === 'model.onnx')!.bytes)));
+    expect(elements(read.model)).toBeLessThan(elements(uploaded) * 0.7);
+    expect(report.exports![0]!.fidelity.maxAbsError).toBeCloseTo(report.after.fidelity.maxAbsError, 5);
+  });
+});
+
 describe('after quantizing', () => {
   it('Keras gets halves by float16, and the floats before by int8, with a word', async () => {
     const half = await run('test/data/keras/sequential.keras', [...TRAINED, quantize('float16', 'cast')]);

@@ -9,6 +9,7 @@ import { KERAS_LAYERS } from './layers.ts';
 import { MASK_PASSING, Masks, TAKES_INTEGERS } from './masks.ts';
 import { KERAS_OPERATIONS } from './operations.ts';
 import { TF_FUNCTIONS } from './operations/tensorflow.ts';
+import { AS_STORED, type Reading } from './reading.ts';
 import { REFUSED_LAYERS } from './refused.ts';
 import { cast, plain, plainSignal, typeOf, type Shape, type Signal } from './signal.ts';
 import type { WeightSource } from './weights.ts';
@@ -20,20 +21,21 @@ interface Conversion {
   readonly runtime: KerasRuntime;
   /** Names of the models around, each with a slash: tells layers of one name in different models apart. */
   readonly path: string;
+  readonly reading: Reading;
 }
 
 /**
  * Converts a serialized model. Inputs and outputs keep Keras's order of axes.
  * @throws LatheError `unsupported-operator` naming the layer, or `malformed-model`.
  */
-export function convertKeras(raw: Config, weights: (layers: readonly LayerConfig[]) => WeightSource, kerasMajor: number, runtime: KerasRuntime = 'keras'): Model {
+export function convertKeras(raw: Config, weights: (layers: readonly LayerConfig[]) => WeightSource, kerasMajor: number, runtime: KerasRuntime = 'keras', reading: Reading = AS_STORED): Model {
   const b = new GraphBuilder();
-  const config = parse(() => modelConfig(raw));
-  const conversion: Conversion = { b, kerasMajor, masks: new Masks(), runtime, path: '' };
+  const config = parse(() => modelConfig(reading.topology(raw)));
+  const conversion: Conversion = { b, kerasMajor, masks: new Masks(), runtime, path: '', reading };
   const inputs = config.inputs.map(({ layer }) => graphInput(b, config, layer));
   const names = outputNames(config.outputs);
   b.reserve(names);
-  const outputs = convertModel(conversion, config, inputs, weights(config.layers));
+  const outputs = convertModel(conversion, config, inputs, reading.weights(weights(config.layers)));
   outputs.forEach((signal, i) => b.output(names[i]!, plain(b, signal), typeOf(signal), openBatch(signal.shape)));
   return b.build(config.name, `Keras ${kerasMajor}`);
 }
@@ -99,6 +101,18 @@ function convertModel(conversion: Conversion, model: ModelConfig, inputs: readon
 function convertCall(conversion: Conversion, layer: LayerConfig, call: Call, find: (ref: TensorRef) => Signal | undefined, weights: WeightSource): readonly Signal[] {
   const inputs = call.inputs.map((ref) => find(ref)!);
   const keywords = new Map([...call.keywords].map(([key, refs]) => [key, refs.map((ref) => find(ref)!)] as const));
+  const outputs = convertTo(conversion, layer, call, { inputs, keywords, find }, weights);
+  conversion.reading.called(layer, conversion.path, [...inputs, ...[...keywords.values()].flat()], outputs);
+  return outputs;
+}
+
+interface Given {
+  readonly inputs: readonly Signal[];
+  readonly keywords: ReadonlyMap<string, readonly Signal[]>;
+  find(ref: TensorRef): Signal | undefined;
+}
+
+function convertTo(conversion: Conversion, layer: LayerConfig, call: Call, { inputs, keywords, find }: Given, weights: WeightSource): readonly Signal[] {
   if (isModelClass(layer.className)) {
     const nested = parse(() => modelConfig(layer.raw));
     const given = inputs.length > 0 ? inputs : [...keywords.values()].flat();
@@ -146,7 +160,9 @@ function convertLayer(conversion: Conversion, layer: LayerConfig, given: readonl
 function convertInner(conversion: Conversion, wrapper: LayerConfig, inner: LayerConfig, inputs: readonly Signal[], arrays: readonly WeightArray[], attribute: string, weights: WeightSource | null): Signal[] {
   if (!isModelClass(inner.className)) return convertLayer(conversion, { ...inner, name: `${wrapper.name}/${inner.name}` }, inputs, arrays, new Map(), {}, null);
   if (!weights) throw new UnsupportedLayer('a model within a wrapper within a wrapper');
-  return convertModel({ ...conversion, path: `${conversion.path}${wrapper.name}/` }, parse(() => modelConfig(inner.raw)), inputs, weights.wrapped(wrapper, attribute, inner));
+  const outputs = convertModel({ ...conversion, path: `${conversion.path}${wrapper.name}/` }, parse(() => modelConfig(inner.raw)), inputs, weights.wrapped(wrapper, attribute, inner));
+  conversion.reading.called(inner, conversion.path, inputs, outputs);
+  return outputs;
 }
 
 /** Floats as they are; other numbers as floats, with their mask. */

@@ -4,14 +4,11 @@ import type { Model } from '../../graph/types.ts';
 import { convertKeras } from './convert.ts';
 import { withHdf5 } from './hdf5.ts';
 import type { Config } from './layer.ts';
-import { keras3Source, legacyH5Source, type WeightSource } from './weights.ts';
-
-/** Changes the arrays on their way into the graph. */
-export type Through = (source: WeightSource) => WeightSource;
-const asStored: Through = (source) => source;
+import { AS_STORED, type Reading } from './reading.ts';
+import { keras3Source, legacyH5Source } from './weights.ts';
 
 /** Reads a whole-model HDF5 file (`model.save('x.h5')`). A file of weights alone has no topology and is refused. */
-export async function readKerasH5(bytes: Uint8Array, through: Through = asStored): Promise<Model> {
+export async function readKerasH5(bytes: Uint8Array, reading: Reading = AS_STORED): Promise<Model> {
   return withHdf5(bytes, (root) => {
     const config = root.attribute('model_config');
     const weights = root.group('model_weights');
@@ -19,17 +16,17 @@ export async function readKerasH5(bytes: Uint8Array, through: Through = asStored
       throw new LatheError('unsupported-format', 'This HDF5 file holds weights alone, no model: save the whole model (model.save) instead of its weights');
     }
     const version = String(root.attribute('keras_version') ?? weights.attribute('keras_version') ?? '2');
-    return convertKeras(parseJson(config, 'model_config'), () => through(legacyH5Source(weights)), majorOf(version));
+    return convertKeras(parseJson(config, 'model_config'), () => legacyH5Source(weights), majorOf(version), 'keras', reading);
   });
 }
 
 /** Reads the members of a `.keras` archive. */
-export async function readKerasArchive(members: ReadonlyMap<string, Uint8Array>, through: Through = asStored): Promise<Model> {
+export async function readKerasArchive(members: ReadonlyMap<string, Uint8Array>, reading: Reading = AS_STORED): Promise<Model> {
   const [config, weights] = [members.get('config.json'), members.get('model.weights.h5')];
   if (!config || !weights) throw new LatheError('malformed-model', `The .keras archive lacks ${config ? 'model.weights.h5' : 'config.json'}`);
   const metadata = members.get('metadata.json');
   const version = metadata ? String((parseJson(decode(metadata), 'metadata.json'))['keras_version'] ?? '3') : '3';
-  return withHdf5(weights, (root) => convertKeras(parseJson(decode(config), 'config.json'), (layers) => through(keras3Source(root, layers)), majorOf(version)));
+  return withHdf5(weights, (root) => convertKeras(parseJson(decode(config), 'config.json'), (layers) => keras3Source(root, layers), majorOf(version), 'keras', reading));
 }
 
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);

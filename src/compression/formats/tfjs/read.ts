@@ -6,7 +6,7 @@ import { removeIdentities } from '../../graph/passes/remove-identities.ts';
 import { sinkTransposes } from '../../graph/passes/sink-transposes.ts';
 import { convertKeras } from '../keras/convert.ts';
 import type { Config } from '../keras/layer.ts';
-import type { Through } from '../keras/read.ts';
+import { AS_STORED, type Reading } from '../keras/reading.ts';
 import { namedSource } from '../keras/weights.ts';
 import { convertGraphModel, type GraphDef, type Signature } from './graph-model.ts';
 import { readManifest, type TfjsWeight } from './manifest.ts';
@@ -20,7 +20,7 @@ interface ModelJson {
 }
 
 /** Reads the members of a TF.js archive (`model.json` and its shards beside it). */
-export function readTfjs(members: ReadonlyMap<string, Uint8Array>, through: Through = (source) => source): { format: 'tfjs-layers' | 'tfjs-graph'; model: Model } {
+export function readTfjs(members: ReadonlyMap<string, Uint8Array>, reading: Reading = AS_STORED): { format: 'tfjs-layers' | 'tfjs-graph'; model: Model } {
   const json = parse(members.get('model.json')!);
   const topology = json.modelTopology;
   if (!topology) throw new LatheError('unsupported-format', 'model.json holds no modelTopology: weights alone are no model');
@@ -29,7 +29,7 @@ export function readTfjs(members: ReadonlyMap<string, Uint8Array>, through: Thro
     const signature = json.signature ?? json.userDefinedMetadata?.signature;
     return { format: 'tfjs-graph', model: tidy(convertGraphModel(topology as unknown as GraphDef, weights, signature)) };
   }
-  return { format: 'tfjs-layers', model: readLayersModel(topology, weights, through) };
+  return { format: 'tfjs-layers', model: readLayersModel(topology, weights, reading) };
 }
 
 /** Each TensorFlow operator was converted on its own, with transposes round every convolution: what cancels is taken out. */
@@ -37,11 +37,11 @@ function tidy(model: Model): Model {
   return sinkTransposes(removeIdentities(foldConstants(model)));
 }
 
-function readLayersModel(topology: Record<string, unknown>, weights: ReadonlyMap<string, TfjsWeight>, through: Through): Model {
+function readLayersModel(topology: Record<string, unknown>, weights: ReadonlyMap<string, TfjsWeight>, reading: Reading): Model {
   const config = (topology['model_config'] ?? topology) as Config;
   const entries = [...weights.values()].map(({ name, dims, values }) => ({ name, read: () => ({ dims, values: Float32Array.from(values), place: name }) }));
   // TF.js implements Keras 2's definitions, whatever version exported the file.
-  return convertKeras(config, () => through(namedSource(entries)), 2, 'tfjs');
+  return convertKeras(config, () => namedSource(entries), 2, 'tfjs', reading);
 }
 
 function parse(bytes: Uint8Array): ModelJson {

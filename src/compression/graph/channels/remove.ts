@@ -193,7 +193,8 @@ export class ChannelMismatch extends Error {
   }
 }
 
-function cutTensor(tensor: Tensor, kept: KeptIndices): Tensor {
+/** The part of a tensor that is left. */
+export function cutTensor(tensor: Tensor, kept: KeptIndices): Tensor {
   const size = BITS[tensor.dtype] / 8;
   const dims = tensor.dims.map((dim, i) => kept[i]?.length ?? dim);
   let { bytes } = tensor;

@@ -5,7 +5,8 @@
  * same file with every element replaced by its own address, a float32 whose bits are a running number: what then stands in the graph says
  * which element of which array lies there. One mechanism inverts every layer's layout, those of layers still to come included.
  */
-import type { WeightArray } from '../layer.ts';
+import type { LayerConfig } from '../config.ts';
+import type { Config, WeightArray } from '../layer.ts';
 import type { WeightSource } from '../weights.ts';
 
 export interface StoredArray {
@@ -23,14 +24,24 @@ const LARGEST = 0x7f7f_ffff;
 export class AddressBook {
   readonly #arrays = new Map<string, StoredArray>();
   readonly #ordered: StoredArray[] = [];
+  /** Places of the arrays of each layer, by its serialized form. */
+  readonly layers = new Map<Config, { readonly layer: LayerConfig; readonly places: readonly string[] }>();
   #next = 1; // zero is what readers fill with
 
   /** The same arrays with addresses for values. */
   through = (source: WeightSource): WeightSource => ({
-    arrays: (layer) => source.arrays(layer).map((array) => this.#addressed(array)),
+    arrays: (layer) => {
+      const arrays = source.arrays(layer).map((array) => this.#addressed(array));
+      this.layers.set(layer.raw, { layer, places: arrays.map(({ place }) => place!) });
+      return arrays;
+    },
     nested: (layer) => this.through(source.nested(layer)),
     wrapped: (wrapper, attribute, inner) => this.through(source.wrapped(wrapper, attribute, inner)),
   });
+
+  array(place: string): StoredArray {
+    return this.#arrays.get(place)!;
+  }
 
   /** The array that the address lies in; undefined: it is none. */
   find(address: number): StoredArray | undefined {

@@ -1,9 +1,11 @@
 /** The values of a compressed graph, brought back to the arrays of the file that the graph was read from. */
-import { LatheError } from '../../../../errors.ts';
-import { subgraphs } from '../../../graph/edit.ts';
+import { cutTensor, type KeptIndices } from '../../../graph/channels/remove.ts';
+import { removeDeadNodes, removeUnusedInitializers, subgraphs } from '../../../graph/edit.ts';
 import { isFloat, toHost } from '../../../graph/tensor-data.ts';
 import type { Graph, Model, Tensor } from '../../../graph/types.ts';
 import type { AddressBook, StoredArray } from './addresses.ts';
+import { refuse, type NewArray } from './new-array.ts';
+import { pickLeft } from './pick-left.ts';
 
 export interface Origins {
   /** The graph as the file was read. */
@@ -13,30 +15,86 @@ export interface Origins {
   readonly book: AddressBook;
 }
 
-const refuse = (name: string, message: string): LatheError => new LatheError('unsupported-operator', `"${name}": ${message}`, [{ path: name, message }]);
+/** Of initializers that lost channels, the indices of the uploaded one's that are left, by axis. */
+export type Kept = ReadonlyMap<string, KeptIndices>;
+
+interface Target {
+  readonly values: Float32Array;
+  /** Of each element: whether the graph still has it, has lost it, or never had it. */
+  readonly state: Uint8Array;
+}
+const [KNOWN, GONE] = [1, 2] as const;
+
+type Found = Map<StoredArray, Target>;
 
 /**
  * New values of every array that the graph holds, by place, in the file's own layout.
  * @throws LatheError `unsupported-operator` where the graph was changed in a way that the file's topology cannot say.
  */
-export function collectArrays(model: Model, { uploaded, addressed, book }: Origins): Map<string, Float32Array> {
+export function collectArrays(model: Model, { uploaded, addressed, book }: Origins): Map<string, NewArray> {
   requireSameNodes(model.graph, uploaded.graph);
-  const found = new Map<StoredArray, { values: Float32Array; known: Uint8Array }>();
+  const found: Found = new Map();
   for (const [name, before] of uploaded.graph.initializers) {
-    const now = model.graph.initializers.get(name);
-    if (!now) throw refuse(name, 'the weight is no longer in the model');
-    if (now.dims.join() !== before.dims.join()) throw refuse(name, `its shape changed from [${before.dims.join(', ')}] to [${now.dims.join(', ')}]`);
+    const now = initializer(model.graph, name, before.dims);
     const addresses = addressed.graph.initializers.get(name)!;
-    if (!isFloat(before.dtype) || sameBytes(addresses, before)) requireSame(now, before);
-    else scatter(now, before, addresses, book, found);
+    if (holdsAddresses(before, addresses)) scatter(now, before, addresses, book, found);
+    else requireSame(now, before);
   }
-  return new Map([...found].map(([{ place }, { values }]) => [place, values]));
+  return new Map([...found].map(([{ place, dims }, { values }]) => [place, { dims, values }]));
 }
 
-function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBook, found: Map<StoredArray, { values: Float32Array; known: Uint8Array }>): void {
+/**
+ * As `collectArrays`, of a graph that lost channels: arrays shrink with it. Nodes and constants without an array are not looked at: they are
+ * compared when the smaller file is read.
+ * @throws LatheError `unsupported-operator` as well where what is left of an array is no array.
+ */
+export function collectSmallerArrays(model: Model, { uploaded, addressed, book }: Origins, kept: Kept): Map<string, NewArray> {
+  const found: Found = new Map();
+  for (const [name, before] of removeUnusedInitializers(removeDeadNodes(uploaded.graph)).initializers) {
+    const addresses = addressed.graph.initializers.get(name)!;
+    if (!holdsAddresses(before, addresses)) continue;
+    const cut = (tensor: Tensor): Tensor => cutTensor(tensor, kept.get(name) ?? before.dims.map(() => null));
+    if (kept.has(name)) markGone(addresses, cut(addresses), book, found);
+    scatter(initializer(model.graph, name, cut(before).dims), cut(before), cut(addresses), book, found);
+  }
+  return new Map([...found].map(([stored, { values, state }]) => [stored.place, pickLeft(stored, values, (i) => state[i] !== GONE)]));
+}
+
+function initializer(graph: Graph, name: string, dims: readonly number[]): Tensor {
+  const now = graph.initializers.get(name);
+  if (!now) throw refuse(name, 'the weight is no longer in the model');
+  if (now.dims.join() !== dims.join()) throw refuse(name, `its shape changed from [${dims.join(', ')}] to [${now.dims.join(', ')}]`);
+  return now;
+}
+
+const holdsAddresses = (before: Tensor, addresses: Tensor): boolean => isFloat(before.dtype) && !sameBytes(addresses, before);
+
+const bitsOf = (addresses: Tensor): Uint32Array => new Uint32Array((toHost(addresses).data as Float32Array).slice().buffer);
+
+/** Elements that the cut leaves out; which are there after all is seen when the values are written. */
+function markGone(addresses: Tensor, left: Tensor, book: AddressBook, found: Found): void {
+  const stays = new Set(bitsOf(left));
+  for (const address of bitsOf(addresses)) {
+    const stored = stays.has(address) ? undefined : book.find(address);
+    if (!stored) continue;
+    const { state } = targetOf(stored, found);
+    if (state[address - stored.first] === KNOWN) throw refuse(stored.place, UNEQUAL_PARTS);
+    state[address - stored.first] = GONE;
+  }
+}
+
+const UNEQUAL_PARTS = 'layers that share the array keep different parts of it';
+
+function targetOf(stored: StoredArray, found: Found): Target {
+  const target = found.get(stored) ?? { values: stored.values.slice(), state: new Uint8Array(stored.values.length) };
+  found.set(stored, target);
+  return target;
+}
+
+function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBook, found: Found): void {
   const values = toHost(now).data as ArrayLike<number>;
   const old = toHost(before).data as ArrayLike<number>;
-  const bits = new Uint32Array((toHost(addresses).data as Float32Array).slice().buffer);
+  const bits = bitsOf(addresses);
   let stored: StoredArray | undefined;
   for (let i = 0; i < values.length; i++) {
     if (!stored || bits[i]! < stored.first || bits[i]! >= stored.first + stored.values.length) stored = book.find(bits[i]!);
@@ -44,12 +102,12 @@ function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBo
       if (values[i] !== old[i]) throw refuse(now.name, 'it was changed, and the file has no array for it');
       continue;
     }
-    let target = found.get(stored);
-    if (!target) found.set(stored, (target = { values: stored.values.slice(), known: new Uint8Array(stored.values.length) }));
+    const target = targetOf(stored, found);
     const at = bits[i]! - stored.first;
-    if (target.known[at] === 1 && target.values[at] !== values[i]) throw refuse(now.name, 'layers that share its array have different values now');
+    if (target.state[at] === GONE) throw refuse(stored.place, UNEQUAL_PARTS);
+    if (target.state[at] === KNOWN && target.values[at] !== values[i]) throw refuse(now.name, 'layers that share its array have different values now');
     target.values[at] = values[i]!;
-    target.known[at] = 1;
+    target.state[at] = KNOWN;
   }
 }
 

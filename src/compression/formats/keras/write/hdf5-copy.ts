@@ -1,10 +1,13 @@
 /** A copy of an HDF5 file with some of its arrays replaced: groups, attributes and other arrays as they are. */
 import * as h5wasm from 'h5wasm';
 import { LatheError } from '../../../../errors.ts';
+import type { NewArray } from './new-array.ts';
 
 export interface CopyOptions {
-  /** New values by path, in the array's own shape. */
-  readonly arrays: ReadonlyMap<string, Float32Array>;
+  /** New arrays by path. */
+  readonly arrays: ReadonlyMap<string, NewArray>;
+  /** New texts of attributes of the file itself, by name. */
+  readonly attributes?: ReadonlyMap<string, string>;
   /** Paths of groups that are left out. */
   readonly without: ReadonlySet<string>;
   /** Deflate arrays of many elements: pruned and rounded weights take less room. Every HDF5 library reads it. */
@@ -40,7 +43,7 @@ export async function copyHdf5(bytes: Uint8Array, options: CopyOptions): Promise
 }
 
 function copyGroup(from: h5wasm.Group, to: h5wasm.Group, options: CopyOptions): void {
-  copyAttributes(from, to);
+  copyAttributes(from, to, from.path === '/' ? options.attributes : undefined);
   for (const name of from.keys()) {
     const entity = from.get(name);
     const path = `${from.path}/${name}`.replaceAll('//', '/');
@@ -51,9 +54,11 @@ function copyGroup(from: h5wasm.Group, to: h5wasm.Group, options: CopyOptions): 
   }
 }
 
-function copyAttributes(from: h5wasm.Group | h5wasm.Dataset, to: h5wasm.Group | h5wasm.Dataset): void {
+function copyAttributes(from: h5wasm.Group | h5wasm.Dataset, to: h5wasm.Group | h5wasm.Dataset, texts?: ReadonlyMap<string, string>): void {
   for (const [name, { value, shape, dtype }] of Object.entries(from.attrs)) {
-    if (typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'))) to.create_attribute(name, value, shape, 'S');
+    const text = texts?.get(name);
+    if (text !== undefined) to.create_attribute(name, text, shape, 'S');
+    else if (typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'))) to.create_attribute(name, value, shape, 'S');
     else if (ArrayBuffer.isView(value) || typeof value === 'number') to.create_attribute(name, value, shape, dtype);
     else if (shape?.includes(0)) to.create_attribute(name, new Float64Array(0), shape, '<d');
     else throw refuse(`${from.path}@${name}`, 'is an attribute of a kind that is not written back');
@@ -61,9 +66,10 @@ function copyAttributes(from: h5wasm.Group | h5wasm.Dataset, to: h5wasm.Group | 
 }
 
 function copyDataset(from: h5wasm.Dataset, to: h5wasm.Group, name: string, path: string, { arrays, deflate }: CopyOptions): void {
-  const values = arrays.get(path);
-  if (values) {
-    const shape = from.shape!;
+  const array = arrays.get(path);
+  if (array) {
+    const { values } = array;
+    const shape = [...array.dims];
     to.create_dataset({ name, data: values, shape, dtype: '<f', ...(deflate && values.length >= LEAST_DEFLATED && { chunks: shape, compression: 'gzip', compression_opts: DEFLATE_LEVEL }) });
     return;
   }

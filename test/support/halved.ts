@@ -1,0 +1,12 @@
+/** Every second channel of each group that can be removed, removed. */
+import { removableChannels } from '../../src/compression/graph/channels/removable.ts';
+import { removeChannels, type RemovedChannels } from '../../src/compression/graph/channels/remove.ts';
+import { Survival } from '../../src/compression/graph/channels/survival.ts';
+import type { Model } from '../../src/compression/graph/types.ts';
+
+export function halved(model: Model): RemovedChannels {
+  const { map, groups } = removableChannels(model);
+  const survival = new Survival(map);
+  for (const { units } of groups) units.forEach((unit, i) => { if (i % 2 === 0) survival.remove(unit); });
+  return removeChannels(model, map, survival.gone);
+}
