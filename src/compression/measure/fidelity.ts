@@ -18,7 +18,7 @@ const isFloat = ({ dtype }: RuntimeOutput) => dtype.startsWith('float');
 
 /**
  * SQNR = 10 log10(sum s^2 / sum (s - c)^2) over all float outputs (all numeric outputs where none is float); top-1 agreement over the first
- * output of the form [n, classes].
+ * output of the form [n, classes], without floats over labels [n].
  */
 export function fidelityMeter(): FidelityMeter {
   let [signal, noise, worst, samples, agreed, classified] = [0, 0, 0, 0, 0, 0];
@@ -45,6 +45,12 @@ export function fidelityMeter(): FidelityMeter {
           const [from, to] = [row * width, (row + 1) * width];
           if (predictedClass(scores[1].data.subarray(from, to)) === predictedClass(other.data.subarray(from, to))) agreed++;
         }
+        classified += rows;
+      }
+      const labels = floats.length === 0 && !scores ? [...original].find(([, { dims }]) => dims.length === 1 && dims[0] === batch) : undefined;
+      if (labels) {
+        const others = candidate.get(labels[0])?.data;
+        for (let row = 0; row < rows; row++) if (labels[1].data[row] === others?.[row]) agreed++;
         classified += rows;
       }
       samples += rows;

@@ -41,7 +41,14 @@ describe('classifiers that give the label in front of their scores', () => {
     expect(datasetProblems(describeModel(model, 'onnx'), dataset.description)).toEqual([]);
     const bytes = writeOnnx(model);
     const [measures] = await measureModels({ original: bytes, candidates: [bytes], dataset, transform: {}, seed: 1, latencyBudgetMs: 1 });
-    expect(measures).toMatchObject({ accuracy: { top1: 0.75, samples: 4 }, fidelity: { maxAbsError: 0 } });
+    expect(measures).toMatchObject({ accuracy: { top1: 0.75, samples: 4 }, fidelity: { maxAbsError: 0, top1Agreement: 1 } });
     expect(measures!.accuracy!.loss).toBeCloseTo(loss, 5);
+  });
+
+  it('agreement of labels alone', async () => {
+    const original = classifier(zipMap, { name: 'scores', type: null });
+    const least = { ...original, graph: { ...original.graph, nodes: original.graph.nodes.map((node) => (node.opType === 'ArgMax' ? { ...node, opType: 'ArgMin' } : node)) } };
+    const [, measures] = await measureModels({ original: writeOnnx(original), candidates: [writeOnnx(least)], dataset, transform: {}, seed: 1, latencyBudgetMs: 1 });
+    expect(measures!.fidelity.top1Agreement).toBe(0); // no row's largest entry is its smallest
   });
 });
