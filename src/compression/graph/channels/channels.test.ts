@@ -8,6 +8,7 @@ import type { Dim, Model } from '../types.ts';
 import { validateModel } from '../validate.ts';
 import { removableChannels } from './removable.ts';
 import { removeChannels } from './remove.ts';
+import { fixShapeFactors } from './shape-factors.ts';
 
 /** Layers of a case, written one by one; weights differ from each other. */
 class Layers {
@@ -237,6 +238,22 @@ describe('channels that stay', () => {
     });
     expect(removableChannels(model).groups).toEqual([]);
   });
+});
+
+it('attention keeps the factor that it computes from the width of its heads', async () => {
+  const l = new Layers();
+  const x = l.b.input('x', 'float32', ['n', 's', 8]);
+  const heads = (perm: number[]) => l.b.op('Transpose', [l.b.op('Reshape', [l.b.op('MatMul', [x, l.weight(8, 8)]), l.b.ints([0, 0, 2, 4])])], { perm });
+  const query = heads([0, 2, 1, 3]);
+  const width = l.b.op('Gather', [l.b.op('Shape', [query]), l.b.ints([3])]);
+  const scores = l.b.op('Div', [l.b.op('MatMul', [query, heads([0, 2, 3, 1])]), l.b.op('Sqrt', [l.b.op('Cast', [width], { to: 1 })])]);
+  l.b.output('y', l.b.op('MatMul', [l.b.op('Softmax', [scores], { axis: -1 }), heads([0, 2, 1, 3])]), 'float32', null);
+  const model = fixShapeFactors(l.b.build('channels', 'test'));
+  const { model: smaller, map, groups, gone } = halveChannels(model);
+  expect(groups.map(({ units }) => units.length)).toEqual([4]); // what the values have is the output's
+  const feeds = { x: floats([2, 5, 8]) };
+  const [expected, actual] = [await runInOnnxRuntime(maskChannels(model, map, gone), feeds), await runInOnnxRuntime(smaller, feeds)];
+  Array.from(expected.get('y')!.data, (y, at) => { expect(Number(actual.get('y')!.data[at])).toBeCloseTo(Number(y), 5); });
 });
 
 it('a small constant that two layers share is one where they lose the same channels, and is parted where they do not', async () => {

@@ -1,5 +1,6 @@
 import { removableChannels, type RemovableChannels } from '../../graph/channels/removable.ts';
 import { removeChannels, type KeptIndices } from '../../graph/channels/remove.ts';
+import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
 import { Survival } from '../../graph/channels/survival.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
 import { openLesson } from '../../training/lesson.ts';
@@ -26,7 +27,7 @@ interface Job {
 export async function apply(before: ModelState, parameters: PruneChannelsParameters, context: StepContext): Promise<ModelState> {
   context.signal.throwIfAborted();
   if (parameters.ratio === 0 && parameters.epochs === 0) return before;
-  const start = { ...before, model: inlineFunctions(before.model) };
+  const start = { ...before, model: fixShapeFactors(inlineFunctions(before.model)) };
   const channels = chosenChannels(start, parameters);
   if (channels.groups.length === 0) {
     context.warn('nothing-to-prune', nothingToPrune(start, channels, parameters));
