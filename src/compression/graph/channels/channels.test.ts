@@ -230,6 +230,12 @@ describe('channels that stay', () => {
     expect([...map.made].flatMap((axis) => [...axis].map((unit) => map.units.causeOf(unit)))).toContain('node "scatter" (ScatterND)');
   });
 
+  it('those of matrices that are settings of a layer', () => {
+    const bank = (l: Layers, x: string, w: string) => l.b.op('MatMul', [l.b.op('MatMul', [x, w]), l.weight(6, 3)]);
+    expect(groupsOf((l, x) => bank(l, x, l.b.setting('bank', [4, 6], spread(24))), [2, 4])).toEqual([]);
+    expect(groupsOf((l, x) => bank(l, x, l.weight(4, 6)), [2, 4])).toEqual([6]);
+  });
+
   it('those that a branch reads', () => {
     const branch = { name: 'b', nodes: [makeNode('Relu', ['c'], ['r'])], initializers: new Map(), inputs: [], outputs: [value('r', null)], valueInfos: [] };
     const model = modelOf({

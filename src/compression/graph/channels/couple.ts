@@ -7,6 +7,7 @@ import { constantTensor } from '../constants.ts';
 import { topologicalOrder, usedNames } from '../edit.ts';
 import { nodeLabel, printable } from '../graph-error.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
+import { settingsOf } from '../settings.ts';
 import { isFloat } from '../tensor-data.ts';
 import type { Model, Node, Tensor } from '../types.ts';
 import { Units, type AxisUnits } from './units.ts';
@@ -42,12 +43,14 @@ class Walk {
   private readonly uses = new Map<Node, Map<number, ConstantUse>>();
   private readonly made = new Set<Int32Array>();
   private readonly weights = new Set<string>();
+  private readonly settings: ReadonlySet<string>;
   private readonly model: Model;
   private readonly types: TypeTable;
 
   constructor(model: Model) {
     this.model = model;
     this.types = inferShapes(model);
+    this.settings = settingsOf(model);
     for (const tensor of model.graph.initializers.values()) this.setConstant(tensor);
   }
 
@@ -130,6 +133,7 @@ class Walk {
 
   private constantUnits(tensor: Tensor): ValueUnits {
     if (tensor.dims.length < 2) return this.ofConstant(tensor);
+    if (this.settings.has(tensor.name) && tensor.dims.filter((size) => size > 1).length > 1) return tensor.dims.map(() => null); // a filter bank is not learned
     const units = this.shared.get(tensor.name) ?? this.ofConstant(tensor);
     this.shared.set(tensor.name, units);
     return units;
