@@ -51,8 +51,9 @@ export function fromHost(name: string, host: HostTensor): Tensor {
   return { name, dtype, dims, bytes: encode(data, dtype) };
 }
 
-/** A host tensor of plain numbers. */
+/** A host tensor of plain numbers. An array of the dtype's own kind is shared: treat `data` as read-only. */
 export function hostOf(dtype: DataType, dims: readonly number[], values: readonly number[] | ArrayLike<number>): HostTensor {
+  if (dtype === 'float32' && values instanceof Float32Array) return { dtype, dims, data: values };
   const data = allocate(dtype, values.length);
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]!);
   else for (let i = 0; i < values.length; i++) data[i] = values[i]!;

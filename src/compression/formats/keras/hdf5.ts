@@ -23,13 +23,16 @@ export interface Hdf5Node {
 
 const damaged = (path: string, message: string): LatheError => new LatheError('malformed-model', `HDF5 ${path}: ${message}`, [{ path, message }]);
 
+/** Emscripten's file system then keeps the array itself, not a copy: the file is only read. */
+const SHARED = { flags: 'w+', canOwn: true };
+
 let serial = 0;
 
 /** Opens `bytes`, gives the root to `use`, and closes again. */
 export async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Node) => T): Promise<T> {
   const { FS } = await h5wasm.ready;
   const name = `upload-${serial++}.h5`;
-  FS.writeFile(name, bytes);
+  FS.writeFile(name, bytes, SHARED);
   let file: h5wasm.File | undefined;
   try {
     file = new h5wasm.File(name, 'r');
@@ -100,7 +103,9 @@ function readValues(dataset: h5wasm.Dataset, elements: number): Float32Array | n
   if (elements === 1 && typeof value === 'number') return Float32Array.of(value);
   if (!ArrayBuffer.isView(value)) return null;
   if (value instanceof Uint16Array && dataset.attrs['dtype']?.value === 'bfloat16') return decodeBfloat16(value);
-  return Float32Array.from(value as unknown as ArrayLike<number | bigint>, Number);
+  if (value instanceof Float32Array) return value;
+  const isBig = value instanceof BigInt64Array || value instanceof BigUint64Array;
+  return isBig ? Float32Array.from(value as BigInt64Array, Number) : new Float32Array(value as unknown as ArrayLike<number>);
 }
 
 function rawHalves(dataset: h5wasm.Dataset, elements: number): Float32Array | null {
