@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { allOperators } from '../../../src/compression/operators/registry.ts';
 import type { Operator } from '../../../src/compression/operators/operator.ts';
+import { classicalCases } from '../../support/operator-cases/classical.ts';
 import { contractionCases } from '../../support/operator-cases/contractions.ts';
 import { elementwiseCases } from '../../support/operator-cases/elementwise.ts';
 import { highRankCases } from '../../support/operator-cases/high-ranks.ts';
@@ -12,7 +13,7 @@ import { networkCases } from '../../support/operator-cases/networks.ts';
 import { quantizationCases } from '../../support/operator-cases/quantization.ts';
 import { reductionCases } from '../../support/operator-cases/reductions.ts';
 
-const CASES = [contractionCases, elementwiseCases, indexingCases, integerContribCases, movementCases, networkCases, highRankCases, quantizationCases, reductionCases].flat();
+const CASES = [classicalCases, contractionCases, elementwiseCases, indexingCases, integerContribCases, movementCases, networkCases, highRankCases, quantizationCases, reductionCases].flat();
 /** Differentiated elsewhere: losses in operator-cases/stochastic.ts; bodies are made of the other operators. */
 const ELSEWHERE: ReadonlySet<string> = new Set([':NegativeLogLikelihoodLoss', ':SoftmaxCrossEntropyLoss', ':If', ':Loop', ':Scan']);
 
