@@ -1,9 +1,12 @@
 /** Limited child with the engine: does it compute what onnxruntime computes, and what stands in the way of training. Argument: the file's path. */
-import { open, readFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { open, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { isBareOnnx, readModel } from '../src/compression/formats/read-model.ts';
 import { writeOnnx } from '../src/compression/formats/onnx/write.ts';
 import { openRuntime } from '../src/compression/measure/session.ts';
-import { checkAgainstRuntime } from '../src/compression/network/agreement.ts';
+import { checkAgainstRuntime, type Agreement } from '../src/compression/network/agreement.ts';
 import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';
 import { answer } from './inspection-answer.ts';
 
@@ -12,15 +15,23 @@ const START_BYTES = 16;
 
 await answer(async () => {
   const path = process.argv[2] as string;
-  // onnxruntime opens ONNX before this process reads it, for while it optimizes a graph it holds weights twice.
-  const runtime = isBareOnnx(await startOf(path)) ? openRuntime(path, { threads: 2 }) : undefined;
-  await runtime?.catch(() => null); // reasons found in the graph go before a refusal
-  const { model } = await readModel(await readFile(path));
-  return checkAgainstRuntime(writeOnnx(model), model, {
-    ...(runtime && { runtime }),
-    startEngine: () => startEngine((process.env.LATHE_ENGINE ?? 'auto') as EngineChoice),
-  });
+  if (isBareOnnx(await startOf(path))) return check(path);
+  const converted = join(tmpdir(), `lathe-${randomUUID()}.onnx`);
+  try {
+    await writeFile(converted, writeOnnx((await readModel(await readFile(path))).model));
+    return await check(converted);
+  } finally {
+    await rm(converted, { force: true });
+  }
 }, 'internal');
+
+/** onnxruntime opens the file before this process reads it, for while it optimizes a graph it holds weights twice. */
+async function check(path: string): Promise<Agreement> {
+  const runtime = openRuntime(path, { threads: 2 });
+  await runtime.catch(() => null); // reasons found in the graph go before a refusal
+  const bytes = await readFile(path);
+  return checkAgainstRuntime(bytes, (await readModel(bytes)).model, { runtime, startEngine: () => startEngine((process.env.LATHE_ENGINE ?? 'auto') as EngineChoice) });
+}
 
 async function startOf(path: string): Promise<Uint8Array> {
   const file = await open(path);

@@ -42,7 +42,7 @@ export async function unpackZip(bytes: Uint8Array, limits: ArchiveLimits = ARCHI
       if (entry.fileName.endsWith('/')) continue;
       if (members.has(entry.fileName)) throw new LatheError('malformed-model', `The archive holds "${entry.fileName}" twice`, [{ path: entry.fileName, message: 'appears twice' }]);
       if (entry.uncompressedSize > left) throw new LatheError('too-large', `"${entry.fileName}" brings the archive over ${limits.totalBytes} bytes unpacked`, [{ path: entry.fileName, message: 'over the limit' }]);
-      const content = await readEntry(zip, entry);
+      const content = storedBytes(bytes, entry) ?? await readEntry(zip, entry);
       left -= content.length;
       members.set(entry.fileName, content);
     }
@@ -51,6 +51,19 @@ export async function unpackZip(bytes: Uint8Array, limits: ArchiveLimits = ARCHI
     if (error instanceof LatheError) throw error;
     throw new LatheError('malformed-model', `The zip file is damaged: ${(error as Error).message}`, [], { cause: error });
   }
+}
+
+const STORED = 0;
+const LOCAL_HEADER_BYTES = 30;
+
+/** A member that is not compressed lies in the archive as it is, behind its local header (APPNOTE 4.3.7): a view on it needs no copy. null: to be unpacked. */
+function storedBytes(archive: Uint8Array, entry: yauzl.Entry): Uint8Array | null {
+  const { compressionMethod, compressedSize, uncompressedSize, relativeOffsetOfLocalHeader: header } = entry;
+  if (compressionMethod !== STORED || entry.isEncrypted() || compressedSize !== uncompressedSize || header + LOCAL_HEADER_BYTES > archive.length) return null;
+  const fields = new DataView(archive.buffer, archive.byteOffset + header, LOCAL_HEADER_BYTES);
+  const start = header + LOCAL_HEADER_BYTES + fields.getUint16(26, true) + fields.getUint16(28, true);
+  const isHeader = ZIP_MAGIC.every((byte, i) => fields.getUint8(i) === byte);
+  return isHeader && start + compressedSize <= archive.length ? archive.subarray(start, start + compressedSize) : null;
 }
 
 /** yauzl itself ends a stream that yields more or fewer bytes than the directory declares. */
