@@ -2,9 +2,9 @@
 import type { AxisUnits } from '../../graph/channels/units.ts';
 import type { Dim } from '../../graph/types.ts';
 import type { NodeInfo } from '../operator.ts';
-import { int64s, ints, keepAll, tiled, type ChannelRule, type Coupling, type Shrinking, type Shrunk, type ValueUnits } from './rule.ts';
-
-const resolved = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+import { resolveAxis } from '../shapes.ts';
+import { int64Host, hostNumbers } from '../../graph/tensor-data.ts';
+import { ints, keepAll, tiled, type ChannelRule, type Coupling, type Shrinking, type Shrunk, type ValueUnits } from './rule.ts';
 
 export const concatenation: ChannelRule = {
   kind: 'passes',
@@ -15,7 +15,7 @@ export const concatenation: ChannelRule = {
       for (const units of all) keepAll(ctx, units);
       return [null];
     }
-    const along = resolved(ctx.info.int('axis', 0), rank);
+    const along = resolveAxis(ctx.info.int('axis', 0), rank);
     return [Array.from({ length: rank }, (_, axis) => {
       const parts = all.map((units): AxisUnits => units![axis] ?? null);
       return axis === along ? joined(ctx, parts, ctx.info.types.map((type) => type?.shape?.[axis] ?? null)) : parts.reduce((a, b) => ctx.same(a, b));
@@ -47,7 +47,7 @@ export const splitting: ChannelRule = {
     const units = ctx.input(0);
     const outputs = ctx.info.node.outputs;
     if (!units) return outputs.map(() => null);
-    const along = resolved(ctx.info.int('axis', 0), units.length);
+    const along = resolveAxis(ctx.info.int('axis', 0), units.length);
     const sizes = outputs.map((_, i) => ctx.output(i)?.shape?.[along]);
     const labels = units[along]!;
     const known = sizes.every((size) => typeof size === 'number');
@@ -62,13 +62,13 @@ export const splitting: ChannelRule = {
     }));
   },
   shrink: (ctx): Shrunk => {
-    const along = resolved(ctx.info.int('axis', 0), ctx.input(0).length);
+    const along = resolveAxis(ctx.info.int('axis', 0), ctx.input(0).length);
     if (!ctx.shrinks(ctx.input(0)[along])) return {};
     const sizes = ctx.info.node.outputs.map((_, i) => {
       const axis = ctx.output(i)[along];
       return axis ? ctx.size(axis) : (ctx.outputType(i)!.shape![along] as number);
     });
-    return ctx.info.opset < 13 ? { attributes: { split: ints(sizes) } } : { attributes: { num_outputs: null }, constants: new Map([[1, int64s(sizes)]]) };
+    return ctx.info.opset < 13 ? { attributes: { split: ints(sizes) } } : { attributes: { num_outputs: null }, constants: new Map([[1, int64Host(sizes)]]) };
   },
 };
 
@@ -115,17 +115,17 @@ function rewrittenBounds(ctx: Shrinking, ranges: readonly { axis: number; start:
   const old = (name: string, input: number): readonly number[] | null => {
     if (ctx.info.opset < inputsSince) return ctx.info.ints(name) ?? null;
     const value = ctx.info.constant(input);
-    return value && Array.from(value.data as BigInt64Array, Number);
+    return value && hostNumbers(value);
   };
   const starts = old('starts', 1) ?? [];
   const ends = old('ends', 2) ?? [];
-  const axes = (old('axes', 3) ?? starts.map((_, i) => i)).map((axis) => resolved(axis, ctx.input(0).length));
+  const axes = (old('axes', 3) ?? starts.map((_, i) => i)).map((axis) => resolveAxis(axis, ctx.input(0).length));
   const steps = old('steps', 4) ?? starts.map(() => 1);
   const rest = axes.flatMap((axis, i) => (ranges.some((range) => range.axis === axis) ? [] : [{ axis, start: starts[i]!, end: Math.max(Math.min(ends[i]!, FAR), -FAR), step: steps[i]! }]));
   const all = [...rest, ...ranges.map((range) => ({ ...range, step: 1 }))];
   const lists = { starts: all.map(({ start }) => start), ends: all.map(({ end }) => end), axes: all.map(({ axis }) => axis), steps: all.map(({ step }) => step) };
   if (ctx.info.opset < inputsSince) return { attributes: { starts: ints(lists.starts), ends: ints(lists.ends), axes: ints(lists.axes) } };
-  return { constants: new Map([[1, int64s(lists.starts)], [2, int64s(lists.ends)], [3, int64s(lists.axes)], [4, int64s(lists.steps)]]) };
+  return { constants: new Map([[1, int64Host(lists.starts)], [2, int64Host(lists.ends)], [3, int64Host(lists.axes)], [4, int64Host(lists.steps)]]) };
 }
 
 /** Elements put before and after an axis, and whether they are a constant. */
@@ -164,8 +164,8 @@ export function padding(padsOf: (info: NodeInfo, rank: number) => PadAmounts | n
         return end > 0 ? stay(axis, length - end, length) : end;
       });
       if (ctx.info.opset < 11) return { attributes: { pads: ints([...begins, ...ends]) } };
-      const axes: [number, ReturnType<typeof int64s>][] = ctx.info.node.inputs[3] ? [[3, int64s(begins.map((_, i) => i))]] : [];
-      return { constants: new Map([[1, int64s([...begins, ...ends])], ...axes]) };
+      const axes: [number, ReturnType<typeof int64Host>][] = ctx.info.node.inputs[3] ? [[3, int64Host(begins.map((_, i) => i))]] : [];
+      return { constants: new Map([[1, int64Host([...begins, ...ends])], ...axes]) };
     },
   };
 }
@@ -196,7 +196,7 @@ export const gathering: ChannelRule = {
       for (const value of [units, indices]) keepAll(ctx, value);
       return [null];
     }
-    const along = resolved(ctx.info.int('axis', 0), units.length);
+    const along = resolveAxis(ctx.info.int('axis', 0), units.length);
     const columns = units.at(-1)!;
     if (ctx.isWeight(0) && along !== units.length - 1) ctx.makes(columns);
     const taken = takenUnits(ctx, units[along]!);
@@ -206,12 +206,12 @@ export const gathering: ChannelRule = {
   },
   shrink: (ctx) => {
     const units = ctx.input(0);
-    const labels = units[resolved(ctx.info.int('axis', 0), units.length)];
+    const labels = units[resolveAxis(ctx.info.int('axis', 0), units.length)];
     if (!ctx.shrinks(labels)) return {};
     const kept = ctx.kept(labels);
     const places = indicesOf(ctx.info, labels.length)!.map((index) => kept.indexOf(index)).filter((place) => place >= 0);
     const { dtype, dims } = ctx.info.constant(1)!;
-    const values = int64s(places);
+    const values = int64Host(places);
     return { constants: new Map([[1, { ...(dtype === 'int64' ? values : { dtype, data: Int32Array.from(places) }), dims: dims.length === 0 ? [] : [places.length] }]]) };
   },
 };
@@ -219,7 +219,7 @@ export const gathering: ChannelRule = {
 /** Constant indices, counted from the start. */
 function indicesOf(info: NodeInfo, size: number): number[] | null {
   const constant = info.constant(1);
-  return constant && Array.from(constant.data as ArrayLike<number | bigint>, (value) => resolved(Number(value), size));
+  return constant && hostNumbers(constant).map((index) => resolveAxis(index, size));
 }
 
 /** Labels of a list of channels; a single channel that is taken out, or a choice made while running, stays. */

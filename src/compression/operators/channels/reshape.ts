@@ -5,9 +5,10 @@
  */
 import type { AxisUnits } from '../../graph/channels/units.ts';
 import { makeNode } from '../../graph/edit.ts';
+import { elementCount, int64Host } from '../../graph/tensor-data.ts';
 import type { Dim } from '../../graph/types.ts';
 import type { HostTensor, NodeInfo } from '../operator.ts';
-import { alikeInGroups, int64s, ints, keepAll, tiled, type ChannelRule, type Computed, type Coupling, type Shrinking, type Shrunk, type ValueUnits } from './rule.ts';
+import { alikeInGroups, ints, keepAll, tiled, type ChannelRule, type Computed, type Coupling, type Shrinking, type Shrunk, type ValueUnits } from './rule.ts';
 
 /** Of operators that only change the shape; where the new one is an input or attribute that speaks of channels, it is written anew. */
 export const reshaping: ChannelRule = {
@@ -43,7 +44,7 @@ function rewrittenShape(ctx: Shrinking, sizes: readonly (number | null)[], input
   const shape = Array.from(constant as ArrayLike<number | bigint>, Number);
   const offset = sizes.length - shape.length; // Expand may name fewer axes than its result has
   const values = shape.map((size, i) => sizes[i + offset] ?? size);
-  return ctx.info.opset < 5 ? { attributes: { shape: ints(values) } } : { constants: new Map([[input, int64s(values)]]) };
+  return ctx.info.opset < 5 ? { attributes: { shape: ints(values) } } : { constants: new Map([[input, int64Host(values)]]) };
 }
 
 /** Where(axis shrinks, its size, what the model computes). */
@@ -55,7 +56,7 @@ function overridden(ctx: Shrinking, all: readonly (number | null)[], input: numb
     node: makeNode('Where', [mask, values, ctx.info.node.inputs[input]!], [shape]),
     constants: new Map<string, HostTensor>([
       [mask, { dtype: 'bool', dims: [sizes.length], data: Uint8Array.from(sizes, (size) => Number(size !== null)) }],
-      [values, int64s(sizes.map((size) => size ?? 0))],
+      [values, int64Host(sizes.map((size) => size ?? 0))],
     ]),
   };
 }
@@ -138,14 +139,14 @@ function lastOfOpenRun(ctx: Coupling, axis: Int32Array, to: readonly Dim[]): Axi
 
 /** The label of every element of the run, in row-major order. */
 function flatLabels(axis: Int32Array, dims: readonly number[], at: number): Int32Array {
-  const inner = dims.slice(at + 1).reduce((product, dim) => product * dim, 1);
-  const total = dims.reduce((product, dim) => product * dim, 1);
+  const inner = elementCount(dims.slice(at + 1));
+  const total = elementCount(dims);
   return Int32Array.from({ length: total }, (_, i) => axis[Math.floor(i / inner) % axis.length]!);
 }
 
 function cut(ctx: Coupling, flat: Int32Array, dims: readonly number[]): AxisUnits[] {
   const axes = dims.map((size, axis) => {
-    const inner = dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
+    const inner = elementCount(dims.slice(axis + 1));
     return { axis, size, indexOf: (element: number) => Math.floor(element / inner) % size };
   });
   const best = axes.filter(({ size }) => size > 1).map((axis) => ({ ...axis, classes: classesAlong(ctx, flat, axis) })).sort((a, b) => b.classes - a.classes)[0];

@@ -1,6 +1,7 @@
 /** Resize of positions; a size of the channel axis among the sizes is written anew. */
+import { hostNumbers, int64Host } from '../../graph/tensor-data.ts';
 import type { NodeInfo } from '../operator.ts';
-import { int64s, keepAll, type ChannelRule } from './rule.ts';
+import { keepAll, type ChannelRule } from './rule.ts';
 
 /** `sizesInput`: which input holds sizes; -1: none. */
 export function resizing(sizesInput: (info: NodeInfo) => number): ChannelRule {
@@ -17,8 +18,8 @@ export function resizing(sizesInput: (info: NodeInfo) => number): ChannelRule {
       const sizes = input < 0 ? null : ctx.info.constant(input);
       if (!sizes || !units.some((axis) => ctx.shrinks(axis))) return {};
       const axes = ctx.info.ints('axes') ?? units.map((_, i) => i);
-      const values = Array.from(sizes.data as BigInt64Array, Number);
-      return { constants: new Map([[input, int64s(values.map((size, i) => {
+      const values = hostNumbers(sizes);
+      return { constants: new Map([[input, int64Host(values.map((size, i) => {
         const axis = units[axes[i]! < 0 ? axes[i]! + units.length : axes[i]!];
         return axis ? ctx.size(axis) : size;
       }))]]) };

@@ -72,11 +72,6 @@ export interface ChannelRule {
 export const int = (value: number): Attribute => ({ kind: 'int', value });
 export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
 
-/** An int64 vector. */
-export function int64s(values: readonly number[]): HostTensor {
-  return { dtype: 'int64', dims: [values.length], data: BigInt64Array.from(values, BigInt) };
-}
-
 /** Freezes the axes that `which` names, and gives the labels of the rest. */
 export function keepAll(ctx: Coupling, units: ValueUnits | null, which: (axis: number) => boolean = () => true): ValueUnits | null {
   return units && units.map((axis, i) => {
