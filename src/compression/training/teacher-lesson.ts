@@ -1,8 +1,10 @@
 /** The loss terms of a lesson with a teacher: its outputs, weighted alpha, and the labels, weighted 1 - alpha. */
 import { LatheError } from '../../errors.ts';
+import type { Model } from '../graph/types.ts';
 import type { Network } from '../network/network.ts';
 import { findHead, type Head } from './head.ts';
 import type { Lesson } from './lesson.ts';
+import { networkOf } from './session.ts';
 import { teacherTerm, type OutputPair } from './teacher.ts';
 import type { LossTerm } from './term.ts';
 
@@ -24,6 +26,11 @@ export function distillationTerms({ lesson, teacher, temperature, alpha }: Teach
 
 /** Temperature of the distillation that stands in for labels. */
 const STAND_IN_TEMPERATURE = 2;
+
+/** The model as it was uploaded, where there are no labels to learn; null where there are. To be disposed of. */
+export function standInTeacher(lesson: Pick<Lesson, 'labels'>, original: Model): Network | null {
+  return lesson.labels ? null : networkOf(original, 'The original model');
+}
 
 /**
  * The labels' loss; without labels (a teacher is given) what the teacher says.

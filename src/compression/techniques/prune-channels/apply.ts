@@ -4,8 +4,8 @@ import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
 import { Survival } from '../../graph/channels/survival.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
 import { openLesson } from '../../training/lesson.ts';
-import { frozenMasks, networkOf, withNetwork } from '../../training/session.ts';
-import { retrainingTerms } from '../../training/teacher-lesson.ts';
+import { frozenMasks, withNetwork } from '../../training/session.ts';
+import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState, StepContext } from '../technique.ts';
@@ -96,7 +96,7 @@ function composed(before: ReadonlyMap<string, KeptIndices>, now: ReadonlyMap<str
 async function trained(state: ModelState, { training }: PruneChannelsParameters, context: StepContext, epochs: number): Promise<ModelState> {
   return withNetwork(state, context, async (network) => {
     const lesson = await openLesson(network, context, training);
-    const teacher = lesson.labels ? null : networkOf(context.original, 'The original model');
+    const teacher = standInTeacher(lesson, context.original);
     const masks = frozenMasks(network, state);
     try {
       await train({ ...lesson.common, terms: retrainingTerms(lesson, teacher), metrics: lesson.metrics, epochs, constraints: masks ? [masks] : [] });

@@ -6,7 +6,7 @@ import type { Network, Parameter } from '../../network/network.ts';
 import { tf, type TfVariable } from '../../tensor/tf.ts';
 import { openLesson } from '../../training/lesson.ts';
 import { networkOf } from '../../training/session.ts';
-import { retrainingTerms } from '../../training/teacher-lesson.ts';
+import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
 import type { CheckpointStore, ModelState, StepContext } from '../technique.ts';
 import { summed, weightScores, type AxisValues, type Scores } from './scores.ts';
@@ -21,9 +21,10 @@ const FORGETFUL: CheckpointStore = { save: () => Promise.resolve(), load: () => 
 export async function taylorScores(state: ModelState, map: ChannelMap, groups: readonly ChannelGroup[], context: StepContext, training: PruneChannelsParameters['training']): Promise<Scores[]> {
   const network = networkOf(state.model);
   const sums = new Map<ConstantAxis, TfVariable>();
-  const teacher = context.dataset?.description.target.kind === 'none' ? networkOf(context.original, 'The original model') : null;
+  let teacher: Network | null = null;
   try {
     const lesson = await openLesson(network, { ...context, checkpoints: FORGETFUL, report: () => undefined }, training);
+    teacher = standInTeacher(lesson, context.original);
     for (const { makers } of groups) for (const maker of makers) if (parameterOf(network, maker)) sums.set(maker, tf.tidy(() => tf.variable(tf.zeros([maker.labels.length]), false)));
     await train({
       ...lesson.common, terms: retrainingTerms(lesson, teacher), metrics: [], epochs: 1,

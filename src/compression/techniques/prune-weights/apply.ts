@@ -2,8 +2,8 @@ import { elementCount } from '../../graph/tensor-data.ts';
 import { countWeights } from '../../graph/weights.ts';
 import type { Network } from '../../network/network.ts';
 import { openLesson } from '../../training/lesson.ts';
-import { networkOf, withNetwork } from '../../training/session.ts';
-import { retrainingTerms } from '../../training/teacher-lesson.ts';
+import { withNetwork } from '../../training/session.ts';
+import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
 import { kernelWeights, type KernelWeight } from '../kernel-weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
@@ -71,7 +71,7 @@ async function pruneAndTrain(network: Network, weights: readonly KernelWeight[],
   const epochs = parameters.epochs * rounds;
   const plan = pruningPlan(parameters, epochs * lesson.common.train.batchesPerEpoch);
   const pruner = new Pruner(network, weights, parameters, state.frozenZeros);
-  const teacher = lesson.labels ? null : networkOf(context.original, 'The original model');
+  const teacher = standInTeacher(lesson, context.original);
   try {
     await train({
       ...lesson.common,
