@@ -3,6 +3,7 @@ import { GraphError, located, printable } from '../graph/graph-error.ts';
 import { LatheError } from '../../errors.ts';
 import type { Graph } from '../graph/types.ts';
 import type { HostTensor, Inferred, Value } from '../operators/operator.ts';
+import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { givesLayout } from './layout.ts';
 import type { Program, Step } from './program.ts';
@@ -53,12 +54,20 @@ export class Scope {
     return slot;
   }
 
-  /** @param ends values to free after a step (`lastUses`); absent: all values last */
+  /** @param ends values to free after a step (`lastUses`), with all that the step made on its way to them; absent: everything lasts */
   execute(steps: readonly Step[], ends?: ReadonlyMap<Step, readonly string[]>): void {
     for (const step of steps) {
-      this.step(step);
+      if (!ends) this.step(step);
+      else tf.tidy(() => this.tensorsAfter(step));
       for (const name of ends?.get(step) ?? []) this.free(name);
     }
+  }
+
+  /** Runs a step. @returns the tensors that last beyond it: of its results, and of what it read, in layouts that it may have asked for first */
+  private tensorsAfter(step: Step): TfTensor[] {
+    this.step(step);
+    const slots = [...step.uses, ...step.node.outputs].flatMap((name) => (name === '' ? [] : (this.find(name) ?? [])));
+    return [...slots.flatMap((slot) => slot.tensors), ...this.run.stateUpdates.values()];
   }
 
   private free(name: string): void {

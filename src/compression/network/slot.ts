@@ -103,18 +103,23 @@ export class Slot {
 
   /** Frees what a lasting slot holds on the device. */
   dispose(): void {
-    for (const tensor of this.forms.values()) tensor.dispose();
+    for (const tensor of this.tensors) tensor.dispose();
     this.forms.clear();
+  }
+
+  /** The value in every form made so far. */
+  get tensors(): readonly TfTensor[] {
+    return [...this.forms.values()];
   }
 
   /** Whether a tensor is one of the value's forms. */
   holds(tensor: TfTensor): boolean {
-    return [...this.forms.values()].includes(tensor);
+    return this.tensors.includes(tensor);
   }
 
   /** Frees the tensors but those that others have as well. */
   free(shared: ReadonlySet<TfTensor>): void {
-    for (const tensor of this.forms.values()) if (tensor !== this.given && !shared.has(tensor)) tensor.dispose();
+    for (const tensor of this.tensors) if (tensor !== this.given && !shared.has(tensor)) tensor.dispose();
     this.forms.clear();
   }
 
