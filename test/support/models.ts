@@ -59,13 +59,13 @@ export function convolutional({ channels = 4, filters = 8, classes = 3, batch = 
 }
 
 /** Noise images [channels, 6, 6] whose class is the brightest of the first channels. */
-export function images({ samples = 200, channels = 4, classes = 3, seed = 11 } = {}): Dataset {
+export function images({ samples = 200, channels = 4, classes = 3, seed = 11, labelled = true } = {}): Dataset {
   const normal = seededNormal(seed);
   const uniform = seededRandom(seed, 1);
   const labels = Int32Array.from({ length: samples }, () => Math.floor(uniform() * classes));
   const x = Float32Array.from({ length: samples * channels * 36 }, (_, i) => normal() + (Math.floor(i / 36) % channels === labels[Math.floor(i / (channels * 36))] ? 1.5 : 0));
   const inputs = new Map([['x', arrayFrom('float32', [samples, channels, 6, 6], x)]]);
-  return arrayDataset('npz', new Map([['train', { inputs, target: arrayFrom('int32', [samples], labels) }]]), { name: 'y' });
+  return arrayDataset('npz', new Map([['train', { inputs, target: labelled ? arrayFrom('int32', [samples], labels) : null }]]), { name: 'y' });
 }
 
 /** The model with its float weights changed element by element, as training would; single numbers and settings stay. */

@@ -30,10 +30,15 @@ export type Planned =
  */
 export function planModel(model: Model): Planned {
   const copies = sharedStatistics(model);
-  const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(withCopies(model, copies))));
+  const inlined = computed(withCopies(model, copies));
   const unknown = unknownNodes(inlined);
   if (unknown.length > 0) return { ok: false, untrainable: unknown };
   return { ok: true, parts: partsOf(model, copies, inlined) };
+}
+
+/** The model with the values that a network of it has by name: functions inlined, weights as initializers. */
+export function computed(model: Model): Model {
+  return hoistConstants(constantsAsInitializers(inlineFunctions(model)));
 }
 
 /** Lowers a model as planned. @throws LatheError as `planModel` */

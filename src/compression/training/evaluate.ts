@@ -6,7 +6,7 @@ import { tf, type TfTensor } from '../tensor/tf.ts';
 import { nextTurn } from './event-loop.ts';
 import { batchTensors, feedsOf } from './feeds.ts';
 import { viewOf, weightedSum } from './step.ts';
-import type { LossTerm, Metric } from './term.ts';
+import { lossVariables, type LossTerm, type Metric } from './term.ts';
 
 export interface Evaluator {
   /** Means over the samples: `loss` (the weighted sum of the terms) and every metric by name. */
@@ -14,10 +14,11 @@ export interface Evaluator {
   dispose(): void;
 }
 
-export function evaluator(network: Network, terms: readonly LossTerm[], metrics: readonly Metric[]): Evaluator {
+/** @param earlierRuns how often it has evaluated the same data in a process that ended, asked at the first batch of each size */
+export function evaluator(network: Network, terms: readonly LossTerm[], metrics: readonly Metric[], earlierRuns: () => number): Evaluator {
   let compiled: CompiledStep | null = null;
   const fetch = [...terms, ...metrics].flatMap((item) => item.fetch);
-  const variables = [...network.parameters, ...network.state].map(({ variable }) => variable).concat(terms.flatMap((term) => [...(term.variables ?? [])]));
+  const variables = lossVariables(network, terms);
   const step = (inputs: TfTensor[]): TfTensor[] => {
     const { feeds, rows, target } = feedsOf(network, inputs);
     const { outputs } = network.run(feeds, { training: false, fetch });
@@ -30,7 +31,7 @@ export function evaluator(network: Network, terms: readonly LossTerm[], metrics:
       for await (const batch of source.epoch(0)) {
         signal.throwIfAborted();
         const inputs = batchTensors(network, batch);
-        compiled ??= compileStep({ inputs, variables, step });
+        compiled ??= compileStep({ inputs, variables, step, earlierRuns });
         const results = compiled.run(inputs);
         results.forEach((result, i) => (sums[i]! += result.dataSync()[0]! * (i === 0 ? batch.size : 1)));
         tf.dispose([...results, ...inputs]);

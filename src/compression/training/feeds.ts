@@ -28,10 +28,15 @@ export interface BatchFeeds {
 /** Tensors in the order of `batchTensors` -> what `Network.run` takes, and the target. */
 export function feedsOf(network: Network, tensors: readonly TfTensor[]): BatchFeeds {
   const samples = tensors.slice(0, network.inputs.length);
-  const counted = samples.find(({ rank }) => rank > 0)?.shape[0] ?? 1;
+  const counted = samplesOf(samples);
   const rows = { counted, run: fixedBatchOf(network) ?? counted };
   const feeds = new Map(network.inputs.map(({ name, type }, i): [string, Value] => [name, { kind: 'device', dtype: type.dtype, tensor: filledUp(samples[i]!, rows) }]));
   return { feeds, rows, target: tensors[network.inputs.length] ?? null };
+}
+
+/** How many samples a batch of these tensors has. */
+export function samplesOf(tensors: readonly TfTensor[]): number {
+  return tensors.find(({ rank }) => rank > 0)?.shape[0] ?? 1;
 }
 
 /** Integers live as int32 on the engine. */

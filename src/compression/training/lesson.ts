@@ -114,7 +114,8 @@ function headOf(network: Network, name: string, samples: TfTensor): SizedHead {
   return { ...head, activation: width === 1 ? 'probability' : 'probabilities' };
 }
 
-async function firstBatch(source: BatchSource): Promise<Batch> {
+/** @throws LatheError `dataset-required` where there is none */
+export async function firstBatch(source: BatchSource): Promise<Batch> {
   for await (const batch of source.epoch(0)) return batch;
   throw new LatheError('dataset-required', 'the training split is empty');
 }

@@ -8,10 +8,10 @@ import type { Value } from '../operators/operator.ts';
 import { compileStep, type CompiledStep } from '../tensor/compile.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 import type { Constraint } from './constraint.ts';
-import { batchTensors, feedsOf, floatTensor, type BatchFeeds } from './feeds.ts';
+import { batchTensors, feedsOf, floatTensor, samplesOf, type BatchFeeds } from './feeds.ts';
 import { clipByGlobalNorm, type Optimizer } from './optimizer.ts';
 import { countedRows } from './rows.ts';
-import type { LossTerm, TermView } from './term.ts';
+import { lossVariables, trainedParameters, type LossTerm, type TermView } from './term.ts';
 
 /** Sees the gradients of every step; may update its variables (scores that pruning collects). */
 export interface GradientObserver {
@@ -31,6 +31,8 @@ export interface StepParts {
   readonly constraints: readonly Constraint[];
   readonly observers: readonly GradientObserver[];
   readonly clipNorm?: number;
+  /** Steps with this many samples that an ended process has trained (`StepSpec.earlierRuns`). */
+  readonly earlierSteps?: (samples: number) => number;
 }
 
 export interface StepSettings {
@@ -62,7 +64,7 @@ function wholeStep(parts: StepParts): TrainingStep {
   return {
     run: async (batch, settings) => {
       const inputs = pack(parts, batch, settings);
-      compiled ??= compileStep({ inputs, variables: variablesOf(parts), step });
+      compiled ??= compileStep({ inputs, variables: variablesOf(parts), step, earlierRuns: earlierRuns(parts) });
       return values(compiled.run(inputs), inputs);
     },
     dispose: () => compiled?.dispose(),
@@ -80,7 +82,7 @@ function splitStep(parts: StepParts, exchange: GradientExchange): TrainingStep {
     return [...losses, ...gradients, ...network.state.map(({ name, variable }) => state.get(name) ?? variable.clone())];
   };
   const apply = (inputs: TfTensor[]): TfTensor[] => {
-    const count = network.parameters.length;
+    const count = trainedParameters(network, terms).length;
     const state = new Map(network.state.map(({ name }, i) => [name, inputs[count + i]!]));
     update(parts, inputs.slice(0, count), state, inputs.slice(inputs.length - scalarCount));
     return [];
@@ -88,7 +90,7 @@ function splitStep(parts: StepParts, exchange: GradientExchange): TrainingStep {
   return {
     run: async (batch, settings) => {
       const inputs = pack(parts, batch, settings);
-      gradientStep ??= compileStep({ inputs, variables: variablesOf(parts), step: gradients });
+      gradientStep ??= compileStep({ inputs, variables: variablesOf(parts), step: gradients, earlierRuns: earlierRuns(parts) });
       const results = gradientStep.run(inputs);
       const averaged = await exchange.average(results.slice(terms.length + 1), batch.size);
       const updateInputs = [...averaged, ...inputs.slice(inputs.length - scalarCount).map((scalar) => scalar.clone())];
@@ -102,6 +104,10 @@ function splitStep(parts: StepParts, exchange: GradientExchange): TrainingStep {
       updateStep?.dispose();
     },
   };
+}
+
+function earlierRuns({ earlierSteps }: StepParts): (inputs: readonly TfTensor[]) => number {
+  return (inputs) => earlierSteps?.(samplesOf(inputs)) ?? 0;
 }
 
 /** Inputs of a step: the batch, the seed (int32 [2]), the optimizer's scalars. */
@@ -124,9 +130,7 @@ function values(losses: TfTensor[], inputs: TfTensor[]): number[] {
 
 function variablesOf({ network, terms, optimizer, constraints, observers }: StepParts): TfVariable[] {
   return [
-    ...network.parameters.map(({ variable }) => variable),
-    ...network.state.map(({ variable }) => variable),
-    ...terms.flatMap((term) => term.variables ?? []),
+    ...lossVariables(network, terms),
     ...optimizer.slots,
     ...constraints.flatMap(({ variables }) => variables),
     ...observers.flatMap(({ variables }) => variables),
@@ -136,7 +140,7 @@ function variablesOf({ network, terms, optimizer, constraints, observers }: Step
 interface Differentiated {
   /** Sum of weighted terms, then each term. */
   readonly losses: TfTensor[];
-  /** By parameter; zeros where the loss does not depend on it. */
+  /** By trained parameter; zeros where the loss does not depend on it. */
   readonly gradients: TfTensor[];
   readonly state: ReadonlyMap<string, TfTensor>;
 }
@@ -146,7 +150,7 @@ function differentiate({ network, terms }: StepParts, batch: readonly TfTensor[]
   const prepared = terms.map((term) => term.prepare?.({ feeds, rows }) ?? []);
   const escaped: TfTensor[] = []; // results that must outlive the gradient's own scope
   const state = new Map<string, TfTensor>();
-  const variables = network.parameters.map(({ variable }) => variable);
+  const variables = trainedParameters(network, terms).map(({ variable }) => variable);
   const { value, grads } = tf.variableGrads(() => {
     const run = network.run(feeds, { training: true, seed, fetch: terms.flatMap(({ fetch }) => fetch) });
     for (const [name, tensor] of run.stateUpdates) state.set(name, tf.keep(tensor));
@@ -180,10 +184,10 @@ export function weightedSum(terms: readonly LossTerm[], losses: readonly TfTenso
 }
 
 /** Observers see the raw gradients; then clipping, the optimizer's update, the constraints; running statistics are set as they are. */
-function update({ network, optimizer, constraints, observers, clipNorm }: StepParts, gradients: readonly TfTensor[], state: ReadonlyMap<string, TfTensor>, scalars: readonly TfTensor[]): void {
+function update({ network, terms, optimizer, constraints, observers, clipNorm }: StepParts, gradients: readonly TfTensor[], state: ReadonlyMap<string, TfTensor>, scalars: readonly TfTensor[]): void {
   network.parameters.forEach((parameter, i) => observers.forEach((observer) => observer.observe(parameter, gradients[i]!)));
   const clipped = clipNorm === undefined ? gradients : clipByGlobalNorm(gradients, clipNorm);
-  network.parameters.forEach((parameter, i) => {
+  trainedParameters(network, terms).forEach((parameter, i) => {
     const proposed = optimizer.update(i, clipped[i]!, scalars);
     parameter.variable.assign(constraints.reduce((value, constraint) => constraint.project(parameter, value), proposed));
   });

@@ -6,18 +6,19 @@ import { findHead, type Head } from './head.ts';
 import type { Lesson } from './lesson.ts';
 import { networkOf } from './session.ts';
 import { teacherTerm, type OutputPair } from './teacher.ts';
+import { TeacherRun } from './teacher-run.ts';
 import type { LossTerm } from './term.ts';
 
 export interface TeacherLesson {
   readonly lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>;
-  readonly teacher: Network;
+  readonly teacher: TeacherRun;
   readonly temperature: number;
   readonly alpha: number;
 }
 
 /** Empty where the model has no float output. A term of weight 0 is left out. */
 export function distillationTerms({ lesson, teacher, temperature, alpha }: TeacherLesson): LossTerm[] {
-  const pairs = pairOutputs(lesson, teacher);
+  const pairs = pairOutputs(lesson, teacher.network);
   const terms: LossTerm[] = [];
   if (alpha > 0 && pairs.length > 0) terms.push(teacherTerm({ teacher, pairs, temperature, weight: alpha }));
   if (alpha < 1 && lesson.labels) terms.push({ ...lesson.labels, weight: 1 - alpha });
@@ -38,7 +39,7 @@ export function standInTeacher(lesson: Pick<Lesson, 'labels'>, original: Model):
  */
 export function retrainingTerms(lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>, teacher: Network | null): LossTerm[] {
   if (!teacher) return [lesson.labels!];
-  const terms = distillationTerms({ lesson, teacher, temperature: STAND_IN_TEMPERATURE, alpha: 1 });
+  const terms = distillationTerms({ lesson, teacher: new TeacherRun(teacher), temperature: STAND_IN_TEMPERATURE, alpha: 1 });
   if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output to retrain on');
   return terms;
 }

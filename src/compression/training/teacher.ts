@@ -5,14 +5,10 @@
  * size while T changes). Behind a sigmoid: the same of Bernoulli distributions. Anything else: the squared error relative to the mean
  * square of the teacher's output, so that outputs of any scale weigh the same.
  */
-import { LatheError } from '../../errors.ts';
-import type { Network } from '../network/network.ts';
-import type { Value } from '../operators/operator.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
-import { floatTensor } from './feeds.ts';
 import type { Head } from './head.ts';
 import { binaryKlDivergence, klDivergence, logitsOfBernoulli, logitsOfProbabilities } from './losses.ts';
-import { countedRows, filledUp, fixedBatchOf, type Rows } from './rows.ts';
+import type { TeacherRun } from './teacher-run.ts';
 import type { LossTerm } from './term.ts';
 
 /** How an output is compared. */
@@ -27,7 +23,7 @@ export interface OutputPair {
 }
 
 export interface TeacherSettings {
-  readonly teacher: Network;
+  readonly teacher: TeacherRun;
   readonly pairs: readonly OutputPair[];
   readonly temperature: number;
   readonly weight: number;
@@ -37,15 +33,15 @@ export function teacherTerm({ teacher, pairs, temperature, weight }: TeacherSett
   const compared = pairs.map((pair) => ({ ...pair, comparison: comparisonOf(pair) }));
   const teacherValue = ({ teacher: head, comparison }: (typeof compared)[number]) => (comparison === 'values' ? head.output : head.scores);
   const studentValue = ({ student: head, comparison }: (typeof compared)[number]) => (comparison === 'values' ? head.output : head.scores);
+  teacher.want(compared.map(teacherValue));
   return {
     name: 'teacher',
     weight,
     fetch: compared.map(studentValue),
-    variables: [...teacher.parameters, ...teacher.state].map(({ variable }) => variable),
-    prepare: ({ feeds, rows }) => {
-      const run = { counted: rows.counted, run: fixedBatchOf(teacher) ?? rows.run };
-      const { outputs } = teacher.run(refilled(renamed(feeds, teacher), rows, run), { training: false, fetch: compared.map(teacherValue) });
-      return compared.map((pair) => soften(countedRows(floatTensor(outputs.get(teacherValue(pair))!), run), pair.teacher, pair.comparison, temperature));
+    variables: teacher.variables,
+    prepare: (batch) => {
+      const values = teacher.values(batch);
+      return compared.map((pair) => soften(values.get(teacherValue(pair))!, pair.teacher, pair.comparison, temperature));
     },
     loss: ({ value, prepared }) => {
       const losses = compared.map((pair, i) => DISTANCES[pair.comparison](value(studentValue(pair)), prepared[i]!, pair.student, temperature));
@@ -61,19 +57,6 @@ function comparisonOf({ student, teacher, isClasses }: OutputPair): Comparison {
   if (isBernoulli(student) || isBernoulli(teacher)) return isBernoulli(student) && isBernoulli(teacher) ? 'bernoulli' : 'values';
   if (isSoftmax(student) && isSoftmax(teacher)) return 'classes';
   return isClasses ? 'classes' : 'values';
-}
-
-/** The same data under the teacher's names: by name where it has it, else by position. */
-function renamed(feeds: ReadonlyMap<string, Value>, teacher: Network): Map<string, Value> {
-  const byPosition = [...feeds.values()];
-  return new Map(teacher.inputs.map(({ name }, i): [string, Value] => [name, feeds.get(name) ?? byPosition[i]!]));
-}
-
-/** The samples of the student's run in the number that the teacher's file fixes. */
-function refilled(feeds: ReadonlyMap<string, Value>, from: Rows, to: Rows): ReadonlyMap<string, Value> {
-  if (from.run === to.run) return feeds;
-  if (from.counted > to.run) throw new LatheError('shape-mismatch', `the teacher takes batches of ${to.run} and nothing else, the student's have ${from.run}; give training.batchSize ${to.run}`);
-  return new Map([...feeds].map(([name, value]) => [name, value.kind === 'device' ? { ...value, tensor: filledUp(countedRows(value.tensor, from), to) } : value]));
 }
 
 /** What the student is compared with: probabilities at temperature T, or the plain values. */

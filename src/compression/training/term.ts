@@ -1,5 +1,6 @@
 /** A term of the training loss. Techniques compose terms (labels, a teacher...); the training step adds them up. */
 import type { TfTensor, TfVariable } from '../tensor/tf.ts';
+import type { Network, Parameter } from '../network/network.ts';
 import type { BatchFeeds } from './feeds.ts';
 
 /** What a term sees of one batch. */
@@ -19,6 +20,8 @@ export interface LossTerm {
   readonly fetch: readonly string[];
   /** Variables that `prepare` reads, which the step does not train (a teacher's). */
   readonly variables?: readonly TfVariable[];
+  /** Of the term itself, trained along with the network and part of no model (a regressor between features). */
+  readonly parameters?: readonly Parameter[];
   /** Computed before the gradient tape starts: no gradient flows into it. */
   prepare?(batch: Pick<BatchFeeds, 'feeds' | 'rows'>): TfTensor[];
   /** Scalar: the mean over the batch. */
@@ -31,4 +34,15 @@ export interface Metric {
   readonly better: 'higher' | 'lower';
   readonly fetch: readonly string[];
   evaluate(view: TermView): TfTensor;
+}
+
+/** All that a training with these terms changes by gradients, the network's own first. */
+export function trainedParameters(network: Network, terms: readonly LossTerm[]): readonly Parameter[] {
+  return [...network.parameters, ...terms.flatMap(({ parameters }) => parameters ?? [])];
+}
+
+/** All variables that losses of these terms read, each once. */
+export function lossVariables(network: Network, terms: readonly LossTerm[]): TfVariable[] {
+  const own = [...trainedParameters(network, terms), ...network.state].map(({ variable }) => variable);
+  return [...new Set([...own, ...terms.flatMap(({ variables }) => variables ?? [])])];
 }

@@ -13,7 +13,7 @@ import { makeOptimizer } from './optimizer.ts';
 import { learningRateSchedule } from './schedule.ts';
 import { restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
 import { trainingStep, type GradientExchange, type GradientObserver } from './step.ts';
-import type { LossTerm, Metric } from './term.ts';
+import { trainedParameters, type LossTerm, type Metric } from './term.ts';
 
 export interface TrainOptions {
   readonly network: Network;
@@ -60,12 +60,12 @@ const REPORT_EVERY = 10;
  */
 export async function train(options: TrainOptions): Promise<Trained> {
   const { network, terms, settings, epochs, seed, signal, report } = options;
-  const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, network.parameters);
-  const parts = { network, terms, optimizer, constraints: options.constraints ?? [], observers: options.observers ?? [], clipNorm: settings.clipNorm };
+  const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, trainedParameters(network, terms));
   const learningRate = learningRateSchedule({ learningRate: settings.learningRate ?? 0.001, schedule: settings.schedule, stepsPerEpoch: options.train.batchesPerEpoch, epochs, cycles: options.cycles });
-  const step = trainingStep(parts, options.exchange ?? null);
-  const validate = validator(options);
   const run = new Run(options, optimizer.slots);
+  const parts = { network, terms, optimizer, constraints: options.constraints ?? [], observers: options.observers ?? [], clipNorm: settings.clipNorm, earlierSteps: (samples: number) => run.earlierSteps(samples) };
+  const step = trainingStep(parts, options.exchange ?? null);
+  const validate = validator(options, () => run.earlierValidations);
   const guard = divergenceGuard();
   try {
     if (!(await run.resume())) run.offer(await validate(0));
@@ -97,8 +97,8 @@ export async function train(options: TrainOptions): Promise<Trained> {
 }
 
 /** Figures on the validation split of weights that may be the result; null for others, and where there is no such split. */
-function validator({ network, terms, metrics, validation, signal, qualifies = () => true }: TrainOptions): { (step: number): Promise<Record<string, number> | null>; dispose(): void } {
-  const evaluation = evaluator(network, terms, metrics);
+function validator({ network, terms, metrics, validation, signal, qualifies = () => true }: TrainOptions, earlierRuns: () => number): { (step: number): Promise<Record<string, number> | null>; dispose(): void } {
+  const evaluation = evaluator(network, terms, metrics, earlierRuns);
   const validate = async (step: number) => (validation && validation.samples > 0 && (step > 0 || qualifies(0)) ? evaluation.run(validation, signal) : null);
   return Object.assign(validate, { dispose: () => evaluation.dispose() });
 }
@@ -108,18 +108,23 @@ class Run {
   epoch = 0;
   step = 0;
   history: Record<string, number>[] = [];
+  /** Epochs that a process has trained which then ended, and its validations. */
+  private resumedEpochs = 0;
+  earlierValidations = 0;
+  /** Samples in the first batch of an epoch. */
+  private fullBatch: number | null = null;
   private bestMetrics: Record<string, number> | null = null;
   private bestStep: number | null = null;
   private best: Snapshot = [];
   private readonly options: TrainOptions;
-  /** Parameters and running statistics. */
+  /** Parameters, those of terms included, and running statistics. */
   private readonly weights: TfVariable[];
   private readonly everything: TfVariable[];
 
   constructor(options: TrainOptions, slots: readonly TfVariable[]) {
-    const { network, constraints = [], observers = [] } = options;
+    const { network, terms, constraints = [], observers = [] } = options;
     this.options = options;
-    this.weights = [...network.parameters, ...network.state].map(({ variable }) => variable);
+    this.weights = [...trainedParameters(network, terms), ...network.state].map(({ variable }) => variable);
     this.everything = [...this.weights, ...slots, ...constraints.flatMap(({ variables }) => variables), ...observers.flatMap(({ variables }) => variables)];
   }
 
@@ -127,14 +132,21 @@ class Run {
     return this.step / Math.max(1, this.options.epochs * this.options.train.batchesPerEpoch);
   }
 
+  /** Steps with a batch of this size before the resume: all of an epoch but the last one have the size of the first. */
+  earlierSteps(samples: number): number {
+    this.fullBatch ??= samples;
+    return this.resumedEpochs * (samples === this.fullBatch ? Math.floor(this.options.train.samples / samples) : 1);
+  }
+
   /** Goes on from the checkpoint, if there is one that fits. */
   async resume(): Promise<boolean> {
     const bytes = await this.options.checkpoints.load();
     const checkpoint = bytes && decodeCheckpoint(bytes);
     if (!checkpoint || checkpoint.current.length !== this.everything.length) return false;
-    this.epoch = checkpoint.epoch;
+    this.epoch = this.resumedEpochs = checkpoint.epoch;
     this.step = checkpoint.step;
     this.history = [...checkpoint.history];
+    this.earlierValidations = this.history.filter((figures) => 'validation.loss' in figures).length + Number(this.options.qualifies?.(0) ?? true);
     this.bestMetrics = checkpoint.bestMetrics;
     this.bestStep = checkpoint.bestStep;
     this.best = checkpoint.best;

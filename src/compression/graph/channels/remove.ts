@@ -27,6 +27,19 @@ export function removeChannels(model: Model, map: ChannelMap, gone: ReadonlySet<
   return removal.run();
 }
 
+/** What is left, in indices of the first model, of what was `before` left of it and has lost more `now`. */
+export function composeKept(before: ReadonlyMap<string, KeptIndices>, now: ReadonlyMap<string, KeptIndices>): Map<string, KeptIndices> {
+  const all = new Map(before);
+  for (const [name, axes] of now) {
+    const known = before.get(name);
+    all.set(name, axes.map((indices, axis) => {
+      const earlier = known?.[axis] ?? null;
+      return indices && earlier ? indices.map((index) => earlier[index]!) : (indices ?? earlier);
+    }));
+  }
+  return all;
+}
+
 class Removal {
   private readonly model: Model;
   private readonly map: ChannelMap;

@@ -1,36 +1,106 @@
 import type { Training } from '../../../contracts/job-request.ts';
 import { LatheError } from '../../../errors.ts';
 import type { Network } from '../../network/network.ts';
-import { openLesson, type Lesson } from '../../training/lesson.ts';
+import { firstBatch, openLesson, type Lesson } from '../../training/lesson.ts';
+import { phaseOf } from '../../training/phase.ts';
 import { fixedBatchOf } from '../../training/rows.ts';
 import { frozenMasks, networkOf, withNetwork } from '../../training/session.ts';
 import { distillationTerms } from '../../training/teacher-lesson.ts';
-import { train } from '../../training/train.ts';
+import { TeacherRun } from '../../training/teacher-run.ts';
+import type { LossTerm } from '../../training/term.ts';
+import { train, type TrainOptions } from '../../training/train.ts';
 import type { ModelState, StepContext } from '../technique.ts';
+import { attentionTerm } from './attention-term.ts';
+import { Features } from './features.ts';
+import { hintTerm } from './hint-term.ts';
+import { featurePairs, type FeaturePair } from './pairs.ts';
+import { relationalTerm } from './relational-term.ts';
 import type { DistillParameters } from './spec.ts';
+import { stageStores } from './stage-stores.ts';
+import { deriveStudent } from './student.ts';
 
-/** Trains the model to give its teacher's outputs, and the labels' where there are some. */
-export async function apply(state: ModelState, parameters: DistillParameters, context: StepContext): Promise<ModelState> {
+/** Trains the model, or a smaller one made of the teacher, to give the teacher's outputs, and the labels' where there are some. */
+export async function apply(before: ModelState, parameters: DistillParameters, context: StepContext): Promise<ModelState> {
   context.signal.throwIfAborted();
-  const { epochs, training, temperature, alpha } = parameters;
-  if (epochs === 0) return state;
-  const model = parameters.teacher === 'original' ? context.original : await context.loadModel(parameters.teacher);
+  if (parameters.epochs === 0) return before;
+  const original = parameters.teacher === 'original';
+  const model = original ? context.original : await context.loadModel(parameters.teacher);
+  const basis: ModelState = original ? before : { model, frozenZeros: new Set(), kept: new Map(), quantized: false };
+  const state = parameters.student ? deriveStudent(basis, parameters.student, context) : before;
   const teacher = networkOf(model, 'The teacher');
   try {
-    return await withNetwork(state, context, async (network) => {
-      const masks = frozenMasks(network, state);
-      try {
-        const lesson = await openLesson(network, context, { ...batchOf(teacher), ...training });
-        const terms = distillationTerms({ lesson, teacher, temperature, alpha: alphaFor(lesson, alpha) });
-        if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
-        const { unchanged } = await train({ ...lesson.common, terms, metrics: lesson.metrics, epochs, constraints: masks ? [masks] : [] });
-        if (unchanged) context.warn('no-improvement', 'No epoch did better on the validation split than the weights it started with; they are kept');
-      } finally {
-        masks?.dispose();
-      }
-    });
+    return await withNetwork(state, context, (network) => taught(network, { teacher, state, parameters, context }));
   } finally {
     teacher.dispose();
+  }
+}
+
+interface Course {
+  readonly teacher: Network;
+  readonly state: ModelState;
+  readonly parameters: DistillParameters;
+  readonly context: StepContext;
+}
+
+async function taught(network: Network, course: Course): Promise<void> {
+  const { teacher, state, parameters, context } = course;
+  const masks = frozenMasks(network, state);
+  try {
+    const lesson = await openLesson(network, context, { ...batchOf(teacher), ...parameters.training });
+    const pairs = parameters.method === 'logits' ? [] : await pairsOf(network, course, lesson);
+    await lessons({ ...course, lesson, pairs, constraints: masks ? [masks] : [] });
+  } finally {
+    masks?.dispose();
+  }
+}
+
+async function pairsOf(network: Network, { teacher, parameters }: Course, { common }: Lesson): Promise<FeaturePair[]> {
+  const batch = await firstBatch(common.train);
+  const networks = { teacher: new Features(teacher, batch), student: new Features(network, batch) };
+  return featurePairs(parameters.method as Exclude<DistillParameters['method'], 'logits'>, networks, parameters.hints);
+}
+
+interface Prepared extends Course {
+  readonly lesson: Lesson;
+  readonly pairs: readonly FeaturePair[];
+  readonly constraints: NonNullable<TrainOptions['constraints']>;
+}
+
+/** The hints, where they are the method, then the outputs. */
+async function lessons({ teacher, lesson, pairs, constraints, parameters, context }: Prepared): Promise<void> {
+  const { method, epochs, temperature, alpha } = parameters;
+  const hintEpochs = method === 'hints' ? (parameters.hintEpochs ?? epochs) : 0;
+  const stores = hintEpochs > 0 ? stageStores(context.checkpoints) : [context.checkpoints, context.checkpoints];
+  const allEpochs = hintEpochs + epochs;
+  const run = new TeacherRun(teacher);
+  if (hintEpochs > 0) await hinted(new TeacherRun(teacher), pairs, { ...lesson.common, ...sharedBy(phaseOf(context, stores[0]!, { epochsBefore: 0, epochs: hintEpochs, allEpochs })), epochs: hintEpochs, constraints }, context.seed);
+  const terms = [...distillationTerms({ lesson, teacher: run, temperature, alpha: alphaFor(lesson, alpha) }), ...featureTerms(run, pairs, parameters)];
+  if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
+  const phase = phaseOf(context, stores[1]!, { epochsBefore: hintEpochs, epochs, allEpochs });
+  const { unchanged } = await train({ ...lesson.common, ...sharedBy(phase), terms, metrics: lesson.metrics, epochs, constraints });
+  if (unchanged) context.warn('no-improvement', 'No epoch did better on the validation split than the weights it started with; they are kept');
+}
+
+function sharedBy({ checkpoints, report }: StepContext): Pick<TrainOptions, 'checkpoints' | 'report'> {
+  return { checkpoints, report };
+}
+
+async function hinted(teacher: TeacherRun, pairs: readonly FeaturePair[], options: Omit<TrainOptions, 'terms' | 'metrics'>, seed: number): Promise<void> {
+  const term = hintTerm(pairs, teacher, seed);
+  try {
+    await train({ ...options, terms: [term], metrics: [] });
+  } finally {
+    term.dispose();
+  }
+}
+
+/** What is learned beside the outputs. */
+function featureTerms(teacher: TeacherRun, pairs: readonly FeaturePair[], { method, beta }: DistillParameters): LossTerm[] {
+  switch (method) {
+    case 'logits':
+    case 'hints': return [];
+    case 'attention': return [attentionTerm(pairs, teacher, beta ?? 1000)];
+    case 'relational': return [relationalTerm(pairs, teacher, beta ?? 1)];
   }
 }
 

@@ -1,18 +1,19 @@
 import { removableChannels, type RemovableChannels } from '../../graph/channels/removable.ts';
-import { removeChannels, type KeptIndices } from '../../graph/channels/remove.ts';
+import { composeKept, removeChannels } from '../../graph/channels/remove.ts';
 import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
 import { Survival } from '../../graph/channels/survival.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
 import { openLesson } from '../../training/lesson.ts';
+import { phaseOf } from '../../training/phase.ts';
 import { frozenMasks, withNetwork } from '../../training/session.ts';
 import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState, StepContext } from '../technique.ts';
 import { pruningRounds } from './plan.ts';
-import { beginRound, resumeRound, roundContext } from './rounds.ts';
-import { hasScales, weightScores, type Scores } from './scores.ts';
-import { selectChannels } from './select.ts';
+import { beginRound, resumeRound } from './rounds.ts';
+import { hasScales, weightScores, type Scores } from '../channel-scores.ts';
+import { selectChannels } from '../channel-selection.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 import { taylorScores } from './taylor.ts';
 
@@ -47,7 +48,7 @@ async function runRounds(start: ModelState, job: Job): Promise<ModelState> {
   for (const [round, { fraction, epochs }] of rounds.entries()) {
     if (!resumed || round >= resumed.round) {
       const running = resumed?.round === round ? resumed : { round, state: await pruned(state, job, fraction, round), training: null };
-      state = epochs === 0 ? running.state : await trained(running.state, parameters, roundContext(context, await beginRound(context.checkpoints, running), epochsBefore, epochs, allEpochs), epochs);
+      state = epochs === 0 ? running.state : await trained(running.state, parameters, phaseOf(context, await beginRound(context.checkpoints, running), { epochsBefore, epochs, allEpochs }), epochs);
     }
     epochsBefore += epochs;
   }
@@ -69,7 +70,7 @@ async function pruned(state: ModelState, { parameters, context, originally }: Jo
   const groups = channels.groups.map((group, i) => ({ group, scores: scores[i]!, original: originally.get(group.names[0]!) ?? group.units.length }));
   selectChannels(groups, survival, parameters, fraction);
   const { model, kept } = removeChannels(state.model, channels.map, survival.gone);
-  return { ...state, model, kept: composed(state.kept, kept) };
+  return { ...state, model, kept: composeKept(state.kept, kept) };
 }
 
 async function scoresOf(state: ModelState, { map, groups }: RemovableChannels, { score, training }: PruneChannelsParameters, context: StepContext, round: number): Promise<Scores[]> {
@@ -77,19 +78,6 @@ async function scoresOf(state: ModelState, { map, groups }: RemovableChannels, {
   const without = score === 'bn-scale' ? groups.filter((group) => !hasScales(map, group)) : [];
   if (without.length > 0 && round === 0) context.warn('no-normalization', `These layers pass no normalization with a scale and are scored by the norm of their weights: ${without.map(({ names }) => `"${names[0]!}"`).join(', ')}`);
   return groups.map((group) => weightScores(map, group, score, context.seed));
-}
-
-/** What is left of what was left before. */
-function composed(before: ReadonlyMap<string, KeptIndices>, now: ReadonlyMap<string, KeptIndices>): Map<string, KeptIndices> {
-  const all = new Map(before);
-  for (const [name, axes] of now) {
-    const known = before.get(name);
-    all.set(name, axes.map((indices, axis) => {
-      const earlier = known?.[axis] ?? null;
-      return indices && earlier ? indices.map((index) => earlier[index]!) : (indices ?? earlier);
-    }));
-  }
-  return all;
 }
 
 /** Learns the labels; without labels, the outputs of the model as it was uploaded. */

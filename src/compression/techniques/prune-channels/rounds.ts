@@ -2,7 +2,7 @@
 import type { KeptIndices } from '../../graph/channels/remove.ts';
 import { readOnnx } from '../../formats/onnx/read.ts';
 import { writeOnnx } from '../../formats/onnx/write.ts';
-import type { CheckpointStore, ModelState, StepContext, StepProgress } from '../technique.ts';
+import type { CheckpointStore, ModelState } from '../technique.ts';
 
 export interface RoundState {
   /** Counts from 0; the state is pruned for it and not yet trained. */
@@ -43,17 +43,5 @@ export async function beginRound(store: CheckpointStore, { round, state, trainin
   return {
     load: () => Promise.resolve(known),
     save: async (bytes) => { await save(bytes); known = bytes; },
-  };
-}
-
-/** Reports of one round's training as part of the whole step's. */
-export function roundContext(context: StepContext, checkpoints: CheckpointStore, epochsBefore: number, epochs: number, allEpochs: number): StepContext {
-  return {
-    ...context, checkpoints,
-    report: (progress: StepProgress) => context.report({
-      ...progress,
-      progress: (epochsBefore + progress.progress * epochs) / Math.max(1, allEpochs),
-      ...(progress.epoch !== undefined && { epoch: epochsBefore + progress.epoch }),
-    }),
   };
 }

@@ -9,7 +9,7 @@ import { networkOf } from '../../training/session.ts';
 import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
 import type { CheckpointStore, ModelState, StepContext } from '../technique.ts';
-import { summed, weightScores, type AxisValues, type Scores } from './scores.ts';
+import { summed, weightScores, type AxisValues, type Scores } from '../channel-scores.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 
 /** Batches that are enough to tell channels apart. */

@@ -1,8 +1,7 @@
 /** Which channels go. */
-import type { ChannelGroup } from '../../graph/channels/groups.ts';
-import type { Survival } from '../../graph/channels/survival.ts';
-import type { Scores } from './scores.ts';
-import type { PruneChannelsParameters } from './spec.ts';
+import type { ChannelGroup } from '../graph/channels/groups.ts';
+import type { Survival } from '../graph/channels/survival.ts';
+import type { Scores } from './channel-scores.ts';
 
 /** A group with what is known of its beginnings: earlier rounds have taken from it. */
 export interface ScoredGroup {
@@ -12,7 +11,15 @@ export interface ScoredGroup {
   readonly original: number;
 }
 
-type Selection = Pick<PruneChannelsParameters, 'ratio' | 'scope' | 'roundTo' | 'maxRatio'>;
+export interface Selection {
+  /** Share of the channels that go, 0 to 1. */
+  readonly ratio: number;
+  readonly scope: 'layer' | 'global';
+  /** Layers keep a multiple of this many channels. */
+  readonly roundTo: number;
+  /** Scope global: no layer loses a greater share. */
+  readonly maxRatio: number;
+}
 
 /** Marks units as gone in `survival`, the least important first (of equal ones, the first), until `fraction` of the way to the ratio is reached. */
 export function selectChannels(groups: readonly ScoredGroup[], survival: Survival, { ratio, scope, roundTo, maxRatio }: Selection, fraction: number): void {

@@ -1,14 +1,13 @@
 /** What channels are worth, from their weights alone. */
-import type { ConstantAxis, ChannelGroup } from '../../graph/channels/groups.ts';
-import type { ChannelMap } from '../../graph/channels/couple.ts';
-import { elementCount, toHost } from '../../graph/tensor-data.ts';
-import { seededRandom } from '../../data/random.ts';
-import type { PruneChannelsParameters } from './spec.ts';
+import type { ConstantAxis, ChannelGroup } from '../graph/channels/groups.ts';
+import type { ChannelMap } from '../graph/channels/couple.ts';
+import { elementCount, toHost } from '../graph/tensor-data.ts';
+import { seededRandom } from '../data/random.ts';
 
 /** Importance by representative of the unit, for the units of one group. */
 export type Scores = ReadonlyMap<number, number>;
 
-type WeightScore = Exclude<PruneChannelsParameters['score'], 'taylor'>;
+export type WeightScore = 'l1' | 'l2' | 'bn-scale' | 'geometric-median' | 'random';
 
 /**
  * A group is as important as all that makes its channels (Fang et al. 2023, arXiv 2301.12900): what a channel has in each tied layer is added up,

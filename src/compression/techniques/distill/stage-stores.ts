@@ -1,0 +1,35 @@
+/** One store for two trainings, one after the other: what either saves says which it is. */
+import type { CheckpointStore } from '../technique.ts';
+
+/** The first stage loads its own checkpoints only, and the end of it where the second has begun; the second loads its own. */
+export function stageStores(store: CheckpointStore): [CheckpointStore, CheckpointStore] {
+  let end: Uint8Array | null = null; // of the first stage
+  const load = async (stage: number): Promise<Uint8Array | null> => {
+    const saved = parse(await store.load());
+    if (stage === 1) return saved?.second ?? null;
+    return saved?.first ?? null;
+  };
+  return [
+    { load: () => load(0), save: async (bytes) => { end = bytes; await store.save(joined(bytes, null)); } },
+    { load: () => load(1), save: async (bytes) => store.save(joined(end ?? parse(await store.load())?.first ?? new Uint8Array(), bytes)) },
+  ];
+}
+
+interface Saved {
+  readonly first: Uint8Array;
+  readonly second: Uint8Array | null;
+}
+
+/** uint32 length of the first, the first, then the second where there is one. */
+function joined(first: Uint8Array, second: Uint8Array | null): Uint8Array {
+  const header = Buffer.alloc(4);
+  header.writeUInt32LE(first.length);
+  return Buffer.concat([header, first, second ?? new Uint8Array()]);
+}
+
+function parse(bytes: Uint8Array | null): Saved | null {
+  if (!bytes) return null;
+  const length = Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE(0);
+  const second = bytes.subarray(4 + length);
+  return { first: bytes.subarray(4, 4 + length), second: second.length > 0 ? second : null };
+}

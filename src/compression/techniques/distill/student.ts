@@ -1,0 +1,50 @@
+/** A student made of its teacher: fewer channels in every layer, fewer of the blocks that repeat, with the weights of what is kept. */
+import { removableBlocks, withoutBlocks, type Run } from '../../graph/blocks.ts';
+import { removableChannels } from '../../graph/channels/removable.ts';
+import { composeKept, removeChannels } from '../../graph/channels/remove.ts';
+import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
+import { Survival } from '../../graph/channels/survival.ts';
+import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
+import { weightScores } from '../channel-scores.ts';
+import { selectChannels } from '../channel-selection.ts';
+import type { ModelState, StepContext } from '../technique.ts';
+import type { DistillParameters } from './spec.ts';
+
+type Size = NonNullable<DistillParameters['student']>;
+
+/** Depth first: what is left then loses its least channels. */
+export function deriveStudent(teacher: ModelState, { width, depth }: Size, context: Pick<StepContext, 'seed' | 'warn'>): ModelState {
+  return narrower(shallower(teacher, depth, context), width, context);
+}
+
+function shallower(state: ModelState, depth: number, { warn }: Pick<StepContext, 'warn'>): ModelState {
+  if (depth === 1) return state;
+  const found = removableBlocks(state.model);
+  const gone = found.runs.flatMap((run) => leftOut(run, depth));
+  if (gone.length > 0) return { ...state, model: withoutBlocks(found, gone) };
+  warn('depth-kept', found.runs.length === 0 ? 'No block of the teacher gives the shape that it takes: the student is as deep' : `Of ${found.runs.map((run) => run.length).join(' + ')} blocks, a share of ${depth} is all of them`);
+  return state;
+}
+
+/** Those kept lie evenly in the run; with nothing left of it, the layers around it do all. */
+function leftOut(run: Run, depth: number): Run {
+  const kept = Math.round(run.length * depth);
+  const places = new Set(Array.from({ length: kept }, (_, i) => Math.floor(((i + 0.5) * run.length) / kept)));
+  return run.filter((_, i) => !places.has(i));
+}
+
+/** By the norm of their weights; of every group the same share. */
+function narrower(before: ModelState, width: number, { seed, warn }: Pick<StepContext, 'seed' | 'warn'>): ModelState {
+  if (width === 1) return before;
+  const state = { ...before, model: fixShapeFactors(inlineFunctions(before.model)) };
+  const { map, groups } = removableChannels(state.model);
+  if (groups.length === 0) {
+    warn('width-kept', 'The teacher has no layers whose channels could go: the student is as wide');
+    return before;
+  }
+  const survival = new Survival(map);
+  const scored = groups.map((group) => ({ group, scores: weightScores(map, group, 'l2', seed), original: group.units.length }));
+  selectChannels(scored, survival, { ratio: 1 - width, scope: 'layer', roundTo: 1, maxRatio: 1 }, 1);
+  const { model, kept } = removeChannels(state.model, map, survival.gone);
+  return { ...state, model, kept: composeKept(state.kept, kept) };
+}

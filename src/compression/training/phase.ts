@@ -1,0 +1,23 @@
+/** A training that is one of several in a step. */
+import type { CheckpointStore, StepContext, StepProgress } from '../techniques/technique.ts';
+
+export interface Phase {
+  /** Epochs of the step's trainings before this one. */
+  readonly epochsBefore: number;
+  /** Of this one. */
+  readonly epochs: number;
+  /** Of the whole step. */
+  readonly allEpochs: number;
+}
+
+/** The step's context for one of its trainings, which reports as a part of the whole and keeps its checkpoints in a store of its own. */
+export function phaseOf(context: StepContext, checkpoints: CheckpointStore, { epochsBefore, epochs, allEpochs }: Phase): StepContext {
+  return {
+    ...context, checkpoints,
+    report: (progress: StepProgress) => context.report({
+      ...progress,
+      progress: (epochsBefore + progress.progress * epochs) / Math.max(1, allEpochs),
+      ...(progress.epoch !== undefined && { epoch: epochsBefore + progress.epoch }),
+    }),
+  };
+}

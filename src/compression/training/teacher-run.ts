@@ -1,0 +1,55 @@
+/** The teacher's pass over a batch, frozen: one for all the terms that learn from it. */
+import { LatheError } from '../../errors.ts';
+import type { Network } from '../network/network.ts';
+import type { Value } from '../operators/operator.ts';
+import type { TfTensor, TfVariable } from '../tensor/tf.ts';
+import { floatTensor, type BatchFeeds } from './feeds.ts';
+import { countedRows, filledUp, fixedBatchOf, type Rows } from './rows.ts';
+
+type PreparedBatch = Pick<BatchFeeds, 'feeds' | 'rows'>;
+
+export class TeacherRun {
+  readonly network: Network;
+  private readonly wanted = new Set<string>();
+  private last: { readonly batch: BatchFeeds['feeds']; readonly values: ReadonlyMap<string, TfTensor> } | null = null;
+
+  constructor(network: Network) {
+    this.network = network;
+  }
+
+  /** What a term that learns from it lists as `variables`. */
+  get variables(): TfVariable[] {
+    return [...this.network.parameters, ...this.network.state].map(({ variable }) => variable);
+  }
+
+  /** Names values (of its outputs or within) that `values` will give; before the first run. */
+  want(names: readonly string[]): void {
+    for (const name of names) this.wanted.add(name);
+  }
+
+  /**
+   * The wanted values as float tensors in ONNX's order of axes, for the samples that count. Terms that ask for the same batch share one run.
+   * @throws LatheError `shape-mismatch` where the teacher's file fixes a smaller batch
+   */
+  values({ feeds, rows }: PreparedBatch): ReadonlyMap<string, TfTensor> {
+    if (this.last?.batch === feeds) return this.last.values;
+    const run = { counted: rows.counted, run: fixedBatchOf(this.network) ?? rows.run };
+    const { outputs } = this.network.run(refilled(renamed(feeds, this.network), rows, run), { training: false, fetch: [...this.wanted] });
+    const values = new Map([...this.wanted].map((name): [string, TfTensor] => [name, countedRows(floatTensor(outputs.get(name)!), run)]));
+    this.last = { batch: feeds, values };
+    return values;
+  }
+}
+
+/** The same data under the teacher's names: by name where it has it, else by position. */
+function renamed(feeds: ReadonlyMap<string, Value>, teacher: Network): Map<string, Value> {
+  const byPosition = [...feeds.values()];
+  return new Map(teacher.inputs.map(({ name }, i): [string, Value] => [name, feeds.get(name) ?? byPosition[i]!]));
+}
+
+/** The samples of the student's run in the number that the teacher's file fixes. */
+function refilled(feeds: ReadonlyMap<string, Value>, from: Rows, to: Rows): ReadonlyMap<string, Value> {
+  if (from.run === to.run) return feeds;
+  if (from.counted > to.run) throw new LatheError('shape-mismatch', `the teacher takes batches of ${to.run} and nothing else, the student's have ${from.run}; give training.batchSize ${to.run}`);
+  return new Map([...feeds].map(([name, value]) => [name, value.kind === 'device' ? { ...value, tensor: filledUp(countedRows(value.tensor, from), to) } : value]));
+}
