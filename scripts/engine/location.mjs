@@ -16,8 +16,8 @@ const BUILD_REVISION = 3;
 /** @typedef {'cpu' | 'cuda'} Variant */
 
 export const NATIVE_SOURCES = [
-  'engine.cc', 'kernels.cc', 'rows.cc', 'lstm.cc', 'winograd.cc', 'gemm.cc', 'parallel.cc',
-  'kernels.h', 'rows.h', 'lstm.h', 'winograd.h', 'winograd-transforms.h', 'gemm.h', 'op.h', 'exponential.h', 'parallel.h',
+  'engine.cc', 'kernels.cc', 'rows.cc', 'lstm.cc', 'winograd.cc', 'attention.cc', 'attention-heads.cc', 'gemm.cc', 'parallel.cc',
+  'kernels.h', 'rows.h', 'lstm.h', 'winograd.h', 'winograd-transforms.h', 'attention.h', 'attention-heads.h', 'gemm.h', 'op.h', 'exponential.h', 'parallel.h',
 ].map((name) => join(root, 'scripts', 'engine', 'native', name));
 const BINDING_SOURCES = [
   'tfjs_backend.cc', 'tfjs_backend.h', 'tfjs_binding.cc', 'utils.h', 'napi_auto_ref.h', 'tf_auto_status.h', 'tf_auto_tensor.h', 'tfe_auto_op.h',

@@ -106,3 +106,23 @@ export function directPool(x: TfTensor, kernel: readonly number[], options: Slid
   }
   return windows.map(reduce);
 }
+
+/** softmax(q k' * scale + mask) v of [b, n, s, d] in double precision, mask [b, n, rows, columns]. */
+export function directAttention(q: TfTensor, k: TfTensor, v: TfTensor, scale: number, mask: TfTensor | null): number[] {
+  const [rows, columns, size, valueSize] = [q.shape[2]!, k.shape[2]!, q.shape[3]!, v.shape[3]!];
+  const [queries, keys, values, added] = [q, k, v, mask].map((x) => x?.dataSync() as Float32Array);
+  const result: number[] = [];
+  for (let row = 0; row < q.shape[0]! * q.shape[1]! * rows; row++) {
+    const head = Math.floor(row / rows);
+    const scores = Array.from({ length: columns }, (_, column) => {
+      let sum = 0;
+      for (let i = 0; i < size; i++) sum += queries![row * size + i]! * keys![(head * columns + column) * size + i]!;
+      return sum * scale + (mask ? added![row * columns + column]! : 0);
+    });
+    const largest = Math.max(...scores);
+    const shares = scores.map((score) => Math.exp(score - largest));
+    const total = shares.reduce((a, b) => a + b);
+    for (let i = 0; i < valueSize; i++) result.push(shares.reduce((sum, share, column) => sum + share * values![(head * columns + column) * valueSize + i]!, 0) / total);
+  }
+  return result;
+}

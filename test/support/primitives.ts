@@ -4,7 +4,7 @@ import { startEngine } from '../../src/compression/tensor/engine.ts';
 import * as nn from '../../src/compression/tensor/nn.ts';
 import { tf } from '../../src/compression/tensor/tf.ts';
 import type { TfTensor } from '../../src/compression/tensor/tf.ts';
-import { directConv, directPool, filled, gradientErrors, maxDifference } from './numeric-checks.ts';
+import { directAttention, directConv, directPool, filled, gradientErrors, maxDifference } from './numeric-checks.ts';
 
 /** Sums of a few hundred float32 products, against double precision. */
 const FORWARD = 2e-5;
@@ -56,6 +56,17 @@ const poolCases: { name: string; x: number[]; options: nn.PoolOptions }[] = [
   { name: '1-D', x: [2, 9, 3], options: { kernel: [3], strides: [2], pads: [1, 1] } },
   { name: '3-D', x: [1, 5, 6, 4, 2], options: { kernel: [2, 3, 2], strides: [1, 2, 2], pads: [1, 0, 0, 0, 1, 0] } },
 ];
+
+/** Heads, sizes that leave rests of vectors, and blocks of rows that are not alike; `orders`: how q, k, v and y lie. */
+const attentionCases: { name: string; batch: number; heads: number; rows: number; columns: number; size: number; valueSize: number; orders: string; mask?: readonly [number, number, number] }[] = [
+  { name: 'one of everything', batch: 1, heads: 1, rows: 1, columns: 1, size: 1, valueSize: 1, orders: 'hhhh' },
+  { name: 'tokens first', batch: 2, heads: 3, rows: 5, columns: 7, size: 4, valueSize: 6, orders: 'tttt' },
+  { name: 'mixed orders, odd sizes', batch: 1, heads: 2, rows: 33, columns: 65, size: 17, valueSize: 9, orders: 'thth', mask: [1, 1, 33] },
+  { name: 'whole vectors', batch: 2, heads: 2, rows: 32, columns: 32, size: 16, valueSize: 32, orders: 'tttt', mask: [2, 2, 32] },
+  { name: 'a mask of columns', batch: 3, heads: 2, rows: 4, columns: 50, size: 8, valueSize: 8, orders: 'httt', mask: [3, 1, 1] },
+  { name: 'several blocks of rows', batch: 1, heads: 1, rows: 101, columns: 350, size: 5, valueSize: 3, orders: 'tttt', mask: [1, 1, 101] },
+];
+const HEAD_ORDERS = { h: nn.HEADS_FIRST, t: nn.TOKENS_FIRST };
 
 export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
   beforeAll(async () => {
@@ -145,6 +156,38 @@ export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
     expect(maxDifference(nn.clip(x, low, high), Array.from(x.dataSync(), (value) => Math.fround(Math.min(Math.max(value, low), high))))).toBe(0);
     const inside = Array.from(x.dataSync(), (value) => (low <= high && value > low && value < high ? 1 : 0));
     expect(maxDifference(tf.grad((a) => tf.sum(nn.clip(a, low, high)))(x), inside)).toBe(0);
+  }));
+
+  describe.each(attentionCases)('attention: $name', ({ batch, heads, rows, columns, size, valueSize, orders, mask: maskShape }) => {
+    const orderOf = (operand: number) => HEAD_ORDERS[orders[operand] as 'h' | 't'];
+    const made = (tokens: number, features: number, operand: number) => filled(orders[operand] === 'h' ? [batch, heads, tokens, features] : [batch, tokens, heads, features], 3 + operand);
+    const operands = () => [made(rows, size, 0), made(columns, size, 1), made(columns, valueSize, 2)] as const;
+    const maskOf = () => (maskShape ? tf.mul(filled([...maskShape, columns], 11), 3) : null);
+    const options = (mask: TfTensor | null): nn.AttentionOptions => ({ scale: 0.7, mask, maskLearns: mask !== null, orders: { q: orderOf(0), k: orderOf(1), v: orderOf(2), y: orderOf(3) } });
+    test('equals the direct sums', () => tidy(() => {
+      const mask = maskOf();
+      const [q, k, v] = operands();
+      const y = nn.attention(q, k, v, options(mask));
+      const byHead = [q, k, v].map((x, i) => tf.transpose(x, [...orderOf(i)])) as [TfTensor, TfTensor, TfTensor];
+      const expected = directAttention(...byHead, 0.7, mask && tf.broadcastTo(mask, [batch, heads, rows, columns]));
+      expect(maxDifference(tf.transpose(y, [...orderOf(3)]), expected)).toBeLessThan(FORWARD);
+    }));
+    test('gradients, that of the mask included', () => tidy(() => {
+      const mask = maskOf();
+      const errors = gradientErrors((q, k, v, m) => nn.attention(q!, k!, v!, options(m ?? null)), [...operands(), ...(mask ? [mask] : [])], 1e-2);
+      expect(Math.max(...errors)).toBeLessThan(CURVED);
+    }));
+  });
+
+  test('attention with keys that a mask hides, and a sample that sees none', () => tidy(() => {
+    const [q, k, v] = [filled([2, 1, 3, 4], 3), filled([2, 1, 5, 4], 5), filled([2, 1, 5, 4], 8)];
+    const hidden = -Infinity;
+    const mask = tf.tensor4d([0, hidden, 0, hidden, hidden, ...new Array<number>(5).fill(hidden)], [2, 1, 1, 5]);
+    const orders = { q: nn.HEADS_FIRST, k: nn.HEADS_FIRST, v: nn.HEADS_FIRST, y: nn.HEADS_FIRST };
+    const [y, none] = tf.unstack(nn.attention(q, k, v, { scale: 1, mask, maskLearns: false, orders })) as [TfTensor, TfTensor];
+    const seen = [q, ...[k, v].map((x) => tf.gather(x, tf.tensor1d([0, 2], 'int32'), 2))].map((x) => tf.slice(x, [0, 0, 0, 0], [1, -1, -1, -1])) as [TfTensor, TfTensor, TfTensor];
+    expect(maxDifference(y, directAttention(...seen, 1, null))).toBeLessThan(FORWARD);
+    expect([...none.dataSync()].every(Number.isNaN)).toBe(true); // 0 / 0, as the softmax of such a row
   }));
 
   test('softmax of rows of odd and large width, with values that overflow exp', () => tidy(() => {

@@ -35,6 +35,31 @@ inline __attribute__((always_inline)) float Exponential(float x) {
   return x < -87.0f ? 0.0f : value;
 }
 
+// e^x of x <= 0, as a softmax takes it of scores less the largest (x > 0 can only be rounding, and is taken for 0): with nothing above 1 the power
+// of two needs no second factor.
+inline __attribute__((always_inline)) float ExponentialOfNegative(float x) {
+  const float bounded = x > 0.0f ? 0.0f : x;
+  constexpr float kRound = 12582912.0f;
+  const float shifted = bounded * 1.44269504f + kRound;
+  const float n = shifted - kRound;
+  const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.0f / 5040;
+  p = p * r + 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  uint32_t bits;  // the last ones of `shifted` are n, and move to where an exponent is
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits << 23) + (127u << 23);
+  float power;
+  std::memcpy(&power, &bits, sizeof power);
+  const float value = p * power;
+  return x < -87.0f ? 0.0f : value;
+}
+
 inline __attribute__((always_inline)) float Sigmoid(float x) { return 1.0f / (1.0f + Exponential(-x)); }
 
 // (1 - e^-2|x|) / (1 + e^-2|x|); near zero, where that cancels, the odd polynomial of degree 9.

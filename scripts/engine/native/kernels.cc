@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "attention.h"
 #include "lstm.h"
 #include "op.h"
 #include "parallel.h"
@@ -181,6 +182,7 @@ std::string RegisterKernels() {
   RegisterRows(status);
   RegisterLstm(status);
   RegisterWinograd(status);
+  RegisterAttention(status);
   std::string problem = TF_GetCode(status) == TF_OK ? "" : TF_Message(status);
   TF_DeleteStatus(status);
   return problem;

@@ -8,3 +8,5 @@ export { biasAdd, clip, relu, softmax } from './nn/activation.ts';
 export { matMul } from './nn/matmul.ts';
 export { softmaxCrossEntropy } from './nn/loss.ts';
 export { statelessNormal, statelessUniform } from './nn/random.ts';
+export { attention, composedAttention, inverseOrder, HEADS_FIRST, TOKENS_FIRST } from './nn/attention.ts';
+export type { AttentionOptions, HeadOrder } from './nn/attention.ts';
