@@ -10,24 +10,30 @@ import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { attention } from './channels/attention.ts';
 import { FULL, given, ONNX_ORDER } from './define.ts';
+import { attend, headsOf, type Heads } from './device/attention.ts';
 import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { productOf, shapeOf, typeOf, type Shape } from './shapes.ts';
 
 const [QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, LENGTHS] = [0, 1, 2, 3, 4, 5, 6];
+/** The output that shows what the scores are, at some stage. */
+const SCORES = 3;
 
 /** [b, s, n * d] -> [b, n, s, d]; of rank 4 it is so already. */
 export function splitHeads(x: TfTensor, heads: number): TfTensor {
-  if (x.rank === 4) return x;
-  const [batch, length, hidden] = x.shape as [number, number, number];
-  if (heads < 1 || hidden % heads !== 0) throw new GraphError(`${hidden} features cannot be split into ${heads} heads`);
-  return tf.transpose(tf.reshape(x, [batch, length, heads, hidden / heads]), [0, 2, 1, 3]);
+  const split = headsOf(x, heads);
+  return x.rank === 4 ? x : tf.transpose(split.x, [...split.order]);
 }
 
 /** [b, n, s, d] -> [b, s, n * d]. */
 export function mergeHeads(x: TfTensor): TfTensor {
-  const [batch, heads, length, size] = x.shape as [number, number, number, number];
-  return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, heads * size]);
+  return joinHeads(tf.transpose(x, [0, 2, 1, 3]));
+}
+
+/** [b, s, n, d] -> [b, s, n * d]. */
+export function joinHeads(x: TfTensor): TfTensor {
+  const [batch, length, heads, size] = x.shape as [number, number, number, number];
+  return tf.reshape(x, [batch, length, heads * size]);
 }
 
 /** What may be attended: 0, what may not: -infinity. */
@@ -42,13 +48,35 @@ export function causalBias(rows: number, columns: number, offset = 0): TfTensor 
 }
 
 function run(ctx: RunContext): TfTensor[] {
-  const flat = ctx.dims(QUERY).length === 3;
+  const wanted = (output: number): boolean => (ctx.node.outputs[output] ?? '') !== '';
+  if (ctx.float('softcap', 0) > 0 || wanted(SCORES)) return withScores(ctx);
+  const query = headsOf(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
+  const isPresent = ctx.has(PAST_KEY) || ctx.has(PAST_VALUE) || wanted(1) || wanted(2);
+  const [key, value] = isPresent ? keysAndValues(ctx).map((x) => ({ x, order: nn.HEADS_FIRST })) : [KEY, VALUE].map((input) => headsOf(ctx.tensor(input), ctx.int('kv_num_heads', 0)));
+  const bias = biasOf(ctx, query.x.shape[query.order[2]!]!, key!.x.shape[key!.order[2]!]!);
+  const heads = query.x.shape[query.order[1]!]!;
+  const [q, k, v] = [query, repeatHeads(key!, heads), repeatHeads(value!, heads)];
+  const size = query.x.shape[3]!;
+  const maskLearns = ctx.has(MASK) && ctx.dtype(MASK) !== 'bool' && ctx.constant(MASK) === null;
+  const y = attend({ query: q, key: k, value: v, scale: ctx.float('scale', 1 / Math.sqrt(size)), mask: bias, maskLearns, order: query.order });
+  const result = ctx.dims(QUERY).length === 3 ? joinHeads(y) : y;
+  return isPresent ? [result, key!.x, value!.x] : [result];
+}
+
+/** Of [b, n, s, d], those of earlier positions in front. */
+function keysAndValues(ctx: RunContext): TfTensor[] {
+  return [KEY, VALUE].map((input, i) => {
+    const now = splitHeads(ctx.tensor(input), ctx.int('kv_num_heads', 0));
+    return ctx.has(PAST_KEY + i) ? tf.concat([ctx.tensor(PAST_KEY + i), now], 2) : now;
+  });
+}
+
+/** Operation by operation, where scores are capped or asked for. */
+function withScores(ctx: RunContext): TfTensor[] {
   const query = splitHeads(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
-  const past = (input: number, now: TfTensor): TfTensor => (ctx.has(input) ? tf.concat([ctx.tensor(input), now], 2) : now);
-  const key = past(PAST_KEY, splitHeads(ctx.tensor(KEY), ctx.int('kv_num_heads', 0)));
-  const value = past(PAST_VALUE, splitHeads(ctx.tensor(VALUE), ctx.int('kv_num_heads', 0)));
+  const [key, value] = keysAndValues(ctx) as [TfTensor, TfTensor];
   const root = Math.sqrt(ctx.float('scale', 1 / Math.sqrt(query.shape[3]!)));
-  const repeated = (x: TfTensor): TfTensor => repeatHeads(x, query.shape[1]!);
+  const repeated = (x: TfTensor): TfTensor => repeatHeads({ x, order: nn.HEADS_FIRST }, query.shape[1]!).x;
   const scores = matMul(tf.mul(query, root), tf.mul(repeated(key), root), false, true);
   const bias = biasOf(ctx, query.shape[2]!, key.shape[2]!);
   const biased = bias ? tf.add(scores, bias) : scores;
@@ -58,15 +86,16 @@ function run(ctx: RunContext): TfTensor[] {
   const y = matMul(weights, repeated(value));
   const shown = [scores, biased, capped, weights][ctx.int('qk_matmul_output_mode', 0)];
   if (!shown) throw new GraphError(`qk_matmul_output_mode ${ctx.int('qk_matmul_output_mode', 0)} is not defined`);
-  return [flat ? mergeHeads(y) : y, key, value, shown];
+  return [ctx.dims(QUERY).length === 3 ? mergeHeads(y) : y, key, value, shown];
 }
 
 /** Heads of keys by turns, until there is one for each head of queries. */
-function repeatHeads(x: TfTensor, heads: number): TfTensor {
-  const own = x.shape[1]!;
-  if (own === heads) return x;
+function repeatHeads({ x, order }: Heads, heads: number): Heads {
+  const axis = order[1]!;
+  const own = x.shape[axis]!;
+  if (own === heads) return { x, order };
   if (heads % own !== 0) throw new GraphError(`${heads} heads of queries cannot share ${own} heads of keys`);
-  return tf.concat(new Array<TfTensor>(heads / own).fill(x), 1);
+  return { x: tf.concat(new Array<TfTensor>(heads / own).fill(x), axis), order };
 }
 
 /** All that is added to the scores, broadcasting to [b, n, rows, columns]; null: nothing. */

@@ -9,9 +9,10 @@ import type { Dim } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { causalBias, maskBias, mergeHeads, splitHeads } from './attention.ts';
+import { causalBias, joinHeads, maskBias, mergeHeads, splitHeads } from './attention.ts';
 import { attention } from './channels/attention.ts';
 import { firstInput, FULL, given, ONNX_ORDER } from './define.ts';
+import { attend, headsOf, type Heads } from './device/attention.ts';
 import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
 import { cacheRows, rotateHeads } from './rotary-embedding.ts';
@@ -21,27 +22,36 @@ const refuse = (what: string): never => { throw new LatheError('unsupported-oper
 const only = (ctx: RunContext, inputs: readonly number[], what: string): void => { if (inputs.some((input) => ctx.has(input))) refuse(`${ctx.node.opType} with ${what}`); };
 
 interface Scoring {
-  /** [b, n, s, d]. */
-  readonly query: TfTensor;
-  readonly key: TfTensor;
-  readonly value: TfTensor;
+  readonly query: Heads;
+  readonly key: Heads;
+  readonly value: Heads;
   /** Added to the scores [b, n, rows, columns]. */
   readonly biases: readonly TfTensor[];
+  /** The input among them that a gradient may flow into. */
+  readonly added: number;
   /** Bound of the scores, softly; 0: none. */
   readonly cap?: number;
 }
 
-/** softmax(q k' * scale + biases) v of [b, n, s, d], heads merged. */
-function attend(ctx: RunContext, { query, key, value, biases, cap = 0 }: Scoring): TfTensor {
-  const scale = ctx.float('scale', 0) || 1 / Math.sqrt(query.shape[3]!);
-  const scores = matMul(tf.mul(query, scale), key, false, true);
-  const capped = cap > 0 ? tf.mul(tf.tanh(tf.div(scores, cap)), cap) : scores;
-  return mergeHeads(matMul(nn.softmax(biases.reduce((a, b) => tf.add(a, b), capped)), value));
+/** softmax(q k' * scale + biases) v, heads merged. */
+function scoreAndMix(ctx: RunContext, { query, key, value, biases, added: input, cap = 0 }: Scoring): TfTensor {
+  const scale = ctx.float('scale', 0) || 1 / Math.sqrt(query.x.shape[3]!);
+  const bias = biases.length === 0 ? null : biases.reduce((a, b) => tf.add(a, b));
+  if (cap === 0) return joinHeads(attend({ query, key, value, scale, mask: bias, maskLearns: ctx.has(input) && ctx.constant(input) === null, order: nn.TOKENS_FIRST }));
+  const [q, k, v] = [query, key, value].map(byHead) as [TfTensor, TfTensor, TfTensor];
+  const capped = tf.mul(tf.tanh(tf.div(matMul(tf.mul(q, scale), k, false, true), cap)), cap);
+  return mergeHeads(matMul(nn.softmax(bias ? tf.add(capped, bias) : capped), v));
 }
 
+/** [b, n, s, d]. */
+const byHead = ({ x, order }: Heads): TfTensor => (order === nn.HEADS_FIRST ? x : tf.transpose(x, [...order]));
+const ordered = (x: TfTensor): Heads => ({ x, order: nn.HEADS_FIRST });
+/** How many positions there are. */
+const lengthOf = ({ x, order }: Heads): number => x.shape[order[2]!]!;
+
 /** Where the node is of one direction: the last of `columns` positions is the last query's own. */
-function directionBias(ctx: RunContext, query: TfTensor, key: TfTensor): TfTensor[] {
-  const [rows, columns] = [query.shape[2]!, key.shape[2]!];
+function directionBias(ctx: RunContext, query: Heads, key: Heads): TfTensor[] {
+  const [rows, columns] = [lengthOf(query), lengthOf(key)];
   return ctx.int('unidirectional', 0) === 1 ? [causalBias(rows, columns, columns - rows)] : [];
 }
 
@@ -59,7 +69,7 @@ function paddingBias(ctx: RunContext, input: number, batch: number, columns: num
 
 const added = (ctx: RunContext, input: number): TfTensor[] => (ctx.has(input) ? [ctx.tensor(input)] : []);
 /** Keys or values of earlier positions in front of those of now. */
-const behind = (past: TfTensor | null, now: TfTensor): TfTensor => (past ? tf.concat([past, now], 2) : now);
+const behind = (past: TfTensor | null, now: Heads): Heads => (past ? ordered(tf.concat([past, byHead(now)], 2)) : now);
 
 /** input [b, s, i] times weights [i, 3 h]: queries, keys and values at once; past and present [2, b, n, s, d]. */
 function packedAttention(ctx: RunContext): TfTensor[] {
@@ -68,12 +78,12 @@ function packedAttention(ctx: RunContext): TfTensor[] {
   const projected = matMul(ctx.tensor(0), ctx.tensor(1));
   const all = ctx.has(2) ? tf.add(projected, ctx.tensor(2)) : projected;
   const sizes = ctx.ints('qkv_hidden_sizes') ?? new Array<number>(3).fill(all.shape[2]! / 3);
-  const [query, ...now] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) => splitHeads(part, ctx.int('num_heads', 0))) as [TfTensor, TfTensor, TfTensor];
+  const [query, ...now] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) => headsOf(part, ctx.int('num_heads', 0))) as [Heads, Heads, Heads];
   const past = ctx.has(4) ? tf.unstack(ctx.tensor(4)) : [];
-  const [key, value] = now.map((part, i) => behind(past[i] ?? null, part)) as [TfTensor, TfTensor];
-  const biases = [...paddingBias(ctx, 3, query.shape[0]!, key.shape[2]!), ...added(ctx, 5), ...directionBias(ctx, query, key)];
-  const y = attend(ctx, { query, key, value, biases });
-  return ctx.node.outputs.length > 1 ? [y, tf.stack([key, value])] : [y];
+  const [key, value] = now.map((part, i) => behind(past[i] ?? null, part)) as [Heads, Heads];
+  const biases = [...paddingBias(ctx, 3, query.x.shape[0]!, lengthOf(key)), ...added(ctx, 5), ...directionBias(ctx, query, key)];
+  const y = scoreAndMix(ctx, { query, key, value, biases, added: 5 });
+  return ctx.node.outputs.length > 1 ? [y, tf.stack([byHead(key), byHead(value)])] : [y];
 }
 
 function inferPackedAttention(info: NodeInfo): Inferred[] {
@@ -92,10 +102,11 @@ function multiHeadAttention(ctx: RunContext): TfTensor[] {
   const apart = parts[1]!.rank === 4;
   if (apart && ctx.has(3)) refuse('MultiHeadAttention with a bias and heads apart');
   const biases = ctx.has(3) ? (tf.split(ctx.tensor(3), parts.map((part) => part.shape[2]!)) as TfTensor[]) : null;
-  const [query, ...now] = parts.map((part, i) => splitHeads(biases ? tf.add(part, biases[i]!) : part, ctx.int('num_heads', 0))) as [TfTensor, TfTensor, TfTensor];
-  const [key, value] = now.map((part, i) => behind(ctx.has(6 + i) ? ctx.tensor(6 + i) : null, part)) as [TfTensor, TfTensor];
-  const all = [...paddingBias(ctx, 4, query.shape[0]!, key.shape[2]!), ...added(ctx, 5), ...directionBias(ctx, query, key)];
-  return [attend(ctx, { query, key, value, biases: all }), key, value];
+  const [query, ...now] = parts.map((part, i) => headsOf(biases ? tf.add(part, biases[i]!) : part, ctx.int('num_heads', 0))) as [Heads, Heads, Heads];
+  const [key, value] = now.map((part, i) => behind(ctx.has(6 + i) ? ctx.tensor(6 + i) : null, part)) as [Heads, Heads];
+  const all = [...paddingBias(ctx, 4, query.x.shape[0]!, lengthOf(key)), ...added(ctx, 5), ...directionBias(ctx, query, key)];
+  const y = scoreAndMix(ctx, { query, key, value, biases: all, added: 5 });
+  return ctx.node.outputs.length > 1 ? [y, byHead(key), byHead(value)] : [y];
 }
 
 function inferMultiHead(info: NodeInfo): Inferred[] {
@@ -126,10 +137,10 @@ function groupQueryAttention(ctx: RunContext): TfTensor[] {
   const columns = past + rows;
   if (ctx.hostInts(5).some((last) => last + 1 !== columns)) refuse('GroupQueryAttention of samples of different lengths');
   const [query, key, value] = groupParts(ctx, heads, keyHeads).map((part, i) => (i < 2 ? rotated(ctx, part, past) : part)) as [TfTensor, TfTensor, TfTensor];
-  const [keys, values] = [key, value].map((now, i) => behind(past > 0 ? ctx.tensor(3 + i) : null, now)) as [TfTensor, TfTensor];
+  const [keys, values] = [key, value].map((now, i) => behind(past > 0 ? ctx.tensor(3 + i) : null, ordered(now)).x) as [TfTensor, TfTensor];
   const biases = [...added(ctx, 10), ...(ctx.int('causal', 1) === 1 ? [causalBias(rows, columns, past)] : []), ...windowBias(ctx, rows, columns)];
-  const scoring = { query, key: spread(keys, heads), value: spread(values, heads), biases, cap: ctx.float('softcap', 0) };
-  return [attend(ctx, scoring), keys, values];
+  const [q, k, v] = [query, spread(keys, heads), spread(values, heads)].map(ordered) as [Heads, Heads, Heads];
+  return [scoreAndMix(ctx, { query: q, key: k, value: v, biases, added: 10, cap: ctx.float('softcap', 0) }), keys, values];
 }
 
 function groupParts(ctx: RunContext, heads: number, keyHeads: number): TfTensor[] {
