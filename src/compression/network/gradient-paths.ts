@@ -5,6 +5,7 @@
 import { isFloat } from '../graph/tensor-data.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
 import { capturedNames, subgraphs } from '../graph/edit.ts';
+import type { TypeTable } from '../graph/infer.ts';
 import type { Graph } from '../graph/types.ts';
 import type { Program, Step } from './program.ts';
 
@@ -27,6 +28,18 @@ export type Bodies = (graph: Graph, outer: Program) => Program;
 /** For every value of the program, whether and how gradients of the outputs reach it. */
 export function gradientPaths(program: Program, bodies: Bodies): ReadonlyMap<string, Reach> {
   return spread(program, bodies, new Map(program.graph.outputs.map(({ name }) => [name, { kind: 'open' }])));
+}
+
+/** What a gradient may flow into: weights, float inputs of the program, and float values that are computed from them. */
+export function gradientCarriers({ graph, steps, types }: Program, weights: Iterable<string>): ReadonlySet<string> {
+  const isCarrier = (name: string): boolean => name !== '' && isFloatOf(types, name);
+  const found = new Set(weights);
+  for (const { name } of graph.inputs) if (!graph.initializers.has(name) && isCarrier(name)) found.add(name);
+  for (const { node, uses } of steps) {
+    if (![...uses].some((name) => found.has(name))) continue;
+    for (const name of node.outputs) if (isCarrier(name)) found.add(name);
+  }
+  return found;
 }
 
 /** From what reaches the outputs of a program back through its steps. */
@@ -114,7 +127,11 @@ function obstacle(step: Step, reason: string): Obstacle {
   return { node: nodeLabel(step.node), operator: step.operator.type, reason };
 }
 
-function isFloatValue(program: Program, name: string): boolean {
-  const type = program.types.typeOf(name);
+function isFloatValue({ types }: Program, name: string): boolean {
+  return isFloatOf(types, name);
+}
+
+function isFloatOf(types: TypeTable, name: string): boolean {
+  const type = types.typeOf(name);
   return type === null || type.dtype === 'undefined' || isFloat(type.dtype);
 }

@@ -5,7 +5,10 @@ import { toHost } from '../graph/tensor-data.ts';
 import type { Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
+import { hasOwnKernels } from '../tensor/native/raw-op.ts';
 import { Scope, type RunState } from './execute.ts';
+import { fuseAttention } from './fuse-attention.ts';
+import { gradientCarriers } from './gradient-paths.ts';
 import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
 import { watchLoops } from './loop-limit.ts';
@@ -98,8 +101,14 @@ export class LoweredNetwork implements Network {
   private plan(fetch: readonly string[]): readonly Step[] {
     const key = JSON.stringify(fetch);
     let steps = this.plans.get(key);
-    if (!steps) this.plans.set(key, (steps = stepsFor(this.program, [...this.outputs.map(({ name }) => name), ...fetch])));
+    if (!steps) this.plans.set(key, (steps = this.planned(new Set([...this.outputs.map(({ name }) => name), ...fetch]))));
     return steps;
+  }
+
+  private planned(kept: ReadonlySet<string>): readonly Step[] {
+    const steps = stepsFor(this.program, kept);
+    if (!hasOwnKernels()) return steps;
+    return fuseAttention(steps, { types: this.program.types, kept, learns: gradientCarriers(this.program, this.parameters.map(({ name }) => name)) });
   }
 
   private runState(options: RunOptions, stateUpdates: Map<string, TfTensor>): RunState {

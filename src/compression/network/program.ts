@@ -46,7 +46,7 @@ export function makeProgram(graph: Graph, types: TypeTable, opsets: ReadonlyMap<
 }
 
 /** The steps that the named values need, in order. */
-export function stepsFor(program: Program, names: Iterable<string>): readonly Step[] {
+export function stepsFor(program: Pick<Program, 'steps'>, names: Iterable<string>): readonly Step[] {
   const needed = new Set(names);
   const kept: Step[] = [];
   for (let i = program.steps.length - 1; i >= 0; i--) {

@@ -1,0 +1,165 @@
+/**
+ * Finds attention as exporters spell it (projections by heads, product, scaling, mask, softmax, product, heads merged) and has it computed in one
+ * step: the kernel reads heads where they lie, so their transposes fall away too. The graph stays as it is; this is only how a run computes, and
+ * where a value between is asked for, the single steps compute it.
+ *
+ *   softmax(q k' * factors + mask) v, transposed
+ */
+import type { TypeTable } from '../graph/infer.ts';
+import { attentionStep, type Attention, type Factor, type Operand } from './attention-step.ts';
+import { stepsFor, type Step } from './program.ts';
+
+export interface Surroundings {
+  readonly types: TypeTable;
+  /** Values that must exist after the run. */
+  readonly kept: ReadonlySet<string>;
+  /** Names of weights, of float inputs, and whatever is computed from them: what gradients may flow into. */
+  readonly learns: ReadonlySet<string>;
+}
+
+/** The steps with one for each attention, without those that only it needed. */
+export function fuseAttention(steps: readonly Step[], surroundings: Surroundings): readonly Step[] {
+  const finder = new Finder(steps, surroundings);
+  const fused = new Map<Step, Step>();
+  for (const step of steps) {
+    const found = finder.attention(step);
+    if (found) fused.set(...finder.merged(step, found));
+  }
+  if (fused.size === 0) return steps;
+  return stepsFor({ steps: steps.map((step) => fused.get(step) ?? step) }, surroundings.kept);
+}
+
+class Finder {
+  private readonly producers = new Map<string, Step>();
+  private readonly users = new Map<string, Step[]>();
+  private readonly around: Surroundings;
+
+  constructor(steps: readonly Step[], around: Surroundings) {
+    this.around = around;
+    for (const step of steps) {
+      for (const name of step.node.outputs) this.producers.set(name, step);
+      for (const name of step.uses) this.users.set(name, [...(this.users.get(name) ?? []), step]);
+    }
+  }
+
+  /** The attention whose last product a step is. */
+  attention(step: Step): Attention | null {
+    if (!isStandard(step, 'MatMul')) return null;
+    const [shares, values] = step.node.inputs as [string, string];
+    const rank = this.rank(step.node.outputs[0]!);
+    if (rank !== 3 && rank !== 4) return null;
+    const scores = this.softmaxed(shares, rank);
+    const scored = scores === null ? null : (this.scored(scores, '', rank) ?? this.masked(scores, rank));
+    const v = this.operand(values, rank, rank - 1, (at) => this.transposed(at, rank));
+    return scored && v && { ...scored, v };
+  }
+
+  /** The step that computes the attention instead of another: of its last product, or of the transpose that merges the heads. */
+  merged(product: Step, found: Attention): [Step, Step] {
+    const y = product.node.outputs[0]!;
+    const rank = this.rank(y)!;
+    const next = this.isPrivate(y) ? this.users.get(y)![0]! : null;
+    const perm = next && isStandard(next, 'Transpose') ? permutation(next, rank) : null;
+    const last = perm?.at(-1) === rank - 1 ? next! : product;
+    const maskLearns = this.around.learns.has(found.mask);
+    return [last, attentionStep(last, found, last === product ? range(rank) : inverse(perm!), maskLearns)];
+  }
+
+  /** What shares are the softmax of, along the last axis. */
+  private softmaxed(shares: string, rank: number): string | null {
+    const step = this.producers.get(shares);
+    if (!step || !isStandard(step, 'Softmax') || !this.isPrivate(shares)) return null;
+    const attribute = step.node.attributes.get('axis');
+    const axis = attribute?.kind === 'int' ? attribute.value : step.opset < 13 ? 1 : -1;
+    return (axis + rank) % rank === rank - 1 ? step.node.inputs[0]! : null;
+  }
+
+  /** Scores to which a mask is added. */
+  private masked(sum: string, rank: number): Omit<Attention, 'v'> | null {
+    const step = this.producers.get(sum);
+    if (!step || !isStandard(step, 'Add') || !this.isPrivate(sum)) return null;
+    const [a, b] = step.node.inputs as [string, string];
+    return this.scored(a, b, rank) ?? this.scored(b, a, rank);
+  }
+
+  /** Scores: the product of queries and keys, times single numbers. */
+  private scored(name: string, mask: string, rank: number): Omit<Attention, 'v'> | null {
+    const factors: Factor[] = [];
+    let value = name;
+    for (let scaled = this.scaled(value); scaled; scaled = this.scaled(value)) {
+      if (!this.isPrivate(value)) return null;
+      factors.push(scaled.factor);
+      value = scaled.name;
+    }
+    const product = this.producers.get(value);
+    if (!product || !isStandard(product, 'MatMul') || !this.isPrivate(value) || this.rank(value) !== rank) return null;
+    if (mask !== '' && !(this.rank(mask)! <= rank)) return null;
+    const before = (at: Operand): Operand | null => this.multiplied(at) ?? this.transposed(at, rank);
+    const [q, turned] = [this.operand(product.node.inputs[0]!, rank, rank - 1, before), this.operand(product.node.inputs[1]!, rank, rank - 2, before)];
+    if (!q || !turned) return null;
+    const k = { ...turned, order: [...turned.order.slice(0, -2), turned.order[rank - 1]!, turned.order[rank - 2]!] };
+    return { q, k, mask, factors: [...factors, ...q.factors, ...k.factors] };
+  }
+
+  /** The value that an operand was made from by `before`, step by step, which has the operand's axis `features` last; null: there is none. */
+  private operand(name: string, rank: number, features: number, before: (at: Operand) => Operand | null): Operand | null {
+    let best: Operand | null = null;
+    let at: Operand | null = { name, order: range(rank), factors: [] };
+    while (at && this.rank(at.name) === rank) {
+      if (at.order[features] === rank - 1) best = at;
+      at = before(at);
+    }
+    return best;
+  }
+
+  private multiplied({ name, order, factors }: Operand): Operand | null {
+    const scaled = this.scaled(name);
+    return scaled && { name: scaled.name, order, factors: [...factors, scaled.factor] };
+  }
+
+  private transposed({ name, order, factors }: Operand, rank: number): Operand | null {
+    const step = this.producers.get(name);
+    if (!step || !isStandard(step, 'Transpose')) return null;
+    const perm = permutation(step, rank);
+    return { name: step.node.inputs[0]!, order: order.map((axis) => perm[axis]!), factors };
+  }
+
+  private scaled(name: string): { name: string; factor: Factor } | null {
+    const step = this.producers.get(name);
+    if (!step || !(isStandard(step, 'Mul') || isStandard(step, 'Div'))) return null;
+    const [a, b] = step.node.inputs as [string, string];
+    if (this.isNumber(b)) return { name: a, factor: { name: b, divides: step.operator.type === 'Div' } };
+    return step.operator.type === 'Mul' && this.isNumber(a) ? { name: b, factor: { name: a, divides: false } } : null;
+  }
+
+  /** A single float that no gradient flows into. */
+  private isNumber(name: string): boolean {
+    const type = this.around.types.typeOf(name);
+    return type?.shape !== undefined && type.shape !== null && type.shape.length <= 1 && type.shape.every((dim) => dim === 1) && !this.around.learns.has(name);
+  }
+
+  /** Read by one step, once, and by nobody after the run. */
+  private isPrivate(name: string): boolean {
+    const users = this.users.get(name) ?? [];
+    return users.length === 1 && users[0]!.node.inputs.filter((input) => input === name).length === 1 && !this.around.kept.has(name);
+  }
+
+  private rank(name: string): number | undefined {
+    return this.around.types.typeOf(name)?.shape?.length;
+  }
+}
+
+function isStandard({ node }: Step, type: string): boolean {
+  return node.domain === '' && node.opType === type;
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+function permutation({ node }: Step, rank: number): readonly number[] {
+  const perm = node.attributes.get('perm');
+  return perm?.kind === 'ints' ? perm.value : range(rank).reverse();
+}
+
+function inverse(perm: readonly number[]): number[] {
+  return range(perm.length).map((axis) => perm.indexOf(axis));
+}
