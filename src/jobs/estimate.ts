@@ -41,7 +41,8 @@ export function estimate(request: JobRequest, model: ModelDescription, dataset: 
 }
 
 function stepSeconds(step: Record<string, unknown>, forward: number, dataset: DatasetDescription | null): number {
-  const epochs = typeof step.epochs === 'number' ? step.epochs : 0;
+  const own = typeof step.epochs === 'number' ? step.epochs : 0;
+  const epochs = own + (step.method === 'hints' ? (typeof step.hintEpochs === 'number' ? step.hintEpochs : own) : 0);
   const rounds = step.schedule === 'iterative' && typeof step.rounds === 'number' ? step.rounds : 1;
   const teacher = step.technique === 'distill' ? 1 : 0;
   const training = epochs * rounds * (dataset?.splits.train ?? 0) * forward * (PASSES_OF_TRAINING + teacher);

@@ -1,6 +1,5 @@
 /** Attention transfer (Zagoruyko & Komodakis 2017, arXiv 1612.03928): the student looks where the teacher looks. */
 import { LatheError } from '../../../errors.ts';
-import type { Tensor4D } from '@tensorflow/tfjs';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import type { TeacherRun } from '../../training/teacher-run.ts';
 import type { LossTerm } from '../../training/term.ts';
@@ -37,7 +36,7 @@ function requireMaps({ teacher, student }: FeaturePair): void {
 function attention(value: TfTensor, feature: Feature, sizes = positions(feature)): TfTensor {
   const map = tf.mean(tf.square(value), feature.channelAxis); // the sum but for a factor that the norm takes away
   const [height, width] = sizes;
-  const resized = sizes.length === 2 && sizes.join() !== positions(feature).join() ? tf.image.resizeBilinear(tf.expandDims(map, -1) as Tensor4D, [height!, width!]) : map;
+  const resized = sizes.length === 2 && sizes.join() !== positions(feature).join() ? tf.image.resizeBilinear(tf.expandDims(map, -1) as Parameters<typeof tf.image.resizeBilinear>[0] & TfTensor, [height!, width!]) : map;
   const flat = tf.reshape(resized, [value.shape[0] ?? 1, -1]);
   return tf.div(flat, tf.sqrt(tf.add(tf.sum(tf.square(flat), 1, true), 1e-12)));
 }

@@ -3,11 +3,8 @@ import { composeKept, removeChannels } from '../../graph/channels/remove.ts';
 import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
 import { Survival } from '../../graph/channels/survival.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
-import { openLesson } from '../../training/lesson.ts';
 import { phaseOf } from '../../training/phase.ts';
-import { frozenMasks, withNetwork } from '../../training/session.ts';
-import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
-import { train } from '../../training/train.ts';
+import { recovered } from '../../training/recover.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState, StepContext } from '../technique.ts';
 import { pruningRounds } from './plan.ts';
@@ -48,7 +45,7 @@ async function runRounds(start: ModelState, job: Job): Promise<ModelState> {
   for (const [round, { fraction, epochs }] of rounds.entries()) {
     if (!resumed || round >= resumed.round) {
       const running = resumed?.round === round ? resumed : { round, state: await pruned(state, job, fraction, round), training: null };
-      state = epochs === 0 ? running.state : await trained(running.state, parameters, phaseOf(context, await beginRound(context.checkpoints, running), { epochsBefore, epochs, allEpochs }), epochs);
+      state = epochs === 0 ? running.state : await recovered(running.state, parameters, phaseOf(context, await beginRound(context.checkpoints, running), { epochsBefore, epochs, allEpochs }), epochs);
     }
     epochsBefore += epochs;
   }
@@ -78,21 +75,6 @@ async function scoresOf(state: ModelState, { map, groups }: RemovableChannels, {
   const without = score === 'bn-scale' ? groups.filter((group) => !hasScales(map, group)) : [];
   if (without.length > 0 && round === 0) context.warn('no-normalization', `These layers pass no normalization with a scale and are scored by the norm of their weights: ${without.map(({ names }) => `"${names[0]!}"`).join(', ')}`);
   return groups.map((group) => weightScores(map, group, score, context.seed));
-}
-
-/** Learns the labels; without labels, the outputs of the model as it was uploaded. */
-async function trained(state: ModelState, { training }: PruneChannelsParameters, context: StepContext, epochs: number): Promise<ModelState> {
-  return withNetwork(state, context, async (network) => {
-    const lesson = await openLesson(network, context, training);
-    const teacher = standInTeacher(lesson, context.original);
-    const masks = frozenMasks(network, state);
-    try {
-      await train({ ...lesson.common, terms: retrainingTerms(lesson, teacher), metrics: lesson.metrics, epochs, constraints: masks ? [masks] : [] });
-    } finally {
-      masks?.dispose();
-      teacher?.dispose();
-    }
-  });
 }
 
 function nothingToPrune({ model }: ModelState, { map }: RemovableChannels, { layers }: PruneChannelsParameters): string {

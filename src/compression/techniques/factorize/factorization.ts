@@ -1,0 +1,59 @@
+/** Ways to write a layer as several, and which of them is taken. */
+import type { Node, Tensor } from '../../graph/types.ts';
+import type { FactorizeParameters } from './spec.ts';
+
+export interface LayerCost {
+  /** Weights, without biases. */
+  readonly parameters: number;
+  /** Multiply-accumulates for one position of the layer's output. */
+  readonly macs: number;
+}
+
+/** The nodes that stand for the layer's, in order. */
+export interface Replacement {
+  readonly nodes: readonly Node[];
+  readonly tensors: readonly Tensor[];
+}
+
+/** A layer at chosen ranks. */
+export interface Factorization extends LayerCost {
+  /** Share of the sum of squared weights that is lost, at most. */
+  readonly error: number;
+  /** Computes the factors. @param fresh gives names that the model does not have */
+  replacement(fresh: (base: string) => string): Replacement;
+}
+
+export type Target = Pick<FactorizeParameters, 'energy' | 'rank' | 'ratio'>;
+
+/** Of those that are cheaper than the layer, by weights and by operations: with an energy the cheapest, else the closest; null: none is. */
+export function choose(factorizations: readonly Factorization[], layer: LayerCost, { energy }: Target): Factorization | null {
+  const cheaper = factorizations.filter(({ parameters, macs }) => parameters < layer.parameters && macs < layer.macs);
+  const order = energy !== undefined
+    ? (a: Factorization, b: Factorization) => a.macs - b.macs || a.parameters - b.parameters
+    : (a: Factorization, b: Factorization) => a.error - b.error || a.macs - b.macs;
+  return cheaper.sort(order)[0] ?? null;
+}
+
+/** What is lost of the whole with the first `rank` of these singular values, by rank from 0 to all. */
+export function lostEnergy(values: ArrayLike<number>): Float64Array {
+  const lost = new Float64Array(values.length + 1);
+  for (let i = values.length - 1; i >= 0; i--) lost[i] = lost[i + 1]! + values[i]! ** 2;
+  const all = lost[0]!;
+  return all === 0 ? lost : lost.map((energy) => energy / all);
+}
+
+/** The rank of two factors. @param perRank weights that one more rank costs */
+export function rankFor(lost: Float64Array, perRank: number, { parameters }: LayerCost, { energy, rank, ratio }: Target): number {
+  const most = lost.length - 1;
+  if (rank !== undefined) return Math.min(rank, most);
+  if (ratio !== undefined) return Math.min(Math.floor((ratio * parameters) / perRank), most);
+  return leastRank(lost, 1 - energy!);
+}
+
+/** The least rank that loses no more. Rounding of the singular values does not count. */
+export function leastRank(lost: Float64Array, most: number): number {
+  const rank = lost.findIndex((energy) => energy <= most + ROUNDING);
+  return Math.max(1, rank);
+}
+
+const ROUNDING = 1e-12;
