@@ -47,6 +47,8 @@ const rootOfShape = [
   node('Div', ['one', 'd_root'], ['d_scale']), node('Sqrt', ['d_scale'], ['d_factor']),
 ];
 
+const CAUSAL = tensor('causal', [TOKENS, TOKENS], Array.from({ length: TOKENS ** 2 }, (_, i) => (i % TOKENS <= Math.floor(i / TOKENS) ? 0 : -Infinity)));
+
 const FUSED: readonly (readonly [string, Model])[] = [
   ['scaled scores', attentionModel([...scoresAndScale, softmax('scores'), ...mixed('shares')])],
   ['divided scores and a mask of an integer input (BERT)', attentionModel(
@@ -56,16 +58,16 @@ const FUSED: readonly (readonly [string, Model])[] = [
   ['queries and keys scaled by a root of their shape (torch)', attentionModel([
     ...projected, byHead('q'), byHead('k_heads', undefined, 'k1'), ...rootOfShape, node('Mul', ['q', 'd_factor'], ['q_scaled']), node('Transpose', ['k_heads'], ['k_turned'], { perm: [0, 1, 3, 2] }),
     node('Mul', ['k_turned', 'd_factor'], ['k_scaled']), node('MatMul', ['q_scaled', 'k_scaled'], ['raw']), node('Add', ['causal', 'raw'], ['masked']), softmax('masked'), ...mixed('shares'),
-  ], { constants: [tensor('causal', [TOKENS, TOKENS], Array.from({ length: TOKENS ** 2 }, (_, i) => (i % TOKENS <= Math.floor(i / TOKENS) ? 0 : -Infinity)))] })],
+  ], { constants: [CAUSAL] })],
   ['queries scaled before their heads are moved (Keras)', attentionModel([
     ...projected, node('Mul', ['scale', 'q1'], ['q_scaled']), byHead('q', undefined, 'q_scaled'), byHead('k_heads', undefined, 'k1'), node('Transpose', ['k_heads'], ['k'], { perm: [0, 1, 3, 2] }), node('MatMul', ['q', 'k'], ['raw']), softmax('raw'), ...mixed('shares'),
   ])],
-  ['heads and batch as one axis, sequence first (torch, older)', attentionModel([
+  ['heads and batch as one axis, sequence first, each row masked (torch, older)', attentionModel([
     node('Transpose', ['x'], ['steps'], { perm: [1, 0, 2] }),
     ...['q', 'k', 'v'].flatMap((name) => [node('MatMul', ['steps', `w_${name}`], [`${name}0`]), node('Reshape', [`${name}0`, 'sequence_heads'], [`${name}1`]), byHead(name, name === 'k' ? [1, 2, 0] : [1, 0, 2])]),
-    node('MatMul', ['q', 'k'], ['raw']), node('Mul', ['raw', 'scale'], ['scores']), softmax('scores'), node('MatMul', ['shares', 'v'], ['mixed']), node('Transpose', ['mixed'], ['by_token'], { perm: [1, 0, 2] }),
-    node('Reshape', ['by_token', 'sequence'], ['steps_out']), node('Transpose', ['steps_out'], ['y'], { perm: [1, 0, 2] }),
-  ])],
+    node('MatMul', ['q', 'k'], ['raw']), node('Mul', ['raw', 'scale'], ['scores']), node('Add', ['scores', 'causal'], ['masked']), softmax('masked'), node('MatMul', ['shares', 'v'], ['mixed']),
+    node('Transpose', ['mixed'], ['by_token'], { perm: [1, 0, 2] }), node('Reshape', ['by_token', 'sequence'], ['steps_out']), node('Transpose', ['steps_out'], ['y'], { perm: [1, 0, 2] }),
+  ], { constants: [CAUSAL] })],
   ['learned biases of positions', attentionModel([...scoresAndScale, node('Add', ['scores', 'positions'], ['masked']), softmax('masked'), ...mixed('shares')], { constants: [randomTensor('positions', [HEADS, TOKENS, TOKENS], 9)] })],
   ['keys of another sequence, the same for all samples', attentionModel([
     ...projected.map((each) => (each.inputs[0] === 'x' && each.inputs[1] !== 'w_q' ? { ...each, inputs: ['context', each.inputs[1]!] } : each)), ...scoresAndScale.slice(projected.length), softmax('scores'), ...mixed('shares'),
