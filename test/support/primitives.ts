@@ -214,6 +214,13 @@ export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
     expect(Math.max(...gradientErrors(product, inputs, 0.25))).toBeLessThan(LINEAR);
   }));
 
+  test('pickNumbers: any number of times each, some never', () => tidy(() => {
+    const x = filled([7], 3);
+    const at = tf.tensor1d([6, 0, 0, 2, 6, 1, 6, 4, 0, 5, 2], 'int32');
+    expect(maxDifference(nn.pickNumbers(x, at), Array.from(at.dataSync(), (i) => x.dataSync()[i]!))).toBe(0);
+    expect(Math.max(...gradientErrors((v) => nn.pickNumbers(v!, at), [x], 0.25))).toBeLessThan(LINEAR);
+  }));
+
   test('relu, biasAdd and cross-entropy', () => tidy(() => {
     const x = filled([4, 6], 3);
     expect(maxDifference(nn.relu(x), Array.from(x.dataSync(), (value) => Math.max(value, 0)))).toBe(0);

@@ -1,6 +1,7 @@
 /** Picking elements by indices: Gather, GatherElements, GatherND. */
 import { GraphError } from '../graph/graph-error.ts';
 import { hostNumbers } from '../graph/tensor-data.ts';
+import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -51,9 +52,17 @@ const gatherHost: HostForm = ([data, indices], info) => {
   return [pick(data!, offsetsAlong(data!.dims, maps), [...data!.dims.slice(0, axis), ...indices!.dims, ...data!.dims.slice(axis + 1)])];
 };
 
+/** Codes of a codebook. */
+function areOffsets({ data }: HostTensor, size: number): boolean {
+  for (let i = 0; i < data.length; i++) if (!(Number(data[i]) >= 0 && Number(data[i]) < size)) return false;
+  return data.length > 0;
+}
+
 function gather(ctx: RunContext): TfTensor[] {
   const data = ctx.tensor(0);
   const axis = resolveAxis(ctx.int('axis', 0), data.rank);
+  const known = data.rank === 1 && data.dtype === 'float32' && data.size > 0 ? ctx.constant(1) : null;
+  if (known && areOffsets(known, data.size)) return [tf.reshape(nn.pickNumbers(data, tf.reshape(ctx.tensor(1), [known.data.length])), [...known.dims])];
   return [gatherAxis(data, positive(ctx.tensor(1), data.shape[axis]!), axis)];
 }
 

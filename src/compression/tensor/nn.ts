@@ -6,6 +6,7 @@ export type { PoolOptions } from './nn/pool.ts';
 export { batchNormTraining, batchNormInference, layerNorm } from './nn/normalize.ts';
 export { biasAdd, clip, relu, softmax } from './nn/activation.ts';
 export { matMul } from './nn/matmul.ts';
+export { pickNumbers } from './nn/pick.ts';
 export { softmaxCrossEntropy } from './nn/loss.ts';
 export { statelessNormal, statelessUniform } from './nn/random.ts';
 export { attention, composedAttention, inverseOrder, HEADS_FIRST, TOKENS_FIRST } from './nn/attention.ts';
