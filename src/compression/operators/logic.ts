@@ -53,7 +53,7 @@ const shift: HostForm = ([x, by], info) => {
   const left = info.string('direction', '') === 'LEFT';
   const bits = isBig(x!.dtype) ? 64 : Math.log2(integerRange(x!.dtype)[1] + 1);
   return [zip(x!, by!, {
-    number: (a, n) => (n >= bits ? 0 : left ? a * 2 ** n : Math.floor(a / 2 ** n)),
+    number: left ? (a, n) => (n >= bits ? 0 : (a << n) >>> 0) : (a, n) => (n >= bits ? 0 : a >>> n),
     big: (a, n) => (n >= 64n ? 0n : left ? BigInt.asUintN(64, a << n) : a >> n),
   })];
 };
