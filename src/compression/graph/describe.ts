@@ -1,5 +1,6 @@
 /** What the API tells about a model: counted from the graph, without running it. */
 import type { ModelDescription, ModelFormat, TensorDescription } from '../../contracts/model.ts';
+import { expandCodebooks, sharedWeights } from './codebooks.ts';
 import { constantTensor } from './constants.ts';
 import { subgraphs, walkNodes } from './edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
@@ -16,11 +17,12 @@ import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './t
  */
 export function describeModel(model: Model, format: ModelFormat): ModelDescription {
   const whole = inlineFunctions(model);
+  const dense = expandCodebooks(whole.graph);
   const table = inferShapes(whole);
   refuseEndlessLoops(whole.graph, table);
   return {
     format,
-    parameters: countParameters(whole.graph),
+    parameters: countParameters(dense),
     macs: countMacs(whole),
     inputs: modelInputs(model.graph).map((input) => describeValue(input, input.type)),
     outputs: model.graph.outputs.map((output) => describeValue(output, table.typeOf(output.name) ?? output.type)),
@@ -28,7 +30,7 @@ export function describeModel(model: Model, format: ModelFormat): ModelDescripti
     operators: countOperators(whole.graph),
     trainable: true,
     untrainable: [],
-    warnings: [...quantizationWarnings(whole.graph), ...contradictionWarnings(table)],
+    warnings: [...quantizationWarnings(dense), ...(dense === whole.graph ? [] : clusterWarnings(whole.graph)), ...contradictionWarnings(table)],
   };
 }
 
@@ -138,9 +140,17 @@ export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription[
     found.set(node.opType, { ...entry, count: entry.count + 1 });
   });
   const warnings = [...found].map(([opType, { count, first }]) => `${count} ${opType} (first at "${first}")`);
-  const small = weights(graph).filter(({ dtype }) => BITS[dtype] < bits);
+  const small = weights(expandCodebooks(graph)).filter(({ dtype }) => BITS[dtype] < bits);
   if (small.length > 0) warnings.push(`${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first "${small[0]!.name}")`);
   return warnings.length === 0 ? [] : [{ code: 'already-quantized', message: `The model is quantized already: ${warnings.join(', ')}` }];
+}
+
+/** `already-clustered`, with how many weights share their values, and the first of them. */
+export function clusterWarnings(graph: Graph): ModelDescription['warnings'] {
+  const shared = [...sharedWeights(graph)];
+  if (shared.length === 0) return [];
+  const most = Math.max(...shared.map(([, { codebook }]) => codebook.dims[0]!));
+  return [{ code: 'already-clustered', message: `The model is clustered already: ${shared.length} weight(s) of at most ${most} different values (first "${shared[0]![0]}")` }];
 }
 
 function contradictionWarnings(table: TypeTable): ModelDescription['warnings'] {

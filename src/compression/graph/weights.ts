@@ -1,4 +1,5 @@
-/** What a file's weights are: every constant of numbers that enters the arithmetic, with quantized ones counted by the values they stand for. */
+/** What a file's weights are: every constant of numbers that enters the arithmetic, with quantized and clustered ones counted by the values they stand for. */
+import { expandCodebooks } from './codebooks.ts';
 import { constantTensor } from './constants.ts';
 import { subgraphs } from './edit.ts';
 import { BITS, elementCount, isFloat, toHost } from './tensor-data.ts';
@@ -49,7 +50,7 @@ interface Found {
 
 export function countWeights(graph: Graph): WeightCount {
   const found = new Map<Tensor, Found>();
-  collect(graph, () => undefined, found);
+  collect(expandCodebooks(graph), () => undefined, found);
   let [parameters, nonZero] = [0, 0];
   for (const weight of found.values()) {
     const total = weight.bits !== null ? packedElements(weight.tensor, weight.bits) : elements(weight.tensor, weight.zero);

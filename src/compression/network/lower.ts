@@ -4,7 +4,8 @@ import type { UntrainableNode } from '../../contracts/model.ts';
 import { findOperator } from '../operators/registry.ts';
 import { inferShapes, opsetOf } from '../graph/infer.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
-import { walkNodes } from '../graph/edit.ts';
+import { walkNodes, withGraph } from '../graph/edit.ts';
+import { unpackCodes } from '../graph/codebooks.ts';
 import { settingsOf } from '../graph/settings.ts';
 import { constantsAsInitializers } from '../graph/passes/constants-as-initializers.ts';
 import { hoistConstants } from '../graph/passes/hoist-constants.ts';
@@ -36,9 +37,10 @@ export function planModel(model: Model): Planned {
   return { ok: true, parts: partsOf(model, copies, inlined) };
 }
 
-/** The model with the values that a network of it has by name: functions inlined, weights as initializers. */
+/** The model with the values that a network of it has by name: functions inlined, weights as initializers, codes of clustered ones unpacked. */
 export function computed(model: Model): Model {
-  return hoistConstants(constantsAsInitializers(inlineFunctions(model)));
+  const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(model)));
+  return withGraph(inlined, unpackCodes(inlined.graph));
 }
 
 /** Lowers a model as planned. @throws LatheError as `planModel` */

@@ -11,6 +11,7 @@ import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
+import { withoutCodebooks } from '../graph/codebooks.ts';
 import type { Model } from '../graph/types.ts';
 import type { ModelState } from '../techniques/technique.ts';
 import type { RecipeInput } from './run.ts';
@@ -27,10 +28,10 @@ export interface FloatModel {
 
 const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', int8: 'uint8', int4: 'uint8' };
 
-/** The float model after a step. Steps behind a quantizing one work on its codes, which other formats cannot say. */
+/** The float model after a step, with every clustered weight as the floats it stands for. Steps behind a quantizing one work on its codes, which other formats cannot say. */
 export function followStep(known: FloatModel, { technique, ...parameters }: Step, step: number, before: ModelState, after: ModelState): FloatModel {
   if (before.quantized) return known;
-  if (technique !== 'quantize') return after.model === before.model ? known : { model: after.model, step, storage: 'own', kept: after.kept };
+  if (technique !== 'quantize') return after.model === before.model ? known : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept };
   if (!after.quantized) return known;
   return { ...known, step, storage: STORAGE[String((parameters as Record<string, unknown>)['precision'])] ?? known.storage };
 }

@@ -6,10 +6,11 @@ import { LatheError } from '../../errors.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
+import { withoutCodebooks } from '../graph/codebooks.ts';
 import type { Model } from '../graph/types.ts';
 import { measureModels } from '../measure/measure.ts';
 import { TECHNIQUES } from '../techniques/registry.ts';
-import type { CheckpointStore, ModelState, StepContext } from '../techniques/technique.ts';
+import type { CheckpointStore, ModelState, StepContext, Technique } from '../techniques/technique.ts';
 import { exportModels, exportReport, followStep, type Exported, type FloatModel } from './exports.ts';
 import { writeManifest } from './manifest.ts';
 import { checkRuns } from './runtime-check.ts';
@@ -76,7 +77,7 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
 
   const files: Uint8Array[] = [];
   let state: ModelState = { model: uploaded.model, frozenZeros: new Set(), kept: new Map(), quantized: false };
-  let float: FloatModel = { model: uploaded.model, step: -1, storage: 'own', kept: new Map() };
+  let float: FloatModel = { model: withoutCodebooks(uploaded.model), step: -1, storage: 'own', kept: new Map() };
   for (const [index, step] of request.steps.entries()) {
     input.signal.throwIfAborted();
     const finished = await runStep({ input, request, original: uploaded.model, warn }, step, index, state);
@@ -124,16 +125,26 @@ async function runStep(job: Job, step: Step, index: number, before: ModelState):
   const tell = (state: 'running' | 'succeeded') => input.report({ type: 'step', data: { step: index, technique: name, state } });
   tell('running');
   const warnings: ReportWarning[] = [];
-  const after = await technique.apply(before, parameters, stepContext(job, index, name, (warning) => {
+  const context = stepContext(job, index, name, (warning) => {
     warnings.push(warning);
     job.warn(warning);
-  }));
+  });
+  const after = await technique.apply(readable(before, technique, parameters, context), parameters, context);
   input.signal.throwIfAborted();
   const bytes = writeOnnx(after.model);
   await checkRuns(bytes, { dataset: input.dataset, transform: job.request.transform ?? {}, technique: name });
   await saveFinished(store, { bytes, state: after, warnings });
   tell('succeeded');
   return { bytes, state: after };
+}
+
+/** The state with clustered weights as the floats they stand for, unless the technique reads them as they are. */
+function readable(state: ModelState, { spec }: Technique, parameters: Record<string, unknown>, context: StepContext): ModelState {
+  if (spec.keepsCodebooks?.(parameters)) return state;
+  const model = withoutCodebooks(state.model);
+  if (model === state.model) return state;
+  context.warn('codebooks-expanded', `${spec.name} works on the weights themselves: it is given the clustered ones as floats, and what it makes of them is not clustered`);
+  return { ...state, model };
 }
 
 function stepContext({ input, request, original }: Job, index: number, technique: string, warn: (warning: ReportWarning) => void): StepContext {

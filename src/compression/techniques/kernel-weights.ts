@@ -1,9 +1,10 @@
-/** The weights that pruning is about: constants that the operators call kernels, wherever in the graph and its subgraphs they lie. */
+/** The weights that pruning and clustering are about: constants that the operators call kernels, wherever in the graph and its subgraphs they lie. */
 import { constantTensor } from '../graph/constants.ts';
 import { mapSubgraphs, subgraphs } from '../graph/edit.ts';
 import { NodeView, type InputFacts } from '../graph/node-info.ts';
 import { elementCount } from '../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../graph/types.ts';
+import type { WeightRole } from '../operators/operator.ts';
 import { findOperator } from '../operators/registry.ts';
 
 export interface KernelWeight {
@@ -18,6 +19,9 @@ export interface KernelWeight {
   readonly place: Tensor | Node;
 }
 
+export type WeightKind = WeightRole['kind'];
+
+const KERNELS: ReadonlySet<WeightKind> = new Set(['kernel']);
 const FLOATS: ReadonlySet<string> = new Set(['float32', 'float64', 'float16', 'bfloat16']);
 /** Nodes that a weight may pass on its way to the operator without changing its values. */
 const CARRIERS: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze']);
@@ -34,17 +38,23 @@ interface Scope {
 }
 
 /** In the order of first use; a weight that several nodes share occurs once. */
-export function kernelWeights(model: Model): KernelWeight[] {
-  const found = new Map<Tensor | Node, KernelWeight>();
-  visitGraph(model.graph, model, { constants: new Map(), producers: new Map() }, found);
-  return [...found.values()];
+export function kernelWeights(model: Model, kinds: ReadonlySet<WeightKind> = KERNELS): KernelWeight[] {
+  const search: Search = { model, kinds, found: new Map() };
+  visitGraph(model.graph, { constants: new Map(), producers: new Map() }, search);
+  return [...search.found.values()];
 }
 
-function visitGraph(graph: Graph, model: Model, outer: Scope, found: Map<Tensor | Node, KernelWeight>): void {
+interface Search {
+  readonly model: Model;
+  readonly kinds: ReadonlySet<WeightKind>;
+  readonly found: Map<Tensor | Node, KernelWeight>;
+}
+
+function visitGraph(graph: Graph, outer: Scope, search: Search): void {
   const scope = innerScope(graph, outer);
   for (const node of graph.nodes) {
-    visitNode(node, model, scope, found);
-    for (const { graph: inner } of subgraphs(node)) visitGraph(inner, model, scope, found);
+    visitNode(node, scope, search);
+    for (const { graph: inner } of subgraphs(node)) visitGraph(inner, scope, search);
   }
 }
 
@@ -60,11 +70,11 @@ function innerScope(graph: Graph, outer: Scope): Scope {
   return { constants, producers };
 }
 
-function visitNode(node: Node, model: Model, scope: Scope, found: Map<Tensor | Node, KernelWeight>): void {
+function visitNode(node: Node, scope: Scope, { model, kinds, found }: Search): void {
   const opset = model.opsets.get(node.domain) ?? 1;
   for (const role of findOperator(node.domain, node.opType, opset)?.weights ?? []) {
     const input = node.inputs[role.input];
-    const source = role.kind === 'kernel' && input ? trace(input, scope) : null;
+    const source = kinds.has(role.kind) && input ? trace(input, scope) : null;
     if (!source || !FLOATS.has(source.tensor.dtype) || elementCount(source.tensor.dims) === 0) continue;
     const known = found.get(source.place);
     const names = [...new Set([...(known?.names ?? [source.tensor.name]), node.name, ...node.outputs])];

@@ -28,6 +28,8 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   /** Parameters with which the technique changes nothing (contract test). */
   readonly neutral: Record<string, unknown>;
   needs(parameters: Static<P>): { data: DataNeed; trainable: boolean };
+  /** Whether the technique leaves clustered weights in their codebooks. Absent: it works on the weights, and is given them as floats. */
+  keepsCodebooks?(parameters: Static<P>): boolean;
   /** Defaults that depend on what there is to work with; they come before the schema's own. */
   defaults?(given: Readonly<Record<string, unknown>>, available: Available): Record<string, unknown>;
   /** Contradictions that the schema cannot say ("one of sparsity, threshold, pattern"); paths relative to the step. */

@@ -9,6 +9,7 @@ import type { Dataset } from '../../../src/compression/data/dataset.ts';
 import { seededNormal } from '../../../src/compression/data/random.ts';
 import { readOnnx } from '../../../src/compression/formats/onnx/read.ts';
 import { readModel } from '../../../src/compression/formats/read-model.ts';
+import { withoutCodebooks } from '../../../src/compression/graph/codebooks.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
 import { toHost } from '../../../src/compression/graph/tensor-data.ts';
 import type { Model } from '../../../src/compression/graph/types.ts';
@@ -104,6 +105,40 @@ describe('after quantizing', () => {
     expect(report.exports).toMatchObject([{ name: 'model.tfjs.zip', format: 'tfjs-layers', weights: stored }]);
     expect((await readModel(files.find(({ name }) => name === 'model.tfjs.zip')!.bytes)).format).toBe('tfjs-layers');
     expect(report.exports![0]!.fidelity.top1Agreement).toBeGreaterThan(0.9);
+  });
+});
+
+describe('after clustering', () => {
+  const cluster = { technique: 'cluster', bits: 3 } as Step;
+  const kernels = (model: Model) => Object.values(weights(model)).filter(({ length }) => length > 300);
+
+  it.each([['keras/cnn.keras', 'keras'], ['tfjs/layers-float32.zip', 'tfjs-layers']])('%s holds the shared values as floats, also when a step behind it has trained them', async (file, format) => {
+    for (const steps of [[cluster], [cluster, { technique: 'distill', epochs: 1 } as Step]]) {
+      const { files, report } = await run(`test/data/${file}`, steps);
+      expect(report.warnings.filter(({ code }) => code === 'export-not-written')).toEqual([]);
+      const own = files.find((candidate) => candidate.format === format)!;
+      const held = weights((await readModel(own.bytes)).model);
+      const result = withoutCodebooks(readOnnx(files.find(({ name }) => name === 'model.onnx')!.bytes));
+      expect(held).toEqual(weights(result));
+      expect(kernels(result).length).toBeGreaterThan(0);
+      for (const values of kernels(result)) expect(new Set(values).size).toBeLessThanOrEqual(8);
+      expect(report.exports![0]!.fidelity.maxAbsError).toBeCloseTo(report.after.fidelity.maxAbsError, 5);
+    }
+  });
+
+  it('integers of clustered weights, and a TF.js graph-model of them', async () => {
+    const { files, report } = await run('examples/digit_cnn.onnx', [cluster, quantize('int8', 'static')], { export: [{ format: 'tfjs-graph', weights: 'float32' }] });
+    expect(report.warnings.map(({ code }) => code)).toContain('codebooks-expanded');
+    expect(report.warnings.map(({ code }) => code)).not.toContain('already-quantized');
+    expect(Object.keys(describeModel(readOnnx(files.find(({ name }) => name === 'model.onnx')!.bytes), 'onnx').operators)).not.toContain('BitShift');
+    for (const values of kernels((await readModel(files.find(({ format }) => format === 'tfjs-graph')!.bytes)).model)) expect(new Set(values).size).toBeLessThanOrEqual(8);
+  });
+
+  it('pruning works on the weights, and is told', async () => {
+    const { report } = await run('test/data/keras/cnn.keras', [cluster, { technique: 'prune-weights', sparsity: 0.5, epochs: 0 } as Step, cluster]);
+    expect(report.warnings).toContainEqual(expect.objectContaining({ code: 'codebooks-expanded', step: 1 }));
+    expect(report.after.sizeBytes).toBeLessThan(report.steps[1]!.after.sizeBytes);
+    expect(report.after.nonZero).toBeLessThan(0.6 * report.after.parameters);
   });
 });
 

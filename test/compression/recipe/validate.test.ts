@@ -34,6 +34,9 @@ describe('validateRecipe', () => {
       { sparsity: 0.9, scope: 'global', schedule: 'one-shot', epochs: 1, layers: {} }, { teacher: 'original', temperature: 4, epochs: 1 }, { precision: 'int8' },
     ]);
     expect(validateRecipe(request([{ technique: 'prune-weights' }]), model, null).steps[0]).toMatchObject({ sparsity: 0.5, epochs: 0 });
+    expect(validateRecipe(request([{ technique: 'cluster' }, { technique: 'cluster', clusters: 9 }]), model, null).steps).toEqual([
+      { technique: 'cluster', bits: 5, init: 'linear', epochs: 0, packed: true, layers: {} }, { technique: 'cluster', clusters: 9, init: 'linear', epochs: 0, packed: true, layers: {} },
+    ]);
     expect(validateRecipe(request([{ technique: 'prune-weights' }]), untrainable, dataset).steps[0]).toMatchObject({ epochs: 0 });
     expect(validateRecipe(request([{ technique: 'retrain' }, { technique: 'distill', epochs: 2 }], { training: { epochs: 7 } }), model, dataset).steps).toMatchObject([{ epochs: 7 }, { epochs: 2 }]);
   });
@@ -57,6 +60,8 @@ describe('validateRecipe', () => {
     ['a pattern that prunes nothing', { technique: 'prune-weights', pattern: '4:2' }, '/steps/0/pattern'],
     ['a gradual schedule without epochs', { technique: 'prune-weights', sparsity: 0.5, schedule: 'gradual', epochs: 0 }, '/steps/0/schedule'],
     ['a threshold of nothing', { technique: 'prune-weights', threshold: {} }, '/steps/0/threshold'],
+    ['bits and clusters', { technique: 'cluster', bits: 4, clusters: 16 }, '/steps/0/clusters'],
+    ['one cluster', { technique: 'cluster', clusters: 1 }, '/steps/0/clusters'],
     ['int8 by casting', { technique: 'quantize', precision: 'int8', method: 'cast' }, '/steps/0/method'],
   ])('contradictions: %s', (_name, step, path) => {
     expect(refused(request([step]), model, dataset)).toMatchObject({ code: 'invalid-request', paths: [path] });
@@ -89,7 +94,7 @@ describe('validateRecipe', () => {
 
   test('nothing trains, prunes or quantizes a model of integers again', () => {
     const int8 = { technique: 'quantize', precision: 'int8' };
-    expect(refused(request([int8, { technique: 'retrain' }, int8]), model, dataset)).toMatchObject({ code: 'invalid-request', paths: ['/steps/1', '/steps/2'] });
+    expect(refused(request([int8, { technique: 'retrain' }, int8, { technique: 'cluster', epochs: 0 }]), model, dataset)).toMatchObject({ code: 'invalid-request', paths: ['/steps/1', '/steps/2', '/steps/3'] });
     expect(() => validateRecipe(request([{ technique: 'quantize', precision: 'float16' }, int8]), model, dataset)).not.toThrow();
   });
 

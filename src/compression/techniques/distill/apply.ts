@@ -1,5 +1,6 @@
 import type { Training } from '../../../contracts/job-request.ts';
 import { LatheError } from '../../../errors.ts';
+import { withoutCodebooks } from '../../graph/codebooks.ts';
 import type { Network } from '../../network/network.ts';
 import { firstBatch, openLesson, type Lesson } from '../../training/lesson.ts';
 import { phaseOf } from '../../training/phase.ts';
@@ -25,7 +26,7 @@ export async function apply(before: ModelState, parameters: DistillParameters, c
   if (parameters.epochs === 0) return before;
   const original = parameters.teacher === 'original';
   const model = original ? context.original : await context.loadModel(parameters.teacher);
-  const basis: ModelState = original ? before : { model, frozenZeros: new Set(), kept: new Map(), quantized: false };
+  const basis: ModelState = original ? before : { model: withoutCodebooks(model), frozenZeros: new Set(), kept: new Map(), quantized: false };
   const state = parameters.student ? deriveStudent(basis, parameters.student, context) : before;
   const teacher = networkOf(model, 'The teacher');
   try {

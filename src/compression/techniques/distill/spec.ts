@@ -39,6 +39,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   paper: 'Hinton, Vinyals, Dean 2015, arXiv 1503.02531; Romero et al. 2015, arXiv 1412.6550; Zagoruyko & Komodakis 2017, arXiv 1612.03928; Park et al. 2019, arXiv 1904.05068',
   parameters: Parameters,
   neutral: { epochs: 0 },
+  keepsCodebooks: ({ student }) => student === undefined,
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true }),
   contradictions,
 };

@@ -50,6 +50,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   paper: 'Jacob et al. 2018, arXiv 1712.05877; Krishnamoorthi 2018, arXiv 1806.08342; Nagel et al. 2021, arXiv 2106.08295',
   parameters: Parameters,
   neutral: { precision: 'float32', method: 'cast' },
+  keepsCodebooks: (parameters) => ['cast', 'weight-only'].includes(methodOf(parameters)),
   needs: (parameters) => ({ data: methodOf(parameters) === 'static' ? 'optional' : 'none', trainable: false }),
   contradictions,
 };

@@ -2,6 +2,7 @@
  * Weights stored small and unpacked when the model is loaded: half floats by Cast, integers as pack-integers.ts says. onnxruntime computes
  * these nodes once, so that the model runs exactly as fast as with floats.
  */
+import { sharedWeights } from '../../graph/codebooks.ts';
 import { freshNames, makeNode, mapSubgraphs, subgraphs, withGraph } from '../../graph/edit.ts';
 import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
@@ -24,8 +25,10 @@ function quantizeGraph(graph: Graph, parameters: QuantizeParameters, selected: (
   const additions: Additions = { tensors: [], nodes: [] };
   const packed = new Set<string>();
   const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const codebooks = new Set([...sharedWeights(graph).values()].map(({ codebook }) => codebook));
   for (const [name, uses] of weightUses(graph)) {
     const tensor = graph.initializers.get(name)!;
+    if (codebooks.has(tensor)) continue; // so small that fewer bits save nothing, and each of its values is many weights
     if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < LEAST_ELEMENTS) continue;
     if (parameters.precision === 'float16' && !fitsHalf(tensor)) continue;
     if (!selected([name, ...uses.map(({ node }) => node.name)])) continue;

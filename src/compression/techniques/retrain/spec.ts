@@ -13,5 +13,6 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   summary: 'Trains the model on the dataset\'s labels; zeros of pruned weights stay zero.',
   parameters: Parameters,
   neutral: { epochs: 0 },
+  keepsCodebooks: () => true,
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'labels', trainable: true }),
 };

@@ -1,0 +1,73 @@
+/** Puts codebooks into a model: the nodes that make a weight come before all others of the graph that held it as a constant. */
+import { constantTensor } from '../../graph/constants.ts';
+import { freshNames, mapSubgraphs } from '../../graph/edit.ts';
+import { byteLength } from '../../graph/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
+import type { Coded } from './codebook.ts';
+import { storageOf, type Storage, type StorageOptions } from './storage.ts';
+import { Unpacking } from './unpacking.ts';
+
+/** By the initializer or Constant node that holds the weight. */
+export type CodedWeights = ReadonlyMap<Tensor | Node, Coded>;
+
+/** Gather with its name and inputs, the codebook's name and shape. */
+const CODEBOOK_BYTES = 100;
+
+function storageFor({ codes, values, keepsZeros }: Coded, dims: readonly number[], options: StorageOptions): Storage {
+  return storageOf({ codes, bits: Math.max(1, Math.ceil(Math.log2(values.dims[0]!))), dims, sparse: keepsZeros }, options);
+}
+
+/** Whether codes and codebook take less of a file than the weight itself. */
+export function pays(coded: Coded, { dtype, dims }: Tensor, options: StorageOptions): boolean {
+  return storageFor(coded, dims, options).bytes + coded.values.bytes.length + CODEBOOK_BYTES < byteLength(dtype, dims);
+}
+
+export interface Shared {
+  readonly model: Model;
+  /** Names of codebooks whose zero is that of pruned weights. */
+  readonly keepingZeros: readonly string[];
+}
+
+export function shareWeights(model: Model, coded: CodedWeights, options: StorageOptions): Shared {
+  const sharing: Sharing = { coded, options, fresh: freshNames(model), keepingZeros: [] };
+  return { model: { ...model, graph: shareIn(model.graph, sharing) }, keepingZeros: sharing.keepingZeros };
+}
+
+interface Sharing {
+  readonly coded: CodedWeights;
+  readonly options: StorageOptions;
+  readonly keepingZeros: string[];
+  fresh(base: string): string;
+}
+
+function shareIn(graph: Graph, sharing: Sharing): Graph {
+  const unpacking = new Unpacking(sharing.fresh);
+  const gone = new Set<Tensor | Node>();
+  for (const [place, tensor] of constantsIn(graph)) {
+    const weight = sharing.coded.get(place);
+    if (!weight) continue;
+    shareOne(weight, tensor, unpacking, sharing);
+    gone.add(place);
+  }
+  const nodes = graph.nodes.filter((node) => !gone.has(node)).map((node) => mapSubgraphs(node, (body) => shareIn(body, sharing)));
+  if (gone.size === 0) return nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
+  const kept = [...graph.initializers].filter(([, tensor]) => !gone.has(tensor));
+  return {
+    ...graph,
+    initializers: new Map([...kept, ...unpacking.tensors.map((tensor): [string, Tensor] => [tensor.name, tensor])]),
+    inputs: graph.inputs.filter(({ name }) => !gone.has(graph.initializers.get(name)!)), // up to IR version 3, initializers are listed there
+    nodes: [...unpacking.nodes, ...nodes],
+  };
+}
+
+function constantsIn({ initializers, nodes }: Graph): [Tensor | Node, Tensor][] {
+  const held = nodes.flatMap((node): [Node, Tensor][] => { const tensor = constantTensor(node); return tensor ? [[node, tensor]] : []; });
+  return [...[...initializers.values()].map((tensor): [Tensor, Tensor] => [tensor, tensor]), ...held];
+}
+
+function shareOne(weight: Coded, { name, dims }: Tensor, unpacking: Unpacking, { options, fresh, keepingZeros }: Sharing): void {
+  const codebook = fresh(`${name}_codebook`);
+  const codes = storageFor(weight, dims, options).write(unpacking);
+  unpacking.node('Gather', [unpacking.add({ ...weight.values, name: codebook }), codes], {}, name);
+  if (weight.keepsZeros) keepingZeros.push(codebook);
+}

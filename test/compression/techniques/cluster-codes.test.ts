@@ -1,0 +1,154 @@
+/** Clustering by itself: k-means of numbers, and codes in every form in which a file holds them. */
+import { describe, expect, it } from 'vitest';
+import { seededNormal, seededRandom } from '../../../src/compression/data/random.ts';
+import { expandCodebooks, sharedWeights, unpackCodes } from '../../../src/compression/graph/codebooks.ts';
+import { makeNode } from '../../../src/compression/graph/edit.ts';
+import { toHost } from '../../../src/compression/graph/tensor-data.ts';
+import type { Model } from '../../../src/compression/graph/types.ts';
+import { validateModel } from '../../../src/compression/graph/validate.ts';
+import { countWeights } from '../../../src/compression/graph/weights.ts';
+import { encodeWeight } from '../../../src/compression/techniques/cluster/codebook.ts';
+import { kMeans, type Initialization } from '../../../src/compression/techniques/cluster/k-means.ts';
+import { shareWeights } from '../../../src/compression/techniques/cluster/share.ts';
+import { floats, modelOf, runInOnnxRuntime, tensor, value } from '../../support/graphs.ts';
+
+const INITS: readonly Initialization[] = ['linear', 'density', 'random'];
+
+function normalValues(count: number, seed: number): Float32Array {
+  const normal = seededNormal(seed);
+  return Float32Array.from({ length: count }, normal);
+}
+
+const nearest = (value: number, centres: ArrayLike<number>): number => Array.from(centres).reduce((best, centre, i) => (Math.abs(centre - value) < Math.abs(centres[best]! - value) ? i : best), 0);
+const squaredError = (values: ArrayLike<number>, centres: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + (value - centres[nearest(value, centres)]!) ** 2, 0);
+
+/** The least squared error of k clusters, by dynamic programming over where each begins (Wang & Song 2011, R Journal 3(2)). */
+function leastError(values: ArrayLike<number>, k: number): number {
+  const sorted = Array.from(values).sort((a, b) => a - b);
+  const costOf = (from: number, to: number): number => {
+    const mean = sorted.slice(from, to).reduce((a, b) => a + b, 0) / (to - from);
+    return sorted.slice(from, to).reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  };
+  let least = sorted.map((_, i) => costOf(0, i + 1));
+  for (let c = 1; c < k; c++) least = least.map((one, i) => Array.from({ length: i }, (_, j) => least[j]! + costOf(j + 1, i + 1)).reduce((a, b) => Math.min(a, b), one));
+  return least.at(-1)!;
+}
+
+describe('k-means', () => {
+  it.each(INITS)('%s: ends where every centre is the mean of the values nearest to it', (init) => {
+    for (const [count, k] of [[500, 2], [2000, 16], [4000, 255]] as const) {
+      const values = normalValues(count, k);
+      const centres = kMeans(values, k, init, seededRandom(3));
+      expect(centres).toHaveLength(k);
+      const groups = Array.from(centres, (): number[] => []);
+      for (const each of values) groups[nearest(each, centres)]!.push(each);
+      groups.forEach((group, c) => expect(group.reduce((a, b) => a + b, 0) / group.length).toBeCloseTo(centres[c]!, 9));
+    }
+  });
+
+  it.each(INITS)('%s: comes near the best clustering there is', (init) => {
+    for (let seed = 1; seed <= 6; seed++) {
+      const values = normalValues(80, seed);
+      const best = leastError(values, 5);
+      const error = squaredError(values, kMeans(values, 5, init, seededRandom(seed)));
+      expect(error).toBeGreaterThan(best * (1 - 1e-9));
+      expect(error).toBeLessThan(best * 1.6); // a local optimum; the worst of these seeds has 1.48
+    }
+  });
+
+  it.each(['linear', 'density'] as const)('%s: finds clusters that lie apart', (init) => {
+    const values = normalValues(400, 8).map((each, i) => each * 0.01 + [-7, -1, 2, 30][i % 4]!);
+    expect(squaredError(values, kMeans(values, 4, init, seededRandom(1)))).toBeCloseTo(leastError(values, 4), 6);
+  });
+
+  it.each(INITS)('%s: few different values are the centres themselves', (init) => {
+    const values = Float32Array.from({ length: 90 }, (_, i) => [0.1, -2, 7][i % 3]!);
+    expect([...kMeans(values, 8, init, seededRandom(1))]).toEqual([-2, Math.fround(0.1), 7]);
+    expect([...kMeans(Float32Array.of(3), 2, init, seededRandom(1))]).toEqual([3]);
+  });
+
+  it('starts evenly over the range, over the distribution, or at values drawn by the seed', () => {
+    const values = Float32Array.from({ length: 1000 }, (_, i) => (i < 999 ? i / 1e6 : 1)); // one far out
+    const far = (init: Initialization) => kMeans(values, 4, init, seededRandom(1)).at(-1)!;
+    expect(far('linear')).toBe(1);
+    const two = INITS.map((init) => [1, 2].map((seed) => kMeans(normalValues(300, 2), 20, init, seededRandom(seed)).join()));
+    expect(two.map(([a, b]) => a === b)).toEqual([true, true, false]);
+  });
+});
+
+/** Codes in the dims of a weight of `count` numbers, `zeros` of which are 0. */
+function weightOf(count: number, zeros: number, seed: number): Float32Array {
+  const random = seededRandom(seed);
+  return normalValues(count, seed).map((each) => (random() < zeros ? 0 : each));
+}
+
+function product(weight: ReturnType<typeof tensor>, opset: number): Model {
+  return modelOf({ nodes: [makeNode('MatMul', ['x', 'w'], ['y'])], initializers: [weight], inputs: [value('x', ['n', weight.dims[0]!])], outputs: [value('y', ['n', weight.dims[1]!])], opset });
+}
+
+describe.each([1, 2, 3, 4, 5, 6, 7, 8])('codes of %i bits', (bits) => {
+  it.each([[0, true, 11, 1], [0, false, 17, 1], [0.95, true, 13, 1], [0.95, false, 21, 1], [0.9995, true, 11, 1], [0, true, 9, 1]])('a share of %f zeros, packed %s, opset %i: onnxruntime unpacks the very values', async (zeros, packed, opset) => {
+    const dims = [67, 61]; // a number of elements that no number of codes in a word divides
+    const weight = tensor('w', dims, weightOf(dims[0]! * dims[1]!, zeros, bits));
+    const coded = encodeWeight(weight, { clusters: 2 ** bits, init: 'linear', pruned: zeros > 0, random: seededRandom(1) })!;
+    const before = product(weight, opset);
+    const { model } = shareWeights(before, new Map([[weight, coded]]), { packed, opset });
+    validateModel(model);
+    const expected = Array.from(coded.codes, (code) => (toHost(coded.values).data as Float32Array)[code]!);
+    const identity = Float32Array.from({ length: dims[0]! ** 2 }, (_, i) => (i % (dims[0]! + 1) === 0 ? 1 : 0));
+    const { data } = (await runInOnnxRuntime(model, { x: floats([dims[0]!, dims[0]!], identity) })).get('y')!;
+    expect(Array.from(data as ArrayLike<number>)).toEqual(expected);
+    for (const graph of [expandCodebooks(model.graph), expandCodebooks(unpackCodes(model.graph))]) {
+      expect([...graph.initializers.keys()]).toEqual(['w']);
+      expect(Array.from(toHost(graph.initializers.get('w')!).data as Float32Array)).toEqual(expected);
+      expect(graph.nodes.map(({ opType }) => opType)).toEqual(['MatMul']);
+    }
+    expect(unpackCodes(model.graph).nodes.map(({ opType }) => opType)).toEqual(['Gather', 'MatMul']);
+    expect(countWeights(model.graph)).toEqual(countWeights({ ...before.graph, initializers: new Map([['w', tensor('w', dims, expected)]]) }));
+    expect(sharedWeights(model.graph).get('w')!.codebook.dims[0]).toBeLessThanOrEqual(2 ** bits);
+  });
+});
+
+describe('codebooks', () => {
+  it('zeros keep a code of their own where pruning made them, or where they are many', () => {
+    const book = (zeros: number, pruned: boolean) => {
+      const coded = encodeWeight(tensor('w', [40, 50], weightOf(2000, zeros, 5)), { clusters: 8, init: 'density', pruned, random: seededRandom(1) })!;
+      return [coded.keepsZeros, coded.values.dims[0], Array.from(toHost(coded.values).data as Float32Array).includes(0)];
+    };
+    expect(book(0.3, false)).toEqual([true, 8, true]);
+    expect(book(0.02, false)).toEqual([false, 8, false]);
+    expect(book(0.02, true)).toEqual([true, 8, true]);
+    expect(book(0, true)).toEqual([false, 8, false]);
+  });
+
+  it('a weight of zeros alone, of either sign, has one value', () => {
+    const coded = encodeWeight(tensor('w', [2, 200], new Float32Array(400).fill(-0)), { clusters: 4, init: 'linear', pruned: false, random: seededRandom(1) })!;
+    expect([...toHost(coded.values).data as Float32Array]).toEqual([0]);
+  });
+
+  it('half floats and doubles have codebooks of their type; values that round to one are one', () => {
+    for (const dtype of ['float16', 'bfloat16', 'float64'] as const) {
+      const coded = encodeWeight(tensor('w', [50, 40], normalValues(2000, 4), dtype), { clusters: 200, init: 'density', pruned: false, random: seededRandom(1) })!;
+      const values = Array.from(toHost(coded.values).data as Float32Array);
+      expect(coded.values.dtype).toBe(dtype);
+      expect(new Set(values).size).toBe(values.length);
+      expect(Math.max(...coded.codes)).toBe(values.length - 1);
+    }
+  });
+
+  it.each([NaN, Infinity, -Infinity])('a weight that holds %d has none', (odd) => {
+    expect(encodeWeight(tensor('w', [1, 3], [1, odd, 2]), { clusters: 2, init: 'linear', pruned: false, random: seededRandom(1) })).toBeNull();
+  });
+
+  it('leaves alone what only looks like one: indices from outside, too few codes, codes beyond the book, runs that a small file claims', () => {
+    const odd = (nodes: Parameters<typeof modelOf>[0]['nodes'], initializers: Parameters<typeof modelOf>[0]['initializers']) =>
+      modelOf({ nodes: [...nodes, makeNode('Gather', ['book', 'codes'], ['w'])], initializers: [tensor('book', [4], [1, 2, 3, 4]), ...initializers!], inputs: [value('x', ['n'], 'int64')], outputs: [value('y', null)] }).graph;
+    const cases = [
+      odd([makeNode('Identity', ['x'], ['codes'])], []),
+      odd([], [tensor('codes', [3], [0, 1, 2], 'int64')]),
+      odd([], [tensor('codes', [6], [0, 1, 2, 3, 4, 0], 'int64')]),
+      odd([makeNode('ConstantOfShape', ['size'], ['zeros'], { value: { kind: 'tensor', value: tensor('', [1], [0], 'int32') } }), makeNode('Identity', ['zeros'], ['codes'])], [tensor('size', [1], [1e9], 'int64')]),
+    ];
+    for (const graph of cases) expect(expandCodebooks(graph)).toBe(graph);
+  });
+});
