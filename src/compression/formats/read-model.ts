@@ -7,6 +7,7 @@ import { isGzip, isZip, unpackGzip, unpackZip } from './archive.ts';
 import { HDF5_MAGIC } from './keras/hdf5.ts';
 import { readKerasArchive, readKerasH5 } from './keras/read.ts';
 import { readOnnx } from './onnx/read.ts';
+import { refuseOtherArchives, refuseOtherFormats } from './other-formats.ts';
 import { readTfjs } from './tfjs/read.ts';
 
 export interface ReadModel {
@@ -53,7 +54,7 @@ export async function openUpload(bytes: Uint8Array, wrappers = 0): Promise<Opene
     if (wrappers === MAX_WRAPPERS) throw new LatheError('unsupported-format', `The model lies under more than ${MAX_WRAPPERS} archives`);
     return isGzip(bytes) ? openUpload(await unpackGzip(bytes), wrappers + 1) : openArchive(await unpackZip(bytes), wrappers);
   }
-  refuseKnownOthers(bytes);
+  refuseOtherFormats(bytes);
   return { kind: 'onnx', bytes };
 }
 
@@ -63,6 +64,7 @@ async function openArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: n
   const tfjs = tfjsMembers(members);
   if (tfjs) return { kind: 'tfjs', members: tfjs };
   const files = [...members].filter(([path]) => !path.startsWith('__MACOSX/') && !path.split('/').at(-1)!.startsWith('.'));
+  refuseOtherArchives(files.map(([path]) => path));
   if (files.length === 1) return openUpload(files[0]![1], wrappers + 1);
   const listed = files.slice(0, 5).map(([path]) => `"${path}"`).join(', ');
   throw new LatheError('unsupported-format', `The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), nor one model file: it holds ${listed || 'nothing'}`);
@@ -86,16 +88,4 @@ function folderOf(members: ReadonlyMap<string, Uint8Array>, name: string): strin
 
 function under(members: ReadonlyMap<string, Uint8Array>, folder: string): Map<string, Uint8Array> {
   return new Map([...members].filter(([path]) => path.startsWith(folder)).map(([path, content]) => [path.slice(folder.length), content]));
-}
-
-const OTHERS: readonly { readonly magic: string; readonly at: number; readonly what: string }[] = [
-  { magic: 'TFL3', at: 4, what: 'a TensorFlow Lite model; export ONNX, Keras or TF.js' },
-  { magic: '\x80\x02', at: 0, what: 'a Python pickle, which could run any code; export ONNX' },
-  { magic: '{', at: 0, what: 'JSON alone; a TF.js model is uploaded as a zip of model.json and its shards' },
-  { magic: 'GGUF', at: 0, what: 'a GGUF model; export ONNX' },
-];
-
-function refuseKnownOthers(bytes: Uint8Array): void {
-  const other = OTHERS.find(({ magic, at }) => [...magic].every((char, i) => bytes[at + i] === char.charCodeAt(0)));
-  if (other) throw new LatheError('unsupported-format', `The file is ${other.what}`);
 }
