@@ -116,3 +116,13 @@ describe('a model changed in one place', () => {
     expect([...readOnnx(writeOnnx(moved)).graph.nodes[0]!.attributes.keys()]).toEqual(['starts']);
   });
 });
+
+it('declares the version that constant initializers need, where the file had one in which all are inputs', () => {
+  const graph = graphBytes({ nodes: [nodeBytes({ opType: 'Add', inputs: ['x', 'w'], outputs: ['y'] })], initializers: [tensorBytes('w', CODE.float32, [1], (w) => w.float(4, 2))],
+    inputs: [valueBytes('x', [1]), valueBytes('w', [1])], outputs: [valueBytes('y', [1])] });
+  const model = readOnnx(new MessageWriter().int(1, 3).message(7, graph).message(8, new MessageWriter().text(1, '').int(2, 9)).finish());
+  const scale = fromHost('scale', hostOf('float32', [1], [2]));
+  const added: Model = { ...model, graph: { ...model.graph, initializers: new Map([...model.graph.initializers, ['scale', scale]]) } };
+  expect(readOnnx(writeOnnx(touched(model))).irVersion).toBe(3);
+  expect(readOnnx(writeOnnx(added)).irVersion).toBe(4);
+});

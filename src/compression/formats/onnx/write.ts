@@ -13,7 +13,7 @@ export function writeOnnx(model: Model): Uint8Array {
   const writer = new MessageWriter();
   const order = model.order ?? [];
   writeInOrder(writer, order, model.rest, new Map<number, Emit[]>([
-    [1, [(w) => w.int(1, model.irVersion)]],
+    [1, [(w) => w.int(1, irVersion(model))]],
     [2, optional(model.producerName, (w, name) => w.text(2, name))],
     [7, [(w) => w.message(7, graphMessage(model.graph))]],
     [8, recorded(model.opsets, (w, domain, version) => w.message(8, opsetMessage(domain, version)))],
@@ -22,6 +22,14 @@ export function writeOnnx(model: Model): Uint8Array {
   ]));
   return writer.finish();
 }
+
+/** Before version 4 every initializer was an input, too; one that a step added, or whose input it took away, needs that version. */
+function irVersion({ irVersion, graph }: Model): number {
+  if (irVersion >= CONSTANT_INITIALIZERS) return irVersion;
+  const inputs = new Set(graph.inputs.map(({ name }) => name));
+  return [...graph.initializers.keys()].every((name) => inputs.has(name)) ? irVersion : CONSTANT_INITIALIZERS;
+}
+const CONSTANT_INITIALIZERS = 4;
 
 /** One TensorProto on its own, as ONNX's test data hold inputs and outputs. */
 export function writeTensor(tensor: Tensor): Uint8Array {
