@@ -22,6 +22,14 @@ describe('describeModel', () => {
     });
   });
 
+  it('warns of weights that are NaN, with the first; infinities may be masks', () => {
+    const describe = (...values: number[]) => describeModel(modelOf({
+      nodes: [makeNode('MatMul', ['x', 'w'], ['y'])], initializers: [tensor('w', [2, 1], values)], inputs: [value('x', ['n', 2])], outputs: [value('y', ['n', 1])],
+    }), 'onnx').warnings;
+    expect(describe(1, NaN)).toEqual([{ code: 'nan-weights', message: '1 value is NaN in weight "w"' }]);
+    expect(describe(1, -Infinity)).toEqual([]);
+  });
+
   it('does not guess the cost of open shapes', () => {
     const open = modelOf({ nodes: [makeNode('Conv', ['x', 'w'], ['y'])], initializers: [tensor('w', [1, 1, 3, 3], new Float32Array(9))], inputs: [value('x', ['n', 1, 'h', 'w'])], outputs: [value('y', null)] });
     expect(describeModel(open, 'onnx').macs).toBeNull();

@@ -5,6 +5,7 @@ import { constantTensor } from './constants.ts';
 import { subgraphs, walkNodes } from './edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { refuseEndlessLoops } from './endless-loops.ts';
+import { nanWarnings } from './nan-weights.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
 import { BITS, isFloat } from './tensor-data.ts';
 import { countWeights, holdsWeight } from './weights.ts';
@@ -30,7 +31,7 @@ export function describeModel(model: Model, format: ModelFormat): ModelDescripti
     operators: countOperators(whole.graph),
     trainable: true,
     untrainable: [],
-    warnings: [...quantizationWarnings(dense), ...(dense === whole.graph ? [] : clusterWarnings(whole.graph)), ...contradictionWarnings(table)],
+    warnings: [...quantizationWarnings(dense), ...(dense === whole.graph ? [] : clusterWarnings(whole.graph)), ...contradictionWarnings(table), ...nanWarnings(weights(whole.graph))],
   };
 }
 

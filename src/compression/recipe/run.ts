@@ -132,7 +132,7 @@ async function runStep(job: Job, step: Step, index: number, before: ModelState):
   const after = await technique.apply(readable(before, technique, parameters, context), parameters, context);
   input.signal.throwIfAborted();
   const bytes = writeOnnx(after.model);
-  await checkRuns(bytes, { dataset: input.dataset, transform: job.request.transform ?? {}, technique: name });
+  await checkRuns(bytes, { dataset: input.dataset, transform: job.request.transform ?? {}, technique: name, before: before.model });
   await saveFinished(store, { bytes, state: after, warnings });
   tell('succeeded');
   return { bytes, state: after };

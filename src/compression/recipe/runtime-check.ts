@@ -3,6 +3,10 @@ import type { Transform } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
+import { writeOnnx } from '../formats/onnx/write.ts';
+import { weights } from '../graph/describe.ts';
+import { nanWarnings } from '../graph/nan-weights.ts';
+import type { Model } from '../graph/types.ts';
 import { datasetFeeds, sampleOf } from '../measure/inputs.ts';
 import { randomInputs } from '../measure/random-inputs.ts';
 import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
@@ -12,20 +16,32 @@ export interface CheckInput {
   readonly transform: Transform;
   /** The step that made the file, for the error. */
   readonly technique: string;
+  /** The model that the step was given. */
+  readonly before: Model;
 }
 
 const SAMPLES = 8;
 
-/** @throws LatheError `internal` where onnxruntime refuses the file or an output is not finite: the step, not the user, is at fault. */
-export async function checkRuns(bytes: Uint8Array, { dataset, transform, technique }: CheckInput): Promise<void> {
+/**
+ * @throws LatheError `internal` where onnxruntime refuses the file or an output is not finite: the step, not the user, is at fault;
+ * `malformed-model` where the same output was not finite before the step either.
+ */
+export async function checkRuns(bytes: Uint8Array, input: CheckInput): Promise<void> {
+  const name = await notFiniteOutput(bytes, input);
+  if (name === null) return;
+  if (await notFiniteOutput(writeOnnx(input.before), input) === null) throw new LatheError('internal', `Output "${name}" of the model that ${input.technique} made is not finite`);
+  const why = nanWarnings(weights(input.before.graph))[0]?.message ?? 'what is not finite cannot be compared';
+  throw new LatheError('malformed-model', `Output "${name}" is not finite, and was not before ${input.technique}: ${why}`);
+}
+
+/** The first output that is not finite; null: all are. */
+async function notFiniteOutput(bytes: Uint8Array, { dataset, transform, technique }: CheckInput): Promise<string | null> {
   const runtime = await openRuntime(bytes).catch((error: unknown) => {
     throw new LatheError('internal', `The model that ${technique} made does not open: ${(error as Error).message}`, [], { cause: error });
   });
   try {
     const outputs = await runtime.run(await someInputs(bytes, runtime, dataset, transform));
-    for (const [name, output] of outputs) {
-      if (!allFinite(output)) throw new LatheError('internal', `Output "${name}" of the model that ${technique} made is not finite`);
-    }
+    return [...outputs].find(([, output]) => !allFinite(output))?.[0] ?? null;
   } finally {
     await runtime.release();
   }
