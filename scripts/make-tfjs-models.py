@@ -39,6 +39,17 @@ def cnn():
     return tf_keras.Model(i, L.Dense(5, activation="softmax", name="classes")(y))
 
 
+def folding():
+    """Normalizations that go into the layers before them, most of which have no bias; one stays, behind an activation."""
+    i = tf_keras.Input((8, 7, 3), name="image")
+    x = L.ReLU()(L.BatchNormalization()(L.Conv2D(8, 3, use_bias=False, name="first")(i)))
+    x = L.BatchNormalization(scale=False)(L.Conv2D(9, 3, padding="same", use_bias=False)(x))
+    x = L.BatchNormalization(center=False)(L.Conv2DTranspose(8, 3, strides=2, use_bias=False)(x))
+    x = L.BatchNormalization()(L.DepthwiseConv2D(3, depth_multiplier=2)(L.ReLU()(x)))
+    inner = tf_keras.Sequential([tf_keras.Input((16,)), L.Dense(12, use_bias=False), L.BatchNormalization(), L.ReLU(), L.BatchNormalization()], name="inner")
+    return tf_keras.Model(i, L.Dense(4, activation="softmax", name="classes")(inner(L.GlobalAveragePooling2D()(x))))
+
+
 class Numeric(tf.Module):
     """Shapes at run time, slices of every kind, gathers, reductions: what layers alone do not make."""
 
@@ -83,10 +94,14 @@ def quantize(w, dtype):
     return quantization.dequantize_weights(q, meta) if meta else w
 
 
+def randomize(model):
+    for weight in model.weights:
+        values = rng.standard_normal(weight.shape) * 0.4
+        weight.assign(np.abs(values) + 0.5 if "variance" in weight.name else values)
+
+
 model = cnn()
-for weight in model.weights:
-    values = rng.standard_normal(weight.shape) * 0.4
-    weight.assign(np.abs(values) + 0.5 if "variance" in weight.name else values)
+randomize(model)
 x = rng.standard_normal((2, 12, 10, 3)).astype("float32")
 for dtype in (None, "float16", "uint8", "uint16"):
     with tempfile.TemporaryDirectory() as folder:
@@ -105,3 +120,9 @@ for name, make, value in (("graph-cnn", None, x), ("graph-numeric", Numeric, rng
             outputs = {"classes": model(value)}
         saved_model.convert_tf_saved_model(saved, folder)
         store(folder, name, [value], {key: np.asarray(out) for key, out in outputs.items()})
+
+with tempfile.TemporaryDirectory() as folder:
+    model, value = folding(), rng.standard_normal((2, 8, 7, 3)).astype("float32")
+    randomize(model)
+    tfjs.converters.save_keras_model(model, folder)
+    store(folder, "layers-folding", [value], {"classes": model.predict(value, verbose=0)})
