@@ -140,6 +140,34 @@ def towers():
     return keras.Model([i, j], L.Dense(3)(L.Flatten()(L.Conv2D(4, 1)(z))))
 
 
+def folding():
+    """Normalizations behind every layer that can take them in, and such as stay: behind nothing, an activation, a shared layer, over another axis, an output."""
+    norm = L.BatchNormalization
+    i = keras.Input((6, 6, 4))
+    a = norm(name="stays_first")(i)
+    x = L.ReLU()(norm()(L.Conv2D(6, 3, padding="same", groups=2, use_bias=False)(a)))
+    x = L.Add()([L.ReLU()(L.Conv2D(6, 3, padding="same")(a)), x])  # without the normalization the layers have another order
+    x = norm(scale=False)(L.SeparableConv2D(5, 3, padding="same", use_bias=False)(x))
+    x = norm(center=False, epsilon=0.01)(L.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)(x))
+    x = norm()(L.Conv2DTranspose(3, 2, strides=2, activation="linear")(x))
+    x = norm(name="stays_activated")(L.ReLU()(x))
+    s = L.Reshape((8, 24))(x)
+    s = norm()(L.Conv1D(6, 3, padding="same", use_bias=False)(s))
+    s = norm(axis=1, name="stays_over_steps")(L.Conv1D(6, 3)(s))
+    s = norm(axis=2)(L.Conv1DTranspose(4, 3, use_bias=False)(s))
+    s = norm()(L.DepthwiseConv1D(3)(s))
+    s = L.GlobalAveragePooling1D()(norm()(L.SeparableConv1D(5, 2)(s)))
+    v = L.Reshape((4, 4, 4, 3))(x)
+    v = norm()(L.Conv3DTranspose(3, 2, use_bias=False)(norm()(L.Conv3D(4, 2, strides=2)(v))))
+    v = norm()(L.Dense(5, use_bias=False)(L.GlobalAveragePooling3D()(v)))
+    j = keras.Input((5,))
+    inner = keras.Model(j, norm()(L.Dense(4, use_bias=False)(L.ReLU()(norm()(L.Dense(6)(j))))), name="inner")
+    tower = keras.Sequential([keras.Input((5,)), L.Dense(6, use_bias=False), norm(), L.ReLU(), norm(name="stays_in_tower"), L.Dense(4)], name="tower")
+    shared = L.Dense(3, name="shared")
+    p, q = shared(inner(s)), shared(tower(v))
+    return keras.Model(i, [L.Add()([norm(name="stays_shared")(p), q]), norm(name="stays_output")(L.Dense(2)(p))])
+
+
 def randomize(model, rng):
     """Every array random (variances positive), so that no default hides a mistake."""
     for weight in model.weights:
@@ -160,6 +188,6 @@ def write(build, rng):
     (TARGET / f"{build.__name__}.json").write_text(json.dumps({"inputs": arrays(inputs), "outputs": arrays(outputs)}))
 
 
-for build in (cnn, sequential, recurrent, attention, nested, volume, chain, joins, transformer, towers):
+for build in (cnn, sequential, recurrent, attention, nested, volume, chain, joins, transformer, towers, folding):
     if len(sys.argv) == 1 or build.__name__ in sys.argv[1:]:
         write(build, np.random.default_rng(zlib.crc32(build.__name__.encode())))

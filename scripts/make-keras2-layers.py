@@ -53,3 +53,14 @@ write("keras2-masks", t, [
     L.LSTM(3)(e), L.Bidirectional(L.GRU(3, return_sequences=True))(e), L.GlobalAveragePooling1D()(e), L.GRU(2, reset_after=False, recurrent_activation="hard_sigmoid")(L.Add()([e, e])),
     L.GRU(2)(L.Multiply()([e, e])), L.Attention()([e, e]), L.RNN([L.LSTMCell(3), L.GRUCell(2)])(e), L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 3)(e, e)),
 ], [rng.integers(0, 5, (2, 6)).astype("int32")])
+
+# Normalizations that go into the layers before them: of new and of old biases, in models within models, one of which is called twice.
+i, j = keras.Input((6, 4)), keras.Input((5,))
+c = L.ReLU()(L.BatchNormalization()(L.Conv1D(6, 3, use_bias=False)(i)))
+d = L.Conv1D(6, 3)(i)
+c = L.BatchNormalization(scale=False)(L.SeparableConv1D(5, 2, use_bias=False)(L.Add()([L.ReLU()(d), c])))
+tower = keras.Sequential([keras.Input((5,)), L.Dense(6, use_bias=False), L.BatchNormalization(), L.ReLU(), L.BatchNormalization(), L.Dense(4)], name="tower")
+first = L.BatchNormalization(center=False)(L.Dense(4)(j))
+inner = keras.Model(j, L.Add()([first, tower(j)]), name="inner")
+e = L.GlobalAveragePooling1D()(c)
+write("keras2-folding", i, [inner(e), L.Dense(3)(inner(L.BatchNormalization()(e)))], [floats(6, 4)])

@@ -70,9 +70,14 @@ Every model is written back as ONNX, and beside it in the format it was uploaded
 
 | uploaded as | comes back as | weights are stored |
 |---|---|---|
-| Keras, HDF5 or \`.keras\` | the same file with new arrays, topology and metadata as uploaded, without the optimizer's state; HDF5 deflated. Where channels were removed, layers have fewer units, filters or heads | float32; rounded to float16 after a float16 step. There is no integer form: after an int8 step the file holds the floats before it |
+| Keras, HDF5 or \`.keras\` | the same file with new arrays, topology and metadata as uploaded, without the optimizer's state; HDF5 deflated. Where channels were removed, layers have fewer units, filters or heads | float32; rounded to float16 after a float16 step. There is no integer form: after an int8 step the file holds the floats before it, where a step has changed them or normalizations were folded |
 | TF.js layers-model | the same; a graph-model where its topology cannot say what was changed | as in the upload; float16 after a float16 step, uint8 after an int8 or int4 one |
 | TF.js graph-model | a graph-model written anew: BatchNormalization folded | likewise |
+
+Quantizing folds BatchNormalization into the product before it, and so does the file in the layers of its own format: the normalization is gone from the topology, and the Conv1D to Conv3D,
+Conv1DTranspose to Conv3DTranspose, DepthwiseConv, SeparableConv or Dense before it has a bias and the folded kernel; TF.js codes weights after that. A normalization stays a layer where the layer before it has an
+activation, is shared or is read by others, where it lies over another axis than the channels, and where its name is that of an output of the model. The folded file is given out only if it computes in
+onnxruntime what the model before computes, to 1e-5 of each output on random inputs; else the normalizations stay, and the report says why (\`own-format-not-folded\`).
 
 Any model is also given as a TF.js graph-model, which browsers run, where the job says \`"export": [{"format": "tfjs-graph", "weights": "uint8"}]\`. Each of these files is read
 back and compared before it is given out; its accuracy and fidelity stand in the report under \`exports\`.

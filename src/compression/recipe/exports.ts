@@ -14,6 +14,7 @@ import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel 
 import { withoutCodebooks } from '../graph/codebooks.ts';
 import type { Model } from '../graph/types.ts';
 import type { ModelState } from '../techniques/technique.ts';
+import { foldedFile } from './folded-file.ts';
 import type { RecipeInput } from './run.ts';
 
 /** The last model whose operators other formats have, and how its weights are to be stored. */
@@ -24,6 +25,8 @@ export interface FloatModel {
   readonly storage: WeightStorage;
   /** Of initializers that lost channels, the indices of the uploaded model's that are left, by axis. */
   readonly kept: ModelState['kept'];
+  /** Whether the result has normalizations of this model folded into the layers before them. */
+  readonly folded: boolean;
 }
 
 const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', int8: 'uint8', int4: 'uint8' };
@@ -31,10 +34,13 @@ const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', i
 /** The float model after a step, with every clustered weight as the floats it stands for. Steps behind a quantizing one work on its codes, which other formats cannot say. */
 export function followStep(known: FloatModel, { technique, ...parameters }: Step, step: number, before: ModelState, after: ModelState): FloatModel {
   if (before.quantized) return known;
-  if (technique !== 'quantize') return after.model === before.model ? known : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept };
+  if (technique !== 'quantize') return after.model === before.model ? known : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept, folded: false };
   if (!after.quantized) return known;
-  return { ...known, step, storage: STORAGE[String((parameters as Record<string, unknown>)['precision'])] ?? known.storage };
+  const storage = STORAGE[String((parameters as Record<string, unknown>)['precision'])] ?? known.storage;
+  return { ...known, step, storage, folded: normalizations(after) < normalizations(before) };
 }
+
+const normalizations = ({ model }: ModelState): number => model.graph.nodes.filter(({ opType, domain }) => opType === 'BatchNormalization' && domain === '').length;
 
 export interface Exported extends WrittenModel {
   /** ONNX of the file read back: what it is measured by. */
@@ -56,12 +62,19 @@ export async function exportReport({ name, format, storage, bytes }: Exported, {
   return { name, format, weights: storage, sizeBytes: bytes.length, gzipBytes: (await promisify(gzip)(bytes, { level: 9 })).length, accuracy, fidelity };
 }
 
-/** Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, if a step has changed them. */
+/**
+ * Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, where it is another model than the
+ * uploaded one: a step has changed them, or quantizing folded normalizations.
+ */
 async function ownFile({ modelBytes, request }: RecipeInput, format: ModelFormat, float: FloatModel, warn: Warn): Promise<WrittenModel | null> {
+  const inFloats = format.startsWith('keras') && float.storage === 'uint8';
+  const storage = inFloats ? 'own' : float.storage;
+  const declined = (reason: string) => warn({ code: 'own-format-not-folded', message: `Normalizations are layers of their own in the file of the uploaded format: ${reason}`, step: float.step });
+  const folded = float.folded ? await foldedFile(modelBytes, format, float, storage, declined) : null;
   const trained = request.steps.slice(0, float.step).some(({ technique }) => technique !== 'quantize');
-  if (!format.startsWith('keras') || float.storage !== 'uint8' || !trained) return writeOwnFormat(modelBytes, format, float.model, float.storage, float.kept);
+  if (!inFloats || (!folded && !trained)) return folded ?? writeOwnFormat(modelBytes, format, float.model, float.storage, float.kept);
   warn({ code: 'own-format-not-quantized', message: 'Keras files hold float weights only: the one given is the model before it was quantized', step: float.step });
-  return writeOwnFormat(modelBytes, format, float.model, 'own', float.kept);
+  return folded ?? writeOwnFormat(modelBytes, format, float.model, storage, float.kept);
 }
 
 /** @throws LatheError `unsupported-operator` where the file cannot be read, which then is not given out */

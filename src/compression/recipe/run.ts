@@ -77,7 +77,7 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
 
   const files: Uint8Array[] = [];
   let state: ModelState = { model: uploaded.model, frozenZeros: new Set(), kept: new Map(), quantized: false };
-  let float: FloatModel = { model: withoutCodebooks(uploaded.model), step: -1, storage: 'own', kept: new Map() };
+  let float: FloatModel = { model: withoutCodebooks(uploaded.model), step: -1, storage: 'own', kept: new Map(), folded: false };
   for (const [index, step] of request.steps.entries()) {
     input.signal.throwIfAborted();
     const finished = await runStep({ input, request, original: uploaded.model, warn }, step, index, state);

@@ -100,10 +100,23 @@ describe('after quantizing', () => {
     expect(report.warnings).toContainEqual(expect.objectContaining({ code: 'export-not-written', message: expect.stringContaining('float weights only') as string }));
   });
 
+  it.each([['keras/folding.keras', 'keras', 'model.keras', 6], ['keras/layers/keras2-folding.h5.gz', 'keras-h5', 'model.h5', 3]])('%s has its normalizations folded as the ONNX file has', async (file, format, name, left) => {
+    const { report, files, uploaded } = await run(`test/data/${file}`, [{ ...quantize('int8', 'static'), where: 'everywhere' } as Step]);
+    expect(report.exports).toMatchObject([{ name, format, weights: 'float32' }]);
+    expect(report.warnings.map(({ code }) => code)).toContain('own-format-not-quantized');
+    expect(report.warnings.filter(({ code }) => ['own-format-not-folded', 'export-not-written'].includes(code))).toEqual([]);
+    const { model } = await readModel(files.find((candidate) => candidate.name === name)!.bytes);
+    const normalizations = ({ graph }: Model): number => graph.nodes.filter(({ opType }) => opType === 'BatchNormalization').length;
+    expect([normalizations(model), normalizations(uploaded) > left]).toEqual([left, true]);
+    expect(report.exports![0]!.fidelity.sqnrDb).toBeGreaterThan(100); // float32, rounded elsewhere
+  });
+
   it.each([['int8', 'static', 'uint8'], ['float16', 'cast', 'float16']])('TF.js stores %s (%s) as %s', async (precision, method, stored) => {
     const { report, files } = await run('test/data/tfjs/layers-float32.zip', [quantize(precision, method)]);
     expect(report.exports).toMatchObject([{ name: 'model.tfjs.zip', format: 'tfjs-layers', weights: stored }]);
-    expect((await readModel(files.find(({ name }) => name === 'model.tfjs.zip')!.bytes)).format).toBe('tfjs-layers');
+    const { model, format } = await readModel(files.find(({ name }) => name === 'model.tfjs.zip')!.bytes);
+    expect(format).toBe('tfjs-layers');
+    expect(model.graph.nodes.filter(({ opType }) => opType === 'BatchNormalization')).toHaveLength(0); // folded, as in the ONNX file
     expect(report.exports![0]!.fidelity.top1Agreement).toBeGreaterThan(0.9);
   });
 });

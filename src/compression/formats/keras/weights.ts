@@ -81,15 +81,7 @@ const PYTHON_NAMES: Readonly<Record<string, string>> = { GroupQueryAttention: 'G
  * name; arrays under `vars/0`, `vars/1`, ...
  */
 export function keras3Source(model: Hdf5Node, layers: readonly LayerConfig[]): WeightSource {
-  const counts = new Map<string, number>();
-  const paths = new Map<string, string>();
-  for (const layer of layers) {
-    if (isOperation(layer)) continue;
-    const base = snakeCase(PYTHON_NAMES[layer.className] ?? layer.className.split('>').at(-1)!);
-    const seen = counts.get(base) ?? 0;
-    counts.set(base, seen + 1);
-    if (!paths.has(layer.name)) paths.set(layer.name, seen === 0 ? base : `${base}_${seen}`);
-  }
+  const paths = keras3Groups(layers);
   const groupOf = (layer: LayerConfig): Hdf5Node | null => model.group(`layers/${paths.get(layer.name) ?? layer.name}`) ?? model.group(`_layer_checkpoint_dependencies/${layer.name}`);
   return {
     arrays(layer) {
@@ -107,6 +99,20 @@ export function keras3Source(model: Hdf5Node, layers: readonly LayerConfig[]): W
       return keras3Source(group, innerLayers(inner));
     },
   };
+}
+
+/** Names of the groups of the layers of one model in `layers`, by the names of the layers. */
+export function keras3Groups(layers: readonly LayerConfig[]): Map<string, string> {
+  const counts = new Map<string, number>();
+  const groups = new Map<string, string>();
+  for (const layer of layers) {
+    if (isOperation(layer)) continue;
+    const base = snakeCase(PYTHON_NAMES[layer.className] ?? layer.className.split('>').at(-1)!);
+    const seen = counts.get(base) ?? 0;
+    counts.set(base, seen + 1);
+    if (!groups.has(layer.name)) groups.set(layer.name, seen === 0 ? base : `${base}_${seen}`);
+  }
+  return groups;
 }
 
 const innerLayers = ({ config }: LayerConfig): LayerConfig[] => ((config['layers'] as Config[] | undefined) ?? []).map(configOf);

@@ -17,7 +17,7 @@ import { readModel } from '../../read-model.ts';
 import { writeOwnFormat } from '../../write-model.ts';
 
 const folder = join(projectRoot, 'test', 'data', 'keras');
-const NAMES = ['cnn', 'sequential', 'recurrent', 'attention', 'nested', 'volume', 'chain', 'joins', 'transformer', 'towers'];
+const NAMES = ['cnn', 'sequential', 'recurrent', 'attention', 'nested', 'volume', 'chain', 'joins', 'transformer', 'towers', 'folding'];
 /** Keras 3.15 fails to load a MultiHeadAttention from the HDF5 that it wrote itself. */
 const CASES = NAMES.flatMap((name) => ['keras', 'h5'].map((extension) => ({ name, extension })))
   .filter(({ name, extension }) => !['attention', 'transformer'].includes(name) || extension !== 'h5');
@@ -39,9 +39,11 @@ async function inOnnxruntime(model: Model, inputs: readonly Sample[]): Promise<S
 describe.skipIf(!existsSync(peersPython()))('Keras computes from the written files what onnxruntime computes from the ONNX file', () => {
   it('where weights changed', () => compare(pruned, 2e-5), 120_000);
   it('where half the channels were removed', () => compare(halved, 1e-5), 120_000);
+  it('where normalizations were folded', () => compare((model) => ({ model, kept: new Map() }), 1e-5, true), 120_000);
+  it('where half the channels were removed, and normalizations folded', () => compare(halved, 1e-5, true), 120_000);
 });
 
-async function compare(change: (model: Model) => RemovedChannels, tolerance: number): Promise<void> {
+async function compare(change: (model: Model) => RemovedChannels, tolerance: number, fold = false): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'lathe-keras-'));
   try {
     const files: { path: string; inputs: Sample[] }[] = [];
@@ -52,7 +54,7 @@ async function compare(change: (model: Model) => RemovedChannels, tolerance: num
       const { inputs } = JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as { inputs: Sample[] };
       const path = join(scratch, `${name}.${extension}`);
       const { model: changed, kept } = change(model);
-      writeFileSync(path, (await writeOwnFormat(upload, format, changed, 'own', kept))!.bytes);
+      writeFileSync(path, (await writeOwnFormat(upload, format, changed, 'own', kept, fold))!.bytes);
       files.push({ path, inputs });
       expected.push(await inOnnxruntime(changed, inputs));
     }

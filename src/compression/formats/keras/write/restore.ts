@@ -55,7 +55,8 @@ async function readSmaller(read: Read, topology: Config, arrays: Restored['array
   }
 }
 
-function replaced(source: WeightSource, arrays: Restored['arrays']): WeightSource {
+/** The file's arrays with new ones in their places. */
+export function replaced(source: WeightSource, arrays: Restored['arrays']): WeightSource {
   return {
     arrays: (layer) => source.arrays(layer).map((array) => ({ ...array, ...arrays.get(array.place ?? '') })),
     nested: (layer) => replaced(source.nested(layer), arrays),

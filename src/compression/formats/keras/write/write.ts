@@ -4,9 +4,11 @@ import type { Model } from '../../../graph/types.ts';
 import { packZip } from '../../archive.ts';
 import { readKerasArchive, readKerasH5 } from '../read.ts';
 import type { Kept } from './collect.ts';
-import { copyHdf5 } from './hdf5-copy.ts';
+import { foldNormalizations } from './fold/fold.ts';
+import { refileKeras3, refileWholeModel, type Refiled } from './fold/hdf5-filing.ts';
+import { copyHdf5, type CopyOptions } from './hdf5-copy.ts';
 import type { NewArray } from './new-array.ts';
-import { restore } from './restore.ts';
+import { restore, type Read } from './restore.ts';
 
 /** Values that arrays are rounded to. HDF5 holds them as float32 either way: deflated, halves take about half the room. */
 export type KerasPrecision = 'float32' | 'float16';
@@ -15,23 +17,49 @@ const LARGEST_HALF = 65504;
 /** The optimizer's state belongs to the weights as they were. */
 const OPTIMIZER = new Set(['/optimizer_weights', '/optimizer']);
 
+export interface WrittenKeras {
+  readonly bytes: Uint8Array;
+  /** Names of the normalizations that were folded. */
+  readonly folded: readonly string[];
+}
+
+export interface KerasWriting {
+  readonly precision?: KerasPrecision;
+  /** What is left of initializers that lost channels. */
+  readonly kept?: Kept;
+  /** Fold normalizations into the layers before them. */
+  readonly fold?: boolean;
+}
+
 /**
  * Version 2's whole-model HDF5 file.
- * @param kept what is left of initializers that lost channels
  * @throws LatheError `unsupported-operator` where the graph was changed in a way that the topology cannot say.
  */
-export async function writeKerasH5(upload: Uint8Array, model: Model, precision: KerasPrecision = 'float32', kept: Kept = new Map()): Promise<Uint8Array> {
-  const { arrays, topology } = await restore((reading) => readKerasH5(upload, reading), model, kept);
+export async function writeKerasH5(upload: Uint8Array, model: Model, { precision = 'float32', kept = new Map(), fold = false }: KerasWriting): Promise<WrittenKeras> {
+  const read: Read = (reading) => readKerasH5(upload, reading);
+  const restored = await restore(read, model, kept);
+  const folded = fold ? await foldNormalizations(read, restored, 'place') : null;
+  const { arrays, topology } = folded ?? restored;
   const attributes = new Map(topology ? [['model_config', JSON.stringify(topology)]] : []);
-  return copyHdf5(upload, { arrays: rounded(arrays, precision), attributes, without: OPTIMIZER, deflate: true });
+  const bytes = await copyHdf5(upload, { ...copied(arrays, folded && refileWholeModel(folded), precision), attributes, deflate: true });
+  return { bytes, folded: folded?.normalizations ?? [] };
 }
 
 /** As `writeKerasH5`, for the members of a `.keras` archive. The archive itself deflates. */
-export async function writeKerasArchive(members: ReadonlyMap<string, Uint8Array>, model: Model, precision: KerasPrecision = 'float32', kept: Kept = new Map()): Promise<Uint8Array> {
-  const { arrays, topology } = await restore((reading) => readKerasArchive(members, reading), model, kept);
-  const weights = await copyHdf5(members.get('model.weights.h5')!, { arrays: rounded(arrays, precision), without: OPTIMIZER, deflate: false });
+export async function writeKerasArchive(members: ReadonlyMap<string, Uint8Array>, model: Model, { precision = 'float32', kept = new Map(), fold = false }: KerasWriting): Promise<WrittenKeras> {
+  const read: Read = (reading) => readKerasArchive(members, reading);
+  const restored = await restore(read, model, kept);
+  const folded = fold ? await foldNormalizations(read, restored, 'class') : null;
+  const { arrays, topology } = folded ?? restored;
+  const weights = await copyHdf5(members.get('model.weights.h5')!, { ...copied(arrays, folded && refileKeras3(folded), precision), deflate: false });
   const changed = new Map([['model.weights.h5', weights], ...(topology ? [['config.json', new TextEncoder().encode(JSON.stringify(topology))] as const] : [])]);
-  return packZip(new Map([...members].map(([path, content]) => [path, changed.get(path) ?? content])));
+  const bytes = await packZip(new Map([...members].map(([path, content]) => [path, changed.get(path) ?? content])));
+  return { bytes, folded: folded?.normalizations ?? [] };
+}
+
+function copied(arrays: ReadonlyMap<string, NewArray>, refiled: Refiled | null, precision: KerasPrecision): Omit<CopyOptions, 'deflate'> {
+  if (!refiled) return { arrays: rounded(arrays, precision), without: OPTIMIZER };
+  return { ...refiled, arrays: rounded(arrays, precision), added: rounded(refiled.added, precision), without: new Set([...OPTIMIZER, ...refiled.without]) };
 }
 
 function rounded(arrays: ReadonlyMap<string, NewArray>, precision: KerasPrecision): ReadonlyMap<string, NewArray> {

@@ -2,22 +2,44 @@
 import type { Model } from '../../../graph/types.ts';
 import type { Config } from '../../keras/layer.ts';
 import type { Kept } from '../../keras/write/collect.ts';
-import { restore } from '../../keras/write/restore.ts';
+import { foldNormalizations, type Folded } from '../../keras/write/fold/fold.ts';
+import type { NewArray } from '../../keras/write/new-array.ts';
+import { restore, type Read } from '../../keras/write/restore.ts';
 import { readManifest, type TfjsWeight } from '../manifest.ts';
 import { readTfjs } from '../read.ts';
 import { shardWeights, type ShardPrecision } from './shards.ts';
+import type { TfWeight } from './tf-graph.ts';
+
+export interface WrittenLayersModel {
+  /** Of the archive: model.json and shards. */
+  readonly members: Map<string, Uint8Array>;
+  /** Names of the normalizations that were folded. */
+  readonly folded: readonly string[];
+}
 
 /**
- * The members of the archive: model.json, with everything but the weights as uploaded unless channels were removed, and shards.
+ * Everything but the weights is as uploaded unless channels were removed, or normalizations folded.
  * @param kept what is left of initializers that lost channels
+ * @param fold whether to fold normalizations into the layers before them; weights are coded after that
  * @throws LatheError `unsupported-operator` where the graph was changed in a way that the topology cannot say.
  */
-export async function writeLayersModel(members: ReadonlyMap<string, Uint8Array>, model: Model, precision: ShardPrecision, kept: Kept = new Map()): Promise<Map<string, Uint8Array>> {
-  const { arrays, topology } = await restore((reading) => readTfjs(members, reading).model, model, kept);
-  const json = withTopology(modelJson(members), topology);
-  const weights = [...readManifest(json['weightsManifest'], members).values()].map(({ name, dtype, dims, values }) => ({ name, dtype, dims: arrays.get(name)?.dims ?? dims, data: arrays.get(name)?.values ?? values }));
+export async function writeLayersModel(members: ReadonlyMap<string, Uint8Array>, model: Model, precision: ShardPrecision, kept: Kept = new Map(), fold = false): Promise<WrittenLayersModel> {
+  const read: Read = (reading) => readTfjs(members, reading).model;
+  const restored = await restore(read, model, kept);
+  const folded = fold ? await foldNormalizations(read, restored, 'name') : null;
+  const json = withTopology(modelJson(members), (folded ?? restored).topology);
+  const weights = newWeights(readManifest(json['weightsManifest'], members).values(), (folded ?? restored).arrays, folded);
   const { manifest, shards } = shardWeights(weights, precision);
-  return new Map([['model.json', new TextEncoder().encode(JSON.stringify({ ...json, weightsManifest: manifest }))], ...shards]);
+  const written = new Map([['model.json', new TextEncoder().encode(JSON.stringify({ ...json, weightsManifest: manifest }))], ...shards]);
+  return { members: written, folded: folded?.normalizations ?? [] };
+}
+
+function newWeights(stored: Iterable<TfjsWeight>, arrays: ReadonlyMap<string, NewArray>, folded: Folded | null): TfWeight[] {
+  return [...stored].filter(({ name }) => !folded?.gone.has(name)).flatMap(({ name, dtype, dims, values }) => {
+    const bias = folded?.biases.find(({ kernel }) => kernel === name);
+    const own: TfWeight = { name, dtype, dims: arrays.get(name)?.dims ?? dims, data: arrays.get(name)?.values ?? values };
+    return bias ? [own, { name: bias.place, dtype: 'float32', dims: bias.array.dims, data: bias.array.values }] : [own];
+  });
 }
 
 /** The topology lies in `model_config` where Keras exported the file. */

@@ -1,0 +1,62 @@
+/** The result in the upload's own format with its normalizations folded, given out only where it computes what the model before does. */
+import type { ModelFormat } from '../../contracts/model.ts';
+import { LatheError } from '../../errors.ts';
+import { writeOnnx } from '../formats/onnx/write.ts';
+import { readModel } from '../formats/read-model.ts';
+import { writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
+import type { Model } from '../graph/types.ts';
+import { randomInputs } from '../measure/random-inputs.ts';
+import { openRuntime, type RuntimeOutput } from '../measure/session.ts';
+import type { FloatModel } from './exports.ts';
+
+/** Of an output's largest value. Folding moves where float32 rounds, and nothing else. */
+const TOLERANCE = 1e-5;
+/** Batches of random inputs that are compared. */
+const BATCHES = 3;
+
+/**
+ * @param decline told why the file is not to be had where there is something to fold
+ * @returns null: there is nothing to fold, or the file was declined
+ */
+export async function foldedFile(upload: Uint8Array, format: ModelFormat, { model, kept }: FloatModel, storage: WeightStorage, decline: (reason: string) => void): Promise<WrittenModel | null> {
+  try {
+    const exact = await writeOwnFormat(upload, format, model, 'float32', kept, true);
+    if (!exact || exact.folded.length === 0) return null;
+    const difference = await largestDifference(model, (await readModel(exact.bytes)).model);
+    if (difference <= TOLERANCE) return storage === 'float32' ? exact : await writeOwnFormat(upload, format, model, storage, kept, true);
+    decline(`outputs differ by ${difference.toExponential(1)} of their size`);
+  } catch (error) {
+    if (!(error instanceof LatheError)) throw error;
+    decline(error.message);
+  }
+  return null;
+}
+
+/** On the same random inputs in onnxruntime, relative to the largest value of each output; Infinity where outputs are not the same ones. */
+export async function largestDifference(model: Model, other: Model): Promise<number> {
+  const runtimes = [await openRuntime(writeOnnx(model))];
+  try {
+    runtimes.push(await openRuntime(writeOnnx(other)));
+    const random = await randomInputs(model, runtimes[0]!, 0);
+    let worst = 0;
+    for (let index = 0; index < BATCHES; index++) {
+      const feeds = random.make(index, random.least);
+      const [expected, actual] = [await runtimes[0]!.run(feeds), await runtimes[1]!.run(feeds)];
+      for (const [name, output] of expected) worst = Math.max(worst, differenceOf(output, actual.get(name)));
+    }
+    return worst;
+  } finally {
+    for (const runtime of runtimes) await runtime.release();
+  }
+}
+
+function differenceOf({ dims, data }: RuntimeOutput, other: RuntimeOutput | undefined): number {
+  if (other?.dims.join() !== dims.join()) return Infinity;
+  let [largest, worst] = [0, 0];
+  for (let i = 0; i < data.length; i++) {
+    largest = Math.max(largest, Math.abs(data[i]!));
+    if (!Object.is(data[i], other.data[i])) worst = Math.max(worst, Math.abs(data[i]! - other.data[i]!));
+  }
+  if (worst === 0) return 0;
+  return Number.isFinite(worst / largest) ? worst / largest : Infinity;
+}
