@@ -81,7 +81,7 @@ export interface Graph {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   readonly valueInfos: readonly ValueInfo[];
-  /** Doc string, sparse initializers, quantization annotations, metadata. */
+  /** Doc string, quantization annotations, metadata. */
   readonly rest?: Records;
   /** Order of the fields in the file, run-length coded: [field, count, ...]. */
   readonly order?: readonly number[];

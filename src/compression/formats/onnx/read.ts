@@ -5,6 +5,7 @@
 import type { Attribute, FunctionDefinition, Graph, Model, Node, Tensor, ValueInfo } from '../../graph/types.ts';
 import { printable } from '../../graph/graph-error.ts';
 import { setOrigin } from './origin.ts';
+import { readSparseTensor } from './read-sparse-tensor.ts';
 import { readTensor } from './read-tensor.ts';
 import { readValueInfo } from './read-type.ts';
 import { concatenate, decodeText, MessageReader } from './wire.ts';
@@ -93,7 +94,8 @@ function readGraph(reader: MessageReader): Graph {
     switch (reader.field) {
       case 1: nodes.push(readNode(reader, nodes.length)); break;
       case 2: name = reader.text(); break;
-      case 5: addInitializer(reader, initializers); break;
+      case 5: addInitializer(reader, readTensor(reader.message(() => `initializer ${initializers.size}`)), initializers); break;
+      case 15: addInitializer(reader, readSparseTensor(reader.message(() => `initializer ${initializers.size} (sparse)`)), initializers); break;
       case 11: lists.inputs.push(named(reader, readValueInfo(reader.message(() => `graph input ${lists.inputs.length}`)))); break;
       case 12: lists.outputs.push(named(reader, readValueInfo(reader.message(() => `graph output ${lists.outputs.length}`)))); break;
       case 13: lists.valueInfos.push(readValueInfo(reader.message(() => `value info ${lists.valueInfos.length}`))); break;
@@ -108,8 +110,7 @@ function named(reader: MessageReader, info: ValueInfo): ValueInfo {
   return info;
 }
 
-function addInitializer(reader: MessageReader, initializers: Map<string, Tensor>): void {
-  const tensor = readTensor(reader.message(() => `initializer ${initializers.size}`));
+function addInitializer(reader: MessageReader, tensor: Tensor, initializers: Map<string, Tensor>): void {
   if (tensor.name === '') throw reader.error(`initializer ${initializers.size} has no name`);
   if (initializers.has(tensor.name)) throw reader.error(`two initializers named "${printable(tensor.name)}"`);
   initializers.set(tensor.name, tensor);
