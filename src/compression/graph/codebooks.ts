@@ -22,7 +22,7 @@ export interface SharedWeight {
 }
 
 /** Operators that unpack codes. */
-const UNPACKING: ReadonlySet<string> = new Set(['Cast', 'BitShift', 'Reshape', 'Slice', 'CumSum', 'ConstantOfShape', 'ScatterElements', 'Identity']);
+const UNPACKING: ReadonlySet<string> = new Set(['Cast', 'BitShift', 'Add', 'Reshape', 'Slice', 'CumSum', 'ConstantOfShape', 'ScatterElements', 'Identity']);
 /** Weights that one byte of a file may stand for, in runs of zeros; a file that claims more is not unpacked. */
 const MOST_WEIGHTS_A_BYTE = 256;
 

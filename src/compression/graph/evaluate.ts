@@ -1,5 +1,6 @@
 /** Values of a graph that follow from its constants by a few operators, computed by their exact host form. */
 import { findOperator } from '../operators/registry.ts';
+import { broadcastDims } from '../operators/host/offsets.ts';
 import type { HostTensor } from '../operators/operator.ts';
 import { NodeView, type InputFacts } from './node-info.ts';
 import { elementCount, hostNumbers, toHost } from './tensor-data.ts';
@@ -75,7 +76,7 @@ export class Evaluator {
 /** Elements of the result, or more; 0 where they are no more than those of an input. */
 function sizeOf({ opType }: Node, inputs: readonly (HostTensor | null)[]): number {
   if (opType === 'ConstantOfShape') return elementCount(hostNumbers(inputs[0]!));
-  return opType === 'BitShift' ? inputs.reduce((size, input) => size * elementCount(input!.dims), 1) : 0;
+  return opType === 'BitShift' || opType === 'Add' ? elementCount(broadcastDims(...inputs.map((input) => input!.dims))) : 0;
 }
 
 function factsOf(node: Node, inputs: readonly (HostTensor | null)[]): InputFacts {

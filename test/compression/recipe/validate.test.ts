@@ -35,7 +35,7 @@ describe('validateRecipe', () => {
     ]);
     expect(validateRecipe(request([{ technique: 'prune-weights' }]), model, null).steps[0]).toMatchObject({ sparsity: 0.5, epochs: 0 });
     expect(validateRecipe(request([{ technique: 'cluster' }, { technique: 'cluster', clusters: 9 }]), model, null).steps).toEqual([
-      { technique: 'cluster', bits: 5, init: 'linear', epochs: 0, packed: true, layers: {} }, { technique: 'cluster', clusters: 9, init: 'linear', epochs: 0, packed: true, layers: {} },
+      { technique: 'cluster', bits: 5, init: 'linear', epochs: 0, layers: {} }, { technique: 'cluster', clusters: 9, init: 'linear', epochs: 0, layers: {} },
     ]);
     expect(validateRecipe(request([{ technique: 'prune-weights' }]), untrainable, dataset).steps[0]).toMatchObject({ epochs: 0 });
     expect(validateRecipe(request([{ technique: 'retrain' }, { technique: 'distill', epochs: 2 }], { training: { epochs: 7 } }), model, dataset).steps).toMatchObject([{ epochs: 7 }, { epochs: 2 }]);

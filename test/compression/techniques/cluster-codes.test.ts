@@ -87,12 +87,12 @@ function product(weight: ReturnType<typeof tensor>, opset: number): Model {
 }
 
 describe.each([1, 2, 3, 4, 5, 6, 7, 8])('codes of %i bits', (bits) => {
-  it.each([[0, true, 11, 1], [0, false, 17, 1], [0.95, true, 13, 1], [0.95, false, 21, 1], [0.9995, true, 11, 1], [0, true, 9, 1]])('a share of %f zeros, packed %s, opset %i: onnxruntime unpacks the very values', async (zeros, packed, opset) => {
-    const dims = [67, 61]; // a number of elements that no number of codes in a word divides
+  it.each([[0, 11], [0, 17], [0.95, 13], [0.95, 21], [0.9995, 11], [0, 9]])('a share of %f zeros, opset %i: onnxruntime unpacks the very values', async (zeros, opset) => {
+    const dims = opset === 17 ? [64, 61] : [67, 61]; // a number of elements that fills bytes, and one that does not
     const weight = tensor('w', dims, weightOf(dims[0]! * dims[1]!, zeros, bits));
     const coded = encodeWeight(weight, { clusters: 2 ** bits, init: 'linear', pruned: zeros > 0, random: seededRandom(1) })!;
     const before = product(weight, opset);
-    const { model } = shareWeights(before, new Map([[weight, coded]]), { packed, opset });
+    const { model } = shareWeights(before, new Map([[weight, coded]]));
     validateModel(model);
     const expected = Array.from(coded.codes, (code) => (toHost(coded.values).data as Float32Array)[code]!);
     const identity = Float32Array.from({ length: dims[0]! ** 2 }, (_, i) => (i % (dims[0]! + 1) === 0 ? 1 : 0));

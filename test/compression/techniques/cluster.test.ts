@@ -37,7 +37,7 @@ let mnist: Dataset;
 beforeAll(async () => {
   await startEngine('auto', { threads: 1 });
   folder = await mkdtemp(join(tmpdir(), 'lathe-cluster-'));
-  mnist = await openDataset(await writeMnist(join(folder, 'mnist.zip'), 2000, 2000), {});
+  mnist = await openDataset(await writeMnist(join(folder, 'mnist.zip'), 2000, 1000), {});
 });
 afterAll(async () => {
   await mnist.close();
@@ -57,8 +57,8 @@ describe('digits', () => {
   const digits = readOnnx(readFileSync(DIGITS));
 
   it.each([
-    [{ bits: 8 }, 0.26, 0.26, 43, 0.0005], [{}, 0.17, 0.17, 26, 0.002], [{ bits: 4 }, 0.13, 0.13, 20, 0.004], [{ clusters: 16, packed: false }, 0.26, 0.14, 20, 0.004],
-    [{ init: 'density' }, 0.17, 0.17, 26, 0.002], [{ init: 'random' }, 0.17, 0.17, 26, 0.002],
+    [{ bits: 8 }, 0.26, 0.23, 43, 0.0005], [{}, 0.162, 0.152, 26, 0.002], [{ bits: 4 }, 0.13, 0.125, 20, 0.004], [{ clusters: 20 }, 0.162, 0.14, 22, 0.004],
+    [{ init: 'density' }, 0.162, 0.16, 26, 0.002], [{ init: 'random' }, 0.162, 0.16, 26, 0.002],
   ])('%j: small, near and as accurate', async (given, size, gzip, decibels, loss) => {
     const file = writeOnnx(await clustered(digits, given));
     const [before, after] = await measureModels({ original: readFileSync(DIGITS), candidates: [file], dataset: mnist, transform: TRANSFORM, seed: 1, latencyBudgetMs: 1 });
@@ -71,7 +71,7 @@ describe('digits', () => {
 
   it('is what it was once onnxruntime has loaded it: none of the nodes that unpack is left', async () => {
     const pruned = withWeights(digits, (weight, i, name) => (name.endsWith('weight') && i % 12 > 0 ? 0 : weight));
-    for (const model of [await clustered(digits), await clustered(digits, { packed: false }), await clustered(pruned)]) {
+    for (const model of [await clustered(digits), await clustered(digits, { bits: 7 }), await clustered(pruned)]) {
       const path = join(folder, 'optimized.onnx');
       const session = await ort.InferenceSession.create(writeOnnx(model), { graphOptimizationLevel: 'extended', optimizedModelFilePath: path, logSeverityLevel: 4 });
       await session.release();
@@ -97,8 +97,8 @@ describe('digits', () => {
     const files = [pruned, small, trained].map(({ model }) => writeOnnx(model));
     const [before, after, last, end] = await measureModels({ original: readFileSync(DIGITS), candidates: files, dataset: mnist, transform: TRANSFORM, seed: 1, latencyBudgetMs: 1 });
     expect(last!.nonZero).toBeLessThanOrEqual(after!.nonZero);
-    expect(last!.sizeBytes / before!.sizeBytes).toBeLessThan(0.045);
-    expect(last!.gzipBytes / before!.sizeBytes).toBeLessThan(0.04);
+    expect(last!.sizeBytes / before!.sizeBytes).toBeLessThan(0.036);
+    expect(last!.gzipBytes / before!.sizeBytes).toBeLessThan(0.033);
     for (const { accuracy } of [last!, end!]) expect(accuracy!.top1!).toBeGreaterThan(after!.accuracy!.top1!);
   }, 120_000);
 
@@ -111,7 +111,7 @@ describe('digits', () => {
   }, 120_000);
 
   it('an uploaded clustered model is described by its weights, and said to be clustered', async () => {
-    for (const given of [{ bits: 3 }, { bits: 8 }, { packed: false }]) {
+    for (const given of [{ bits: 3 }, { bits: 8 }, {}]) {
       const [before, after] = [digits, await clustered(digits, given)].map((model) => describeModel(readOnnx(writeOnnx(model)), 'onnx'));
       expect([after!.parameters, after!.macs, after!.trainable]).toEqual([before!.parameters, before!.macs, true]);
       expect(after!.warnings).toEqual([{ code: 'already-clustered', message: expect.stringMatching(/^The model is clustered already: [45] weight\(s\) of at most \d+ different values \(first "conv_layers/) as string }]);

@@ -12,26 +12,26 @@ import { kernelWeights, type KernelWeight, type WeightKind } from '../kernel-wei
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState, StepContext } from '../technique.ts';
 import { encodeWeight, type Coded } from './codebook.ts';
-import { pays, shareWeights } from './share.ts';
+import { opsetOf, pays, shareWeights } from './share.ts';
 import { clusterCount, type ClusterParameters } from './spec.ts';
+import { UNPACKING_OPSET } from './storage.ts';
 
 /** What multiplies activations, and tables: most of any model's bytes. */
 const KINDS: ReadonlySet<WeightKind> = new Set(['kernel', 'embedding']);
 /** Weights of as many bits are floats yet. */
 const HALF_BITS = 16;
-/** The least opset that raising leads to; unpacking asks for 11. */
-const [UNPACKING_OPSET, RAISED_OPSET] = [11, 13];
+/** The least that raising leads to. */
+const RAISED_OPSET = 13;
 
 /** The same state where nothing is clustered, with a warning that says why. */
 export async function clusterWeights(state: ModelState, parameters: ClusterParameters, context: StepContext): Promise<ModelState> {
   for (const { code, message } of quantizationWarnings(state.model.graph, HALF_BITS)) context.warn(code, `${message}; these parts are left as they are`);
   const model = raised(withoutFiner(state.model, parameters));
-  const options = { packed: parameters.packed, opset: model.opsets.get('') ?? UNPACKING_OPSET };
   const { all, chosen } = floatWeights(model, parameters);
   const coded = await encodeAll(chosen, state, parameters, context);
-  for (const { place, tensor } of chosen) if (coded.has(place) && !pays(coded.get(place)!, tensor, options)) coded.delete(place);
+  for (const { place, tensor } of chosen) if (coded.has(place) && !pays(coded.get(place)!, tensor, opsetOf(model))) coded.delete(place);
   if (coded.size === 0) return unchanged(state, all, chosen, parameters, context);
-  const shared = shareWeights(model, coded, options);
+  const shared = shareWeights(model, coded);
   const keepingZeros = chosen.filter(({ place }) => coded.get(place)?.keepsZeros).map(({ name }) => name);
   return { ...state, model: shared.model, frozenZeros: new Set([...state.frozenZeros, ...keepingZeros, ...shared.keepingZeros]) };
 }
@@ -45,7 +45,7 @@ function withoutFiner(model: Model, parameters: ClusterParameters): Model {
 
 /** A model too old for the operators that unpack codes as a newer one; where that cannot be, codes are stored as bytes. */
 function raised(model: Model): Model {
-  if ((model.opsets.get('') ?? UNPACKING_OPSET) >= UNPACKING_OPSET) return model;
+  if (opsetOf(model) >= UNPACKING_OPSET) return model;
   try {
     return raiseOpset(model, RAISED_OPSET);
   } catch (error) {

@@ -4,7 +4,7 @@ import { freshNames, mapSubgraphs } from '../../graph/edit.ts';
 import { byteLength } from '../../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
 import type { Coded } from './codebook.ts';
-import { storageOf, type Storage, type StorageOptions } from './storage.ts';
+import { storageOf, UNPACKING_OPSET, type Storage } from './storage.ts';
 import { Unpacking } from './unpacking.ts';
 
 /** By the initializer or Constant node that holds the weight. */
@@ -13,13 +13,16 @@ export type CodedWeights = ReadonlyMap<Tensor | Node, Coded>;
 /** Gather with its name and inputs, the codebook's name and shape. */
 const CODEBOOK_BYTES = 100;
 
-function storageFor({ codes, values, keepsZeros }: Coded, dims: readonly number[], options: StorageOptions): Storage {
-  return storageOf({ codes, bits: Math.max(1, Math.ceil(Math.log2(values.dims[0]!))), dims, sparse: keepsZeros }, options);
+function storageFor({ codes, values, keepsZeros }: Coded, dims: readonly number[], opset: number): Storage {
+  return storageOf({ codes, bits: Math.max(1, Math.ceil(Math.log2(values.dims[0]!))), dims }, keepsZeros, opset);
 }
 
+/** Of the operators that unpack; a file may import none. */
+export const opsetOf = (model: Model): number => model.opsets.get('') ?? UNPACKING_OPSET;
+
 /** Whether codes and codebook take less of a file than the weight itself. */
-export function pays(coded: Coded, { dtype, dims }: Tensor, options: StorageOptions): boolean {
-  return storageFor(coded, dims, options).bytes + coded.values.bytes.length + CODEBOOK_BYTES < byteLength(dtype, dims);
+export function pays(coded: Coded, { dtype, dims }: Tensor, opset: number): boolean {
+  return storageFor(coded, dims, opset).bytes + coded.values.bytes.length + CODEBOOK_BYTES < byteLength(dtype, dims);
 }
 
 export interface Shared {
@@ -28,14 +31,14 @@ export interface Shared {
   readonly keepingZeros: readonly string[];
 }
 
-export function shareWeights(model: Model, coded: CodedWeights, options: StorageOptions): Shared {
-  const sharing: Sharing = { coded, options, fresh: freshNames(model), keepingZeros: [] };
+export function shareWeights(model: Model, coded: CodedWeights): Shared {
+  const sharing: Sharing = { coded, opset: opsetOf(model), fresh: freshNames(model), keepingZeros: [] };
   return { model: { ...model, graph: shareIn(model.graph, sharing) }, keepingZeros: sharing.keepingZeros };
 }
 
 interface Sharing {
   readonly coded: CodedWeights;
-  readonly options: StorageOptions;
+  readonly opset: number;
   readonly keepingZeros: string[];
   fresh(base: string): string;
 }
@@ -65,9 +68,9 @@ function constantsIn({ initializers, nodes }: Graph): [Tensor | Node, Tensor][] 
   return [...[...initializers.values()].map((tensor): [Tensor, Tensor] => [tensor, tensor]), ...held];
 }
 
-function shareOne(weight: Coded, { name, dims }: Tensor, unpacking: Unpacking, { options, fresh, keepingZeros }: Sharing): void {
+function shareOne(weight: Coded, { name, dims }: Tensor, unpacking: Unpacking, { opset, fresh, keepingZeros }: Sharing): void {
   const codebook = fresh(`${name}_codebook`);
-  const codes = storageFor(weight, dims, options).write(unpacking);
+  const codes = storageFor(weight, dims, opset).write(unpacking);
   unpacking.node('Gather', [unpacking.add({ ...weight.values, name: codebook }), codes], {}, name);
   if (weight.keepsZeros) keepingZeros.push(codebook);
 }

@@ -10,7 +10,6 @@ const Parameters = Type.Object({
   clusters: Type.Optional(Type.Integer({ minimum: 2, maximum: 256, description: 'different values in each weight, the zero of pruned ones included' })),
   init: Type.Enum(['linear', 'density', 'random'], { default: 'linear', description: 'where k-means starts: centres evenly over the range of the values, evenly over their distribution, or at values drawn at random' }),
   epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'epochs of training the shared values; 0: clusters only. Without data, or where the model cannot be trained, 0 is the default' }),
-  packed: Type.Boolean({ default: true, description: 'codes of fewer than 8 bits share bytes: the smallest file. false: a byte for each code, which gzip makes smaller still' }),
   layers: LayerFilter,
   training: Type.Optional({ ...Training, description: 'overrides the job\'s training settings for this step' }),
 }, { additionalProperties: false });
