@@ -16,8 +16,8 @@ export interface CheckInput {
   readonly transform: Transform;
   /** The step that made the file, for the error. */
   readonly technique: string;
-  /** The model that the step was given. */
-  readonly before: Model;
+  /** The model that the step was given; absent: its outputs are known to be finite. */
+  readonly before?: Model;
 }
 
 const SAMPLES = 8;
@@ -29,8 +29,9 @@ const SAMPLES = 8;
 export async function checkRuns(bytes: Uint8Array, input: CheckInput): Promise<void> {
   const name = await notFiniteOutput(bytes, input);
   if (name === null) return;
-  if (await notFiniteOutput(writeOnnx(input.before), input) === null) throw new LatheError('internal', `Output "${name}" of the model that ${input.technique} made is not finite`);
-  const why = nanWarnings(weights(input.before.graph))[0]?.message ?? 'what is not finite cannot be compared';
+  const { before } = input;
+  if (!before || await notFiniteOutput(writeOnnx(before), input) === null) throw new LatheError('internal', `Output "${name}" of the model that ${input.technique} made is not finite`);
+  const why = nanWarnings(weights(before.graph))[0]?.message ?? 'what is not finite cannot be compared';
   throw new LatheError('malformed-model', `Output "${name}" is not finite, and was not before ${input.technique}: ${why}`);
 }
 
