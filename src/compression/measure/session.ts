@@ -92,8 +92,9 @@ const describe = (meta: ort.InferenceSession.ValueMetadata): RuntimeInput => ({
   shape: meta.isTensor ? meta.shape.map((size) => (typeof size === 'number' && size > 0 ? size : null)) : [],
 });
 
+/** What onnxruntime says, less the path of a file on this machine, which is nothing to whoever uploaded it. */
 function refused(error: unknown): LatheError {
-  const message = (error as Error).message.split('\n')[0]!;
+  const message = (error as Error).message.split('\n')[0]!.replace(/Load model from .*? failed:\s*/, '');
   const missing = /NOT_IMPLEMENTED|Could not find an implementation|is not a registered function/.test(message);
   return new LatheError(missing ? 'unsupported-operator' : 'malformed-model', `onnxruntime refuses the model: ${message}`, [], { cause: error });
 }

@@ -1,4 +1,4 @@
-/** A model is offered only after it has run: in onnxruntime, on real samples where there are any, with finite outputs. */
+/** A model is offered only after it has run: in onnxruntime, on real samples where there are any, with outputs that are finite where they were before. */
 import type { Transform } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -24,25 +24,41 @@ const SAMPLES = 8;
 
 /**
  * @throws LatheError `internal` where onnxruntime refuses the file or an output is not finite: the step, not the user, is at fault;
- * `malformed-model` where the same output was not finite before the step either.
+ * where it refuses the model before the step too, what it says of that; `malformed-model` where an output was NaN before the step already.
  */
-export async function checkRuns(bytes: Uint8Array, input: CheckInput): Promise<void> {
-  const name = await notFiniteOutput(bytes, input);
-  if (name === null) return;
-  const { before } = input;
-  if (!before || await notFiniteOutput(writeOnnx(before), input) === null) throw new LatheError('internal', `Output "${name}" of the model that ${input.technique} made is not finite`);
-  const why = nanWarnings(weights(before.graph))[0]?.message ?? 'what is not finite cannot be compared';
-  throw new LatheError('malformed-model', `Output "${name}" is not finite, and was not before ${input.technique}: ${why}`);
-}
-
-/** The first output that is not finite; null: all are. */
-async function notFiniteOutput(bytes: Uint8Array, { dataset, transform, technique }: CheckInput): Promise<string | null> {
-  const runtime = await openRuntime(bytes).catch((error: unknown) => {
+export async function checkRuns(bytes: Uint8Array, { dataset, transform, technique, before }: CheckInput): Promise<void> {
+  const runtime = await openRuntime(bytes).catch(async (error: unknown) => {
+    if (before) await (await openRuntime(writeOnnx(before))).release();
     throw new LatheError('internal', `The model that ${technique} made does not open: ${(error as Error).message}`, [], { cause: error });
   });
   try {
-    const outputs = await runtime.run(await someInputs(bytes, runtime, dataset, transform));
-    return [...outputs].find(([, output]) => !allFinite(output))?.[0] ?? null;
+    const feeds = await someInputs(bytes, runtime, dataset, transform);
+    const wild = [...(await runtime.run(feeds))].filter(([, output]) => !allFinite(output));
+    if (wild.length === 0) return;
+    if (!before) throw madeNotFinite(wild[0]![0], technique);
+    await compareWithBefore(wild, feeds, technique, before);
+  } finally {
+    await runtime.release();
+  }
+}
+
+const madeNotFinite = (name: string, technique: string): LatheError => new LatheError('internal', `Output "${name}" of the model that ${technique} made is not finite`);
+
+/** Infinities that were there before pass: scores masked with -inf are meant so. */
+async function compareWithBefore(wild: readonly (readonly [string, RuntimeOutput])[], feeds: Feeds, technique: string, before: Model): Promise<void> {
+  const runtime = await openRuntime(writeOnnx(before));
+  try {
+    const outputs = await runtime.run(feeds);
+    for (const [name, output] of wild) {
+      const own = outputs.get(name);
+      if (own && [...own.data].some(Number.isNaN)) {
+        const why = nanWarnings(weights(before.graph))[0]?.message ?? 'what is not finite cannot be compared';
+        throw new LatheError('malformed-model', `Output "${name}" is not finite, and was not before ${technique}: ${why}`);
+      }
+      if (own?.data.length !== output.data.length || output.data.some((value, i) => !Number.isFinite(value) && value !== own.data[i])) {
+        throw madeNotFinite(name, technique);
+      }
+    }
   } finally {
     await runtime.release();
   }
