@@ -77,6 +77,7 @@ function contextFor(model: Model, dataset: Dataset, teacher: Model | null): Step
     loadModel: () => (teacher ? Promise.resolve(teacher) : Promise.reject(new Error('there is no teacher'))),
     checkpoints: { save: () => Promise.resolve(), load: () => Promise.resolve(null) }, signal: new AbortController().signal,
     report: ({ endOfEpoch, epoch, metrics }) => { if (endOfEpoch) process.stderr.write(`  epoch ${epoch}: ${JSON.stringify(metrics)}\n`); },
+    record: () => undefined,
     warn: (code, message) => console.error(`  ${code}: ${message}`),
   };
 }

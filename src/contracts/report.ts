@@ -54,10 +54,45 @@ export const ExportedFile = Type.Object({
 }, { description: 'a file beside the ONNX one. Accuracy and fidelity are those of the file read back, in onnxruntime' });
 export type ExportedFile = Static<typeof ExportedFile>;
 
+const Drop = Type.Number({ description: 'how much worse the model gets by the metric; 0: not at all, less: better' });
+
+export const LayerSensitivity = Type.Object({
+  weight: Type.String({ description: 'the layer\'s weight, as layer filters call it' }),
+  nodes: Type.Array(Type.String(), { description: 'nodes and values that layer filters find it by as well' }),
+  parameters: Type.Integer(),
+  drop: { ...Drop, description: 'the greatest of its trials' },
+  trials: Type.Array(Type.Object({
+    kind: Type.Enum(['prune', 'int8'], { description: 'prune: the smallest weights are zeros; int8: weights have 8 bits, one scale per output channel' }),
+    sparsity: nullable(Type.Number({ description: 'prune: share of the layer\'s weights that are zero' })),
+    drop: Drop,
+    top1: nullable(Type.Number()),
+    loss: nullable(Type.Number()),
+    top1Agreement: nullable(Type.Number({ description: 'share of samples whose arg-max is the untouched model\'s' })),
+    sqnrDb: nullable(Type.Number({ description: 'against the untouched model\'s outputs, dB; null: identical' })),
+  })),
+});
+
+export const Sensitivity = Type.Object({
+  metric: Type.Enum(['top1', 'loss', 'top1Agreement', 'noise'], {
+    description: 'what `drop` counts. top1: accuracy that is lost, 0..1; loss: its growth as a share; without labels top1Agreement: share of samples that get another class; noise: squared difference of the outputs as a share of their squares',
+  }),
+  baseline: nullable(Type.Object({ top1: nullable(Type.Number()), loss: Type.Number() }, { description: 'of the untouched model; null: no labels' })),
+  samples: Type.Integer(),
+  data: Type.Enum(['validation', 'train', 'random'], { description: 'validation: the split, or what training would hold out for it; train: a dataset of one sample; random: no dataset' }),
+  tolerance: Type.Number({ description: 'a layer that costs more is recommended for exclusion' }),
+  layers: Type.Array(LayerSensitivity, { description: 'the most sensitive first' }),
+  recommendations: Type.Array(Type.Object({
+    kind: Type.Enum(['prune', 'int8']),
+    sparsity: nullable(Type.Number()),
+    exclude: Type.Array(Type.String(), { description: 'weights, for `layers.exclude` of the step that does this' }),
+  })),
+}, { description: 'analyze: what the model loses when one layer alone is pruned or quantized, measured in onnxruntime; nothing is retrained' });
+export type Sensitivity = Static<typeof Sensitivity>;
+
 export const Report = Type.Object({
   before: Measures,
   after: Measures,
-  steps: Type.Array(Type.Object({ technique: Type.String(), after: Measures })),
+  steps: Type.Array(Type.Object({ technique: Type.String(), after: Measures, sensitivity: Type.Optional(Sensitivity) })),
   exports: Type.Optional(Type.Array(ExportedFile)),
   warnings: Type.Array(ReportWarning),
 });

@@ -10,7 +10,7 @@ import { withoutCodebooks } from '../graph/codebooks.ts';
 import type { Model } from '../graph/types.ts';
 import { measureModels } from '../measure/measure.ts';
 import { TECHNIQUES } from '../techniques/registry.ts';
-import type { CheckpointStore, ModelState, StepContext, Technique } from '../techniques/technique.ts';
+import type { CheckpointStore, ModelState, StepContext, StepEvidence, Technique } from '../techniques/technique.ts';
 import { exportModels, exportReport, followStep, type Exported, type FloatModel } from './exports.ts';
 import { writeManifest } from './manifest.ts';
 import { checkRuns } from './runtime-check.ts';
@@ -76,6 +76,7 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   if (request.parallel && request.parallel.mode !== 'none') warn({ code: 'one-process', message: 'The training ran in one process, which computes what synchronous replicas would' });
 
   const files: Uint8Array[] = [];
+  const evidence: StepEvidence[] = [];
   let state: ModelState = { model: uploaded.model, frozenZeros: new Set(), kept: new Map(), quantized: false };
   let float: FloatModel = { model: withoutCodebooks(uploaded.model), step: -1, storage: 'own', kept: new Map(), folded: false };
   for (const [index, step] of request.steps.entries()) {
@@ -84,6 +85,7 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
     float = followStep(float, step, index, state, finished.state);
     state = finished.state;
     files.push(finished.bytes);
+    evidence.push(finished.evidence);
   }
   const exports = await exportModels(input, uploaded.format, float, warn);
   const { measures, exported } = await measure(input, request, { original, files, exports });
@@ -91,7 +93,7 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   const report: Report = {
     before: measures[0]!,
     after: measures.at(-1)!,
-    steps: request.steps.map(({ technique }, i) => ({ technique, after: measures[i + 1]! })),
+    steps: request.steps.map(({ technique }, i) => ({ technique, after: measures[i + 1]!, ...evidence[i] })),
     ...(exported.length > 0 && { exports: exported }),
     warnings,
   };
@@ -109,6 +111,7 @@ interface Finished {
   readonly state: ModelState;
   /** ONNX. */
   readonly bytes: Uint8Array;
+  readonly evidence: StepEvidence;
 }
 
 async function runStep(job: Job, step: Step, index: number, before: ModelState): Promise<Finished> {
@@ -118,36 +121,38 @@ async function runStep(job: Job, step: Step, index: number, before: ModelState):
   const known = await loadFinished(store);
   if (known) {
     for (const warning of known.warnings) job.warn(warning);
-    return { bytes: known.bytes, state: known.state };
+    return { bytes: known.bytes, state: known.state, evidence: known.evidence };
   }
   const technique = TECHNIQUES.get(name);
   if (!technique) throw new LatheError('invalid-request', `unknown technique "${name}"`, [{ path: `/steps/${index}/technique`, message: `unknown technique "${name}"` }]);
   const tell = (state: 'running' | 'succeeded') => input.report({ type: 'step', data: { step: index, technique: name, state } });
   tell('running');
   const warnings: ReportWarning[] = [];
+  let evidence: StepEvidence = {};
   const context = stepContext(job, index, name, (warning) => {
     warnings.push(warning);
     job.warn(warning);
   });
-  const after = await technique.apply(readable(before, technique, parameters, context), parameters, context);
+  const found = await technique.apply(readable(before, technique, parameters, context), parameters, { ...context, record: (item) => { evidence = { ...evidence, ...item }; } });
+  const after = technique.spec.isReadOnly ? before : found;
   input.signal.throwIfAborted();
   const bytes = writeOnnx(after.model);
   await checkRuns(bytes, { dataset: input.dataset, transform: job.request.transform ?? {}, technique: name, before: before.model });
-  await saveFinished(store, { bytes, state: after, warnings });
+  await saveFinished(store, { bytes, state: after, warnings, evidence });
   tell('succeeded');
-  return { bytes, state: after };
+  return { bytes, state: after, evidence };
 }
 
 /** The state with clustered weights as the floats they stand for, unless the technique reads them as they are. */
-function readable(state: ModelState, { spec }: Technique, parameters: Record<string, unknown>, context: StepContext): ModelState {
+function readable(state: ModelState, { spec }: Technique, parameters: Record<string, unknown>, context: Pick<StepContext, 'warn'>): ModelState {
   if (spec.keepsCodebooks?.(parameters)) return state;
   const model = withoutCodebooks(state.model);
   if (model === state.model) return state;
-  context.warn('codebooks-expanded', `${spec.name} works on the weights themselves: it is given the clustered ones as floats, and what it makes of them is not clustered`);
+  if (!spec.isReadOnly) context.warn('codebooks-expanded', `${spec.name} works on the weights themselves: it is given the clustered ones as floats, and what it makes of them is not clustered`);
   return { ...state, model };
 }
 
-function stepContext({ input, request, original }: Job, index: number, technique: string, warn: (warning: ReportWarning) => void): StepContext {
+function stepContext({ input, request, original }: Job, index: number, technique: string, warn: (warning: ReportWarning) => void): Omit<StepContext, 'record'> {
   const share = (1 - MEASURING_SHARE) / request.steps.length;
   return {
     seed: request.seed ?? 0,

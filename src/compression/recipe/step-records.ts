@@ -5,12 +5,13 @@
 import type { ReportWarning } from '../../contracts/report.ts';
 import type { KeptIndices } from '../graph/channels/remove.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
-import type { CheckpointStore, ModelState } from '../techniques/technique.ts';
+import type { CheckpointStore, ModelState, StepEvidence } from '../techniques/technique.ts';
 
 export interface FinishedStep {
   readonly bytes: Uint8Array;
   readonly state: ModelState;
   readonly warnings: readonly ReportWarning[];
+  readonly evidence: StepEvidence;
 }
 
 const RUNNING = 1;
@@ -27,8 +28,8 @@ export function techniqueCheckpoints(store: CheckpointStore): CheckpointStore {
   };
 }
 
-export async function saveFinished(store: CheckpointStore, { bytes, state, warnings }: FinishedStep): Promise<void> {
-  const header = Buffer.from(JSON.stringify({ frozenZeros: [...state.frozenZeros], kept: [...state.kept], quantized: state.quantized, warnings }));
+export async function saveFinished(store: CheckpointStore, { bytes, state, warnings, evidence }: FinishedStep): Promise<void> {
+  const header = Buffer.from(JSON.stringify({ frozenZeros: [...state.frozenZeros], kept: [...state.kept], quantized: state.quantized, warnings, evidence }));
   const start = Buffer.alloc(5);
   start[0] = FINISHED;
   start.writeUInt32LE(header.length, 1);
@@ -41,7 +42,7 @@ export async function loadFinished(store: CheckpointStore): Promise<FinishedStep
   if (!record || record[0] !== FINISHED) return null;
   const buffer = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   const end = 5 + buffer.readUInt32LE(1);
-  const { frozenZeros, kept, quantized, warnings } = JSON.parse(buffer.toString('utf8', 5, end)) as { frozenZeros: string[]; kept: [string, KeptIndices][]; quantized: boolean; warnings: ReportWarning[] };
+  const { frozenZeros, kept, quantized, warnings, evidence } = JSON.parse(buffer.toString('utf8', 5, end)) as { frozenZeros: string[]; kept: [string, KeptIndices][]; quantized: boolean; warnings: ReportWarning[]; evidence: StepEvidence };
   const bytes = new Uint8Array(buffer.subarray(end));
-  return { bytes, warnings, state: { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), kept: new Map(kept), quantized } };
+  return { bytes, warnings, evidence, state: { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), kept: new Map(kept), quantized } };
 }

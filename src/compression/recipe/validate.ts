@@ -150,7 +150,7 @@ function orderProblems(steps: readonly Step[]): Problem[] {
     const { technique, ...parameters } = step;
     if (technique === 'quantize') return [{ code: 'invalid-request', path: `/steps/${index}`, message: `already-quantized: step ${integer} has quantized the model to integers` }];
     const trains = schemaProblems(spec.parameters, parameters).length === 0 && spec.needs(parameters).trainable;
-    const changes = technique.startsWith('prune-') || technique === 'cluster';
+    const changes = technique.startsWith('prune-') || technique === 'cluster' || technique === 'factorize';
     return trains || changes ? [{ code: 'invalid-request', path: `/steps/${index}`, message: `already-quantized: ${technique} changes float weights; put it before step ${integer}, which quantizes them to integers` }] : [];
   });
 }

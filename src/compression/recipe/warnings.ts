@@ -1,6 +1,7 @@
 /** What the figures say that the user should not have to find out: a step that made something worse. */
 import type { Step } from '../../contracts/job-request.ts';
 import type { Measures, ReportWarning } from '../../contracts/report.ts';
+import { SPECS } from '../techniques/specs.ts';
 
 /** Changes smaller than these are noise or the price of the technique. */
 const SLOWER = 1.1;
@@ -15,6 +16,7 @@ const LOSS_GROWTH = 1.1;
 /** `measures[0]` is the original, `measures[i + 1]` the model after step i. */
 export function comparisonWarnings(steps: readonly Step[], measures: readonly Measures[]): ReportWarning[] {
   return steps.flatMap(({ technique }, step) => {
+    if (SPECS.get(technique)?.isReadOnly) return [];
     const [before, after] = [measures[step]!, measures[step + 1]!];
     return stepWarnings(technique, before, after).map((warning) => ({ ...warning, step }));
   });

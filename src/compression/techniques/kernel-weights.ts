@@ -15,6 +15,8 @@ export interface KernelWeight {
   readonly names: readonly string[];
   /** Axis, in ONNX order, along which products are summed (input channels); null where that cannot be said. */
   readonly reductionAxis: number | null;
+  /** Axis, in ONNX order, of what the layer gives (output channels); null where that cannot be said. */
+  readonly outputAxis: number | null;
   /** The tensor or the Constant node in the graph. */
   readonly place: Tensor | Node;
 }
@@ -79,8 +81,10 @@ function visitNode(node: Node, scope: Scope, { model, kinds, found }: Search): v
     const known = found.get(source.place);
     const names = [...new Set([...(known?.names ?? [source.tensor.name]), node.name, ...node.outputs])];
     const outputAxis = source.direct ? role.outputAxis?.(new NodeView(node, opset, factsOf(scope))) ?? null : null;
-    const axis = known ? known.reductionAxis : reductionAxis(node, outputAxis, source.tensor.dims.length);
-    found.set(source.place, { name: source.tensor.name, tensor: source.tensor, names, reductionAxis: axis, place: source.place });
+    const rank = source.tensor.dims.length;
+    const axis = known ? known.reductionAxis : reductionAxis(node, outputAxis, rank);
+    const given = known ? known.outputAxis : outputAxis !== null && outputAxis < 0 ? outputAxis + rank : outputAxis;
+    found.set(source.place, { name: source.tensor.name, tensor: source.tensor, names, reductionAxis: axis, outputAxis: given, place: source.place });
   }
 }
 

@@ -1,4 +1,5 @@
 /** Every technique with its engine half, by name. */
+import { apply as analyze } from './analyze/apply.ts';
 import { apply as cluster } from './cluster/apply.ts';
 import { apply as distill } from './distill/apply.ts';
 import { apply as factorize } from './factorize/apply.ts';
@@ -11,7 +12,7 @@ import type { ModelState, StepContext, Technique } from './technique.ts';
 
 type Apply = (state: ModelState, parameters: never, context: StepContext) => Promise<ModelState>;
 
-const APPLY: Readonly<Record<string, Apply>> = { retrain, 'prune-weights': pruneWeights, 'prune-channels': pruneChannels, distill, factorize, cluster, quantize };
+const APPLY: Readonly<Record<string, Apply>> = { retrain, 'prune-weights': pruneWeights, 'prune-channels': pruneChannels, distill, factorize, cluster, quantize, analyze };
 
 /** A spec without its engine half, or the other way round, stops the process at its start. */
 export const TECHNIQUES: ReadonlyMap<string, Technique> = new Map([...new Set([...SPECS.keys(), ...Object.keys(APPLY)])].map((name): [string, Technique] => {

@@ -4,6 +4,7 @@ import type { ErrorDetail } from '../../errors.ts';
 import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
+import type { Sensitivity } from '../../contracts/report.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { KeptIndices } from '../graph/channels/remove.ts';
 import type { Model } from '../graph/types.ts';
@@ -27,6 +28,8 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   readonly paper?: string;
   /** Parameters with which the technique changes nothing (contract test). */
   readonly neutral: Record<string, unknown>;
+  /** The model comes out as it went in, whatever the parameters: the step is about what it records. */
+  readonly isReadOnly?: true;
   needs(parameters: Static<P>): { data: DataNeed; trainable: boolean };
   /** Whether the technique leaves clustered weights in their codebooks. Absent: it works on the weights, and is given them as floats. */
   keepsCodebooks?(parameters: Static<P>): boolean;
@@ -57,6 +60,11 @@ export interface StepProgress {
   readonly metrics?: Readonly<Record<string, number>>;
 }
 
+/** What a step has found out, for the report: beside the measures that every step gets. */
+export interface StepEvidence {
+  readonly sensitivity?: Sensitivity;
+}
+
 /** Where a step keeps what it needs to go on after a kill. Bytes are the technique's own; `save` is atomic. */
 export interface CheckpointStore {
   save(bytes: Uint8Array): Promise<void>;
@@ -77,6 +85,8 @@ export interface StepContext {
   readonly checkpoints: CheckpointStore;
   readonly signal: AbortSignal;
   report(progress: StepProgress): void;
+  /** Puts evidence into the report; what is recorded later under the same name replaces it. */
+  record(evidence: StepEvidence): void;
   warn(code: string, message: string): void;
 }
 

@@ -1,3 +1,4 @@
+import { Value } from 'typebox/value';
 import { beforeAll, expect, test } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
@@ -5,6 +6,7 @@ import { runRecipe, type RecipeEvent, type RecipeInput } from '../../../src/comp
 import type { CheckpointStore } from '../../../src/compression/techniques/technique.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import type { Step } from '../../../src/contracts/job-request.ts';
+import { Report } from '../../../src/contracts/report.ts';
 import { clouds, perceptron } from '../../support/models.ts';
 import { memoryCheckpoints } from '../../support/steps.ts';
 
@@ -76,4 +78,28 @@ test('nothing runs where a later step is wrong', async () => {
   const request = { ...base.request, steps: [STEPS[0]!, { technique: 'prune-weights', sparsity: 7 }] as Step[] };
   await expect(runRecipe({ ...base, request })).rejects.toMatchObject({ code: 'invalid-request', errors: [{ path: '/steps/1/sparsity' }] });
   expect(events).toEqual([]);
+});
+
+test('what analyze found is in the report, also of a job that goes on after a kill, and the model goes through untouched', async () => {
+  const steps = [{ technique: 'analyze', sparsities: [0.5] }, { technique: 'prune-weights', sparsity: 0.5, epochs: 0 }] as Step[];
+  const base = input();
+  const whole = await runRecipe({ ...base, request: { ...base.request, steps } });
+  expect(Buffer.from(whole.files[0]!.bytes).equals(Buffer.from(base.modelBytes))).toBe(true);
+  expect(Value.Check(Report, whole.report)).toBe(true);
+  const { sensitivity } = whole.report.steps[0]!;
+  expect(sensitivity!.layers.map(({ weight }) => weight).sort()).toEqual(['w1', 'w2']);
+  expect(sensitivity!.recommendations.map(({ kind }) => kind)).toEqual(['prune', 'int8']);
+  expect(whole.report.steps[1]).not.toHaveProperty('sensitivity');
+  const again = await runRecipe({ ...base, request: { ...base.request, steps } });
+  expect(again.report.steps[0]!.sensitivity).toEqual(sensitivity);
+});
+
+test('analyze tries clustered weights as floats and hands them on clustered', async () => {
+  const base = input();
+  const steps = [{ technique: 'cluster', epochs: 0 }, { technique: 'analyze', of: ['int8'] }] as Step[];
+  const { files, report } = await runRecipe({ ...base, request: { ...base.request, steps } });
+  expect(Buffer.from(files[0]!.bytes).equals(Buffer.from(base.modelBytes))).toBe(false);
+  expect(Buffer.from(files[1]!.bytes).equals(Buffer.from(files[0]!.bytes))).toBe(true);
+  expect(report.steps[1]!.sensitivity!.layers).toHaveLength(2);
+  expect(report.warnings.map(({ code }) => code)).not.toContain('codebooks-expanded');
 });

@@ -95,6 +95,8 @@ describe('validateRecipe', () => {
   test('nothing trains, prunes or quantizes a model of integers again', () => {
     const int8 = { technique: 'quantize', precision: 'int8' };
     expect(refused(request([int8, { technique: 'retrain' }, int8, { technique: 'cluster', epochs: 0 }]), model, dataset)).toMatchObject({ code: 'invalid-request', paths: ['/steps/1', '/steps/2', '/steps/3'] });
+    expect(refused(request([int8, { technique: 'factorize', epochs: 0 }]), model, dataset)).toMatchObject({ code: 'invalid-request', paths: ['/steps/1'] });
+    expect(() => validateRecipe(request([int8, { technique: 'analyze' }]), model, dataset)).not.toThrow();
     expect(() => validateRecipe(request([{ technique: 'quantize', precision: 'float16' }, int8]), model, dataset)).not.toThrow();
   });
 
