@@ -18,6 +18,7 @@ import { apply } from '../../../src/compression/techniques/quantize/apply.ts';
 import { spec, type QuantizeParameters } from '../../../src/compression/techniques/quantize/spec.ts';
 import { writeMnist } from '../../support/datasets.ts';
 import { modelOf, spread, tensor, value } from '../../support/graphs.ts';
+import { perceptron } from '../../support/models.ts';
 import { contextFor, initialState, type TestContext } from '../../support/steps.ts';
 
 const DIGITS = new URL('../../../examples/digit_cnn.onnx', import.meta.url);
@@ -125,6 +126,18 @@ describe('digits', () => {
       expect(again.model).toBe(small);
       expect(context.warnings).toEqual(['already-quantized', 'nothing-to-quantize']);
     }
+  });
+
+  it('says which weights take 8 bits where 4 were asked for', async () => {
+    const model = perceptron({ features: 40, hidden: 41 }); // 1,640 and 123 elements
+    const context = contextFor(model, null);
+    const { model: small } = await apply(initialState(model), settings({ precision: 'int4' }), context);
+    expect(context.warnings).toEqual(['int4-as-int8']);
+    const eight = await apply(initialState(model), settings({ precision: 'int8', method: 'weight-only' }), contextFor(model, null));
+    expect(writeOnnx(small)).toEqual(writeOnnx(eight.model));
+    const large = contextFor(model, null);
+    await apply(initialState(perceptron({ features: 64, hidden: 64 })), settings({ precision: 'int4' }), large);
+    expect(large.warnings).toEqual([]);
   });
 
   it('changes nothing with neutral parameters', async () => {

@@ -1,14 +1,16 @@
 /** The quantize technique: which method does what, and what is left alone. */
 import { quantizationWarnings } from '../../graph/describe.ts';
-import type { Model } from '../../graph/types.ts';
+import { elementCount } from '../../graph/tensor-data.ts';
+import type { Model, Tensor } from '../../graph/types.ts';
 import type { ModelState, StepContext } from '../technique.ts';
 import { cast } from './cast/cast.ts';
 import { quantizeDynamic } from './dynamic.ts';
+import { takesFourBits } from './pack-integers.ts';
 import { prepare } from './prepare.ts';
 import { methodOf, type QuantizeParameters } from './spec.ts';
 import { quantizeStatic } from './static/static.ts';
 import { quantizeWeights } from './weight-only.ts';
-import { warnOfWeightsLeft } from './weights-left.ts';
+import { NOTABLE_SHARE, warnOfWeightsLeft } from './weights-left.ts';
 
 /** What is quantized already stays as it is, with a warning; a model with nothing else comes back unchanged. */
 export async function apply(state: ModelState, parameters: QuantizeParameters, context: StepContext): Promise<ModelState> {
@@ -34,9 +36,18 @@ const INTEGER_OPSET = 13;
 /** Weights of as many bits are floats yet, which every method takes. */
 const HALF_BITS = 16;
 
+function packWeights(model: Model, parameters: QuantizeParameters, { warn }: StepContext): Model {
+  const packed: Tensor[] = [];
+  const result = quantizeWeights(model, parameters, (weight) => packed.push(weight));
+  const wide = parameters.precision === 'int4' ? packed.filter((weight) => !takesFourBits(weight)) : [];
+  const share = wide.reduce((sum, { dims }) => sum + elementCount(dims), 0) / packed.reduce((sum, { dims }) => sum + elementCount(dims), 0);
+  if (share >= NOTABLE_SHARE) warn('int4-as-int8', `${Math.round(share * 100)} % of the quantized weights take 8 bits, not 4: those of ${wide.length} weight(s) so small, or of so odd a number, that parting half bytes would cost more than it saves`);
+  return result;
+}
+
 /** The same object where nothing was quantized. What has no integer form under a method is at least stored as integers. */
 const METHODS: Record<'weight-only' | 'static' | 'dynamic', (model: Model, parameters: QuantizeParameters, context: StepContext) => Promise<Model>> = {
-  'weight-only': async (model, parameters) => quantizeWeights(model, parameters),
+  'weight-only': async (model, parameters, context) => packWeights(model, parameters, context),
   static: async (model, parameters, context) => quantizeWeights(await quantizeStatic(model, parameters, context), parameters),
   dynamic: async (model, parameters) => quantizeWeights(quantizeDynamic(model, parameters), parameters),
 };

@@ -26,10 +26,14 @@ interface Packing {
   readonly block: { readonly axis: number; readonly size: number } | null;
 }
 
+export function takesFourBits({ dims }: Pick<Tensor, 'dims'>): boolean {
+  const elements = elementCount(dims);
+  return elements >= LEAST_INT4_ELEMENTS && elements % 2 === 0;
+}
+
 export function packIntegers(tensor: Tensor, axes: WeightAxes, parameters: QuantizeParameters, fresh: (base: string) => string, additions: Additions): void {
   const { symmetric } = parameters;
-  const elements = elementCount(tensor.dims);
-  const four = parameters.precision === 'int4' && elements >= LEAST_INT4_ELEMENTS && elements % 2 === 0; // others: 8 bits
+  const four = parameters.precision === 'int4' && takesFourBits(tensor); // others: 8 bits
   const packing = packingOf(tensor.dims, axes, four ? parameters : { ...parameters, precision: 'int8' });
   const { channelAxis, block } = packing;
   const quantized = quantizeWeight({ ...tensor, dims: packing.dims }, { type: four ? 'int4' : 'int8', symmetric, channelAxis, ...(block ? { block } : {}) });

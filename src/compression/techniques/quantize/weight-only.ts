@@ -13,15 +13,23 @@ import { packIntegers } from './pack-integers.ts';
 import type { QuantizeParameters } from './spec.ts';
 import { weightAxes, type WeightAxes } from './weight-axes.ts';
 
-/** Every float32 weight of the model, subgraphs included, that the filter selects; the same model where there is none. */
-export function quantizeWeights(model: Model, parameters: QuantizeParameters): Model {
-  const fresh = freshNames(model);
-  const selected = layerMatcher(parameters.layers);
-  const change = (graph: Graph): Graph => quantizeGraph(graph, parameters, selected, fresh);
-  return withGraph(model, change(model.graph));
+/**
+ * Every float32 weight of the model, subgraphs included, that the filter selects; the same model where there is none.
+ * @param each told of every weight that is packed
+ */
+export function quantizeWeights(model: Model, parameters: QuantizeParameters, each: (weight: Tensor) => void = () => undefined): Model {
+  return withGraph(model, quantizeGraph(model.graph, { parameters, selected: layerMatcher(parameters.layers), fresh: freshNames(model), each }));
 }
 
-function quantizeGraph(graph: Graph, parameters: QuantizeParameters, selected: (names: readonly string[]) => boolean, fresh: (base: string) => string): Graph {
+interface Packing {
+  readonly parameters: QuantizeParameters;
+  readonly selected: (names: readonly string[]) => boolean;
+  readonly fresh: (base: string) => string;
+  readonly each: (weight: Tensor) => void;
+}
+
+function quantizeGraph(graph: Graph, packing: Packing): Graph {
+  const { parameters, selected, fresh, each } = packing;
   const additions: Additions = { tensors: [], nodes: [] };
   const packed = new Set<string>();
   const outputs = new Set(graph.outputs.map(({ name }) => name));
@@ -34,8 +42,9 @@ function quantizeGraph(graph: Graph, parameters: QuantizeParameters, selected: (
     if (!selected([name, ...uses.map(({ node }) => node.name)])) continue;
     pack(tensor, commonAxes(uses, tensor.dims.length), parameters, fresh, additions);
     packed.add(name);
+    each(tensor);
   }
-  const inner = graph.nodes.map((node) => mapSubgraphs(node, (body) => quantizeGraph(body, parameters, selected, fresh)));
+  const inner = graph.nodes.map((node) => mapSubgraphs(node, (body) => quantizeGraph(body, packing)));
   if (packed.size === 0) return inner.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes: inner };
   const kept = [...graph.initializers].filter(([name]) => !packed.has(name));
   return {

@@ -10,14 +10,14 @@ import { LEAST_ELEMENTS } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 
 /** Of all values; less is hardly missed. */
-const NOTABLE_SHARE = 0.2;
+export const NOTABLE_SHARE = 0.2;
 
 /** `model`: after an integer method. */
 export function warnOfWeightsLeft({ graph }: Model, parameters: QuantizeParameters, context: StepContext): void {
   const readers = new Map<string, Node>();
   walkNodes(graph, (node) => node.inputs.forEach((name) => readers.set(name, node)));
   const selected = layerMatcher(parameters.layers);
-  const left = weights(graph).filter(({ name, dtype, dims }) => isFloat(dtype) && dims.length > 1 && elementCount(dims) >= LEAST_ELEMENTS && selected([name, readers.get(name)?.name ?? '']));
+  const left = weights(graph).filter(({ name, dtype, dims }) => readers.has(name) && isFloat(dtype) && dims.length > 1 && elementCount(dims) >= LEAST_ELEMENTS && selected([name, readers.get(name)?.name ?? '']));
   const share = left.reduce((sum, { dims }) => sum + elementCount(dims), 0) / Math.max(1, countWeights(graph).parameters);
   if (share < NOTABLE_SHARE) return;
   const operators = new Set(left.flatMap(({ name }) => operatorOf(readers.get(name))));
