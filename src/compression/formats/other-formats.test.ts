@@ -22,14 +22,17 @@ it.each<[string, string, RegExp]>([
   ['a picture', `\x89PNG\r\n\x1a\n${padding}`, /picture/],
   ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n', /Git LFS pointer/],
   ['JSON', '{"modelTopology":{}}', /JSON alone/],
-  ['a script', 'import torch\nmodel = torch.nn.Linear(2, 2)\n', /text, no model/],
-  ['a letter', 'x', /text, no model/],
-  ['a web page', '<!DOCTYPE html><html><body>Not found</body></html>', /text, no model/],
   ['a tar archive', `${'model.onnx'.padEnd(257, '\0')}ustar\0${padding}`, /tar archive/],
   ['xz', `\xfd7zXZ\0${padding}`, /gzip or zip/],
 ])('%s', async (_, text, message) => {
   await expect(openUpload(latin(text))).rejects.toThrow(refused(message));
   await expect(openUpload(gzipSync(latin(text)))).rejects.toThrow(refused(message));
+});
+
+it.each([
+  ['a script', 'import torch\nmodel = torch.nn.Linear(2, 2)\n'], ['a letter', 'x'], ['a web page', '<!DOCTYPE html><html><body>Not found</body></html>'],
+])('%s is text', async (_, text) => {
+  await expect(openUpload(latin(text))).rejects.toThrow(expect.objectContaining({ code: 'malformed-model', message: 'The file is text, no model' }));
 });
 
 it.each<[string, string, RegExp]>([

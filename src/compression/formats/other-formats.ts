@@ -32,11 +32,11 @@ const MARKS: readonly Mark[] = [
 /** Of the start of a file, whether it is text. A model has bytes below 32 among its first: protobuf's tags of versions, names and shapes. */
 const TEXT_START = 64;
 
-/** @throws LatheError `unsupported-format` that says what the file is. */
+/** @throws LatheError that says what the file is: `unsupported-format`; text of no known kind is a `malformed-model`. */
 export function refuseOtherFormats(bytes: Uint8Array): void {
   const mark = MARKS.find(({ magic, at = 0 }) => [...magic].every((char, i) => bytes[at + i] === char.charCodeAt(0)));
-  const what = mark?.what ?? (isText(bytes.subarray(0, TEXT_START)) ? 'text, no model' : null);
-  if (what !== null) throw new LatheError('unsupported-format', `The file is ${what}`);
+  if (mark) throw new LatheError('unsupported-format', `The file is ${mark.what}`);
+  if (bytes.length > 0 && isText(bytes.subarray(0, TEXT_START))) throw new LatheError('malformed-model', 'The file is text, no model');
 }
 
 /** Models in archives of their own that hold no graph which could be read without running code or another framework. */
