@@ -43,11 +43,14 @@ function groups(count: number, labels: Int32Array | null): number[][] {
   return [...byClass.entries()].sort(([a], [b]) => a - b).map(([, members]) => members);
 }
 
-/** The dataset's own validation split, or `fraction` of its training split held out (stratified by `labels` of the training split). */
-export function trainAndValidation(dataset: Dataset, fraction: number, seed: number): { train: Split; validation: Split } {
+/** Share of the training samples held out where the dataset has no validation split. */
+const VALIDATION_FRACTION = 0.1;
+
+/** The dataset's own validation split, or `fraction` (default 0.1) of its training split held out (stratified by `labels` of the training split). */
+export function trainAndValidation(dataset: Dataset, fraction: number | undefined, seed: number): { train: Split; validation: Split } {
   const train = dataset.split('train');
   const validation = dataset.split('validation');
   if (validation.length > 0 || train.length < 2) return { train, validation };
-  const { kept, held } = stratifiedHoldOut(train.length, train.labels ?? null, fraction, seed);
+  const { kept, held } = stratifiedHoldOut(train.length, train.labels ?? null, fraction ?? VALIDATION_FRACTION, seed);
   return { train: subset(train, kept), validation: subset(train, held) };
 }

@@ -1,6 +1,6 @@
 /** What the API tells about a model: counted from the graph, without running it. */
 import type { ModelDescription, ModelFormat, TensorDescription } from '../../contracts/model.ts';
-import { expandCodebooks, sharedWeights } from './codebooks.ts';
+import { expandCodebooks } from './codebooks.ts';
 import { constantTensor } from './constants.ts';
 import { subgraphs, walkNodes } from './edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
@@ -18,7 +18,8 @@ import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './t
  */
 export function describeModel(model: Model, format: ModelFormat): ModelDescription {
   const whole = inlineFunctions(model);
-  const dense = expandCodebooks(whole.graph);
+  const clustered = new Map<string, number>();
+  const dense = expandCodebooks(whole.graph, ({ gather, codebook }) => { clustered.set(gather.outputs[0]!, codebook.dims[0]!); return true; });
   const table = inferShapes(whole);
   refuseEndlessLoops(whole.graph, table);
   return {
@@ -31,7 +32,7 @@ export function describeModel(model: Model, format: ModelFormat): ModelDescripti
     operators: countOperators(whole.graph),
     trainable: true,
     untrainable: [],
-    warnings: [...quantizationWarnings(dense), ...(dense === whole.graph ? [] : clusterWarnings(whole.graph)), ...contradictionWarnings(table), ...nanWarnings(weights(whole.graph))],
+    warnings: [...quantizationWarnings(dense), ...(dense === whole.graph ? [] : clusterWarnings(clustered)), ...contradictionWarnings(table), ...nanWarnings(weights(whole.graph))],
   };
 }
 
@@ -146,12 +147,10 @@ export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription[
   return warnings.length === 0 ? [] : [{ code: 'already-quantized', message: `The model is quantized already: ${warnings.join(', ')}` }];
 }
 
-/** `already-clustered`, with how many weights share their values, and the first of them. */
-export function clusterWarnings(graph: Graph): ModelDescription['warnings'] {
-  const shared = [...sharedWeights(graph)];
-  if (shared.length === 0) return [];
-  const most = Math.max(...shared.map(([, { codebook }]) => codebook.dims[0]!));
-  return [{ code: 'already-clustered', message: `The model is clustered already: ${shared.length} weight(s) of at most ${most} different values (first "${shared[0]![0]}")` }];
+/** `already-clustered`, with how many weights share their values, and the first of them. @param clustered by weight, the different values it may have */
+function clusterWarnings(clustered: ReadonlyMap<string, number>): ModelDescription['warnings'] {
+  const [first] = clustered.keys();
+  return [{ code: 'already-clustered', message: `The model is clustered already: ${clustered.size} weight(s) of at most ${Math.max(...clustered.values())} different values (first "${first}")` }];
 }
 
 function contradictionWarnings(table: TypeTable): ModelDescription['warnings'] {

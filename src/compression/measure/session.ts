@@ -47,6 +47,16 @@ export interface RuntimeOptions {
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
+/** Opens a model for as long as `use` takes. Errors as `openRuntime`. */
+export async function withRuntime<T>(model: Uint8Array, use: (runtime: Runtime) => Promise<T>): Promise<T> {
+  const runtime = await openRuntime(model);
+  try {
+    return await use(runtime);
+  } finally {
+    await runtime.release();
+  }
+}
+
 /** Opens a model: its bytes, or the path of a file, which onnxruntime then reads by itself. Errors: `unsupported-operator` where onnxruntime has no kernel, `malformed-model` for all else it refuses. */
 export async function openRuntime(model: Uint8Array | string, { threads = 1, optimization = 'all' }: RuntimeOptions = {}): Promise<Runtime> {
   const settings: ort.InferenceSession.SessionOptions = {

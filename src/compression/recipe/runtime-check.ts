@@ -9,7 +9,7 @@ import { nanWarnings } from '../graph/nan-weights.ts';
 import type { Model } from '../graph/types.ts';
 import { datasetFeeds, sampleOf } from '../measure/inputs.ts';
 import { randomInputs } from '../measure/random-inputs.ts';
-import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
+import { openRuntime, withRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
 
 export interface CheckInput {
   readonly dataset: Dataset | null;
@@ -28,7 +28,7 @@ const SAMPLES = 8;
  */
 export async function checkRuns(bytes: Uint8Array, { dataset, transform, technique, before }: CheckInput): Promise<void> {
   const runtime = await openRuntime(bytes).catch(async (error: unknown) => {
-    if (before) await (await openRuntime(writeOnnx(before))).release();
+    if (before) await withRuntime(writeOnnx(before), () => Promise.resolve());
     throw new LatheError('internal', `The model that ${technique} made does not open: ${(error as Error).message}`, [], { cause: error });
   });
   try {
@@ -46,21 +46,14 @@ const madeNotFinite = (name: string, technique: string): LatheError => new Lathe
 
 /** Infinities that were there before pass: scores masked with -inf are meant so. */
 async function compareWithBefore(wild: readonly (readonly [string, RuntimeOutput])[], feeds: Feeds, technique: string, before: Model): Promise<void> {
-  const runtime = await openRuntime(writeOnnx(before));
-  try {
-    const outputs = await runtime.run(feeds);
-    for (const [name, output] of wild) {
-      const own = outputs.get(name);
-      if (own && [...own.data].some(Number.isNaN)) {
-        const why = nanWarnings(weights(before.graph))[0]?.message ?? 'what is not finite cannot be compared';
-        throw new LatheError('malformed-model', `Output "${name}" is not finite, and was not before ${technique}: ${why}`);
-      }
-      if (own?.data.length !== output.data.length || output.data.some((value, i) => !Number.isFinite(value) && value !== own.data[i])) {
-        throw madeNotFinite(name, technique);
-      }
+  const outputs = await withRuntime(writeOnnx(before), (runtime) => runtime.run(feeds));
+  for (const [name, output] of wild) {
+    const own = outputs.get(name);
+    if (own && [...own.data].some(Number.isNaN)) {
+      const why = nanWarnings(weights(before.graph))[0]?.message ?? 'what is not finite cannot be compared';
+      throw new LatheError('malformed-model', `Output "${name}" is not finite, and was not before ${technique}: ${why}`);
     }
-  } finally {
-    await runtime.release();
+    if (own?.data.length !== output.data.length || output.data.some((value, i) => !Number.isFinite(value) && value !== own.data[i])) throw madeNotFinite(name, technique);
   }
 }
 

@@ -34,15 +34,12 @@ export interface Lesson {
   readonly common: Pick<TrainOptions, 'network' | 'settings' | 'seed' | 'train' | 'validation' | 'checkpoints' | 'signal' | 'report'>;
 }
 
-/** Share of the training samples held out where the dataset has no validation split. */
-const VALIDATION_FRACTION = 0.1;
-
 /** `overrides`: the step's own training settings, which win over the job's. */
 export async function openLesson(network: Network, context: StepContext, overrides: Training = {}): Promise<Lesson> {
   const { dataset, seed, checkpoints, signal } = context;
   if (!dataset) throw new LatheError('dataset-required', 'training needs a dataset');
   const settings = { ...context.training, ...overrides };
-  const { train, validation } = trainAndValidation(dataset, settings.validationFraction ?? VALIDATION_FRACTION, seed);
+  const { train, validation } = trainAndValidation(dataset, settings.validationFraction, seed);
   const sourceOf = (split: Split, shuffle: boolean) => modelBatches(network, split, { context, shuffle, batchSize: settings.batchSize });
   const source = sourceOf(train, true);
   const heads = await headsOf(network, source);

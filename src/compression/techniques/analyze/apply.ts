@@ -7,7 +7,7 @@ import { elementCount } from '../../graph/tensor-data.ts';
 import type { Model } from '../../graph/types.ts';
 import { accuracyMeter } from '../../measure/accuracy.ts';
 import { fidelityMeter } from '../../measure/fidelity.ts';
-import { openRuntime, type Runtime } from '../../measure/session.ts';
+import { withRuntime } from '../../measure/session.ts';
 import { kernelWeights, replaceWeights, type KernelWeight } from '../kernel-weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState, StepContext } from '../technique.ts';
@@ -32,7 +32,7 @@ export async function apply(state: ModelState, parameters: AnalyzeParameters, co
     return state;
   }
   const trials = trialsOf(parameters);
-  const inputs = await withRuntime(model, (runtime) => answeredSamples(model, runtime, affordable(model, weights.length * trials.length, parameters.samples, context), context));
+  const inputs = await withRuntime(writeOnnx(model), (runtime) => answeredSamples(model, runtime, affordable(model, weights.length * trials.length, parameters.samples, context), context));
   if (inputs.samples === 0) throw new LatheError('dataset-required', 'analyze found no samples: the training split is empty');
   const untouched = await verdictOn(model, inputs, context.signal);
   const layers = await tryAll(model, weights, trials, { inputs, untouched, context });
@@ -80,7 +80,7 @@ const figures = ({ accuracy, fidelity }: Verdict) => ({ top1: accuracy?.top1 ?? 
 /** Runs a variant of the model on all samples, in onnxruntime. */
 async function verdictOn(model: Model, { batches, data }: AnsweredSamples, signal: AbortSignal): Promise<Verdict> {
   signal.throwIfAborted();
-  return withRuntime(model, async (runtime) => {
+  return withRuntime(writeOnnx(model), async (runtime) => {
     const [accuracy, fidelity] = [accuracyMeter(), fidelityMeter()];
     const answer = answerOf(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))?.name;
     for (const { batch, rows, outputs } of batches) {
@@ -92,15 +92,6 @@ async function verdictOn(model: Model, { batches, data }: AnsweredSamples, signa
     }
     return { accuracy: accuracy.result(data), fidelity: fidelity.result() };
   });
-}
-
-async function withRuntime<T>(model: Model, use: (runtime: Runtime) => Promise<T>): Promise<T> {
-  const runtime = await openRuntime(writeOnnx(model));
-  try {
-    return await use(runtime);
-  } finally {
-    await runtime.release();
-  }
 }
 
 function summary(layers: Layers, trials: readonly Trial[], untouched: Verdict, { samples, data }: AnsweredSamples, { tolerance }: AnalyzeParameters): Sensitivity {

@@ -25,8 +25,6 @@ export interface AnsweredSamples {
 const LARGEST_BATCH = 16;
 /** Of inputs and outputs together. */
 const MOST_BYTES = 256 * 2 ** 20;
-/** As in training, where the dataset has no validation split. */
-const HELD_OUT = 0.1;
 /** Random samples say little: a few are enough. */
 const RANDOM_SAMPLES = 16;
 
@@ -47,7 +45,7 @@ export async function answeredSamples(model: Model, runtime: Runtime, wanted: nu
 }
 
 async function sourceOf(model: Model, runtime: Runtime, wanted: number, { dataset, seed, transform, training }: StepContext): Promise<{ data: Sensitivity['data']; source: AsyncIterable<Batch> }> {
-  const splits = dataset && trainAndValidation(dataset, training.validationFraction ?? HELD_OUT, seed);
+  const splits = dataset && trainAndValidation(dataset, training.validationFraction, seed);
   const data = splits && splits.validation.length > 0 ? 'validation' : 'train';
   const split = splits?.[data];
   if (!split || split.length === 0) return { data: 'random', source: randomBatches(model, runtime, Math.min(wanted, RANDOM_SAMPLES), seed) };

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import { Training } from '../../../contracts/job-request.ts';
 import { LayerFilter } from '../layer-filter.ts';
+import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
 
 const DEFAULT_BITS = 5;
@@ -11,7 +11,7 @@ const Parameters = Type.Object({
   init: Type.Enum(['linear', 'density', 'random'], { default: 'linear', description: 'where k-means starts: centres evenly over the range of the values, evenly over their distribution, or at values drawn at random' }),
   epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'epochs of training the shared values; 0: clusters only. Without data, or where the model cannot be trained, 0 is the default' }),
   layers: LayerFilter,
-  training: Type.Optional({ ...Training, description: 'overrides the job\'s training settings for this step' }),
+  training: StepTraining,
 }, { additionalProperties: false });
 
 export type ClusterParameters = Type.Static<typeof Parameters>;

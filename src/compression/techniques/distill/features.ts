@@ -1,16 +1,16 @@
 /** What a network has learned on the way to its outputs: values between its layers, by which a student can be guided. */
 import type { Batch } from '../../data/dataset.ts';
-import { indexGraph } from '../../graph/edit.ts';
+import { indexGraph, type GraphIndex } from '../../graph/edit.ts';
 import { inferShapes, type TypeTable } from '../../graph/infer.ts';
 import { layersOf, stagesOf } from '../../graph/stages.ts';
 import { isFloat } from '../../graph/tensor-data.ts';
-import type { Dim, Graph } from '../../graph/types.ts';
+import type { Dim } from '../../graph/types.ts';
 import { computed } from '../../network/lower.ts';
 import type { Network } from '../../network/network.ts';
 
 export interface Feature {
   readonly name: string;
-  /** [samples, ...] for one batch; null: known only when it runs. */
+  /** [samples, ...] for one batch; null: a size known only when it runs. */
   readonly shape: readonly (number | null)[];
   /** Counted from 0; the last one's axis where all others are positions. */
   readonly channelAxis: number;
@@ -19,12 +19,12 @@ export interface Feature {
 export class Features {
   /** The values after each layer but the last, in order. */
   readonly layers: readonly Feature[];
-  private readonly graph: Graph;
+  private readonly producer: GraphIndex['producer'];
   private readonly types: TypeTable;
 
   constructor(network: Network, batch: Batch) {
     const model = computed(network.model);
-    this.graph = model.graph;
+    this.producer = indexGraph(model.graph).producer;
     this.types = inferShapes(model, { inputShapes: shapesFor(network, batch) });
     const layers = layersOf(stagesOf(model.graph, model.opsets)).slice(0, -1);
     this.layers = layers.map(({ output }) => this.find(output)).filter((feature) => feature !== null);
@@ -33,18 +33,17 @@ export class Features {
   /** The float value of this name in the main graph, of rank 2 or more; null where there is none. */
   find(name: string): Feature | null {
     const type = this.types.typeOf(name);
-    if (!type?.shape || type.shape.length < 2 || !isFloat(type.dtype) || !indexGraph(this.graph).producer.has(name)) return null;
+    if (!type?.shape || type.shape.length < 2 || !isFloat(type.dtype) || !this.producer.has(name)) return null;
     return { name, shape: type.shape.map(sizeOf), channelAxis: this.channelAxis(name, type.shape.length) };
   }
 
   /** Axis 1 behind operators of images, the last behind products of matrices; by the rank where neither is near. */
   private channelAxis(name: string, rank: number): number {
-    const { producer } = indexGraph(this.graph);
-    let node = producer.get(name);
+    let node = this.producer.get(name);
     for (let steps = 0; node && steps < MOST_STEPS; steps++) {
       if (CHANNELS_FIRST.has(node.opType)) return 1;
       if (CHANNELS_LAST.has(node.opType)) return rank - 1;
-      node = MOVES.has(node.opType) ? undefined : node.inputs.map((input) => producer.get(input)).find((before) => before !== undefined);
+      node = MOVES.has(node.opType) ? undefined : node.inputs.map((input) => this.producer.get(input)).find((before) => before !== undefined);
     }
     return rank >= 4 ? 1 : rank - 1;
   }

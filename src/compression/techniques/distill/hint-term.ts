@@ -6,7 +6,7 @@ import { tf, type TfTensor } from '../../tensor/tf.ts';
 import type { TeacherRun } from '../../training/teacher-run.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
-import { positions, type FeaturePair } from './pairs.ts';
+import { samePositions, type FeaturePair } from './pairs.ts';
 
 /** A linear map of channels (a 1x1 convolution): [student channels, teacher channels] and a bias. Where both have as many it starts as the identity. */
 interface Regressor {
@@ -46,7 +46,7 @@ export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, see
 }
 
 function requireSamePositions({ teacher, student }: FeaturePair): void {
-  if (teacher.shape.length === student.shape.length && positions(teacher).join() === positions(student).join()) return;
+  if (samePositions(teacher, student)) return;
   const shown = ({ name, shape }: Feature): string => `"${name}" is [${shape.map((size) => size ?? '?').join(', ')}]`;
   throw new LatheError('shape-mismatch', `A hint's values may differ in their channels only: the teacher's ${shown(teacher)}, the student's ${shown(student)}`);
 }

@@ -79,7 +79,8 @@ export function positions({ shape, channelAxis }: Feature): readonly (number | n
   return shape.filter((_, axis) => axis !== 0 && axis !== channelAxis);
 }
 
-function samePositions(a: Feature, b: Feature): boolean {
+/** Whether two values differ in nothing but their samples and channels. */
+export function samePositions(a: Feature, b: Feature): boolean {
   return a.shape.length === b.shape.length && positions(a).join() === positions(b).join();
 }
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import { Training } from '../../../contracts/job-request.ts';
 import type { ErrorDetail } from '../../../errors.ts';
+import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
 
 const Student = Type.Object({
@@ -27,7 +27,7 @@ const Parameters = Type.Object({
   hintEpochs: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000, description: 'hints: passes of the stage that learns them; absent: as many as epochs' })),
   beta: Type.Optional(Type.Number({ minimum: 0, maximum: 1e9, description: 'attention, relational: weight of the term beside those of the outputs; absent: 1000 for attention, 1 for relational' })),
   epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'passes over the training split' }),
-  training: Type.Optional({ ...Training, description: 'overrides the job\'s training settings for this step' }),
+  training: StepTraining,
 }, { additionalProperties: false });
 
 export type DistillParameters = Type.Static<typeof Parameters>;

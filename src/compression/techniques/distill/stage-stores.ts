@@ -4,14 +4,10 @@ import type { CheckpointStore } from '../technique.ts';
 /** The first stage loads its own checkpoints only, and the end of it where the second has begun; the second loads its own. */
 export function stageStores(store: CheckpointStore): [CheckpointStore, CheckpointStore] {
   let end: Uint8Array | null = null; // of the first stage
-  const load = async (stage: number): Promise<Uint8Array | null> => {
-    const saved = parse(await store.load());
-    if (stage === 1) return saved?.second ?? null;
-    return saved?.first ?? null;
-  };
+  const saved = async (): Promise<Saved | null> => parse(await store.load());
   return [
-    { load: () => load(0), save: async (bytes) => { end = bytes; await store.save(joined(bytes, null)); } },
-    { load: () => load(1), save: async (bytes) => store.save(joined(end ?? parse(await store.load())?.first ?? new Uint8Array(), bytes)) },
+    { load: async () => (await saved())?.first ?? null, save: async (bytes) => { end = bytes; await store.save(joined(bytes, null)); } },
+    { load: async () => (await saved())?.second ?? null, save: async (bytes) => store.save(joined(end ?? (await saved())?.first ?? new Uint8Array(), bytes)) },
   ];
 }
 

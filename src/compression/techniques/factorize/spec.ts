@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
-import { Training } from '../../../contracts/job-request.ts';
 import type { ErrorDetail } from '../../../errors.ts';
 import { LayerFilter } from '../layer-filter.ts';
+import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
 
 const Parameters = Type.Object({
@@ -15,7 +15,7 @@ const Parameters = Type.Object({
   }),
   epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'epochs of retraining; 0: factorizes only. Without data, or where the model cannot be trained, 0 is the default' }),
   layers: LayerFilter,
-  training: Type.Optional({ ...Training, description: 'overrides the job\'s training settings for this step' }),
+  training: StepTraining,
 }, { additionalProperties: false });
 
 export type FactorizeParameters = Type.Static<typeof Parameters>;

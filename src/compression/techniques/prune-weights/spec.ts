@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
-import { Training } from '../../../contracts/job-request.ts';
 import type { ErrorDetail } from '../../../errors.ts';
 import { LayerFilter } from '../layer-filter.ts';
+import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
 
 const Threshold = Type.Union([
@@ -20,7 +20,7 @@ const Parameters = Type.Object({
   rampFraction: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 0.5, description: 'gradual: share of the training after which the target is reached' }),
   rounds: Type.Integer({ minimum: 1, maximum: 100, default: 3, description: 'iterative: rounds of pruning and retraining' }),
   layers: LayerFilter,
-  training: Type.Optional({ ...Training, description: 'overrides the job\'s training settings for this step' }),
+  training: StepTraining,
 }, { additionalProperties: false });
 
 export type PruneWeightsParameters = Type.Static<typeof Parameters>;

@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
-import { Training } from '../../../contracts/job-request.ts';
+import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
 
 const Parameters = Type.Object({
   epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'passes over the training split' }),
-  training: Type.Optional({ ...Training, description: 'overrides the job\'s training settings for this step' }),
+  training: StepTraining,
 }, { additionalProperties: false });
 
 export const spec: TechniqueSpec<typeof Parameters> = {
