@@ -1,6 +1,7 @@
 import { freshNames, indexGraph, removeUnusedInitializers, withInitializers } from '../edit.ts';
 import { inferShapes } from '../infer.ts';
 import { elementCount, fromHost, hostNumbers, isFloat, toHost } from '../tensor-data.ts';
+import { floatAttribute, intAttribute } from '../node-attributes.ts';
 import type { Graph, Model, Node, Tensor } from '../types.ts';
 
 /**
@@ -126,14 +127,4 @@ function biasOf(product: Node, graph: Graph, channels: number): ArrayLike<number
 function floatInitializer(graph: Graph, name: string | undefined): Tensor | null {
   const tensor = name ? graph.initializers.get(name) : undefined;
   return tensor && isFloat(tensor.dtype) ? tensor : null;
-}
-
-function intAttribute(node: Node, name: string, fallback: number): number {
-  const attribute = node.attributes.get(name);
-  return attribute?.kind === 'int' ? attribute.value : fallback;
-}
-
-function floatAttribute(node: Node, name: string, fallback: number): number {
-  const attribute = node.attributes.get(name);
-  return attribute?.kind === 'float' ? attribute.value : fallback;
 }

@@ -9,6 +9,7 @@ import { takesFourBits } from './pack-integers.ts';
 import { prepare } from './prepare.ts';
 import { methodOf, type QuantizeParameters } from './spec.ts';
 import { quantizeStatic } from './static/static.ts';
+import { mayRunSaturating } from './targets.ts';
 import { quantizeWeights } from './weight-only.ts';
 import { NOTABLE_SHARE, warnOfWeightsLeft } from './weights-left.ts';
 
@@ -49,5 +50,5 @@ function packWeights(model: Model, parameters: QuantizeParameters, { warn }: Ste
 const METHODS: Record<'weight-only' | 'static' | 'dynamic', (model: Model, parameters: QuantizeParameters, context: StepContext) => Promise<Model>> = {
   'weight-only': async (model, parameters, context) => packWeights(model, parameters, context),
   static: async (model, parameters, context) => quantizeWeights(await quantizeStatic(model, parameters, context), parameters),
-  dynamic: async (model, parameters) => quantizeWeights(quantizeDynamic(model, parameters), parameters),
+  dynamic: async (model, parameters) => quantizeWeights(quantizeDynamic(model, { ...parameters, mayRunSaturating: await mayRunSaturating(parameters.target) }), parameters),
 };

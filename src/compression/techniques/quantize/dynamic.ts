@@ -6,11 +6,17 @@ import { freshNames, makeNode, removeUnusedInitializers, withGraph, withInitiali
 import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
-import { constant, FLOAT32, floatAttribute, intAttribute, LEAST_ELEMENTS, scaleTensor } from './graph-parts.ts';
+import { floatAttribute, intAttribute } from '../../graph/node-attributes.ts';
+import { constant, FLOAT32, LEAST_ELEMENTS, scaleTensor } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 import { quantizeWeight } from './weights.ts';
 
-export function quantizeDynamic(model: Model, parameters: QuantizeParameters): Model {
+type Settings = Pick<QuantizeParameters, 'layers' | 'perChannel' | 'reduceRange'> & {
+  /** The file may run where products are added with saturation (targets.ts). */
+  readonly mayRunSaturating: boolean;
+};
+
+export function quantizeDynamic(model: Model, parameters: Settings): Model {
   return withGraph(model, new DynamicWriter(model, parameters).write());
 }
 
@@ -29,7 +35,7 @@ interface Codes {
 
 class DynamicWriter {
   private readonly graph: Graph;
-  private readonly parameters: QuantizeParameters;
+  private readonly parameters: Settings;
   private readonly fresh: (base: string) => string;
   private readonly selected: (names: readonly string[]) => boolean;
   private readonly tensors: Tensor[] = [];
@@ -38,7 +44,7 @@ class DynamicWriter {
   private readonly kernels = new Map<Tensor, Codes>();
   private readonly transposes = new Map<Tensor, Tensor>();
 
-  constructor(model: Model, parameters: QuantizeParameters) {
+  constructor(model: Model, parameters: Settings) {
     this.graph = model.graph;
     this.parameters = parameters;
     this.fresh = freshNames(model);
@@ -102,8 +108,8 @@ class DynamicWriter {
     let found = this.kernels.get(weight);
     if (!found) {
       const { name, dims } = weight;
-      const { perChannel, reduceRange } = this.parameters;
-      const { codes, affines } = quantizeWeight(weight, { type: 'int8', symmetric: true, channelAxis: perChannel ? 1 : null, reduceRange });
+      const { perChannel, reduceRange, mayRunSaturating } = this.parameters;
+      const { codes, affines } = quantizeWeight(weight, { type: 'int8', symmetric: true, channelAxis: perChannel ? 1 : null, reduceRange, sums: mayRunSaturating ? [[0]] : [] });
       const scaleDims = perChannel ? [dims[1]!] : [];
       found = { codes: this.fresh(`${name}_quantized`), scale: this.fresh(`${name}_scale`), zero: this.fresh(`${name}_zero_point`) };
       this.tensors.push(

@@ -18,12 +18,3 @@ export const LEAST_ELEMENTS = 96;
 
 /** As Cast's `to` says it. */
 export const FLOAT32 = DATA_TYPES.indexOf('float32');
-
-export const intAttribute = (node: Node, name: string, fallback: number): number => {
-  const attribute = node.attributes.get(name);
-  return attribute?.kind === 'int' ? attribute.value : fallback;
-};
-export const floatAttribute = (node: Node, name: string, fallback: number): number => {
-  const attribute = node.attributes.get(name);
-  return attribute?.kind === 'float' ? attribute.value : fallback;
-};

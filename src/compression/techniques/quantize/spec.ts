@@ -24,7 +24,12 @@ const Parameters = Type.Object({
   symmetric: Type.Boolean({ default: true, description: 'int8: weights are coded around zero; false: over their own range, with a zero point (static: only with perChannel false)' }),
   activations: Type.Enum(['uint8', 'int8'], { default: 'uint8', description: 'static: type of quantized activations; their ranges need not be symmetric in either' }),
   where: Type.Enum(['faster', 'everywhere'], { default: 'faster', description: 'static: faster leaves computing in float what integers would make slower (islands of depthwise convolutions); everywhere quantizes all that can be' }),
-  reduceRange: Type.Boolean({ default: false, description: 'static and dynamic: weights of 7 bits, for x86 processors without VNNI, whose 8-bit products saturate' }),
+  target: Type.Enum(['any', 'x86-vnni', 'x86-avx2', 'arm64', 'this-machine'], {
+    default: 'any',
+    description: 'static and dynamic: processors that the file is made for. any: computes the same, to rounding, on x86 with and without VNNI and on ARM: weights are coded so that no sum of two '
+      + 'products passes 16 bits, and integers are used where no measured processor is slower by them. x86-avx2, x86-vnni, arm64: that kind alone; the last two take all 8 bits of every weight. this-machine: what the worker has',
+  }),
+  reduceRange: Type.Boolean({ default: false, description: 'static and dynamic: weights of 7 bits, for runtimes other than onnxruntime that saturate in ways of their own' }),
   blockSize: Type.Integer({ minimum: 0, maximum: 65_536, default: 0, description: 'weight-only: weights in a row along the inputs of a channel that share a scale (rounded down to a divisor of their number); 0: the whole channel for int8, 32 for int4' }),
   keepIO: Type.Boolean({ default: true, description: 'cast: the model\'s inputs and outputs keep their types; false: they change as well' }),
   layers: LayerFilter,

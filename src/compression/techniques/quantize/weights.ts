@@ -1,4 +1,5 @@
 /** Quantizing a constant weight: per tensor, per channel, or in blocks along an axis. */
+import { eachNeighbour, PAIR_LIMIT, pairMagnitude, type SumOrder } from '../../graph/saturation.ts';
 import { allocate, elementCount, toHost } from '../../graph/tensor-data.ts';
 import type { Tensor } from '../../graph/types.ts';
 import { affineOf, quantizeValue, RANGES, symmetricAffine, type Affine, type IntegerRange } from './scheme.ts';
@@ -12,6 +13,8 @@ export interface WeightScheme {
   readonly block?: { readonly axis: number; readonly size: number };
   /** 7 bits instead of 8. */
   readonly reduceRange?: boolean;
+  /** int8: orders of the sums that the weight's products go into; its codes are such that none of them saturates in 16 bits. Not with blocks. */
+  readonly sums?: readonly SumOrder[];
   /** Lower bounds of the scales per channel. */
   readonly leastScale?: (channel: number) => number;
 }
@@ -42,21 +45,60 @@ export function quantizeWeight(tensor: Tensor, scheme: WeightScheme): QuantizedW
     if (value < low[group]!) low[group] = value;
     if (value > high[group]!) high[group] = value;
   });
-  const affines = Array.from({ length: groups }, (_, group) => affineFor({ low: low[group]!, high: high[group]! }, scheme, range, group));
+  const pairs = greatestPairs(tensor, scheme, groups);
+  const affines = Array.from({ length: groups }, (_, group) => affineFor({ low: low[group]!, high: high[group]! }, scheme, range, { group, pair: pairs[group]! }));
   const codes = allocate(scheme.type, values.length) as Int8Array | Uint8Array;
   forEachGroup(values.length, groupOf, (i, group) => { codes[i] = quantizeValue(values[i]!, affines[group]!, range); });
+  limitPairs(codes, tensor, scheme, affines);
   return { codes, affines, scaleDims };
 }
 
-function rangeOf({ type, reduceRange, symmetric }: WeightScheme): IntegerRange {
+/** Largest magnitude of two neighbours (`pairMagnitude`) in each group; zeros where pairs do not bound the scale. */
+function greatestPairs({ dims, ...tensor }: Tensor, scheme: WeightScheme, groups: number): Float64Array {
+  const greatest = new Float64Array(groups);
+  if (!scheme.symmetric) return greatest; // the range is narrowed instead: codes are not around zero
+  const values = toHost({ dims, ...tensor }).data as Float32Array;
+  const groupAt = channelAt(dims, scheme.channelAxis);
+  for (const order of scheme.sums ?? []) {
+    eachNeighbour(dims, order, (first, second) => {
+      const group = groupAt(first);
+      greatest[group] = Math.max(greatest[group]!, pairMagnitude(values[first]!, values[second]!));
+    });
+  }
+  return greatest;
+}
+
+/** Rounding can take a pair one code beyond the limit: the code that was rounded away from zero the furthest goes back by one. */
+function limitPairs(codes: Int8Array | Uint8Array, tensor: Tensor, { sums = [], channelAxis }: WeightScheme, affines: readonly Affine[]): void {
+  const values = toHost(tensor).data as Float32Array;
+  const groupAt = channelAt(tensor.dims, channelAxis);
+  const excess = (offset: number) => Math.abs(codes[offset]!) - Math.abs(values[offset]!) / affines[groupAt(offset)]!.scale;
+  for (const order of sums) {
+    eachNeighbour(tensor.dims, order, (first, second) => {
+      while (pairMagnitude(codes[first]!, codes[second]!) > PAIR_LIMIT) {
+        const larger = excess(first) > excess(second) ? first : second;
+        codes[larger]! -= Math.sign(codes[larger]!);
+      }
+    });
+  }
+}
+
+/** The channel of an element's offset; 0 where one scale is for all. */
+function channelAt(dims: readonly number[], axis: number | null): (offset: number) => number {
+  if (axis === null) return () => 0;
+  const stride = elementCount(dims.slice(axis + 1));
+  return (offset) => Math.floor(offset / stride) % dims[axis]!;
+}
+
+function rangeOf({ type, reduceRange, symmetric, sums = [] }: WeightScheme): IntegerRange {
   const { low, high } = RANGES[type];
-  const limited = reduceRange ? { low: Math.ceil(low / 2), high: Math.floor(high / 2) } : { low, high };
+  const limited = reduceRange || (sums.length > 0 && !symmetric) ? { low: Math.ceil(low / 2), high: Math.floor(high / 2) } : { low, high };
   return symmetric && type !== 'uint8' ? { low: -limited.high, high: limited.high } : limited;
 }
 
-function affineFor({ low, high }: { low: number; high: number }, scheme: WeightScheme, range: IntegerRange, group: number): Affine {
+function affineFor({ low, high }: { low: number; high: number }, scheme: WeightScheme, range: IntegerRange, { group, pair }: { group: number; pair: number }): Affine {
   const affine = scheme.symmetric ? symmetricAffine(Math.max(-low, high), range) : affineOf({ low, high }, range);
-  const least = scheme.leastScale?.(group) ?? 0;
+  const least = Math.max(scheme.leastScale?.(group) ?? 0, pair / PAIR_LIMIT);
   return affine.scale >= least ? affine : { ...affine, scale: Math.fround(least) };
 }
 

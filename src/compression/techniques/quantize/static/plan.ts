@@ -8,7 +8,7 @@
 import { indexGraph, type GraphIndex } from '../../../graph/edit.ts';
 import { hostNumbers, toHost } from '../../../graph/tensor-data.ts';
 import type { Graph, Node, Tensor } from '../../../graph/types.ts';
-import { floatAttribute } from '../graph-parts.ts';
+import { floatAttribute } from '../../../graph/node-attributes.ts';
 import { weightAxes } from '../weight-axes.ts';
 
 export interface PlannedNode {

@@ -8,7 +8,7 @@
 import { indexGraph } from '../../../graph/edit.ts';
 import { elementCount } from '../../../graph/tensor-data.ts';
 import type { Graph, Node } from '../../../graph/types.ts';
-import { intAttribute } from '../graph-parts.ts';
+import { intAttribute } from '../../../graph/node-attributes.ts';
 import type { PlannedNode, StaticPlan } from './plan.ts';
 import { clampBefore, floatPoolBefore } from './pools.ts';
 

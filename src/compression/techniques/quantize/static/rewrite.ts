@@ -1,5 +1,6 @@
 /** Writes a plan into the graph: QuantizeLinear and DequantizeLinear round every quantized value, so that a runtime finds its integer kernels. */
 import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../graph/edit.ts';
+import { sumOrders } from '../../../graph/saturation.ts';
 import { fromHost, toHost } from '../../../graph/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../../graph/types.ts';
 import { constant, scaleTensor } from '../graph-parts.ts';
@@ -12,7 +13,10 @@ import { biasOf, gemmAlpha, type PlannedNode, type StaticPlan } from './plan.ts'
 /** Codes of a bias stay below this, so that sums of products fit 32 bits beside them. */
 const MOST_BIAS = 2 ** 30;
 
-type Settings = Pick<QuantizeParameters, 'activations' | 'perChannel' | 'symmetric' | 'reduceRange'>;
+type Settings = Pick<QuantizeParameters, 'activations' | 'perChannel' | 'symmetric' | 'reduceRange'> & {
+  /** The file may run where products are added with saturation (targets.ts). */
+  readonly mayRunSaturating: boolean;
+};
 
 /** `ranges`: of every value that a scale is taken from. */
 export function writePlan(model: Model, plan: StaticPlan, ranges: ReadonlyMap<string, ValueRange>, settings: Settings): Model {
@@ -120,6 +124,7 @@ class PlanWriter {
     const axis = this.settings.perChannel && axes.size === 1 ? [...axes][0]! : null;
     const scheme: WeightScheme = {
       type: 'int8', symmetric: this.settings.symmetric, channelAxis: axis, reduceRange: this.settings.reduceRange,
+      sums: this.settings.mayRunSaturating ? users.flatMap(({ node }) => sumOrders(node, original.dims)) : [],
       leastScale: this.leastScale(users, axis === null),
     };
     const { codes, affines } = quantizeWeight(weight, scheme);

@@ -9,6 +9,7 @@ import type { StepContext } from '../../technique.ts';
 import { observationInputs } from '../inputs.ts';
 import type { ValueRange } from '../scheme.ts';
 import type { QuantizeParameters } from '../spec.ts';
+import { mayRunSaturating } from '../targets.ts';
 import { observe, type Observation, type Passes } from './observe.ts';
 import { fasterPlan } from './profit.ts';
 import { planStatic, type StaticPlan } from './plan.ts';
@@ -40,8 +41,9 @@ export async function quantizeStatic(model: Model, parameters: QuantizeParameter
   const seen = (name: string) => values.get(name) ?? values.get(first.scaleOf.get(name)!)!;
   const ranges = (chosen: RangeMethod) => new Map([...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]));
   const arranged = poolsBeforeClamps(model, plan);
-  if (method !== 'auto') return writePlan(arranged, plan, ranges(method), parameters);
-  const candidates = RANGE_METHODS.map((name) => writePlan(arranged, plan, ranges(name), parameters));
+  const settings = { ...parameters, mayRunSaturating: await mayRunSaturating(parameters.target) };
+  if (method !== 'auto') return writePlan(arranged, plan, ranges(method), settings);
+  const candidates = RANGE_METHODS.map((name) => writePlan(arranged, plan, ranges(name), settings));
   return candidates[await closest(model, candidates, passes, context.signal)]!;
 }
 
