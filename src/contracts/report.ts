@@ -14,6 +14,12 @@ export const Fidelity = Type.Object({
   sqnrDb: nullable(Type.Number({ description: 'signal to quantization noise against the original\'s outputs, dB; null: identical' })),
   maxAbsError: Type.Number(),
   samples: Type.Integer(),
+  exact: Type.Optional(nullable(Type.Object({
+    top1Agreement: nullable(Type.Number()),
+    sqnrDb: nullable(Type.Number()),
+    maxAbsError: Type.Number(),
+    saturatingProducts: Type.Integer({ description: 'products whose weights let sums of two saturate in 16 bits on x86 processors without VNNI; 0: the file computes the same everywhere' }),
+  }, { description: 'the same by exact integer arithmetic; what stands beside it is as the measuring processor computes. null: the file multiplies no integers. Absent in older reports' }))),
 });
 export const Latency = Type.Object({
   median: Type.Number({ description: 'ms' }),
@@ -22,6 +28,8 @@ export const Latency = Type.Object({
   threads: Type.Integer(),
   runs: Type.Integer(),
   runtime: Type.String({ description: 'runtime and version' }),
+  processor: Type.Optional(Type.String({ description: 'of the machine that measured; absent in older reports' })),
+  instructionSets: Type.Optional(Type.Array(Type.String(), { description: 'those of its instruction sets that kernels are chosen by, the newest last' })),
   simulated: Type.Boolean(),
 });
 /** Measured on a file. The API name of each field is fixed by docs/api; units are in the descriptions. */

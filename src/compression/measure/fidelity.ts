@@ -8,10 +8,13 @@ export type Outputs = ReadonlyMap<string, RuntimeOutput>;
 /** Stands for "no signal left": JSON has no minus infinity, and null says identical. */
 const WORST_DB = -1000;
 
+/** As the runtime computed it. */
+export type PlainFidelity = Omit<Fidelity, 'exact'>;
+
 export interface FidelityMeter {
   /** `rows`: samples of the batch that count (a fixed batch may be filled up). */
   add(original: Outputs, candidate: Outputs, rows: number, batch: number): void;
-  result(): Fidelity;
+  result(): PlainFidelity;
 }
 
 const isFloat = ({ dtype }: RuntimeOutput) => dtype.startsWith('float');

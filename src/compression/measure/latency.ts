@@ -1,5 +1,6 @@
 /** Latency of several models, run by turns so that whatever else the machine does hits all of them alike. */
 import type { Latency } from '../../contracts/report.ts';
+import { processor } from './processor.ts';
 import { RUNTIME, type Feeds, type Runtime } from './session.ts';
 
 export interface LatencyOptions {
@@ -31,8 +32,9 @@ export async function measureLatency(runtimes: readonly Runtime[], feeds: Feeds,
       times[at]!.push(performance.now() - before);
     }
   }
+  const { name, instructionSets } = processor();
   return times.map((list) => ({
-    median: quantile(list, 0.5), p90: quantile(list, 0.9), batch: options.batch, threads: options.threads, runs: list.length, runtime: RUNTIME, simulated: false,
+    median: quantile(list, 0.5), p90: quantile(list, 0.9), batch: options.batch, threads: options.threads, runs: list.length, runtime: RUNTIME, processor: name, instructionSets: [...instructionSets], simulated: false,
   }));
 }
 

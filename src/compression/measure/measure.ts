@@ -2,7 +2,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Transform } from '../../contracts/job-request.ts';
-import type { Latency, Measures } from '../../contracts/report.ts';
+import type { Fidelity, Latency, Measures } from '../../contracts/report.ts';
 import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
 import { answerOf } from '../data/match.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
@@ -10,7 +10,8 @@ import { countMacs } from '../graph/describe.ts';
 import type { Model } from '../graph/types.ts';
 import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';
-import { fidelityMeter } from './fidelity.ts';
+import { exactComparison, integerArithmetic, type IntegerArithmetic } from './exact-arithmetic.ts';
+import { fidelityMeter, type Outputs, type PlainFidelity } from './fidelity.ts';
 import { fixedBatch, rowsOf, sampleOf, workingFeeds } from './inputs.ts';
 import { measureLatency } from './latency.ts';
 import { randomInputs } from './random-inputs.ts';
@@ -45,7 +46,9 @@ export async function measureModels(request: MeasureRequest): Promise<Measures[]
   const timed = [request.original, ...request.candidates];
   const files = [...timed, ...(request.untimed ?? [])];
   const models = files.map((bytes) => readOnnx(bytes));
-  const compared = await withRuntimes(files, request.threads ?? 1, (runtimes) => compareOutputs(request, models[0]!, runtimes));
+  const arithmetic = models.map((model) => integerArithmetic(model));
+  const exactFiles = arithmetic.flatMap(({ exactFile }) => exactFile ?? []);
+  const compared = await withRuntimes([...files, ...exactFiles], request.threads ?? 1, (runtimes) => compareOutputs(request, models[0]!, runtimes, arithmetic));
   const latencies = await withRuntimes(timed, LATENCY_THREADS, (runtimes) => timeModels(request, runtimes, compared.sample));
   const statics = await Promise.all(files.map((bytes, i) => staticMeasures(bytes, models[i]!)));
   return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i] ?? null }));
@@ -72,26 +75,32 @@ interface Compared {
   readonly sample: Feeds;
 }
 
-/** Runs all models batch by batch, so that no outputs are kept. */
-async function compareOutputs(request: MeasureRequest, original: Model, runtimes: readonly Runtime[]): Promise<Compared> {
+/** Runs all models batch by batch, so that no outputs are kept. `opened`: first the files, then what stands for their exact arithmetic. */
+async function compareOutputs(request: MeasureRequest, original: Model, opened: readonly Runtime[], arithmetic: readonly IntegerArithmetic[]): Promise<Compared> {
+  const runtimes = opened.slice(0, arithmetic.length);
   const accuracies = runtimes.map(() => accuracyMeter());
   const fidelities = runtimes.map(() => fidelityMeter());
+  const exact = exactComparison(arithmetic, opened.slice(arithmetic.length));
   const { batches, split } = await inputBatches(request, original, runtimes[0]!);
   let sample: Feeds | null = null;
   for await (const batch of batches) {
     const reference = await runtimes[0]!.run(batch.inputs);
     const rows = rowsOf(batch.inputs) ?? batch.size;
+    const computed: Outputs[] = [];
     for (const [i, runtime] of runtimes.entries()) {
       request.signal?.throwIfAborted();
       const outputs = i === 0 ? reference : await runtime.run(batch.inputs);
+      computed.push(outputs);
       fidelities[i]!.add(reference, outputs, batch.size, rows);
       const scores = outputs.get(answerOf(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))!.name);
       if (batch.target && scores) accuracies[i]!.add(scores, batch.target, batch.size);
     }
+    await exact.add(batch, computed, rows);
     sample ??= latencySample(batch, runtimes[0]!);
   }
+  const withExact = (fidelity: PlainFidelity, i: number): Fidelity => ({ ...fidelity, exact: exact.result(i, fidelity) });
   const accuracy = (i: number) => (split === 'test' ? accuracies[i]!.result(split) : null);
-  return { results: runtimes.map((_, i) => ({ accuracy: accuracy(i), fidelity: fidelities[i]!.result() })), sample: sample ?? new Map() };
+  return { results: runtimes.map((_, i) => ({ accuracy: accuracy(i), fidelity: withExact(fidelities[i]!.result(), i) })), sample: sample ?? new Map() };
 }
 
 /** The test split; without one (a single sample), the others in turn, for fidelity only; without data, random inputs. */

@@ -7,6 +7,8 @@ import { modelInputs } from '../graph/describe.ts';
 import { drawInBody, holdsDraws } from '../graph/draws.ts';
 import { walkNodes } from '../graph/edit.ts';
 import { nodeLabel, printable } from '../graph/graph-error.ts';
+import { saturatingProducts } from '../graph/integer-products.ts';
+import { unsignedWeights } from '../graph/passes/unsigned-weights.ts';
 import type { Model, Node, ValueInfo } from '../graph/types.ts';
 import { fixedBatch } from '../measure/inputs.ts';
 import { randomInputs, type RandomInputs } from '../measure/random-inputs.ts';
@@ -57,12 +59,25 @@ export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, optio
     if (parts.weights.size === 0) return refuse(...withoutParameters(model, parts));
     const other = findOtherValue(modelInputs(model.graph), model.graph);
     if (other) return refuse(other);
-    const { differing, warnings } = await check(bytes, model, parts, options);
+    const { differing, warnings } = await check(parts, saturatingProducts(model.graph).length > 0 ? await multipliedExactly(bytes, model, options) : { bytes, model, options });
     const agreement = differing ? refuse(hiddenDraw(model) ?? differing) : { trainable: true, untrainable: frozenNodes(parts) };
     return warnings.length > 0 ? { ...agreement, warnings } : agreement;
   } catch (error) {
     return refuse(untrainableBy(error));
   }
+}
+
+interface Candidate {
+  /** ONNX. */
+  readonly bytes: Uint8Array;
+  readonly model: Model;
+  readonly options: AgreementOptions;
+}
+
+/** What onnxruntime multiplies with saturation on some processors (graph/saturation.ts), in the form that it multiplies exactly: the engine does. */
+async function multipliedExactly(bytes: Uint8Array, model: Model, { runtime, ...options }: AgreementOptions): Promise<Candidate> {
+  await runtime?.then((opened) => opened.release());
+  return { bytes: writeOnnx(unsignedWeights(readOnnx(bytes))), model: unsignedWeights(model), options };
 }
 
 const refuse = (...untrainable: UntrainableNode[]): Agreement => ({ trainable: false, untrainable });
@@ -73,7 +88,7 @@ interface Outcome {
   readonly warnings: ModelDescription['warnings'];
 }
 
-async function check(bytes: Uint8Array, model: Model, parts: NetworkParts, { loops = LOOP_LIMIT, runtime, startEngine }: AgreementOptions): Promise<Outcome> {
+async function check(parts: NetworkParts, { bytes, model, options: { loops = LOOP_LIMIT, runtime, startEngine } }: Candidate): Promise<Outcome> {
   const lowered = new LateNetwork(parts, startEngine);
   try {
     const opened = await (runtime ?? openRuntime(bytes, { threads: 2 }));

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { Measures } from '../../contracts/report.ts';
 import { comparisonWarnings } from './warnings.ts';
 
-interface Given { readonly top1?: number | null; readonly loss?: number; readonly agreement?: number | null; readonly sqnrDb?: number | null }
+interface Given { readonly top1?: number | null; readonly loss?: number; readonly agreement?: number | null; readonly sqnrDb?: number | null; readonly exact?: { readonly sqnrDb: number | null; readonly saturating: number } }
 
-const measures = ({ top1, loss, agreement = null, sqnrDb = null }: Given): Measures => ({
+const measures = ({ top1, loss, agreement = null, sqnrDb = null, exact }: Given): Measures => ({
   sizeBytes: 1, gzipBytes: 1, parameters: 1, nonZero: 1, macs: 1, latencyMs: null,
   accuracy: loss === undefined ? null : { top1: top1 ?? null, loss, samples: 10, split: 'test' },
-  fidelity: { top1Agreement: agreement, sqnrDb, maxAbsError: 0, samples: 10 },
+  fidelity: { top1Agreement: agreement, sqnrDb, maxAbsError: 0, samples: 10, exact: exact ? { top1Agreement: null, sqnrDb: exact.sqnrDb, maxAbsError: 0, saturatingProducts: exact.saturating } : null },
 });
 const warned = (before: Given, after: Given) => comparisonWarnings([{ technique: 'quantize' }], [measures(before), measures(after)]);
 
@@ -21,7 +21,16 @@ describe('comparisonWarnings', () => {
     expect(warned(before, after)).toEqual([{ code, message: expect.stringMatching(message) as unknown, step: 0 }]);
   });
 
+  it.each<[string, Given, string, RegExp]>([
+    ['saturates here', { sqnrDb: 25, exact: { sqnrDb: 32, saturating: 3 } }, 'saturates', /3 product\(s\) .* on this processor: 25\.0 dB .* 32\.0 dB of exact/],
+    ['may saturate elsewhere', { sqnrDb: 32, exact: { sqnrDb: 32, saturating: 2 } }, 'may-saturate', /2 product\(s\) .* without VNNI/],
+  ])('arithmetic that %s', (_, after, code, message) => {
+    expect(warned({}, after)).toEqual([{ code, message: expect.stringMatching(message) as unknown, step: 0 }]);
+    expect(warned({ exact: { sqnrDb: null, saturating: 3 } }, after)).toEqual([]); // an earlier step's, or the upload's
+  });
+
   it.each<[string, Given, Given]>([
+    ['integers that are exact everywhere', {}, { sqnrDb: 32, exact: { sqnrDb: 32, saturating: 0 } }],
     ['a loss that was as good as none', { loss: 1e-9 }, { loss: 1e-8, sqnrDb: 70 }],
     ['a loss that is smaller', { loss: 0.5 }, { loss: 0.4, sqnrDb: 5 }],
     ['noise that an earlier step made', { sqnrDb: 10 }, { sqnrDb: 10 }],

@@ -12,6 +12,8 @@ const AGREEMENT = 0.9;
 const NOISE_DB = 20;
 const AS_GOOD_AS_EQUAL_DB = 40;
 const LOSS_GROWTH = 1.1;
+/** Fidelity that differs by more between exact arithmetic and the measuring processor's is told of. */
+const DIFFERENT_DB = 1;
 
 /** `measures[0]` is the original, `measures[i + 1]` the model after step i. */
 export function comparisonWarnings(steps: readonly Step[], measures: readonly Measures[]): ReportWarning[] {
@@ -38,8 +40,24 @@ function stepWarnings(technique: string, before: Measures, after: Measures): Rep
   if (was == null && agreement !== null && agreement < AGREEMENT && (before.fidelity.top1Agreement ?? 1) - agreement > ACCURACY_LOSS) {
     warnings.push({ code: 'less-faithful', message: `After ${technique} the model agrees with the original on ${percent(agreement)} of the samples` });
   }
-  return [...warnings, ...valueWarnings(technique, before, after)];
+  return [...warnings, ...arithmeticWarnings(technique, before, after), ...valueWarnings(technique, before, after)];
 }
+
+/** Integer products that come out differently on other processors than on the one that measured, or on it than they should. */
+function arithmeticWarnings(technique: string, before: Measures, { fidelity, latencyMs }: Measures): ReportWarning[] {
+  const { exact, sqnrDb } = fidelity;
+  if (!exact || exact.saturatingProducts <= (before.fidelity.exact?.saturatingProducts ?? 0)) return [];
+  const [here, exactly] = [sqnrDb ?? Infinity, exact.sqnrDb ?? Infinity];
+  const products = `${exact.saturatingProducts} product(s) of integers`;
+  const remedy = 'quantize\'s target "any" codes weights so that this cannot happen';
+  if (Math.abs(here - exactly) <= DIFFERENT_DB) {
+    return [{ code: 'may-saturate', message: `After ${technique} ${products} can saturate in 16 bits on x86 processors without VNNI, where the outputs then differ from those measured here; ${remedy}` }];
+  }
+  const processor = latencyMs?.processor ? ` (${latencyMs.processor})` : '';
+  return [{ code: 'saturates', message: `After ${technique} ${products} saturate in 16 bits on this processor${processor}: ${decibels(here)} against the original instead of the ${decibels(exactly)} of exact arithmetic; ${remedy}` }];
+}
+
+const decibels = (value: number) => (Number.isFinite(value) ? `${value.toFixed(1)} dB` : 'no noise');
 
 /** Of models whose outputs are no classes: their loss, without labels what the outputs differ by. */
 function valueWarnings(technique: string, before: Measures, after: Measures): ReportWarning[] {

@@ -28,6 +28,18 @@ test('a chain of 10,000 operators agrees but for their rounding', async () => {
   expect(await check(model)).toEqual({ trainable: true, untrainable: [] });
 }, 30_000);
 
+test('int8 weights that a processor may multiply with saturation agree', async () => {
+  const wide = Int8Array.from({ length: 64 * 16 }, (_, i) => (i % 5 === 0 ? -20 : 127));
+  const model = modelOf({
+    nodes: [
+      makeNode('DynamicQuantizeLinear', ['x'], ['q', 's', 'z']), makeNode('MatMulInteger', ['q', 'codes', 'z'], ['sums']), makeNode('Cast', ['sums'], ['floats'], { to: 1 }),
+      makeNode('Mul', ['floats', 's'], ['scaled']), makeNode('Mul', ['scaled', 'scale'], ['h']), makeNode('MatMul', ['h', 'w'], ['y']),
+    ],
+    initializers: [tensor('codes', [64, 16], wide, 'int8'), tensor('scale', [], [1e-3]), randomTensor('w', [16, 3], 1)], inputs: [value('x', ['n', 64])], outputs: [value('y', ['n', 3])],
+  });
+  expect(await check(model)).toMatchObject({ trainable: true });
+});
+
 test('ordinary networks are held to 1e-4', () => {
   const { graph } = perceptron();
   const long = (length: number): Model => modelOf({ ...graph, initializers: [], nodes: Array.from({ length }, (_, i) => makeNode('Neg', [i === 0 ? 'x' : `t${i}`], [i === length - 1 ? 'y' : `t${i + 1}`])) });
