@@ -1,19 +1,16 @@
 /** Costs of layers in float and in int8 on this processor: writes the table that quantize's `where: "faster"` goes by */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as ort from 'onnxruntime-node';
-import { writeOnnx } from '../src/compression/formats/onnx/write.ts';
 import { makeNode } from '../src/compression/graph/edit.ts';
-import { elementCount, fromHost, hostOf } from '../src/compression/graph/tensor-data.ts';
-import type { DataType, Model, Node, Tensor } from '../src/compression/graph/types.ts';
+import { elementCount } from '../src/compression/graph/tensor-data.ts';
+import type { DataType, Model, Node } from '../src/compression/graph/types.ts';
 import { processor } from '../src/compression/measure/processor.ts';
 import { RUNTIME } from '../src/compression/measure/session.ts';
 import { COUNTS, LAYER_KINDS, layerOf, type Layer, type LayerCounts, type LayerKind } from '../src/compression/techniques/quantize/static/costs/layer.ts';
+import { integerLayer, type SingleLayer } from '../src/compression/techniques/quantize/static/costs/single-layer.ts';
 import { predictedNs, type CostTable, type UnitCosts } from '../src/compression/techniques/quantize/static/costs/table.ts';
 import { projectRoot } from '../src/compression/tensor/project-root.ts';
-
-const RUNS = 40;
+import { profileOperators, timeLayer, type LayerTimes } from './layer-times.ts';
 
 interface Shape {
   readonly operator: 'Conv' | 'MatMul';
@@ -41,73 +38,21 @@ const SHAPES: readonly Shape[] = [
   ...[[128, 128, 128], [128, 128, 512], [64, 256, 256], [16, 256, 64], [197, 192, 576], [32, 768, 768], [12, 32, 128], [128, 512, 128], [50, 384, 1536], [8, 1024, 256]].map(([m, k, n]) => matmul(m!, k!, n!)),
 ];
 
-const constant = (name: string, dtype: DataType, dims: readonly number[], values: ArrayLike<number>) => fromHost(name, hostOf(dtype, dims, values));
-const codesOf = (length: number) => Int8Array.from({ length }, (_, i) => ((i * 37) % 129) - 64);
-
-function modelOf(input: readonly number[], nodes: readonly Node[], tensors: readonly Tensor[], dtype: DataType): Model {
-  const graph = { name: 'layer', nodes, initializers: new Map(tensors.map((tensor) => [tensor.name, tensor])), inputs: [{ name: 'x', type: { dtype, shape: [1, ...input] } }], outputs: [{ name: 'y', type: { dtype, shape: null } }], valueInfos: [] };
-  return { irVersion: 8, opsets: new Map([['', 13]]), functions: [], metadata: new Map(), graph };
-}
-
-function floatModel({ operator, input, weight, attributes }: Shape): Model {
-  const values = Float32Array.from(codesOf(elementCount(weight)), (code) => code / 64);
-  const bias = operator === 'Conv' ? [constant('b', 'float32', [weight[0]!], new Float32Array(weight[0]!))] : [];
-  return modelOf(input, [makeNode(operator, ['x', 'w', ...bias.map(({ name }) => name)], ['h'], attributes), makeNode('Relu', ['h'], ['y'])], [constant('w', 'float32', weight, values), ...bias], 'float32');
-}
-
-function integerModel({ operator, input, weight, attributes }: Shape): Model {
-  const bias = operator === 'Conv' ? [constant('b', 'int32', [weight[0]!], new Int32Array(weight[0]!)), constant('bs', 'float32', [], [2e-4])] : [];
-  const nodes = [
-    makeNode('DequantizeLinear', ['x', 's', 'z'], ['xd']), makeNode('DequantizeLinear', ['w', 'ws'], ['wd']), ...(bias.length > 0 ? [makeNode('DequantizeLinear', ['b', 'bs'], ['bd'])] : []),
-    makeNode(operator, ['xd', 'wd', ...(bias.length > 0 ? ['bd'] : [])], ['h'], attributes), makeNode('QuantizeLinear', ['h', 's', 'z'], ['y']),
-  ];
-  const tensors = [constant('w', 'int8', weight, codesOf(elementCount(weight))), constant('s', 'float32', [], [0.02]), constant('z', 'uint8', [], [3]), constant('ws', 'float32', [], [0.01]), ...bias];
-  return modelOf(input, nodes, tensors, 'uint8');
-}
-
-/** Nanoseconds of each operator of a run, by the runtime's own profile: the median of `RUNS`. */
-async function profile(model: Model, folder: string): Promise<Map<string, number>> {
-  const session = await ort.InferenceSession.create(writeOnnx(model), { intraOpNumThreads: 1, enableProfiling: true, profileFilePrefix: join(folder, 'layer'), logSeverityLevel: 4 });
-  const { dtype, shape } = model.graph.inputs[0]!.type!;
-  const count = elementCount(shape as number[]);
-  const x = dtype === 'uint8' ? new ort.Tensor('uint8', Uint8Array.from({ length: count }, (_, i) => (i * 31) % 251), shape as number[]) : new ort.Tensor('float32', Float32Array.from({ length: count }, (_, i) => ((i * 31) % 251) / 50), shape as number[]);
-  for (let i = 0; i < RUNS + 5; i++) await session.run({ x });
-  session.endProfiling();
-  await session.release();
-  const [file] = await readdir(folder);
-  const events = JSON.parse(await readFile(join(folder, file!), 'utf8')) as { cat: string; dur: number; name: string; args?: { op_name?: string } }[];
-  await rm(join(folder, file!));
-  const times = new Map<string, number[]>();
-  for (const { cat, dur, name, args } of events) if (cat === 'Node' && name.endsWith('_kernel_time')) times.set(args!.op_name!, [...(times.get(args!.op_name!) ?? []), dur]);
-  return new Map([...times].map(([name, list]) => [name, 1000 * centre(list.slice(5))]));
-}
-
-/** Mean of the middle half: finer than the profile's whole microseconds. */
-function centre(values: readonly number[]): number {
-  const middle = [...values].sort((a, b) => a - b).slice(Math.floor(values.length / 4), Math.ceil((3 * values.length) / 4));
-  return middle.reduce((sum, value) => sum + value, 0) / middle.length;
-}
-
-const FLOAT_KERNELS = ['Conv', 'FusedConv', 'MatMul', 'FusedMatMul', 'Gemm'];
-const INTEGER_KERNELS = ['QLinearConv', 'QLinearMatMul'];
+/** The layer alone; a convolution with its bias. */
+const layerOfShape = ({ operator, input, weight, attributes }: Shape): SingleLayer => ({ node: makeNode(operator, ['x', 'w'], ['h'], attributes), input: [1, ...input], weight, bias: operator === 'Conv' ? weight[0]! : null });
 
 interface Measured {
   readonly shape: Shape;
   readonly layer: Layer;
-  readonly ns: { readonly float: number; readonly int8: number };
+  readonly ns: LayerTimes;
 }
 
-async function measure(shape: Shape, folder: string): Promise<Measured> {
+async function measure(shape: Shape): Promise<Measured> {
   const { operator, input, weight, attributes } = shape;
-  const kernel = (times: ReadonlyMap<string, number>, names: readonly string[]) => {
-    const found = names.map((name) => times.get(name)).find((ns) => ns !== undefined);
-    if (found === undefined) throw new Error(`onnxruntime ran ${[...times.keys()].join(', ')} for ${operator} ${weight.join('x')}`);
-    return found;
-  };
-  const ns = { float: kernel(await profile(floatModel(shape), folder), FLOAT_KERNELS), int8: kernel(await profile(integerModel(shape), folder), INTEGER_KERNELS) };
-  const strides = (attributes['strides'] as readonly number[] | undefined) ?? [1];
-  const outputs = operator === 'Conv' ? weight[0]! * Math.ceil(input[1]! / strides[0]!) ** 2 : (elementCount(input) / weight[0]!) * weight[1]!;
-  return { shape, layer: layerOf(makeNode(operator, ['x', 'w'], ['y'], attributes), weight, elementCount(input), outputs), ns };
+  const [stride] = (attributes['strides'] as readonly number[] | undefined) ?? [1];
+  const outputs = operator === 'Conv' ? weight[0]! * Math.ceil(input[1]! / stride!) ** 2 : (elementCount(input) / weight[0]!) * weight[1]!;
+  const single = layerOfShape(shape);
+  return { shape, layer: layerOf(single.node, weight, elementCount(input), outputs), ns: await timeLayer(single) };
 }
 
 /** Costs without negative ones that predict the times with the least squared relative error, by coordinate descent. */
@@ -128,27 +73,28 @@ function fit(samples: readonly { readonly counts: LayerCounts; readonly ns: numb
 }
 
 /** What QuantizeLinear, DequantizeLinear and the changes of layout take for each element round an integer convolution; what its pooling takes. */
-async function measureConversions(folder: string): Promise<Pick<CostTable, 'conversionNs' | 'poolNs'>> {
+async function measureConversions(): Promise<Pick<CostTable, 'conversionNs' | 'poolNs'>> {
   const [channels, size] = [64, 28];
   const elements = channels * size * size;
-  const tensors = [constant('w', 'int8', [channels, channels, 1, 1], codesOf(channels * channels)), constant('s', 'float32', [], [0.02]), constant('z', 'uint8', [], [3]), constant('ws', 'float32', [], [0.01])];
-  const around = [
-    makeNode('Sigmoid', ['x'], ['a']), makeNode('QuantizeLinear', ['a', 's', 'z'], ['q']), makeNode('DequantizeLinear', ['q', 's', 'z'], ['d']), makeNode('DequantizeLinear', ['w', 'ws'], ['wd']),
-    makeNode('Conv', ['d', 'wd'], ['h']), makeNode('QuantizeLinear', ['h', 's', 'z'], ['hq']), makeNode('DequantizeLinear', ['hq', 's', 'z'], ['hd']), makeNode('Sigmoid', ['hd'], ['y']),
-  ];
-  const times = await profile(modelOf([channels, size, size], around, tensors, 'float32'), folder);
+  const integer = integerLayer(layerOfShape(conv(channels, channels, size, 1)));
+  const around = [makeNode('Sigmoid', ['f'], ['a']), makeNode('QuantizeLinear', ['a', 's', 'z'], ['x']), ...integer.graph.nodes, makeNode('DequantizeLinear', ['y', 's', 'z'], ['d']), makeNode('Sigmoid', ['d'], ['g'])];
+  const times = await profileOperators(withValues(integer, around, 'f', 'g', 'float32'));
   const converted = ['QuantizeLinear', 'DequantizeLinear', 'Transpose'].reduce((sum, name) => sum + (times.get(name) ?? 0) * (name === 'Transpose' ? 2 : 1), 0);
-  const pool = (dtype: DataType) => profile(modelOf([channels, size, size], [makeNode('MaxPool', ['x'], ['y'], { kernel_shape: [2, 2], strides: [2, 2] })], [], dtype), folder);
+  const pool = (dtype: DataType) => profileOperators(withValues(integer, [makeNode('MaxPool', ['f'], ['g'], { kernel_shape: [2, 2], strides: [2, 2] })], 'f', 'g', dtype));
   const [integers, floats] = [(await pool('uint8')).get('MaxPool') ?? 0, (await pool('float32')).get('MaxPool') ?? 0];
   return { conversionNs: Number((converted / (2 * elements)).toPrecision(2)), poolNs: Number((Math.max(0, integers - floats) / (elements / 4)).toPrecision(2)) };
 }
 
+/** The model of a layer with other nodes, from `input` to `output`. */
+function withValues(layer: Model, nodes: readonly Node[], input: string, output: string, dtype: DataType): Model {
+  const { shape } = layer.graph.inputs[0]!.type!;
+  return { ...layer, graph: { ...layer.graph, nodes, inputs: [{ name: input, type: { dtype, shape } }], outputs: [{ name: output, type: { dtype, shape: null } }] } };
+}
+
 export async function run(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'lathe-costs-'));
   const measured: Measured[] = [];
-  for (const shape of SHAPES) measured.push(await measure(shape, folder));
-  const conversions = await measureConversions(folder);
-  await rm(folder, { recursive: true });
+  for (const shape of SHAPES) measured.push(await measure(shape));
+  const conversions = await measureConversions();
   const ofKind = (kind: LayerKind, precision: 'float' | 'int8') => fit(measured.filter(({ layer }) => layer.kind === kind).map(({ layer: { counts }, ns }) => ({ counts, ns: ns[precision] })));
   const { name, instructionSets } = processor();
   const table: CostTable = {
@@ -162,8 +108,14 @@ export async function run(): Promise<void> {
     console.log(`${layer.kind.padEnd(10)}${shape.weight.join('x').padEnd(18)}on ${shape.input.join('x').padEnd(14)}float ${us(ns.float)} (predicted ${ratios[0]!.toFixed(2)}x)   int8 ${us(ns.int8)} (${ratios[1]!.toFixed(2)}x)`);
   }
   console.log(`${((100 * within) / (2 * measured.length)).toFixed(0)} % of the times predicted within 25 %; conversions ${conversions.conversionNs} ns, pooling ${conversions.poolNs} ns an element`);
-  const path = join(projectRoot, 'src', 'compression', 'techniques', 'quantize', 'static', 'costs', `measured-${table.instructionSet}.json`);
-  if (process.argv.includes('--write')) await writeFile(path, `${JSON.stringify(table, null, 2)}\n`);
+  if (process.argv.includes('--write')) await writeFile(join(projectRoot, COSTS, `${table.instructionSet}.ts`), source(table));
+}
+
+const COSTS = join('src', 'compression', 'techniques', 'quantize', 'static', 'costs');
+
+function source(table: CostTable): string {
+  const value = JSON.stringify(table, null, 2).replace(/"([a-z0-9A-Z]+)":/g, '$1:').replaceAll('"', "'");
+  return `/** Written by \`npm run bench -- int8-costs --write\`. */\nimport type { CostTable } from './table.ts';\n\nexport const ${table.instructionSet.toUpperCase().replaceAll('-', '_')}: CostTable = ${value};\n`;
 }
 
 const us = (ns: number) => `${(ns / 1000).toFixed(1).padStart(7)} us`;

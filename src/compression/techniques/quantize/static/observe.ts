@@ -22,8 +22,8 @@ export interface Observed extends ValueRange {
 
 export interface Observation {
   readonly values: ReadonlyMap<string, Observed>;
-  /** Elements of one sample of these values and of those that are only sized. */
-  readonly elements: ReadonlyMap<string, number>;
+  /** Shapes of these values and of those that are only sized, of one sample (or of as many as the model takes at once). */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
 }
 
 /** Samples to run, as often as they are asked for, so many at a time (or as many as the model takes). */
@@ -45,7 +45,7 @@ export interface ObserveOptions {
 export async function observe(model: Model, names: readonly string[], passes: Passes, options: ObserveOptions): Promise<Observation> {
   const runtime = await openRuntime(writeOnnx({ ...model, graph: exposing(model.graph, [...new Set([...names, ...options.sized])]) }));
   try {
-    const { groups, batch, elements } = await groupBySize(runtime, names, options.sized, passes);
+    const { groups, batch, shapes } = await groupBySize(runtime, names, options.sized, passes);
     const total = passes.samples * (options.histograms ? 2 : 1);
     let seen = 0;
     const pass = (visit: Visit) => eachOutput(runtime, groups, passes.feeds(batch), options.signal, visit, (rows) => options.onProgress(Math.min(1, (seen += rows) / total)));
@@ -58,7 +58,7 @@ export async function observe(model: Model, names: readonly string[], passes: Pa
       const seen = low <= high ? { low, high } : { low: 0, high: 0 }; // nothing finite was seen
       return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null }];
     }));
-    return { values, elements };
+    return { values, shapes };
   } finally {
     await runtime.release();
   }
@@ -72,18 +72,18 @@ export function exposing(graph: Graph, names: readonly string[]): Graph {
 }
 
 /** How many samples at a time, and where one sample's values are too many already, in which groups they are fetched; sizes from a first run. */
-async function groupBySize(runtime: Runtime, names: readonly string[], sized: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number; elements: Map<string, number> }> {
+async function groupBySize(runtime: Runtime, names: readonly string[], sized: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number; shapes: Map<string, readonly number[]> }> {
   const outputs = new Set(runtime.outputNames);
   const fetched = [...new Set([...names, ...sized])].filter((name) => outputs.has(name));
   const observed = new Set(names);
   const sizes = new Map<string, number>();
-  const elements = new Map<string, number>();
+  const shapes = new Map<string, readonly number[]>();
   for await (const feeds of passes.feeds(1)) {
-    for (const [name, { data }] of feeds) elements.set(name, data.length);
+    for (const [name, { shape }] of feeds) shapes.set(name, shape);
     for (let start = 0; start < fetched.length; start += FIRST_GROUP) {
-      for (const [name, { data }] of await runtime.run(feeds, fetched.slice(start, start + FIRST_GROUP))) {
+      for (const [name, { data, dims }] of await runtime.run(feeds, fetched.slice(start, start + FIRST_GROUP))) {
         if (observed.has(name)) sizes.set(name, data.byteLength);
-        elements.set(name, data.length);
+        shapes.set(name, dims);
       }
     }
     break;
@@ -99,7 +99,7 @@ async function groupBySize(runtime: Runtime, names: readonly string[], sized: re
     room -= bytes;
   }
   const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { elements, groups: groups.filter((group) => group.length > 0), batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))) };
+  return { shapes, groups: groups.filter((group) => group.length > 0), batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))) };
 }
 
 type Visit = (name: string, values: { readonly data: RuntimeOutput['data'] | HostArray['data'] }) => void;

@@ -138,10 +138,13 @@ export const isClamp = ({ opType, domain }: Node): boolean => domain === '' && (
 function planNode(node: Node, kind: PlannedNode['kind'], kinds: ReadonlyMap<Node, PlannedNode['kind']>, context: Context): PlannedNode {
   const clamp = kind === 'moves-data' ? null : clampBehind(node, context);
   const output = (clamp ?? node).outputs[0]!;
-  const quantizesOutput = (node.opType !== 'Gemm' && node.opType !== 'MatMul') || readByQuantized(output, kinds, context);
+  const quantizesOutput = !givesFloats(node, clamp) || readByQuantized(output, kinds, context);
   const planned = { node, kind, activations: activationsOf(node, kind), kernel: kind === 'kernel' ? KERNELS[node.opType]!.kernel : null, bias: KERNELS[node.opType]?.bias ?? null };
   return quantizesOutput ? { ...planned, clamp, output, quantizesOutput } : { ...planned, clamp: null, output: node.outputs[0]!, quantizesOutput };
 }
+
+/** Products that onnxruntime computes from integers to floats. A Gemm with a clamp it fuses with that before it looks for integers, and dequantizes the weight in every run. */
+const givesFloats = ({ opType }: Node, clamp: Node | null) => opType === 'MatMul' || (opType === 'Gemm' && clamp === null);
 
 const readByQuantized = (name: string, kinds: ReadonlyMap<Node, PlannedNode['kind']>, { index }: Context) =>
   (index.consumers.get(name) ?? []).some(({ node, input }) => kinds.has(node) && activationsOf(node, kinds.get(node)!).includes(input));

@@ -1,15 +1,19 @@
 /** int8 of weights and activations by calibrated ranges (Jacob et al. 2018): plan, observe, choose ranges, write. */
 import { fidelityMeter } from '../../../measure/fidelity.ts';
 import { rowsOf } from '../../../measure/inputs.ts';
+import { processor } from '../../../measure/processor.ts';
 import { openRuntime } from '../../../measure/session.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
+import { elementCount } from '../../../graph/tensor-data.ts';
 import type { Model, Node } from '../../../graph/types.ts';
 import { layerMatcher } from '../../layer-filter.ts';
 import type { StepContext } from '../../technique.ts';
 import { observationInputs } from '../inputs.ts';
 import type { ValueRange } from '../scheme.ts';
 import type { QuantizeParameters } from '../spec.ts';
-import { mayRunSaturating } from '../targets.ts';
+import { mayRunSaturating, type Target } from '../targets.ts';
+import { tableCosts, tablesOf } from './costs/costs.ts';
+import { timedCosts } from './costs/timed.ts';
 import { observe, type Observation, type Passes } from './observe.ts';
 import { fasterPlan } from './profit.ts';
 import { planStatic, type StaticPlan } from './plan.ts';
@@ -33,8 +37,8 @@ export async function quantizeStatic(model: Model, parameters: QuantizeParameter
   const passes = await observationInputs(model, samples, context);
   if (passes.random) context.warn('calibrated-on-random-inputs', 'Without a dataset the activations\' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only');
   else if (passes.samples < LEAST_SAMPLES) context.warn('few-calibration-samples', `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; what lies beyond them is cut off. Give ${LEAST_SAMPLES} or more (labels are not needed), or use method weight-only`);
-  const { values, elements } = await observeValues(model, first, passes, method !== 'min-max', context);
-  const plan = parameters.where === 'everywhere' ? first : fasterPlan(model.graph, first, planWithout, elements);
+  const { values, shapes } = await observeValues(model, first, passes, method !== 'min-max', context);
+  const plan = parameters.where === 'everywhere' ? first : await faster(model, first, planWithout, { shapes, target: parameters.target, signal: context.signal });
   warnOfFloats(first, plan, context);
   if (plan.nodes.size === 0) return model;
   // A value that took its scale from before a mover may have one of its own now: what the mover read was seen.
@@ -45,6 +49,14 @@ export async function quantizeStatic(model: Model, parameters: QuantizeParameter
   if (method !== 'auto') return writePlan(arranged, plan, ranges(method), settings);
   const candidates = RANGE_METHODS.map((name) => writePlan(arranged, plan, ranges(name), settings));
   return candidates[await closest(model, candidates, passes, context.signal)]!;
+}
+
+/** The plan without what integers would make slower on the target. */
+async function faster(model: Model, plan: StaticPlan, planWithout: (excluded: ReadonlySet<Node>) => StaticPlan, { shapes, target, signal }: Pick<Observation, 'shapes'> & { readonly target: Target; readonly signal: AbortSignal }): Promise<StaticPlan> {
+  const sizeOf = (name: string) => { const shape = shapes.get(name); return shape ? elementCount(shape) : 0; };
+  const tables = tablesOf(target, processor().instructionSets);
+  const costs = tables.length > 0 ? tableCosts(tables) : await timedCosts(model, plan, shapes, signal);
+  return fasterPlan({ graph: model.graph, sizeOf, costs }, plan, planWithout);
 }
 
 function warnOfFloats(first: StaticPlan, plan: StaticPlan, context: StepContext): void {

@@ -7,7 +7,7 @@ import type { CostTable } from './table.ts';
 
 const PRODUCT = { float: { macs: 0.0085, weights: 0.05 }, int8: {} };
 
-export const X86_VNNI: CostTable = {
+export const AVX512_VNNI: CostTable = {
   instructionSet: 'avx512-vnni',
   measured: 'Xeon with AVX-512 VNNI, onnxruntime 1.30.0, 2026-11-25',
   absolute: false,

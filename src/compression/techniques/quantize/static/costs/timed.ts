@@ -1,0 +1,57 @@
+/** Costs by timing the model's own layers on this machine, for processors that no table was measured on. */
+import { writeOnnx } from '../../../../formats/onnx/write.ts';
+import { elementCount } from '../../../../graph/tensor-data.ts';
+import type { Model, Node } from '../../../../graph/types.ts';
+import { measureLatency } from '../../../../measure/latency.ts';
+import { openRuntime, type Feeds, type Runtime } from '../../../../measure/session.ts';
+import { biasOf, type PlannedNode, type StaticPlan } from '../plan.ts';
+import type { Costs } from './costs.ts';
+import { floatLayer, integerLayer, type SingleLayer } from './single-layer.ts';
+
+const NS_PER_MS = 1e6;
+/** Of both models of a layer together. */
+const BUDGET_MS = 60;
+/** Where nothing was measured, what conversions and poolings of integers cost on the processors that have a table. */
+const [CONVERSION_NS, POOL_NS] = [0.7, 15];
+
+/** `shapes`: of the plan's values, as observed. Layers of one shape are timed once. */
+export async function timedCosts(model: Model, plan: StaticPlan, shapes: ReadonlyMap<string, readonly number[]>, signal: AbortSignal): Promise<Costs> {
+  const known = new Map<string, number>();
+  const gains = new Map<Node, number>();
+  for (const planned of plan.nodes.values()) {
+    const layer = singleLayer(model, planned, shapes);
+    if (!layer) continue;
+    const key = JSON.stringify([layer.node.opType, layer.input, layer.weight, [...layer.node.attributes]]);
+    const gain = known.get(key) ?? (await timeLayer(layer, signal));
+    known.set(key, gain);
+    gains.set(planned.node, gain);
+  }
+  return { gainNs: (node) => gains.get(node) ?? 0, conversionNs: CONVERSION_NS, poolNs: POOL_NS };
+}
+
+function singleLayer({ graph }: Model, { node, kernel }: PlannedNode, shapes: ReadonlyMap<string, readonly number[]>): SingleLayer | null {
+  const input = shapes.get(node.inputs[0]!);
+  if (kernel === null || !input) return null;
+  return { node, input, weight: graph.initializers.get(node.inputs[kernel]!)!.dims, bias: biasOf(node, graph)?.length ?? null };
+}
+
+async function timeLayer(layer: SingleLayer, signal: AbortSignal): Promise<number> {
+  const count = elementCount(layer.input);
+  const [float, int8] = await timeEach([
+    [writeOnnx(floatLayer(layer)), new Map([['x', { dtype: 'float32', shape: layer.input, data: Float32Array.from({ length: count }, (_, i) => ((i * 31) % 251) / 50) }]])],
+    [writeOnnx(integerLayer(layer)), new Map([['x', { dtype: 'uint8', shape: layer.input, data: Uint8Array.from({ length: count }, (_, i) => (i * 31) % 251) }]])],
+  ], signal);
+  return (float! - int8!) * NS_PER_MS;
+}
+
+/** Median milliseconds of each model, one run of each by turns. */
+async function timeEach(models: readonly (readonly [Uint8Array, Feeds])[], signal: AbortSignal): Promise<number[]> {
+  const runtimes: Runtime[] = [];
+  try {
+    for (const [bytes] of models) runtimes.push(await openRuntime(bytes));
+    const prepared = runtimes.map((runtime, i): Runtime => ({ ...runtime, prepare: () => runtime.prepare(models[i]![1]) }));
+    return (await measureLatency(prepared, new Map(), { batch: 1, threads: 1, signal, budgetMs: BUDGET_MS })).map(({ median }) => median);
+  } finally {
+    for (const runtime of runtimes) await runtime.release();
+  }
+}
