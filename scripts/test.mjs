@@ -1,14 +1,15 @@
 /**
- * `npm test`: set-up, lint, types, every test (or those whose path contains an argument). The last line counts all of it:
- * `N passed, N failed, N skipped`.
+ * `npm test`: set-up, lint, types, every test (or those whose path contains an argument). The first line names the processor, the last one
+ * counts all of it: `N passed, N failed, N skipped`.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setupOrExit } from './setup.mjs';
 import { lint } from './lint.mjs';
 import { root, runNode } from './lib/built.mjs';
 
+console.log(`processor: ${cpus()[0]?.model.trim() ?? process.arch} (${instructionSets().join(', ') || process.arch}), ${cpus().length} cores`);
 await setupOrExit();
 const filters = process.argv.slice(2);
 const checks = [...lint(), await typecheck()];
@@ -18,6 +19,12 @@ const passed = tests.passed + checks.filter(({ ok }) => ok).length;
 const failed = tests.failed + checks.filter(({ ok }) => !ok).length;
 console.log(`${passed} passed, ${failed} failed, ${tests.skipped} skipped`);
 process.exitCode = failed > 0 ? 1 : 0;
+
+/** Those that kernels are chosen by, as Linux names them. */
+function instructionSets() {
+  const flags = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8').match(/^(?:flags|Features)\s*:.*$/m)?.[0] ?? '' : '';
+  return ['avx2', 'fma', 'avx512f', 'avx512bw', 'avx512_vnni', 'avx_vnni', 'amx_int8', 'asimd', 'asimddp', 'i8mm'].filter((name) => flags.split(/\s+/).includes(name));
+}
 
 async function typecheck() {
   const code = await runNode([join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--noEmit', '-p', root]);
