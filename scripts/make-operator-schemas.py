@@ -6,7 +6,7 @@ from pathlib import Path
 
 from onnx import defs
 
-NEWEST = 26
+NEWEST = 28
 ANY = 2**31 - 1
 SINGLE = defs.OpSchema.FormalParameterOption.Single
 VARIADIC = defs.OpSchema.FormalParameterOption.Variadic

@@ -4,7 +4,7 @@ import { MessageWriter } from '../../src/compression/formats/onnx/wire.ts';
 /** Element type codes of TensorProto.DataType. */
 export const CODE = {
   float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9, float16: 10, float64: 11, uint32: 12, uint64: 13,
-  complex64: 14, complex128: 15, bfloat16: 16, float8e4m3fn: 17, uint4: 21, int4: 22,
+  complex64: 14, complex128: 15, bfloat16: 16, float8e4m3fn: 17, uint4: 21, int4: 22, float6e2m3: 27, float6e3m2: 28,
 } as const;
 
 export interface NodeBytes {

@@ -4,7 +4,7 @@
  */
 
 export type SmallFloat =
-  | 'float16' | 'bfloat16' | 'float8e4m3fn' | 'float8e4m3fnuz' | 'float8e5m2' | 'float8e5m2fnuz' | 'float4e2m1' | 'float8e8m0';
+  | 'float16' | 'bfloat16' | 'float8e4m3fn' | 'float8e4m3fnuz' | 'float8e5m2' | 'float8e5m2fnuz' | 'float6e2m3' | 'float6e3m2' | 'float4e2m1' | 'float8e8m0';
 
 interface Format {
   readonly exponentBits: number;
@@ -21,6 +21,8 @@ const FORMATS: Record<Exclude<SmallFloat, 'float8e8m0'>, Format> = {
   float8e4m3fnuz: { exponentBits: 4, mantissaBits: 3, bias: 8, specials: 'fnuz' },
   float8e5m2: { exponentBits: 5, mantissaBits: 2, bias: 15, specials: 'ieee' },
   float8e5m2fnuz: { exponentBits: 5, mantissaBits: 2, bias: 16, specials: 'fnuz' },
+  float6e2m3: { exponentBits: 2, mantissaBits: 3, bias: 1, specials: 'finite' },
+  float6e3m2: { exponentBits: 3, mantissaBits: 2, bias: 3, specials: 'finite' },
   float4e2m1: { exponentBits: 2, mantissaBits: 1, bias: 1, specials: 'finite' },
 };
 

@@ -9,6 +9,7 @@ describe('host tensors', () => {
     ['int64', [-9007199254740991, 9007199254740991]], ['uint64', [9007199254740991]], ['bool', [0, 1, 1]],
     ['int4', [-8, 7, -1]], ['uint4', [15, 0, 9]], ['int2', [-2, 1, 0, -1, 1]], ['uint2', [3, 0, 2]],
     ['float8e4m3fn', [448, -0.5]], ['float8e5m2', [57344, 2 ** -16]], ['float4e2m1', [6, -0.5, 1.5]],
+    ['float6e2m3', [1, -2, 0.5, 3.5, -0.25, 7]], ['float6e3m2', [28, -0.0625, 1.5]],
   ])('%s survives the way to bytes and back', (dtype, values) => {
     const tensor = fromHost('t', hostOf(dtype, [values.length], values));
     expect(hostNumbers(toHost(tensor))).toEqual(values);
@@ -44,5 +45,7 @@ describe('host tensors', () => {
 it('packs the first element into the lowest bits', () => {
   expect([...pack([1, 2, -1], 4)]).toEqual([0x21, 0x0f]);
   expect([...pack([1, 2, 3, 0, 2], 2)]).toEqual([0b00111001, 0b10]);
+  expect([...pack([12, 48, 8, 19, 36, 23], 6)]).toEqual([12, 140, 76, 228, 5]); // as onnx 1.23's numpy_helper packs them
+  expect([...unpack(Uint8Array.of(12, 140, 76, 228, 5), 6, 6, false)]).toEqual([12, 48, 8, 19, 36, 23]);
   expect([...unpack(Uint8Array.of(0x21, 0x0f), 3, 4, true)]).toEqual([1, 2, -1]);
 });

@@ -11,10 +11,10 @@ import type { DataType, Tensor } from './types.ts';
 export const BITS: Readonly<Record<DataType, number>> = {
   undefined: 0, string: 0, bool: 8, uint8: 8, int8: 8, uint16: 16, int16: 16, uint32: 32, int32: 32, uint64: 64, int64: 64,
   float16: 16, bfloat16: 16, float32: 32, float64: 64, complex64: 64, complex128: 128,
-  float8e4m3fn: 8, float8e4m3fnuz: 8, float8e5m2: 8, float8e5m2fnuz: 8, float8e8m0: 8, float4e2m1: 4, uint4: 4, int4: 4, uint2: 2, int2: 2,
+  float8e4m3fn: 8, float8e4m3fnuz: 8, float8e5m2: 8, float8e5m2fnuz: 8, float8e8m0: 8, float6e2m3: 6, float6e3m2: 6, float4e2m1: 4, uint4: 4, int4: 4, uint2: 2, int2: 2,
 };
 
-const FLOATS: ReadonlySet<DataType> = new Set<DataType>(['float32', 'float16', 'float64', 'bfloat16', 'float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2', 'float8e5m2fnuz', 'float4e2m1', 'float8e8m0']);
+const FLOATS: ReadonlySet<DataType> = new Set<DataType>(['float32', 'float16', 'float64', 'bfloat16', 'float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2', 'float8e5m2fnuz', 'float6e2m3', 'float6e3m2', 'float4e2m1', 'float8e8m0']);
 
 /** True for real floating-point types of any width. */
 export function isFloat(dtype: DataType): boolean {
@@ -96,22 +96,29 @@ export function allocate(dtype: DataType, length: number): Exclude<HostData, rea
   }
 }
 
-/** Packs values of 4 or 2 bits, first element in the lowest bits. */
-export function pack(values: ArrayLike<number>, bits: 4 | 2): Uint8Array {
-  const perByte = 8 / bits;
+/** Widths of elements that share bytes. */
+type PackedBits = 6 | 4 | 2;
+
+/** Packs values of 6, 4 or 2 bits into a stream of bits, first element in the lowest bits. */
+export function pack(values: ArrayLike<number>, bits: PackedBits): Uint8Array {
   const mask = (1 << bits) - 1;
-  const bytes = new Uint8Array(Math.ceil(values.length / perByte));
-  for (let i = 0; i < values.length; i++) bytes[Math.floor(i / perByte)]! |= (values[i]! & mask) << ((i % perByte) * bits);
+  const bytes = new Uint8Array(Math.ceil((values.length * bits) / 8));
+  for (let i = 0; i < values.length; i++) {
+    const [place, shift] = [(i * bits) >>> 3, (i * bits) & 7];
+    const code = (values[i]! & mask) << shift;
+    bytes[place]! |= code;
+    if (shift + bits > 8) bytes[place + 1]! |= code >> 8;
+  }
   return bytes;
 }
 
 /** Inverse of `pack`; `signed` extends the sign bit. */
-export function unpack(bytes: Uint8Array, count: number, bits: 4 | 2, signed: boolean): Int8Array | Uint8Array {
-  const perByte = 8 / bits;
+export function unpack(bytes: Uint8Array, count: number, bits: PackedBits, signed: boolean): Int8Array | Uint8Array {
   const mask = (1 << bits) - 1;
   const values = signed ? new Int8Array(count) : new Uint8Array(count);
   for (let i = 0; i < count; i++) {
-    const value = (bytes[Math.floor(i / perByte)]! >> ((i % perByte) * bits)) & mask;
+    const place = (i * bits) >>> 3;
+    const value = ((bytes[place]! | ((bytes[place + 1] ?? 0) << 8)) >> ((i * bits) & 7)) & mask;
     values[i] = signed ? (value << (32 - bits)) >> (32 - bits) : value;
   }
   return values;
@@ -125,6 +132,7 @@ function decode(bytes: Uint8Array, dtype: DataType, count: number, name: string)
     case 'float16': return decodeFloat16(aligned(bytes, Uint16Array));
     case 'bfloat16': return decodeBfloat16(aligned(bytes, Uint16Array));
     case 'float4e2m1': return Float32Array.from(unpack(bytes, count, 4, false), (code) => decodeFloat(code, dtype));
+    case 'float6e2m3': case 'float6e3m2': return Float32Array.from(unpack(bytes, count, 6, false), (code) => decodeFloat(code, dtype));
     case 'float8e4m3fn': case 'float8e4m3fnuz': case 'float8e5m2': case 'float8e5m2fnuz': case 'float8e8m0':
       return Float32Array.from(bytes, (code) => decodeFloat(code, dtype));
     case 'uint8': return bytes;
@@ -158,6 +166,7 @@ function encode(data: Exclude<HostData, readonly string[]>, dtype: DataType): Ui
     case 'float16': return viewBytes(encodeFloat16(floats(data)));
     case 'bfloat16': return viewBytes(encodeBfloat16(floats(data)));
     case 'float4e2m1': return pack(codes(numbers, dtype), 4);
+    case 'float6e2m3': case 'float6e3m2': return pack(codes(numbers, dtype), 6);
     case 'float8e4m3fn': case 'float8e4m3fnuz': case 'float8e5m2': case 'float8e5m2fnuz': case 'float8e8m0': return codes(numbers, dtype);
     default: {
       const own = allocate(dtype, 0);

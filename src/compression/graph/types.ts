@@ -11,6 +11,7 @@ export const DATA_TYPES = [
   'undefined', 'float32', 'uint8', 'int8', 'uint16', 'int16', 'int32', 'int64', 'string', 'bool', 'float16', 'float64',
   'uint32', 'uint64', 'complex64', 'complex128', 'bfloat16', 'float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2',
   'float8e5m2fnuz', 'uint4', 'int4', 'float4e2m1', 'float8e8m0', 'uint2', 'int2',
+  'float6e2m3', 'float6e3m2',
 ] as const;
 export type DataType = (typeof DATA_TYPES)[number];
 
@@ -34,8 +35,8 @@ export interface ValueInfo {
 }
 
 /**
- * A constant tensor. `bytes` are the elements in ONNX `raw_data` form (little-endian, row-major; int4 packed two to a byte, low
- * nibble first), whatever storage form the file used. Strings live in `strings` and have empty `bytes`.
+ * A constant tensor. `bytes` are the elements in ONNX `raw_data` form (little-endian, row-major; elements of fewer than 8 bits
+ * packed, the first in the lowest bits), whatever storage form the file used. Strings live in `strings` and have empty `bytes`.
  */
 export interface Tensor {
   readonly name: string;

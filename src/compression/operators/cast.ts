@@ -52,7 +52,7 @@ function simple(from: DataType, to: DataType): boolean {
   return false;
 }
 
-const NARROW: ReadonlySet<DataType> = new Set<DataType>(['float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2', 'float8e5m2fnuz', 'float4e2m1', 'float8e8m0']);
+const NARROW: ReadonlySet<DataType> = new Set<DataType>(['float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2', 'float8e5m2fnuz', 'float6e2m3', 'float6e3m2', 'float4e2m1', 'float8e8m0']);
 
 function convert(x: TfTensor, to: DataType): TfTensor {
   const type = deviceType(to);

@@ -1,6 +1,6 @@
 /** TensorProto -> Tensor: every storage form becomes the bytes of `raw_data`, as a view on the file where the form allows it. */
 import { LatheError } from '../../../errors.ts';
-import { BITS, byteLength } from '../../graph/tensor-data.ts';
+import { BITS, byteLength, elementCount, pack } from '../../graph/tensor-data.ts';
 import { printable } from '../../graph/graph-error.ts';
 import { DATA_TYPES, type DataType, type Tensor } from '../../graph/types.ts';
 import { setOrigin } from './origin.ts';
@@ -60,7 +60,7 @@ function readField(reader: MessageReader, draft: Draft): void {
 
 export function dataType(reader: MessageReader, code: number): DataType {
   const dtype = DATA_TYPES[code];
-  if (dtype === undefined) throw reader.error(`element type ${code} does not exist`);
+  if (dtype === undefined) throw reader.error(`element type ${code} is none that this release knows (1 to ${DATA_TYPES.length - 1})`);
   return dtype;
 }
 
@@ -74,13 +74,18 @@ function checkedBytes(reader: MessageReader, draft: Draft): Uint8Array {
   const { dtype, dims } = draft;
   if (BITS[dtype] === 0) throw reader.error('a tensor without element type');
   const expected = byteLength(dtype, dims);
-  const bytes = draft.raw ?? (draft.varints ? varintBytes(reader, dtype, expected) : concatenate(draft.fixed));
+  const bytes = draft.raw ?? (draft.varints ? varintBytes(reader, draft, expected) : concatenate(draft.fixed));
   if (bytes.length === expected) return bytes;
   throw reader.error(`${dtype} [${dims.join(', ')}] needs ${expected} bytes, the file holds ${bytes.length}`);
 }
 
-/** The elements in raw_data form. Narrow types lie one to a varint; 4- and 2-bit types one packed byte to a varint. */
-function varintBytes(reader: MessageReader, dtype: DataType, expected: number): Uint8Array {
+/** The elements in raw_data form. Narrow types lie one to a varint; 4- and 2-bit types one packed byte to a varint; 6-bit types not packed. */
+function varintBytes(reader: MessageReader, { dtype, dims }: Draft, expected: number): Uint8Array {
+  if (BITS[dtype] === 6) return pack(storedVarints(reader, 'uint8', elementCount(dims)), 6);
+  return storedVarints(reader, dtype, expected);
+}
+
+function storedVarints(reader: MessageReader, dtype: DataType, expected: number): Uint8Array {
   const size = Math.max(BITS[dtype] / 8, 1);
   if (expected > reader.bytes.length * size) throw reader.error(`${expected / size} elements declared in ${reader.bytes.length} bytes of file`);
   const bytes = new Uint8Array(expected);

@@ -2,6 +2,7 @@
  * ONNX file -> representation. Tensor bytes are views on the file. What the representation does not model is carried as raw records, and
  * every object remembers the bytes it came from (origin.ts), so that `writeOnnx` reproduces what was not changed byte for byte.
  */
+import { LatheError } from '../../../errors.ts';
 import type { Attribute, FunctionDefinition, Graph, Model, Node, Tensor, ValueInfo } from '../../graph/types.ts';
 import { printable } from '../../graph/graph-error.ts';
 import { setOrigin } from './origin.ts';
@@ -11,11 +12,11 @@ import { readValueInfo } from './read-type.ts';
 import { concatenate, decodeText, MessageReader } from './wire.ts';
 
 /** The newest opset of ONNX's own domain that the representation knows. */
-export const NEWEST_OPSET = 26;
+export const NEWEST_OPSET = 28;
 
 /**
  * Decodes an ONNX model. The bytes must stay unchanged while the model is in use.
- * @throws LatheError `malformed-model` naming the place; `unsupported-format` for external data.
+ * @throws LatheError `malformed-model` naming the place; `unsupported-format` for external data; `unsupported-operator` for an opset newer than `NEWEST_OPSET`.
  */
 export function readOnnx(file: Uint8Array): Model {
   const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength); // a plain view also where a Buffer was given
@@ -56,7 +57,15 @@ function checkOpset(reader: MessageReader, opsets: ReadonlyMap<string, number>):
     if (opsets.size === 0) throw reader.error('no opset import: the version of the operators is unknown');
     return; // a model of other domains only
   }
-  if (opset < 1 || opset > NEWEST_OPSET) throw reader.error(`opset ${opset} does not exist; versions 1 to ${NEWEST_OPSET} are known`);
+  if (opset < 1) throw reader.error(`opset ${opset} does not exist; versions 1 to ${NEWEST_OPSET} are known`);
+  checkNotNewer(opset, 'opset import');
+}
+
+/** What a later version means by its operators cannot be known: nothing in such a file may be taken for granted. */
+function checkNotNewer(opset: number, place: string): void {
+  if (opset <= NEWEST_OPSET) return;
+  const message = `opset ${opset} is newer than the ${NEWEST_OPSET} this release knows; export the model with opset ${NEWEST_OPSET} or older`;
+  throw new LatheError('unsupported-operator', `${place}: ${message}`, [{ path: place, message }]);
 }
 
 function readOpset(parent: MessageReader): [string, number] {
@@ -240,6 +249,7 @@ function readFunction(reader: MessageReader): FunctionDefinition {
       default: rest.push(reader.record());
     }
   }
+  checkNotNewer(opsets.map.get('') ?? 0, `function "${printable(name)}"`);
   const definition = {
     name, domain: ownDomain(domain), overload, inputs, outputs, attributes, attributeDefaults, nodes, opsets: opsets.finish(), ...(rest.length > 0 && { rest }),
   };

@@ -61,7 +61,7 @@ export function scalar(dtype: DataType, value: number): HostTensor {
  */
 export function rounder(dtype: DataType): ((value: number) => number) | null {
   switch (dtype) {
-    case 'float16': case 'bfloat16': case 'float8e4m3fn': case 'float8e4m3fnuz': case 'float8e5m2': case 'float8e5m2fnuz': case 'float4e2m1': case 'float8e8m0': {
+    case 'float16': case 'bfloat16': case 'float8e4m3fn': case 'float8e4m3fnuz': case 'float8e5m2': case 'float8e5m2fnuz': case 'float6e2m3': case 'float6e3m2': case 'float4e2m1': case 'float8e8m0': {
       const format: SmallFloat = dtype;
       return (value) => roundToFormat(value, format);
     }
