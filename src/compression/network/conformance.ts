@@ -11,7 +11,7 @@ import { MessageReader } from '../formats/onnx/wire.ts';
 import { DRAWING } from '../graph/draws.ts';
 import { walkNodes } from '../graph/edit.ts';
 import { hostNumbers, isFloat, toHost } from '../graph/tensor-data.ts';
-import type { Model } from '../graph/types.ts';
+import type { DataType, Model } from '../graph/types.ts';
 import type { HostTensor, Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
 import { difference, type Tolerance } from './compare.ts';
@@ -32,8 +32,12 @@ export interface CaseResult {
   readonly operators: readonly string[];
 }
 
-/** As ONNX's own runner compares. Integers and everything else must be equal. */
+/**
+ * As ONNX's own runner compares; 16-bit floats to two units in the last place, as it does for bfloat16: the reference rounds after each operator,
+ * the engine computes such graphs in float32. Integers and everything else must be equal.
+ */
 const TOLERANCE: Tolerance = { relative: 1e-3, absolute: 1e-5 };
+const TOLERANCES: Partial<Record<DataType, Tolerance>> = { float16: { ...TOLERANCE, relative: 2 ** -9 }, bfloat16: { ...TOLERANCE, relative: 2 ** -6 } };
 
 /** Folders of test cases at or below the given ones, in order. */
 export function findCases(folders: readonly string[]): string[] {
@@ -139,7 +143,7 @@ function compareAll(outputs: readonly HostTensor[], expected: readonly (HostTens
     const got = outputs[i];
     if (!want) continue;
     if (!got) return `output ${i} is missing`;
-    const wrong = difference(got, want, TOLERANCE);
+    const wrong = difference(got, want, TOLERANCES[want.dtype] ?? TOLERANCE);
     if (wrong) return `output "${names[i]}": ${wrong}`;
   }
   return null;

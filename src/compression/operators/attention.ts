@@ -1,19 +1,22 @@
 /**
- * Scaled dot-product attention (Vaswani et al., 2017), grouped queries included (Ainslie et al., 2023), as ONNX's Attention-23 and -24 define it
- * in onnx 1.19: the mask is added before the soft cap, and groups of queries take the heads of keys by turns. (onnxruntime from 1.31 on takes
- * them in blocks and caps first; a model where that matters fails the check against onnxruntime and is not trained.)
+ * Scaled dot-product attention (Vaswani et al., 2017), grouped queries included (Ainslie et al., 2023), as ONNX defines Attention-23 to -25 with
+ * the errata of onnx 1.23: scores are capped before anything is added, each head of keys serves a block of heads of queries, the causal frontier
+ * lies behind the past, and rows that may attend nothing are zero. Where onnx's reference evaluator differs from the text and function body of the
+ * schema (mode 0 of qk_matmul_output shows capped scores there), the text holds; onnxruntime 1.30 agrees with it.
  */
 import { GraphError } from '../graph/graph-error.ts';
-import type { Dim, TensorType } from '../graph/types.ts';
+import { isFloat } from '../graph/tensor-data.ts';
+import { DATA_TYPES, type DataType, type Dim, type TensorType } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { attention } from './channels/attention.ts';
 import { FULL, given, ONNX_ORDER } from './define.ts';
-import { attend, headsOf, type Heads } from './device/attention.ts';
-import { matMul } from './matmul.ts';
+import { boundsBias, type Bounds } from './device/attention-bias.ts';
+import { attendStepwise, type Precision } from './device/attention-scores.ts';
+import { attend, groupHeads, headsOf, type Heads } from './device/attention.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
-import { productOf, shapeOf, typeOf, type Shape } from './shapes.ts';
+import { productOf, shapeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
 
 const [QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, LENGTHS] = [0, 1, 2, 3, 4, 5, 6];
 /** The output that shows what the scores are, at some stage. */
@@ -36,29 +39,34 @@ export function joinHeads(x: TfTensor): TfTensor {
   return tf.reshape(x, [batch, length, heads * size]);
 }
 
-/** What may be attended: 0, what may not: -infinity. */
-export function maskBias(allowed: TfTensor): TfTensor {
-  return tf.where(allowed as never, tf.scalar(0), tf.scalar(-Infinity));
-}
-
-/** [rows, columns]: a position sees itself and what came before. */
-export function causalBias(rows: number, columns: number, offset = 0): TfTensor {
-  const values = Float32Array.from({ length: rows * columns }, (_, i) => (i % columns <= Math.floor(i / columns) + offset ? 0 : -Infinity));
-  return tf.tensor2d(values, [rows, columns]);
-}
-
 function run(ctx: RunContext): TfTensor[] {
-  const wanted = (output: number): boolean => (ctx.node.outputs[output] ?? '') !== '';
-  if (ctx.float('softcap', 0) > 0 || wanted(SCORES)) return withScores(ctx);
+  return isStepwise(ctx) ? runStepwise(ctx) : runWhole(ctx);
+}
+
+const wants = (info: NodeInfo, output: number): boolean => (info.node.outputs[output] ?? '') !== '';
+const precisionOf = (dtype: DataType | undefined): Precision => (dtype === 'float16' || dtype === 'bfloat16' ? dtype : null);
+/** What the softmax is computed in: the queries' type unless said otherwise. */
+function softmaxTypeOf(ctx: RunContext): DataType {
+  const given = ctx.int('softmax_precision', 0);
+  return given === 0 ? ctx.dtype(QUERY) : DATA_TYPES[given]!;
+}
+
+
+function isStepwise(ctx: RunContext): boolean {
+  return ctx.float('softcap', 0) > 0 || wants(ctx, SCORES) || precisionOf(ctx.dtype(QUERY)) !== null || precisionOf(softmaxTypeOf(ctx)) !== null;
+}
+
+/** In one step of the engine. */
+function runWhole(ctx: RunContext): TfTensor[] {
   const query = headsOf(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
-  const isPresent = ctx.has(PAST_KEY) || ctx.has(PAST_VALUE) || wanted(1) || wanted(2);
-  const [key, value] = isPresent ? keysAndValues(ctx).map((x) => ({ x, order: nn.HEADS_FIRST })) : [KEY, VALUE].map((input) => headsOf(ctx.tensor(input), ctx.int('kv_num_heads', 0)));
-  const bias = biasOf(ctx, query.x.shape[query.order[2]!]!, key!.x.shape[key!.order[2]!]!);
+  const isPresent = ctx.has(PAST_KEY) || wants(ctx, 1) || wants(ctx, 2);
+  const [key, value] = isPresent ? keysAndValues(ctx).map(ordered) : [KEY, VALUE].map((input) => headsOf(ctx.tensor(input), ctx.int('kv_num_heads', 0)));
   const heads = query.x.shape[query.order[1]!]!;
-  const [q, k, v] = [query, repeatHeads(key!, heads), repeatHeads(value!, heads)];
-  const size = query.x.shape[3]!;
-  const maskLearns = ctx.has(MASK) && ctx.dtype(MASK) !== 'bool' && ctx.constant(MASK) === null;
-  const y = attend({ query: q, key: k, value: v, scale: ctx.float('scale', 1 / Math.sqrt(size)), mask: bias, maskLearns, order: query.order });
+  const bias = boundsBias(boundsOf(ctx, query.x.shape[query.order[2]!]!, key!.x.shape[key!.order[2]!]!));
+  const maskLearns = ctx.has(MASK) && isFloat(ctx.dtype(MASK)) && ctx.constant(MASK) === null;
+  const scale = ctx.float('scale', 1 / Math.sqrt(query.x.shape[3]!));
+  const attended = attend({ query, key: groupHeads(key!, heads), value: groupHeads(value!, heads), scale, mask: bias?.values ?? null, maskLearns, order: query.order });
+  const y = bias?.masked ? tf.where(tf.transpose(bias.masked, [...query.order]) as never, tf.zerosLike(attended), attended) : attended;
   const result = ctx.dims(QUERY).length === 3 ? joinHeads(y) : y;
   return isPresent ? [result, key!.x, value!.x] : [result];
 }
@@ -71,55 +79,27 @@ function keysAndValues(ctx: RunContext): TfTensor[] {
   });
 }
 
-/** Operation by operation, where scores are capped or asked for. */
-function withScores(ctx: RunContext): TfTensor[] {
+const ordered = (x: TfTensor): Heads => ({ x, order: nn.HEADS_FIRST });
+
+function runStepwise(ctx: RunContext): TfTensor[] {
   const query = splitHeads(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
   const [key, value] = keysAndValues(ctx) as [TfTensor, TfTensor];
-  const root = Math.sqrt(ctx.float('scale', 1 / Math.sqrt(query.shape[3]!)));
-  const repeated = (x: TfTensor): TfTensor => repeatHeads({ x, order: nn.HEADS_FIRST }, query.shape[1]!).x;
-  const scores = matMul(tf.mul(query, root), tf.mul(repeated(key), root), false, true);
-  const bias = biasOf(ctx, query.shape[2]!, key.shape[2]!);
-  const biased = bias ? tf.add(scores, bias) : scores;
-  const cap = ctx.float('softcap', 0);
-  const capped = cap > 0 ? tf.mul(tf.tanh(tf.div(biased, cap)), cap) : biased;
-  const weights = nn.softmax(capped);
-  const y = matMul(weights, repeated(value));
-  const shown = [scores, biased, capped, weights][ctx.int('qk_matmul_output_mode', 0)];
-  if (!shown) throw new GraphError(`qk_matmul_output_mode ${ctx.int('qk_matmul_output_mode', 0)} is not defined`);
-  return [ctx.dims(QUERY).length === 3 ? mergeHeads(y) : y, key, value, shown];
+  const grouped = (x: TfTensor): TfTensor => groupHeads(ordered(x), query.shape[1]!).x;
+  const { y, stages } = attendStepwise({
+    query, key: grouped(key), value: grouped(value), scale: ctx.float('scale', 1 / Math.sqrt(query.shape[3]!)), cap: ctx.float('softcap', 0),
+    bias: boundsBias(boundsOf(ctx, query.shape[2]!, key.shape[2]!)), precision: precisionOf(ctx.dtype(QUERY)), softmaxPrecision: precisionOf(softmaxTypeOf(ctx)),
+  });
+  return [ctx.dims(QUERY).length === 3 ? mergeHeads(y) : y, key, value, stages[ctx.int('qk_matmul_output_mode', 0)]!];
 }
 
-/** Heads of keys by turns, until there is one for each head of queries. */
-function repeatHeads({ x, order }: Heads, heads: number): Heads {
-  const axis = order[1]!;
-  const own = x.shape[axis]!;
-  if (own === heads) return { x, order };
-  if (heads % own !== 0) throw new GraphError(`${heads} heads of queries cannot share ${own} heads of keys`);
-  return { x: tf.concat(new Array<TfTensor>(heads / own).fill(x), axis), order };
-}
-
-/** All that is added to the scores, broadcasting to [b, n, rows, columns]; null: nothing. */
-function biasOf(ctx: RunContext, rows: number, columns: number): TfTensor | null {
-  const parts = [
-    ...(ctx.has(MASK) ? [paddedMask(ctx, columns)] : []),
-    ...(ctx.int('is_causal', 0) === 1 ? [causalBias(rows, columns)] : []),
-    ...(ctx.has(LENGTHS) ? [lengthBias(ctx.tensor(LENGTHS), columns)] : []),
-  ];
-  return parts.length === 0 ? null : parts.reduce((a, b) => tf.add(a, b));
-}
-
-/** A mask for fewer columns allows none of the others. */
-function paddedMask(ctx: RunContext, columns: number): TfTensor {
-  const mask = ctx.tensor(MASK);
-  const bias = mask.dtype === 'bool' ? maskBias(mask) : mask;
-  const missing = columns - bias.shape.at(-1)!;
-  return missing > 0 ? tf.pad(bias, bias.shape.map((_, i): [number, number] => [0, i === bias.rank - 1 ? missing : 0]), -Infinity) : bias;
-}
-
-/** The first lengths[b] columns of sample b may be attended: [b, 1, 1, columns]. */
-function lengthBias(lengths: TfTensor, columns: number): TfTensor {
-  const positions = tf.reshape(tf.range(0, columns, 1, 'int32'), [1, 1, 1, columns]);
-  return maskBias(tf.less(positions, tf.reshape(tf.cast(lengths, 'int32'), [-1, 1, 1, 1])));
+function boundsOf(ctx: RunContext, rows: number, columns: number): Bounds {
+  const [left, right] = [ctx.int('left_window_size', -1), ctx.int('right_window_size', -1)];
+  const after = right < 0 ? Infinity : right;
+  return {
+    rows, columns, mask: ctx.has(MASK) ? ctx.tensor(MASK) : null, lengths: ctx.has(LENGTHS) ? ctx.tensor(LENGTHS) : null,
+    past: ctx.has(PAST_KEY) ? ctx.dims(PAST_KEY)[2]! : 0,
+    reach: { before: left < 0 ? Infinity : left, after: ctx.int('is_causal', 0) === 1 ? Math.min(0, after) : after },
+  };
 }
 
 interface Sizes {
@@ -137,6 +117,7 @@ function sizesOf(info: NodeInfo): Sizes | null {
   if (!query || !key || !value) return null;
   if ((query.length !== 3 && query.length !== 4) || key.length !== query.length || value.length !== query.length) throw new GraphError('queries, keys and values must all be of rank 3 or all of rank 4');
   const flat = query.length === 3;
+  checkHeads(info, flat, query, key, value);
   const [heads, keyHeads] = flat ? [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)] : [query[1]!, key[1]!];
   const size = (shape: readonly Dim[], count: Dim): Dim => (flat ? quotient(shape[2]!, count) : shape[3]!);
   const past = shapeOf(info, PAST_KEY);
@@ -147,10 +128,35 @@ function sizesOf(info: NodeInfo): Sizes | null {
   };
 }
 
+/** What no operand of these shapes can mean. */
+function checkHeads(info: NodeInfo, flat: boolean, query: readonly Dim[], key: readonly Dim[], value: readonly Dim[]): void {
+  const [heads, keyHeads] = [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)];
+  if (flat && (heads < 1 || keyHeads < 1)) throw new GraphError('operands of rank 3 need the attributes q_num_heads and kv_num_heads');
+  if (!flat) {
+    unifyDim(key[1]!, value[1]!, 'heads of keys and values');
+    if (heads > 0) unifyDim(query[1]!, heads, 'heads of queries and q_num_heads');
+    if (keyHeads > 0) unifyDim(key[1]!, keyHeads, 'heads of keys and kv_num_heads');
+  }
+  const [many, own] = flat ? [heads, keyHeads] : [query[1]!, key[1]!];
+  if (typeof many === 'number' && typeof own === 'number' && own > 0 && many % own !== 0) throw new GraphError(`${many} heads of queries cannot share ${own} heads of keys`);
+}
+
+/** Settings that the standard excludes; what onnxruntime computes all the same is none of them. */
+function checkSettings(info: NodeInfo): void {
+  if (given(info, PAST_KEY) !== given(info, PAST_VALUE)) throw new GraphError('past_key and past_value go together: one of them is missing');
+  if (given(info, LENGTHS) && given(info, PAST_KEY)) throw new GraphError('nonpad_kv_seqlen says how much of a cache outside is filled; with past_key it has no meaning');
+  const mode = info.int('qk_matmul_output_mode', 0);
+  if (mode < 0 || mode > 3) throw new GraphError(`qk_matmul_output_mode ${mode} is not defined (0 to 3 are)`);
+  for (const name of ['left_window_size', 'right_window_size']) if (info.int(name, -1) < -1) throw new GraphError(`${name} is ${info.int(name, -1)}; it must be -1 (no bound) or more`);
+  const softmax = info.int('softmax_precision', 0);
+  if (softmax !== 0 && !['float32', 'float16', 'float64', 'bfloat16'].includes(DATA_TYPES[softmax] ?? '')) throw new GraphError(`softmax_precision ${softmax} is no type that a softmax is computed in`);
+}
+
 const quotient = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' && b > 0 ? Math.floor(a / b) : null);
 const sum = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' ? a + b : null);
 
 function infer(info: NodeInfo): Inferred[] {
+  checkSettings(info);
   const [dtype, valueType] = [typeOf(info, QUERY).dtype, typeOf(info, VALUE).dtype];
   const sizes = sizesOf(info);
   const of = (type: TensorType['dtype'], shape: (sizes: Sizes) => Shape): Inferred => ({ dtype: type, shape: sizes && shape(sizes) });

@@ -4,15 +4,15 @@
  * of queries. What onnxruntime computes on CUDA only (packed inputs, caches of several lengths) is refused.
  */
 import { LatheError } from '../../errors.ts';
-import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { causalBias, joinHeads, maskBias, mergeHeads, splitHeads } from './attention.ts';
+import { joinHeads, mergeHeads, splitHeads } from './attention.ts';
 import { attention } from './channels/attention.ts';
 import { firstInput, FULL, given, ONNX_ORDER } from './define.ts';
-import { attend, headsOf, type Heads } from './device/attention.ts';
+import { attend, groupHeads, headsOf, type Heads } from './device/attention.ts';
+import { causalBias, maskBias, reachBias } from './device/attention-bias.ts';
 import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
 import { cacheRows, rotateHeads } from './rotary-embedding.ts';
@@ -139,7 +139,7 @@ function groupQueryAttention(ctx: RunContext): TfTensor[] {
   const [query, key, value] = groupParts(ctx, heads, keyHeads).map((part, i) => (i < 2 ? rotated(ctx, part, past) : part)) as [TfTensor, TfTensor, TfTensor];
   const [keys, values] = [key, value].map((now, i) => behind(past > 0 ? ctx.tensor(3 + i) : null, ordered(now)).x) as [TfTensor, TfTensor];
   const biases = [...added(ctx, 10), ...(ctx.int('causal', 1) === 1 ? [causalBias(rows, columns, past)] : []), ...windowBias(ctx, rows, columns)];
-  const [q, k, v] = [query, spread(keys, heads), spread(values, heads)].map(ordered) as [Heads, Heads, Heads];
+  const [q, k, v] = [query, keys, values].map((x) => groupHeads(ordered(x), heads)) as [Heads, Heads, Heads];
   return [scoreAndMix(ctx, { query: q, key: k, value: v, biases, added: 10, cap: ctx.float('softcap', 0) }), keys, values];
 }
 
@@ -165,16 +165,7 @@ function rotated(ctx: RunContext, x: TfTensor, past: number): TfTensor {
 function windowBias(ctx: RunContext, rows: number, columns: number): TfTensor[] {
   const window = ctx.int('local_window_size', -1);
   if (window < 1) return [];
-  const values = Float32Array.from({ length: rows * columns }, (_, i) => (Math.floor(i / columns) + columns - rows - (i % columns) >= window ? -Infinity : 0));
-  return [tf.tensor2d(values, [rows, columns])];
-}
-
-/** [b, m, s, d] -> [b, n, s, d]: every head of keys for a block of heads of queries. */
-function spread(x: TfTensor, heads: number): TfTensor {
-  const [batch, own, length, size] = x.shape as [number, number, number, number];
-  if (own === heads) return x;
-  if (own < 1 || heads % own !== 0) throw new GraphError(`${heads} heads of queries cannot share ${own} heads of keys`);
-  return tf.reshape(tf.tile(tf.reshape(x, [batch * own, 1, length * size]), [1, heads / own, 1]), [batch, heads, length, size]);
+  return [reachBias(rows, columns, columns - rows, { before: window - 1, after: Infinity })];
 }
 
 function inferGroupQuery(info: NodeInfo): Inferred[] {

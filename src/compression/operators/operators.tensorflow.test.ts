@@ -1,3 +1,4 @@
+import { describeAttention } from '../../../test/support/operator-cases/attention.ts';
 import { classicalCases } from '../../../test/support/operator-cases/classical.ts';
 import { contractionCases } from '../../../test/support/operator-cases/contractions.ts';
 import { describeOperators } from '../../../test/support/operator-cases/describe.ts';
@@ -15,3 +16,4 @@ describeLosses();
 describeRandom();
 describeIntegers();
 describeOperators('tensorflow', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...classicalCases, ...networkCases, ...highRankCases]);
+describeAttention();

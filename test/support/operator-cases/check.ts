@@ -129,12 +129,16 @@ function runOnHost(item: OperatorCase, floatType: DataType): HostTensor[] {
 }
 
 function runOnDevice(item: OperatorCase, model: Model): HostTensor[] {
+  return [...runModel(model, () => feedsOf(item, () => undefined)).values()];
+}
+
+/** Outputs of the engine by name. */
+export function runModel(model: Model, feeds: () => ReadonlyMap<string, Value>): Map<string, HostTensor> {
   const network = lowerOrThrow(model);
   try {
-    let results: HostTensor[] = [];
+    const results = new Map<string, HostTensor>();
     tf.tidy(() => {
-      const feeds = feedsOf(item, () => undefined);
-      results = [...network.run(feeds, { training: false }).outputs.values()].map((value) => (value.kind === 'host' ? value.value : download(value.tensor, value.dtype)));
+      for (const [name, value] of network.run(feeds(), { training: false }).outputs) results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
     });
     return results;
   } finally {
@@ -147,11 +151,14 @@ function feedsOf(item: OperatorCase, own: (input: CaseInput, index: number) => V
   const feeds = new Map<string, Value>();
   item.inputs.forEach((input, i) => {
     if (!input || input.constant) return;
-    const host = hostOfInput(input);
-    const device = isFloat(host.dtype) || host.dtype === 'bool';
-    feeds.set(nameOf(i), own(input, i) ?? (device ? { kind: 'device', dtype: host.dtype, tensor: upload(host) } : { kind: 'host', value: host }));
+    feeds.set(nameOf(i), own(input, i) ?? feedOf(input));
   });
   return feeds;
+}
+
+export function feedOf(input: CaseInput): Value {
+  const host = hostOfInput(input);
+  return isFloat(host.dtype) || host.dtype === 'bool' ? { kind: 'device', dtype: host.dtype, tensor: upload(host) } : { kind: 'host', value: host };
 }
 
 /** ONNX Runtime multiplies int8 weights with saturation on some processors: they are given to it as constants, in the uint8 form that it multiplies exactly. */

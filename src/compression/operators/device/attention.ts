@@ -36,6 +36,17 @@ export function headsOf(x: TfTensor, heads: number): Heads {
   return { x: tf.reshape(x, [batch, length, heads, hidden / heads]), order: nn.TOKENS_FIRST };
 }
 
+/** Each head of keys for a block of heads of queries, until there is one for each of them. */
+export function groupHeads({ x, order }: Heads, heads: number): Heads {
+  const axis = order[1]!;
+  const own = x.shape[axis]!;
+  if (own === heads) return { x, order };
+  if (own < 1 || heads % own !== 0) throw new GraphError(`${heads} heads of queries cannot share ${own} heads of keys`);
+  const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
+  const size = after.reduce((a, b) => a * b, 1);
+  return { x: tf.reshape(tf.tile(tf.reshape(x, [-1, 1, size]), [1, heads / own, 1]), [...before, heads, ...after]), order };
+}
+
 /** softmax(q k' * scale + mask) v. */
 export function attend({ query, key, value, scale, mask, maskLearns, order }: Attending): TfTensor {
   const flat = query.x.rank === 3;
