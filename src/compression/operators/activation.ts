@@ -123,6 +123,8 @@ function runDropout(ctx: RunContext): (TfTensor | Value)[] {
   return [tf.mul(x, tf.mul(tf.cast(kept, 'float32'), ratio < 1 ? 1 / (1 - ratio) : 0)), kept];
 }
 
+/** x * sigmoid(alpha * x) (Ramachandran et al., 2017). */
+const swish: Formula = (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1))));
 const slope = [{ input: 1, kind: 'slope', outputAxis: () => 0 }] as const;
 const SELU_ALPHA = 1.67326319217681884765625;
 const SELU_GAMMA = 1.05070102214813232421875;
@@ -142,7 +144,8 @@ export const activationOperators: readonly Operator[] = [
   activation('ThresholdedRelu', (x, ctx) => thresholdedRelu(x, ctx.float('alpha', 1))),
   activation('Shrink', (x, ctx) => shrink(x, ctx.float('lambd', 0.5), ctx.float('bias', 0)), { since: 9 }),
   activation('Mish', (x) => tf.mul(x, tf.tanh(softplus(x)))),
-  activation('Swish', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1))))),
+  activation('Swish', swish),
+  { ...common, type: 'SwiGLU', since: 28, layout: { kind: 'follows' }, channels: elementwise, device: (ctx) => [tf.mul(swish(ctx.tensor(0), ctx), ctx.tensor(1))] },
   activation('Gelu', (x, ctx) => gelu(x, ctx.string('approximate', 'none') === 'tanh')),
   activation('Gelu', (x) => gelu(x), { domain: 'com.microsoft' }),
   activation('QuickGelu', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1.702)))), { domain: 'com.microsoft' }),

@@ -30,7 +30,8 @@ const TRUNCATED_MOD: Binary = { number: (a, b) => a % b, big: (a, b) => (b === 0
 /** Python's modulo: the sign of the divisor. */
 function floorMod(a: number, b: number): number {
   const rest = a % b;
-  return rest !== 0 && (rest < 0) !== (b < 0) ? rest + b : rest;
+  if (rest === 0) return Math.sign(b) * 0;
+  return (rest < 0) !== (b < 0) ? rest + b : rest;
 }
 
 /** C's pow: 1 to any power is 1, and (-1)^infinity as well; JavaScript says NaN. */

@@ -4,6 +4,7 @@
  * lies behind the past, and rows that may attend nothing are zero. Where onnx's reference evaluator differs from the text and function body of the
  * schema (mode 0 of qk_matmul_output shows capped scores there), the text holds; onnxruntime 1.30 agrees with it.
  */
+import { LatheError } from '../../errors.ts';
 import { GraphError } from '../graph/graph-error.ts';
 import { isFloat } from '../graph/tensor-data.ts';
 import { DATA_TYPES, type DataType, type Dim, type TensorType } from '../graph/types.ts';
@@ -47,8 +48,11 @@ const wants = (info: NodeInfo, output: number): boolean => (info.node.outputs[ou
 const precisionOf = (dtype: DataType | undefined): Precision => (dtype === 'float16' || dtype === 'bfloat16' ? dtype : null);
 /** What the softmax is computed in: the queries' type unless said otherwise. */
 function softmaxTypeOf(ctx: RunContext): DataType {
-  const given = ctx.int('softmax_precision', 0);
-  return given === 0 ? ctx.dtype(QUERY) : DATA_TYPES[given]!;
+  const code = ctx.int('softmax_precision', 0);
+  if (code === 0) return ctx.dtype(QUERY);
+  const type = DATA_TYPES[code];
+  if (type === 'float32' || type === 'float64' || type === 'float16' || type === 'bfloat16') return type;
+  throw new LatheError('unsupported-operator', `softmax_precision ${code} is no type that the training engine computes a softmax in`);
 }
 
 
@@ -146,10 +150,8 @@ function checkSettings(info: NodeInfo): void {
   if (given(info, PAST_KEY) !== given(info, PAST_VALUE)) throw new GraphError('past_key and past_value go together: one of them is missing');
   if (given(info, LENGTHS) && given(info, PAST_KEY)) throw new GraphError('nonpad_kv_seqlen says how much of a cache outside is filled; with past_key it has no meaning');
   const mode = info.int('qk_matmul_output_mode', 0);
-  if (mode < 0 || mode > 3) throw new GraphError(`qk_matmul_output_mode ${mode} is not defined (0 to 3 are)`);
+  if (wants(info, SCORES) && (mode < 0 || mode > 3)) throw new GraphError(`qk_matmul_output_mode ${mode} is not defined (0 to 3 are)`);
   for (const name of ['left_window_size', 'right_window_size']) if (info.int(name, -1) < -1) throw new GraphError(`${name} is ${info.int(name, -1)}; it must be -1 (no bound) or more`);
-  const softmax = info.int('softmax_precision', 0);
-  if (softmax !== 0 && !['float32', 'float16', 'float64', 'bfloat16'].includes(DATA_TYPES[softmax] ?? '')) throw new GraphError(`softmax_precision ${softmax} is no type that a softmax is computed in`);
 }
 
 const quotient = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' && b > 0 ? Math.floor(a / b) : null);

@@ -1,12 +1,12 @@
 /** Comparison, logic, bits, and the choice between two values. */
 import { GraphError } from '../graph/graph-error.ts';
-import { allocate } from '../graph/tensor-data.ts';
+import { allocate, BITS } from '../graph/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { elementwise } from './channels/elementwise.ts';
 import { discrete, FOLLOWS, firstInput, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
 import { choose } from './device/elementwise.ts';
-import { integerRange, isBig, rounder } from './host/data.ts';
+import { rounder } from './host/data.ts';
 import { compare, map, offsetsInto, zip, type Binary, type Scalar } from './host/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
 import { pick } from './host/movement.ts';
@@ -49,17 +49,21 @@ function bitwise(type: string, f: Binary): Operator {
   return { ...common, type, since: 18, layout: ONNX_ORDER, infer: broadcastType(), host: ([a, b]) => [zip(a!, b!, f)] };
 }
 
-/** Shifts unsigned integers; a shift by the whole width or more gives 0. */
+/** Shifts integers, signed ones (since opset 28) with copies of their sign. By the whole width or more, or by less than nothing, the fill alone remains. */
 const shift: HostForm = ([x, by], info) => {
   const left = info.string('direction', '') === 'LEFT';
-  const bits = isBig(x!.dtype) ? 64 : Math.log2(integerRange(x!.dtype)[1] + 1);
+  const bits = BITS[x!.dtype];
   const rows = shiftRows(x!, by!, left, bits);
   if (rows) return [rows];
-  return [zip(x!, by!, {
-    number: left ? (a, n) => (n >= bits ? 0 : (a << n) >>> 0) : (a, n) => (n >= bits ? 0 : a >>> n),
-    big: (a, n) => (n >= 64n ? 0n : left ? BigInt.asUintN(64, a << n) : a >> n),
-  })];
+  return [zip(x!, by!, { number: (a, n) => shifted(a, n, left, bits), big: (a, n) => (n < 0n || n >= 64n ? (left || a >= 0n ? 0n : -1n) : left ? a << n : a >> n) })];
 };
+
+/** The array that holds the result cuts it to its type. */
+function shifted(a: number, n: number, left: boolean, bits: number): number {
+  if (n < 0 || n >= bits) return left || a >= 0 ? 0 : -1;
+  if (left) return a << n;
+  return a < 0 ? a >> n : a >>> n;
+}
 
 /** Every number by each of a few, as packed codes are parted: ten times as fast as any pair of shapes. null: another pair. */
 function shiftRows(x: HostTensor, by: HostTensor, left: boolean, bits: number): HostTensor | null {
@@ -69,9 +73,7 @@ function shiftRows(x: HostTensor, by: HostTensor, left: boolean, bits: number): 
   const [numbers, shifts, out] = [x.data as Uint32Array, by.data as Uint32Array, allocate(x.dtype, m * k) as Uint32Array];
   for (let j = 0; j < k; j++) {
     const n = shifts[j]!;
-    if (n >= bits) continue;
-    if (left) for (let i = 0; i < m; i++) out[i * k + j] = numbers[i]! << n;
-    else for (let i = 0; i < m; i++) out[i * k + j] = numbers[i]! >>> n;
+    for (let i = 0; i < m; i++) out[i * k + j] = shifted(numbers[i]!, n, left, bits);
   }
   return { dtype: x.dtype, dims, data: out };
 }

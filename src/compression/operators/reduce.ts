@@ -1,4 +1,5 @@
 /** Reductions: sums, means, extremes, products and norms over axes. */
+import { isFloat } from '../graph/tensor-data.ts';
 import type { DataType, Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -7,7 +8,7 @@ import { attributeOrInput, FULL, given, intsOfConstants, intsOfHost, intsOfRun, 
 import { absolute } from './device/elementwise.ts';
 import { logSumExp, reduceMax, reduceMin, reduceProduct } from './device/reduce.ts';
 import { cast } from './host/cast.ts';
-import { isInteger } from './host/data.ts';
+import { integerRange, isInteger } from './host/data.ts';
 import { reduce, type Fold } from './host/reduce.ts';
 import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { rootOf } from './root.ts';
@@ -74,14 +75,17 @@ interface Reduction {
   readonly device: (x: TfTensor, axes: readonly number[]) => TfTensor;
   /** The opset in which axes became an input. */
   readonly axesAreInput?: number;
+  /** Result of no elements in an integer type, or bool; absent: what the fold gives. */
+  readonly none?: (dtype: DataType) => number | bigint;
   /** What is known of the result where elements of the vector are known in part. */
   readonly partial?: (elements: readonly Dim[]) => Dim;
 }
 
-function reduction(type: string, { fold, device, axesAreInput = 18, partial }: Reduction, more: Partial<Operator> = {}): Operator {
+function reduction(type: string, { fold, device, axesAreInput = 18, none, partial }: Reduction, more: Partial<Operator> = {}): Operator {
   const host: HostForm = (inputs, info) => {
     const x = inputs[0]!;
-    return [reduceExactly(x, axesOf(info, intsOfHost(inputs), x.dims.length, axesAreInput)!, info.int('keepdims', 1) === 1, fold)];
+    const result = reduceExactly(x, axesOf(info, intsOfHost(inputs), x.dims.length, axesAreInput)!, info.int('keepdims', 1) === 1, fold);
+    return [none && x.data.length === 0 && !isFloat(x.dtype) ? filled(result, none(x.dtype)) : result];
   };
   const exact = onHost(host);
   return {
@@ -92,6 +96,15 @@ function reduction(type: string, { fold, device, axesAreInput = 18, partial }: R
     ...more,
   };
 }
+
+function filled({ dtype, dims, data }: HostTensor, value: number | bigint): HostTensor {
+  (data as Int32Array).fill(value as number);
+  return { dtype, dims, data };
+}
+
+/** The least and the greatest value of a type: what remains where there is no element to choose from. */
+const least = (dtype: DataType): number | bigint => (dtype === 'bool' ? 0 : dtype === 'uint64' ? 0n : dtype === 'int64' ? -(2n ** 63n) : integerRange(dtype)[0]);
+const greatest = (dtype: DataType): number | bigint => (dtype === 'bool' ? 1 : dtype === 'uint64' ? 2n ** 64n - 1n : dtype === 'int64' ? 2n ** 63n - 1n : integerRange(dtype)[1]);
 
 /** Sums of 32-bit integers wrap as integers do: through 64 bits. Those of narrow floats are rounded once. */
 function reduceExactly(x: HostTensor, axes: readonly number[], keepDims: boolean, fold: Fold): HostTensor {
@@ -144,8 +157,8 @@ export const reduceOperators: readonly Operator[] = [
   reduction('ReduceSum', { fold: SUM, device: sum, axesAreInput: 13, partial: (elements) => (elements.length === 1 ? elements[0]! : null) }),
   reduction('ReduceMean', { fold: then(SUM, (total, count) => total / count), device: (x, axes) => tf.mean(x, [...axes], true) },
     { quantization: { kind: 'compute', activations: [0], kernel: null, bias: null } }),
-  reduction('ReduceMax', { fold: MAX, device: reduceMax }, { quantization: PASSES }),
-  reduction('ReduceMin', { fold: MIN, device: reduceMin }, { quantization: PASSES }),
+  reduction('ReduceMax', { fold: MAX, device: reduceMax, none: least }, { quantization: PASSES }),
+  reduction('ReduceMin', { fold: MIN, device: reduceMin, none: greatest }, { quantization: PASSES }),
   reduction('ReduceProd', { fold: PRODUCT, device: reduceProduct, partial: productOf }),
   reduction('ReduceL1', { fold: L1, device: (x, axes) => sum(absolute(x), axes) }),
   reduction('ReduceL2', { fold: then(SQUARES, Math.sqrt), device: (x, axes) => rootOf(sum(tf.square(x), axes), 2) }),

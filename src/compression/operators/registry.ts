@@ -34,6 +34,7 @@ import { randomOperators } from './random.ts';
 import { controlFlowOperators } from './control-flow.ts';
 import { einsumOperators } from './einsum.ts';
 import { attentionOperators } from './attention.ts';
+import { linearRecurrenceOperators } from './linear-recurrence.ts';
 import { rotaryOperators } from './rotary-embedding.ts';
 import { integerComputeOperators } from './integer-compute.ts';
 import { integerContribOperators } from './integer-contrib.ts';
@@ -81,6 +82,7 @@ const FAMILIES: readonly (readonly Operator[])[] = [
   controlFlowOperators,
   einsumOperators,
   attentionOperators,
+  linearRecurrenceOperators,
   rotaryOperators,
   integerComputeOperators,
   samplingOperators,

@@ -75,17 +75,25 @@ const depthToSpace: Rearrangement = (dims, b, info, last) => {
   const [n, c, h, w] = sizesOf(dims, last);
   const depth = c / (b * b);
   if (!Number.isInteger(depth)) throw new GraphError(`${c} channels do not make blocks of ${b} x ${b}`);
-  const depthFirst = info.string('mode', 'DCR') === 'CRD';
+  const depthFirst = isDepthFirst(info);
   const apart = depthFirst ? [depth, b, b] : [b, b, depth];
   if (last) return { apart: [n, h, w, ...apart], perm: depthFirst ? [0, 1, 4, 2, 5, 3] : [0, 1, 3, 2, 4, 5], together: [n, h * b, w * b, depth] };
   return { apart: [n, ...apart, h, w], perm: depthFirst ? [0, 1, 4, 2, 5, 3] : [0, 3, 4, 1, 5, 2], together: [n, depth, h * b, w * b] };
 };
 
-const spaceToDepth: Rearrangement = (dims, b, _, last) => {
+/** `mode`, which SpaceToDepth has since opset 28: depth as the last of the parts that channels are made of (DCR), or as the first. */
+function isDepthFirst(info: NodeInfo): boolean {
+  const mode = info.string('mode', 'DCR');
+  if (mode !== 'DCR' && mode !== 'CRD') throw new GraphError(`mode "${mode}" is neither DCR nor CRD`);
+  return mode === 'CRD';
+}
+
+const spaceToDepth: Rearrangement = (dims, b, info, last) => {
   const [n, c, h, w] = sizesOf(dims, last);
   if (h % b !== 0 || w % b !== 0) throw new GraphError(`${h} x ${w} elements do not make blocks of ${b} x ${b}`);
-  if (last) return { apart: [n, h / b, b, w / b, b, c], perm: [0, 1, 3, 2, 4, 5], together: [n, h / b, w / b, b * b * c] };
-  return { apart: [n, c, h / b, b, w / b, b], perm: [0, 3, 5, 1, 2, 4], together: [n, c * b * b, h / b, w / b] };
+  const depthFirst = isDepthFirst(info);
+  if (last) return { apart: [n, h / b, b, w / b, b, c], perm: depthFirst ? [0, 1, 3, 5, 2, 4] : [0, 1, 3, 2, 4, 5], together: [n, h / b, w / b, b * b * c] };
+  return { apart: [n, c, h / b, b, w / b, b], perm: depthFirst ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4], together: [n, c * b * b, h / b, w / b] };
 };
 
 function sizesOf(dims: readonly number[], last: boolean): [number, number, number, number] {

@@ -62,9 +62,15 @@ function rangeLength(start: number, limit: number, delta: number): number {
   return Math.max(Math.ceil((limit - start) / delta), 0);
 }
 
-const range: HostForm = ([start, limit, delta]) => {
+/** 16-bit floats are counted in `stash_type` (float32 unless said otherwise) and rounded at the end. */
+const range: HostForm = ([start, limit, delta], info) => {
+  const { dtype } = start!;
   const [from, to, by] = [start!, limit!, delta!].map((x) => hostNumbers(x)[0]!) as [number, number, number];
-  return [generate(start!.dtype, [rangeLength(from, to, by)], (i) => from + i * by)];
+  const stash = DATA_TYPES[info.int('stash_type', 1)];
+  const isNarrow = dtype === 'float16' || dtype === 'bfloat16';
+  if (isNarrow && stash !== 'float32' && stash !== 'float64') throw new GraphError(`stash_type ${info.int('stash_type', 1)} is neither float32 (1) nor float64 (11)`);
+  const counted = isNarrow && stash === 'float32' ? (i: number): number => Math.fround(from + Math.fround(i * by)) : (i: number): number => from + i * by;
+  return [generate(dtype, [rangeLength(from, to, by)], counted)];
 };
 
 function inferRange(info: NodeInfo): Inferred[] {

@@ -72,6 +72,26 @@ function transform(x: TfTensor, { length, inverse, oneSided }: Transform): TfTen
   return tf.stack([tf.add(matMul(real, cosines), matMul(imaginary, sines)), tf.sub(matMul(imaginary, cosines), matMul(real, sines))], -1);
 }
 
+/**
+ * One half of a spectrum [..., bins, 2] -> the real signal [..., length, 1] it is of: the other half is its conjugate, so that each bin but the first
+ * and (of an even length) the middle one counts twice.
+ */
+function realSignal(spectrum: TfTensor, length: number): TfTensor {
+  if (spectrum.shape.at(-1) !== 2) throw new GraphError('the inverse of a one-sided transform takes complex numbers');
+  if (length > LONGEST) throw new LatheError('unsupported-operator', `Fourier transforms of more than ${LONGEST} points are not computed by the training engine`);
+  const bins = Math.min(Math.floor(length / 2) + 1, spectrum.shape.at(-2)!);
+  const weight = (bin: number): number => (bin === 0 || 2 * bin === length ? 1 : 2) / length;
+  const table = Float32Array.from({ length: 2 * bins * length }, (_, i) => {
+    const [row, n] = [Math.floor(i / length), i % length];
+    const bin = Math.floor(row / 2);
+    const angle = (2 * Math.PI * ((bin * n) % length)) / length;
+    return weight(bin) * (row % 2 === 0 ? Math.cos(angle) : -Math.sin(angle));
+  });
+  const used = tf.slice(spectrum, spectrum.shape.map(() => 0), spectrum.shape.map((dim, axis) => (axis === spectrum.rank - 2 ? bins : dim)));
+  const rows = tf.reshape(used, [...spectrum.shape.slice(0, -2), 2 * bins]);
+  return tf.expandDims(matMul(rows, tf.tensor2d(table, [2 * bins, length])), -1);
+}
+
 /** The signal's axis: an attribute up to opset 19, an input since. */
 function dftAxis(info: NodeInfo, ints: Ints, rank: number): number | null {
   if (info.opset < 20) return resolveAxis(info.int('axis', 1), rank);
@@ -80,12 +100,17 @@ function dftAxis(info: NodeInfo, ints: Ints, rank: number): number | null {
   return axis && resolveAxis(axis[0]!, rank);
 }
 
+/** From half a spectrum back to a real signal. */
+const isToReal = (info: NodeInfo): boolean => info.int('inverse', 0) === 1 && info.int('onesided', 0) === 1;
+const defaultLength = (info: NodeInfo, size: Dim): Dim => (isToReal(info) ? (typeof size === 'number' ? 2 * (size - 1) : null) : size);
+
 function dft(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const axis = dftAxis(ctx, intsOfRun(ctx), x.rank)!;
-  const length = ctx.has(1) ? ctx.hostInts(1)[0]! : x.shape[axis]!;
+  const length = ctx.has(1) ? ctx.hostInts(1)[0]! : (defaultLength(ctx, x.shape[axis]!) as number);
   const swap = x.shape.map((_, i) => (i === axis ? x.rank - 2 : i === x.rank - 2 ? axis : i));
-  const turned = transform(axis === x.rank - 2 ? x : tf.transpose(x, swap), { length, inverse: ctx.int('inverse', 0) === 1, oneSided: ctx.int('onesided', 0) === 1 });
+  const signal = axis === x.rank - 2 ? x : tf.transpose(x, swap);
+  const turned = isToReal(ctx) ? realSignal(signal, length) : transform(signal, { length, inverse: ctx.int('inverse', 0) === 1, oneSided: ctx.int('onesided', 0) === 1 });
   return [axis === x.rank - 2 ? turned : tf.transpose(turned, swap)];
 }
 
@@ -94,9 +119,9 @@ function inferDft(info: NodeInfo): Inferred[] {
   if (!shape) return [{ dtype, shape: null }];
   const ints = intsOfConstants(info);
   const axis = dftAxis(info, ints, shape.length);
-  const length: Dim = given(info, 1) ? (ints(1)?.[0] ?? null) : axis === null ? null : shape[axis]!;
-  const bins = info.int('onesided', 0) === 1 ? (typeof length === 'number' ? Math.floor(length / 2) + 1 : null) : length;
-  return [{ dtype, shape: shape.map((dim, i) => (i === shape.length - 1 ? 2 : axis === null ? null : i === axis ? bins : dim)) }];
+  const length: Dim = given(info, 1) ? (ints(1)?.[0] ?? null) : axis === null ? null : defaultLength(info, shape[axis]!);
+  const bins = info.int('onesided', 0) === 1 && !isToReal(info) ? (typeof length === 'number' ? Math.floor(length / 2) + 1 : null) : length;
+  return [{ dtype, shape: shape.map((dim, i) => (i === shape.length - 1 ? (isToReal(info) ? 1 : 2) : axis === null ? null : i === axis ? bins : dim)) }];
 }
 
 /** signal [b, length, 1 or 2] in frames of a window, one every `frame_step` -> [b, frames, bins, 2]. */

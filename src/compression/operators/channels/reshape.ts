@@ -243,12 +243,14 @@ export const depthToSpace: ChannelRule = {
   },
 };
 
-/** [n, c, h, w] -> [n, b * b * c, h / b, w / b]. */
+/** [n, c, h, w] -> [n, b * b * c, h / b, w / b]; CRD: c * b * b. */
 export const spaceToDepth: ChannelRule = {
   kind: 'passes',
   couple: (ctx) => {
     const x = keepAll(ctx, ctx.input(0), (axis) => axis >= 2);
     const blocks = ctx.info.int('blocksize', 1) ** 2;
-    return [x && [x[0] ?? null, tiled(x[1] ?? null, blocks), x[2] ?? null, x[3] ?? null]];
+    const channels = x?.[1] ?? null;
+    const made = ctx.info.string('mode', 'DCR') === 'CRD' ? channels && Int32Array.from({ length: channels.length * blocks }, (_, i) => channels[Math.floor(i / blocks)]!) : tiled(channels, blocks);
+    return [x && [x[0] ?? null, made, x[2] ?? null, x[3] ?? null]];
   },
 };

@@ -81,11 +81,19 @@ export function choose(mask: TfTensor, a: TfTensor, b: TfTensor): TfTensor {
 }
 
 /** a - b floor(a / b), or with truncation: the sign of the divisor, or of the dividend. */
+/** x - whole * y. By an infinite divisor a finite number is its own remainder, or, rounded down with another sign, the divisor (IEEE 754's fmod, Python's %). */
+function remainder(x: TfTensor, y: TfTensor, whole: TfTensor, truncated: boolean): TfTensor {
+  const plain = tf.sub(x, tf.mul(whole, y));
+  const infinite = tf.logicalAnd(tf.isInf(y), tf.isFinite(x));
+  const own = truncated ? tf.greaterEqual(tf.abs(x), 0) : tf.greaterEqual(tf.mul(tf.sign(x), tf.sign(y)), 0);
+  return choose(infinite, choose(own, x, y), plain);
+}
+
 export function modulo(a: TfTensor, b: TfTensor, truncated: boolean): TfTensor {
   return withGradient([a, b], (x, y) => {
     const quotient = tf.div(x, y);
     const whole = truncated ? tf.mul(tf.sign(quotient), tf.floor(tf.abs(quotient))) : tf.floor(quotient);
-    return { value: tf.sub(x, tf.mul(whole, y)), saved: [x, y, whole], gradient: (dy, [p, q, w]) => [sumTo(dy, p!.shape), sumTo(tf.neg(tf.mul(dy, w!)), q!.shape)] };
+    return { value: remainder(x, y, whole, truncated), saved: [x, y, whole], gradient: (dy, [p, q, w]) => [sumTo(dy, p!.shape), sumTo(tf.neg(tf.mul(dy, w!)), q!.shape)] };
   });
 }
 
