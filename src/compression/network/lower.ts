@@ -2,6 +2,7 @@
 import { LatheError } from '../../errors.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
 import { findOperator } from '../operators/registry.ts';
+import { unfollowed } from '../operators/unfollowed.ts';
 import { inferShapes, opsetOf } from '../graph/infer.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
 import { walkNodes, withGraph } from '../graph/edit.ts';
@@ -111,9 +112,10 @@ function downstream(program: Program, weights: ReadonlyMap<string, Weight>, open
 function unknownNodes(model: Model): UntrainableNode[] {
   const unknown: UntrainableNode[] = [];
   walkNodes(model.graph, (node) => {
-    if (findOperator(node.domain, node.opType, opsetOf(model.opsets, node))) return;
+    const known = findOperator(node.domain, node.opType, opsetOf(model.opsets, node));
     const operator = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
-    unknown.push({ node: nodeLabel(node), operator, reason: `operator ${operator} is not known to the training engine${remedy(operator)}` });
+    const reason = known ? unfollowed(node) : `operator ${operator} is not known to the training engine${remedy(operator)}`;
+    if (reason !== null) unknown.push({ node: nodeLabel(node), operator, reason });
   });
   return unknown;
 }

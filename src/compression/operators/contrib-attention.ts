@@ -129,7 +129,8 @@ function presentShape(now: Shape, past: Shape, heads: number): Dim[] | null {
 
 /** Queries [b, s, n d], keys and values [b, s, m d] (or all in the first input), past [b, m, p, d]; every sample as long as the others. */
 function groupQueryAttention(ctx: RunContext): TfTensor[] {
-  only(ctx, [9, 11, 12, 13, 14, 15], 'positions, sinks or scales of its own');
+  const others = Array.from({ length: Math.max(0, ctx.inputCount - 11) }, (_, i) => 11 + i);
+  only(ctx, [9, ...others], 'positions, sinks or scales of its own');
   if (ctx.int('smooth_softmax', 0) > 0 || ctx.node.outputs.length > 3) refuse('GroupQueryAttention with a smoothed softmax or its scores as an output');
   const [heads, keyHeads] = [ctx.int('num_heads', 0), ctx.int('kv_num_heads', 0)];
   const past = ctx.has(3) ? ctx.dims(3)[2]! : 0;
