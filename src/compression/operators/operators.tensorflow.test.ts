@@ -1,4 +1,3 @@
-import { describeAttention } from '../../../test/support/operator-cases/attention.ts';
 import { classicalCases } from '../../../test/support/operator-cases/classical.ts';
 import { contractionCases } from '../../../test/support/operator-cases/contractions.ts';
 import { describeOperators } from '../../../test/support/operator-cases/describe.ts';
@@ -10,10 +9,11 @@ import { movementCases } from '../../../test/support/operator-cases/movement.ts'
 import { networkCases } from '../../../test/support/operator-cases/networks.ts';
 import { quantizationCases } from '../../../test/support/operator-cases/quantization.ts';
 import { reductionCases } from '../../../test/support/operator-cases/reductions.ts';
+import { describeStored } from '../../../test/support/operator-cases/stored.ts';
 import { describeIntegers, describeLosses, describeRandom } from '../../../test/support/operator-cases/stochastic.ts';
 
 describeLosses();
 describeRandom();
 describeIntegers();
 describeOperators('tensorflow', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...classicalCases, ...networkCases, ...highRankCases]);
-describeAttention();
+describeStored();

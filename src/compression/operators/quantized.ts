@@ -38,7 +38,8 @@ function quantizedType(info: NodeInfo): DataType {
 function quantizeOnHost(x: HostTensor, scale: HostTensor, zero: HostTensor | null, dtype: DataType, info: NodeInfo): HostTensor {
   const offsets = scaleOffsets(x.dims, scale.dims, info);
   // The division's precision: the scale's type, or what `precision` names.
-  const divided = rounder(DATA_TYPES[info.int('precision', 0)] === 'float16' || scale.dtype === 'float16' ? 'float16' : scale.dtype) ?? (scale.dtype === 'float64' ? null : Math.fround);
+  const precision = info.int('precision', 0) === 0 ? scale.dtype : DATA_TYPES[info.int('precision', 0)]!;
+  const divided = rounder(precision) ?? (precision === 'float64' ? null : Math.fround);
   const values = x.data as ArrayLike<number>;
   const scales = numbersOf(scale);
   const ratio = (i: number): number => { const q = Number(values[i]) / scales[offsets ? offsets[i]! : 0]!; return divided ? divided(q) : q; };
@@ -83,7 +84,8 @@ const dequantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) =
 
 function quantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
   const dtype = quantizedType(ctx);
-  if (isBlocked(ctx) || !fitsDevice(dtype)) return onHost(quantizeHost)(ctx);
+  const inFloat32 = ctx.int('precision', 0) <= 1; // the device divides in no other
+  if (isBlocked(ctx) || !fitsDevice(dtype) || !inFloat32) return onHost(quantizeHost)(ctx);
   const [low, high] = integerRange(dtype);
   const tensor = untaped(() => {
     const x = tf.cast(ctx.tensor(0), 'float32');
