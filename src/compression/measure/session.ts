@@ -1,8 +1,10 @@
 /** onnxruntime on the CPU: the only runtime whose figures are reported, since it runs the very file that the user downloads. */
+import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { LatheError } from '../../errors.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { decodeFloat16, encodeFloat16 } from '../graph/number-formats.ts';
+import { isVersionRefusal, olderStamp } from './older-stamp.ts';
 
 export const RUNTIME = `onnxruntime ${ort.env.versions.node ?? ort.env.versions.common}`;
 
@@ -25,6 +27,8 @@ export interface RuntimeInput {
 export type Feeds = ReadonlyMap<string, HostArray>;
 
 export interface Runtime {
+  /** Opened as a model of older versions than the file says: the newest that this onnxruntime reads. */
+  readonly isOlder: boolean;
   readonly inputs: readonly RuntimeInput[];
   readonly outputs: readonly RuntimeInput[];
   /** Of tensors: onnxruntime hands no sequences and maps to JavaScript, and fails a run that asks for them. */
@@ -68,12 +72,13 @@ export async function openRuntime(model: Uint8Array | string, { threads = 1, opt
     // Waiting threads sleep: spinning ones would take the cores from the other sessions of a comparison.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   };
-  const session = await create(model, settings).catch((error: unknown) => { throw refused(error); });
+  const { session, isOlder } = await create(model, settings).catch((error: unknown) => { throw refused(error); });
   const inputs = session.inputMetadata.map(describe);
   const tensors = session.outputMetadata.filter(({ isTensor }) => isTensor).map(({ name }) => name);
   const outputNames = tensors.length > 0 ? tensors : session.outputNames;
   const convert = (feeds: Feeds) => Object.fromEntries(inputs.filter(({ name }) => feeds.has(name)).map(({ name, dtype }) => [name, toTensor(feeds.get(name)!, dtype)]));
   return {
+    isOlder,
     inputs,
     outputs: session.outputMetadata.map(describe),
     outputNames,
@@ -92,8 +97,16 @@ export async function openRuntime(model: Uint8Array | string, { threads = 1, opt
   };
 }
 
-async function create(model: Uint8Array | string, settings: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
-  return typeof model === 'string' ? ort.InferenceSession.create(model, settings) : ort.InferenceSession.create(model, settings);
+/** A model of a version that this onnxruntime does not read yet is opened as one of the newest that it does: opset and IR version are refused one after the other. */
+async function create(model: Uint8Array | string, settings: ort.InferenceSession.SessionOptions, attempts = 2): Promise<{ readonly session: ort.InferenceSession; readonly isOlder: boolean }> {
+  try {
+    const session = await (typeof model === 'string' ? ort.InferenceSession.create(model, settings) : ort.InferenceSession.create(model, settings));
+    return { session, isOlder: false };
+  } catch (error) {
+    const older = attempts > 0 && isVersionRefusal(error as Error) ? olderStamp(typeof model === 'string' ? await readFile(model) : model, (error as Error).message) : null;
+    if (!older) throw error;
+    return { ...(await create(older, settings, attempts - 1)), isOlder: true };
+  }
 }
 
 const describe = (meta: ort.InferenceSession.ValueMetadata): RuntimeInput => ({

@@ -12,7 +12,7 @@ import { unsignedWeights } from '../graph/passes/unsigned-weights.ts';
 import type { Model, Node, ValueInfo } from '../graph/types.ts';
 import { fixedBatch } from '../measure/inputs.ts';
 import { randomInputs, type RandomInputs } from '../measure/random-inputs.ts';
-import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
+import { openRuntime, RUNTIME, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';
 import { blame } from './blame.ts';
 import { allowedDifference, firstDifference, rounding, type Results } from './differences.ts';
 import { feedsWithDraws, withoutDraws } from './draws.ts';
@@ -114,10 +114,17 @@ async function runRuntime(runtime: Runtime, model: Model): Promise<RuntimeRun> {
   try {
     const inputs = await randomInputs(model, runtime, SEED);
     const feeds = inputs.make(0, Math.max(inputs.least, Math.min(BATCH, inputs.most)));
-    return { feeds, expected: holdsDraws(model) ? null : await runtime.run(feeds, outputNames(model)), warnings: fixedInside(runtime, inputs) };
+    return { feeds, expected: holdsDraws(model) ? null : await runtime.run(feeds, outputNames(model)), warnings: [...newerThanRuntime(runtime, model), ...fixedInside(runtime, inputs)] };
   } finally {
     await runtime.release();
   }
+}
+
+/** What says the file is of later versions than its figures. */
+function newerThanRuntime({ isOlder }: Runtime, { opsets, irVersion }: Model): ModelDescription['warnings'] {
+  if (!isOlder) return [];
+  const message = `The file is of opset ${opsets.get('') ?? '?'} and IR version ${irVersion}, newer than what ${RUNTIME} reads: it is run and measured as one of the newest that it does, which its operators are computed the same in. Whoever runs it needs a later onnxruntime`;
+  return [{ code: 'newer-than-runtime', message }];
 }
 
 /** A batch that the file declares open and that its operators fix all the same. */

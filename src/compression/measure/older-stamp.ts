@@ -1,0 +1,50 @@
+/**
+ * Models of an opset or IR version that the installed onnxruntime does not read yet. It says which it reads; the same file under that version means the same,
+ * for what a later opset added or changed is unknown to the older one: onnxruntime then refuses the node instead of computing it otherwise.
+ */
+import { MessageReader, MessageWriter } from '../formats/onnx/wire.ts';
+
+/** Newest versions that a refusal names. */
+interface Limits {
+  readonly opset?: number;
+  readonly ir?: number;
+}
+
+function limitsIn(refusal: string): Limits {
+  const opset = /official support for domain ai\.onnx is till opset (\d+)/.exec(refusal)?.[1];
+  const ir = /max supported IR version: (\d+)/.exec(refusal)?.[1];
+  return { ...(opset && { opset: Number(opset) }), ...(ir && { ir: Number(ir) }) };
+}
+
+/** Whether onnxruntime refuses a file for its versions alone. */
+export function isVersionRefusal({ message }: Error): boolean {
+  const { opset, ir } = limitsIn(message);
+  return opset !== undefined || ir !== undefined;
+}
+
+/** The file with the versions that a refusal asks for, all else byte for byte; null where it was refused for another reason. */
+export function olderStamp(file: Uint8Array, refusal: string): Uint8Array | null {
+  const { opset, ir } = limitsIn(refusal);
+  if (opset === undefined && ir === undefined) return null;
+  const reader = new MessageReader(new Uint8Array(file.buffer, file.byteOffset, file.byteLength), () => 'model');
+  const writer = new MessageWriter();
+  while (reader.next()) {
+    if (reader.field === 1 && ir !== undefined) writer.int(1, Math.min(reader.int(), ir));
+    else if (reader.field === 8 && opset !== undefined) writer.message(8, stamped(reader.message(() => 'opset import'), opset));
+    else writer.raw(reader.record());
+  }
+  return writer.finish();
+}
+
+/** An opset import; only that of ONNX's own domain has its version bounded. */
+function stamped(reader: MessageReader, most: number): MessageWriter {
+  let domain = '';
+  let version = 0;
+  while (reader.next()) {
+    if (reader.field === 1) domain = reader.text();
+    else if (reader.field === 2) version = reader.int();
+    else reader.record();
+  }
+  const isOwn = domain === '' || domain === 'ai.onnx';
+  return new MessageWriter().text(1, domain).int(2, isOwn ? Math.min(version, most) : version);
+}
