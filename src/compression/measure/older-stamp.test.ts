@@ -21,7 +21,7 @@ function newest(nodes: readonly Node[], irVersion = 14): Model {
 describe('a model newer than the runtime', () => {
   it('is opened as one of the versions that the runtime reads, and computes the same', async () => {
     const bytes = writeOnnx(newest([makeNode('Relu', ['h'], ['y'])]));
-    const y = await withRuntime(bytes, async (runtime) => (await runtime.run(new Map([['x', { shape: [1, 4], data: Float32Array.of(1, 1, -1, 4) }]]))).get('y')!);
+    const y = await withRuntime(bytes, async (runtime) => (await runtime.run(new Map([['x', { dtype: 'float32' as const, shape: [1, 4], data: Float32Array.of(1, 1, -1, 4) }]]))).get('y')!);
     expect([...y.data]).toEqual([1, 0, 0, 2]);
   });
 

@@ -10,6 +10,7 @@ import { readTensor } from '../formats/onnx/read-tensor.ts';
 import { MessageReader } from '../formats/onnx/wire.ts';
 import { DRAWING } from '../graph/draws.ts';
 import { walkNodes } from '../graph/edit.ts';
+import { validateModel } from '../graph/validate.ts';
 import { hostNumbers, isFloat, toHost } from '../graph/tensor-data.ts';
 import type { DataType, Model } from '../graph/types.ts';
 import type { HostTensor, Value } from '../operators/operator.ts';
@@ -55,6 +56,7 @@ export function runCase(folder: string): CaseResult {
   try {
     const model = readOnnx(readFileSync(join(folder, 'model.onnx')));
     operators = operatorsOf(model);
+    validateModel(model);
     return { name, operators, verdict: runDataSets(folder, model) };
   } catch (error) {
     return { name, operators, verdict: verdictOf(error) };

@@ -61,3 +61,26 @@ describe('contradictions name the node', () => {
     expect(() => shapeOfY([2, 3], nodes, initializers)).toThrow(new RegExp(`${type}.*${message}`));
   });
 });
+
+describe('Attention that the standard and onnxruntime exclude', () => {
+  const [four, three] = [[2, 2, 3, 4], [2, 3, 8]];
+  const infer = (shape: readonly number[], attributes: Record<string, number>, inputs: readonly string[] = ['q', 'k', 'v'], outputs: readonly string[] = ['y'], values = shape) => inferShapes(modelOf({
+    opset: 25, nodes: [makeNode('Attention', inputs, outputs, attributes)], outputs: [value('y', null)],
+    inputs: [value('q', shape), value('k', shape), value('v', values), value('pk', [2, 2, 1, 4]), value('pv', [2, 2, 1, 4]), value('n', [2], 'int64')],
+  })).typeOf('y')?.shape;
+
+  it.each<[string, () => unknown, RegExp]>([
+    ['a past of keys alone', () => infer(four, {}, ['q', 'k', 'v', '', 'pk']), /past_key and past_value go together/],
+    ['lengths with a past', () => infer(four, {}, ['q', 'k', 'v', '', 'pk', 'pv', 'n']), /nonpad_kv_seqlen/],
+    ['heads that cannot share', () => infer(three, { q_num_heads: 4, kv_num_heads: 3 }), /4 heads of queries cannot share 3/],
+    ['rank 3 without heads', () => infer(three, {}), /q_num_heads and kv_num_heads/],
+    ['heads that contradict the shape', () => infer(four, { q_num_heads: 4 }), /heads of queries and q_num_heads 2 and 4/],
+    ['values of fewer heads than keys', () => infer(four, {}, undefined, undefined, [2, 1, 3, 4]), /heads of keys and values 2 and 1/],
+    ['a stage of the scores beyond the last', () => infer(four, { qk_matmul_output_mode: 4 }, undefined, ['y', '', '', 's']), /qk_matmul_output_mode 4/],
+    ['a window below none', () => infer(four, { left_window_size: -2 }), /left_window_size is -2/],
+  ])('%s', (_, run, message) => { expect(run).toThrow(message); });
+
+  it('takes heads that agree with the shape, and a mode that nobody asks for', () => {
+    expect(infer(four, { q_num_heads: 2, kv_num_heads: 2, qk_matmul_output_mode: 7 })).toEqual(four);
+  });
+});
