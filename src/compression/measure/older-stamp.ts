@@ -2,6 +2,7 @@
  * Models of an opset or IR version that the installed onnxruntime does not read yet. It says which it reads; the same file under that version means the same,
  * for what a later opset added or changed is unknown to the older one: onnxruntime then refuses the node instead of computing it otherwise.
  */
+import { readOpset } from '../formats/onnx/read.ts';
 import { MessageReader, MessageWriter } from '../formats/onnx/wire.ts';
 
 /** Newest versions that a refusal names. */
@@ -30,21 +31,13 @@ export function olderStamp(file: Uint8Array, refusal: string): Uint8Array | null
   const writer = new MessageWriter();
   while (reader.next()) {
     if (reader.field === 1 && ir !== undefined) writer.int(1, Math.min(reader.int(), ir));
-    else if (reader.field === 8 && opset !== undefined) writer.message(8, stamped(reader.message(() => 'opset import'), opset));
+    else if (reader.field === 8 && opset !== undefined) writer.message(8, stamped(readOpset(reader), opset));
     else writer.raw(reader.record());
   }
   return writer.finish();
 }
 
-/** An opset import; only that of ONNX's own domain has its version bounded. */
-function stamped(reader: MessageReader, most: number): MessageWriter {
-  let domain = '';
-  let version = 0;
-  while (reader.next()) {
-    if (reader.field === 1) domain = reader.text();
-    else if (reader.field === 2) version = reader.int();
-    else reader.record();
-  }
-  const isOwn = domain === '' || domain === 'ai.onnx';
-  return new MessageWriter().text(1, domain).int(2, isOwn ? Math.min(version, most) : version);
+/** Only the import of ONNX's own domain has its version bounded. */
+function stamped([domain, version]: [string, number], most: number): MessageWriter {
+  return new MessageWriter().text(1, domain).int(2, domain === '' ? Math.min(version, most) : version);
 }

@@ -12,8 +12,9 @@ import { movementCases } from '../../support/operator-cases/movement.ts';
 import { networkCases } from '../../support/operator-cases/networks.ts';
 import { quantizationCases } from '../../support/operator-cases/quantization.ts';
 import { reductionCases } from '../../support/operator-cases/reductions.ts';
+import { storedGradientCases } from '../../support/operator-cases/stored.ts';
 
-const CASES = [classicalCases, contractionCases, elementwiseCases, indexingCases, integerContribCases, movementCases, networkCases, highRankCases, quantizationCases, reductionCases].flat();
+const CASES = [classicalCases, contractionCases, elementwiseCases, indexingCases, integerContribCases, movementCases, networkCases, highRankCases, quantizationCases, reductionCases, storedGradientCases].flat();
 /** Differentiated elsewhere: losses in operator-cases/stochastic.ts; bodies are made of the other operators. */
 const ELSEWHERE: ReadonlySet<string> = new Set([':NegativeLogLikelihoodLoss', ':SoftmaxCrossEntropyLoss', ':If', ':Loop', ':Scan']);
 

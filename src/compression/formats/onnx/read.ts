@@ -68,7 +68,8 @@ function checkNotNewer(opset: number, place: string): void {
   throw new LatheError('unsupported-operator', `${place}: ${message}`, [{ path: place, message }]);
 }
 
-function readOpset(parent: MessageReader): [string, number] {
+/** An opset import: domain ('' for ONNX's own) and version. */
+export function readOpset(parent: MessageReader): [string, number] {
   const reader = parent.message(() => 'opset import');
   let domain = '';
   let version = 0;
