@@ -2,7 +2,8 @@
  * Scaled dot-product attention (Vaswani et al., 2017), grouped queries included (Ainslie et al., 2023), as ONNX defines Attention-23 to -25 with
  * the errata of onnx 1.23: scores are capped before anything is added, each head of keys serves a block of heads of queries, the causal frontier
  * lies behind the past, and rows that may attend nothing are zero. Where onnx's reference evaluator differs from the text and function body of the
- * schema (mode 0 of qk_matmul_output shows capped scores there), the text holds; onnxruntime 1.30 agrees with it.
+ * schema (mode 0 of qk_matmul_output shows capped scores there), the text holds, and onnxruntime 1.30 agrees with it. That differs from the text where a
+ * single query comes with several keys behind a past (it sees them all) and where `softmax_precision` is of 16 bits; such models are not trained.
  */
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../graph/graph-error.ts';
