@@ -65,7 +65,7 @@ async function buildLocked(variant, location, report) {
   }
   rmSync(location.folder, { recursive: true, force: true });
   await publish(location.folder, async (folder) => {
-    report('compiling the engine (10 s)');
+    report('compiling the engine (half a minute)');
     const addon = join(folder, basename(location.addon));
     await compileAddon(variant, location.runtime, addon, location.folder);
     await checkLoads(addon);

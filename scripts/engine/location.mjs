@@ -3,7 +3,7 @@
  * The addon's folder is named by a hash of all that goes into it; TensorFlow's libraries, which change rarely, have a folder beside it.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,17 +11,20 @@ import { TENSORFLOW_VERSION, WHEELS } from './wheels.mjs';
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** Raise where the build changes in a way that the sources do not show. */
-const BUILD_REVISION = 3;
+const BUILD_REVISION = 4;
 
 /** @typedef {'cpu' | 'cuda'} Variant */
 
-export const NATIVE_SOURCES = [
-  'engine.cc', 'kernels.cc', 'rows.cc', 'lstm.cc', 'winograd.cc', 'attention.cc', 'attention-heads.cc', 'gemm.cc', 'parallel.cc',
-  'kernels.h', 'rows.h', 'lstm.h', 'winograd.h', 'winograd-transforms.h', 'attention.h', 'attention-heads.h', 'gemm.h', 'op.h', 'exponential.h', 'parallel.h',
-].map((name) => join(root, 'scripts', 'engine', 'native', name));
+const NATIVE_FOLDER = nativeSource('');
+/** All of the folder: a new file cannot be forgotten. */
+const NATIVE_SOURCES = existsSync(NATIVE_FOLDER) ? readdirSync(NATIVE_FOLDER).filter((name) => /\.(cc|h)$/.test(name)).sort().map(nativeSource) : [];
 const BINDING_SOURCES = [
   'tfjs_backend.cc', 'tfjs_backend.h', 'tfjs_binding.cc', 'utils.h', 'napi_auto_ref.h', 'tf_auto_status.h', 'tf_auto_tensor.h', 'tfe_auto_op.h',
 ];
+
+export function nativeSource(name) {
+  return join(root, 'scripts', 'engine', 'native', name);
+}
 
 /** npm package whose binding is built: the two hold the same sources, and each variant takes its own. */
 export function bindingPackage(variant) {

@@ -7,7 +7,7 @@
 #include "gemm.h"
 #include "op.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 namespace {
 
 // Scores that are made at a time: 64 KB of them. The gradient adds to those of keys and values once for each block, so its blocks are higher.
@@ -21,7 +21,7 @@ int64_t BlockRows(const HeadSizes &s, int64_t least) {
 }
 
 // exp(scale * x + mask - most) in place of x; the result is the factor that makes shares of them, 1 / sum.
-LATHE_VECTORIZED float ExponentialRow(int64_t n, float scale, const float *mask, float *x) {
+float ExponentialRow(int64_t n, float scale, const float *mask, float *x) {
   float most = -INFINITY, sum = 0;
   if (mask) {
 #pragma omp simd reduction(max : most)
@@ -49,7 +49,7 @@ LATHE_VECTORIZED float ExponentialRow(int64_t n, float scale, const float *mask,
 }
 
 // Rows of y, `row` floats apart, each times a factor.
-LATHE_VECTORIZED void ScaleRows(int64_t rows, int64_t n, const float *factors, float *y, int64_t row) {
+void ScaleRows(int64_t rows, int64_t n, const float *factors, float *y, int64_t row) {
   for (int64_t r = 0; r < rows; r++, y += row) {
     const float factor = factors[r];
 #pragma GCC ivdep
@@ -58,7 +58,7 @@ LATHE_VECTORIZED void ScaleRows(int64_t rows, int64_t n, const float *factors, f
 }
 
 // With shares p = factor * x and their gradient dp: dp becomes the gradient of the product of query and keys, scale * p * (dp - sum(dp * p)).
-LATHE_VECTORIZED void SharesRowGradient(int64_t n, float scale, float factor, const float *x, float *dp, float *d_mask) {
+void SharesRowGradient(int64_t n, float scale, float factor, const float *x, float *dp, float *d_mask) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; i++) sum += x[i] * dp[i];
@@ -147,4 +147,4 @@ void AttendHeadGradient(const HeadSizes &s, Head q, Head k, Head v, KeptShares k
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET

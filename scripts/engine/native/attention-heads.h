@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 
 // A matrix [tokens, features] with rows `token` floats apart, each whole.
 struct Head {
@@ -50,6 +50,6 @@ struct KeptShares {
 };
 void AttendHeadGradient(const HeadSizes &sizes, Head q, Head k, Head v, KeptShares kept, Head dy, const HeadGradients &gradients, float *memory);
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET
 
 #endif  // LATHE_ATTENTION_HEADS_H_

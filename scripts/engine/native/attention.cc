@@ -9,7 +9,7 @@
 #include "op.h"
 #include "parallel.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 namespace {
 
 // Where each operand has its axes: its permutation by `perm` is [batch, heads, tokens, features], with the features last in both.
@@ -19,7 +19,7 @@ struct AttentionAttributes {
   bool flag;  // forward: keeps the shares; gradient: of the mask, too
 };
 
-void *Create(TF_OpKernelConstruction *construction, const char *flag) {
+void *CreateWithFlag(TF_OpKernelConstruction *construction, const char *flag) {
   auto *attributes = new AttentionAttributes;
   TF_Status *status = TF_NewStatus();
   TF_OpKernelConstruction_GetAttrFloat(construction, "scale", &attributes->scale, status);
@@ -37,8 +37,8 @@ void *Create(TF_OpKernelConstruction *construction, const char *flag) {
   TF_DeleteStatus(status);
   return attributes;
 }
-void *CreateAttention(TF_OpKernelConstruction *construction) { return Create(construction, "keeps_shares"); }
-void *CreateAttentionGrad(TF_OpKernelConstruction *construction) { return Create(construction, "mask_gradient"); }
+void *CreateAttention(TF_OpKernelConstruction *construction) { return CreateWithFlag(construction, "keeps_shares"); }
+void *CreateAttentionGrad(TF_OpKernelConstruction *construction) { return CreateWithFlag(construction, "mask_gradient"); }
 void DeleteAttention(void *kernel) { delete static_cast<AttentionAttributes *>(kernel); }
 
 // Sizes of [batch, heads, tokens, features], and the floats from one to the next.
@@ -167,8 +167,7 @@ void ComputeAttentionGrad(void *kernel, TF_OpKernelContext *context) {
   });
 }
 
-void UnknownShapes(TF_ShapeInferenceContext *context, TF_Status *status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
-void GradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
+void AttentionGradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
   TF_ShapeInferenceContextSetUnknownShape(context, status);
   for (int i = 0; i < 3; i++) ShapeOfInput(context, i, i, status);
 }
@@ -181,8 +180,8 @@ void RegisterAttention(TF_Status *status) {
   Implement("LatheAttention", CreateAttention, ComputeAttention, DeleteAttention, status);
   Define("LatheAttentionGrad", {"q: float", "k: float", "v: float", "shares: float", "factors: float", "dy: float"},
          {"dq: float", "dk: float", "dv: float", "d_mask: float"},
-         {"scale: float", "q_perm: list(int)", "k_perm: list(int)", "v_perm: list(int)", "y_perm: list(int)", "mask_gradient: bool"}, GradShapes, status);
+         {"scale: float", "q_perm: list(int)", "k_perm: list(int)", "v_perm: list(int)", "y_perm: list(int)", "mask_gradient: bool"}, AttentionGradShapes, status);
   Implement("LatheAttentionGrad", CreateAttentionGrad, ComputeAttentionGrad, DeleteAttention, status);
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET

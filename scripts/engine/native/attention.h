@@ -3,11 +3,11 @@
 
 #include "tensorflow/c/tf_status.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 
 // LatheAttention, LatheAttentionGrad.
 void RegisterAttention(TF_Status *status);
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET
 
 #endif  // LATHE_ATTENTION_H_

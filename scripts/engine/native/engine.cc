@@ -101,6 +101,13 @@ static napi_value Devices(napi_env env, napi_callback_info) {
   return names;
 }
 
+// kernelSet(): the instruction set that the engine's own operations are computed with (kernels.h).
+static napi_value KernelSet(napi_env env, napi_callback_info) {
+  napi_value name = nullptr;
+  napi_create_string_utf8(env, KernelSetName(), NAPI_AUTO_LENGTH, &name);
+  return name;
+}
+
 // A training step allocates and frees the same large blocks over and over. glibc's defaults hand them back to the kernel each
 // time, and every step pays the page faults anew.
 static void KeepFreedMemory() {
@@ -130,5 +137,6 @@ NAPI_MODULE_INIT() {
   lathe::Export(env, exports, "removeFunction", lathe::RemoveFunction);
   lathe::Export(env, exports, "opDefinitions", lathe::OpDefinitions);
   lathe::Export(env, exports, "devices", lathe::Devices);
+  lathe::Export(env, exports, "kernelSet", lathe::KernelSet);
   return exports;
 }

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 
 // e^x = 2^n * e^r with n = round(x / ln 2): the rest, |r| <= ln 2 / 2, by Taylor's polynomial of degree 7 (error 5e-9). The result is 0 below
 // -87 and infinite above 88.7; NaN stays NaN.
@@ -73,6 +73,6 @@ inline __attribute__((always_inline)) float Tanh(float x) {
   return x < 0 ? -value : value;
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET
 
 #endif  // LATHE_EXPONENTIAL_H_

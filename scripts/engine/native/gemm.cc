@@ -3,120 +3,139 @@
 #include <algorithm>
 #include <cstring>
 
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
+#include "vector.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 namespace {
 
-// Rows of c that one call of a kernel holds in registers, two vectors wide: 24 of AVX-512's 32 registers, 12 of the 16 of others.
-constexpr int kWideRows = 12, kNarrowRows = 6;
+// Rows of c that one call of a kernel holds in registers, two vectors wide: 24 of 32 registers, 12 of the 16 of AVX2 and SSE.
+#if defined(LATHE_WITH_AVX512) || defined(__aarch64__)
+constexpr int kMostRows = 12;
+#else
+constexpr int kMostRows = 6;
+#endif
+constexpr int kWidth = 2 * kLanes;
+
+// What all tiles of a panel share.
+struct Walk {
+  int64_t groups, group, segments, segment, depth, row, column, b_row, c_row;
+  bool accumulate;
+};
 
 // c [rows, kVectors * kLanes] = a b (+ c): every element of a is spread over a vector and meets the first vectors of a row of b, which has two.
-template <int kLanes, int kRows, int kVectors>
-inline __attribute__((always_inline)) void Tile(int64_t k, const float *a, int64_t a_row, int64_t a_column, const float *b, float *c,
-                                                int64_t c_row, bool accumulate) {
-  typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
+template <int kRows, int kVectors>
+inline __attribute__((always_inline)) void Tile(const Walk &walk, const float *a, const float *b, float *c, int64_t c_row) {
+  const int64_t a_row = walk.row, a_column = walk.column, depth = walk.depth, b_row = walk.b_row;
   Vector sums[kRows][kVectors];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; r++) {
-    for (int v = 0; v < kVectors; v++) sums[r][v] = accumulate ? *reinterpret_cast<const Vector *>(c + r * c_row + v * kLanes) : Vector{};
+    for (int v = 0; v < kVectors; v++) sums[r][v] = walk.accumulate ? At(c + r * c_row + v * kLanes) : Vector{};
   }
-  for (int64_t p = 0; p < k; p++, a += a_column, b += 2 * kLanes) {
-    const Vector b0 = *reinterpret_cast<const Vector *>(b), b1 = *reinterpret_cast<const Vector *>(b + kLanes);
+  for (int64_t g = 0; g < walk.groups; g++, a += walk.group) {
+    const float *segment = a;
+    for (int64_t s = 0; s < walk.segments; s++, segment += walk.segment) {
+      const float *from = segment;
+      for (int64_t p = 0; p < depth; p++, from += a_column, b += b_row) {
+        const Vector b0 = At(b), b1 = At(b + kLanes);
 #pragma GCC unroll 12
-    for (int r = 0; r < kRows; r++) {
-      const float value = a[r * a_row];
-      sums[r][0] += value * b0;
-      if (kVectors > 1) sums[r][kVectors - 1] += value * b1;
+        for (int r = 0; r < kRows; r++) {
+          const float value = from[r * a_row];
+          sums[r][0] += value * b0;
+          if (kVectors > 1) sums[r][kVectors - 1] += value * b1;
+        }
+      }
     }
   }
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; r++) {
-    for (int v = 0; v < kVectors; v++) *reinterpret_cast<Vector *>(c + r * c_row + v * kLanes) = sums[r][v];
+    for (int v = 0; v < kVectors; v++) At(c + r * c_row + v * kLanes) = sums[r][v];
   }
 }
 
 // A tile that reaches beyond c is computed in memory of its own.
-template <int kLanes, int kRows, int kVectors>
-inline __attribute__((always_inline)) void Beyond(int64_t k, int64_t columns, const float *a, int64_t a_row, int64_t a_column, const float *b,
-                                                  float *c, int64_t c_row, bool accumulate) {
-  constexpr int kWidth = kVectors * kLanes;
-  float whole[kRows * kWidth] = {0};
-  for (int r = 0; accumulate && r < kRows; r++) std::memcpy(whole + r * kWidth, c + r * c_row, columns * sizeof(float));
-  Tile<kLanes, kRows, kVectors>(k, a, a_row, a_column, b, whole, kWidth, accumulate);
-  for (int r = 0; r < kRows; r++) std::memcpy(c + r * c_row, whole + r * kWidth, columns * sizeof(float));
+template <int kRows, int kVectors>
+inline __attribute__((always_inline)) void Beyond(const Walk &walk, int64_t columns, const float *a, const float *b, float *c) {
+  constexpr int kWhole = kVectors * kLanes;
+  float whole[kRows * kWhole] = {0};
+  for (int r = 0; walk.accumulate && r < kRows; r++) std::memcpy(whole + r * kWhole, c + r * walk.c_row, columns * sizeof(float));
+  Tile<kRows, kVectors>(walk, a, b, whole, kWhole);
+  for (int r = 0; r < kRows; r++) std::memcpy(c + r * walk.c_row, whole + r * kWhole, columns * sizeof(float));
 }
 
-// The last columns may need one vector only.
-template <int kLanes, int kRows>
-inline __attribute__((always_inline)) void Strip(int64_t k, int64_t columns, const float *a, int64_t a_row, int64_t a_column, const float *b,
-                                                 float *c, int64_t c_row, bool accumulate) {
-  if (columns >= 2 * kLanes) return Tile<kLanes, kRows, 2>(k, a, a_row, a_column, b, c, c_row, accumulate);
-  if (columns > kLanes) return Beyond<kLanes, kRows, 2>(k, columns, a, a_row, a_column, b, c, c_row, accumulate);
-  if (columns == kLanes) return Tile<kLanes, kRows, 1>(k, a, a_row, a_column, b, c, c_row, accumulate);
-  Beyond<kLanes, kRows, 1>(k, columns, a, a_row, a_column, b, c, c_row, accumulate);
+// Rows of one panel. The last columns may need one vector only.
+template <int kRows>
+void Strip(const Walk &walk, int64_t columns, const float *a, const float *b, float *c) {
+  if (columns >= kWidth) return Tile<kRows, 2>(walk, a, b, c, walk.c_row);
+  if (columns > kLanes) return Beyond<kRows, 2>(walk, columns, a, b, c);
+  if (columns == kLanes) return Tile<kRows, 1>(walk, a, b, c, walk.c_row);
+  Beyond<kRows, 1>(walk, columns, a, b, c);
 }
 
-// All rows by one panel: as many at a time as registers hold, then halves of that.
-template <int kLanes, int kMost>
-inline __attribute__((always_inline)) void Panel(int64_t m, int64_t k, int64_t columns, const float *a, int64_t a_row, int64_t a_column,
-                                                 const float *b, float *c, int64_t c_row, bool accumulate) {
-  int64_t i = 0;
-  for (; i + kMost <= m; i += kMost) Strip<kLanes, kMost>(k, columns, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, accumulate);
-  for (; i + 4 <= m; i += 4) Strip<kLanes, 4>(k, columns, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, accumulate);
-  for (; i < m; i++) Strip<kLanes, 1>(k, columns, a + i * a_row, a_row, a_column, b, c + i * c_row, c_row, accumulate);
-}
-
-using PanelFunction = void (*)(int64_t, int64_t, int64_t, const float *, int64_t, int64_t, const float *, float *, int64_t, bool);
-struct Kernel {
-  int64_t width;
-  PanelFunction panel;
+using StripFunction = void (*)(const Walk &, int64_t, const float *, const float *, float *);
+// By the number of rows less one.
+const StripFunction kStrips[] = {
+    Strip<1>, Strip<2>, Strip<3>, Strip<4>, Strip<5>, Strip<6>,
+#if defined(LATHE_WITH_AVX512) || defined(__aarch64__)
+    Strip<7>, Strip<8>, Strip<9>, Strip<10>, Strip<11>, Strip<12>,
+#endif
 };
 
-#define LATHE_PANEL(name, lanes, rows)                                                                                            \
-  void name(int64_t m, int64_t k, int64_t columns, const float *a, int64_t a_row, int64_t a_column, const float *b, float *c, \
-            int64_t c_row, bool accumulate) {                                                                                   \
-    Panel<lanes, rows>(m, k, columns, a, a_row, a_column, b, c, c_row, accumulate);                                             \
+// How m rows are cut into tiles: as few as registers allow, of nearly equal height, since a tile of one or two rows waits for its own sums.
+struct Tiles {
+  int64_t m, count;
+  explicit Tiles(int64_t m) : m(m), count((m + kMostRows - 1) / kMostRows) {}
+  int64_t Begin(int64_t tile) const { return m * tile / count; }
+};
+
+// Rows that the next tile will read, where they come from memory: the processor foresees one row at a time, and tiles read several.
+void Fetch(const Walk &walk, int64_t rows, const float *a) {
+  constexpr int64_t kLine = 16;
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t p = 0; p < walk.depth; p += kLine) __builtin_prefetch(a + r * walk.row + p);
   }
-
-LATHE_PANEL(PanelOfFours, 4, kNarrowRows)
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2,fma"))) LATHE_PANEL(PanelOfEights, 8, kNarrowRows)
-__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"))) LATHE_PANEL(PanelOfSixteens, 16, kWideRows)
-
-Kernel Choose() {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) return {32, PanelOfSixteens};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {16, PanelOfEights};
-  return {8, PanelOfFours};
 }
-#else
-Kernel Choose() { return {8, PanelOfFours}; }
-#endif
 
-const Kernel &Chosen() {
-  static const Kernel kernel = Choose();
-  return kernel;
+// All rows by one panel. `fetches`: a comes from memory, row by row.
+void Panel(const Walk &walk, int64_t m, int64_t columns, const float *a, const float *b, float *c, bool fetches) {
+  const Tiles tiles(m);
+  for (int64_t t = 0; t < tiles.count; t++) {
+    const int64_t i = tiles.Begin(t), rows = tiles.Begin(t + 1) - i;
+    if (fetches && t + 1 < tiles.count) Fetch(walk, tiles.Begin(t + 2) - i - rows, a + (i + rows) * walk.row);
+    kStrips[rows - 1](walk, columns, a + i * walk.row, b, c + i * walk.c_row);
+  }
+}
+
+// The same with rows that PackLeft has laid out.
+void PanelOfPacked(Walk walk, int64_t m, int64_t columns, const float *a, const float *b, float *c) {
+  const Tiles tiles(m);
+  for (int64_t t = 0; t < tiles.count; t++) {
+    const int64_t i = tiles.Begin(t), rows = tiles.Begin(t + 1) - i;
+    walk.column = rows;
+    kStrips[rows - 1](walk, columns, a + i * walk.depth, b, c + i * walk.c_row);
+  }
 }
 
 // One panel from where each row is whole.
-void PackRows(int64_t k, int64_t columns, int64_t width, const float *b, int64_t row, float *panel) {
-  for (int64_t p = 0; p < k; p++, panel += width) {
-    std::memcpy(panel, b + p * row, columns * sizeof(float));
-    std::memset(panel + columns, 0, (width - columns) * sizeof(float));
+void PackRows(int64_t k, int64_t columns, const float *b, int64_t row, float *panel) {
+  if (columns == kWidth) {
+    for (int64_t p = 0; p < k; p++) std::memcpy(panel + p * kWidth, b + p * row, kWidth * sizeof(float));
+    return;
+  }
+  for (int64_t p = 0; p < k; p++, panel += kWidth) {
+    for (int64_t i = 0; i < columns; i++) panel[i] = b[p * row + i];
+    for (int64_t i = columns; i < kWidth; i++) panel[i] = 0;
   }
 }
 
-void PackScattered(int64_t k, int64_t columns, int64_t width, const float *b, int64_t row, int64_t column, float *panel) {
-  for (int64_t p = 0; p < k; p++, panel += width) {
+void PackScattered(int64_t k, int64_t columns, const float *b, int64_t row, int64_t column, float *panel) {
+  for (int64_t p = 0; p < k; p++, panel += kWidth) {
     for (int64_t i = 0; i < columns; i++) panel[i] = b[p * row + i * column];
-    std::memset(panel + columns, 0, (width - columns) * sizeof(float));
+    std::memset(panel + columns, 0, (kWidth - columns) * sizeof(float));
   }
 }
 
 // One panel from where each column is whole: by squares of four, since single floats would each take a load and a store.
-void PackColumns(int64_t k, int64_t columns, int64_t width, const float *b, int64_t column, float *panel) {
+void PackColumns(int64_t k, int64_t columns, const float *b, int64_t column, float *panel) {
 #if defined(__SSE__)
   const int64_t rows = k / 4 * 4, squares = columns / 4 * 4;
   for (int64_t i = 0; i < squares; i += 4) {
@@ -124,48 +143,81 @@ void PackColumns(int64_t k, int64_t columns, int64_t width, const float *b, int6
     for (int64_t p = 0; p < rows; p += 4) {
       __m128 r0 = _mm_loadu_ps(from + p), r1 = _mm_loadu_ps(from + column + p), r2 = _mm_loadu_ps(from + 2 * column + p), r3 = _mm_loadu_ps(from + 3 * column + p);
       _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
-      float *to = panel + p * width + i;
+      float *to = panel + p * kWidth + i;
       _mm_storeu_ps(to, r0);
-      _mm_storeu_ps(to + width, r1);
-      _mm_storeu_ps(to + 2 * width, r2);
-      _mm_storeu_ps(to + 3 * width, r3);
+      _mm_storeu_ps(to + kWidth, r1);
+      _mm_storeu_ps(to + 2 * kWidth, r2);
+      _mm_storeu_ps(to + 3 * kWidth, r3);
     }
     for (int64_t p = rows; p < k; p++) {
-      for (int64_t c = 0; c < 4; c++) panel[p * width + i + c] = from[c * column + p];
+      for (int64_t c = 0; c < 4; c++) panel[p * kWidth + i + c] = from[c * column + p];
     }
   }
 #else
   const int64_t squares = 0;
 #endif
   for (int64_t p = 0; p < k; p++) {
-    for (int64_t i = squares; i < columns; i++) panel[p * width + i] = b[i * column + p];
-    std::memset(panel + p * width + columns, 0, (width - columns) * sizeof(float));
+    for (int64_t i = squares; i < columns; i++) panel[p * kWidth + i] = b[i * column + p];
+    std::memset(panel + p * kWidth + columns, 0, (kWidth - columns) * sizeof(float));
   }
 }
 
 }  // namespace
 
-int64_t PanelWidth() { return Chosen().width; }
+int64_t PanelWidth() { return kWidth; }
 
-int64_t PanelsSize(int64_t k, int64_t n) {
-  const int64_t width = PanelWidth();
-  return (n + width - 1) / width * width * k;
+int64_t WholeVectors(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+int64_t PanelsSize(int64_t k, int64_t n) { return (n + kWidth - 1) / kWidth * kWidth * k; }
+
+void PackPanelRows(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels, int64_t stride) {
+  for (int64_t j = 0; j < n; j += kWidth, panels += stride) {
+    const int64_t columns = std::min<int64_t>(kWidth, n - j);
+    if (column == 1) PackRows(k, columns, b + j, row, panels);
+    else if (row == 1) PackColumns(k, columns, b + j * column, column, panels);
+    else PackScattered(k, columns, b + j * column, row, column, panels);
+  }
 }
 
-void PackPanels(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels) {
-  const int64_t width = PanelWidth();
-  for (int64_t j = 0; j < n; j += width, panels += k * width) {
-    const int64_t columns = std::min(width, n - j);
-    if (column == 1) PackRows(k, columns, width, b + j, row, panels);
-    else if (row == 1) PackColumns(k, columns, width, b + j * column, column, panels);
-    else PackScattered(k, columns, width, b + j * column, row, column, panels);
+void PackPanels(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels) { PackPanelRows(k, n, b, row, column, panels, k * kWidth); }
+
+// Each tile's values by p, then by row. A row's copy has a fixed length; what it writes too much, the next one overwrites.
+void PackLeft(int64_t m, int64_t depth, const float *a, int64_t column, float *packed) {
+  constexpr int64_t kCopied = (kMostRows + 3) / 4 * 4;
+  const Tiles tiles(m);
+  for (int64_t t = 0; t < tiles.count; t++) {
+    const int64_t i = tiles.Begin(t), rows = tiles.Begin(t + 1) - i;
+    float *to = packed + i * depth;
+    if (i + kCopied <= m) {
+      for (int64_t p = 0; p < depth; p++) std::memcpy(to + p * rows, a + p * column + i, kCopied * sizeof(float));
+    } else {
+      for (int64_t p = 0; p < depth; p++) std::copy_n(a + p * column + i, rows, to + p * rows);
+    }
   }
+}
+
+void MultiplyLeft(int64_t m, int64_t n, const Left &a, const Right &b, float *c, int64_t c_row, bool accumulate) {
+  const Walk walk = {a.groups, a.group, a.segments, a.segment, a.depth, a.row, a.column, b.row, c_row, accumulate};
+  const float *panel = b.data;
+  for (int64_t j = 0; j < n; j += kWidth, panel += b.panel) Panel(walk, m, n - j, a.data, panel, c + j, j == 0 && a.fetches);
+}
+
+void MultiplyPackedLeft(int64_t m, int64_t depth, int64_t n, const float *packed, const Right &b, float *c, int64_t c_row, bool accumulate) {
+  const Walk walk = {1, 0, 1, 0, depth, 1, 0, b.row, c_row, accumulate};
+  const float *panel = b.data;
+  for (int64_t j = 0; j < n; j += kWidth, panel += b.panel) PanelOfPacked(walk, m, n - j, packed, panel, c + j);
 }
 
 void Multiply(int64_t m, int64_t k, int64_t n, const float *a, int64_t a_row, int64_t a_column, const float *panels, float *c, int64_t c_row,
               bool accumulate) {
-  const Kernel &kernel = Chosen();
-  for (int64_t j = 0; j < n; j += kernel.width) kernel.panel(m, k, n - j, a, a_row, a_column, panels + j * k, c + j, c_row, accumulate);
+  const int64_t stride = k * kWidth, blocks = std::max<int64_t>(1, (k + kDepth - 1) / kDepth);
+  for (int64_t block = 0; block < blocks; block++) {
+    const int64_t p = k * block / blocks, depth = k * (block + 1) / blocks - p;
+    for (int64_t i = 0; i < m; i += kHeight) {
+      const Left left = {a + i * a_row + p * a_column, a_row, a_column, depth};
+      MultiplyLeft(std::min(kHeight, m - i), n, left, {panels + p * kWidth, stride, kWidth}, c + i * c_row, c_row, accumulate || block > 0);
+    }
+  }
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET

@@ -10,11 +10,11 @@
 #include "op.h"
 #include "parallel.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 namespace {
 
 // One sample and step: `x` (x W^T + b) and `gates` (h R^T; then what the activations yield) [4 * n], c and h [n].
-LATHE_VECTORIZED void StepRow(int64_t n, const float *x, float *gates, const float *c, float *c_out, float *h_out) {
+void StepRow(int64_t n, const float *x, float *gates, const float *c, float *c_out, float *h_out) {
   const float *xi = x, *xo = x + n, *xf = x + 2 * n, *xg = x + 3 * n;
   float *gi = gates, *go = gates + n, *gf = gates + 2 * n, *gg = gates + 3 * n;
 #pragma GCC ivdep
@@ -31,7 +31,7 @@ LATHE_VECTORIZED void StepRow(int64_t n, const float *x, float *gates, const flo
 }
 
 // Gradients of the gates before their activations, [4 * n], which may lie over `gates`. `dh`: all of this step's; `dc` becomes the step before's.
-LATHE_VECTORIZED void StepRowGradient(int64_t n, const float *gates, const float *c_before, const float *c, const float *dh_outer,
+void StepRowGradient(int64_t n, const float *gates, const float *c_before, const float *c, const float *dh_outer,
                                       const float *dh, float *dc, float *d_gates) {
   const float *gi = gates, *go = gates + n, *gf = gates + 2 * n, *gg = gates + 3 * n;
   float *di = d_gates, *dO = d_gates + n, *df = d_gates + 2 * n, *dg = d_gates + 3 * n;
@@ -134,9 +134,8 @@ void ComputeLstmGrad(void *, TF_OpKernelContext *context) {
   ParallelFor(s.batch, kRowsAThread, [&](int64_t row, int64_t end) { RunRowsBack(s, g, r.data(), row, end); });
 }
 
-void UnknownShapes(TF_ShapeInferenceContext *context, TF_Status *status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
 
-void GradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
+void LstmGradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
   ShapeOfInput(context, 0, 4, status);
   for (int output = 1; output <= 2; output++) ShapeOfInput(context, output, 2, status);
 }
@@ -146,8 +145,8 @@ void GradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
 void RegisterLstm(TF_Status *status) {
   Define("LatheLstm", {"x: float", "r: float", "h: float", "c: float"}, {"hs: float", "cs: float", "gates: float"}, {}, UnknownShapes, status);
   Implement("LatheLstm", nullptr, ComputeLstm, nullptr, status);
-  Define("LatheLstmGrad", {"dy: float", "r: float", "c: float", "cs: float", "gates: float"}, {"d_gates: float", "dh: float", "dc: float"}, {}, GradShapes, status);
+  Define("LatheLstmGrad", {"dy: float", "r: float", "c: float", "cs: float", "gates: float"}, {"d_gates: float", "dh: float", "dc: float"}, {}, LstmGradShapes, status);
   Implement("LatheLstmGrad", nullptr, ComputeLstmGrad, nullptr, status);
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET

@@ -3,11 +3,11 @@
 
 #include "tensorflow/c/tf_status.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 
 // Registers LatheLstm and LatheLstmGrad (CPU, float).
 void RegisterLstm(TF_Status *status);
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET
 
 #endif  // LATHE_LSTM_H_

@@ -14,13 +14,6 @@
 #include "tensorflow/c/tf_status.h"
 #include "tensorflow/c/tf_tensor.h"
 
-// One clone of the loop per instruction set, chosen when the addon is loaded.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define LATHE_VECTORIZED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
-#else
-#define LATHE_VECTORIZED
-#endif
-
 namespace lathe {
 
 // Elements below which a second thread costs more than it saves.
@@ -131,6 +124,8 @@ inline void ShapeOfInput(TF_ShapeInferenceContext *context, int output, int inpu
   if (TF_GetCode(status) == TF_OK) TF_ShapeInferenceContextSetOutput(context, output, shape, status);
   TF_DeleteShapeHandle(shape);
 }
+// The caller knows the results' shapes; TensorFlow need not.
+inline void UnknownShapes(TF_ShapeInferenceContext *context, TF_Status *status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
 // The first outputs have the shape of input 0.
 inline void SameShapes(TF_ShapeInferenceContext *context, TF_Status *status, int outputs) {
   for (int i = 0; i < outputs; i++) ShapeOfInput(context, i, 0, status);

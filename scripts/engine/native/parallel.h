@@ -14,20 +14,32 @@ namespace lathe {
 // at the moment, the caller does all of it alone.
 void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &work);
 
-// Sums that the parts of a ParallelFor make each for itself, added up in the parts' order: the same whoever was first.
+// What the parts of a ParallelFor make, each for itself, in the parts' order: the same whoever was first.
+template <typename T>
+class OrderedParts {
+ public:
+  // `key`: where the part ends.
+  void Add(int64_t key, T part) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    parts_.emplace(key, std::move(part));
+  }
+  const std::map<int64_t, T> &parts() const { return parts_; }
+
+ private:
+  std::mutex mutex_;
+  std::map<int64_t, T> parts_;
+};
+
+// Sums of parts.
 class SumOfParts {
  public:
   explicit SumOfParts(int64_t size) : size_(size) {}
 
-  // `key`: where the part ends.
-  void Add(int64_t key, std::vector<float> part) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    parts_[key] = std::move(part);
-  }
+  void Add(int64_t key, std::vector<float> part) { parts_.Add(key, std::move(part)); }
 
   std::vector<float> Total() const {
     std::vector<float> total(size_);
-    for (const auto &[key, part] : parts_) {
+    for (const auto &[key, part] : parts_.parts()) {
       for (int64_t i = 0; i < size_; i++) total[i] += part[i];
     }
     return total;
@@ -35,8 +47,7 @@ class SumOfParts {
 
  private:
   const int64_t size_;
-  std::mutex mutex_;
-  std::map<int64_t, std::vector<float>> parts_;
+  OrderedParts<std::vector<float>> parts_;
 };
 
 }  // namespace lathe

@@ -11,17 +11,17 @@
 #include "op.h"
 #include "parallel.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 namespace {
 
 // dy where low <= x <= high, else 0. dx may be dy.
-LATHE_VECTORIZED void ClipGradient(int64_t n, const float *x, const float *dy, float *dx, float low, float high) {
+void ClipGradient(int64_t n, const float *x, const float *dy, float *dx, float low, float high) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) dx[i] = x[i] >= low && x[i] <= high ? dy[i] : 0.0f;
 }
 
 // One row of width n (Ba et al. 2016, equations 3 and 4). Two passes for the variance: the difference of squares would cancel.
-LATHE_VECTORIZED void NormalizeRow(int64_t n, const float *x, const float *scale, const float *bias, float epsilon, float *y, float *mean_out,
+void NormalizeRow(int64_t n, const float *x, const float *scale, const float *bias, float epsilon, float *y, float *mean_out,
                                    float *rstd_out) {
   float sum = 0, squares = 0;
 #pragma omp simd reduction(+ : sum)
@@ -37,7 +37,7 @@ LATHE_VECTORIZED void NormalizeRow(int64_t n, const float *x, const float *scale
 }
 
 // With g = dy * scale and x^ = (x - mean) * rstd: dx = rstd * (g - mean(g) - x^ * mean(g * x^)); adds to the sums of dy * x^ and of dy.
-LATHE_VECTORIZED void NormalizeRowGradient(int64_t n, const float *x, const float *dy, const float *scale, float mean, float rstd, float *dx,
+void NormalizeRowGradient(int64_t n, const float *x, const float *dy, const float *scale, float mean, float rstd, float *dx,
                                            float *d_scale, float *d_bias) {
   float sum = 0, along = 0;
 #pragma omp simd reduction(+ : sum, along)
@@ -54,7 +54,7 @@ LATHE_VECTORIZED void NormalizeRowGradient(int64_t n, const float *x, const floa
   for (int64_t i = 0; i < n; i++) dx[i] = rstd * (dy[i] * scale[i] - sum - (x[i] - mean) * rstd * along);
 }
 
-LATHE_VECTORIZED void SoftmaxRow(int64_t n, const float *x, float *y) {
+void SoftmaxRow(int64_t n, const float *x, float *y) {
   float most = -INFINITY, sum = 0;
 #pragma omp simd reduction(max : most)
   for (int64_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
@@ -71,7 +71,7 @@ LATHE_VECTORIZED void SoftmaxRow(int64_t n, const float *x, float *y) {
 }
 
 // dx = y * (dy - sum(dy * y)). dx may be dy.
-LATHE_VECTORIZED void SoftmaxRowGradient(int64_t n, const float *y, const float *dy, float *dx) {
+void SoftmaxRowGradient(int64_t n, const float *y, const float *dy, float *dx) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; i++) sum += y[i] * dy[i];
@@ -182,4 +182,4 @@ void RegisterRows(TF_Status *status) {
   Implement("LatheSoftmaxGrad", nullptr, ComputeSoftmaxGrad, nullptr, status);
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET

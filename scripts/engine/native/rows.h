@@ -3,11 +3,11 @@
 
 #include "tensorflow/c/tf_status.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 
 // Registers LatheClipGrad, LatheLayerNorm, LatheLayerNormGrad, LatheSoftmax and LatheSoftmaxGrad (CPU, float).
 void RegisterRows(TF_Status *status);
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET
 
 #endif  // LATHE_ROWS_H_

@@ -11,16 +11,15 @@
 #include <cstdint>
 #include <cstring>
 
-namespace lathe {
+#include "vector.h"
+
+namespace lathe::LATHE_SET {
 
 // Of a tile's points in the transformed space.
 constexpr int kPoints = 36;
 // Outputs of a tile along an axis.
 constexpr int kOutputs = 4;
 constexpr int kWindow = 6;
-
-// 16 channels; processors with shorter vectors take several.
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
 
 template <typename V>
 inline __attribute__((always_inline)) V Load(const float *from) {
@@ -120,6 +119,6 @@ inline __attribute__((always_inline)) void Transform(const From &from, const To 
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET
 
 #endif  // LATHE_WINOGRAD_TRANSFORMS_H_

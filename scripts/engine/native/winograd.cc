@@ -6,18 +6,13 @@
 #include <algorithm>
 
 #include "gemm.h"
+#include "image.h"
 #include "op.h"
 #include "parallel.h"
 #include "winograd-transforms.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 namespace {
-
-// An image batch [n, height, width, channels].
-struct Shape {
-  int64_t n, height, width, channels;
-  int64_t Size() const { return n * height * width * channels; }
-};
 
 // Where the tiles lie: tile (row, column) holds the outputs from (4 row, 4 column) on, and reads the image from `begin` before them on.
 struct Tiling {
@@ -50,11 +45,11 @@ void Addresses(const Shape &image, const float *x, int64_t n, int64_t top, int64
 }
 
 template <typename T, int kSize>
-LATHE_VECTORIZED void TransformTile(int64_t channels, const float *const (&at)[kSize * kSize], float *to, int64_t stride) {
+void TransformTile(int64_t channels, const float *const (&at)[kSize * kSize], float *to, int64_t stride) {
   int64_t c = 0;
   const auto from = [&](int i, int j) { return at[i * kSize + j] + c; };
   const auto into = [&](int i, int j) { return to + (i * T::kTo + j) * stride + c; };
-  for (; c + 16 <= channels; c += 16) Transform<T, Lanes>(from, into);
+  for (; c + kLanes <= channels; c += kLanes) Transform<T, Vector>(from, into);
   for (; c < channels; c++) Transform<T, float>(from, into);
 }
 
@@ -70,11 +65,11 @@ void TransformTiles(const Tiling &tiles, const Shape &image, const float *x, con
   }
 }
 
-LATHE_VECTORIZED void OutputTile(int64_t channels, const float *points, int64_t stride, float *const (&to)[16]) {
+void OutputTile(int64_t channels, const float *points, int64_t stride, float *const (&to)[16]) {
   int64_t c = 0;
   const auto from = [&](int i, int j) { return points + (i * kWindow + j) * stride + c; };
   const auto into = [&](int i, int j) { return to[i * kOutputs + j] + c; };
-  for (; c + 16 <= channels; c += 16) Transform<OutputTransform, Lanes>(from, into);
+  for (; c + kLanes <= channels; c += kLanes) Transform<OutputTransform, Vector>(from, into);
   for (; c < channels; c++) Transform<OutputTransform, float>(from, into);
 }
 
@@ -108,11 +103,11 @@ struct PanelPoints {
 };
 
 // One row of a panel in all points, from its nine taps.
-LATHE_VECTORIZED void KernelRow(const float *const (&taps)[9], int64_t columns, int64_t width, float *to, int64_t stride) {
+void KernelRow(const float *const (&taps)[9], int64_t columns, int64_t width, float *to, int64_t stride) {
   int64_t c = 0;
   const auto from = [&](int y, int x) { return taps[y * 3 + x] + c; };
   const auto into = [&](int y, int x) { return to + (y * kWindow + x) * stride + c; };
-  for (; c + 16 <= columns; c += 16) Transform<KernelTransform, Lanes>(from, into);
+  for (; c + kLanes <= columns; c += kLanes) Transform<KernelTransform, Vector>(from, into);
   for (; c < columns; c++) Transform<KernelTransform, float>(from, into);
   for (int point = 0; point < kPoints; point++) std::fill(to + point * stride + columns, to + point * stride + width, 0.0f);
 }
@@ -201,11 +196,11 @@ void Convolve(const Tiling &tiles, const float *x, const Kernel &kernel, float *
   });
 }
 
-LATHE_VECTORIZED void KernelGradientRow(int64_t co, const float *points, int64_t stride, float *dw, int64_t tap) {
+void KernelGradientRow(int64_t co, const float *points, int64_t stride, float *dw, int64_t tap) {
   int64_t c = 0;
   const auto from = [&](int i, int j) { return points + (i * kWindow + j) * stride + c; };
   const auto into = [&](int i, int j) { return dw + (i * 3 + j) * tap + c; };
-  for (; c + 16 <= co; c += 16) Transform<KernelAdjoint, Lanes>(from, into);
+  for (; c + kLanes <= co; c += kLanes) Transform<KernelAdjoint, Vector>(from, into);
   for (; c < co; c++) Transform<KernelAdjoint, float>(from, into);
 }
 
@@ -293,8 +288,6 @@ void *CreatePads(TF_OpKernelConstruction *construction) {
 }
 void DeletePads(void *kernel) { delete static_cast<Pads *>(kernel); }
 
-Shape ShapeOf(Tensors &tensors, int input) { return {tensors.Dim(input, 0), tensors.Dim(input, 1), tensors.Dim(input, 2), tensors.Dim(input, 3)}; }
-
 // The result's shape: of a convolution with these pads, its kernel [3, 3, ci, co].
 Shape Convolved(const Shape &x, const Pads &pads, int64_t channels) {
   return {x.n, x.height + pads.values[0] + pads.values[1] - 2, x.width + pads.values[2] + pads.values[3] - 2, channels};
@@ -340,18 +333,15 @@ void ComputeKernelGrad(void *kernel, TF_OpKernelContext *context) {
   KernelGradient(Tiling(in, out, pads.values[0], pads.values[2]), {x, dy}, dw);
 }
 
-// The caller knows them; TensorFlow need not.
-void UnknownShape(TF_ShapeInferenceContext *context, TF_Status *status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
-
 }  // namespace
 
 void RegisterWinograd(TF_Status *status) {
-  Define("LatheWinogradConv", {"x: float", "w: float"}, {"y: float"}, {"pads: list(int)"}, UnknownShape, status);
+  Define("LatheWinogradConv", {"x: float", "w: float"}, {"y: float"}, {"pads: list(int)"}, UnknownShapes, status);
   Implement("LatheWinogradConv", CreatePads, ComputeConv, DeletePads, status);
-  Define("LatheWinogradInputGrad", {"dy: float", "w: float"}, {"dx: float"}, {"pads: list(int)"}, UnknownShape, status);
+  Define("LatheWinogradInputGrad", {"dy: float", "w: float"}, {"dx: float"}, {"pads: list(int)"}, UnknownShapes, status);
   Implement("LatheWinogradInputGrad", CreatePads, ComputeInputGrad, DeletePads, status);
-  Define("LatheWinogradKernelGrad", {"x: float", "dy: float"}, {"dw: float"}, {"pads: list(int)"}, UnknownShape, status);
+  Define("LatheWinogradKernelGrad", {"x: float", "dy: float"}, {"dw: float"}, {"pads: list(int)"}, UnknownShapes, status);
   Implement("LatheWinogradKernelGrad", CreatePads, ComputeKernelGrad, DeletePads, status);
 }
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET

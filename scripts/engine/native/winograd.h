@@ -3,11 +3,11 @@
 
 #include "tensorflow/c/tf_status.h"
 
-namespace lathe {
+namespace lathe::LATHE_SET {
 
 // Registers LatheWinogradConv, LatheWinogradInputGrad and LatheWinogradKernelGrad (CPU, float).
 void RegisterWinograd(TF_Status *status);
 
-}  // namespace lathe
+}  // namespace lathe::LATHE_SET
 
 #endif  // LATHE_WINOGRAD_H_

@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { LatheError } from '../../errors.ts';
 import { findBuiltEngine, loadTensorflow } from './native/binding.ts';
-import type { FoundEngine } from './native/binding.ts';
+import type { FoundEngine, KernelSet } from './native/binding.ts';
 import { startWasm } from './wasm.ts';
 
 export type EngineChoice = 'auto' | 'tensorflow' | 'webgpu' | 'wasm';
@@ -23,6 +23,8 @@ export interface Engine {
   /** The TensorFlow build; null on other engines. */
   readonly variant: 'cpu' | 'cuda' | null;
   readonly gpu: boolean;
+  /** The instruction set of the engine's own kernels (LATHE_KERNELS, else the processor's best); null where they do not exist. */
+  readonly kernels: KernelSet | null;
 }
 
 export interface EngineOptions {
@@ -55,7 +57,7 @@ async function start(choice: EngineChoice, threads: number): Promise<Engine> {
   try {
     if (found) return await startTensorflow(found, threads, choice);
   } catch (error) {
-    if (choice === 'tensorflow') throw new LatheError('unavailable', `The TensorFlow engine does not load: ${messageOf(error)}`, [], { cause: error });
+    if (choice === 'tensorflow' || process.env['LATHE_KERNELS']) throw new LatheError('unavailable', `The TensorFlow engine does not load: ${messageOf(error)}`, [], { cause: error });
     return startWasm(threads, `the TensorFlow engine does not load: ${messageOf(error)}`);
   }
   if (choice === 'tensorflow') throw new LatheError('unavailable', 'The TensorFlow engine is not built: run "npm run setup"');
@@ -75,6 +77,7 @@ async function startTensorflow(found: FoundEngine, threads: number, choice: Engi
     native: true,
     variant: found.variant,
     gpu: isUsingGpuDevice,
+    kernels: isUsingGpuDevice ? null : binding.kernelSet(),
   };
 }
 

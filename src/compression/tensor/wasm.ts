@@ -16,5 +16,5 @@ export async function startWasm(threads: number, reason: string): Promise<Engine
   await tf.setBackend('wasm');
   await tf.ready();
   liftRankLimits();
-  return { name: 'wasm', reason, version: wasm.version_wasm, devices: ['WebAssembly on the CPU'], threads, native: false, variant: null, gpu: false };
+  return { name: 'wasm', reason, version: wasm.version_wasm, devices: ['WebAssembly on the CPU'], threads, native: false, variant: null, gpu: false, kernels: null };
 }

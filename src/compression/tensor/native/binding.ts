@@ -24,6 +24,9 @@ export interface TensorMetadata {
   readonly dtype: number;
 }
 
+/** Instruction sets that the engine's own kernels are compiled for (scripts/engine/addon.mjs). plain: x86-64's base. */
+export type KernelSet = 'avx512' | 'avx2' | 'plain' | 'neon';
+
 /** The addon: tfjs-node's binding (executeOp ...) and what scripts/engine/native adds to it. */
 export interface Binding {
   readonly TF_Version: string;
@@ -50,6 +53,8 @@ export interface Binding {
   /** A serialized tensorflow.OpList. */
   opDefinitions(): Uint8Array;
   devices(): string[];
+  /** The instruction set that the engine's own operations are computed with. */
+  kernelSet(): KernelSet;
 }
 
 /** What the backend keeps of a tensor: a handle of TensorFlow's, or values not yet uploaded. */
