@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { instructionSet } from './instruction-set.ts';
 import { projectRoot } from '../src/compression/tensor/project-root.ts';
 
 /** Of the start, before a result that git keeps is written anew. */
@@ -13,7 +14,7 @@ export function saveResult(name: string, result: object): string {
   const { date } = atStart;
   const path = join('bench', 'results', `${name}-${date.slice(0, 10)}.json`);
   mkdirSync(join(projectRoot, 'bench', 'results'), { recursive: true });
-  const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryBytes: totalmem(), node: process.version };
+  const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryBytes: totalmem(), node: process.version, instructionSet: instructionSet() };
   writeFileSync(join(projectRoot, path), `${JSON.stringify({ name, ...atStart, machine, ...result }, null, 2)}\n`);
   return path;
 }

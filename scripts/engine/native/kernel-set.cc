@@ -36,6 +36,11 @@
 #endif
 
 #include "gemm.cc"
+#include "bias.cc"
+#include "product.cc"
+#include "correlate.cc"
+#include "conv.cc"
+#include "depthwise.cc"
 #include "optimizer.cc"
 #include "pooling.cc"
 #include "rows.cc"
@@ -47,6 +52,10 @@
 namespace lathe::LATHE_SET {
 
 void Register(TF_Status *status) {
+  RegisterBias(status);
+  RegisterProduct(status);
+  RegisterConv(status);
+  RegisterDepthwise(status);
   RegisterOptimizers(status);
   RegisterPooling(status);
   RegisterRows(status);

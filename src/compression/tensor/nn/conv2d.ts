@@ -12,7 +12,7 @@ import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
-import { isWinograd, winogradForward, winogradInputGradient, winogradKernelGradient } from './winograd.ts';
+import { depthwiseForward, depthwiseInputGradient, depthwiseKernelGradient, isOwnDepthwise, kernelsOf, ownForward, ownInputGradient, ownKernelGradient } from './own-conv.ts';
 import { interleave, padSpatial, positions, viewAt } from './window.ts';
 import type { Window } from './window.ts';
 import type { NamedAttrMap } from '@tensorflow/tfjs';
@@ -23,8 +23,10 @@ export interface Geometry extends Window {
 
 /** Kernels take no negative pads: `begins` and `ends` must be >= 0 here. x [n, h, w, g*ci], kernel [kh, kw, ci, g*co]. */
 export function forward(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
+  if (isOwnDepthwise(x.shape[3]!, kernel.shape[3]!, geometry)) return depthwiseForward(x, kernel, geometry);
   if (isDepthwise(x, kernel, geometry) && (!engine().native || depthwiseIsNative(geometry))) return depthwise(x, kernel, geometry);
-  if (isWinograd(x.shape, kernel.shape[3]!, geometry)) return winogradForward(x, kernel, geometry);
+  const chosen = kernelsOf('forward', x.shape, kernel.shape[3]!, geometry);
+  if (chosen !== 'tensorflow') return ownForward(chosen, x, kernel, geometry);
   if (engine().native) return rawOp('Conv2D', [x, kernel], convAttributes(geometry, x.shape));
   if (geometry.groups === 1) return runConv(x, kernel, geometry);
   const kernels = tf.split(kernel, geometry.groups, 3);
@@ -34,7 +36,9 @@ export function forward(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTe
 /** dx [n, h, w, g*ci] of `shape`, from dy [n, oh, ow, g*co]. */
 export function inputGradient(dy: TfTensor, kernel: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
   if (!engine().native) return inputGradientByConvolution(dy, kernel, shape, geometry);
-  if (isWinograd(shape, kernel.shape[3]!, geometry)) return winogradInputGradient(dy, kernel, geometry);
+  if (isOwnDepthwise(shape[3]!, kernel.shape[3]!, geometry)) return depthwiseInputGradient(dy, kernel, shape, geometry);
+  const chosen = kernelsOf('inputGradient', shape, kernel.shape[3]!, geometry);
+  if (chosen !== 'tensorflow') return ownInputGradient(chosen, dy, kernel, shape, geometry);
   if (gradientsAreNative(geometry)) {
     return withNamedPadding(shape, geometry, (whole, named) => rawOp('Conv2DBackpropInput', [tf.tensor1d([...whole], 'int32'), kernel, dy], convAttributes(named, whole)));
   }
@@ -80,12 +84,14 @@ function unpadded(geometry: Geometry): Geometry {
 export function kernelGradient(x: TfTensor, dy: TfTensor, geometry: Geometry): TfTensor {
   const channels = x.shape[3]!;
   const shape = [...geometry.kernel, channels / geometry.groups, dy.shape[3]!];
-  if (isWinograd(x.shape, dy.shape[3]!, geometry)) return winogradKernelGradient(x, dy, geometry);
+  if (isOwnDepthwise(channels, dy.shape[3]!, geometry)) return depthwiseKernelGradient(x, dy, geometry);
+  const chosen = kernelsOf('kernelGradient', x.shape, dy.shape[3]!, geometry);
+  if (chosen !== 'tensorflow') return ownKernelGradient(chosen, x, dy, geometry);
   if (engine().native && gradientsAreNative(geometry)) {
     const [image, named] = namedImage(x, geometry);
     return rawOp('Conv2DBackpropFilter', [image, tf.tensor1d(shape, 'int32'), dy], convAttributes(named, image.shape));
   }
-  if (channels === geometry.groups && channels > 1) return depthwiseKernelGradient(x, dy, shape, geometry);
+  if (channels === geometry.groups && channels > 1) return otherDepthwiseKernelGradient(x, dy, shape, geometry);
   return kernelGradientByConvolution(x, dy, geometry);
 }
 
@@ -185,7 +191,7 @@ function padAndRun(x: TfTensor, kernel: TfTensor, begins: readonly number[], end
 }
 
 /** One channel each: dw[k, c, m] = sum over n and positions of the view of x at k times dy. */
-function depthwiseKernelGradient(x: TfTensor, dy: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
+function otherDepthwiseKernelGradient(x: TfTensor, dy: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
   const { groups } = geometry;
   if (engine().native && depthwiseIsNative(geometry)) {
     const filter = tf.tensor1d([...geometry.kernel, groups, shape[3]! / groups], 'int32');

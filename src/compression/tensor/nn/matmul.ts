@@ -3,6 +3,7 @@ import { rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 import { withGradient } from './gradient.ts';
+import { hasOwnProducts } from './kernel-choice.ts';
 
 /**
  * The product of two matrices, each transposed first where asked. tfjs takes TensorFlow's batched kernel even for two matrices; the plain one
@@ -25,5 +26,6 @@ export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB 
 }
 
 function product(a: TfTensor, b: TfTensor, transposeA: boolean, transposeB: boolean): TfTensor {
-  return rawOp('MatMul', [a, b], { T: { type: 'float32' }, transpose_a: { bool: transposeA }, transpose_b: { bool: transposeB } });
+  const transposes = { transpose_a: { bool: transposeA }, transpose_b: { bool: transposeB } };
+  return hasOwnProducts() ? rawOp('LatheMatMul', [a, b], transposes) : rawOp('MatMul', [a, b], { T: { type: 'float32' }, ...transposes });
 }

@@ -1,0 +1,3 @@
+import { describeKernelSet } from '../../../../test/support/kernel-sets.ts';
+
+describeKernelSet('plain');
