@@ -130,6 +130,52 @@ export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
     expect(Math.max(...gradientErrors(frozen, inputs, 0.25))).toBeLessThan(LINEAR);
   }));
 
+  test.each<[string, number[], Partial<nn.Clipping> & { shortcut?: boolean }]>([
+    ['ReLU', [3, 4, 5, 6], nn.RELU],
+    ['ReLU6', [40, 3, 19], { low: 0, high: 0.6, passesAtLow: true }],
+    ['a shortcut and ReLU', [2, 5, 4, 33], { ...nn.RELU, shortcut: true }],
+    ['a shortcut, broadcast', [6, 4, 4, 3], { shortcut: true }],
+    ['a shortcut alone', [30, 7], { shortcut: true }],
+  ])('batch normalization, then %s', (name, shape, { shortcut = false, ...clipping }) => tidy(() => {
+    const channels = shape.at(-1)!;
+    const others = shortcut ? [filled(name.includes('broadcast') ? [1, ...shape.slice(1, -1).map(() => 1), channels] : shape, 11)] : [];
+    const inputs = [filled(shape, 3), filled([channels], 5), filled([channels], 8), ...others];
+    const after = (other?: TfTensor): nn.AfterBatchNorm => ({ ...(other ? { shortcut: other } : {}), ...('low' in clipping ? { clipping: clipping as nn.Clipping } : {}) });
+    const once = (x?: TfTensor, s?: TfTensor, b?: TfTensor, other?: TfTensor) => nn.batchNormTraining(x!, s!, b!, 1e-3, after(other)).y;
+    const singly = (x?: TfTensor, s?: TfTensor, b?: TfTensor, other?: TfTensor) => {
+      const { y } = nn.batchNormTraining(x!, s!, b!, 1e-3);
+      const sum = other ? tf.add(y, other) : y;
+      return 'low' in clipping ? tf.minimum(tf.maximum(sum, clipping.low!), clipping.high!) : sum;
+    };
+    expect(maxDifference(once(...inputs), singly(...inputs).dataSync())).toBeLessThan(1e-5);
+    const dy = filled(shape, 7);
+    const gradients = (f: typeof once) => tf.grads(((...args: TfTensor[]) => tf.sum(tf.mul(f(...args), dy))) as never)(inputs) as TfTensor[];
+    const expected = gradients(singly);
+    gradients(once).forEach((gradient, i) => expect(maxDifference(gradient, expected[i]!.dataSync())).toBeLessThan(1e-5 * Math.max(1, tf.max(tf.abs(expected[i]!)).dataSync()[0]!)));
+    // The step moves few values over a bound.
+    expect(Math.max(...gradientErrors(once, inputs, 1e-3))).toBeLessThan(2e-2);
+  }));
+
+  test('of a value that ReLU meets at zero no gradient passes, of one that clipping meets there all does', () => tidy(() => {
+    const [x, none] = [filled([5, 3], 3), tf.zeros([3])];
+    const gradientOfBias = (clipping: nn.Clipping) => tf.grads(((b: TfTensor) => tf.sum(nn.batchNormTraining(x, none, b, 1e-3, { clipping }).y)) as never)([none])[0]!;
+    expect(maxDifference(gradientOfBias(nn.RELU), [0, 0, 0])).toBe(0);
+    expect(maxDifference(gradientOfBias({ low: 0, high: 6, passesAtLow: true }), [5, 5, 5])).toBe(0);
+  }));
+
+  test('batch normalization far from zero keeps its variance', () => tidy(() => {
+    const x = tf.add(tf.mul(filled([2000, 3], 3), 1e-2), 100);
+    const values = x.dataSync();
+    const { mean, variance } = nn.batchNormTraining(x, tf.ones([3]), tf.zeros([3]), 1e-3);
+    const [means, variances] = [mean.dataSync(), variance.dataSync()];
+    for (let c = 0; c < 3; c++) {
+      const column = Array.from({ length: 2000 }, (_, i) => values[i * 3 + c]!);
+      const average = column.reduce((a, b) => a + b) / 2000;
+      expect(Math.abs(means[c]! - average)).toBeLessThan(1e-5);
+      expect(Math.abs(variances[c]! / (column.reduce((sum, value) => sum + (value - average) ** 2, 0) / 2000) - 1)).toBeLessThan(engine === 'wasm' ? 1e-1 : 2e-3);
+    }
+  }));
+
   test('layer normalization over two axes', () => tidy(() => {
     const inputs = [filled([3, 4, 5], 3), filled([4, 5], 5), filled([4, 5], 8)];
     const values = nn.layerNorm(filled([3, 4, 5], 3), tf.ones([4, 5]), null, [-2, -1], 0);

@@ -41,6 +41,7 @@
 #include "correlate.cc"
 #include "conv.cc"
 #include "depthwise.cc"
+#include "batch-norm.cc"
 #include "optimizer.cc"
 #include "pooling.cc"
 #include "rows.cc"
@@ -56,6 +57,7 @@ void Register(TF_Status *status) {
   RegisterProduct(status);
   RegisterConv(status);
   RegisterDepthwise(status);
+  RegisterBatchNorm(status);
   RegisterOptimizers(status);
   RegisterPooling(status);
   RegisterRows(status);

@@ -8,6 +8,7 @@
 import type { TypeTable } from '../graph/infer.ts';
 import { attentionStep, type Attention, type Factor, type Operand } from './attention-step.ts';
 import { stepsFor, type Step } from './program.ts';
+import { isStandard, StepUses } from './step-uses.ts';
 
 export interface Surroundings {
   readonly types: TypeTable;
@@ -30,16 +31,12 @@ export function fuseAttention(steps: readonly Step[], surroundings: Surroundings
 }
 
 class Finder {
-  private readonly producers = new Map<string, Step>();
-  private readonly users = new Map<string, Step[]>();
+  private readonly uses: StepUses;
   private readonly around: Surroundings;
 
   constructor(steps: readonly Step[], around: Surroundings) {
     this.around = around;
-    for (const step of steps) {
-      for (const name of step.node.outputs) this.producers.set(name, step);
-      for (const name of step.uses) this.users.set(name, [...(this.users.get(name) ?? []), step]);
-    }
+    this.uses = new StepUses(steps, around.kept);
   }
 
   /** The attention whose last product a step is. */
@@ -58,7 +55,7 @@ class Finder {
   merged(product: Step, found: Attention): [Step, Step] {
     const y = product.node.outputs[0]!;
     const rank = this.rank(y)!;
-    const next = this.isPrivate(y) ? this.users.get(y)![0]! : null;
+    const next = this.uses.onlyUser(y);
     const perm = next && isStandard(next, 'Transpose') ? permutation(next, rank) : null;
     const last = perm?.at(-1) === rank - 1 ? next! : product;
     const maskLearns = this.around.learns.has(found.mask);
@@ -67,7 +64,7 @@ class Finder {
 
   /** What shares are the softmax of, along the last axis. */
   private softmaxed(shares: string, rank: number): string | null {
-    const step = this.producers.get(shares);
+    const step = this.uses.producer(shares);
     if (!step || !isStandard(step, 'Softmax') || !this.isPrivate(shares)) return null;
     const attribute = step.node.attributes.get('axis');
     const axis = attribute?.kind === 'int' ? attribute.value : step.opset < 13 ? 1 : -1;
@@ -76,7 +73,7 @@ class Finder {
 
   /** Scores to which a mask is added. */
   private masked(sum: string, rank: number): Omit<Attention, 'v'> | null {
-    const step = this.producers.get(sum);
+    const step = this.uses.producer(sum);
     if (!step || !isStandard(step, 'Add') || !this.isPrivate(sum)) return null;
     const [a, b] = step.node.inputs as [string, string];
     return this.scored(a, b, rank) ?? this.scored(b, a, rank);
@@ -91,7 +88,7 @@ class Finder {
       factors.push(scaled.factor);
       value = scaled.name;
     }
-    const product = this.producers.get(value);
+    const product = this.uses.producer(value);
     if (!product || !isStandard(product, 'MatMul') || !this.isPrivate(value) || this.rank(value) !== rank) return null;
     if (mask !== '' && !(this.rank(mask)! <= rank)) return null;
     const before = (at: Operand): Operand | null => this.multiplied(at) ?? this.transposed(at, rank);
@@ -118,14 +115,14 @@ class Finder {
   }
 
   private transposed({ name, order, factors }: Operand, rank: number): Operand | null {
-    const step = this.producers.get(name);
+    const step = this.uses.producer(name);
     if (!step || !isStandard(step, 'Transpose')) return null;
     const perm = permutation(step, rank);
     return { name: step.node.inputs[0]!, order: order.map((axis) => perm[axis]!), factors };
   }
 
   private scaled(name: string): { name: string; factor: Factor } | null {
-    const step = this.producers.get(name);
+    const step = this.uses.producer(name);
     if (!step || !(isStandard(step, 'Mul') || isStandard(step, 'Div'))) return null;
     const [a, b] = step.node.inputs as [string, string];
     if (this.isNumber(b)) return { name: a, factor: { name: b, divides: step.operator.type === 'Div' } };
@@ -140,17 +137,12 @@ class Finder {
 
   /** Read by one step, once, and by nobody after the run. */
   private isPrivate(name: string): boolean {
-    const users = this.users.get(name) ?? [];
-    return users.length === 1 && users[0]!.node.inputs.filter((input) => input === name).length === 1 && !this.around.kept.has(name);
+    return this.uses.onlyUser(name) !== null;
   }
 
   private rank(name: string): number | undefined {
     return this.around.types.typeOf(name)?.shape?.length;
   }
-}
-
-function isStandard({ node }: Step, type: string): boolean {
-  return node.domain === '' && node.opType === type;
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

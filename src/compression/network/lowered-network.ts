@@ -8,6 +8,7 @@ import type { TfTensor } from '../tensor/tf.ts';
 import { hasOwnKernels } from '../tensor/native/raw-op.ts';
 import { Scope, type RunState } from './execute.ts';
 import { fuseAttention } from './fuse-attention.ts';
+import { fuseBatchNorm } from './fuse-batch-norm.ts';
 import { gradientCarriers } from './gradient-paths.ts';
 import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
@@ -108,7 +109,8 @@ export class LoweredNetwork implements Network {
   private planned(kept: ReadonlySet<string>): readonly Step[] {
     const steps = stepsFor(this.program, kept);
     if (!hasOwnKernels()) return steps;
-    return fuseAttention(steps, { types: this.program.types, kept, learns: gradientCarriers(this.program, this.parameters.map(({ name }) => name)) });
+    const normalized = fuseBatchNorm(steps, this.program.types, kept);
+    return fuseAttention(normalized, { types: this.program.types, kept, learns: gradientCarriers(this.program, this.parameters.map(({ name }) => name)) });
   }
 
   private runState(options: RunOptions, stateUpdates: Map<string, TfTensor>): RunState {

@@ -13,12 +13,12 @@ import { requireRank, resolveAxis, sameType, typeOf } from './shapes.ts';
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 const full = { kind: 'full' } as const;
 
-/** y = (x - mean) / sqrt(variance + epsilon) * scale + bias per channel; statistics of the batch while training (Ioffe and Szegedy, 2015). */
-function runBatchNorm(ctx: RunContext): TfTensor[] {
+/** y = (x - mean) / sqrt(variance + epsilon) * scale + bias per channel; statistics of the batch while training (Ioffe and Szegedy, 2015). `after`: done to y. */
+export function batchNorm(ctx: RunContext, after: nn.AfterBatchNorm = {}): TfTensor[] {
   const epsilon = ctx.float('epsilon', 1e-5);
   const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((input) => ctx.tensor(input)) as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
-  if (!ctx.training && !trainingMode(ctx)) return [nn.batchNormInference(x, scale, bias, mean, variance, epsilon)];
-  const batch = nn.batchNormTraining(x, scale, bias, epsilon);
+  if (!ctx.training && !trainingMode(ctx)) return [nn.afterBatchNorm(nn.batchNormInference(x, scale, bias, mean, variance, epsilon), after)];
+  const batch = nn.batchNormTraining(x, scale, bias, epsilon, after);
   const momentum = ctx.float('momentum', 0.9);
   const running = (old: TfTensor, now: TfTensor): TfTensor => tf.add(tf.mul(old, momentum), tf.mul(now, 1 - momentum));
   const means = running(mean, batch.mean);
@@ -137,7 +137,7 @@ const common = { domain: '', since: 1, differentiability: full } as const;
 /** What normalizing costs beside multiply-accumulates is not counted. */
 export const normalizationOperators: readonly Operator[] = [
   {
-    ...common, type: 'BatchNormalization', layout: image, infer: inferBatchNorm, device: runBatchNorm, channels: perChannel(1, 2, 3, 4),
+    ...common, type: 'BatchNormalization', layout: image, infer: inferBatchNorm, device: (ctx) => batchNorm(ctx), channels: perChannel(1, 2, 3, 4),
     differentiability: { kind: 'inputs', inputs: [0, 1, 2] },
     weights: [...scaleAndBias, vector(3, 'running-mean'), vector(4, 'running-variance')],
   },

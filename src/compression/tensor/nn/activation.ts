@@ -3,8 +3,22 @@ import { hasOwnKernels, rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 import { withGradient } from './gradient.ts';
+import { hasOwnProducts } from './kernel-choice.ts';
 
 const FLOAT = { T: { type: 'float32' } } as const;
+
+/** min(max(x, low), high), and whether its gradient passes where x = low, as that of clipping does, or not, as that of max(x, 0). */
+export interface Clipping {
+  readonly low: number;
+  readonly high: number;
+  readonly passesAtLow: boolean;
+}
+
+export const RELU: Clipping = { low: 0, high: Infinity, passesAtLow: false };
+
+export function clipped(x: TfTensor, { low, high, passesAtLow }: Clipping): TfTensor {
+  return passesAtLow ? clip(x, low, high) : relu(x);
+}
 
 /** max(x, 0). Its gradient takes one pass with TensorFlow's ReluGrad; tfjs makes a mask, casts and multiplies. */
 export function relu(x: TfTensor): TfTensor {
@@ -43,6 +57,6 @@ export function biasAdd(x: TfTensor, bias: TfTensor): TfTensor {
   return withGradient([x, bias], (input, b) => ({
     value: rawOp('BiasAdd', [input, b], { ...FLOAT, data_format: { string: 'NHWC' } }),
     saved: [],
-    gradient: (dy) => [dy, rawOp('BiasAddGrad', [dy], { ...FLOAT, data_format: { string: 'NHWC' } })],
+    gradient: (dy) => [dy, hasOwnProducts() ? rawOp('LatheBiasGrad', [dy], {}) : rawOp('BiasAddGrad', [dy], { ...FLOAT, data_format: { string: 'NHWC' } })],
   }));
 }

@@ -3,6 +3,8 @@ import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
+import { clipped } from './activation.ts';
+import type { Clipping } from './activation.ts';
 import { withGradient } from './gradient.ts';
 
 export interface BatchNormResult {
@@ -13,8 +15,49 @@ export interface BatchNormResult {
   readonly variance: TfTensor;
 }
 
+/** What follows a batch normalization: the sum with a shortcut in x's form, then clipping. */
+export interface AfterBatchNorm {
+  readonly shortcut?: TfTensor;
+  readonly clipping?: Clipping;
+}
+
 /** x [n, ..., c], scale and bias [c]: (x - mean) / sqrt(variance + epsilon) * scale + bias (Ioffe and Szegedy 2015, algorithm 1). */
-export function batchNormTraining(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): BatchNormResult {
+export function batchNormTraining(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number, after: AfterBatchNorm = {}): BatchNormResult {
+  const isPlainSum = !after.shortcut || after.shortcut.shape.join() === x.shape.join();
+  if (hasOwnKernels() && scale.size > 0 && isPlainSum) return ownBatchNorm(x, scale, bias, epsilon, after);
+  const result = plainBatchNorm(x, scale, bias, epsilon);
+  return { ...result, y: afterBatchNorm(result.y, after) };
+}
+
+/** The same operation by operation. */
+export function afterBatchNorm(y: TfTensor, { shortcut, clipping }: AfterBatchNorm): TfTensor {
+  const sum = shortcut ? tf.add(y, shortcut) : y;
+  return clipping ? clipped(sum, clipping) : sum;
+}
+
+/** One kernel forward and one back, with what follows (scripts/engine/native/batch-norm.cc): TensorFlow's take three passes over memory more each, and one for each thing that follows. */
+function ownBatchNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number, { shortcut, clipping }: AfterBatchNorm): BatchNormResult {
+  const { low, high, passesAtLow } = clipping ?? { low: -Infinity, high: Infinity, passesAtLow: true };
+  const attributes = { epsilon: { float: epsilon }, low: { float: low }, high: { float: high }, passes_at_low: { float: passesAtLow ? 1 : 0 } };
+  const statistics: TfTensor[] = [];
+  const inputs = shortcut ? [x, scale, bias, shortcut] : [x, scale, bias];
+  const y = withGradient(inputs, (a, s, b, other) => {
+    const [value, mean, variance, rstd] = rawOps('LatheBatchNorm', [a!, s!, b!, other ?? nothing()], attributes, 4) as [TfTensor, TfTensor, TfTensor, TfTensor];
+    statistics.push(tf.keep(tf.clone(mean)), tf.keep(variance));
+    return {
+      value,
+      saved: [a!, other ? value : nothing(), s!, b!, mean, rstd],
+      gradient: (dy, [input, output, ...rest]) => rawOps('LatheBatchNormGrad', [input!, dy, output!, ...rest], attributes, 4).slice(0, inputs.length),
+    };
+  });
+  const [mean, variance] = statistics.map(release);
+  return { y, mean: mean!, variance: variance! };
+}
+
+/** An input that is absent. */
+const nothing = (): TfTensor => tf.tensor1d([], 'float32');
+
+function plainBatchNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): BatchNormResult {
   const channels = x.shape.at(-1)!;
   const rows = x.size / channels;
   const statistics: TfTensor[] = [];
@@ -34,9 +77,10 @@ function release(kept: TfTensor): TfTensor {
 
 type Normalize = (x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number, rows: number, statistics: TfTensor[]) => ReturnType<Parameters<typeof withGradient>[1]>;
 
+/** On GPUs. */
 const nativeBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics) => {
   const attributes = { T: { type: 'float32' }, U: { type: 'float32' }, epsilon: { float: epsilon }, data_format: { string: 'NHWC' }, is_training: { bool: true } } as const;
-  const none = tf.tensor1d([], 'float32');
+  const none = nothing();
   const outputs = rawOps('FusedBatchNormV3', [x, scale, bias, none, none], { ...attributes, exponential_avg_factor: { float: 1 } }, 6);
   const [y, mean, unbiased, ...reserved] = outputs as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
   statistics.push(tf.keep(mean), tf.keep(rows > 1 ? tf.mul(unbiased, (rows - 1) / rows) : tf.clone(unbiased)));
