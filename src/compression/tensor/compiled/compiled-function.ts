@@ -4,6 +4,7 @@ import type { TensorflowBackend, TensorMetadata } from '../native/binding.ts';
 import type { TfTensor, TfVariable } from '../tf.ts';
 import { tf } from '../tf.ts';
 import { writeFunctionDef } from './function-def.ts';
+import { fuseProgram } from './fuse.ts';
 import { argumentsOf } from './program.ts';
 import type { Program, Reference } from './program.ts';
 import { handleOf } from './run-and-record.ts';
@@ -19,8 +20,9 @@ let count = 0;
  * @param results those of a recorded run: shapes and dtypes
  * @throws Error where TensorFlow refuses the function
  */
-export function compileProgram(program: Program, inputs: readonly TfTensor[], variables: ReadonlyMap<Reference, TfVariable>, results: readonly TfTensor[]): CompiledFunction {
+export function compileProgram(recorded: Program, inputs: readonly TfTensor[], variables: ReadonlyMap<Reference, TfVariable>, results: readonly TfTensor[]): CompiledFunction {
   const backend = tensorflow();
+  const program = fuseProgram(recorded);
   const outside = holdOutside(backend, program);
   const handles = argumentsOf(program).map((reference) => handleSource(backend, reference, variables, outside));
   const name = `lathe_step_${process.pid}_${count++}`;

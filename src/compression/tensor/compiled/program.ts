@@ -15,6 +15,8 @@ export interface ProgramOp {
   readonly inputs: readonly Reference[];
   /** TF_DataType of each output. */
   readonly outputs: readonly number[];
+  /** Of the outputs, in the run that was recorded: some depend on values, so they are no part of what makes two programs the same. */
+  readonly shapes: readonly (readonly number[])[];
 }
 
 export interface Program {
@@ -45,7 +47,7 @@ export function toProgram(recording: Recording, known: ReadonlyMap<number, Refer
 }
 
 function toProgramOp({ name, attributes, inputs, outputs }: RecordedOp, resolve: (id: number) => Reference): ProgramOp {
-  return { name, attributes, inputs: inputs.map(resolve), outputs: outputs.map(({ dtype }) => dtype) };
+  return { name, attributes, inputs: inputs.map(resolve), outputs: outputs.map(({ dtype }) => dtype), shapes: outputs.map(({ shape }) => shape) };
 }
 
 export function nodeOf(reference: Reference): string {
@@ -72,7 +74,7 @@ export function argumentsOf(program: Program): Reference[] {
 
 /** Why two runs of one step are not the same program; null where they are. */
 export function difference(a: Program, b: Program): string | null {
-  const shape = ({ ops, results, updates }: Program) => JSON.stringify([[...ops], results, [...updates]]);
+  const shape = ({ ops, results, updates }: Program) => JSON.stringify([[...ops].map(([node, op]) => [node, withoutShapes(op)]), results, [...updates]]);
   if (a.ops.size !== b.ops.size) return `one run took ${a.ops.size} operations and the next ${b.ops.size}`;
   for (const [node, constant] of a.constants) {
     const other = b.constants.get(node);
@@ -91,5 +93,9 @@ function usersOf(program: Program, reference: Reference): string[] {
 
 function firstDifferentOp(a: Program, b: Program): string {
   const pairs = [...a.ops].map(([node, op]) => [op, b.ops.get(node)] as const);
-  return pairs.find(([one, two]) => JSON.stringify(one) !== JSON.stringify(two))?.[0].name ?? 'their results';
+  return pairs.find(([one, two]) => JSON.stringify(withoutShapes(one)) !== JSON.stringify(withoutShapes(two)))?.[0].name ?? 'their results';
+}
+
+function withoutShapes(op: ProgramOp | undefined): Omit<ProgramOp, 'shapes'> | undefined {
+  return op && { name: op.name, attributes: op.attributes, inputs: op.inputs, outputs: op.outputs };
 }
