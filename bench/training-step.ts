@@ -1,5 +1,6 @@
-/** Training steps (batch 128, SGD with momentum): ONNX-loaded networks in Lathe, by hand, in Keras 3 and in PyTorch, in turns */
+/** Training steps (batch 128, SGD with momentum) of the LeNets and ResNet-20 (all, or those named): loaded from ONNX in Lathe, by hand, in Keras 3 and in PyTorch, in turns */
 import { BATCH_SIZE } from './contenders/protocol.ts';
+import { chosenOf, resultName } from './chosen.ts';
 import { saveResult } from './result.ts';
 import { inTurns, mapValues, ROUNDS, SECONDS_A_TURN, startAll } from './turns.ts';
 
@@ -8,16 +9,17 @@ const NETWORKS = ['lenet-300-100', 'lenet-5', 'resnet-20'] as const;
 const GOALS = { 'lenet-300-100': 1.5, 'lenet-5': 1.2, 'resnet-20': 1.3 } as const;
 
 export async function run(): Promise<void> {
+  const chosen = chosenOf(NETWORKS.map((name) => ({ name }))).map(({ name }) => name);
   const contenders = await startAll({ byHand: true });
   const rows = [];
-  for (const network of NETWORKS) {
+  for (const network of chosen) {
     const medians = await inTurns(contenders, network);
     rows.push({ network, msPerStep: medians, imagesPerSecond: mapValues(medians, (ms) => Math.round((BATCH_SIZE * 1000) / ms)), ...ratios(network, medians) });
     print(rows.at(-1)!);
   }
   for (const contender of contenders) contender.stop();
   const versions = Object.fromEntries(contenders.map(({ name, version }) => [name, version]));
-  console.log(`\n${saveResult('training-step', { batchSize: BATCH_SIZE, rounds: ROUNDS, secondsATurn: SECONDS_A_TURN, versions, rows })}`);
+  console.log(`\n${saveResult(resultName('training-step', chosen, NETWORKS.length), { batchSize: BATCH_SIZE, rounds: ROUNDS, secondsATurn: SECONDS_A_TURN, versions, rows })}`);
 }
 
 function ratios(network: keyof typeof GOALS, ms: Record<string, number>) {

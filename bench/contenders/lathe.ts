@@ -20,7 +20,7 @@ import { BATCH_SIZE, LEARNING_RATE, MOMENTUM, serve } from './protocol.ts';
 
 const byHand = process.argv.includes('by-hand');
 const engine = await startEngine((process.env['LATHE_ENGINE'] ?? 'auto') as EngineChoice, { threads: Number(process.env['BENCH_THREADS'] ?? availableParallelism()) });
-await serve(`${engine.name} ${engine.version}`, (name) => Promise.resolve(byHand ? handStep(NETWORKS.find((each) => each.name === name)!) : onnxStep(loaded(name))));
+await serve(`${engine.name} ${engine.version}${engine.kernels ? `, kernels for ${engine.kernels}` : ''}`, (name) => Promise.resolve(byHand ? handStep(NETWORKS.find((each) => each.name === name)!) : onnxStep(loaded(name))));
 
 interface Loaded {
   readonly bytes: Uint8Array;
