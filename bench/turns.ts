@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { projectRoot } from '../src/compression/tensor/project-root.ts';
 import type { Answer, Request } from './contenders/protocol.ts';
 
-export const ROUNDS = 5;
+export const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
 export const SECONDS_A_TURN = 3;
 
 export interface Contender {

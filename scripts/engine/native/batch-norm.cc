@@ -19,11 +19,6 @@ struct Clipping {
   explicit Clipping(const float *a) : low(a[1]), high(a[2]), equal(a[3] != 0 ? a[1] : NAN) {}
 };
 
-void AddTo(int64_t n, const float *x, float *sums) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; i++) sums[i] += x[i];
-}
-
 // Differences to a mean that is rounded, and their squares.
 void AddDifferences(int64_t n, const float *x, const float *mean, float *sums, float *squares) {
 #pragma GCC ivdep

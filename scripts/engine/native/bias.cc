@@ -21,11 +21,6 @@ void FinishRows(int64_t rows, int64_t columns, const Finish &finish, float *c, i
 
 namespace {
 
-void AddGradients(int64_t n, const float *dy, float *sums) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; i++) sums[i] += dy[i];
-}
-
 // dz = dy where y > 0.
 void AddPassedGradients(int64_t n, const float *dy, const float *y, float *dz, float *sums) {
 #pragma GCC ivdep
@@ -45,7 +40,7 @@ void ComputeBiasGrad(void *, TF_OpKernelContext *context) {
   if (!tensors.Ok()) return tensors.Report();
   if (channels == 0) return;
   const float *dy = tensors.Input(0);
-  const std::vector<double> sums = SumsOver<1>({channels, tensors.Count(0) / channels}, [&](int64_t i, int64_t n, float *const *part) { AddGradients(n, dy + i, part[0]); });
+  const std::vector<double> sums = SumsOver<1>({channels, tensors.Count(0) / channels}, [&](int64_t i, int64_t n, float *const *part) { AddTo(n, dy + i, part[0]); });
   std::copy(sums.begin(), sums.end(), db);
 }
 

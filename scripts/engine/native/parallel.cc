@@ -95,7 +95,8 @@ void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t,
   const int64_t parts = std::min<int64_t>(count / std::max<int64_t>(grain, 1), threads->count());
   if (parts < 2) return work(0, count);
   const auto part = [&](int64_t i) { work(count * i / parts, count * (i + 1) / parts); };
-  if (!threads->Run(parts, part)) work(0, count);
+  if (threads->Run(parts, part)) return;
+  for (int64_t i = 0; i < parts; i++) part(i);
 }
 
 }  // namespace lathe

@@ -46,6 +46,11 @@ class PerChannel {
   Scratch values_;
 };
 
+inline void AddTo(int64_t n, const float *x, float *sums) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; i++) sums[i] += x[i];
+}
+
 // Calls work(i, n) for pieces of one width each.
 template <typename F>
 void ForWidths(const Rows &rows, const F &work) {
