@@ -8,120 +8,128 @@ export const AVX2: CostTable = {
   layers: {
     pointwise: {
       float: {
-        calls: 2600,
-        macs: 0.021,
-        unblockedMacs: 0.0149,
-        inputs: 0.0184,
-        outputs: 0.0854,
-        weights: 0.093
+        calls: 9510,
+        macs: 0.0106,
+        paddedMacs: 0.00943,
+        unblockedMacs: 0.00461,
+        inputs: 0.246,
+        outputs: 0.135,
+        weights: 0.259
       },
       int8: {
-        calls: 4190,
-        macs: 0.00482,
-        paddedMacs: 0.00574,
-        unblockedMacs: 0.0262,
-        inputs: 0.0523,
-        outputs: 0.179,
-        weights: 0.048
+        calls: 1350,
+        paddedMacs: 0.00915,
+        unblockedMacs: 0.0282,
+        inputs: 0.264,
+        outputs: 0.296,
+        weights: 0.157
       }
     },
     spatial: {
       float: {
-        calls: 6690,
-        macs: 0.0197,
-        paddedMacs: 0.00157,
-        unblockedMacs: 0.00946,
-        copies: 5.46,
-        weights: 0.13
+        macs: 0.0168,
+        paddedMacs: 0.00711,
+        unblockedMacs: 0.00712,
+        copies: 7.15,
+        inputs: 0.236,
+        weights: 0.201
       },
       int8: {
-        calls: 10800,
-        paddedMacs: 0.012,
-        unblockedMacs: 0.00533,
-        copies: 10.6,
-        weights: 0.0301
+        calls: 7650,
+        macs: 0.000221,
+        paddedMacs: 0.0125,
+        unblockedMacs: 0.00358,
+        copies: 6.67,
+        outputs: 0.409,
+        weights: 0.0149
       }
     },
     grouped: {
       float: {
-        macs: 0.008,
-        unblockedMacs: 0.0342,
-        patches: 0.246,
-        copies: 2.63,
-        inputs: 0.499,
-        weights: 0.791
+        calls: 11900,
+        macs: 0.0116,
+        unblockedMacs: 0.0473,
+        patches: 0.285,
+        copies: 0.366,
+        inputs: 0.685
       },
       int8: {
-        macs: 0.0117,
-        unblockedMacs: 0.00325,
-        copies: 30.3,
-        weights: 0.213
+        paddedMacs: 0.00534,
+        unblockedMacs: 0.0185,
+        patches: 0.259,
+        copies: 20.7,
+        inputs: 0.000131
       }
     },
     narrow: {
       float: {
-        calls: 8900,
-        macs: 0.00143,
-        paddedMacs: 0.0203,
-        unblockedMacs: 7.94e-18,
-        patches: 0.339,
-        inputs: 0.0831,
-        outputs: 0.0526,
-        weights: 2.02
+        calls: 5590,
+        paddedMacs: 0.0238,
+        patches: 0.236,
+        copies: 1.17,
+        inputs: 0.838,
+        outputs: 0.146,
+        weights: 7.01
       },
       int8: {
-        calls: 15200,
-        paddedMacs: 0.0115,
-        copies: 14.1,
-        outputs: 0.367
+        calls: 11500,
+        paddedMacs: 0.0104,
+        copies: 13,
+        inputs: 2.08,
+        weights: 4.23
       }
     },
     depthwise: {
       float: {
-        calls: 7760,
-        macs: 0.0521,
-        paddedMacs: 1.08e-16,
-        copies: 0.0368,
-        inputs: 0.0116,
-        outputs: 0.0593,
-        weights: 2.54
+        calls: 8450,
+        macs: 0.00463,
+        paddedMacs: 3.86e-18,
+        unblockedMacs: 2.48e-17,
+        patches: 5.5e-17,
+        copies: 0.142,
+        inputs: 0.16,
+        outputs: 0.146,
+        weights: 5.06
       },
       int8: {
-        calls: 19500,
-        macs: 0.0788,
-        paddedMacs: 3.81e-16,
-        patches: 3.72e-17,
-        copies: 0.052,
-        inputs: 0.000278,
-        outputs: 0.111
+        calls: 36000,
+        macs: 0.0669,
+        paddedMacs: 4.04e-17,
+        inputs: 0.112,
+        weights: 2.16
       }
     },
     row: {
       float: {
-        calls: 5550,
-        paddedMacs: 0.0895,
-        inputs: 0.766
+        calls: 4780,
+        paddedMacs: 0.118,
+        inputs: 7.53
       },
       int8: {
-        calls: 9210,
-        paddedMacs: 0.0212,
-        inputs: 0.751
+        calls: 7550,
+        paddedMacs: 0.0157,
+        inputs: 5.89,
+        outputs: 8.41
       }
     },
     rows: {
       float: {
-        calls: 6090,
-        macs: 0.0214,
-        paddedMacs: 3.41e-17,
-        weights: 0.0696
+        calls: 6920,
+        macs: 0.0276,
+        paddedMacs: 1.88e-16,
+        inputs: 2.2,
+        outputs: 0.55,
+        weights: 0.183
       },
       int8: {
-        calls: 9490,
-        macs: 0.0129,
-        weights: 0.02
+        calls: 11400,
+        macs: 0.0114,
+        inputs: 0.576,
+        outputs: 0.926,
+        weights: 0.0356
       }
     }
   },
-  conversionNs: 0.57,
-  poolNs: 13
+  conversionNs: 0.85,
+  poolNs: 19
 };
