@@ -8,128 +8,122 @@ export const AVX2: CostTable = {
   layers: {
     pointwise: {
       float: {
-        calls: 9510,
-        macs: 0.0106,
-        paddedMacs: 0.00943,
-        unblockedMacs: 0.00461,
-        inputs: 0.246,
-        outputs: 0.135,
-        weights: 0.259
+        calls: 3320,
+        macs: 0.0239,
+        unblockedMacs: 0.0155,
+        copies: 1.07,
+        inputs: 0.389,
+        outputs: 0.141,
+        weights: 0.202
       },
       int8: {
-        calls: 1350,
-        paddedMacs: 0.00915,
-        unblockedMacs: 0.0282,
-        inputs: 0.264,
-        outputs: 0.296,
-        weights: 0.157
+        calls: 5900,
+        paddedMacs: 0.0108,
+        unblockedMacs: 0.0184,
+        inputs: 0.254,
+        outputs: 0.337
       }
     },
     spatial: {
       float: {
-        macs: 0.0168,
-        paddedMacs: 0.00711,
-        unblockedMacs: 0.00712,
-        copies: 7.15,
-        inputs: 0.236,
-        weights: 0.201
+        calls: 6650,
+        macs: 0.0202,
+        paddedMacs: 0.000899,
+        unblockedMacs: 0.00587,
+        patches: 0.00686,
+        copies: 3.97,
+        inputs: 0.67,
+        weights: 0.383
       },
       int8: {
-        calls: 7650,
-        macs: 0.000221,
-        paddedMacs: 0.0125,
-        unblockedMacs: 0.00358,
-        copies: 6.67,
-        outputs: 0.409,
-        weights: 0.0149
+        calls: 14400,
+        paddedMacs: 0.0117,
+        copies: 2.04,
+        inputs: 0.399,
+        outputs: 0.00385,
+        weights: 0.0768
       }
     },
     grouped: {
       float: {
-        calls: 11900,
-        macs: 0.0116,
-        unblockedMacs: 0.0473,
-        patches: 0.285,
-        copies: 0.366,
-        inputs: 0.685
+        macs: 0.0214,
+        unblockedMacs: 0.0425,
+        patches: 0.14,
+        copies: 3.77,
+        inputs: 0.153,
+        weights: 0.552
       },
       int8: {
-        paddedMacs: 0.00534,
-        unblockedMacs: 0.0185,
-        patches: 0.259,
-        copies: 20.7,
-        inputs: 0.000131
+        patches: 0.211,
+        copies: 21.5,
+        inputs: 2.24e-15,
+        weights: 1.97
       }
     },
     narrow: {
       float: {
-        calls: 5590,
-        paddedMacs: 0.0238,
-        patches: 0.236,
-        copies: 1.17,
-        inputs: 0.838,
-        outputs: 0.146,
-        weights: 7.01
+        calls: 10100,
+        macs: 0.0121,
+        paddedMacs: 0.0164,
+        copies: 0.459,
+        inputs: 1.43
       },
       int8: {
-        calls: 11500,
-        paddedMacs: 0.0104,
-        copies: 13,
-        inputs: 2.08,
-        weights: 4.23
+        calls: 9950,
+        paddedMacs: 0.0165,
+        copies: 7.17,
+        inputs: 0.862,
+        outputs: 0.358,
+        weights: 1.77
       }
     },
     depthwise: {
       float: {
-        calls: 8450,
-        macs: 0.00463,
-        paddedMacs: 3.86e-18,
-        unblockedMacs: 2.48e-17,
-        patches: 5.5e-17,
-        copies: 0.142,
-        inputs: 0.16,
-        outputs: 0.146,
-        weights: 5.06
+        calls: 16600,
+        macs: 0.0569,
+        inputs: 0.172,
+        weights: 1.59
       },
       int8: {
-        calls: 36000,
-        macs: 0.0669,
-        paddedMacs: 4.04e-17,
-        inputs: 0.112,
-        weights: 2.16
+        calls: 18000,
+        macs: 0.103,
+        paddedMacs: 7.29e-17,
+        unblockedMacs: 7.53e-19,
+        patches: 7.53e-19,
+        inputs: 0.106
       }
     },
     row: {
       float: {
-        calls: 4780,
-        paddedMacs: 0.118,
-        inputs: 7.53
+        calls: 6280,
+        paddedMacs: 0.113
       },
       int8: {
-        calls: 7550,
-        paddedMacs: 0.0157,
-        inputs: 5.89,
-        outputs: 8.41
+        calls: 8590,
+        paddedMacs: 0.0237,
+        inputs: 0.999,
+        outputs: 0.903
       }
     },
     rows: {
       float: {
-        calls: 6920,
-        macs: 0.0276,
-        paddedMacs: 1.88e-16,
-        inputs: 2.2,
-        outputs: 0.55,
-        weights: 0.183
+        calls: 10100,
+        macs: 0.0264,
+        paddedMacs: 1.35e-15,
+        inputs: 0.395,
+        outputs: 0.118,
+        weights: 0.227
       },
       int8: {
-        calls: 11400,
-        macs: 0.0114,
-        inputs: 0.576,
-        outputs: 0.926,
-        weights: 0.0356
+        calls: 14000,
+        macs: 0.0119,
+        paddedMacs: 2.88e-17,
+        inputs: 0.31,
+        outputs: 0.644,
+        weights: 0.0692
       }
     }
   },
-  conversionNs: 0.85,
-  poolNs: 19
+  conversionNs: 0.95,
+  poolNs: 7.4
 };

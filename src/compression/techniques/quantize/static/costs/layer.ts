@@ -55,13 +55,14 @@ function convolution(dims: readonly number[], group: number, inputs: number, out
   const positions = outputs / channels;
   const macs = outputs * perGroup * taps;
   const spatial = taps > 1;
+  const gathered = spatial || inputs > positions * perGroup * group; // with strides
   const narrow = perGroup < DENSE_CHANNELS;
   return {
     kind: group > 1 ? (narrow ? 'depthwise' : 'grouped') : !spatial ? 'pointwise' : narrow ? 'narrow' : 'spatial',
     counts: {
       calls: 1, macs, paddedMacs: (macs / channels) * group * padded(channels / group), inputs, outputs, weights: elementCount(dims),
       unblockedMacs: (channels / group) % BLOCK === 0 && perGroup % BLOCK === 0 ? 0 : macs,
-      patches: spatial ? positions * taps * perGroup * group : 0, copies: spatial ? positions * elementCount(kernel.slice(0, -1)) * group : 0,
+      patches: gathered ? positions * taps * perGroup * group : 0, copies: gathered ? positions * elementCount(kernel.slice(0, -1)) * group : 0,
     },
   };
 }
