@@ -35,8 +35,8 @@ export interface MeasureRequest {
 
 /** Test samples that are run; of larger test splits, a seeded choice. */
 const MOST_SAMPLES = 10_000;
-/** Random samples where there are no data: fewer for heavy models, so that they take about 50 GMACs. */
-const RANDOM_MACS = 5e10;
+/** Random samples where there are no data: fewer for heavy models, so that they take about 10 GMACs: a second or two for each file. */
+const RANDOM_MACS = 1e10;
 const [LEAST_RANDOM, MOST_RANDOM] = [4, 128];
 /** Latency is that of one thread: with more, waking them takes as long as a small model's layers, and what else the machine does weighs in. */
 const LATENCY_THREADS = 1;
