@@ -1,5 +1,5 @@
 /** Which of the instruction sets that the engine has kernels for this processor has. */
-import { readFileSync } from 'node:fs';
+import { cpuFlags } from '../src/compression/measure/processor.ts';
 import type { KernelSet } from '../src/compression/tensor/native/binding.ts';
 
 /** What /proc/cpuinfo calls the instructions of a set; the fastest set first. */
@@ -7,7 +7,7 @@ const FLAGS: Readonly<Record<KernelSet, readonly string[]>> = { avx512: ['avx512
 
 export function hasInstructions(set: KernelSet): boolean {
   if ((process.arch === 'arm64') !== (set === 'neon')) return false;
-  const flags = new Set(/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.trim().split(' '));
+  const flags = cpuFlags();
   return FLAGS[set].every((flag) => flags.has(flag));
 }
 

@@ -9,12 +9,14 @@ import { readOnnx } from '../src/compression/formats/onnx/read.ts';
 import { writeOnnx } from '../src/compression/formats/onnx/write.ts';
 import type { Model } from '../src/compression/graph/types.ts';
 import { measureModels } from '../src/compression/measure/measure.ts';
-import { processor, productsSaturate } from '../src/compression/measure/processor.ts';
+import { processor } from '../src/compression/measure/processor.ts';
+import { productsSaturate } from '../src/compression/measure/saturation-probe.ts';
 import { apply } from '../src/compression/techniques/quantize/apply.ts';
 import { spec, type QuantizeParameters } from '../src/compression/techniques/quantize/spec.ts';
 import type { StepContext } from '../src/compression/techniques/technique.ts';
 import { projectRoot } from '../src/compression/tensor/project-root.ts';
 import { ARCHITECTURES } from './architecture-networks.ts';
+import { chosenOf } from './chosen.ts';
 import { measureLayers, type MeasuredLayer } from './layer-times.ts';
 import { NETWORKS } from './networks.ts';
 import { saveResult } from './result.ts';
@@ -40,10 +42,12 @@ export async function run(): Promise<void> {
   console.log(`${name}: ${instructionSets.join(', ')}; 8-bit products ${(await productsSaturate()) ? 'saturate' : 'are exact'}`);
   const rows = [];
   const layers: MeasuredLayer[] = [];
-  for (const contestant of CONTESTANTS.filter((each) => process.argv.length < 3 || process.argv.includes(each.name))) {
+  const chosen = chosenOf(CONTESTANTS);
+  const result = ['int8', instructionSets.at(-1)!, ...(chosen.length < CONTESTANTS.length ? chosen.map((each) => each.name) : [])].join('-');
+  for (const contestant of chosen) {
     rows.push(await compare(contestant));
     layers.push(...await measureLayers(readOnnx(contestant.bytes), contestant.input));
-    console.log(`${saveResult(`int8-${instructionSets.at(-1)!}`, { processor: { name, instructionSets }, rows, layers, within25Percent: within(layers) })}`);
+    console.log(`${saveResult(result, { processor: { name, instructionSets }, rows, layers, within25Percent: within(layers) })}`);
   }
   console.log(`${(100 * within(layers)).toFixed(0)} % of ${2 * layers.length} times of layers predicted within 25 %`);
 }

@@ -4,7 +4,8 @@ import { writeOnnx } from '../formats/onnx/write.ts';
 import { makeNode } from '../graph/edit.ts';
 import type { Model } from '../graph/types.ts';
 import { measureModels } from './measure.ts';
-import { instructionSets, processor, productsSaturate } from './processor.ts';
+import { instructionSets, processor } from './processor.ts';
+import { productsSaturate } from './saturation-probe.ts';
 
 const [K, N] = [32, 8];
 const float: Model = modelOf({

@@ -13,7 +13,7 @@ import { integerProducts, saturatingProducts } from '../../../src/compression/gr
 import { unsignedWeights } from '../../../src/compression/graph/passes/unsigned-weights.ts';
 import type { Model } from '../../../src/compression/graph/types.ts';
 import { fidelityMeter } from '../../../src/compression/measure/fidelity.ts';
-import { productsSaturate } from '../../../src/compression/measure/processor.ts';
+import { productsSaturate } from '../../../src/compression/measure/saturation-probe.ts';
 import { openRuntime, type Feeds, type RuntimeOptions } from '../../../src/compression/measure/session.ts';
 import { apply } from '../../../src/compression/techniques/quantize/apply.ts';
 import { spec, type QuantizeParameters } from '../../../src/compression/techniques/quantize/spec.ts';

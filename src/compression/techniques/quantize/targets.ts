@@ -1,5 +1,5 @@
 /** The processors that an int8 file is made for. */
-import { productsSaturate } from '../../measure/processor.ts';
+import { productsSaturate } from '../../measure/saturation-probe.ts';
 import type { QuantizeParameters } from './spec.ts';
 
 export type Target = QuantizeParameters['target'];
