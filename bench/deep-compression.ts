@@ -1,4 +1,7 @@
-/** Pruning and weight sharing on MNIST, against the figures of Deep Compression (Han et al. 2016, arXiv 1510.00149, table 1): size of the file, gzipped, and error */
+/**
+ * Pruning and weight sharing on MNIST, against the figures of Deep Compression (Han et al. 2016, arXiv 1510.00149,
+ * table 1): size of the file, gzipped, and error
+ */
 import type { Step } from '../src/contracts/job-request.ts';
 import type { Measures } from '../src/contracts/report.ts';
 import { readOnnx } from '../src/compression/formats/onnx/read.ts';
@@ -17,7 +20,11 @@ interface Plan {
 }
 
 const PLANS: readonly Plan[] = [
-  { name: 'lenet-300-100', epochs: { dense: 15, prune: 20, cluster: 2 }, published: '1070 KB, 1.64 % -> 27 KB (40x), 1.58 %' },
+  {
+    name: 'lenet-300-100',
+    epochs: { dense: 15, prune: 20, cluster: 2 },
+    published: '1070 KB, 1.64 % -> 27 KB (40x), 1.58 %',
+  },
   { name: 'lenet-5', epochs: { dense: 6, prune: 8, cluster: 1 }, published: '1720 KB, 0.80 % -> 44 KB (39x), 0.74 %' },
 ];
 /** What the paper prunes both networks to. */
@@ -42,11 +49,32 @@ interface Compressed {
 async function compress(file: Uint8Array, steps: readonly Step[]): Promise<Compressed> {
   const description = describeModel(readOnnx(file), 'onnx');
   const { report, files } = await runRecipe({
-    modelBytes: file, request: { model: 'bench', dataset: 'mnist', seed: 1, transform: { scale: 1 / 255 }, training: { batchSize: 128 }, steps: [...steps] },
-    model: description, dataset: DATA, loadModelBytes: async () => { throw new Error('there is no other model'); },
-    checkpoints: () => ({ save: async () => undefined, load: async () => null }), signal: new AbortController().signal, report: () => undefined, threads: 2,
+    modelBytes: file,
+    request: {
+      model: 'bench',
+      dataset: 'mnist',
+      seed: 1,
+      transform: { scale: 1 / 255 },
+      training: { batchSize: 128 },
+      steps: [...steps],
+    },
+    model: description,
+    dataset: DATA,
+    loadModelBytes: async () => {
+      throw new Error('there is no other model');
+    },
+    checkpoints: () => ({ save: async () => undefined, load: async () => null }),
+    signal: new AbortController().signal,
+    report: () => undefined,
+    threads: 2,
   });
-  return { files: files.slice(0, steps.length).map(({ bytes }) => bytes), rows: report.steps.map(({ after }) => ({ after, relativeLatency: after.latencyMs!.median / report.before.latencyMs!.median })) };
+  return {
+    files: files.slice(0, steps.length).map(({ bytes }) => bytes),
+    rows: report.steps.map(({ after }) => ({
+      after,
+      relativeLatency: after.latencyMs!.median / report.before.latencyMs!.median,
+    })),
+  };
 }
 
 async function benchmark({ name, epochs }: Plan): Promise<Row[]> {
@@ -62,7 +90,10 @@ async function benchmark({ name, epochs }: Plan): Promise<Row[]> {
   };
   add('trained', trained.rows[0]!);
   add('pruned', trained.rows[1]!);
-  for (const [from, file, settings] of [['trained', dense, { bits: 4 }], ...OF_PRUNED.map((each) => ['pruned', pruned, each] as const)] as const) {
+  for (const [from, file, settings] of [
+    ['trained', dense, { bits: 4 }],
+    ...OF_PRUNED.map((each) => ['pruned', pruned, each] as const),
+  ] as const) {
     add(`${from}, ${settings.bits} bits`, (await compress(file, [cluster(settings)])).rows[0]!);
   }
   return rows;
@@ -72,7 +103,14 @@ const HEAD = `${''.padEnd(30)}${['bytes', '', 'gzipped', '', 'error', 'time'].ma
 
 function print({ steps, after, relativeLatency }: Row, { after: dense }: Row): void {
   const factor = (bytes: number) => `${(dense.sizeBytes / bytes).toFixed(1)}x`;
-  const cells = [String(after.sizeBytes), factor(after.sizeBytes), String(after.gzipBytes), factor(after.gzipBytes), `${(100 * (1 - after.accuracy!.top1!)).toFixed(2)} %`, `${(100 * relativeLatency).toFixed(0)} %`];
+  const cells = [
+    String(after.sizeBytes),
+    factor(after.sizeBytes),
+    String(after.gzipBytes),
+    factor(after.gzipBytes),
+    `${(100 * (1 - after.accuracy!.top1!)).toFixed(2)} %`,
+    `${(100 * relativeLatency).toFixed(0)} %`,
+  ];
   console.log(steps.padEnd(30) + cells.map((cell) => cell.padStart(10)).join(''));
 }
 

@@ -1,4 +1,7 @@
-/** Distillation on MNIST against published figures: Hinton's perceptrons, and a thin student by hints, attention, relations (--epochs N, --part hinton|thin) */
+/**
+ * Distillation on MNIST against published figures: Hinton's perceptrons, and a thin student by hints, attention,
+ * relations (--epochs N, --part hinton|thin)
+ */
 import { parseArgs } from 'node:util';
 import type { Dataset } from '../src/compression/data/dataset.ts';
 import { readOnnx } from '../src/compression/formats/onnx/read.ts';
@@ -27,30 +30,51 @@ interface Row {
   readonly seconds: number;
 }
 
-const { values: options } = parseArgs({ options: { epochs: { type: 'string', default: '' }, part: { type: 'string', default: '' } } });
+const { values: options } = parseArgs({
+  options: { epochs: { type: 'string', default: '' }, part: { type: 'string', default: '' } },
+});
 const rows: Row[] = [];
 
 await startEngine('auto');
 if (options.part !== 'thin') await hinton(Number(options.epochs || 20));
 if (options.part !== 'hinton') await thin(Number(options.epochs || 5));
 
-/** Hinton et al. 2015, section 3: 67 errors of the teacher (dropout, jittered images), 146 of the student alone, 74 distilled at a temperature of 20. */
+/**
+ * Hinton et al. 2015, section 3: 67 errors of the teacher (dropout, jittered images), 146 of the student alone, 74
+ * distilled at a temperature of 20.
+ */
 async function hinton(epochs: number): Promise<void> {
   const data = mnist();
-  const teacher = await train('teacher 1200-1200, dropout', perceptron(1200, true), data, (state, context) => retrain(state, { epochs }, context));
+  const teacher = await train('teacher 1200-1200, dropout', perceptron(1200, true), data, (state, context) =>
+    retrain(state, { epochs }, context),
+  );
   const student = (): Model => perceptron(800, false);
   await train('student 800-800 alone', student(), data, (state, context) => retrain(state, { epochs }, context));
-  await train('student 800-800 distilled', student(), data, (state, context) => distill(state, distillation({ temperature: 20, alpha: 1, epochs }), context), teacher);
+  await train(
+    'student 800-800 distilled',
+    student(),
+    data,
+    (state, context) => distill(state, distillation({ temperature: 20, alpha: 1, epochs }), context),
+    teacher,
+  );
 }
 
 /** As FitNets (Romero et al. 2015, table 4) has it: a student that is deeper and thinner than its teacher. */
 async function thin(epochs: number): Promise<void> {
   const data = mnist();
-  const teacher = await train('teacher, 3 wide convolutions', wideTeacher(), data, (state, context) => retrain(state, { epochs }, context));
+  const teacher = await train('teacher, 3 wide convolutions', wideTeacher(), data, (state, context) =>
+    retrain(state, { epochs }, context),
+  );
   await train('thin student alone', thinStudent(), data, (state, context) => retrain(state, { epochs }, context));
   for (const method of ['logits', 'hints', 'attention', 'relational'] as const) {
     const given = method === 'hints' ? { hintEpochs: Math.ceil(epochs / 2) } : {};
-    await train(`thin student, ${method}`, thinStudent(), data, (state, context) => distill(state, distillation({ method, epochs, ...given }), context), teacher);
+    await train(
+      `thin student, ${method}`,
+      thinStudent(),
+      data,
+      (state, context) => distill(state, distillation({ method, epochs, ...given }), context),
+      teacher,
+    );
   }
 }
 
@@ -58,25 +82,54 @@ function distillation(given: Partial<DistillParameters>): DistillParameters {
   return { teacher: 'teacher', method: 'logits', temperature: 4, alpha: 0.9, epochs: 1, ...given };
 }
 
-async function train(network: string, model: Model, data: Dataset, step: (state: ModelState, context: StepContext) => Promise<ModelState>, teacher: Model | null = null): Promise<Model> {
+async function train(
+  network: string,
+  model: Model,
+  data: Dataset,
+  step: (state: ModelState, context: StepContext) => Promise<ModelState>,
+  teacher: Model | null = null,
+): Promise<Model> {
   const started = Date.now();
-  const trained = (await step({ model, frozenZeros: new Set(), kept: new Map(), quantized: false }, contextFor(model, data, teacher))).model;
+  const trained = (
+    await step({ model, frozenZeros: new Set(), kept: new Map(), quantized: false }, contextFor(model, data, teacher))
+  ).model;
   const seconds = Math.round((Date.now() - started) / 1000);
   const bytes = writeOnnx(trained);
-  const [measures] = await measureModels({ original: bytes, candidates: [], dataset: data, transform: { scale: SCALE }, seed: SEED });
-  rows.push({ network, parameters: countWeights(trained.graph).parameters, errors: Math.round((1 - measures!.accuracy!.top1!) * measures!.accuracy!.samples), seconds });
+  const [measures] = await measureModels({
+    original: bytes,
+    candidates: [],
+    dataset: data,
+    transform: { scale: SCALE },
+    seed: SEED,
+  });
+  rows.push({
+    network,
+    parameters: countWeights(trained.graph).parameters,
+    errors: Math.round((1 - measures!.accuracy!.top1!) * measures!.accuracy!.samples),
+    seconds,
+  });
   const { parameters, errors } = rows.at(-1)!;
-  console.log(`${network.padEnd(32)}${String(parameters).padStart(9)} parameters   ${String(errors).padStart(4)} errors of 10,000   ${seconds} s`);
+  console.log(
+    `${network.padEnd(32)}${String(parameters).padStart(9)} parameters   ${String(errors).padStart(4)} errors of 10,000   ${seconds} s`,
+  );
   saveResult('distillation', { training: TRAINING, seed: SEED, rows });
   return readOnnx(bytes);
 }
 
 function contextFor(model: Model, dataset: Dataset, teacher: Model | null): StepContext {
   return {
-    seed: SEED, dataset, transform: { scale: SCALE }, training: TRAINING, loader: { numWorkers: 0 }, original: model,
+    seed: SEED,
+    dataset,
+    transform: { scale: SCALE },
+    training: TRAINING,
+    loader: { numWorkers: 0 },
+    original: model,
     loadModel: () => (teacher ? Promise.resolve(teacher) : Promise.reject(new Error('there is no teacher'))),
-    checkpoints: { save: () => Promise.resolve(), load: () => Promise.resolve(null) }, signal: new AbortController().signal,
-    report: ({ endOfEpoch, epoch, metrics }) => { if (endOfEpoch) process.stderr.write(`  epoch ${epoch}: ${JSON.stringify(metrics)}\n`); },
+    checkpoints: { save: () => Promise.resolve(), load: () => Promise.resolve(null) },
+    signal: new AbortController().signal,
+    report: ({ endOfEpoch, epoch, metrics }) => {
+      if (endOfEpoch) process.stderr.write(`  epoch ${epoch}: ${JSON.stringify(metrics)}\n`);
+    },
     record: () => undefined,
     warn: (code, message) => console.error(`  ${code}: ${message}`),
   };
@@ -85,7 +138,8 @@ function contextFor(model: Model, dataset: Dataset, teacher: Model | null): Step
 function perceptron(width: number, dropout: boolean): Model {
   const network = new OnnxNetwork();
   const { graph } = network;
-  const dropped = (x: string, rate: number): string => (dropout ? graph.op('Dropout', [x, graph.weight('rate', [], Float32Array.of(rate))]) : x);
+  const dropped = (x: string, rate: number): string =>
+    dropout ? graph.op('Dropout', [x, graph.weight('rate', [], Float32Array.of(rate))]) : x;
   const flat = dropped(graph.op('Flatten', [graph.input('x', 'float32', ['n', 1, 28, 28])], { axis: 1 }), 0.2);
   const first = dropped(network.relu(network.dense(flat, 784, width)), 0.5);
   const second = dropped(network.relu(network.dense(first, width, width)), 0.5);
@@ -99,7 +153,11 @@ function wideTeacher(): Model {
 
 /** Six of 16 to 32. */
 function thinStudent(): Model {
-  return convolutional([[16, 16], [16, 16], [24, 32]]);
+  return convolutional([
+    [16, 16],
+    [16, 16],
+    [24, 32],
+  ]);
 }
 
 /** Convolutions by stage, a pooling after each stage, one dense layer. */

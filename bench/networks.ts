@@ -24,38 +24,78 @@ export interface BenchNetwork {
   byHand(): HandWritten;
 }
 
-/** LeCun et al. 1998, in the widths of the pruning literature (Caffe's): 784-300-100-10, and 20 and 50 kernels of 5 x 5, 500 units. */
+/**
+ * LeCun et al. 1998, in the widths of the pruning literature (Caffe's): 784-300-100-10, and 20 and 50 kernels of 5 x 5,
+ * 500 units.
+ */
 export const NETWORKS: readonly BenchNetwork[] = [
-  { name: 'lenet-300-100', title: 'LeNet-300-100', image: [28, 28, 1], onnx: () => lenet300(), byHand: () => lenet300ByHand() },
+  {
+    name: 'lenet-300-100',
+    title: 'LeNet-300-100',
+    image: [28, 28, 1],
+    onnx: () => lenet300(),
+    byHand: () => lenet300ByHand(),
+  },
   { name: 'lenet-5', title: 'LeNet-5', image: [28, 28, 1], onnx: () => lenet5(), byHand: () => lenet5ByHand() },
   { name: 'resnet-20', title: 'ResNet-20', image: [32, 32, 3], onnx: () => resnet20(), byHand: () => resnet20ByHand() },
 ];
 
-/** Normal values with the standard deviation of He et al. 2015 (arXiv 1502.01852), by a linear congruential generator and Box and Muller. */
+/**
+ * Normal values with the standard deviation of He et al. 2015 (arXiv 1502.01852), by a linear congruential generator
+ * and Box and Muller.
+ */
 export function initial(dims: readonly number[], fanIn: number): Float32Array {
   let state = 12345 + dims.reduce((a, b) => a * 31 + b, 7);
   const next = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 0.5) / 2 ** 32;
   const deviation = Math.sqrt(2 / fanIn);
-  return Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => deviation * Math.sqrt(-2 * Math.log(next())) * Math.cos(2 * Math.PI * next()));
+  return Float32Array.from(
+    { length: dims.reduce((a, b) => a * b, 1) },
+    () => deviation * Math.sqrt(-2 * Math.log(next())) * Math.cos(2 * Math.PI * next()),
+  );
 }
 
 export class OnnxNetwork {
   readonly graph = new GraphBuilder();
 
   dense(x: string, inputs: number, outputs: number): string {
-    return this.graph.op('Gemm', [x, this.graph.weight('w', [inputs, outputs], initial([inputs, outputs], inputs)), this.graph.weight('b', [outputs], new Float32Array(outputs))]);
+    return this.graph.op('Gemm', [
+      x,
+      this.graph.weight('w', [inputs, outputs], initial([inputs, outputs], inputs)),
+      this.graph.weight('b', [outputs], new Float32Array(outputs)),
+    ]);
   }
 
-  conv(x: string, kernel: number, inputs: number, outputs: number, { stride = 1, pad = 0, bias = false, group = 1 }: { stride?: number; pad?: number; bias?: boolean; group?: number } = {}): string {
+  conv(
+    x: string,
+    kernel: number,
+    inputs: number,
+    outputs: number,
+    {
+      stride = 1,
+      pad = 0,
+      bias = false,
+      group = 1,
+    }: { stride?: number; pad?: number; bias?: boolean; group?: number } = {},
+  ): string {
     const dims = [outputs, inputs / group, kernel, kernel];
     const weight = this.graph.weight('w', dims, initial(dims, (inputs / group) * kernel ** 2));
     const operands = bias ? [x, weight, this.graph.weight('b', [outputs], new Float32Array(outputs))] : [x, weight];
-    return this.graph.op('Conv', operands, { kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad], group });
+    return this.graph.op('Conv', operands, {
+      kernel_shape: [kernel, kernel],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad],
+      group,
+    });
   }
 
   batchNorm(x: string, channels: number): string {
-    const vector = (name: string, value: number) => this.graph.weight(name, [channels], new Float32Array(channels).fill(value));
-    return this.graph.op('BatchNormalization', [x, vector('scale', 1), vector('bias', 0), vector('mean', 0), vector('variance', 1)], { epsilon: { float: 1e-3 } });
+    const vector = (name: string, value: number) =>
+      this.graph.weight(name, [channels], new Float32Array(channels).fill(value));
+    return this.graph.op(
+      'BatchNormalization',
+      [x, vector('scale', 1), vector('bias', 0), vector('mean', 0), vector('variance', 1)],
+      { epsilon: { float: 1e-3 } },
+    );
   }
 
   relu(x: string): string {
@@ -81,7 +121,9 @@ function lenet300(): Uint8Array {
 
 function lenet5(): Uint8Array {
   const network = new OnnxNetwork();
-  const first = network.pool(network.conv(network.graph.input('x', 'float32', ['n', 1, 28, 28]), 5, 1, 20, { bias: true }));
+  const first = network.pool(
+    network.conv(network.graph.input('x', 'float32', ['n', 1, 28, 28]), 5, 1, 20, { bias: true }),
+  );
   const second = network.pool(network.conv(first, 5, 20, 50, { bias: true }));
   const hidden = network.relu(network.dense(network.graph.op('Flatten', [second], { axis: 1 }), 800, 500));
   return network.finish(network.dense(hidden, 500, 10), 'lenet-5');
@@ -92,7 +134,9 @@ const RESNET_STAGES = [16, 32, 64] as const;
 
 function resnet20(): Uint8Array {
   const network = new OnnxNetwork();
-  let x = network.relu(network.batchNorm(network.conv(network.graph.input('x', 'float32', ['n', 3, 32, 32]), 3, 3, 16, { pad: 1 }), 16));
+  let x = network.relu(
+    network.batchNorm(network.conv(network.graph.input('x', 'float32', ['n', 3, 32, 32]), 3, 3, 16, { pad: 1 }), 16),
+  );
   let channels = 16;
   for (const width of RESNET_STAGES) {
     for (let block = 0; block < 3; block++) {
@@ -117,7 +161,12 @@ class HandNetwork {
     return (x) => nn.biasAdd(nn.matMul(x, w), b);
   }
 
-  conv(kernel: number, inputs: number, outputs: number, { stride = 1, pad = 0, bias = false }: { stride?: number; pad?: number; bias?: boolean } = {}): (x: TfTensor) => TfTensor {
+  conv(
+    kernel: number,
+    inputs: number,
+    outputs: number,
+    { stride = 1, pad = 0, bias = false }: { stride?: number; pad?: number; bias?: boolean } = {},
+  ): (x: TfTensor) => TfTensor {
     const w = this.#weight([kernel, kernel, inputs, outputs], inputs * kernel ** 2);
     const b = bias ? this.#vector(this.weights, outputs, 0) : null;
     const options = { strides: [stride, stride], pads: [pad, pad, pad, pad] };
@@ -157,29 +206,51 @@ const pool = (x: TfTensor) => nn.maxPool(x, { kernel: [2, 2], strides: [2, 2] })
 function lenet300ByHand(): HandWritten {
   const network = new HandNetwork();
   const layers = [network.dense(784, 300), network.dense(300, 100), network.dense(100, 10)] as const;
-  return { ...lists(network), logits: (x) => layers[2](nn.relu(layers[1](nn.relu(layers[0](tf.reshape(x, [-1, 784])))))) };
+  return {
+    ...lists(network),
+    logits: (x) => layers[2](nn.relu(layers[1](nn.relu(layers[0](tf.reshape(x, [-1, 784])))))),
+  };
 }
 
 function lenet5ByHand(): HandWritten {
   const network = new HandNetwork();
   const [first, second] = [network.conv(5, 1, 20, { bias: true }), network.conv(5, 20, 50, { bias: true })];
   const [third, fourth] = [network.dense(800, 500), network.dense(500, 10)];
-  return { ...lists(network), logits: (x) => fourth(nn.relu(third(tf.reshape(pool(second(pool(first(x)))), [-1, 800])))) };
+  return {
+    ...lists(network),
+    logits: (x) => fourth(nn.relu(third(tf.reshape(pool(second(pool(first(x)))), [-1, 800])))),
+  };
 }
 
 function resnet20ByHand(): HandWritten {
   const network = new HandNetwork();
   const stem = [network.conv(3, 3, 16, { pad: 1 }), network.batchNorm(16)] as const;
   let channels = 16;
-  const blocks = RESNET_STAGES.flatMap((width) => [0, 1, 2].map(() => {
-    const stride = width !== channels ? 2 : 1;
-    const parts = [network.conv(3, channels, width, { pad: 1, stride }), network.batchNorm(width), network.conv(3, width, width, { pad: 1 }), network.batchNorm(width)] as const;
-    const shortcut = stride === 2 ? network.conv(1, channels, width, { stride }) : (x: TfTensor) => x;
-    channels = width;
-    return (x: TfTensor) => nn.relu(tf.add(parts[3](parts[2](nn.relu(parts[1](parts[0](x))))), shortcut(x)));
-  }));
+  const blocks = RESNET_STAGES.flatMap((width) =>
+    [0, 1, 2].map(() => {
+      const stride = width !== channels ? 2 : 1;
+      const parts = [
+        network.conv(3, channels, width, { pad: 1, stride }),
+        network.batchNorm(width),
+        network.conv(3, width, width, { pad: 1 }),
+        network.batchNorm(width),
+      ] as const;
+      const shortcut = stride === 2 ? network.conv(1, channels, width, { stride }) : (x: TfTensor) => x;
+      channels = width;
+      return (x: TfTensor) => nn.relu(tf.add(parts[3](parts[2](nn.relu(parts[1](parts[0](x))))), shortcut(x)));
+    }),
+  );
   const last = network.dense(64, 10);
-  return { ...lists(network), logits: (x) => last(tf.mean(blocks.reduce((y, block) => block(y), nn.relu(stem[1](stem[0](x)))), [1, 2])) };
+  return {
+    ...lists(network),
+    logits: (x) =>
+      last(
+        tf.mean(
+          blocks.reduce((y, block) => block(y), nn.relu(stem[1](stem[0](x)))),
+          [1, 2],
+        ),
+      ),
+  };
 }
 
 function lists({ weights, statistics }: HandNetwork): Pick<HandWritten, 'weights' | 'statistics'> {

@@ -9,12 +9,21 @@ import { projectRoot } from '../src/compression/tensor/project-root.ts';
 /** Of the start, before a result that git keeps is written anew. */
 const atStart = { date: new Date().toISOString(), commit: commit() };
 
-/** Writes bench/results/<name>-<date>.json and returns its path relative to the project; once more after every row, nothing measured is lost. */
+/**
+ * Writes bench/results/<name>-<date>.json and returns its path relative to the project; once more after every row,
+ * nothing measured is lost.
+ */
 export function saveResult(name: string, result: object): string {
   const { date } = atStart;
   const path = join('bench', 'results', `${name}-${date.slice(0, 10)}.json`);
   mkdirSync(join(projectRoot, 'bench', 'results'), { recursive: true });
-  const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryBytes: totalmem(), node: process.version, instructionSet: instructionSet() };
+  const machine = {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+    node: process.version,
+    instructionSet: instructionSet(),
+  };
   writeFileSync(join(projectRoot, path), `${JSON.stringify({ name, ...atStart, machine, ...result }, null, 2)}\n`);
   return path;
 }
@@ -22,7 +31,11 @@ export function saveResult(name: string, result: object): string {
 /** With "-dirty" where files that git keeps are changed. */
 function commit(): string {
   try {
-    return execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], { cwd: projectRoot, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    return execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], {
+      cwd: projectRoot,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     return 'unknown';
   }

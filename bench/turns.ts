@@ -18,7 +18,10 @@ export interface Contender {
   stop(): void;
 }
 
-/** Lathe's own must start; peers that are not installed are named as skipped. `byHand`: the network also written by hand on the engine's primitives. */
+/**
+ * Lathe's own must start; peers that are not installed are named as skipped. `byHand`: the network also written by hand
+ * on the engine's primitives.
+ */
 export async function startAll({ byHand }: { readonly byHand: boolean }): Promise<Contender[]> {
   const python = await peersPython();
   const script = (name: string) => join(projectRoot, 'bench', 'contenders', name);
@@ -30,19 +33,27 @@ export async function startAll({ byHand }: { readonly byHand: boolean }): Promis
     python ? start('torch', python, [script('torch_peer.py')]) : null,
   ]);
   if (!started[0] || (byHand && !started[1])) throw new Error('Lathe itself does not start');
-  for (const [index, name] of [[2, 'Keras'], [3, 'PyTorch']] as const) if (!started[index]) console.log(`skipped: ${name} is not installed (npm run bench -- --peers)`);
+  for (const [index, name] of [
+    [2, 'Keras'],
+    [3, 'PyTorch'],
+  ] as const)
+    if (!started[index]) console.log(`skipped: ${name} is not installed (npm run bench -- --peers)`);
   return started.filter((contender) => contender !== null);
 }
 
 async function peersPython(): Promise<string | null> {
   if (process.env['BENCH_PYTHON']) return process.env['BENCH_PYTHON'];
-  const peers = (await import(pathToFileURL(join(projectRoot, 'scripts', 'lib', 'peers.mjs')).href)) as { peersPython(): string };
+  const peers = (await import(pathToFileURL(join(projectRoot, 'scripts', 'lib', 'peers.mjs')).href)) as {
+    peersPython(): string;
+  };
   return existsSync(peers.peersPython()) ? peers.peersPython() : null;
 }
 
 /** Null where it ends before it says its version. */
 async function start(name: string, command: string, args: string[]): Promise<Contender | null> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', name === 'torch' || name === 'keras' ? 'ignore' : 'inherit'] });
+  const child = spawn(command, args, {
+    stdio: ['pipe', 'pipe', name === 'torch' || name === 'keras' ? 'ignore' : 'inherit'],
+  });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   const first = await lines.next();
   if (first.done) return null;
@@ -57,12 +68,16 @@ async function ask(name: string, child: ChildProcess, lines: AsyncIterator<strin
   return JSON.parse(answer.value) as Answer;
 }
 
-/** Milliseconds a step by contender: the median over rounds of each contender's median; the machine's moods reach all alike. */
+/**
+ * Milliseconds a step by contender: the median over rounds of each contender's median; the machine's moods reach all
+ * alike.
+ */
 export async function inTurns(contenders: readonly Contender[], network: string): Promise<Record<string, number>> {
   const times: Record<string, number[]> = {};
   for (const { ask: warm } of contenders) await warm({ network, seconds: 0.1 });
   for (let round = 0; round < ROUNDS; round++) {
-    for (const contender of contenders) (times[contender.name] ??= []).push((await contender.ask({ network, seconds: SECONDS_A_TURN })).msPerStep);
+    for (const contender of contenders)
+      (times[contender.name] ??= []).push((await contender.ask({ network, seconds: SECONDS_A_TURN })).msPerStep);
   }
   return mapValues(times, (values) => values.sort((a, b) => a - b)[values.length >> 1]!);
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- NAME [options]`: one benchmark of bench/; without a name it lists them. `--peers` first makes the Python environment
- * with the peers that benchmarks are measured against.
+ * `npm run bench -- NAME [options]`: one benchmark of bench/; without a name it lists them. `--peers` first makes the
+ * Python environment with the peers that benchmarks are measured against.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,8 +24,14 @@ async function run(benchmark, options) {
 
 /** Name and the first line of the file's own description. */
 function list() {
-  for (const file of readdirSync(join(root, 'bench')).filter((entry) => /(?<!\.test)\.ts$/.test(entry)).sort()) {
-    const description = /\/\*\*\s*\*?\s*(.+)/.exec(readFileSync(join(root, 'bench', file), 'utf8'))?.[1]?.replace(/\*\/.*/, '').trim() ?? '';
+  for (const file of readdirSync(join(root, 'bench'))
+    .filter((entry) => /(?<!\.test)\.ts$/.test(entry))
+    .sort()) {
+    const description =
+      /\/\*\*\s*\*?\s*(.+)/
+        .exec(readFileSync(join(root, 'bench', file), 'utf8'))?.[1]
+        ?.replace(/\*\/.*/, '')
+        .trim() ?? '';
     console.log(`${file.replace(/\.ts$/, '').padEnd(20)}${description}`);
   }
 }

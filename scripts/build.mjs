@@ -1,7 +1,7 @@
 /**
- * Compiles src/, workers/, clients/ and bench/ file by file to dist/: types are erased and `./x.ts` imports become `./x.js`.
- * Only files whose content changed are compiled; what has no source any more is removed. Two builds at once do no harm:
- * each output appears by a rename.
+ * Compiles src/, workers/, clients/ and bench/ file by file to dist/: types are erased and `./x.ts` imports become
+ * `./x.js`. Only files whose content changed are compiled; what has no source any more is removed. Two builds at once
+ * do no harm: each output appears by a rename.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -78,7 +78,9 @@ function readManifest() {
   try {
     const manifest = JSON.parse(readFileSync(manifestPath, 'utf8'));
     if (manifest.revision === COMPILER_REVISION) return manifest;
-  } catch { /* first build, or an interrupted one: compile everything */ }
+  } catch {
+    /* first build, or an interrupted one: compile everything */
+  }
   return { files: {} };
 }
 
@@ -92,5 +94,7 @@ function writeAtomically(path, content) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const started = performance.now();
   const { compiled, removed, total } = build();
-  console.log(`Built dist: ${compiled} of ${total} files compiled, ${removed} removed, in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  console.log(
+    `Built dist: ${compiled} of ${total} files compiled, ${removed} removed, in ${((performance.now() - started) / 1000).toFixed(1)} s`,
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: set-up, a service of its own on a free port with a temporary folder, the demonstration job over HTTP, everything stopped.
- * The compressed model and nothing else stays behind, in demo-output/.
+ * `npm run demo`: set-up, a service of its own on a free port with a temporary folder, the demonstration job over HTTP,
+ * everything stopped. The compressed model and nothing else stays behind, in demo-output/.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -25,7 +25,9 @@ try {
   const url = await service.ready;
   console.log(`Service: ${url}`);
   const apiKey = readFileSync(join(home, 'api-key'), 'utf8').trim();
-  const code = await runBuilt('clients/demo/main.js', [join(root, 'demo-output')], { env: { ...process.env, LATHE_URL: url, LATHE_API_KEY: apiKey } });
+  const code = await runBuilt('clients/demo/main.js', [join(root, 'demo-output')], {
+    env: { ...process.env, LATHE_URL: url, LATHE_API_KEY: apiKey },
+  });
   await finish(code);
 } catch (error) {
   console.error(error.message);
@@ -35,7 +37,12 @@ try {
 function startService(port) {
   const environment = { ...process.env, LATHE_HOME: home, LATHE_PORT: String(port), LATHE_HOST: '127.0.0.1' };
   for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_S3_URL', 'LATHE_API_KEY']) delete environment[name];
-  const child = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+    cwd: root,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   let said = '';
   child.stderr.on('data', (chunk) => (said = (said + chunk).slice(-4000)));
   const ended = new Promise((resolve) => child.once('close', resolve));

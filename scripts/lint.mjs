@@ -1,4 +1,6 @@
-/** ESLint, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is wrong. */
+/**
+ * ESLint, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is wrong.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,14 +12,26 @@ const folders = ['src', 'workers', 'clients'].filter((folder) => existsSync(join
 /** @returns {{name: string, ok: boolean}[]} one entry per check */
 export function lint() {
   return [
+    run('format', '@biomejs/biome/bin/biome', ['format']),
     run('eslint', 'eslint/bin/eslint.js', ['.']),
-    run('import direction', 'dependency-cruiser/bin/dependency-cruise.mjs', ['--config', '.dependency-cruiser.cjs', ...folders]),
-    run('loaded modules', 'dependency-cruiser/bin/dependency-cruise.mjs', ['--config', '.dependency-cruiser.runtime.cjs', ...folders]),
+    run('import direction', 'dependency-cruiser/bin/dependency-cruise.mjs', [
+      '--config',
+      '.dependency-cruiser.cjs',
+      ...folders,
+    ]),
+    run('loaded modules', 'dependency-cruiser/bin/dependency-cruise.mjs', [
+      '--config',
+      '.dependency-cruiser.runtime.cjs',
+      ...folders,
+    ]),
   ];
 }
 
 function run(name, script, args) {
-  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], { cwd: root, stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], {
+    cwd: root,
+    stdio: 'inherit',
+  });
   return { name, ok: status === 0 };
 }
 

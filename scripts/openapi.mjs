@@ -8,5 +8,7 @@ build();
 const { generateDocument } = await importBuilt('src/api/openapi/generate.js');
 const { yaml, document } = await generateDocument();
 writeFileSync(join(root, 'openapi.yaml'), yaml);
-console.log(`openapi.yaml: ${Object.values(document.paths).reduce((sum, path) => sum + Object.keys(path).length, 0)} operations`);
+console.log(
+  `openapi.yaml: ${Object.values(document.paths).reduce((sum, path) => sum + Object.keys(path).length, 0)} operations`,
+);
 process.exit();

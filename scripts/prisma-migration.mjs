@@ -1,6 +1,7 @@
 /**
- * `node scripts/prisma-migration.mjs NAME`: writes prisma/migrations/DATE_NAME/migration.sql, which leads from the schema as the last
- * migration left it (prisma/migrations/schema.prisma) to prisma/schema.prisma. Read it before it is committed.
+ * `node scripts/prisma-migration.mjs NAME`: writes prisma/migrations/DATE_NAME/migration.sql, which leads from the
+ * schema as the last migration left it (prisma/migrations/schema.prisma) to prisma/schema.prisma. Read it before it is
+ * committed.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,8 @@ import { build } from './build.mjs';
 import { importBuilt, root } from './lib/built.mjs';
 
 const name = process.argv[2];
-if (!/^[a-z][a-z0-9_]*$/.test(name ?? '')) throw new Error('usage: node scripts/prisma-migration.mjs NAME (lower case, underscores)');
+if (!/^[a-z][a-z0-9_]*$/.test(name ?? ''))
+  throw new Error('usage: node scripts/prisma-migration.mjs NAME (lower case, underscores)');
 
 const lastPath = join(root, 'prisma', 'migrations', 'schema.prisma');
 build();

@@ -1,11 +1,22 @@
 /**
- * Brings a fresh clone to where everything runs: packages, symbolic links of the embedded Postgres, database client, TensorFlow engine,
- * compiled dist/. Plain Node, since it runs before anything is installed. Each step looks for itself whether there is something to do, so
- * an interrupted set-up goes on where it was; two at once take turns. All it says goes to stderr.
+ * Brings a fresh clone to where everything runs: packages, symbolic links of the embedded Postgres, database client,
+ * TensorFlow engine, compiled dist/. Plain Node, since it runs before anything is installed. Each step looks for itself
+ * whether there is something to do, so an interrupted set-up goes on where it was; two at once take turns. All it says
+ * goes to stderr.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hydratePostgres } from './hydrate-postgres.mjs';
@@ -25,14 +36,18 @@ export async function setup(options = {}) {
   const started = performance.now();
   let worked = false;
   const did = () => (worked = true);
-  await withLock(join(root, '.cache', 'setup.lock'), (pid) => say(`another set-up is running (process ${pid}); waiting for it`), async () => {
-    await installPackages(did);
-    if (hydratePostgres(root) > 0) did();
-    linkCommand();
-    await generateDatabaseClient(did);
-    await buildTensorFlow(did, options);
-    await compile(did);
-  });
+  await withLock(
+    join(root, '.cache', 'setup.lock'),
+    (pid) => say(`another set-up is running (process ${pid}); waiting for it`),
+    async () => {
+      await installPackages(did);
+      if (hydratePostgres(root) > 0) did();
+      linkCommand();
+      await generateDatabaseClient(did);
+      await buildTensorFlow(did, options);
+      await compile(did);
+    },
+  );
   if (worked) say(`done in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
 
@@ -47,7 +62,10 @@ async function installPackages(did) {
   did();
   say('installing packages (npm ci)');
   const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm'];
-  await run([...npm, 'ci', '--include=dev', '--no-fund', '--no-audit', '--loglevel=error', '--progress=false'], 'npm ci');
+  await run(
+    [...npm, 'ci', '--include=dev', '--no-fund', '--no-audit', '--loglevel=error', '--progress=false'],
+    'npm ci',
+  );
 }
 
 /** npm writes node_modules/.package-lock.json last: it tells what is installed, whole. */
@@ -56,7 +74,8 @@ function packagesMatchLock() {
   if (!existsSync(installedPath)) return false;
   const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
   const installed = JSON.parse(readFileSync(installedPath, 'utf8')).packages;
-  const same = ([path, entry]) => installed[path]?.version === entry.version || (!installed[path] && (entry.optional || entry.link));
+  const same = ([path, entry]) =>
+    installed[path]?.version === entry.version || (!installed[path] && (entry.optional || entry.link));
   const isWanted = Object.entries(wanted).every((pair) => pair[0] === '' || same(pair));
   return isWanted && Object.keys(installed).every((path) => path in wanted);
 }
@@ -73,7 +92,11 @@ function linkCommand() {
 
 async function generateDatabaseClient(did) {
   const schema = join(root, 'prisma', 'schema.prisma');
-  const inputs = hashFiles([schema, join(root, 'scripts', 'prisma-generate.mjs'), join(root, 'node_modules', 'prisma', 'package.json')]);
+  const inputs = hashFiles([
+    schema,
+    join(root, 'scripts', 'prisma-generate.mjs'),
+    join(root, 'node_modules', 'prisma', 'package.json'),
+  ]);
   const output = join(root, 'src', 'store', 'generated');
   const stamps = readStamps();
   if (stamps.database === inputs && existsSync(output)) return;
@@ -83,7 +106,10 @@ async function generateDatabaseClient(did) {
   writeStamps({ database: inputs });
 }
 
-/** Without compiler, pip or network the service still runs, on WebAssembly: a failed build is told once and tried again a day later. */
+/**
+ * Without compiler, pip or network the service still runs, on WebAssembly: a failed build is told once and tried again
+ * a day later.
+ */
 async function buildTensorFlow(did, { retryEngine = false }) {
   const { buildEngine, engineReady } = await import('./engine/build.mjs');
   if (process.env.LATHE_ENGINE === 'wasm' || engineReady()) return;
@@ -95,7 +121,10 @@ async function buildTensorFlow(did, { retryEngine = false }) {
   did();
   const built = await buildEngine({ onProgress: say });
   writeStamps({ engineFailedAt: built.ok ? 0 : Date.now() });
-  if (!built.ok) say(`no TensorFlow engine: ${built.reason}; to mend it: ${built.remedy}. WebAssembly is used instead, several times slower.`);
+  if (!built.ok)
+    say(
+      `no TensorFlow engine: ${built.reason}; to mend it: ${built.remedy}. WebAssembly is used instead, several times slower.`,
+    );
 }
 
 async function compile(did) {
@@ -106,12 +135,17 @@ async function compile(did) {
   say(`compiled ${compiled} of ${total} source files`);
 }
 
-/** A command that would go on after a killed set-up would get in the way of the next: it ends when the pipe at 3 closes. */
+/**
+ * A command that would go on after a killed set-up would get in the way of the next: it ends when the pipe at 3 closes.
+ */
 const ENDS_WITH_SETUP = '"$@" 3<&- & child=$!; (cat <&3 >/dev/null; kill $child 2>/dev/null) & wait $child';
 
 function run(command, name) {
   return new Promise((resolve, reject) => {
-    const child = spawn('sh', ['-c', ENDS_WITH_SETUP, 'sh', ...command], { cwd: root, stdio: ['ignore', 2, 2, 'pipe'] });
+    const child = spawn('sh', ['-c', ENDS_WITH_SETUP, 'sh', ...command], {
+      cwd: root,
+      stdio: ['ignore', 2, 2, 'pipe'],
+    });
     child.once('error', (error) => reject(new Error(`${name} cannot be started: ${error.message}`)));
     child.once('exit', (code, signal) => {
       child.stdio[3].destroy();

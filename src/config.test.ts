@@ -16,18 +16,42 @@ function problemsOf(environment: NodeJS.ProcessEnv): readonly string[] {
 describe('the configuration', () => {
   test('needs a database alone', () => {
     expect(parseConfig({ DATABASE_URL })).toMatchObject({
-      home: resolve('.lathe'), host: '127.0.0.1', port: 8080, databaseUrl: DATABASE_URL, redisUrl: null, apiKey: null, engine: 'auto',
+      home: resolve('.lathe'),
+      host: '127.0.0.1',
+      port: 8080,
+      databaseUrl: DATABASE_URL,
+      redisUrl: null,
+      apiKey: null,
+      engine: 'auto',
     });
   });
 
   test('counts an empty variable as not set', () => {
-    expect(parseConfig({ DATABASE_URL, REDIS_URL: '', LATHE_PORT: ' ', LATHE_API_KEY: '' })).toMatchObject({ redisUrl: null, port: 8080, apiKey: null });
+    expect(parseConfig({ DATABASE_URL, REDIS_URL: '', LATHE_PORT: ' ', LATHE_API_KEY: '' })).toMatchObject({
+      redisUrl: null,
+      port: 8080,
+      apiKey: null,
+    });
   });
 
   test('tells every problem at once', () => {
-    const problems = problemsOf({ LATHE_PORT: '99999', REDIS_URL: 'http://x', LATHE_ENGINE: 'steam', LATHE_S3_URL: 'ftp://bucket', LATHE_API_KEY: 'short', LATHE_MAX_MODEL_MB: '1.5' });
-    expect(problems.map((problem) => problem.split(' ')[0]).toSorted()).toEqual(
-      ['DATABASE_URL', 'LATHE_API_KEY', 'LATHE_ENGINE', 'LATHE_MAX_MODEL_MB', 'LATHE_PORT', 'LATHE_S3_URL', 'REDIS_URL']);
+    const problems = problemsOf({
+      LATHE_PORT: '99999',
+      REDIS_URL: 'http://x',
+      LATHE_ENGINE: 'steam',
+      LATHE_S3_URL: 'ftp://bucket',
+      LATHE_API_KEY: 'short',
+      LATHE_MAX_MODEL_MB: '1.5',
+    });
+    expect(problems.map((problem) => problem.split(' ')[0]).toSorted()).toEqual([
+      'DATABASE_URL',
+      'LATHE_API_KEY',
+      'LATHE_ENGINE',
+      'LATHE_MAX_MODEL_MB',
+      'LATHE_PORT',
+      'LATHE_S3_URL',
+      'REDIS_URL',
+    ]);
   });
 
   test('never repeats a secret', () => {

@@ -45,7 +45,9 @@ export function parseConfig(environment: NodeJS.ProcessEnv): Config {
     home: resolve(read.text('LATHE_HOME') ?? '.lathe'),
     host: read.text('LATHE_HOST') ?? '127.0.0.1',
     port: read.integer('LATHE_PORT', 8080, 0, 65535),
-    databaseUrl: read.url('DATABASE_URL', ['postgresql:', 'postgres:']) ?? read.missing('DATABASE_URL', 'the Postgres to use ("npm start" brings one along)'),
+    databaseUrl:
+      read.url('DATABASE_URL', ['postgresql:', 'postgres:']) ??
+      read.missing('DATABASE_URL', 'the Postgres to use ("npm start" brings one along)'),
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
     s3: read.s3Url('LATHE_S3_URL'),
     apiKey: read.secret('LATHE_API_KEY', 16),
@@ -110,7 +112,8 @@ class Reader {
   secret(name: string, minimumLength: number): string | null {
     const value = this.text(name);
     if (value === null) return null;
-    if (value.length < minimumLength) this.problem(`${name} has ${value.length} characters; it needs ${minimumLength} or more`);
+    if (value.length < minimumLength)
+      this.problem(`${name} has ${value.length} characters; it needs ${minimumLength} or more`);
     if (/[^\x21-\x7e]/.test(value)) this.problem(`${name} holds blanks or characters that an HTTP header cannot carry`);
     return value;
   }

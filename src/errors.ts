@@ -1,6 +1,6 @@
 /**
- * The catalogue of errors that users can meet. Engine code throws `LatheError` with a code and says which node, technique or field
- * is in the way; only the API knows HTTP (it renders `status` as RFC 9457 problem+json).
+ * The catalogue of errors that users can meet. Engine code throws `LatheError` with a code and says which node,
+ * technique or field is in the way; only the API knows HTTP (it renders `status` as RFC 9457 problem+json).
  */
 export const ERRORS = {
   unauthorized: { status: 401, title: 'No valid API key was given', retryable: false },
@@ -9,11 +9,19 @@ export const ERRORS = {
   'invalid-request': { status: 400, title: 'The request is not valid', retryable: false },
   'method-not-allowed': { status: 405, title: 'The resource does not know this method', retryable: false },
   'not-acceptable': { status: 406, title: 'There is no answer of a type that the request accepts', retryable: false },
-  'unsupported-media-type': { status: 415, title: 'The request body is of a type that is not read here', retryable: false },
+  'unsupported-media-type': {
+    status: 415,
+    title: 'The request body is of a type that is not read here',
+    retryable: false,
+  },
   'unsupported-format': { status: 415, title: 'The file is of a format that is not supported', retryable: false },
   'malformed-model': { status: 422, title: 'The model file is damaged or contradicts itself', retryable: false },
   'malformed-dataset': { status: 422, title: 'The dataset file is damaged or contradicts itself', retryable: false },
-  'unsupported-operator': { status: 422, title: 'The model holds an operator that this step cannot handle', retryable: false },
+  'unsupported-operator': {
+    status: 422,
+    title: 'The model holds an operator that this step cannot handle',
+    retryable: false,
+  },
   'model-not-trainable': { status: 422, title: 'The model cannot be trained', retryable: false },
   'shape-mismatch': { status: 422, title: 'Shapes of model and data do not fit', retryable: false },
   'dataset-required': { status: 422, title: 'This technique needs a dataset', retryable: false },
@@ -26,14 +34,21 @@ export const ERRORS = {
   'deadline-exceeded': { status: 504, title: 'A time limit was reached', retryable: true },
   diverged: { status: 500, title: 'Training diverged', retryable: false },
   'worker-lost': { status: 500, title: 'The worker died more often than a job is retried', retryable: true },
-  'range-not-satisfiable': { status: 416, title: 'The requested byte range lies outside the artifact', retryable: false },
+  'range-not-satisfiable': {
+    status: 416,
+    title: 'The requested byte range lies outside the artifact',
+    retryable: false,
+  },
   unavailable: { status: 503, title: 'The service is not ready', retryable: true },
   internal: { status: 500, title: 'Something went wrong inside Lathe', retryable: true },
 } as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** One problem, with where it is: a JSON path of the request (`/steps/0/sparsity`), or a place in a file (`node "conv1"`). */
+/**
+ * One problem, with where it is: a JSON path of the request (`/steps/0/sparsity`), or a place in a file (`node
+ * "conv1"`).
+ */
 export interface ErrorDetail {
   readonly path: string;
   readonly message: string;

@@ -11,5 +11,14 @@ test('ids are distinct and sort by when they were made', () => {
 test('an id says what it names', () => {
   expect(isId('model', newId('model'))).toBe(true);
   expect(isId('model', newId('job'))).toBe(false);
-  for (const text of ['', 'mdl_', 'mdl_1', `${newId('model')}x`, newId('model').toUpperCase(), "mdl_'; DROP TABLE models; --", 'mdl_\0']) expect(isId('model', text)).toBe(false);
+  for (const text of [
+    '',
+    'mdl_',
+    'mdl_1',
+    `${newId('model')}x`,
+    newId('model').toUpperCase(),
+    "mdl_'; DROP TABLE models; --",
+    'mdl_\0',
+  ])
+    expect(isId('model', text)).toBe(false);
 });

@@ -1,4 +1,7 @@
-/** Where Lathe's processes start: production code is compiled file by file to dist/, and every child is a script in there. */
+/**
+ * Where Lathe's processes start: production code is compiled file by file to dist/, and every child is a script in
+ * there.
+ */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,7 @@
-/** Limited child with the engine: does it compute what onnxruntime computes, and what stands in the way of training. Argument: the file's path. */
+/**
+ * Limited child with the engine: does it compute what onnxruntime computes, and what stands in the way of training.
+ * Argument: the file's path.
+ */
 import { randomUUID } from 'node:crypto';
 import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,11 +33,16 @@ async function check(path: string): Promise<Agreement> {
   const runtime = openRuntime(path, { threads: 2 });
   await runtime.catch(() => null); // reasons found in the graph go before a refusal
   const bytes = await readFile(path);
-  return checkAgainstRuntime(bytes, (await readModel(bytes)).model, { runtime, startEngine: () => startEngine((process.env.LATHE_ENGINE ?? 'auto') as EngineChoice) });
+  return checkAgainstRuntime(bytes, (await readModel(bytes)).model, {
+    runtime,
+    startEngine: () => startEngine((process.env.LATHE_ENGINE ?? 'auto') as EngineChoice),
+  });
 }
 
 async function startOf(path: string): Promise<Uint8Array> {
   const file = await open(path);
-  const { buffer, bytesRead } = await file.read(new Uint8Array(START_BYTES), 0, START_BYTES, 0).finally(() => file.close());
+  const { buffer, bytesRead } = await file
+    .read(new Uint8Array(START_BYTES), 0, START_BYTES, 0)
+    .finally(() => file.close());
   return buffer.subarray(0, bytesRead);
 }

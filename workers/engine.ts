@@ -1,6 +1,6 @@
 /**
- * The engine process: computes one job and ends. Its supervisor sends the task as the first IPC message; events, the result's files
- * or a failure go back. It holds no key and knows no database.
+ * The engine process: computes one job and ends. Its supervisor sends the task as the first IPC message; events, the
+ * result's files or a failure go back. It holds no key and knows no database.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -14,7 +14,8 @@ import { fileCheckpoint } from './engine/checkpoints.ts';
 import type { EngineFailure, EngineMessage, EngineTask, ResultFile } from './engine/protocol.ts';
 
 const PROGRESS_EVERY_MS = 100;
-const MEMORY_MESSAGES = /out of memory|bad_alloc|allocation failed|could not allocate|OOM when allocating|RESOURCE_EXHAUSTED/i;
+const MEMORY_MESSAGES =
+  /out of memory|bad_alloc|allocation failed|could not allocate|OOM when allocating|RESOURCE_EXHAUSTED/i;
 
 new Worker(new URL('./engine/watchdog.js', import.meta.url), { workerData: { parent: process.ppid } }).unref();
 const stopping = new AbortController();
@@ -29,7 +30,12 @@ process.once('message', (task) => void main(task as EngineTask));
 async function main(task: EngineTask): Promise<void> {
   try {
     const result = await compute(task);
-    await say({ type: 'result', report: result.report, recommended: result.recommended, files: await writeFiles(task.outputFolder, result) });
+    await say({
+      type: 'result',
+      report: result.report,
+      recommended: result.recommended,
+      files: await writeFiles(task.outputFolder, result),
+    });
   } catch (error) {
     if (stopping.signal.aborted) process.exit(143);
     console.error(error);
@@ -53,7 +59,12 @@ async function compute(task: EngineTask): Promise<RecipeResult> {
     signal: stopping.signal,
     report: thinned((event) => void say({ type: 'event', event })),
     threads: task.threads,
-    provenance: { job: task.jobId, modelName: task.model.name, datasetSha256: task.dataset?.sha256 ?? null, datasetOptions: task.dataset?.options ?? null },
+    provenance: {
+      job: task.jobId,
+      modelName: task.model.name,
+      datasetSha256: task.dataset?.sha256 ?? null,
+      datasetOptions: task.dataset?.options ?? null,
+    },
   };
   try {
     return await runRecipe(input);
@@ -80,11 +91,13 @@ function thinned(tell: (event: JobEvent) => void): (event: JobEvent) => void {
 }
 
 function writeFiles(folder: string, { files }: RecipeResult): Promise<ResultFile[]> {
-  return Promise.all(files.map(async ({ name, format, bytes, step }, index) => {
-    const path = join(folder, `${index}-${basename(name)}`);
-    await writeFile(path, bytes);
-    return { name, format, path, step };
-  }));
+  return Promise.all(
+    files.map(async ({ name, format, bytes, step }, index) => {
+      const path = join(folder, `${index}-${basename(name)}`);
+      await writeFile(path, bytes);
+      return { name, format, path, step };
+    }),
+  );
 }
 
 function failureOf(error: unknown): EngineFailure {

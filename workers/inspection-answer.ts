@@ -14,7 +14,8 @@ export async function answer<T>(work: () => Promise<T>, fallback: ErrorCode): Pr
     message = { error: failureOf(error, fallback) };
   }
   writeWhole(Buffer.from(JSON.stringify(message)));
-  process.kill(process.pid, 'SIGKILL'); // an orderly exit waits for native threads, and one that runs an uploaded model may never end
+  // an orderly exit waits for native threads, and one that runs an uploaded model may never end
+  process.kill(process.pid, 'SIGKILL');
   return process.exit(0);
 }
 

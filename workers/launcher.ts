@@ -1,6 +1,6 @@
 /**
- * `npm start`: the whole service on one machine. Embedded Postgres (unless DATABASE_URL names one), migrations, the API and a
- * supervisor; both are started again when they die. SIGTERM or SIGINT stops everything in order.
+ * `npm start`: the whole service on one machine. Embedded Postgres (unless DATABASE_URL names one), migrations, the API
+ * and a supervisor; both are started again when they die. SIGTERM or SIGINT stops everything in order.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,8 @@ export async function launch(environment: NodeJS.ProcessEnv = process.env): Prom
   let service: Service | undefined;
   let unlock: (() => void) | undefined;
   try {
-    // What is wrong with the environment is told here, at once: the processes that this one keeps would be started again and again.
+    // What is wrong with the environment is told here, at once: the processes that this one keeps would be started
+    // again and again.
     const place = parseConfig({ ...environment, DATABASE_URL: environment.DATABASE_URL || 'postgresql://embedded' });
     mkdirSync(join(place.home, 'logs'), { recursive: true });
     unlock = lockHome(place.home);
@@ -58,14 +59,22 @@ class Service {
 
   async start(): Promise<void> {
     const { home, host, port } = this.#place;
-    if (!(await isPortFree(port, host))) throw new Error(`Port ${port} of ${host} is in use; choose another with LATHE_PORT`);
+    if (!(await isPortFree(port, host)))
+      throw new Error(`Port ${port} of ${host} is in use; choose another with LATHE_PORT`);
     const databaseUrl = this.#environment.DATABASE_URL || (await this.#startPostgres());
     await migrate(databaseUrl);
     if (this.#stopping) return;
-    const environment = { ...this.#environment, LATHE_HOME: home, LATHE_HOST: host, LATHE_PORT: String(port), DATABASE_URL: databaseUrl };
+    const environment = {
+      ...this.#environment,
+      LATHE_HOME: home,
+      LATHE_HOST: host,
+      LATHE_PORT: String(port),
+      DATABASE_URL: databaseUrl,
+    };
     const [api, supervisor] = [this.#keep('api', environment), this.#keep('supervisor', environment)];
     await Promise.race([Promise.all([this.#answering(), supervisor.ready]), this.#notReady()]);
-    if (api.pid !== undefined && !this.#stopping) process.stdout.write(`Lathe is ready at http://${host.includes(':') ? `[${host}]` : host}:${port}\n`);
+    if (api.pid !== undefined && !this.#stopping)
+      process.stdout.write(`Lathe is ready at http://${host.includes(':') ? `[${host}]` : host}:${port}\n`);
   }
 
   async stop(): Promise<void> {
@@ -76,7 +85,8 @@ class Service {
 
   #keep(name: 'api' | 'supervisor', environment: NodeJS.ProcessEnv): KeptProcess {
     const logFile = join(this.#place.home, 'logs', `${name}.log`);
-    const onDeath = (description: string, restartMs: number) => complain(`${description}; starting it again in ${restartMs} ms (log: ${logFile})`);
+    const onDeath = (description: string, restartMs: number) =>
+      complain(`${description}; starting it again in ${restartMs} ms (log: ${logFile})`);
     const kept = new KeptProcess({ name, environment, logFile, onDeath });
     this.#kept.push(kept);
     return kept;
@@ -103,7 +113,9 @@ class Service {
 
   async #answering(): Promise<void> {
     while (!this.#stopping) {
-      const response = await fetch(`http://${loopbackOf(this.#place.host)}:${this.#place.port}/readyz`).catch(() => null);
+      const response = await fetch(`http://${loopbackOf(this.#place.host)}:${this.#place.port}/readyz`).catch(
+        () => null,
+      );
       await response?.body?.cancel();
       if (response?.ok) return;
       await sleep(50);
@@ -112,7 +124,9 @@ class Service {
 
   async #notReady(): Promise<never> {
     await sleep(READY_MS, undefined, { ref: false });
-    throw new Error(`The service is not ready after ${READY_MS / 1000} s; its logs are in ${join(this.#place.home, 'logs')}`);
+    throw new Error(
+      `The service is not ready after ${READY_MS / 1000} s; its logs are in ${join(this.#place.home, 'logs')}`,
+    );
   }
 }
 
@@ -124,8 +138,8 @@ function loopbackOf(host: string): string {
 }
 
 /**
- * Resolves at the first SIGTERM or SIGINT, or when npm, which started this process, is gone. A signal long after the first ends this process
- * at once; one right behind it is the same one, come both from the terminal and from npm.
+ * Resolves at the first SIGTERM or SIGINT, or when npm, which started this process, is gone. A signal long after the
+ * first ends this process at once; one right behind it is the same one, come both from the terminal and from npm.
  */
 function stopSignal(environment: NodeJS.ProcessEnv): Promise<void> {
   return new Promise((resolve) => {

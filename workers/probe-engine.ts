@@ -1,6 +1,6 @@
 /**
- * Child of `lathe doctor` and of the supervisor, which never load an engine themselves. Prints, on the last line, what the engine is:
- * findings for people, or with `--engine` the engine itself.
+ * Child of `lathe doctor` and of the supervisor, which never load an engine themselves. Prints, on the last line, what
+ * the engine is: findings for people, or with `--engine` the engine itself.
  */
 import { engineFindings } from '../src/compression/tensor/probe.ts';
 import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';

@@ -20,7 +20,10 @@ export async function waitForExit(pid: number, milliseconds: number): Promise<bo
   return true;
 }
 
-/** When the process started, in clock ticks since boot: tells a process from a later one with the same id. `null` where /proc is absent. */
+/**
+ * When the process started, in clock ticks since boot: tells a process from a later one with the same id. `null` where
+ * /proc is absent.
+ */
 export function startTicks(pid: number): string | null {
   return statField(pid, 19);
 }
@@ -39,7 +42,10 @@ function statField(pid: number, index: number): string | null {
   }
 }
 
-/** Ends this process when its parent dies. An IPC channel tells at once; the poll covers a parent that closed it and then was killed. */
+/**
+ * Ends this process when its parent dies. An IPC channel tells at once; the poll covers a parent that closed it and
+ * then was killed.
+ */
 export function endWithParent(onOrphaned: () => void): void {
   const parent = process.ppid;
   let told = false;

@@ -1,6 +1,6 @@
 /**
- * The supervisor: takes jobs from the queue, one engine process for each, and sees every one of them to its end. It never computes.
- * SIGTERM: the jobs that run go back to the queue, then it ends.
+ * The supervisor: takes jobs from the queue, one engine process for each, and sees every one of them to its end. It
+ * never computes. SIGTERM: the jobs that run go back to the queue, then it ends.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { openArtifacts } from '../src/artifacts/open.ts';
@@ -32,10 +32,19 @@ const stopAsked = new Promise<string>((resolve) => {
 mkdirSync(settings.scratchFolder, { recursive: true });
 const engine = await probeEngine();
 const store = openStore(config.databaseUrl, { maxAttempts: settings.maxAttempts });
-const queue = await openQueue({ redisUrl: config.redisUrl, databaseUrl: config.databaseUrl, onError: (error) => log.warn({ error: error.message }, 'queue') });
+const queue = await openQueue({
+  redisUrl: config.redisUrl,
+  databaseUrl: config.databaseUrl,
+  onError: (error) => log.warn({ error: error.message }, 'queue'),
+});
 const deps: PoolWorkerDeps = {
-  jobs: store.workerJobs, registry: store.workers, queue, blobs: await openArtifacts(config),
-  scratch: new Scratch(settings.scratchFolder), settings, engine,
+  jobs: store.workerJobs,
+  registry: store.workers,
+  queue,
+  blobs: await openArtifacts(config),
+  scratch: new Scratch(settings.scratchFolder),
+  settings,
+  engine,
   log: (message, fields = {}) => log.info(fields, message),
 };
 const workers = poolsOf(settings, engine).map((pool) => new PoolWorker(pool, deps));
@@ -44,7 +53,16 @@ const sweeping = setInterval(() => void sweep(), SWEEP_MS);
 const health = setInterval(() => void tellHealth(), HEALTH_MS);
 await sweep();
 await tellHealth();
-log.info({ engine: engine.name, version: engine.version, reason: engine.reason, devices: engine.devices, pools: workers.map(({ id }) => id) }, 'ready');
+log.info(
+  {
+    engine: engine.name,
+    version: engine.version,
+    reason: engine.reason,
+    devices: engine.devices,
+    pools: workers.map(({ id }) => id),
+  },
+  'ready',
+);
 process.send?.('ready');
 
 log.info({ why: await stopAsked }, 'stopping');
@@ -54,7 +72,11 @@ setTimeout(() => {
 }, STOP_MS);
 clearInterval(sweeping);
 clearInterval(health);
-await Promise.all(workers.map((worker) => worker.stop().catch((error: unknown) => log.warn({ error: String(error) }, 'not stopped cleanly'))));
+await Promise.all(
+  workers.map((worker) =>
+    worker.stop().catch((error: unknown) => log.warn({ error: String(error) }, 'not stopped cleanly')),
+  ),
+);
 await queue.close();
 await store.close();
 process.exit(0);
@@ -63,8 +85,10 @@ process.exit(0);
 function poolsOf({ pools }: SupervisorSettings, { gpu }: ProbedEngine): Pool[] {
   const wanted = pools ?? (gpu ? ['cpu', 'gpu'] : ['cpu']);
   const possible = wanted.filter((pool) => pool !== 'gpu' || gpu);
-  if (possible.length < wanted.length) log.warn({ engine: engine.name, devices: engine.devices }, 'no GPU is seen: the pool gpu is not served');
-  if (possible.length === 0) throw new Error('LATHE_POOLS asks for gpu alone, and the engine sees no GPU (npx lathe doctor tells why)');
+  if (possible.length < wanted.length)
+    log.warn({ engine: engine.name, devices: engine.devices }, 'no GPU is seen: the pool gpu is not served');
+  if (possible.length === 0)
+    throw new Error('LATHE_POOLS asks for gpu alone, and the engine sees no GPU (npx lathe doctor tells why)');
   return [...new Set(possible)];
 }
 

@@ -1,4 +1,7 @@
-/** Lathe as a job trains: the network lowered from ONNX, its batches in ONNX's layout on the host. With `by-hand`: the same by hand. */
+/**
+ * Lathe as a job trains: the network lowered from ONNX, its batches in ONNX's layout on the host. With `by-hand`: the
+ * same by hand.
+ */
 import { availableParallelism } from 'node:os';
 import { readOnnx } from '../../src/compression/formats/onnx/read.ts';
 import { lowerOrThrow } from '../../src/compression/network/lower.ts';
@@ -19,8 +22,12 @@ import type { BenchNetwork } from '../networks.ts';
 import { BATCH_SIZE, LEARNING_RATE, MOMENTUM, serve } from './protocol.ts';
 
 const byHand = process.argv.includes('by-hand');
-const engine = await startEngine((process.env['LATHE_ENGINE'] ?? 'auto') as EngineChoice, { threads: Number(process.env['BENCH_THREADS'] ?? availableParallelism()) });
-await serve(`${engine.name} ${engine.version}${engine.kernels ? `, kernels for ${engine.kernels}` : ''}`, (name) => Promise.resolve(byHand ? handStep(NETWORKS.find((each) => each.name === name)!) : onnxStep(loaded(name))));
+const engine = await startEngine((process.env['LATHE_ENGINE'] ?? 'auto') as EngineChoice, {
+  threads: Number(process.env['BENCH_THREADS'] ?? availableParallelism()),
+});
+await serve(`${engine.name} ${engine.version}${engine.kernels ? `, kernels for ${engine.kernels}` : ''}`, (name) =>
+  Promise.resolve(byHand ? handStep(NETWORKS.find((each) => each.name === name)!) : onnxStep(loaded(name))),
+);
 
 interface Loaded {
   readonly bytes: Uint8Array;
@@ -32,7 +39,10 @@ interface Loaded {
 function loaded(name: string): Loaded {
   const architecture = ARCHITECTURES.find((each) => each.name === name);
   if (architecture) return { ...architecture, bytes: architecture.onnx() };
-  const { image: [height, width, channels], onnx } = NETWORKS.find((each) => each.name === name)!;
+  const {
+    image: [height, width, channels],
+    onnx,
+  } = NETWORKS.find((each) => each.name === name)!;
   return { bytes: onnx(), batch: BATCH_SIZE, input: [channels, height, width] };
 }
 
@@ -45,7 +55,9 @@ function onnxStep({ bytes, batch, input }: Loaded): () => Promise<void> {
   const { images, labels } = samples(batch, input);
   let count = 0;
   return async () => {
-    const inputs = new Map([['x', { dtype: 'float32' as const, shape: [batch, ...input], data: images[count % images.length]! }]]);
+    const inputs = new Map([
+      ['x', { dtype: 'float32' as const, shape: [batch, ...input], data: images[count % images.length]! }],
+    ]);
     const target = { dtype: 'int32' as const, shape: [batch], data: labels };
     await step.run({ size: batch, inputs, target }, { step: count++, learningRate: LEARNING_RATE, seed: 1 });
   };
@@ -67,8 +79,16 @@ function handStep(bench: BenchNetwork): () => Promise<void> {
   };
   const { images, labels } = samples(BATCH_SIZE, bench.image);
   let count = 0;
-  const inputsOf = (image: Float32Array) => [tf.tensor(image, [BATCH_SIZE, ...bench.image]), tf.tensor1d(labels, 'int32'), tf.scalar(LEARNING_RATE)];
-  const compiled = compileStep({ inputs: inputsOf(images[0]!), variables: [...weights, ...velocities, ...statistics], step });
+  const inputsOf = (image: Float32Array) => [
+    tf.tensor(image, [BATCH_SIZE, ...bench.image]),
+    tf.tensor1d(labels, 'int32'),
+    tf.scalar(LEARNING_RATE),
+  ];
+  const compiled = compileStep({
+    inputs: inputsOf(images[0]!),
+    variables: [...weights, ...velocities, ...statistics],
+    step,
+  });
   return () => {
     const inputs = inputsOf(images[count++ % images.length]!);
     const [loss] = compiled.run(inputs);

@@ -1,6 +1,7 @@
 /**
- * A contender is a process that trains one network at a time: it reads lines {"network": name, "seconds": s} and answers each with
- * {"msPerStep": median, "steps": n}. The first line it writes is {"version": text}. Contenders take turns; those that wait use no CPU.
+ * A contender is a process that trains one network at a time: it reads lines {"network": name, "seconds": s} and
+ * answers each with {"msPerStep": median, "steps": n}. The first line it writes is {"version": text}. Contenders take
+ * turns; those that wait use no CPU.
  */
 import { createInterface } from 'node:readline';
 
@@ -19,7 +20,10 @@ export interface Answer {
 }
 
 /** Serves requests; `prepare` makes a network's step, which is kept for the next request. */
-export async function serve(version: string, prepare: (network: string) => Promise<() => Promise<void>>): Promise<void> {
+export async function serve(
+  version: string,
+  prepare: (network: string) => Promise<() => Promise<void>>,
+): Promise<void> {
   const steps = new Map<string, () => Promise<void>>();
   say({ version });
   for await (const line of createInterface({ input: process.stdin })) {

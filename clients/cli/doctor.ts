@@ -27,14 +27,23 @@ export async function doctor(options: { worker?: boolean; json?: boolean }): Pro
 }
 
 async function machine(): Promise<Finding[]> {
-  return [{ name: 'machine', value: `Node ${process.versions.node}, ${process.platform}-${process.arch}, ${availableParallelism()} cores, ${bytes(totalmem())}`, state: 'ok' }];
+  return [
+    {
+      name: 'machine',
+      value: `Node ${process.versions.node}, ${process.platform}-${process.arch}, ${availableParallelism()} cores, ${bytes(totalmem())}`,
+      state: 'ok',
+    },
+  ];
 }
 
 /** The engine is loaded in a process of its own: a native library that crashes must not take the doctor with it. */
 async function engine(): Promise<Finding[]> {
   try {
     const { path, flags } = processEntry('probe-engine');
-    const { stdout } = await promisify(execFile)(process.execPath, [...flags, path], { timeout: 60_000, maxBuffer: 1 << 20 });
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, path], {
+      timeout: 60_000,
+      maxBuffer: 1 << 20,
+    });
     return JSON.parse(stdout.slice(stdout.lastIndexOf('\n[') + 1)) as Finding[];
   } catch (error) {
     return [{ name: 'engine', value: firstLine(error), state: 'missing', remedy: 'npm run setup' }];
@@ -45,15 +54,30 @@ async function database(): Promise<Finding[]> {
   const url = process.env['DATABASE_URL'];
   if (!url) {
     const folder = join(resolve(process.env['LATHE_HOME'] || '.lathe'), 'postgres');
-    return [{ name: 'database', value: `embedded Postgres in ${folder}${existsSync(folder) ? '' : ' (made at the first start)'}`, state: 'ok' }];
+    return [
+      {
+        name: 'database',
+        value: `embedded Postgres in ${folder}${existsSync(folder) ? '' : ' (made at the first start)'}`,
+        state: 'ok',
+      },
+    ];
   }
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
   try {
     await client.connect();
     const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
-    return [{ name: 'database', value: `Postgres ${rows[0]?.server_version ?? ''} at ${new URL(url).host}`, state: 'ok' }];
+    return [
+      { name: 'database', value: `Postgres ${rows[0]?.server_version ?? ''} at ${new URL(url).host}`, state: 'ok' },
+    ];
   } catch (error) {
-    return [{ name: 'database', value: firstLine(error), state: 'missing', remedy: 'start the Postgres that DATABASE_URL names, or unset DATABASE_URL to use the embedded one' }];
+    return [
+      {
+        name: 'database',
+        value: firstLine(error),
+        state: 'missing',
+        remedy: 'start the Postgres that DATABASE_URL names, or unset DATABASE_URL to use the embedded one',
+      },
+    ];
   } finally {
     await client.end().catch(() => undefined);
   }
@@ -62,16 +86,36 @@ async function database(): Promise<Finding[]> {
 async function queue(): Promise<Finding[]> {
   const url = process.env['REDIS_URL'];
   if (!url) return [{ name: 'queue', value: 'in Postgres (set REDIS_URL to use Redis)', state: 'ok' }];
-  const redis = new Redis(url, { lazyConnect: true, connectTimeout: 5000, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: 5000,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
   redis.on('error', () => undefined);
   try {
     await redis.connect();
     const version = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? '';
     const policy = /maxmemory_policy:(\S+)/.exec(await redis.info('memory'))?.[1] ?? '';
-    if (policy !== 'noeviction') return [{ name: 'queue', value: `Redis ${version} may evict jobs (maxmemory-policy ${policy})`, state: 'warning', remedy: 'redis-cli config set maxmemory-policy noeviction' }];
+    if (policy !== 'noeviction')
+      return [
+        {
+          name: 'queue',
+          value: `Redis ${version} may evict jobs (maxmemory-policy ${policy})`,
+          state: 'warning',
+          remedy: 'redis-cli config set maxmemory-policy noeviction',
+        },
+      ];
     return [{ name: 'queue', value: `Redis ${version} at ${new URL(url).host}`, state: 'ok' }];
   } catch (error) {
-    return [{ name: 'queue', value: firstLine(error), state: 'missing', remedy: 'start the Redis that REDIS_URL names, or unset REDIS_URL to queue in Postgres' }];
+    return [
+      {
+        name: 'queue',
+        value: firstLine(error),
+        state: 'missing',
+        remedy: 'start the Redis that REDIS_URL names, or unset REDIS_URL to queue in Postgres',
+      },
+    ];
   } finally {
     redis.disconnect();
   }
@@ -79,15 +123,37 @@ async function queue(): Promise<Finding[]> {
 
 async function artifacts(): Promise<Finding[]> {
   const url = process.env['LATHE_S3_URL'];
-  if (!url) return [{ name: 'artifacts', value: `in ${join(resolve(process.env['LATHE_HOME'] || '.lathe'), 'artifacts')}`, state: 'ok' }];
+  if (!url)
+    return [
+      {
+        name: 'artifacts',
+        value: `in ${join(resolve(process.env['LATHE_HOME'] || '.lathe'), 'artifacts')}`,
+        state: 'ok',
+      },
+    ];
   const place = parseS3Url(url);
-  if (!place) return [{ name: 'artifacts', value: 'LATHE_S3_URL is no address of a bucket', state: 'missing', remedy: `give ${S3_URL_FORMS}` }];
+  if (!place)
+    return [
+      {
+        name: 'artifacts',
+        value: 'LATHE_S3_URL is no address of a bucket',
+        state: 'missing',
+        remedy: `give ${S3_URL_FORMS}`,
+      },
+    ];
   const value = `bucket ${place.bucket} of ${place.endpoint ?? 'Amazon S3'}`;
   try {
     await (await import('../../src/artifacts/s3.ts')).checkBucket(place);
     return [{ name: 'artifacts', value, state: 'ok' }];
   } catch (error) {
-    return [{ name: 'artifacts', value: `${value}: ${firstLine(error)}`, state: 'missing', remedy: 'make the bucket, and give keys that may read and write it; or unset LATHE_S3_URL' }];
+    return [
+      {
+        name: 'artifacts',
+        value: `${value}: ${firstLine(error)}`,
+        state: 'missing',
+        remedy: 'make the bucket, and give keys that may read and write it; or unset LATHE_S3_URL',
+      },
+    ];
   }
 }
 
@@ -96,7 +162,13 @@ async function service(): Promise<Finding[]> {
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(3000) });
     const key = hasKey() ? '' : '; no API key found (LATHE_API_KEY)';
-    return [{ name: 'service', value: `${url} ${response.ok ? 'is ready' : `answers ${response.status}`}${key}`, state: response.ok && !key ? 'ok' : 'warning' }];
+    return [
+      {
+        name: 'service',
+        value: `${url} ${response.ok ? 'is ready' : `answers ${response.status}`}${key}`,
+        state: response.ok && !key ? 'ok' : 'warning',
+      },
+    ];
   } catch {
     return [{ name: 'service', value: `not running at ${url}`, state: 'warning', remedy: 'npm start' }];
   }

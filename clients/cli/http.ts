@@ -1,4 +1,7 @@
-/** Requests to the service: JSON in and out, streamed uploads and downloads, and an event stream that survives lost connections. */
+/**
+ * Requests to the service: JSON in and out, streamed uploads and downloads, and an event stream that survives lost
+ * connections.
+ */
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
@@ -15,7 +18,10 @@ export class ProblemError extends Error {
   readonly status: number;
   readonly code: string;
   readonly errors: readonly { path: string; message: string }[];
-  constructor(status: number, problem: { code?: string; detail?: string; title?: string; errors?: { path: string; message: string }[] }) {
+  constructor(
+    status: number,
+    problem: { code?: string; detail?: string; title?: string; errors?: { path: string; message: string }[] },
+  ) {
     super(problem.detail ?? problem.title ?? `HTTP ${status}`);
     this.name = 'ProblemError';
     this.status = status;
@@ -42,21 +48,31 @@ export class Client {
     return (await this.#request('GET', withQuery(path, query))).json() as Promise<T>;
   }
 
-  async post<T>(path: string, body?: unknown, options: { query?: Query; headers?: Record<string, string> } = {}): Promise<T> {
+  async post<T>(
+    path: string,
+    body?: unknown,
+    options: { query?: Query; headers?: Record<string, string> } = {},
+  ): Promise<T> {
     const headers: Record<string, string> = { ...options.headers };
     if (body !== undefined) headers['content-type'] = 'application/json';
     const response = await this.#request('POST', withQuery(path, options.query ?? {}), {
-      headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return response.json() as Promise<T>;
   }
 
   /** Streams a file as the raw body of a POST. `onProgress` is told the bytes sent so far. */
-  async upload<T>(path: string, file: string, query: Query = {}, onProgress: (sent: number, total: number) => void = () => {}): Promise<T> {
+  async upload<T>(
+    path: string,
+    file: string,
+    query: Query = {},
+    onProgress: (sent: number, total: number) => void = () => {},
+  ): Promise<T> {
     const { size } = await stat(file);
     let sent = 0;
     const source = createReadStream(file);
-    source.on('data', (chunk) => onProgress(sent += chunk.length, size));
+    source.on('data', (chunk) => onProgress((sent += chunk.length), size));
     const response = await this.#request('POST', withQuery(path, { name: basename(file), ...query }), {
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
       body: Readable.toWeb(source) as ReadableStream,
@@ -83,8 +99,8 @@ export class Client {
   }
 
   /**
-   * A job's events from the first on, ending after the job's last one. A lost connection is taken up again where it broke
-   * (Last-Event-ID), up to `retries` times without any event between.
+   * A job's events from the first on, ending after the job's last one. A lost connection is taken up again where it
+   * broke (Last-Event-ID), up to `retries` times without any event between.
    */
   async *events(jobId: string, retries = 10): AsyncGenerator<ServerEvent> {
     let lastId: string | undefined;
@@ -117,7 +133,10 @@ export class Client {
   }
 
   async #request(method: string, path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
-    const headers = { authorization: `Bearer ${this.#connection.apiKey}`, ...(init.headers as Record<string, string> | undefined) };
+    const headers = {
+      authorization: `Bearer ${this.#connection.apiKey}`,
+      ...(init.headers as Record<string, string> | undefined),
+    };
     let response: Response;
     try {
       response = await fetch(this.#connection.url + path, { ...init, method, headers });

@@ -9,9 +9,20 @@ import { bytes, reportTable, table } from './table.ts';
 import { watch } from './watch.ts';
 import type { Report } from '../../src/contracts/report.ts';
 
-interface Page<T> { readonly items: readonly T[]; readonly nextCursor?: string | null }
-interface Resource { readonly id: string; readonly name: string; readonly createdAt: string }
-interface ArtifactRow extends Resource { readonly format: string; readonly sizeBytes: number; readonly sha256: string }
+interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor?: string | null;
+}
+interface Resource {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: string;
+}
+interface ArtifactRow extends Resource {
+  readonly format: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
 interface JobRow extends Resource {
   readonly state: string;
   readonly progress: number;
@@ -25,22 +36,29 @@ const print = (value: unknown): void => console.log(typeof value === 'string' ? 
 
 const program = new Command('lathe').description('Compress trained models: prune, distil, quantize, retrain.');
 
-program.command('doctor')
+program
+  .command('doctor')
   .description('say which engine, database and queue are in use, and what is missing')
   .option('--worker', 'check only what a worker needs')
   .option('--json', 'machine-readable')
-  .action(async (options: { worker?: boolean; json?: boolean }) => { process.exitCode = await doctor(options); });
+  .action(async (options: { worker?: boolean; json?: boolean }) => {
+    process.exitCode = await doctor(options);
+  });
 
 pushCommand('models', 'upload a model (ONNX, Keras, TF.js)');
-pushCommand('datasets', 'upload a dataset (npz, idx zip, image folder zip, csv)')
-  .option('--target <column>', 'csv: the column to predict');
+pushCommand('datasets', 'upload a dataset (npz, idx zip, image folder zip, csv)').option(
+  '--target <column>',
+  'csv: the column to predict',
+);
 
 function pushCommand(resource: 'models' | 'datasets', description: string): Command {
   const group = program.command(resource);
   listCommand(group, resource, (row: Resource) => [row.id, row.name, row.createdAt]);
-  return group.command('push').description(description)
+  return group
+    .command('push')
+    .description(description)
     .argument('<file>')
-    .option('--name <name>', 'defaults to the file\'s name')
+    .option('--name <name>', "defaults to the file's name")
     .action(async (file: string, options: { name?: string; target?: string }) => {
       const query = { name: options.name ?? basename(file), target: options.target };
       print(await client().upload(`/v1/${resource}`, file, query, uploadProgress(file)));
@@ -50,54 +68,87 @@ function pushCommand(resource: 'models' | 'datasets', description: string): Comm
 /** Progress of an upload on stderr, so that stdout holds JSON alone. */
 function uploadProgress(file: string): (sent: number, total: number) => void {
   if (!process.stderr.isTTY) return () => {};
-  return (sent, total) => process.stderr.write(`\r${basename(file)}: ${bytes(sent)} of ${bytes(total)}${sent === total ? '\n' : ''}`);
+  return (sent, total) =>
+    process.stderr.write(`\r${basename(file)}: ${bytes(sent)} of ${bytes(total)}${sent === total ? '\n' : ''}`);
 }
 
 function listCommand<T>(group: Command, resource: string, row: (item: T) => string[]): void {
-  group.command('list').description(`list ${resource}, newest first`)
+  group
+    .command('list')
+    .description(`list ${resource}, newest first`)
     .option('--limit <n>', 'how many', '20')
     .option('--state <state>', 'jobs only')
     .option('--label <key:value>', 'jobs only')
     .option('--json', 'machine-readable')
     .action(async (options: { limit: string; state?: string; label?: string; json?: boolean }) => {
-      const page = await client().get<Page<T>>(`/v1/${resource}`, { limit: options.limit, state: options.state, label: options.label });
+      const page = await client().get<Page<T>>(`/v1/${resource}`, {
+        limit: options.limit,
+        state: options.state,
+        label: options.label,
+      });
       print(options.json ? page : table(page.items.map(row)));
     });
 }
 
 const jobs = program.command('jobs');
-listCommand(jobs, 'jobs', (job: JobRow) => [job.id, job.state, `${Math.round(job.progress * 100)} %`, job.steps.map((step) => step.technique).join('+'), job.createdAt]);
+listCommand(jobs, 'jobs', (job: JobRow) => [
+  job.id,
+  job.state,
+  `${Math.round(job.progress * 100)} %`,
+  job.steps.map((step) => step.technique).join('+'),
+  job.createdAt,
+]);
 
-jobs.command('submit').description('submit a job from a JSON file ("-": standard input)')
+jobs
+  .command('submit')
+  .description('submit a job from a JSON file ("-": standard input)')
   .argument('<request>')
-  .option('--model <id>', 'overrides the request\'s model')
-  .option('--dataset <id>', 'overrides the request\'s dataset')
+  .option('--model <id>', "overrides the request's model")
+  .option('--dataset <id>', "overrides the request's dataset")
   .option('--dry-run', 'validate and estimate only')
-  .option('--idempotency-key <key>', 'a second submission under the same key gives the first one\'s job')
+  .option('--idempotency-key <key>', "a second submission under the same key gives the first one's job")
   .option('--watch', 'follow it to its end')
-  .action(async (file: string, options: { model?: string; dataset?: string; dryRun?: boolean; idempotencyKey?: string; watch?: boolean }) => {
-    const request = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')) as Record<string, unknown>;
-    if (options.model) request['model'] = options.model;
-    if (options.dataset) request['dataset'] = options.dataset;
-    const headers: Record<string, string> = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
-    const job = await client().post<JobRow>('/v1/jobs', request, { headers, query: { dryRun: options.dryRun ? 'true' : undefined } });
-    print(job);
-    if (options.watch && !options.dryRun) await follow(job.id);
-  });
+  .action(
+    async (
+      file: string,
+      options: { model?: string; dataset?: string; dryRun?: boolean; idempotencyKey?: string; watch?: boolean },
+    ) => {
+      const request = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')) as Record<string, unknown>;
+      if (options.model) request['model'] = options.model;
+      if (options.dataset) request['dataset'] = options.dataset;
+      const headers: Record<string, string> = options.idempotencyKey
+        ? { 'idempotency-key': options.idempotencyKey }
+        : {};
+      const job = await client().post<JobRow>('/v1/jobs', request, {
+        headers,
+        query: { dryRun: options.dryRun ? 'true' : undefined },
+      });
+      print(job);
+      if (options.watch && !options.dryRun) await follow(job.id);
+    },
+  );
 
 jobs.command('watch').description('follow a job to its end').argument('<job>').action(follow);
 
-jobs.command('cancel').description('cancel a job').argument('<job>')
+jobs
+  .command('cancel')
+  .description('cancel a job')
+  .argument('<job>')
   .action(async (id: string) => print(await client().post(`/v1/jobs/${encodeURIComponent(id)}/cancel`)));
 
 async function follow(id: string): Promise<void> {
   const end = await watch(client(), id);
-  if (end !== 'succeeded') { process.exitCode = 1; return; }
+  if (end !== 'succeeded') {
+    process.exitCode = 1;
+    return;
+  }
   print(reportTable(await client().get<Report>(`/v1/jobs/${encodeURIComponent(id)}/report`)));
 }
 
 const artifacts = program.command('artifacts');
-artifacts.command('pull').description('download an artifact, or the recommended one of a job; the sha-256 is checked')
+artifacts
+  .command('pull')
+  .description('download an artifact, or the recommended one of a job; the sha-256 is checked')
   .argument('<artifact-or-job>')
   .option('-o, --output <file>')
   .action(async (id: string, options: { output?: string }) => {

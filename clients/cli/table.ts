@@ -5,7 +5,12 @@ import type { Measures, Report } from '../../src/contracts/report.ts';
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length))) ?? [];
   return rows
-    .map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ').trimEnd())
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n');
 }
 
@@ -14,7 +19,10 @@ export function bytes(count: number): string {
   const units = ['KiB', 'MiB', 'GiB'];
   let value = count / 1024;
   let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) { value /= 1024; unit++; }
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
   return `${value.toFixed(value < 100 ? 1 : 0)} ${units[unit]}`;
 }
 
@@ -24,7 +32,12 @@ const count = (value: number): string => value.toLocaleString('en-US');
 /** The before/after table of a report: a line per measure, with the ratio where one makes sense. */
 export function reportTable({ before, after }: Report): string {
   const rows: string[][] = [['', 'before', 'after', 'after/before']];
-  const add = (label: string, of: (measures: Measures) => number | null | undefined, show: (value: number) => string, ratio = true): void => {
+  const add = (
+    label: string,
+    of: (measures: Measures) => number | null | undefined,
+    show: (value: number) => string,
+    ratio = true,
+  ): void => {
     const [from, to] = [of(before), of(after)];
     if (from == null || to == null) return;
     rows.push([label, show(from), show(to), ratio && from !== 0 ? percent(to / from) : '']);
@@ -35,19 +48,42 @@ export function reportTable({ before, after }: Report): string {
   add('non-zero', (m) => m.nonZero, count);
   add('multiply-accumulates', (m) => m.macs, count);
   add('top-1 accuracy', (m) => m.accuracy?.top1, percent, false);
-  add('loss', (m) => m.accuracy?.loss, (value) => value.toFixed(4), false);
-  add('latency, median', (m) => m.latencyMs?.median, (value) => `${value.toFixed(3)} ms`);
-  add('latency, p90', (m) => m.latencyMs?.p90, (value) => `${value.toFixed(3)} ms`);
+  add(
+    'loss',
+    (m) => m.accuracy?.loss,
+    (value) => value.toFixed(4),
+    false,
+  );
+  add(
+    'latency, median',
+    (m) => m.latencyMs?.median,
+    (value) => `${value.toFixed(3)} ms`,
+  );
+  add(
+    'latency, p90',
+    (m) => m.latencyMs?.p90,
+    (value) => `${value.toFixed(3)} ms`,
+  );
   add('agreement with the original', (m) => m.fidelity.top1Agreement, percent, false);
-  add('signal to noise', (m) => m.fidelity.sqnrDb, (value) => `${value.toFixed(1)} dB`, false);
+  add(
+    'signal to noise',
+    (m) => m.fidelity.sqnrDb,
+    (value) => `${value.toFixed(1)} dB`,
+    false,
+  );
   return [table(rows), ...measuredOn(after)].join('\n');
 }
 
 function measuredOn({ accuracy, latencyMs }: Measures): string[] {
   const lines: string[] = [];
-  if (accuracy) lines.push(`Accuracy: ${count(accuracy.samples)} samples of the ${accuracy.split} split, on the downloadable file.`);
+  if (accuracy)
+    lines.push(
+      `Accuracy: ${count(accuracy.samples)} samples of the ${accuracy.split} split, on the downloadable file.`,
+    );
   if (latencyMs) {
-    lines.push(`Latency: batch ${latencyMs.batch}, ${latencyMs.threads} thread${latencyMs.threads === 1 ? '' : 's'}, ${latencyMs.runtime}${latencyMs.simulated ? ' (simulated)' : ''}; both files interleaved in one run.`);
+    lines.push(
+      `Latency: batch ${latencyMs.batch}, ${latencyMs.threads} thread${latencyMs.threads === 1 ? '' : 's'}, ${latencyMs.runtime}${latencyMs.simulated ? ' (simulated)' : ''}; both files interleaved in one run.`,
+    );
   }
   return lines;
 }

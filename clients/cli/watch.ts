@@ -7,7 +7,10 @@ const ENDINGS = new Set(['succeeded', 'failed', 'canceled', 'expired']);
 /** Returns the type of the job's last event. */
 export async function watch(client: Client, jobId: string, out: NodeJS.WriteStream = process.stdout): Promise<string> {
   const bar = out.isTTY
-    ? new cliProgress.SingleBar({ stream: out, format: '{bar} {percentage} %  {doing}', clearOnComplete: true, hideCursor: true }, cliProgress.Presets.shades_classic)
+    ? new cliProgress.SingleBar(
+        { stream: out, format: '{bar} {percentage} %  {doing}', clearOnComplete: true, hideCursor: true },
+        cliProgress.Presets.shades_classic,
+      )
     : null;
   bar?.start(100, 0, { doing: 'queued' });
   const say = (line: string): void => {
@@ -36,19 +39,27 @@ function doing({ data }: ServerEvent): string {
 /** One line for an event, or null where the progress bar says enough. */
 export function describe({ type, data }: ServerEvent): string | null {
   switch (type) {
-    case 'progress': return null;
-    case 'metric': return `  ${doing({ id: undefined, type, data })}: ${metrics(data)}`;
-    case 'step': return `  ${text(data['technique'], 'step')}: ${text(data['state'], 'done')}`;
-    case 'warning': return `  warning: ${text(data['message'], '')}`;
-    case 'failed': return `failed: ${text(data['message'] ?? data['detail'], '')} (${text(data['code'], 'internal')})`;
-    default: return [type, text(data['message'] ?? data['reason'], '')].filter(Boolean).join(': ');
+    case 'progress':
+      return null;
+    case 'metric':
+      return `  ${doing({ id: undefined, type, data })}: ${metrics(data)}`;
+    case 'step':
+      return `  ${text(data['technique'], 'step')}: ${text(data['state'], 'done')}`;
+    case 'warning':
+      return `  warning: ${text(data['message'], '')}`;
+    case 'failed':
+      return `failed: ${text(data['message'] ?? data['detail'], '')} (${text(data['code'], 'internal')})`;
+    default:
+      return [type, text(data['message'] ?? data['reason'], '')].filter(Boolean).join(': ');
   }
 }
 
 function metrics(data: Record<string, unknown>): string {
   const named = (data['metrics'] ?? {}) as Record<string, unknown>;
   const entries = typeof data['name'] === 'string' ? [[data['name'], data['value']] as const] : Object.entries(named);
-  return entries.map(([name, value]) => `${name} ${typeof value === 'number' ? Number(value.toPrecision(5)) : String(value)}`).join(', ');
+  return entries
+    .map(([name, value]) => `${name} ${typeof value === 'number' ? Number(value.toPrecision(5)) : String(value)}`)
+    .join(', ');
 }
 
 function text(value: unknown, fallback: string): string {

@@ -1,6 +1,6 @@
 /**
- * The demonstration: a trained digit classifier and MNIST go to a running service over HTTP; one job prunes, distils and quantizes it;
- * the report's before/after table is printed and the result downloaded.
+ * The demonstration: a trained digit classifier and MNIST go to a running service over HTTP; one job prunes, distils
+ * and quantizes it; the report's before/after table is printed and the result downloaded.
  *
  * Usage: main.js OUTPUT_FOLDER (LATHE_URL and LATHE_API_KEY name the service).
  */
@@ -17,17 +17,34 @@ import { watch } from '../cli/watch.ts';
 import { projectRoot } from '../../src/process-entry.ts';
 import type { Report } from '../../src/contracts/report.ts';
 
-interface Uploaded { readonly id: string; readonly sizeBytes: number; readonly parameters?: number; readonly samples?: number; readonly trainable?: boolean }
-interface Job { readonly id: string; readonly recommended: string; readonly artifacts: readonly { id: string; name: string; sha256: string; sizeBytes: number }[] }
+interface Uploaded {
+  readonly id: string;
+  readonly sizeBytes: number;
+  readonly parameters?: number;
+  readonly samples?: number;
+  readonly trainable?: boolean;
+}
+interface Job {
+  readonly id: string;
+  readonly recommended: string;
+  readonly artifacts: readonly { id: string; name: string; sha256: string; sizeBytes: number }[];
+}
 
-const MNIST_FILES = ['train-images-idx3-ubyte', 'train-labels-idx1-ubyte', 't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'];
+const MNIST_FILES = [
+  'train-images-idx3-ubyte',
+  'train-labels-idx1-ubyte',
+  't10k-images-idx3-ubyte',
+  't10k-labels-idx1-ubyte',
+];
 
 const output = process.argv[2] ?? '.';
 await mkdir(output, { recursive: true });
 const client = new Client(connectionFrom(process.env));
 
 const model = await client.upload<Uploaded>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
-console.log(`Model ${model.id}: digit_cnn.onnx, ${bytes(model.sizeBytes)}, ${model.parameters?.toLocaleString('en-US')} parameters, ${model.trainable ? 'trainable' : 'not trainable'}`);
+console.log(
+  `Model ${model.id}: digit_cnn.onnx, ${bytes(model.sizeBytes)}, ${model.parameters?.toLocaleString('en-US')} parameters, ${model.trainable ? 'trainable' : 'not trainable'}`,
+);
 const zip = await zipMnist(join(output, 'mnist.zip'));
 const dataset = await client.upload<Uploaded>('/v1/datasets', zip);
 await rm(zip);

@@ -6,9 +6,22 @@ import { BuildProblem } from './problem.mjs';
 import { run } from './run.mjs';
 
 const COMPILER = process.env.CXX || 'c++';
-const COMMON = ['-O2', '-fno-math-errno', '-fno-trapping-math', '-fopenmp-simd', '-std=c++17', '-fPIC', '-pthread', '-fvisibility=hidden', '-w'];
+const COMMON = [
+  '-O2',
+  '-fno-math-errno',
+  '-fno-trapping-math',
+  '-fopenmp-simd',
+  '-std=c++17',
+  '-fPIC',
+  '-pthread',
+  '-fvisibility=hidden',
+  '-w',
+];
 
-/** Sets of kernels, each a compilation of kernel-set.cc. None is compiled for the machine that builds: which one runs is decided where the addon is loaded. */
+/**
+ * Sets of kernels, each a compilation of kernel-set.cc. None is compiled for the machine that builds: which one runs is
+ * decided where the addon is loaded.
+ */
 const KERNEL_SETS = {
   x64: { plain: [], avx2: ['-DLATHE_WITH_AVX2'], avx512: ['-DLATHE_WITH_AVX512'] },
   arm64: { neon: [] },
@@ -23,31 +36,55 @@ export async function compileAddon(variant, runtime, output, finalFolder) {
   const objects = join(dirname(output), 'objects');
   mkdirSync(objects, { recursive: true });
   const includes = [
-    '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=lathe_engine', '-DBUILDING_NODE_EXTENSION',
+    '-DNAPI_VERSION=8',
+    '-DNODE_GYP_MODULE_NAME=lathe_engine',
+    '-DBUILDING_NODE_EXTENSION',
     `-I${join(root, 'node_modules', 'node-api-headers', 'include')}`,
-    `-I${bindingPackage(variant)}`, `-I${join(bindingPackage(variant), 'binding')}`,
-    `-I${join(libraries, 'include')}`, `-I${dirname(nativeSource('engine.cc'))}`,
+    `-I${bindingPackage(variant)}`,
+    `-I${join(bindingPackage(variant), 'binding')}`,
+    `-I${join(libraries, 'include')}`,
+    `-I${dirname(nativeSource('engine.cc'))}`,
   ];
   const object = async ([name, source, flags]) => {
     const path = join(objects, `${name}.o`);
     await compile([...COMMON, ...includes, ...flags, '-c', nativeSource(source), '-o', path]);
     return path;
   };
-  const sets = Object.entries(KERNEL_SETS[process.arch] ?? {}).map(([name, flags]) => [name, 'kernel-set.cc', ['-O3', `-DLATHE_SET=${name}`, ...flags]]);
+  const sets = Object.entries(KERNEL_SETS[process.arch] ?? {}).map(([name, flags]) => [
+    name,
+    'kernel-set.cc',
+    ['-O3', `-DLATHE_SET=${name}`, ...flags],
+  ]);
   // The plain set is linked before the others: of what several define alike, the linker keeps the first.
-  const compiled = await Promise.all([['engine', 'engine.cc', []], ['kernels', 'kernels.cc', []], ['parallel', 'parallel.cc', []], ...sets].map(object));
+  const compiled = await Promise.all(
+    [['engine', 'engine.cc', []], ['kernels', 'kernels.cc', []], ['parallel', 'parallel.cc', []], ...sets].map(object),
+  );
   await compile([
-    ...COMMON, '-shared', ...compiled, `-L${libraries}`, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2',
-    `-Wl,-rpath,$ORIGIN/${relative(finalFolder, libraries)}`, '-o', output,
+    ...COMMON,
+    '-shared',
+    ...compiled,
+    `-L${libraries}`,
+    '-l:libtensorflow_cc.so.2',
+    '-l:libtensorflow_framework.so.2',
+    `-Wl,-rpath,$ORIGIN/${relative(finalFolder, libraries)}`,
+    '-o',
+    output,
   ]);
   rmSync(objects, { recursive: true });
 }
 
 async function compile(args) {
   const { code, missing, output: text } = await run(COMPILER, args);
-  if (missing) throw new BuildProblem(`no C++ compiler (${COMPILER}) was found`, 'install one (Debian: apt-get install g++), then npm run setup');
+  if (missing)
+    throw new BuildProblem(
+      `no C++ compiler (${COMPILER}) was found`,
+      'install one (Debian: apt-get install g++), then npm run setup',
+    );
   if (code === 0) return;
   if (/No space left on device/i.test(text)) throw Object.assign(new Error('disk full'), { code: 'ENOSPC' });
   const line = text.split('\n').find((each) => /error|undefined reference/i.test(each)) ?? text.slice(-300);
-  throw new BuildProblem(`${COMPILER} could not compile the engine: ${line.trim()}`, 'a compiler that knows C++17 is needed (GCC 9 or clang 10), then npm run setup');
+  throw new BuildProblem(
+    `${COMPILER} could not compile the engine: ${line.trim()}`,
+    'a compiler that knows C++17 is needed (GCC 9 or clang 10), then npm run setup',
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * Builds the TensorFlow engine: tfjs-node's binding against a current TensorFlow, into the user's cache. What it downloads and compiles
- * appears there by a rename, whole or not at all; several builds at once take turns.
+ * Builds the TensorFlow engine: tfjs-node's binding against a current TensorFlow, into the user's cache. What it
+ * downloads and compiles appears there by a rename, whole or not at all; several builds at once take turns.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -16,7 +16,8 @@ import { TENSORFLOW_VERSION, WHEELS } from './wheels.mjs';
 const MINIMUM_GLIBC = 2.27;
 
 /**
- * @param {{variant?: 'cpu' | 'cuda', onProgress?: (line: string) => void}} options variant: by default CUDA where an NVIDIA driver is loaded
+ * @param {{variant?: 'cpu' | 'cuda', onProgress?: (line: string) => void}} options variant: by default CUDA where an
+ * NVIDIA driver is loaded
  * @returns {Promise<{ok: true, path: string} | {ok: false, reason: string, remedy: string}>} path: of the addon
  */
 export async function buildEngine({ variant = preferredVariant(), onProgress = () => undefined } = {}) {
@@ -24,7 +25,11 @@ export async function buildEngine({ variant = preferredVariant(), onProgress = (
   try {
     const location = checkMachine(variant);
     if (!findEngine(variant)) {
-      await withLock(`${location.folder}.lock`, () => onProgress('another process builds the engine; waiting for it'), () => buildLocked(variant, location, onProgress));
+      await withLock(
+        `${location.folder}.lock`,
+        () => onProgress('another process builds the engine; waiting for it'),
+        () => buildLocked(variant, location, onProgress),
+      );
     }
     return { ok: true, path: location.addon };
   } catch (error) {
@@ -40,11 +45,19 @@ export function engineReady(variant = preferredVariant()) {
 
 function checkMachine(variant) {
   const location = engineLocation(variant);
-  if (!existsSync(join(bindingPackage(variant), 'binding'))) throw new BuildProblem(`${bindingPackage(variant)} is not installed`, 'npm ci');
-  if (!location) throw new BuildProblem(`TensorFlow ${TENSORFLOW_VERSION} (${variant}) is not published for ${process.platform}-${process.arch}`, 'use Linux on x86-64 or ARM64');
+  if (!existsSync(join(bindingPackage(variant), 'binding')))
+    throw new BuildProblem(`${bindingPackage(variant)} is not installed`, 'npm ci');
+  if (!location)
+    throw new BuildProblem(
+      `TensorFlow ${TENSORFLOW_VERSION} (${variant}) is not published for ${process.platform}-${process.arch}`,
+      'use Linux on x86-64 or ARM64',
+    );
   const glibc = process.report.getReport().header.glibcVersionRuntime;
   if (!(compareVersions(glibc ?? '0', String(MINIMUM_GLIBC)) >= 0)) {
-    throw new BuildProblem(`TensorFlow ${TENSORFLOW_VERSION} needs glibc ${MINIMUM_GLIBC} or newer; this system has ${glibc ?? 'another C library'}`, 'use a glibc distribution such as Debian');
+    throw new BuildProblem(
+      `TensorFlow ${TENSORFLOW_VERSION} needs glibc ${MINIMUM_GLIBC} or newer; this system has ${glibc ?? 'another C library'}`,
+      'use a glibc distribution such as Debian',
+    );
   }
   return location;
 }
@@ -69,7 +82,12 @@ async function buildLocked(variant, location, report) {
     const addon = join(folder, basename(location.addon));
     await compileAddon(variant, location.runtime, addon, location.folder);
     await checkLoads(addon);
-    const record = { variant, tensorflow: TENSORFLOW_VERSION, wheel: wheel.package, files: { [basename(addon)]: statSync(addon).size } };
+    const record = {
+      variant,
+      tensorflow: TENSORFLOW_VERSION,
+      wheel: wheel.package,
+      files: { [basename(addon)]: statSync(addon).size },
+    };
     writeFileSync(join(folder, basename(location.record)), `${JSON.stringify(record, null, 2)}\n`);
   });
 }
@@ -82,7 +100,8 @@ async function publish(target, fill) {
     await fill(partial);
     renameSync(partial, target);
   } catch (error) {
-    if (!(existsSync(target) && ['ENOTEMPTY', 'EEXIST'].includes(error.code))) throw error; // another variant's build was faster
+    // another variant's build was faster
+    if (!(existsSync(target) && ['ENOTEMPTY', 'EEXIST'].includes(error.code))) throw error;
   } finally {
     rmSync(partial, { recursive: true, force: true });
   }
@@ -111,17 +130,27 @@ function checkSpace(folder, needed) {
   const free = bavail * bsize;
   if (free >= needed) return;
   const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
-  throw new BuildProblem(`the engine needs ${gigabytes(needed)} while it is built; ${folder} has ${gigabytes(free)} free`, 'free space there, or set XDG_CACHE_HOME to a disk that has it');
+  throw new BuildProblem(
+    `the engine needs ${gigabytes(needed)} while it is built; ${folder} has ${gigabytes(free)} free`,
+    'free space there, or set XDG_CACHE_HOME to a disk that has it',
+  );
 }
 
 /** A library that cannot be loaded must be found out here and not by the first job. */
 async function checkLoads(addon) {
-  const { code, output } = await run(process.execPath, ['-e', 'require(process.argv[1])', addon], { env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' } });
-  if (code !== 0) throw new BuildProblem(`the engine was built but does not load: ${lastLine(output)}`, 'npm run setup');
+  const { code, output } = await run(process.execPath, ['-e', 'require(process.argv[1])', addon], {
+    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' },
+  });
+  if (code !== 0)
+    throw new BuildProblem(`the engine was built but does not load: ${lastLine(output)}`, 'npm run setup');
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const result = await buildEngine({ onProgress: (line) => console.error(line) });
-  console.log(result.ok ? `The engine is at ${result.path}` : `The engine cannot be built: ${result.reason}. Remedy: ${result.remedy}. WebAssembly is used instead.`);
+  console.log(
+    result.ok
+      ? `The engine is at ${result.path}`
+      : `The engine cannot be built: ${result.reason}. Remedy: ${result.remedy}. WebAssembly is used instead.`,
+  );
   process.exitCode = result.ok ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 /**
- * Where the engine lies: in the user's cache, outside the tree. The engine process asks this file too, so it depends on nothing.
- * The addon's folder is named by a hash of all that goes into it; TensorFlow's libraries, which change rarely, have a folder beside it.
+ * Where the engine lies: in the user's cache, outside the tree. The engine process asks this file too, so it depends on
+ * nothing. The addon's folder is named by a hash of all that goes into it; TensorFlow's libraries, which change rarely,
+ * have a folder beside it.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -17,9 +18,21 @@ const BUILD_REVISION = 4;
 
 const NATIVE_FOLDER = nativeSource('');
 /** All of the folder: a new file cannot be forgotten. */
-const NATIVE_SOURCES = existsSync(NATIVE_FOLDER) ? readdirSync(NATIVE_FOLDER).filter((name) => /\.(cc|h)$/.test(name)).sort().map(nativeSource) : [];
+const NATIVE_SOURCES = existsSync(NATIVE_FOLDER)
+  ? readdirSync(NATIVE_FOLDER)
+      .filter((name) => /\.(cc|h)$/.test(name))
+      .sort()
+      .map(nativeSource)
+  : [];
 const BINDING_SOURCES = [
-  'tfjs_backend.cc', 'tfjs_backend.h', 'tfjs_binding.cc', 'utils.h', 'napi_auto_ref.h', 'tf_auto_status.h', 'tf_auto_tensor.h', 'tfe_auto_op.h',
+  'tfjs_backend.cc',
+  'tfjs_backend.h',
+  'tfjs_binding.cc',
+  'utils.h',
+  'napi_auto_ref.h',
+  'tf_auto_status.h',
+  'tf_auto_tensor.h',
+  'tfe_auto_op.h',
 ];
 
 export function nativeSource(name) {
@@ -43,12 +56,17 @@ export function cacheFolder(env = process.env) {
   return join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lathe');
 }
 
-/** @returns {{addon: string, folder: string, runtime: string, record: string} | null} null: no wheel fits this machine */
+/**
+ * @returns {{addon: string, folder: string, runtime: string, record: string} | null} null: no wheel fits this machine
+ */
 export function engineLocation(variant, env = process.env) {
   const wheel = WHEELS[`${variant}-${process.arch}`];
   if (process.platform !== 'linux' || !wheel) return null;
   const hash = createHash('sha256').update(JSON.stringify([BUILD_REVISION, variant, process.arch, TENSORFLOW_VERSION]));
-  for (const path of [...NATIVE_SOURCES, ...BINDING_SOURCES.map((name) => join(bindingPackage(variant), 'binding', name))]) {
+  for (const path of [
+    ...NATIVE_SOURCES,
+    ...BINDING_SOURCES.map((name) => join(bindingPackage(variant), 'binding', name)),
+  ]) {
     if (!existsSync(path)) return null;
     hash.update(readFileSync(path));
   }
@@ -64,7 +82,9 @@ export function findEngine(variant, env = process.env) {
   if (!location || !existsSync(location.record)) return null;
   try {
     const record = JSON.parse(readFileSync(location.record, 'utf8'));
-    const whole = Object.entries(record.files).every(([name, size]) => statSync(join(location.folder, name)).size === size);
+    const whole = Object.entries(record.files).every(
+      ([name, size]) => statSync(join(location.folder, name)).size === size,
+    );
     return whole ? { ...location, variant, tensorflow: record.tensorflow } : null;
   } catch {
     return null;

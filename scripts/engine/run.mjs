@@ -4,8 +4,10 @@ import { spawn } from 'node:child_process';
 /**
  * @param {string} command
  * @param {string[]} args
- * @param {{cwd?: string, env?: NodeJS.ProcessEnv, stalled?: () => boolean}} options stalled: asked every 5 s; true ends the child
- * @returns {Promise<{code: number | null, missing: boolean, output: string}>} output: the last 16,000 characters of both streams
+ * @param {{cwd?: string, env?: NodeJS.ProcessEnv, stalled?: () => boolean}} options stalled: asked every 5 s; true ends
+ * the child
+ * @returns {Promise<{code: number | null, missing: boolean, output: string}>} output: the last 16,000 characters of
+ * both streams
  */
 export function run(command, args, { cwd, env = process.env, stalled = () => false } = {}) {
   return new Promise((resolve) => {
@@ -29,5 +31,11 @@ export function run(command, args, { cwd, env = process.env, stalled = () => fal
 
 /** The last line of a tool's output that says something. */
 export function lastLine(output) {
-  return output.split('\n').map((line) => line.trim()).filter(Boolean).at(-1) ?? 'no output';
+  return (
+    output
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean)
+      .at(-1) ?? 'no output'
+  );
 }

@@ -1,10 +1,13 @@
 /**
- * The TensorFlow wheels that the engine's libraries come from, pinned by the sha256 that the index publishes. `cpu` takes the smaller
- * tensorflow-cpu wheel where there is one; on ARM the plain wheel has no CUDA in it.
+ * The TensorFlow wheels that the engine's libraries come from, pinned by the sha256 that the index publishes. `cpu`
+ * takes the smaller tensorflow-cpu wheel where there is one; on ARM the plain wheel has no CUDA in it.
  */
 export const TENSORFLOW_VERSION = '2.21.0';
 
-/** @typedef {{package: string, platform: string, downloadBytes: number, unpackedBytes: number, sha256: Record<string, string>}} Wheel */
+/**
+ * @typedef {{package: string, platform: string, downloadBytes: number, unpackedBytes: number, sha256: Record<string,
+ * string>}} Wheel
+ */
 
 const ARM = {
   package: 'tensorflow',

@@ -10,7 +10,9 @@ export function importBuilt(name) {
   return import(pathToFileURL(join(root, 'dist', name)).href);
 }
 
-/** Runs a script of dist/ with this terminal; signals that end this process are passed on. Resolves with the exit code. */
+/**
+ * Runs a script of dist/ with this terminal; signals that end this process are passed on. Resolves with the exit code.
+ */
 export function runBuilt(name, args, options = {}) {
   return runNode(['--enable-source-maps', ...(options.flags ?? []), join(root, 'dist', name), ...args], options);
 }

@@ -1,4 +1,6 @@
-/** A lock file between processes: its content is the holder's process id, so that a killed holder's lock is recognised. */
+/**
+ * A lock file between processes: its content is the holder's process id, so that a killed holder's lock is recognised.
+ */
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -58,7 +60,9 @@ function removeStale(path, holder) {
   if (holderOf(aside) !== holder) {
     try {
       linkSync(aside, path);
-    } catch { /* a third one holds it now */ }
+    } catch {
+      /* a third one holds it now */
+    }
   }
   rmSync(aside, { force: true });
 }

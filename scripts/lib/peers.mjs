@@ -1,4 +1,7 @@
-/** The peers of the benchmarks, in a Python environment of their own in the user's cache: Keras 3 on TensorFlow, and PyTorch. */
+/**
+ * The peers of the benchmarks, in a Python environment of their own in the user's cache: Keras 3 on TensorFlow, and
+ * PyTorch.
+ */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,13 +24,19 @@ export async function makePeers(say) {
   say(`installing ${REQUIRED.join(', ')}`);
   await run(peersPython(), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...REQUIRED]);
   say(`installing ${OPTIONAL.join(', ')}`);
-  await run(peersPython(), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...OPTIONAL]).catch((error) => say(`left out: ${error.message}`));
+  await run(peersPython(), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...OPTIONAL]).catch(
+    (error) => say(`left out: ${error.message}`),
+  );
 }
 
 function run(command, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
     child.once('error', reject);
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ${args.slice(0, 3).join(' ')} ended with exit code ${code}`))));
+    child.once('close', (code) =>
+      code === 0
+        ? resolve()
+        : reject(new Error(`${command} ${args.slice(0, 3).join(' ')} ended with exit code ${code}`)),
+    );
   });
 }

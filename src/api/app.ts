@@ -40,13 +40,16 @@ export async function buildApp(deps: ApiDeps): Promise<App> {
   addObservation(app, deps);
   await addDocument(app);
   addHealth(app, deps);
-  await app.register(async (scope) => {
-    const v1 = scope as App;
-    await addRateLimit(v1, deps);
-    addAuthentication(v1, deps);
-    addNegotiation(v1);
-    await addRoutes(v1, deps);
-  }, { prefix: '/v1' });
+  await app.register(
+    async (scope) => {
+      const v1 = scope as App;
+      await addRateLimit(v1, deps);
+      addAuthentication(v1, deps);
+      addNegotiation(v1);
+      await addRoutes(v1, deps);
+    },
+    { prefix: '/v1' },
+  );
   await app.ready();
   return app;
 }
@@ -56,9 +59,17 @@ function requestIdOf(given: string | string[] | undefined): string {
 }
 
 /** What is not HTTP at all never gets to a route. */
-function refuse(error: Error & { code?: string }, socket: { writable: boolean; end(text: string): unknown; destroy(): unknown }): void {
+function refuse(
+  error: Error & { code?: string },
+  socket: { writable: boolean; end(text: string): unknown; destroy(): unknown },
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const statusCode = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
-  const body = JSON.stringify({ ...toProblem({ statusCode: 400, message: 'The request is not valid HTTP' }), status: statusCode });
-  socket.end(`HTTP/1.1 ${statusCode} Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  const body = JSON.stringify({
+    ...toProblem({ statusCode: 400, message: 'The request is not valid HTTP' }),
+    status: statusCode,
+  });
+  socket.end(
+    `HTTP/1.1 ${statusCode} Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
 }

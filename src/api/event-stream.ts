@@ -41,7 +41,13 @@ export class EventStream {
   async run(headers: Record<string, string>): Promise<void> {
     const unsubscribe = this.#source.feed.onEvent(this.#source.jobId, () => this.#signal());
     this.#out.once('close', () => this.end());
-    this.#out.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', connection: 'keep-alive' });
+    this.#out.writeHead(200, {
+      ...headers,
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+      connection: 'keep-alive',
+    });
     try {
       await this.#write(`retry: ${RETRY_MS}\n\n`);
       await this.#follow();

@@ -3,7 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, linkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The text of a file; where there is none, `make`'s result is stored and returned. Of several that make one at once all get the same. */
+/**
+ * The text of a file; where there is none, `make`'s result is stored and returned. Of several that make one at once all
+ * get the same.
+ */
 export function keptSecret(home: string, name: string, make: () => string): string {
   const path = join(home, name);
   const kept = readText(path);

@@ -1,4 +1,7 @@
-/** API keys: 256 random bits, kept as an HMAC under the server's secret. A stolen database gives nobody a key, nor a way to test guesses. */
+/**
+ * API keys: 256 random bits, kept as an HMAC under the server's secret. A stolen database gives nobody a key, nor a way
+ * to test guesses.
+ */
 import { createHmac, randomBytes } from 'node:crypto';
 
 const PREFIX = 'lathe_';

@@ -14,16 +14,21 @@ try {
     if (stopping) return;
     stopping = true;
     log.info({ why }, 'stopping');
-    server.close().then(() => process.exit(0), (error: unknown) => {
-      log.error({ err: error }, 'not stopped in order');
-      process.exit(1);
-    });
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'not stopped in order');
+        process.exit(1);
+      },
+    );
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
   // The launcher is gone, and the embedded database with it.
   if (process.connected) process.once('disconnect', () => stop('launcher gone'));
 } catch (error) {
-  process.stderr.write(`lathe: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(
+    `lathe: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   process.exit(1);
 }

@@ -12,10 +12,16 @@ export const PAGE_QUERY = {
 export function pageRequest(kind: IdKind, { cursor, limit = 50 }: { cursor?: string; limit?: number }): PageRequest {
   if (cursor === undefined) return { after: null, limit };
   const after = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (!isId(kind, after)) throw new LatheError('invalid-request', 'The cursor is not one of this list', [{ path: '?cursor', message: 'take nextCursor as it was given' }]);
+  if (!isId(kind, after))
+    throw new LatheError('invalid-request', 'The cursor is not one of this list', [
+      { path: '?cursor', message: 'take nextCursor as it was given' },
+    ]);
   return { after, limit };
 }
 
-export function pageView<T, V>({ items, next }: Page<T>, view: (item: T) => V): { items: V[]; nextCursor: string | null } {
+export function pageView<T, V>(
+  { items, next }: Page<T>,
+  view: (item: T) => V,
+): { items: V[]; nextCursor: string | null } {
   return { items: items.map(view), nextCursor: next === null ? null : Buffer.from(next, 'utf8').toString('base64url') };
 }

@@ -1,4 +1,7 @@
-/** The API process: HTTP, and the relay from Postgres to the queue. Says "ready" to the process that started it once it answers. */
+/**
+ * The API process: HTTP, and the relay from Postgres to the queue. Says "ready" to the process that started it once it
+ * answers.
+ */
 import { Registry } from 'prom-client';
 import { openArtifacts } from '../artifacts/open.ts';
 import type { Config } from '../config.ts';
@@ -34,18 +37,46 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
   if (applied.length > 0) log.info({ migrations: applied }, 'database brought up to date');
   const blobs = await openArtifacts(config);
   const store = openStore(config.databaseUrl, { connections: 15, maxAttempts: config.limits.maxAttempts });
-  await store.keys.add({ id: newId('key'), tenant: 'default', name: 'first administrator', role: 'administrator', prefix: apiKey.prefix, mac: apiKey.mac });
-  const queue = await openQueue({ ...config, onError: (error) => log.warn({ error: error.message }, 'queue connection') });
+  await store.keys.add({
+    id: newId('key'),
+    tenant: 'default',
+    name: 'first administrator',
+    role: 'administrator',
+    prefix: apiKey.prefix,
+    mac: apiKey.mac,
+  });
+  const queue = await openQueue({
+    ...config,
+    onError: (error) => log.warn({ error: error.message }, 'queue connection'),
+  });
   const feed = new PostgresChangeFeed(config.databaseUrl);
   const keeper = new BlobKeeper(blobs, store.usage);
   const app = await buildApp({
-    store, queue, blobs, keeper, feed, keys, log, inspector: createInspector(), limits: config.limits, trustProxy: config.trustProxy, metrics: new Registry(),
+    store,
+    queue,
+    blobs,
+    keeper,
+    feed,
+    keys,
+    log,
+    inspector: createInspector(),
+    limits: config.limits,
+    trustProxy: config.trustProxy,
+    metrics: new Registry(),
   });
-  const relay = new Relay({ store: store.relay, queue, workers: store.workers, feed, log, maxAttempts: config.limits.maxAttempts });
-  const sweep = () => keeper.sweep(blobs, new Date(Date.now() - ORPHAN_AGE_MS)).then(
-    (removed) => removed.length > 0 && log.info({ blobs: removed.length }, 'removed blobs that nothing refers to'),
-    (error: unknown) => log.warn({ error: String(error) }, 'blobs not swept'),
-  );
+  const relay = new Relay({
+    store: store.relay,
+    queue,
+    workers: store.workers,
+    feed,
+    log,
+    maxAttempts: config.limits.maxAttempts,
+  });
+  const sweep = () =>
+    keeper.sweep(blobs, new Date(Date.now() - ORPHAN_AGE_MS)).then(
+      (removed) => removed.length > 0 && log.info({ blobs: removed.length }, 'removed blobs that nothing refers to'),
+      (error: unknown) => log.warn({ error: String(error) }, 'blobs not swept'),
+    );
   const sweeping = setInterval(() => void sweep(), ORPHAN_SWEEP_MS);
   void sweep();
   const url = await app.listen({ host: config.host, port: config.port });

@@ -10,10 +10,13 @@ const errorsOf = (technique: string, step: Record<string, unknown>) => {
 };
 
 describe('the published schema of a step', () => {
-  test.each([...SPECS.keys()])('of %s takes a step that names the technique alone, and no parameters at all', (technique) => {
-    expect(errorsOf(technique, { technique })).toEqual([]);
-    expect(errorsOf(technique, {})).toEqual([]);
-  });
+  test.each([...SPECS.keys()])(
+    'of %s takes a step that names the technique alone, and no parameters at all',
+    (technique) => {
+      expect(errorsOf(technique, { technique })).toEqual([]);
+      expect(errorsOf(technique, {})).toEqual([]);
+    },
+  );
 
   test.each([
     { technique: 'prune-weights', sparsity: 0.9, schedule: 'gradual', epochs: 2 },

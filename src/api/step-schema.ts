@@ -1,4 +1,7 @@
-/** A technique's parameters as a client writes them: a step of a job request, of which all may be left out that has a default. */
+/**
+ * A technique's parameters as a client writes them: a step of a job request, of which all may be left out that has a
+ * default.
+ */
 import type { TechniqueSpec } from '../compression/techniques/technique.ts';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
@@ -13,7 +16,9 @@ export function stepSchema({ name, parameters }: Pick<TechniqueSpec, 'name' | 'p
 function withoutDefaulted(schema: Json): Json {
   if (Array.isArray(schema)) return schema.map(withoutDefaulted);
   if (typeof schema !== 'object' || schema === null) return schema;
-  const { required, ...rest } = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, withoutDefaulted(value)]));
+  const { required, ...rest } = Object.fromEntries(
+    Object.entries(schema).map(([name, value]) => [name, withoutDefaulted(value)]),
+  );
   if (!Array.isArray(required)) return required === undefined ? rest : { ...rest, required };
   const properties = rest.properties as Record<string, object> | undefined;
   const needed = (required as readonly string[]).filter((name) => !('default' in (properties?.[name] ?? {})));

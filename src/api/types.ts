@@ -1,16 +1,37 @@
 /** The application as its plugins and routes see it. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import type { BlobEntries, BlobKeeper } from '../jobs/blob-keeper.ts';
 import type { Limits } from '../jobs/limits.ts';
 import type { BlobStore, Inspector, JobQueue, WorkerRegistry } from '../jobs/ports.ts';
-import type { ArtifactRepository, ChangeFeed, DatasetRepository, JobRepository, KeyRepository, ModelRepository, Principal, Usage } from '../jobs/repositories.ts';
+import type {
+  ArtifactRepository,
+  ChangeFeed,
+  DatasetRepository,
+  JobRepository,
+  KeyRepository,
+  ModelRepository,
+  Principal,
+  Usage,
+} from '../jobs/repositories.ts';
 import type { Log } from '../log.ts';
 import type { KeyMaker } from './key-maker.ts';
 
-export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
 
 /** What the routes stand on: joined by server.ts, and by tests. */
 export interface ApiDeps {

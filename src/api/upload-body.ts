@@ -1,4 +1,7 @@
-/** Files in request bodies: the field "file" of multipart/form-data, or the raw body of any other type. Nothing is held in memory. */
+/**
+ * Files in request bodies: the field "file" of multipart/form-data, or the raw body of any other type. Nothing is held
+ * in memory.
+ */
 import multipart, { type MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest, FastifySchemaCompiler } from 'fastify';
 import type { Readable } from 'node:stream';
@@ -8,7 +11,9 @@ import { storableName } from './names.ts';
 import type { App } from './types.ts';
 import { validatorCompiler } from './validation.ts';
 
-export const UPLOAD_NAME = Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'defaults to the file\'s name, where one is sent' }));
+export const UPLOAD_NAME = Type.Optional(
+  Type.String({ minLength: 1, maxLength: 200, description: "defaults to the file's name, where one is sent" }),
+);
 
 const BYTES = { type: 'string', format: 'binary' } as const;
 
@@ -39,11 +44,17 @@ const DRAIN_MS = 30_000;
 /** Within a scope of its own: no body is parsed there. */
 export async function addUploadParsers(app: App): Promise<void> {
   app.removeAllContentTypeParsers();
-  await app.register(multipart, { limits: { files: 1, fields: 20, fieldSize: 10_000, fileSize: Number.MAX_SAFE_INTEGER, headerPairs: 100 }, throwFileSizeLimit: false });
+  await app.register(multipart, {
+    limits: { files: 1, fields: 20, fieldSize: 10_000, fileSize: Number.MAX_SAFE_INTEGER, headerPairs: 100 },
+    throwFileSizeLimit: false,
+  });
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
 }
 
-/** Gives the file to `take`. Where that fails, the rest of the body is read and dropped: a connection closed at once would lose the answer. */
+/**
+ * Gives the file to `take`. Where that fails, the rest of the body is read and dropped: a connection closed at once
+ * would lose the answer.
+ */
 export async function receiveUpload<T>(request: FastifyRequest, take: (file: UploadedFile) => Promise<T>): Promise<T> {
   try {
     const file = request.isMultipart() ? await multipartFile(request) : rawFile(request);
@@ -56,7 +67,11 @@ export async function receiveUpload<T>(request: FastifyRequest, take: (file: Upl
 
 function rawFile({ raw, headers }: FastifyRequest): UploadedFile {
   const length = Number(headers['content-length']);
-  return { content: raw, name: null, declaredBytes: headers['content-length'] !== undefined && Number.isSafeInteger(length) ? length : null };
+  return {
+    content: raw,
+    name: null,
+    declaredBytes: headers['content-length'] !== undefined && Number.isSafeInteger(length) ? length : null,
+  };
 }
 
 async function multipartFile(request: FastifyRequest): Promise<UploadedFile> {
@@ -64,16 +79,26 @@ async function multipartFile(request: FastifyRequest): Promise<UploadedFile> {
   try {
     part = await request.file();
   } catch (error) {
-    throw new LatheError('invalid-request', `The multipart body cannot be read: ${error instanceof Error ? error.message : String(error)}`, [{ path: 'file', message: 'not readable' }], { cause: error });
+    throw new LatheError(
+      'invalid-request',
+      `The multipart body cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      [{ path: 'file', message: 'not readable' }],
+      { cause: error },
+    );
   }
   if (part?.fieldname !== 'file') {
     part?.file.resume();
-    throw new LatheError('invalid-request', 'The multipart body has no field "file" with a file', [{ path: 'file', message: part ? `the file came in the field "${part.fieldname}"` : 'missing' }]);
+    throw new LatheError('invalid-request', 'The multipart body has no field "file" with a file', [
+      { path: 'file', message: part ? `the file came in the field "${part.fieldname}"` : 'missing' },
+    ]);
   }
   return { content: part.file, name: storableName(part.filename), declaredBytes: null };
 }
 
-/** The connection stays open until then: Node closes one with "connection: close" as soon as the answer is sent, and its client sees a broken pipe. */
+/**
+ * The connection stays open until then: Node closes one with "connection: close" as soon as the answer is sent, and its
+ * client sees a broken pipe.
+ */
 function drain({ raw }: FastifyRequest): void {
   if (raw.complete || raw.destroyed) return;
   raw.unpipe();

@@ -16,7 +16,10 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const files = () => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) => name);
+const files = () =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
 const streamOf = (...chunks: string[]) => Readable.from(chunks.map((chunk) => Buffer.from(chunk)));
 
 describe('a blob', () => {
@@ -63,7 +66,12 @@ describe('nothing is left behind', () => {
   });
 
   test('of a stream that breaks off', async () => {
-    const source = new Readable({ read() { this.push('part'); this.destroy(new Error('connection lost')); } });
+    const source = new Readable({
+      read() {
+        this.push('part');
+        this.destroy(new Error('connection lost'));
+      },
+    });
     await expect(blobs.put(source, 100)).rejects.toThrow('connection lost');
     expect(files()).toEqual([]);
   });
@@ -74,7 +82,9 @@ describe('nothing is left behind', () => {
     writeFileSync(join(folder, 'tmp', `${hostname()}-${process.ppid}-0123456789abcdef`), 'growing');
     writeFileSync(join(folder, 'tmp', `elsewhere-${dead}-0123456789abcdef`), 'growing');
     await openLocalBlobs(folder);
-    expect(files().toSorted()).toEqual([`elsewhere-${dead}-0123456789abcdef`, `${hostname()}-${process.ppid}-0123456789abcdef`].toSorted());
+    expect(files().toSorted()).toEqual(
+      [`elsewhere-${dead}-0123456789abcdef`, `${hostname()}-${process.ppid}-0123456789abcdef`].toSorted(),
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * Blobs on this machine's disk, named by the sha-256 of their content: `ab/abcdef...`. A blob appears whole, by a rename after fsync; what
- * is being written lies in `tmp/` under a name that tells its writer.
+ * Blobs on this machine's disk, named by the sha-256 of their content: `ab/abcdef...`. A blob appears whole, by a
+ * rename after fsync; what is being written lies in `tmp/` under a name that tells its writer.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -27,7 +27,13 @@ export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
     return join(folder, sha256.slice(0, 2), sha256);
   };
   return {
-    put: (content, limitBytes) => put(content, limitBytes, join(temporary, `${hostname()}-${process.pid}-${randomBytes(8).toString('hex')}`), pathOf),
+    put: (content, limitBytes) =>
+      put(
+        content,
+        limitBytes,
+        join(temporary, `${hostname()}-${process.pid}-${randomBytes(8).toString('hex')}`),
+        pathOf,
+      ),
     async read(sha256, range) {
       const file = await open(pathOf(sha256));
       return createReadStream('', { fd: file, ...range });
@@ -38,7 +44,10 @@ export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
       return path;
     },
     async has(sha256) {
-      return access(pathOf(sha256)).then(() => true, () => false);
+      return access(pathOf(sha256)).then(
+        () => true,
+        () => false,
+      );
     },
     async delete(sha256) {
       await rm(pathOf(sha256), { force: true });
@@ -56,7 +65,12 @@ export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
   };
 }
 
-async function put(content: Readable, limitBytes: number, unfinished: string, pathOf: (sha256: string) => string): Promise<{ sha256: string; sizeBytes: number }> {
+async function put(
+  content: Readable,
+  limitBytes: number,
+  unfinished: string,
+  pathOf: (sha256: string) => string,
+): Promise<{ sha256: string; sizeBytes: number }> {
   try {
     const { sha256, sizeBytes } = await write(content, limitBytes, unfinished);
     const path = pathOf(sha256);
@@ -66,19 +80,28 @@ async function put(content: Readable, limitBytes: number, unfinished: string, pa
     return { sha256, sizeBytes };
   } catch (error) {
     await rm(unfinished, { force: true });
-    throw isDiskFull(error) ? new LatheError('unavailable', 'The disk of the artifact store is full', [], { cause: error }) : error;
+    throw isDiskFull(error)
+      ? new LatheError('unavailable', 'The disk of the artifact store is full', [], { cause: error })
+      : error;
   }
 }
 
 /** The stream is left open where this ends early: a request's socket is still needed for the answer. */
-async function write(content: Readable, limitBytes: number, path: string): Promise<{ sha256: string; sizeBytes: number }> {
+async function write(
+  content: Readable,
+  limitBytes: number,
+  path: string,
+): Promise<{ sha256: string; sizeBytes: number }> {
   const file = await open(path, 'wx', 0o600);
   try {
     const hash = createHash('sha256');
     let sizeBytes = 0;
     for await (const chunk of content.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       sizeBytes += chunk.length;
-      if (sizeBytes > limitBytes) throw new LatheError('too-large', `The file is larger than the limit of ${limitBytes} bytes`, [{ path: 'file', message: `at most ${limitBytes} bytes` }]);
+      if (sizeBytes > limitBytes)
+        throw new LatheError('too-large', `The file is larger than the limit of ${limitBytes} bytes`, [
+          { path: 'file', message: `at most ${limitBytes} bytes` },
+        ]);
       hash.update(chunk);
       await writeAll(file, chunk);
     }
@@ -108,7 +131,10 @@ async function sweepTemporary(folder: string): Promise<void> {
     const path = join(folder, name);
     const [, host, pid] = TEMPORARY.exec(name) ?? [];
     const writer = host === hostname() ? Number(pid) : null;
-    const left = writer === null ? Date.now() - (await stat(path)).mtimeMs > FOREIGN_TEMPORARY_MS : writer === process.pid || !isAlive(writer);
+    const left =
+      writer === null
+        ? Date.now() - (await stat(path)).mtimeMs > FOREIGN_TEMPORARY_MS
+        : writer === process.pid || !isAlive(writer);
     if (left) await rm(path, { force: true });
   }
 }

@@ -4,7 +4,13 @@ import { openLocalBlobs } from './local.ts';
 import type { S3Place } from './s3-place.ts';
 
 /** The bucket's client is loaded only where there is a bucket. */
-export async function openArtifacts({ home, s3 }: { readonly home: string; readonly s3: S3Place | null }): Promise<ArtifactStore> {
+export async function openArtifacts({
+  home,
+  s3,
+}: {
+  readonly home: string;
+  readonly s3: S3Place | null;
+}): Promise<ArtifactStore> {
   if (s3 === null) return openLocalBlobs(join(home, 'artifacts'));
   const { openS3Blobs } = await import('./s3.ts');
   return openS3Blobs(s3, join(home, 'artifact-copies'));

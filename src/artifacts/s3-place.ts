@@ -12,7 +12,8 @@ export interface S3Place {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
 }
 
-export const S3_URL_FORMS = 's3://BUCKET/PREFIX?region=REGION&endpoint=URL (Amazon, or any server) or http(s)://KEY:SECRET@HOST:PORT/BUCKET/PREFIX?region=REGION (a server of your own)';
+export const S3_URL_FORMS =
+  's3://BUCKET/PREFIX?region=REGION&endpoint=URL (Amazon, or any server) or http(s)://KEY:SECRET@HOST:PORT/BUCKET/PREFIX?region=REGION (a server of your own)';
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint']);
@@ -24,7 +25,12 @@ export function parseS3Url(text: string): S3Place | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
   if (![...url.searchParams.keys()].every((name) => PARAMETERS.has(name))) return null;
-  const given = url.protocol === 's3:' ? ofBucket(url) : url.protocol === 'http:' || url.protocol === 'https:' ? ofServer(url) : null;
+  const given =
+    url.protocol === 's3:'
+      ? ofBucket(url)
+      : url.protocol === 'http:' || url.protocol === 'https:'
+        ? ofServer(url)
+        : null;
   return given && BUCKET.test(given.bucket) ? given : null;
 }
 
@@ -32,21 +38,35 @@ function ofBucket(url: URL): S3Place | null {
   const endpoint = url.searchParams.get('endpoint');
   if (endpoint !== null && !URL.canParse(endpoint)) return null;
   return {
-    bucket: url.hostname, prefix: prefixOf(url.pathname.split('/').slice(1)), endpoint,
-    region: url.searchParams.get('region') ?? (endpoint === null ? null : ANY_REGION), credentials: credentialsOf(url),
+    bucket: url.hostname,
+    prefix: prefixOf(url.pathname.split('/').slice(1)),
+    endpoint,
+    region: url.searchParams.get('region') ?? (endpoint === null ? null : ANY_REGION),
+    credentials: credentialsOf(url),
   };
 }
 
 function ofServer(url: URL): S3Place | null {
   if (url.searchParams.has('endpoint')) return null;
   const [bucket = '', ...rest] = url.pathname.split('/').slice(1);
-  return { bucket, prefix: prefixOf(rest), endpoint: url.origin, region: url.searchParams.get('region') ?? ANY_REGION, credentials: credentialsOf(url) };
+  return {
+    bucket,
+    prefix: prefixOf(rest),
+    endpoint: url.origin,
+    region: url.searchParams.get('region') ?? ANY_REGION,
+    credentials: credentialsOf(url),
+  };
 }
 
 function prefixOf(segments: readonly string[]): string {
-  return segments.filter((segment) => segment !== '').map((segment) => `${decodeURIComponent(segment)}/`).join('');
+  return segments
+    .filter((segment) => segment !== '')
+    .map((segment) => `${decodeURIComponent(segment)}/`)
+    .join('');
 }
 
 function credentialsOf({ username, password }: URL): S3Place['credentials'] {
-  return username && password ? { accessKeyId: decodeURIComponent(username), secretAccessKey: decodeURIComponent(password) } : null;
+  return username && password
+    ? { accessKeyId: decodeURIComponent(username), secretAccessKey: decodeURIComponent(password) }
+    : null;
 }

@@ -33,7 +33,10 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-const files = (folder: string) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) => name);
+const files = (folder: string) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
 const streamOf = (...chunks: (string | Buffer)[]) => Readable.from(chunks.map((chunk) => Buffer.from(chunk)));
 
 describe('a blob in a bucket', () => {
@@ -100,5 +103,6 @@ test.each([
   const store = await machine({ ...place, ...wrong });
   await expect(store.put(streamOf('x'), 10)).rejects.toMatchObject({ code: 'unavailable' });
   await expect(store.read('0'.repeat(64))).rejects.toMatchObject({ code: 'unavailable' });
-  if (!('credentials' in wrong)) await expect(store.check()).rejects.toMatchObject({ code: 'unavailable' }); // s3rver asks for none at HEAD
+  // s3rver asks for none at HEAD
+  if (!('credentials' in wrong)) await expect(store.check()).rejects.toMatchObject({ code: 'unavailable' });
 });

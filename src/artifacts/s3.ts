@@ -1,18 +1,31 @@
 /**
- * Blobs in a bucket of S3 or of a server that speaks its protocol, named `PREFIX/sha-256`. What goes there and comes from there passes
- * through a folder of this machine: the name is known only when the last byte has come, and parsers and engines open files.
+ * Blobs in a bucket of S3 or of a server that speaks its protocol, named `PREFIX/sha-256`. What goes there and comes
+ * from there passes through a folder of this machine: the name is known only when the last byte has come, and parsers
+ * and engines open files.
  */
 import { createReadStream } from 'node:fs';
 import { utimes } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { DeleteObjectCommand, GetObjectCommand, HeadBucketCommand, HeadObjectCommand, NoSuchKey, NotFound, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  NoSuchKey,
+  NotFound,
+  paginateListObjectsV2,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { LatheError } from '../errors.ts';
 import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
 import { openLocalBlobs } from './local.ts';
 import type { S3Place } from './s3-place.ts';
 
-/** Copies that nobody asked for in so long are removed: longer than the longest job, which opens its files when it gets to them. */
+/**
+ * Copies that nobody asked for in so long are removed: longer than the longest job, which opens its files when it gets
+ * to them.
+ */
 const COPY_AGE_MS = 8 * 24 * 3600 * 1000;
 const TIDY_MS = 3600 * 1000;
 /** 10,000 parts, as many as there may be, make 160 GiB. */
@@ -24,7 +37,8 @@ export async function openS3Blobs(place: S3Place, folder: string): Promise<Artif
   const client = clientOf(place);
   const copies = await openLocalBlobs(folder);
   const objectOf = (sha256: string) => ({ Bucket: place.bucket, Key: place.prefix + sha256 });
-  const fetchObject = async (sha256: string, range?: string) => (await asked(client.send(new GetObjectCommand({ ...objectOf(sha256), Range: range })))).Body as Readable;
+  const fetchObject = async (sha256: string, range?: string) =>
+    (await asked(client.send(new GetObjectCommand({ ...objectOf(sha256), Range: range })))).Body as Readable;
   const tidy = () => removeOldCopies(copies, new Date(Date.now() - COPY_AGE_MS));
   const tidying = setInterval(() => void tidy().catch(() => undefined), TIDY_MS).unref();
   await tidy();
@@ -32,11 +46,15 @@ export async function openS3Blobs(place: S3Place, folder: string): Promise<Artif
     async put(content, limitBytes) {
       const written = await copies.put(content, limitBytes);
       const body = createReadStream(await copies.localPath(written.sha256));
-      await asked(new Upload({ client, params: { ...objectOf(written.sha256), Body: body }, partSize: PART_BYTES }).done());
+      await asked(
+        new Upload({ client, params: { ...objectOf(written.sha256), Body: body }, partSize: PART_BYTES }).done(),
+      );
       return written;
     },
     async read(sha256, range) {
-      return (await copies.has(sha256)) ? copies.read(sha256, range) : fetchObject(sha256, range && `bytes=${range.start}-${range.end}`);
+      return (await copies.has(sha256))
+        ? copies.read(sha256, range)
+        : fetchObject(sha256, range && `bytes=${range.start}-${range.end}`);
     },
     async localPath(sha256) {
       if (!(await copies.has(sha256))) await copy(sha256, await fetchObject(sha256), copies);
@@ -44,10 +62,16 @@ export async function openS3Blobs(place: S3Place, folder: string): Promise<Artif
       await utimes(path, new Date(), new Date());
       return path;
     },
-    has: (sha256) => asked(client.send(new HeadObjectCommand(objectOf(sha256))).then(() => true, (error: unknown) => {
-      if (error instanceof NotFound) return false;
-      throw error;
-    })),
+    has: (sha256) =>
+      asked(
+        client.send(new HeadObjectCommand(objectOf(sha256))).then(
+          () => true,
+          (error: unknown) => {
+            if (error instanceof NotFound) return false;
+            throw error;
+          },
+        ),
+      ),
     async delete(sha256) {
       await asked(client.send(new DeleteObjectCommand(objectOf(sha256))));
       await copies.delete(sha256);
@@ -79,8 +103,10 @@ function clientOf({ endpoint, region, credentials }: S3Place): S3Client {
     ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
     ...(region === null ? {} : { region }),
     ...(credentials === null ? {} : { credentials }),
-    // Content is checked by its name; servers other than Amazon's do not all know the checksums that the client would add.
-    requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED',
+    // Content is checked by its name; servers other than Amazon's do not all know the checksums that the client would
+    // add.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { connectionTimeout: CONNECT_MS },
   });
 }
@@ -113,6 +139,8 @@ async function asked<T>(answer: Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof NoSuchKey) throw error;
     const name = error instanceof Error ? error.name : String(error);
-    throw new LatheError('unavailable', `The artifact store does not answer as it should (${name})`, [], { cause: error });
+    throw new LatheError('unavailable', `The artifact store does not answer as it should (${name})`, [], {
+      cause: error,
+    });
   }
 }

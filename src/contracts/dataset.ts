@@ -10,7 +10,9 @@ export const DatasetDescription = Type.Object({
   format: DatasetFormat,
   samples: Type.Integer(),
   splits: Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() }),
-  inputs: Type.Array(TensorDescription, { description: 'shape without the sample axis; null: varies (images of several sizes)' }),
+  inputs: Type.Array(TensorDescription, {
+    description: 'shape without the sample axis; null: varies (images of several sizes)',
+  }),
   target: Type.Object({
     kind: Type.Union([Type.Literal('classes'), Type.Literal('values'), Type.Literal('none')]),
     classes: Type.Union([Type.Integer(), Type.Null()]),

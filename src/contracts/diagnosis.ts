@@ -1,4 +1,6 @@
-/** What `lathe doctor` finds: one line per thing that Lathe needs or uses, and the command that mends what is missing. */
+/**
+ * What `lathe doctor` finds: one line per thing that Lathe needs or uses, and the command that mends what is missing.
+ */
 import { Type, type Static } from 'typebox';
 
 export const Finding = Type.Object({

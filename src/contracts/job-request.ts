@@ -1,84 +1,159 @@
-/** What a client asks for. The steps' parameters are checked against each technique's own schema (techniques/specs.ts). */
+/**
+ * What a client asks for. The steps' parameters are checked against each technique's own schema (techniques/specs.ts).
+ */
 import { Type, type Static } from 'typebox';
 
-export const Transform = Type.Object({
-  scale: Type.Optional(Type.Number({ description: 'x * scale, before mean and std; default 1' })),
-  mean: Type.Optional(Type.Array(Type.Number(), { description: 'per channel, or one for all' })),
-  std: Type.Optional(Type.Array(Type.Number({ exclusiveMinimum: 0 }), { description: 'per channel, or one for all' })),
-  resize: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { minItems: 2, maxItems: 2, description: '[height, width]; default: the model\'s input size' })),
-}, { additionalProperties: false });
+export const Transform = Type.Object(
+  {
+    scale: Type.Optional(Type.Number({ description: 'x * scale, before mean and std; default 1' })),
+    mean: Type.Optional(Type.Array(Type.Number(), { description: 'per channel, or one for all' })),
+    std: Type.Optional(
+      Type.Array(Type.Number({ exclusiveMinimum: 0 }), { description: 'per channel, or one for all' }),
+    ),
+    resize: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 1 }), {
+        minItems: 2,
+        maxItems: 2,
+        description: "[height, width]; default: the model's input size",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
 export type Transform = Static<typeof Transform>;
 
-export const Training = Type.Object({
-  batchSize: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, default: 128 })),
-  optimizer: Type.Optional(Type.Enum(['sgd', 'adam', 'adamw'], { default: 'adam' })),
-  learningRate: Type.Optional(Type.Number({ exclusiveMinimum: 0, default: 0.001 })),
-  momentum: Type.Optional(Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9, description: 'sgd only' })),
-  nesterov: Type.Optional(Type.Boolean({ default: false })),
-  weightDecay: Type.Optional(Type.Number({ minimum: 0, default: 0 })),
-  clipNorm: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'global gradient norm' })),
-  schedule: Type.Optional(Type.Object({
-    kind: Type.Enum(['constant', 'step', 'cosine']),
-    warmupSteps: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
-    stepEpochs: Type.Optional(Type.Integer({ minimum: 1, description: 'step: epochs between decays' })),
-    factor: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'step: multiplier at each decay' })),
-  }, { additionalProperties: false })),
-  loss: Type.Optional(Type.Enum(['auto', 'cross-entropy', 'binary-cross-entropy', 'mse', 'kl'], { default: 'auto' })),
-  epochs: Type.Optional(Type.Integer({ minimum: 0 })),
-  validationFraction: Type.Optional(Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1, description: 'where the dataset has no validation split; default 0.1' })),
-}, { additionalProperties: false });
+export const Training = Type.Object(
+  {
+    batchSize: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, default: 128 })),
+    optimizer: Type.Optional(Type.Enum(['sgd', 'adam', 'adamw'], { default: 'adam' })),
+    learningRate: Type.Optional(Type.Number({ exclusiveMinimum: 0, default: 0.001 })),
+    momentum: Type.Optional(Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9, description: 'sgd only' })),
+    nesterov: Type.Optional(Type.Boolean({ default: false })),
+    weightDecay: Type.Optional(Type.Number({ minimum: 0, default: 0 })),
+    clipNorm: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'global gradient norm' })),
+    schedule: Type.Optional(
+      Type.Object(
+        {
+          kind: Type.Enum(['constant', 'step', 'cosine']),
+          warmupSteps: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+          stepEpochs: Type.Optional(Type.Integer({ minimum: 1, description: 'step: epochs between decays' })),
+          factor: Type.Optional(
+            Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'step: multiplier at each decay' }),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    loss: Type.Optional(Type.Enum(['auto', 'cross-entropy', 'binary-cross-entropy', 'mse', 'kl'], { default: 'auto' })),
+    epochs: Type.Optional(Type.Integer({ minimum: 0 })),
+    validationFraction: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        exclusiveMaximum: 1,
+        description: 'where the dataset has no validation split; default 0.1',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
 export type Training = Static<typeof Training>;
 
-export const Parallel = Type.Object({
-  mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch']),
-  replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')])),
-  stages: Type.Optional(Type.Integer({ minimum: 1, description: 'pipeline, branch: parts that the model is cut into' })),
-  microBatches: Type.Optional(Type.Integer({ minimum: 1, description: 'pipeline: parts of a batch that are under way at a time' })),
-  staleness: Type.Optional(Type.Object({
-    max: Type.Optional(Type.Integer({ minimum: 0, description: 'updates that a gradient may be late' })),
-    scaleLearningRate: Type.Optional(Type.Boolean()),
-    compensate: Type.Optional(Type.Boolean()),
-  }, { additionalProperties: false, description: 'async' })),
-  syncBatchNorm: Type.Optional(Type.Boolean({ description: 'sync: statistics of the whole batch, not of each replica\'s share' })),
-  compression: Type.Optional(Type.Object({
-    topK: Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'share of the gradient that is exchanged' }),
-  }, { additionalProperties: false })),
-}, { additionalProperties: false });
+export const Parallel = Type.Object(
+  {
+    mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch']),
+    replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')])),
+    stages: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'pipeline, branch: parts that the model is cut into' }),
+    ),
+    microBatches: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'pipeline: parts of a batch that are under way at a time' }),
+    ),
+    staleness: Type.Optional(
+      Type.Object(
+        {
+          max: Type.Optional(Type.Integer({ minimum: 0, description: 'updates that a gradient may be late' })),
+          scaleLearningRate: Type.Optional(Type.Boolean()),
+          compensate: Type.Optional(Type.Boolean()),
+        },
+        { additionalProperties: false, description: 'async' },
+      ),
+    ),
+    syncBatchNorm: Type.Optional(
+      Type.Boolean({ description: "sync: statistics of the whole batch, not of each replica's share" }),
+    ),
+    compression: Type.Optional(
+      Type.Object(
+        {
+          topK: Type.Number({
+            exclusiveMinimum: 0,
+            maximum: 1,
+            description: 'share of the gradient that is exchanged',
+          }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
 export type Parallel = Static<typeof Parallel>;
 
-export const Loader = Type.Object({
-  numWorkers: Type.Optional(Type.Union([Type.Integer({ minimum: 0, maximum: 64 }), Type.Literal('auto'), Type.Literal('cores')])),
-}, { additionalProperties: false });
+export const Loader = Type.Object(
+  {
+    numWorkers: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 0, maximum: 64 }), Type.Literal('auto'), Type.Literal('cores')]),
+    ),
+  },
+  { additionalProperties: false },
+);
 export type Loader = Static<typeof Loader>;
 
-export const Limits = Type.Object({
-  queueSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
-  runSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
-}, { additionalProperties: false });
+export const Limits = Type.Object(
+  {
+    queueSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
+    runSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
+  },
+  { additionalProperties: false },
+);
 
-export const Export = Type.Object({
-  format: Type.Enum(['tfjs-graph']),
-  weights: Type.Optional(Type.Enum(['float32', 'float16', 'uint16', 'uint8'], { description: 'how weights are stored; default: as the last quantizing step says, else float32' })),
-}, { additionalProperties: false });
+export const Export = Type.Object(
+  {
+    format: Type.Enum(['tfjs-graph']),
+    weights: Type.Optional(
+      Type.Enum(['float32', 'float16', 'uint16', 'uint8'], {
+        description: 'how weights are stored; default: as the last quantizing step says, else float32',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
 
 export const Step = Type.Object({ technique: Type.String() }, { additionalProperties: true });
 export type Step = Static<typeof Step> & Record<string, unknown>;
 
 export const DEVICES = ['auto', 'cpu', 'gpu'] as const;
 
-export const JobRequest = Type.Object({
-  model: Type.String(),
-  dataset: Type.Optional(Type.String()),
-  name: Type.Optional(Type.String({ maxLength: 200 })),
-  labels: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 200 }))),
-  seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4294967295, default: 0 })),
-  device: Type.Optional(Type.Enum(DEVICES, { default: 'auto' })),
-  transform: Type.Optional(Transform),
-  steps: Type.Array(Step, { minItems: 1, maxItems: 32 }),
-  training: Type.Optional(Training),
-  parallel: Type.Optional(Parallel),
-  loader: Type.Optional(Loader),
-  export: Type.Optional(Type.Array(Export, { maxItems: 4, description: 'formats to give the result in, beside ONNX and the upload\'s own' })),
-  limits: Type.Optional(Limits),
-}, { additionalProperties: false });
+export const JobRequest = Type.Object(
+  {
+    model: Type.String(),
+    dataset: Type.Optional(Type.String()),
+    name: Type.Optional(Type.String({ maxLength: 200 })),
+    labels: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 200 }))),
+    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4294967295, default: 0 })),
+    device: Type.Optional(Type.Enum(DEVICES, { default: 'auto' })),
+    transform: Type.Optional(Transform),
+    steps: Type.Array(Step, { minItems: 1, maxItems: 32 }),
+    training: Type.Optional(Training),
+    parallel: Type.Optional(Parallel),
+    loader: Type.Optional(Loader),
+    export: Type.Optional(
+      Type.Array(Export, {
+        maxItems: 4,
+        description: "formats to give the result in, beside ONNX and the upload's own",
+      }),
+    ),
+    limits: Type.Optional(Limits),
+  },
+  { additionalProperties: false },
+);
 export type JobRequest = Static<typeof JobRequest>;

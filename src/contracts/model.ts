@@ -23,7 +23,10 @@ export type UntrainableNode = Static<typeof UntrainableNode>;
 export const ModelDescription = Type.Object({
   format: ModelFormat,
   parameters: Type.Integer({ description: 'elements of all weights' }),
-  macs: Type.Union([Type.Integer(), Type.Null()], { description: 'multiply-accumulates of one sample (convolutions, matrix products, recurrences, attention); null where shapes are unknown' }),
+  macs: Type.Union([Type.Integer(), Type.Null()], {
+    description:
+      'multiply-accumulates of one sample (convolutions, matrix products, recurrences, attention); null where shapes are unknown',
+  }),
   inputs: Type.Array(TensorDescription),
   outputs: Type.Array(TensorDescription),
   opset: Type.Integer(),

@@ -1,4 +1,6 @@
-/** Parses uploads in child processes under limits: the parser of an untrusted file never runs inside the API process. */
+/**
+ * Parses uploads in child processes under limits: the parser of an untrusted file never runs inside the API process.
+ */
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import type { Inspector } from '../jobs/ports.ts';
@@ -26,15 +28,31 @@ export const DEFAULT_INSPECTION_LIMITS: InspectionLimits = {
 /** @param limits those given replace the defaults */
 export function createInspector(limits: Partial<InspectionLimits> = {}): Inspector {
   const bounds = { ...DEFAULT_INSPECTION_LIMITS, ...limits };
-  const parsing: ChildLimits = { memoryBytes: bounds.parseMemoryBytes, seconds: bounds.parseSeconds, maxOutputBytes: 64 * 2 ** 20 };
-  const checking: ChildLimits = { memoryBytes: bounds.checkMemoryBytes, seconds: bounds.checkSeconds, maxOutputBytes: 64 * 2 ** 20 };
+  const parsing: ChildLimits = {
+    memoryBytes: bounds.parseMemoryBytes,
+    seconds: bounds.parseSeconds,
+    maxOutputBytes: 64 * 2 ** 20,
+  };
+  const checking: ChildLimits = {
+    memoryBytes: bounds.checkMemoryBytes,
+    seconds: bounds.checkSeconds,
+    maxOutputBytes: 64 * 2 ** 20,
+  };
   return {
     async model(path) {
-      const described = unwrap<ModelDescription>(await runLimited(processEntry('inspect-model'), [path], parsing), 'model', parsing);
+      const described = unwrap<ModelDescription>(
+        await runLimited(processEntry('inspect-model'), [path], parsing),
+        'model',
+        parsing,
+      );
       const checked = await runLimited(processEntry('check-model'), [path], checking);
       const { warnings = [], ...agreement } = agreementOf(checked);
       const known = new Set(described.warnings.map(({ code }) => code));
-      return { ...described, ...agreement, warnings: [...described.warnings, ...warnings.filter(({ code }) => !known.has(code))] };
+      return {
+        ...described,
+        ...agreement,
+        warnings: [...described.warnings, ...warnings.filter(({ code }) => !known.has(code))],
+      };
     },
     async dataset(path, options) {
       const outcome = await runLimited(processEntry('inspect-dataset'), [path, JSON.stringify(options)], parsing);
@@ -45,16 +63,23 @@ export function createInspector(limits: Partial<InspectionLimits> = {}): Inspect
 
 type Agreement = Pick<ModelDescription, 'trainable' | 'untrainable'> & Partial<Pick<ModelDescription, 'warnings'>>;
 
-/** A check that cannot finish says nothing against the file: the model is kept, marked as not trainable, with the reason. */
+/**
+ * A check that cannot finish says nothing against the file: the model is kept, marked as not trainable, with the
+ * reason.
+ */
 function agreementOf(outcome: ChildOutcome): Agreement {
   if (outcome.kind === 'answer') {
     const message = outcome.value as InspectionMessage<Agreement>;
     if ('result' in message) return message.result;
     return untrainable(message.error.message);
   }
-  if (outcome.kind === 'timeout') return untrainable('the check of the training engine against onnxruntime took too long');
-  if (outcome.kind === 'out-of-memory') return untrainable('the check of the training engine against onnxruntime ran out of memory');
-  return untrainable(`the check of the training engine against onnxruntime ended without an answer (${outcome.reason.split('\n')[0]})`);
+  if (outcome.kind === 'timeout')
+    return untrainable('the check of the training engine against onnxruntime took too long');
+  if (outcome.kind === 'out-of-memory')
+    return untrainable('the check of the training engine against onnxruntime ran out of memory');
+  return untrainable(
+    `the check of the training engine against onnxruntime ended without an answer (${outcome.reason.split('\n')[0]})`,
+  );
 }
 
 function untrainable(reason: string): Agreement {
@@ -70,12 +95,20 @@ function unwrap<T>(outcome: ChildOutcome, kind: 'model' | 'dataset', limits: Chi
       throw new LatheError(message.error.code, message.error.message, message.error.errors);
     }
     case 'timeout':
-      throw new LatheError(malformed, `Reading the ${kind} took longer than ${limits.seconds} s`, [{ path: 'file', message: `not parsed after ${limits.seconds} s` }]);
+      throw new LatheError(malformed, `Reading the ${kind} took longer than ${limits.seconds} s`, [
+        { path: 'file', message: `not parsed after ${limits.seconds} s` },
+      ]);
     case 'out-of-memory':
-      throw new LatheError('too-large', `Reading the ${kind} needed more than ${Math.round(limits.memoryBytes / 2 ** 20)} MiB of memory`, [{ path: 'file', message: 'expands beyond the memory limit of the parser' }]);
+      throw new LatheError(
+        'too-large',
+        `Reading the ${kind} needed more than ${Math.round(limits.memoryBytes / 2 ** 20)} MiB of memory`,
+        [{ path: 'file', message: 'expands beyond the memory limit of the parser' }],
+      );
     case 'failed':
       throw new Error(`The parser of the ${kind} did not answer (${outcome.reason})`);
     case 'crashed':
-      throw new LatheError(malformed, `The parser could not survive this ${kind} (${outcome.reason})`, [{ path: 'file', message: 'the parser process died' }]);
+      throw new LatheError(malformed, `The parser could not survive this ${kind} (${outcome.reason})`, [
+        { path: 'file', message: 'the parser process died' },
+      ]);
   }
 }

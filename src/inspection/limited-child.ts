@@ -22,16 +22,25 @@ export type ChildOutcome =
   | { readonly kind: 'failed'; readonly reason: string };
 
 const STDERR_TAIL_BYTES = 16 * 2 ** 10;
-/** Crashes with more than this share of the limit in use count as lack of memory: an allocation that fails deep in V8 is a plain SIGSEGV. */
+/**
+ * Crashes with more than this share of the limit in use count as lack of memory: an allocation that fails deep in V8 is
+ * a plain SIGSEGV.
+ */
 const NEARLY_FULL = 0.7;
 const MEMORY_POLL_MS = 50;
 /** V8 aborts with SIGABRT or SIGTRAP when its heap or an allocation fails; the kernel's own killer uses SIGKILL. */
-const MEMORY_MESSAGES = /out of memory|allocation failed|bad_alloc|Cannot allocate memory|Array buffer allocation|could not allocate|Invalid array length|ENOMEM/i;
+const MEMORY_MESSAGES =
+  /out of memory|allocation failed|bad_alloc|Cannot allocate memory|Array buffer allocation|could not allocate|Invalid array length|ENOMEM/i;
 
 /**
- * Runs `entry` with `args` and resolves with the JSON it writes on file descriptor 3. Never rejects for what the child does.
+ * Runs `entry` with `args` and resolves with the JSON it writes on file descriptor 3. Never rejects for what the child
+ * does.
  */
-export async function runLimited(entry: ProcessEntry, args: readonly string[], limits: ChildLimits): Promise<ChildOutcome> {
+export async function runLimited(
+  entry: ProcessEntry,
+  args: readonly string[],
+  limits: ChildLimits,
+): Promise<ChildOutcome> {
   const child = spawnLimited(entry, args, limits);
   let timedOut = false;
   const timer = setTimeout(() => {
@@ -66,19 +75,31 @@ function spawnLimited(entry: ProcessEntry, args: readonly string[], limits: Chil
 }
 
 /**
- * glibc raises the size from which memory comes from the system, and goes back to it, with every large block freed: weights of megabytes then stay
- * with the process. A size that is stated does not move. One arena, for most of the memory is taken by one thread at a time.
- * (mallopt(3); other C libraries ignore both.)
+ * glibc raises the size from which memory comes from the system, and goes back to it, with every large block freed:
+ * weights of megabytes then stay with the process. A size that is stated does not move. One arena, for most of the
+ * memory is taken by one thread at a time. (mallopt(3); other C libraries ignore both.)
  */
 const ALLOCATOR = { MALLOC_MMAP_THRESHOLD_: String(256 * 2 ** 10), MALLOC_ARENA_MAX: '1' };
 
 /** Nothing of the parent's environment but what finds programs and caches: no keys, no database. */
 export function childEnvironment(): NodeJS.ProcessEnv {
   const kept = [
-    'PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'XDG_CACHE_HOME', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_ICD_FILENAMES',
-    'LATHE_CACHE', 'LATHE_ENGINE', 'LATHE_ENGINE_BUILD',
+    'PATH',
+    'HOME',
+    'LANG',
+    'TZ',
+    'TMPDIR',
+    'XDG_CACHE_HOME',
+    'LD_LIBRARY_PATH',
+    'CUDA_VISIBLE_DEVICES',
+    'VK_ICD_FILENAMES',
+    'LATHE_CACHE',
+    'LATHE_ENGINE',
+    'LATHE_ENGINE_BUILD',
   ];
-  return Object.fromEntries(kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  return Object.fromEntries(
+    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }
 
 function withMemoryLimit(command: readonly string[], limits: ChildLimits): readonly string[] {
@@ -94,7 +115,9 @@ function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, 'SIGKILL');
-  } catch { /* already gone */ }
+  } catch {
+    /* already gone */
+  }
 }
 
 function collect(stream: Readable, maxBytes: number, onOverflow: () => void): () => string | null {
@@ -123,7 +146,9 @@ function watchData(child: ChildProcess): () => number {
     try {
       const kilobytes = /^VmData:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1];
       largest = Math.max(largest, Number(kilobytes ?? 0) * 1024);
-    } catch { /* it has ended, or the system has no /proc */ }
+    } catch {
+      /* it has ended, or the system has no /proc */
+    }
   }, MEMORY_POLL_MS);
   child.once('close', () => clearInterval(timer));
   child.once('error', () => clearInterval(timer));
@@ -143,7 +168,9 @@ function outcomeOf(ended: Ended, output: string | null, stderr: string): ChildOu
   if (output !== '') {
     try {
       return { kind: 'answer', value: JSON.parse(output) };
-    } catch { /* died while writing: told below */ }
+    } catch {
+      /* died while writing: told below */
+    }
   }
   if (MEMORY_MESSAGES.test(stderr) || ended.signal === 'SIGKILL') return { kind: 'out-of-memory' };
   if (ended.signal && ended.nearlyFull) return { kind: 'out-of-memory' };

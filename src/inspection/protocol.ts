@@ -9,12 +9,14 @@ export interface InspectionFailure {
 
 export type InspectionMessage<T> = { readonly result: T } | { readonly error: InspectionFailure };
 
-const ALLOCATION = /allocation failed|Invalid (typed )?array length|Invalid array buffer length|out of memory|could not allocate/i;
+const ALLOCATION =
+  /allocation failed|Invalid (typed )?array length|Invalid array buffer length|out of memory|could not allocate/i;
 
 /** Errors that are no `LatheError` are the parser's own: they count as damage of the file, told without a stack. */
 export function failureOf(error: unknown, fallback: ErrorCode): InspectionFailure {
   if (error instanceof LatheError) return { code: error.code, message: error.message, errors: error.errors };
-  if (error instanceof RangeError && ALLOCATION.test(error.message)) return { code: 'too-large', message: `The file expands beyond the memory limit (${error.message})`, errors: [] };
+  if (error instanceof RangeError && ALLOCATION.test(error.message))
+    return { code: 'too-large', message: `The file expands beyond the memory limit (${error.message})`, errors: [] };
   const code = codeOf(error) ?? fallback;
   return { code, message: error instanceof Error ? error.message : String(error), errors: [] };
 }

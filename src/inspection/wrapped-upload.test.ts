@@ -9,7 +9,9 @@ import { writeOnnx } from '../compression/formats/onnx/write.ts';
 import { createInspector } from './inspector.ts';
 
 let folder: string;
-beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'lathe-wrapped-')); });
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lathe-wrapped-'));
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('a gzipped ONNX model is trainable as the bare one is', async () => {

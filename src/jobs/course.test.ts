@@ -4,7 +4,16 @@ import type { JobEvent } from './ports.ts';
 import type { StoredStep } from './repositories.ts';
 
 const NOW = new Date('2030-01-01T00:00:00Z');
-const step = (index: number): StoredStep => ({ index, technique: 'retrain', state: 'pending', progress: 0, metrics: {}, warnings: [], startedAt: null, endedAt: null });
+const step = (index: number): StoredStep => ({
+  index,
+  technique: 'retrain',
+  state: 'pending',
+  progress: 0,
+  metrics: {},
+  warnings: [],
+  startedAt: null,
+  endedAt: null,
+});
 const run = (...events: JobEvent[]) => follow([step(0), step(1)], events, NOW);
 
 test('a step starts, goes on and ends', () => {
@@ -25,7 +34,11 @@ test('metrics are kept by epoch, the last of them on the step', () => {
     { type: 'metric', data: { step: 1, epoch: 1, metrics: { loss: 0.9 } } },
   );
   expect(steps[1]?.metrics).toEqual({ loss: 0.9, accuracy: 0.5 });
-  expect(metrics).toEqual([{ step: 1, epoch: 0, name: 'loss', value: 2 }, { step: 1, epoch: 0, name: 'accuracy', value: 0.5 }, { step: 1, epoch: 1, name: 'loss', value: 0.9 }]);
+  expect(metrics).toEqual([
+    { step: 1, epoch: 0, name: 'loss', value: 2 },
+    { step: 1, epoch: 0, name: 'accuracy', value: 0.5 },
+    { step: 1, epoch: 1, name: 'loss', value: 0.9 },
+  ]);
 });
 
 test('a step that is run again forgets what its first run warned of', () => {

@@ -27,11 +27,16 @@ export function follow(steps: readonly StoredStep[], events: readonly JobEvent[]
         if (step) enter(step, data.state, now);
         break;
       case 'metric':
-        for (const metric of step ? metricsOf(step.index, data) : []) metrics.set(`${metric.step} ${metric.epoch} ${metric.name}`, metric);
+        for (const metric of step ? metricsOf(step.index, data) : [])
+          metrics.set(`${metric.step} ${metric.epoch} ${metric.name}`, metric);
         if (step) step.metrics = { ...step.metrics, ...finite(data.metrics) };
         break;
       case 'warning':
-        if (step) step.warnings = [...step.warnings, { code: String(data.code), message: String(data.message), step: step.index } satisfies ReportWarning];
+        if (step)
+          step.warnings = [
+            ...step.warnings,
+            { code: String(data.code), message: String(data.message), step: step.index } satisfies ReportWarning,
+          ];
         break;
       default: // the other events are about the job, and come with a change of its state
     }
@@ -44,7 +49,12 @@ function enter(step: { -readonly [K in keyof StoredStep]: StoredStep[K] }, said:
   const state = WORKER_STATES.find((candidate) => candidate === said);
   if (!state) return;
   if (state === 'running') Object.assign(step, { progress: 0, warnings: [], startedAt: now, endedAt: null });
-  else Object.assign(step, { endedAt: now, startedAt: step.startedAt ?? now, ...(state === 'succeeded' ? { progress: 1 } : {}) });
+  else
+    Object.assign(step, {
+      endedAt: now,
+      startedAt: step.startedAt ?? now,
+      ...(state === 'succeeded' ? { progress: 1 } : {}),
+    });
   step.state = state;
 }
 
@@ -56,7 +66,9 @@ function metricsOf(step: number, { epoch, metrics }: JobEvent['data']): StoredMe
 /** NaN and infinity have no place in JSON; the event itself still tells of them. */
 function finite(metrics: unknown): Record<string, number> {
   if (typeof metrics !== 'object' || metrics === null) return {};
-  return Object.fromEntries(Object.entries(metrics).filter((entry): entry is [string, number] => Number.isFinite(entry[1])));
+  return Object.fromEntries(
+    Object.entries(metrics).filter((entry): entry is [string, number] => Number.isFinite(entry[1])),
+  );
 }
 
 function share(value: unknown): number | null {

@@ -9,7 +9,10 @@ export interface Estimate {
   readonly steps: readonly { readonly technique: string; readonly seconds: number | null }[];
 }
 
-/** Sustained in training, as measured on two cores (convolutions and matrix products of common networks) and assumed for a GPU. */
+/**
+ * Sustained in training, as measured on two cores (convolutions and matrix products of common networks) and assumed for
+ * a GPU.
+ */
 const FLOPS_PER_SECOND = { cpu: 60e9, gpu: 5e12 } as const;
 const FLOPS_PER_MAC = 2;
 /** Forward, gradient of the inputs, gradient of the weights. */
@@ -35,31 +38,56 @@ export function estimate(request: JobRequest, model: ModelDescription, dataset: 
   const rate = FLOPS_PER_SECOND[request.device === 'gpu' ? 'gpu' : 'cpu'];
   const forward = model.macs === null ? null : (model.macs * FLOPS_PER_MAC) / rate;
   const layers = KERNEL_OPERATORS.reduce((sum, name) => sum + (model.operators[name] ?? 0), 0);
-  const steps = request.steps.map((step) => ({ technique: step.technique, seconds: forward === null ? null : rounded(stepSeconds(step, forward, dataset, layers)) }));
+  const steps = request.steps.map((step) => ({
+    technique: step.technique,
+    seconds: forward === null ? null : rounded(stepSeconds(step, forward, dataset, layers)),
+  }));
   const known = steps.every(({ seconds }) => seconds !== null);
   const measured = forward === null || !dataset ? 0 : forward * dataset.splits.test * (steps.length + 1);
   const batch = request.training?.batchSize ?? 128;
   return {
-    seconds: known ? rounded(steps.reduce((sum, { seconds }) => sum + (seconds ?? 0), FIXED_SECONDS.job + measured)) : null,
-    memoryBytes: Math.round(BASE_BYTES + model.parameters * BYTES_PER_VALUE * COPIES_OF_WEIGHTS + batch * (model.macs ?? 0) * VALUES_PER_MAC * BYTES_PER_VALUE),
+    seconds: known
+      ? rounded(steps.reduce((sum, { seconds }) => sum + (seconds ?? 0), FIXED_SECONDS.job + measured))
+      : null,
+    memoryBytes: Math.round(
+      BASE_BYTES +
+        model.parameters * BYTES_PER_VALUE * COPIES_OF_WEIGHTS +
+        batch * (model.macs ?? 0) * VALUES_PER_MAC * BYTES_PER_VALUE,
+    ),
     steps,
   };
 }
 
-function stepSeconds(step: Record<string, unknown>, forward: number, dataset: DatasetDescription | null, layers: number): number {
+function stepSeconds(
+  step: Record<string, unknown>,
+  forward: number,
+  dataset: DatasetDescription | null,
+  layers: number,
+): number {
   const own = typeof step.epochs === 'number' ? step.epochs : 0;
   const epochs = own + (step.method === 'hints' ? (typeof step.hintEpochs === 'number' ? step.hintEpochs : own) : 0);
   const rounds = step.schedule === 'iterative' && typeof step.rounds === 'number' ? step.rounds : 1;
   const teacher = step.technique === 'distill' ? 1 : 0;
   const training = epochs * rounds * (dataset?.splits.train ?? 0) * forward * (PASSES_OF_TRAINING + teacher);
   const calibration = step.technique === 'quantize' && step.method === 'static' ? CALIBRATION_SAMPLES * forward * 4 : 0;
-  return FIXED_SECONDS.step + training + calibration + (step.technique === 'analyze' ? trialSeconds(step, forward, layers) : 0);
+  return (
+    FIXED_SECONDS.step +
+    training +
+    calibration +
+    (step.technique === 'analyze' ? trialSeconds(step, forward, layers) : 0)
+  );
 }
 
-/** analyze: every layer is tried in several ways, each with a session and a run over the samples (which the step cuts where it would take too long). */
+/**
+ * analyze: every layer is tried in several ways, each with a session and a run over the samples (which the step cuts
+ * where it would take too long).
+ */
 function trialSeconds(step: Record<string, unknown>, forward: number, layers: number): number {
   const kinds = Array.isArray(step.of) ? step.of : [];
-  const trials = layers * ((kinds.includes('prune') && Array.isArray(step.sparsities) ? step.sparsities.length : 0) + (kinds.includes('int8') ? 1 : 0));
+  const trials =
+    layers *
+    ((kinds.includes('prune') && Array.isArray(step.sparsities) ? step.sparsities.length : 0) +
+      (kinds.includes('int8') ? 1 : 0));
   const samples = typeof step.samples === 'number' ? step.samples : 0;
   return Math.min(LONGEST_ANALYSIS, trials * (samples * forward + SESSION_SECONDS));
 }

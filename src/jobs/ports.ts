@@ -1,6 +1,6 @@
 /**
- * What the job rules need from the outside: declared here, implemented by store/, queue/ and artifacts/, joined in api/app.ts and
- * workers/*.ts.
+ * What the job rules need from the outside: declared here, implemented by store/, queue/ and artifacts/, joined in
+ * api/app.ts and workers/*.ts.
  */
 import type { Readable } from 'node:stream';
 import type { JobRequest } from '../contracts/job-request.ts';
@@ -21,14 +21,37 @@ export interface Claim {
   readonly fence: number;
   readonly attempt: number;
   readonly request: JobRequest;
-  readonly model: { readonly id: string; readonly sha256: string; readonly name: string; readonly description: ModelDescription };
-  readonly dataset: { readonly id: string; readonly sha256: string; readonly description: DatasetDescription; readonly options: Record<string, string> } | null;
+  readonly model: {
+    readonly id: string;
+    readonly sha256: string;
+    readonly name: string;
+    readonly description: ModelDescription;
+  };
+  readonly dataset: {
+    readonly id: string;
+    readonly sha256: string;
+    readonly description: DatasetDescription;
+    readonly options: Record<string, string>;
+  } | null;
   /** Teachers: other models the steps name, by id. */
   readonly otherModels: ReadonlyMap<string, { readonly sha256: string; readonly description: ModelDescription }>;
   readonly deadline: Date;
 }
 
-export type JobEventType = 'queued' | 'waiting' | 'started' | 'progress' | 'metric' | 'warning' | 'step' | 'retrying' | 'canceling' | 'succeeded' | 'failed' | 'canceled' | 'expired';
+export type JobEventType =
+  | 'queued'
+  | 'waiting'
+  | 'started'
+  | 'progress'
+  | 'metric'
+  | 'warning'
+  | 'step'
+  | 'retrying'
+  | 'canceling'
+  | 'succeeded'
+  | 'failed'
+  | 'canceled'
+  | 'expired';
 
 /** What a running job tells; stored in order and sent to followers (SSE). */
 export interface JobEvent {
@@ -57,9 +80,14 @@ export interface JobFailure {
   readonly retryable: boolean;
 }
 
-/** Jobs as the worker side sees them. Each write names the fence; it answers `false` (and changes nothing) where that is stale. */
+/**
+ * Jobs as the worker side sees them. Each write names the fence; it answers `false` (and changes nothing) where that is
+ * stale.
+ */
 export interface WorkerJobStore {
-  /** Claims a queued job, or one whose worker was lost. `null`: ended, canceled, expired, or claimed by a live worker. */
+  /**
+   * Claims a queued job, or one whose worker was lost. `null`: ended, canceled, expired, or claimed by a live worker.
+   */
   claim(jobId: string, workerId: string, leaseMs: number): Promise<Claim | null>;
   /** Extends the lease; also tells whether a cancel was asked for. */
   heartbeat(jobId: string, fence: number, leaseMs: number): Promise<'ok' | 'cancel-requested' | 'lost'>;
@@ -89,12 +117,19 @@ export interface BlobStore {
 /** The queue carries ids only; Postgres is the truth. */
 export interface JobQueue {
   /**
-   * One entry per job and round. A job that comes back from a worker is of a new round (its fencing number): the entry of the round
-   * before, which a dead or a still stopping worker holds, must not stand in its way.
+   * One entry per job and round. A job that comes back from a worker is of a new round (its fencing number): the entry
+   * of the round before, which a dead or a still stopping worker holds, must not stand in its way.
    */
   enqueue(pool: Pool, jobId: string, round?: number): Promise<void>;
-  /** Starts taking ids of a pool, at most `concurrency` at a time. `handle` resolves when the job is no longer this worker's. */
-  consume(pool: Pool, concurrency: number, handle: (jobId: string, signal: AbortSignal) => Promise<void>): Promise<{ close(): Promise<void> }>;
+  /**
+   * Starts taking ids of a pool, at most `concurrency` at a time. `handle` resolves when the job is no longer this
+   * worker's.
+   */
+  consume(
+    pool: Pool,
+    concurrency: number,
+    handle: (jobId: string, signal: AbortSignal) => Promise<void>,
+  ): Promise<{ close(): Promise<void> }>;
   depth(pool: Pool): Promise<number>;
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -29,8 +29,28 @@ beforeEach(async () => {
   feed = new PostgresChangeFeed(url);
   await store.keys.add({ id: newId('key'), tenant: 'us', name: 'k', role: 'member', prefix: 'p', mac: 'mac' });
   tenantId = (await store.keys.authenticate('mac'))!.tenantId;
-  const description = { format: 'onnx', parameters: 0, macs: 0, inputs: [], outputs: [], opset: 17, operators: {}, trainable: true, untrainable: [], warnings: [] } as const;
-  modelId = (await store.models.add({ id: newId('model'), tenantId, name: 'm', sha256: '0'.repeat(64), sizeBytes: 1, description: structuredClone(description) as never })).id;
+  const description = {
+    format: 'onnx',
+    parameters: 0,
+    macs: 0,
+    inputs: [],
+    outputs: [],
+    opset: 17,
+    operators: {},
+    trainable: true,
+    untrainable: [],
+    warnings: [],
+  } as const;
+  modelId = (
+    await store.models.add({
+      id: newId('model'),
+      tenantId,
+      name: 'm',
+      sha256: '0'.repeat(64),
+      sizeBytes: 1,
+      description: structuredClone(description) as never,
+    })
+  ).id;
 });
 afterEach(async () => {
   await Promise.all([queue.close(), feed.close()]);
@@ -38,16 +58,43 @@ afterEach(async () => {
 });
 
 const relay = (timing: Partial<RelayTiming> = {}) =>
-  new Relay({ store: store.relay, queue, workers: store.workers, feed, log: createLog('api', 'silent'), maxAttempts: 3, timing: { sweepMs: 200, ...timing } });
+  new Relay({
+    store: store.relay,
+    queue,
+    workers: store.workers,
+    feed,
+    log: createLog('api', 'silent'),
+    maxAttempts: 3,
+    timing: { sweepMs: 200, ...timing },
+  });
 
 async function submit(device: 'auto' | 'cpu' | 'gpu', limits: { queueSeconds?: number } = {}): Promise<string> {
   const id = newId('job');
-  const { outcome } = await store.jobs.insert({ id, tenantId, request: { model: modelId, device, limits, steps: [{ technique: 'retrain' }] }, modelIds: [modelId] }, { idempotency: null, activeJobs: 1000, answerOf: () => null });
+  const { outcome } = await store.jobs.insert(
+    {
+      id,
+      tenantId,
+      request: { model: modelId, device, limits, steps: [{ technique: 'retrain' }] },
+      modelIds: [modelId],
+    },
+    { idempotency: null, activeJobs: 1000, answerOf: () => null },
+  );
   expect(outcome).toBe('inserted');
   return id;
 }
 
-const worker = (pool: Pool) => store.workers.announce({ id: `wrk_${pool}`, pool, host: 'h', pid: 1, devices: [], engine: 'e', slots: 1, jobs: [], startedAt: new Date() });
+const worker = (pool: Pool) =>
+  store.workers.announce({
+    id: `wrk_${pool}`,
+    pool,
+    host: 'h',
+    pid: 1,
+    devices: [],
+    engine: 'e',
+    slots: 1,
+    jobs: [],
+    startedAt: new Date(),
+  });
 const typesOf = async (id: string) => (await store.jobs.events(id, 0, 100)).map(({ type }) => type);
 
 describe('the relay', () => {
@@ -56,7 +103,9 @@ describe('the relay', () => {
     await new Promise((resolve) => setTimeout(resolve, 500)); // the first look is over, and found nothing
     await submit('cpu');
     await submit('gpu');
-    await expect.poll(async () => [await queue.depth('cpu'), await queue.depth('gpu')], { timeout: 3000 }).toEqual([1, 1]);
+    await expect
+      .poll(async () => [await queue.depth('cpu'), await queue.depth('gpu')], { timeout: 3000 })
+      .toEqual([1, 1]);
     await running.stop();
   });
 
@@ -87,7 +136,10 @@ describe('the relay', () => {
     await expect.poll(() => typesOf(id), { timeout: 8000 }).toEqual(['queued', 'waiting', 'expired']);
     const [, waiting] = await store.jobs.events(id, 0, 2);
     expect(waiting?.data.message).toMatch(/No GPU worker is connected/);
-    expect(await store.jobs.find(tenantId, id)).toMatchObject({ state: 'expired', error: { code: 'deadline-exceeded' } });
+    expect(await store.jobs.find(tenantId, id)).toMatchObject({
+      state: 'expired',
+      error: { code: 'deadline-exceeded' },
+    });
     await running.stop();
   }, 20_000);
 

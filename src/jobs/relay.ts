@@ -1,6 +1,6 @@
 /**
- * Brings jobs from Postgres to the queue and looks after those that nobody else does: too long in the queue, worker lost, queue entry
- * lost, no worker for them. Runs in each API process; they share the work.
+ * Brings jobs from Postgres to the queue and looks after those that nobody else does: too long in the queue, worker
+ * lost, queue entry lost, no worker for them. Runs in each API process; they share the work.
  */
 import type { Log } from '../log.ts';
 import type { JobEvent, JobQueue, Pool, WorkerRegistry } from './ports.ts';
@@ -74,11 +74,20 @@ export class Relay {
 
   /** A part that fails (the queue is away) keeps the others from nothing. */
   async #look(): Promise<void> {
-    for (const part of [() => this.#relay(), () => this.#sweep(), () => this.#reassure(), () => this.#tellWaiting(), () => this.#forget()]) {
+    for (const part of [
+      () => this.#relay(),
+      () => this.#sweep(),
+      () => this.#reassure(),
+      () => this.#tellWaiting(),
+      () => this.#forget(),
+    ]) {
       try {
         await part();
       } catch (error) {
-        this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'relay: tried again later');
+        this.#deps.log.warn(
+          { error: error instanceof Error ? error.message : String(error) },
+          'relay: tried again later',
+        );
       }
     }
   }
@@ -119,7 +128,10 @@ export class Relay {
     const { store } = this.#deps;
     const pools = await this.#livePools();
     if (pools.has('cpu') && pools.has('gpu')) return;
-    for (const { id, device, waiting } of await store.queuedBefore(new Date(Date.now() - this.#timing.toldAfterMs), BATCH)) {
+    for (const { id, device, waiting } of await store.queuedBefore(
+      new Date(Date.now() - this.#timing.toldAfterMs),
+      BATCH,
+    )) {
       const isWaiting = !pools.has(poolFor(device, pools));
       if (isWaiting !== waiting) await store.setWaiting(id, isWaiting ? waitingEvent(device) : null);
     }
@@ -148,6 +160,9 @@ function waitingEvent(device: string): JobEvent {
   const kind = device === 'gpu' ? 'GPU worker' : 'worker';
   return {
     type: 'waiting',
-    data: { device, message: `No ${kind} is connected. The job waits for one, until its time limit in the queue (limits.queueSeconds) is reached.` },
+    data: {
+      device,
+      message: `No ${kind} is connected. The job waits for one, until its time limit in the queue (limits.queueSeconds) is reached.`,
+    },
   };
 }

@@ -1,4 +1,7 @@
-/** What the API side keeps and asks for; store/ implements it. Every read names the tenant: another's rows are as if absent. */
+/**
+ * What the API side keeps and asks for; store/ implements it. Every read names the tenant: another's rows are as if
+ * absent.
+ */
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { JobRequest } from '../contracts/job-request.ts';
 import type { ModelDescription } from '../contracts/model.ts';
@@ -88,7 +91,10 @@ export interface StoredEvent {
   readonly createdAt: Date;
 }
 
-export type Removal = { readonly outcome: 'removed'; readonly sha256: string } | { readonly outcome: 'not-found' } | { readonly outcome: 'in-use' };
+export type Removal =
+  | { readonly outcome: 'removed'; readonly sha256: string }
+  | { readonly outcome: 'not-found' }
+  | { readonly outcome: 'in-use' };
 
 export type NewModel = Omit<StoredModel, 'createdAt'>;
 export interface ModelRepository {
@@ -135,7 +141,9 @@ export interface IdempotencyRecord extends IdempotencyClaim {
   readonly answer: unknown;
 }
 
-/** `busy`: another request with this key is being worked on. `missing`: a model or the dataset was deleted meanwhile. */
+/**
+ * `busy`: another request with this key is being worked on. `missing`: a model or the dataset was deleted meanwhile.
+ */
 export type Insertion =
   | { readonly outcome: 'inserted'; readonly job: StoredJob; readonly answer: unknown }
   | { readonly outcome: 'repeated'; readonly record: IdempotencyRecord }
@@ -181,14 +189,23 @@ export interface StoredMetric {
 
 /** The relay's side: from Postgres to the queue, and jobs that nobody looks after. */
 export interface RelayStore {
-  /** Hands over the ids of waiting outbox rows and deletes those rows where `enqueue` resolves; other relays get other rows. */
-  drainOutbox(limit: number, enqueue: (jobs: readonly { id: string; device: string; fence: number }[]) => Promise<ReadonlyMap<string, Pool>>): Promise<number>;
+  /**
+   * Hands over the ids of waiting outbox rows and deletes those rows where `enqueue` resolves; other relays get other
+   * rows.
+   */
+  drainOutbox(
+    limit: number,
+    enqueue: (jobs: readonly { id: string; device: string; fence: number }[]) => Promise<ReadonlyMap<string, Pool>>,
+  ): Promise<number>;
   /** Queued jobs that are past their deadline end `expired`. */
   expireOverdue(): Promise<string[]>;
   /** Jobs whose worker's lease ran out go back to the queue, or fail with `worker-lost` after `maxAttempts`. */
   reclaimLost(maxAttempts: number): Promise<{ requeued: string[]; ended: string[] }>;
   /** Queued jobs whose entry was last made sure of before `before`, oldest first. */
-  queuedBefore(before: Date, limit: number): Promise<{ id: string; device: string; fence: number; pool: Pool | null; waiting: boolean; createdAt: Date }[]>;
+  queuedBefore(
+    before: Date,
+    limit: number,
+  ): Promise<{ id: string; device: string; fence: number; pool: Pool | null; waiting: boolean; createdAt: Date }[]>;
   markEnqueued(ids: readonly string[], pool: Pool): Promise<void>;
   /** Marks a queued job as waiting (for a worker) or not, with an event where that changes. */
   setWaiting(id: string, event: JobEvent | null): Promise<void>;
@@ -239,7 +256,9 @@ export interface Usage {
   storedBytes(tenantId: string): Promise<number>;
 }
 
-/** Tells when something was written: a wake-up, not the thing itself. Lost ones are made up for by looking now and then. */
+/**
+ * Tells when something was written: a wake-up, not the thing itself. Lost ones are made up for by looking now and then.
+ */
 export interface ChangeFeed {
   /** @returns how to stop listening */
   onEvent(jobId: string, wake: () => void): () => void;

@@ -9,16 +9,18 @@ test('nothing happens to a job that has ended', () => {
 test('from each state that is no end, an end can be reached', () => {
   for (const start of JOB_STATES) {
     const reached = new Set([start]);
-    for (const state of reached) for (const happening of HAPPENINGS) {
-      const next = nextState(state, happening);
-      if (next) reached.add(next);
-    }
+    for (const state of reached)
+      for (const happening of HAPPENINGS) {
+        const next = nextState(state, happening);
+        if (next) reached.add(next);
+      }
     expect([...reached].some(isEnded)).toBe(true);
   }
 });
 
 test('a job that is to be canceled ends canceled whatever its worker does', () => {
-  for (const happening of ['succeed', 'fail', 'release', 'lose', 'give-up', 'confirm'] as const) expect(nextState('canceling', happening)).toBe('canceled');
+  for (const happening of ['succeed', 'fail', 'release', 'lose', 'give-up', 'confirm'] as const)
+    expect(nextState('canceling', happening)).toBe('canceled');
 });
 
 test('only a queued job is claimed or expires', () => {

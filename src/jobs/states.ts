@@ -2,17 +2,43 @@
 import { ENDED_STATES, type JobState } from './ports.ts';
 
 /**
- * claim: a worker takes it. release: the worker gives it back. lose: the worker's lease ran out. give-up: lost more often than it is
- * tried. cancel: the client asks. confirm: the worker has stopped what was running. expire: queued for too long.
+ * claim: a worker takes it. release: the worker gives it back. lose: the worker's lease ran out. give-up: lost more
+ * often than it is tried. cancel: the client asks. confirm: the worker has stopped what was running. expire: queued for
+ * too long.
  */
-export const HAPPENINGS = ['claim', 'release', 'lose', 'give-up', 'succeed', 'fail', 'cancel', 'confirm', 'expire'] as const;
+export const HAPPENINGS = [
+  'claim',
+  'release',
+  'lose',
+  'give-up',
+  'succeed',
+  'fail',
+  'cancel',
+  'confirm',
+  'expire',
+] as const;
 export type Happening = (typeof HAPPENINGS)[number];
 
 const LIFE: Record<JobState, Partial<Record<Happening, JobState>>> = {
   queued: { claim: 'running', cancel: 'canceled', expire: 'expired' },
-  running: { release: 'queued', lose: 'queued', 'give-up': 'failed', succeed: 'succeeded', fail: 'failed', cancel: 'canceling' },
+  running: {
+    release: 'queued',
+    lose: 'queued',
+    'give-up': 'failed',
+    succeed: 'succeeded',
+    fail: 'failed',
+    cancel: 'canceling',
+  },
   // Whatever the worker does next, a job that was to be canceled ends canceled; a second request changes nothing.
-  canceling: { confirm: 'canceled', release: 'canceled', lose: 'canceled', 'give-up': 'canceled', succeed: 'canceled', fail: 'canceled', cancel: 'canceling' },
+  canceling: {
+    confirm: 'canceled',
+    release: 'canceled',
+    lose: 'canceled',
+    'give-up': 'canceled',
+    succeed: 'canceled',
+    fail: 'canceled',
+    cancel: 'canceling',
+  },
   succeeded: {},
   failed: {},
   canceled: {},

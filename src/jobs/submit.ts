@@ -1,4 +1,7 @@
-/** Submission: the request is checked whole against what it names, then job, steps, outbox row and idempotency record are written at once. */
+/**
+ * Submission: the request is checked whole against what it names, then job, steps, outbox row and idempotency record
+ * are written at once.
+ */
 import { createHash } from 'node:crypto';
 import { Value } from 'typebox/value';
 import { modelsNamedBy, validateRecipe } from '../compression/recipe/validate.ts';
@@ -7,7 +10,16 @@ import { LatheError, type ErrorDetail } from '../errors.ts';
 import { isId, newId } from '../ids.ts';
 import { estimate, type Estimate } from './estimate.ts';
 import type { Limits } from './limits.ts';
-import type { DatasetRepository, IdempotencyClaim, IdempotencyRecord, JobRepository, ModelRepository, StoredDataset, StoredJob, StoredModel } from './repositories.ts';
+import type {
+  DatasetRepository,
+  IdempotencyClaim,
+  IdempotencyRecord,
+  JobRepository,
+  ModelRepository,
+  StoredDataset,
+  StoredJob,
+  StoredModel,
+} from './repositories.ts';
 
 export interface SubmitDeps {
   readonly models: ModelRepository;
@@ -26,7 +38,12 @@ export interface Submission {
 }
 
 /** @throws LatheError with every problem of the request; nothing is stored then */
-export async function submitJob(deps: SubmitDeps, tenantId: string, request: JobRequest, idempotencyKey: string | null): Promise<Submission> {
+export async function submitJob(
+  deps: SubmitDeps,
+  tenantId: string,
+  request: JobRequest,
+  idempotencyKey: string | null,
+): Promise<Submission> {
   const idempotency = idempotencyKey === null ? null : { key: idempotencyKey, fingerprint: fingerprintOf(request) };
   const earlier = idempotency && (await deps.jobs.idempotencyRecord(tenantId, idempotency.key));
   if (idempotency && earlier) return repeated(idempotency, earlier);
@@ -37,36 +54,60 @@ export async function submitJob(deps: SubmitDeps, tenantId: string, request: Job
     { idempotency, activeJobs: deps.limits.activeJobsPerTenant, answerOf: (job) => deps.answerOf(job) },
   );
   switch (result.outcome) {
-    case 'inserted': return { jobId: result.job.id, answer: result.answer, repeated: false };
-    case 'repeated': return repeated(idempotency as IdempotencyClaim, result.record);
-    case 'busy': throw new LatheError('conflict', 'Another request with this Idempotency-Key is being worked on');
-    case 'quota': throw new LatheError('quota-exceeded', `${deps.limits.activeJobsPerTenant} jobs are queued or running, as many as may be`);
-    case 'missing': throw new LatheError('not-found', 'A model or the dataset of the request was deleted while it was checked');
+    case 'inserted':
+      return { jobId: result.job.id, answer: result.answer, repeated: false };
+    case 'repeated':
+      return repeated(idempotency as IdempotencyClaim, result.record);
+    case 'busy':
+      throw new LatheError('conflict', 'Another request with this Idempotency-Key is being worked on');
+    case 'quota':
+      throw new LatheError(
+        'quota-exceeded',
+        `${deps.limits.activeJobsPerTenant} jobs are queued or running, as many as may be`,
+      );
+    case 'missing':
+      throw new LatheError('not-found', 'A model or the dataset of the request was deleted while it was checked');
   }
 }
 
 /** What would be run, and what it may cost; nothing is stored. */
-export async function dryRun(deps: SubmitDeps, tenantId: string, request: JobRequest): Promise<{ request: JobRequest; estimate: Estimate }> {
+export async function dryRun(
+  deps: SubmitDeps,
+  tenantId: string,
+  request: JobRequest,
+): Promise<{ request: JobRequest; estimate: Estimate }> {
   const plan = await resolve(deps, tenantId, request);
-  return { request: plan.request, estimate: estimate(plan.request, plan.model.description, plan.dataset?.description ?? null) };
+  return {
+    request: plan.request,
+    estimate: estimate(plan.request, plan.model.description, plan.dataset?.description ?? null),
+  };
 }
 
 function repeated(claim: IdempotencyClaim, record: IdempotencyRecord): Submission {
   if (claim.fingerprint !== record.fingerprint) {
-    throw new LatheError('idempotency-mismatch', `The Idempotency-Key "${claim.key}" was used with another request (job ${record.jobId})`);
+    throw new LatheError(
+      'idempotency-mismatch',
+      `The Idempotency-Key "${claim.key}" was used with another request (job ${record.jobId})`,
+    );
   }
   return { jobId: record.jobId, answer: record.answer, repeated: true };
 }
 
 /** Equal for equal JSON, in whatever order its members came. */
 function fingerprintOf(request: JobRequest): string {
-  return createHash('sha256').update(JSON.stringify(sorted(request))).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(request)))
+    .digest('hex');
 }
 
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, member]) => [name, sorted(member)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => [name, sorted(member)]),
+  );
 }
 
 interface Plan {
@@ -82,16 +123,26 @@ async function resolve(deps: SubmitDeps, tenantId: string, request: JobRequest):
   const findModel = async (id: string) => (isId('model', id) ? deps.models.find(tenantId, id) : null);
   const [model, dataset, ...others] = await Promise.all([
     findModel(request.model),
-    request.dataset !== undefined && isId('dataset', request.dataset) ? deps.datasets.find(tenantId, request.dataset) : null,
+    request.dataset !== undefined && isId('dataset', request.dataset)
+      ? deps.datasets.find(tenantId, request.dataset)
+      : null,
     ...modelsNamedBy(request.steps).map(findModel),
   ]);
   const missing: ErrorDetail[] = [
     ...(model ? [] : [{ path: '/model', message: `there is no model "${request.model}"` }]),
-    ...(dataset || request.dataset === undefined ? [] : [{ path: '/dataset', message: `there is no dataset "${request.dataset}"` }]),
+    ...(dataset || request.dataset === undefined
+      ? []
+      : [{ path: '/dataset', message: `there is no dataset "${request.dataset}"` }]),
   ];
-  if (!model || missing.length > 0) throw new LatheError('not-found', missing.map(({ path, message }) => `${path}: ${message}`).join('; '), missing);
+  if (!model || missing.length > 0)
+    throw new LatheError('not-found', missing.map(({ path, message }) => `${path}: ${message}`).join('; '), missing);
   const teachers = others.filter((teacher) => teacher !== null);
-  const checked = validateRecipe(request, model.description, dataset?.description ?? null, new Map(teachers.map(({ id, description }) => [id, description])));
+  const checked = validateRecipe(
+    request,
+    model.description,
+    dataset?.description ?? null,
+    new Map(teachers.map(({ id, description }) => [id, description])),
+  );
   return { request: withDefaults(checked), model, dataset, others: teachers };
 }
 

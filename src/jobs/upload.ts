@@ -1,4 +1,7 @@
-/** Takes an uploaded model or dataset: stream to the blob store, description by the inspector, row. Nothing stays behind of one that fails. */
+/**
+ * Takes an uploaded model or dataset: stream to the blob store, description by the inspector, row. Nothing stays behind
+ * of one that fails.
+ */
 import type { Readable } from 'node:stream';
 import { LatheError } from '../errors.ts';
 import { newId } from '../ids.ts';
@@ -40,21 +43,47 @@ export async function uploadModel(deps: UploadDeps, upload: Upload): Promise<Sto
     const known = await deps.models.findByContent(upload.tenantId, sha256);
     if (known) return known;
     const description = await deps.inspections.run(() => deps.inspector.model(path));
-    return deps.models.add({ id: newId('model'), tenantId: upload.tenantId, name: upload.name, sha256, sizeBytes, description });
+    return deps.models.add({
+      id: newId('model'),
+      tenantId: upload.tenantId,
+      name: upload.name,
+      sha256,
+      sizeBytes,
+      description,
+    });
   });
 }
 
-/** @param options how the file is to be read (csv: the target column): the same bytes read otherwise are another dataset */
-export async function uploadDataset(deps: UploadDeps, upload: Upload, options: Record<string, string>): Promise<StoredDataset> {
+/**
+ * @param options how the file is to be read (csv: the target column): the same bytes read otherwise are another dataset
+ */
+export async function uploadDataset(
+  deps: UploadDeps,
+  upload: Upload,
+  options: Record<string, string>,
+): Promise<StoredDataset> {
   return receive(deps, upload, deps.limits.datasetBytes, async ({ sha256, sizeBytes, path }) => {
     const known = await deps.datasets.findByContent(upload.tenantId, sha256, options);
     if (known) return known;
     const description = await deps.inspections.run(() => deps.inspector.dataset(path, options));
-    return deps.datasets.add({ id: newId('dataset'), tenantId: upload.tenantId, name: upload.name, sha256, sizeBytes, description, options });
+    return deps.datasets.add({
+      id: newId('dataset'),
+      tenantId: upload.tenantId,
+      name: upload.name,
+      sha256,
+      sizeBytes,
+      description,
+      options,
+    });
   });
 }
 
-async function receive<T>(deps: UploadDeps, upload: Upload, limitBytes: number, keep: (received: Received) => Promise<T>): Promise<T> {
+async function receive<T>(
+  deps: UploadDeps,
+  upload: Upload,
+  limitBytes: number,
+  keep: (received: Received) => Promise<T>,
+): Promise<T> {
   const { blobs, keeper, uploads } = deps;
   const allowed = await allowedBytes(deps, upload, limitBytes);
   const received = await uploads.tryRun(async () => {
@@ -65,29 +94,48 @@ async function receive<T>(deps: UploadDeps, upload: Upload, limitBytes: number, 
   try {
     const kept = await keep({ ...received, path: await blobs.localPath(received.sha256) });
     // Another process may have taken the same bytes for unused just now.
-    if (!(await blobs.has(received.sha256))) throw new LatheError('unavailable', 'The file was removed while it was taken; upload it again');
+    if (!(await blobs.has(received.sha256)))
+      throw new LatheError('unavailable', 'The file was removed while it was taken; upload it again');
     return kept;
   } finally {
     await received.release();
   }
 }
 
-async function allowedBytes({ usage, limits }: UploadDeps, { tenantId, declaredBytes }: Upload, limitBytes: number): Promise<number> {
+async function allowedBytes(
+  { usage, limits }: UploadDeps,
+  { tenantId, declaredBytes }: Upload,
+  limitBytes: number,
+): Promise<number> {
   if (declaredBytes !== null && declaredBytes > limitBytes) {
-    throw new LatheError('too-large', `The file has ${declaredBytes} bytes; the limit is ${limitBytes}`, [{ path: 'file', message: `at most ${limitBytes} bytes` }]);
+    throw new LatheError('too-large', `The file has ${declaredBytes} bytes; the limit is ${limitBytes}`, [
+      { path: 'file', message: `at most ${limitBytes} bytes` },
+    ]);
   }
   const left = limits.storedBytesPerTenant - (await usage.storedBytes(tenantId));
   if (left <= 0 || (declaredBytes !== null && declaredBytes > left)) {
-    throw new LatheError('quota-exceeded', `${Math.max(0, left)} bytes are left of the ${limits.storedBytesPerTenant} that may be stored; delete models, datasets or jobs`);
+    throw new LatheError(
+      'quota-exceeded',
+      `${Math.max(0, left)} bytes are left of the ${limits.storedBytesPerTenant} that may be stored; delete models, datasets or jobs`,
+    );
   }
   return Math.min(limitBytes, left);
 }
 
-async function readAll(blobs: BlobStore, content: Readable, limitBytes: number): Promise<{ sha256: string; sizeBytes: number }> {
+async function readAll(
+  blobs: BlobStore,
+  content: Readable,
+  limitBytes: number,
+): Promise<{ sha256: string; sizeBytes: number }> {
   try {
     return await blobs.put(content, limitBytes);
   } catch (error) {
     if (error instanceof LatheError || !content.errored) throw error;
-    throw new LatheError('invalid-request', `The upload broke off: ${content.errored.message}`, [{ path: 'file', message: 'not received whole' }], { cause: error });
+    throw new LatheError(
+      'invalid-request',
+      `The upload broke off: ${content.errored.message}`,
+      [{ path: 'file', message: 'not received whole' }],
+      { cause: error },
+    );
   }
 }

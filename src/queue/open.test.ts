@@ -36,17 +36,19 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
   }
 
   test('hands each id once to one of its consumers, whatever process put it there', async () => {
-    await withQueue(async (producer) => withQueue(async (consumer) => {
-      const ids = Array.from({ length: 50 }, (_, i) => `job_${i}`);
-      const got: string[] = [];
-      const first = await consumer.consume('cpu', 3, async (id) => void got.push(id));
-      const second = await producer.consume('cpu', 3, async (id) => void got.push(id));
-      await Promise.all(ids.map((id) => producer.enqueue('cpu', id)));
-      await expect.poll(() => got.length, { timeout: 20_000 }).toBe(50);
-      expect(got.toSorted()).toEqual(ids.toSorted());
-      expect(await producer.depth('cpu')).toBe(0);
-      await Promise.all([first.close(), second.close()]);
-    }));
+    await withQueue(async (producer) =>
+      withQueue(async (consumer) => {
+        const ids = Array.from({ length: 50 }, (_, i) => `job_${i}`);
+        const got: string[] = [];
+        const first = await consumer.consume('cpu', 3, async (id) => void got.push(id));
+        const second = await producer.consume('cpu', 3, async (id) => void got.push(id));
+        await Promise.all(ids.map((id) => producer.enqueue('cpu', id)));
+        await expect.poll(() => got.length, { timeout: 20_000 }).toBe(50);
+        expect(got.toSorted()).toEqual(ids.toSorted());
+        expect(await producer.depth('cpu')).toBe(0);
+        await Promise.all([first.close(), second.close()]);
+      }),
+    );
   });
 
   test('keeps pools apart, and one entry per id', async () => {
@@ -101,12 +103,19 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
   test('aborts a handler that has lost its entry', async () => {
     await withQueue(async (queue) => {
       const lost = new Promise<boolean>((resolve, reject) => {
-        void queue.consume('cpu', 1, (_id, signal) => new Promise<void>((end) => {
-          signal.addEventListener('abort', () => {
-            resolve(signal.aborted);
-            end();
-          });
-        })).catch(reject);
+        void queue
+          .consume(
+            'cpu',
+            1,
+            (_id, signal) =>
+              new Promise<void>((end) => {
+                signal.addEventListener('abort', () => {
+                  resolve(signal.aborted);
+                  end();
+                });
+              }),
+          )
+          .catch(reject);
       });
       await queue.enqueue('cpu', 'job_lost');
       await expect.poll(() => queue.depth('cpu'), { timeout: 10_000 }).toBe(0);
@@ -128,34 +137,52 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
       const { default: pg } = await import('pg');
       const client = new pg.Client({ connectionString: databaseUrl });
       await client.connect();
-      const { rows } = await client.query<{ column_name: string; table_name: string }>("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'bullmq' AND column_name LIKE '%lock_token%' OR (table_schema = 'bullmq' AND column_name = 'token')");
+      const { rows } = await client.query<{ column_name: string; table_name: string }>(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'bullmq' AND column_name LIKE '%lock_token%' OR (table_schema = 'bullmq' AND column_name = 'token')",
+      );
       expect(rows.length, 'a column of lock tokens').toBeGreaterThan(0);
-      for (const { table_name, column_name } of rows) await client.query(`UPDATE bullmq."${table_name}" SET "${column_name}" = 'another'`);
+      for (const { table_name, column_name } of rows)
+        await client.query(`UPDATE bullmq."${table_name}" SET "${column_name}" = 'another'`);
       await client.end();
     }
   }
 });
 
-test.skipIf(!redisServer)('a Redis that comes back is used again', async () => {
-  const own = await startRedis();
-  const queue = await openQueue({ redisUrl: own.url, databaseUrl });
-  try {
-    const got: string[] = [];
-    const consumer = await queue.consume('cpu', 1, async (id) => void got.push(id));
-    await queue.enqueue('cpu', 'before');
-    await expect.poll(() => got, { timeout: 10_000 }).toEqual(['before']);
-    await own.kill();
-    await expect(queue.enqueue('cpu', 'while away')).rejects.toThrow();
-    await own.restart();
-    await expect.poll(() => queue.enqueue('cpu', 'after').then(() => true, () => false), { timeout: 15_000 }).toBe(true);
-    await expect.poll(() => got, { timeout: 20_000 }).toContain('after');
-    await consumer.close();
-  } finally {
-    await queue.close();
-    await own.stop();
-  }
-}, 90_000);
+test.skipIf(!redisServer)(
+  'a Redis that comes back is used again',
+  async () => {
+    const own = await startRedis();
+    const queue = await openQueue({ redisUrl: own.url, databaseUrl });
+    try {
+      const got: string[] = [];
+      const consumer = await queue.consume('cpu', 1, async (id) => void got.push(id));
+      await queue.enqueue('cpu', 'before');
+      await expect.poll(() => got, { timeout: 10_000 }).toEqual(['before']);
+      await own.kill();
+      await expect(queue.enqueue('cpu', 'while away')).rejects.toThrow();
+      await own.restart();
+      await expect
+        .poll(
+          () =>
+            queue.enqueue('cpu', 'after').then(
+              () => true,
+              () => false,
+            ),
+          { timeout: 15_000 },
+        )
+        .toBe(true);
+      await expect.poll(() => got, { timeout: 20_000 }).toContain('after');
+      await consumer.close();
+    } finally {
+      await queue.close();
+      await own.stop();
+    }
+  },
+  90_000,
+);
 
 test('a queue that cannot be reached is told at once', async () => {
-  await expect(openQueue({ redisUrl: 'redis://127.0.0.1:1', databaseUrl })).rejects.toThrow('The queue cannot be reached');
+  await expect(openQueue({ redisUrl: 'redis://127.0.0.1:1', databaseUrl })).rejects.toThrow(
+    'The queue cannot be reached',
+  );
 }, 30_000);

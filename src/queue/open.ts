@@ -1,8 +1,18 @@
 /**
- * BullMQ as the queue of job ids, one queue per pool: on Redis where there is one, else in Postgres. Entries carry an id and nothing
- * else; who may run a job is decided by the claim in the database, so an entry too many does no harm and a lost one is made again.
+ * BullMQ as the queue of job ids, one queue per pool: on Redis where there is one, else in Postgres. Entries carry an
+ * id and nothing else; who may run a job is decided by the claim in the database, so an entry too many does no harm and
+ * a lost one is made again.
  */
-import { createPostgresBackend, Queue, Worker, type ConnectionOptions, type Job, type JobsOptions, type PostgresConnectionOptions, type WorkerOptions } from 'bullmq';
+import {
+  createPostgresBackend,
+  Queue,
+  Worker,
+  type ConnectionOptions,
+  type Job,
+  type JobsOptions,
+  type PostgresConnectionOptions,
+  type WorkerOptions,
+} from 'bullmq';
 import { Redis } from 'ioredis';
 import type { JobQueue, Pool } from '../jobs/ports.ts';
 
@@ -20,16 +30,34 @@ const LOCK_MS = 30_000;
 const POSTGRES_SCHEMA = 'bullmq';
 const COMMAND_TIMEOUT_MS = 10_000;
 
-/** An entry of the same job and round that is still there is left as it is. Ended entries go at once, so that a job can be queued again. */
-const ENTRY: JobsOptions = { removeOnComplete: true, removeOnFail: true, attempts: 1000, backoff: { type: 'fixed', delay: 1000 } };
-const TAKING = { lockDuration: LOCK_MS, stalledInterval: LOCK_MS / 2, maxStalledCount: 1000, drainDelay: 5, autorun: true } as const;
+/**
+ * An entry of the same job and round that is still there is left as it is. Ended entries go at once, so that a job can
+ * be queued again.
+ */
+const ENTRY: JobsOptions = {
+  removeOnComplete: true,
+  removeOnFail: true,
+  attempts: 1000,
+  backoff: { type: 'fixed', delay: 1000 },
+};
+const TAKING = {
+  lockDuration: LOCK_MS,
+  stalledInterval: LOCK_MS / 2,
+  maxStalledCount: 1000,
+  drainDelay: 5,
+  autorun: true,
+} as const;
 
 type Handler = (jobId: string, signal: AbortSignal) => Promise<void>;
 
 /** What differs between Redis and Postgres: how queues and workers are made, and how the connections end. */
 interface Backend {
   queue(name: string): Queue;
-  worker(name: string, handle: (entry: Job, token?: string, signal?: AbortSignal) => Promise<void>, concurrency: number): Worker;
+  worker(
+    name: string,
+    handle: (entry: Job, token?: string, signal?: AbortSignal) => Promise<void>,
+    concurrency: number,
+  ): Worker;
   close(): Promise<void>;
 }
 
@@ -44,7 +72,9 @@ export async function openQueue(place: QueuePlace): Promise<JobQueue> {
     for (const queue of queues.values()) await inTime(queue.waitUntilReady());
   } catch (error) {
     await backend.close();
-    throw new Error(`The queue cannot be reached: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`The queue cannot be reached: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   return {
     async enqueue(pool, jobId, round = 0) {
@@ -52,7 +82,10 @@ export async function openQueue(place: QueuePlace): Promise<JobQueue> {
     },
     consume: (pool, concurrency, handle) => consume(backend, { pool, concurrency, handle, onError }),
     async depth(pool) {
-      return Object.values(await inTime(of(pool).getJobCounts('waiting', 'delayed', 'prioritized'))).reduce((sum, count) => sum + count, 0);
+      return Object.values(await inTime(of(pool).getJobCounts('waiting', 'delayed', 'prioritized'))).reduce(
+        (sum, count) => sum + count,
+        0,
+      );
     },
     async ping() {
       await inTime(of('cpu').getJobCounts('waiting'));
@@ -71,9 +104,16 @@ interface Consumption {
   onError(error: Error): void;
 }
 
-async function consume(backend: Backend, { pool, concurrency, handle, onError }: Consumption): Promise<{ close(): Promise<void> }> {
+async function consume(
+  backend: Backend,
+  { pool, concurrency, handle, onError }: Consumption,
+): Promise<{ close(): Promise<void> }> {
   const never = new AbortController().signal;
-  const worker = backend.worker(`lathe-${pool}`, (entry, _token, signal) => handle((entry.data as { id: string }).id, signal ?? never), concurrency);
+  const worker = backend.worker(
+    `lathe-${pool}`,
+    (entry, _token, signal) => handle((entry.data as { id: string }).id, signal ?? never),
+    concurrency,
+  );
   worker.on('error', onError);
   // Whoever lost the lock is no longer alone with the entry.
   worker.on('lockRenewalFailed', (ids) => {
@@ -95,7 +135,12 @@ function redis(url: string, onError: (error: Error) => void): Backend {
   const producing = connect({ maxRetriesPerRequest: 1 });
   return {
     queue: (name) => new Queue(name, { connection: producing as ConnectionOptions }),
-    worker: (name, handle, concurrency) => new Worker(name, handle, { ...TAKING, concurrency, connection: connect({ maxRetriesPerRequest: null }) as ConnectionOptions }),
+    worker: (name, handle, concurrency) =>
+      new Worker(name, handle, {
+        ...TAKING,
+        concurrency,
+        connection: connect({ maxRetriesPerRequest: null }) as ConnectionOptions,
+      }),
     async close() {
       for (const connection of connections) connection.disconnect();
     },
@@ -104,11 +149,19 @@ function redis(url: string, onError: (error: Error) => void): Backend {
 
 function postgres(connectionString: string): Backend {
   // Each queue and worker has its own small pool; they all are of one process.
-  const connection: PostgresConnectionOptions = { connectionString, schema: POSTGRES_SCHEMA, migrate: true, max: 3, connectionTimeoutMillis: 5000, keepAlive: true };
+  const connection: PostgresConnectionOptions = {
+    connectionString,
+    schema: POSTGRES_SCHEMA,
+    migrate: true,
+    max: 3,
+    connectionTimeoutMillis: 5000,
+    keepAlive: true,
+  };
   const options: WorkerOptions<PostgresConnectionOptions> = { ...TAKING, connection };
   return {
     queue: (name) => new Queue(name, { connection }, createPostgresBackend) as unknown as Queue,
-    worker: (name, handle, concurrency) => new Worker(name, handle as never, { ...options, concurrency }, createPostgresBackend) as unknown as Worker,
+    worker: (name, handle, concurrency) =>
+      new Worker(name, handle as never, { ...options, concurrency }, createPostgresBackend) as unknown as Worker,
     close: async () => undefined,
   };
 }

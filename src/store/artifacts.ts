@@ -11,7 +11,10 @@ export function artifactRepository(database: Database): ArtifactRepository {
     },
     async list(tenantId, { jobId }, page) {
       const { where, ...query } = pageQuery(page);
-      const rows = await database.artifact.findMany({ where: { tenantId, ...(jobId === undefined ? {} : { jobId }), ...where }, ...query });
+      const rows = await database.artifact.findMany({
+        where: { tenantId, ...(jobId === undefined ? {} : { jobId }), ...where },
+        ...query,
+      });
       return toPage(rows, page.limit, toArtifact);
     },
   };

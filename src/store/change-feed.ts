@@ -1,4 +1,7 @@
-/** Postgres tells at each commit which job has new events (triggers of the migrations), over one connection for the whole process. */
+/**
+ * Postgres tells at each commit which job has new events (triggers of the migrations), over one connection for the
+ * whole process.
+ */
 import pg from 'pg';
 import type { ChangeFeed } from '../jobs/repositories.ts';
 
@@ -38,7 +41,12 @@ export class PostgresChangeFeed implements ChangeFeed {
   }
 
   async #connect(): Promise<void> {
-    const client = new pg.Client({ connectionString: this.#url, connectionTimeoutMillis: 5000, keepAlive: true, application_name: 'lathe-feed' });
+    const client = new pg.Client({
+      connectionString: this.#url,
+      connectionTimeoutMillis: 5000,
+      keepAlive: true,
+      application_name: 'lathe-feed',
+    });
     this.#client = client;
     client.on('error', () => undefined); // the end that follows is what counts
     client.once('end', () => this.#reconnect());

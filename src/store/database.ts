@@ -12,10 +12,17 @@ const STATEMENT_TIMEOUT_MS = 60_000;
 
 export function connect(databaseUrl: string, connections: number): Database {
   const pool = {
-    connectionString: databaseUrl, max: connections, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, statement_timeout: STATEMENT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS, keepAlive: true, application_name: 'lathe',
+    connectionString: databaseUrl,
+    max: connections,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: 'lathe',
   };
-  return new PrismaClient({ adapter: new PrismaPg(pool, { onPoolError: () => undefined, onConnectionError: () => undefined }) });
+  return new PrismaClient({
+    adapter: new PrismaPg(pool, { onPoolError: () => undefined, onConnectionError: () => undefined }),
+  });
 }
 
 export const TRANSACTION = { maxWait: CONNECT_TIMEOUT_MS, timeout: 30_000 } as const;

@@ -9,7 +9,9 @@ import { isDuplicate } from './unavailable.ts';
 
 export function datasetRepository(database: Database): DatasetRepository {
   const findByContent: DatasetRepository['findByContent'] = async (tenantId, sha256, options) => {
-    const row = await database.dataset.findUnique({ where: { tenantId_sha256_optionsText: { tenantId, sha256, optionsText: canonicalText(options) } } });
+    const row = await database.dataset.findUnique({
+      where: { tenantId_sha256_optionsText: { tenantId, sha256, optionsText: canonicalText(options) } },
+    });
     return row && toDataset(row);
   };
   return {
@@ -17,7 +19,12 @@ export function datasetRepository(database: Database): DatasetRepository {
     async add(dataset) {
       const { description, options, name, sizeBytes, ...rest } = dataset;
       const data = {
-        ...rest, name: storableText(name), sizeBytes: BigInt(sizeBytes), description: storable(description), options: storable(options), optionsText: canonicalText(options),
+        ...rest,
+        name: storableText(name),
+        sizeBytes: BigInt(sizeBytes),
+        description: storable(description),
+        options: storable(options),
+        optionsText: canonicalText(options),
       };
       try {
         return toDataset(await database.dataset.create({ data }));
@@ -33,15 +40,24 @@ export function datasetRepository(database: Database): DatasetRepository {
     },
     async list(tenantId, page) {
       const { where, ...query } = pageQuery(page);
-      return toPage(await database.dataset.findMany({ where: { tenantId, ...where }, ...query }), page.limit, toDataset);
+      return toPage(
+        await database.dataset.findMany({ where: { tenantId, ...where }, ...query }),
+        page.limit,
+        toDataset,
+      );
     },
     /** As for models: locked first, then looked at. */
     async remove(tenantId, id) {
       return database.$transaction(async (tx) => {
-        const rows = await tx.$queryRaw<{ sha256: string }[]>`SELECT sha256 FROM datasets WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
+        const rows = await tx.$queryRaw<
+          { sha256: string }[]
+        >`SELECT sha256 FROM datasets WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
         const row = rows[0];
         if (!row) return { outcome: 'not-found' };
-        const used = await tx.job.findFirst({ where: { datasetId: id, state: { in: [...ACTIVE_STATES] } }, select: { id: true } });
+        const used = await tx.job.findFirst({
+          where: { datasetId: id, state: { in: [...ACTIVE_STATES] } },
+          select: { id: true },
+        });
         if (used) return { outcome: 'in-use' };
         await tx.dataset.delete({ where: { id } });
         return { outcome: 'removed', sha256: row.sha256 };
@@ -58,6 +74,9 @@ function canonicalText(options: Record<string, string>): string {
 export function toDataset(row: Dataset): StoredDataset {
   const { optionsText: _, ...rest } = row;
   return {
-    ...rest, sizeBytes: Number(row.sizeBytes), options: row.options as Record<string, string>, description: row.description as unknown as DatasetDescription,
+    ...rest,
+    sizeBytes: Number(row.sizeBytes),
+    options: row.options as Record<string, string>,
+    description: row.description as unknown as DatasetDescription,
   };
 }

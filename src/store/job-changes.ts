@@ -20,14 +20,21 @@ const COLUMNS = Prisma.sql`
   coalesce((request->'limits'->>'queueSeconds')::int, 3600) AS "queueSeconds"`;
 
 /** Locks the rows that fit; those that another transaction holds are left out where `skipLocked`. */
-export async function lockJobs(tx: Connection, condition: Prisma.Sql, { limit = 1, skipLocked = false } = {}): Promise<LockedJob[]> {
+export async function lockJobs(
+  tx: Connection,
+  condition: Prisma.Sql,
+  { limit = 1, skipLocked = false } = {},
+): Promise<LockedJob[]> {
   const lock = skipLocked ? Prisma.sql`FOR UPDATE SKIP LOCKED` : Prisma.sql`FOR UPDATE`;
   return tx.$queryRaw<LockedJob[]>`SELECT ${COLUMNS} FROM jobs WHERE ${condition} ORDER BY id LIMIT ${limit} ${lock}`;
 }
 
 /** The job of a worker whose claim still counts; `null`: it was claimed anew, or has ended. */
 export async function lockClaimed(tx: Connection, id: string, fence: number): Promise<LockedJob | null> {
-  const [job] = await lockJobs(tx, Prisma.sql`id = ${id} AND fence = ${fence} AND state::text = ANY (${statesBefore('succeed')})`);
+  const [job] = await lockJobs(
+    tx,
+    Prisma.sql`id = ${id} AND fence = ${fence} AND state::text = ANY (${statesBefore('succeed')})`,
+  );
   return job ?? null;
 }
 
@@ -38,17 +45,26 @@ export interface Change {
 }
 
 /**
- * Moves a locked job on, by the table of jobs/states.ts. A job that was to be canceled ends canceled, whatever happened.
+ * Moves a locked job on, by the table of jobs/states.ts. A job that was to be canceled ends canceled, whatever
+ * happened.
  * @returns the new state; `null`: the table does not allow it, and nothing was changed
  */
-export async function move(tx: Connection, job: LockedJob, { happening, events, data = {} }: Change): Promise<JobState | null> {
+export async function move(
+  tx: Connection,
+  job: LockedJob,
+  { happening, events, data = {} }: Change,
+): Promise<JobState | null> {
   const state = nextState(job.state, happening);
   if (state === null) return null;
   const diverted = job.state === 'canceling' && state === 'canceled';
   const ended = isEnded(state);
   await tx.job.update({
     where: { id: job.id },
-    data: { ...(diverted ? {} : data), state, ...(ended ? { endedAt: new Date(), leaseUntil: null, workerId: null, waiting: false } : {}) },
+    data: {
+      ...(diverted ? {} : data),
+      state,
+      ...(ended ? { endedAt: new Date(), leaseUntil: null, workerId: null, waiting: false } : {}),
+    },
   });
   if (ended) await closeSteps(tx, job.id, state);
   await appendEvents(tx, job.id, diverted ? [{ type: 'canceled', data: {} }] : events);
@@ -56,7 +72,12 @@ export async function move(tx: Connection, job: LockedJob, { happening, events, 
 }
 
 /** Gives a running job back to the queue, with a fresh time limit there and an outbox row for the relay. */
-export async function requeue(tx: Connection, job: LockedJob, happening: 'release' | 'lose', reason: string): Promise<JobState | null> {
+export async function requeue(
+  tx: Connection,
+  job: LockedJob,
+  happening: 'release' | 'lose',
+  reason: string,
+): Promise<JobState | null> {
   const now = Date.now();
   const state = await move(tx, job, {
     happening,
@@ -64,7 +85,11 @@ export async function requeue(tx: Connection, job: LockedJob, happening: 'releas
     data: {
       // A worker that stops in order took nothing from the job's tries.
       attempt: happening === 'release' ? Math.max(0, job.attempt - 1) : job.attempt,
-      workerId: null, leaseUntil: null, queuedAt: new Date(now), queueDeadline: new Date(now + job.queueSeconds * 1000), enqueuedAt: null,
+      workerId: null,
+      leaseUntil: null,
+      queuedAt: new Date(now),
+      queueDeadline: new Date(now + job.queueSeconds * 1000),
+      enqueuedAt: null,
     },
   });
   if (state === 'queued') await tx.outbox.create({ data: { jobId: job.id } });
@@ -74,18 +99,33 @@ export async function requeue(tx: Connection, job: LockedJob, happening: 'releas
 /** Numbers follow the order of commits: the job's row is locked while they are given out. */
 export async function appendEvents(tx: Connection, jobId: string, events: readonly JobEvent[]): Promise<void> {
   if (events.length === 0) return;
-  const { lastEvent } = await tx.job.update({ where: { id: jobId }, data: { lastEvent: { increment: events.length } }, select: { lastEvent: true } });
+  const { lastEvent } = await tx.job.update({
+    where: { id: jobId },
+    data: { lastEvent: { increment: events.length } },
+    select: { lastEvent: true },
+  });
   const first = lastEvent - events.length + 1;
   await tx.event.createMany({
-    data: events.map(({ type, data }, i) => ({ jobId, seq: first + i, type: storableText(type), data: storable(data) })),
+    data: events.map(({ type, data }, i) => ({
+      jobId,
+      seq: first + i,
+      type: storableText(type),
+      data: storable(data),
+    })),
   });
 }
 
 async function closeSteps(tx: Connection, jobId: string, state: JobState): Promise<void> {
   if (state === 'succeeded') {
-    await tx.step.updateMany({ where: { jobId, state: { in: ['pending', 'running'] } }, data: { state: 'succeeded', progress: 1, endedAt: new Date() } });
+    await tx.step.updateMany({
+      where: { jobId, state: { in: ['pending', 'running'] } },
+      data: { state: 'succeeded', progress: 1, endedAt: new Date() },
+    });
     return;
   }
-  await tx.step.updateMany({ where: { jobId, state: 'running' }, data: { state: state === 'failed' ? 'failed' : 'skipped', endedAt: new Date() } });
+  await tx.step.updateMany({
+    where: { jobId, state: 'running' },
+    data: { state: state === 'failed' ? 'failed' : 'skipped', endedAt: new Date() },
+  });
   await tx.step.updateMany({ where: { jobId, state: 'pending' }, data: { state: 'skipped' } });
 }

@@ -6,13 +6,26 @@ import type { StoredJob, StoredStep } from '../jobs/repositories.ts';
 import { toArtifact } from './artifacts.ts';
 import type { Prisma, Step } from './generated/client.ts';
 
-export const WITH_PARTS = { steps: { orderBy: { index: 'asc' } }, artifacts: { orderBy: { id: 'asc' } } } as const satisfies Prisma.JobInclude;
+export const WITH_PARTS = {
+  steps: { orderBy: { index: 'asc' } },
+  artifacts: { orderBy: { id: 'asc' } },
+} as const satisfies Prisma.JobInclude;
 export type JobRow = Prisma.JobGetPayload<{ include: typeof WITH_PARTS }>;
 
 export function toJob(row: JobRow): StoredJob {
   const { id, tenantId, name, state, device, attempt, progress, recommendedId, createdAt, startedAt, endedAt } = row;
   return {
-    id, tenantId, name, state, device, attempt, progress, recommendedId, createdAt, startedAt, endedAt,
+    id,
+    tenantId,
+    name,
+    state,
+    device,
+    attempt,
+    progress,
+    recommendedId,
+    createdAt,
+    startedAt,
+    endedAt,
     labels: row.labels as Record<string, string>,
     request: row.request as unknown as JobRequest,
     modelId: row.modelId,
@@ -21,13 +34,20 @@ export function toJob(row: JobRow): StoredJob {
     steps: row.steps.map(toStep),
     artifacts: row.artifacts.map(toArtifact),
     report: row.report as unknown as Report | null,
-    error: row.errorCode === null ? null : { code: knownCode(row.errorCode), message: row.errorMessage ?? '', retryable: row.errorRetryable ?? false },
+    error:
+      row.errorCode === null
+        ? null
+        : { code: knownCode(row.errorCode), message: row.errorMessage ?? '', retryable: row.errorRetryable ?? false },
   };
 }
 
 export function toStep(row: Step): StoredStep {
   const { jobId: _, ...step } = row;
-  return { ...step, metrics: row.metrics as Record<string, number>, warnings: row.warnings as unknown as ReportWarning[] };
+  return {
+    ...step,
+    metrics: row.metrics as Record<string, number>,
+    warnings: row.warnings as unknown as ReportWarning[],
+  };
 }
 
 /** A row of a newer version may hold a code that this one does not know. */

@@ -24,11 +24,18 @@ export function jobRepository(database: Database): JobRepository {
     },
     async list(tenantId, filter, page) {
       const { where, ...query } = pageQuery(page);
-      const rows = await database.job.findMany({ where: { tenantId, ...where, ...conditions(filter) }, include: WITH_PARTS, ...query });
+      const rows = await database.job.findMany({
+        where: { tenantId, ...where, ...conditions(filter) },
+        include: WITH_PARTS,
+        ...query,
+      });
       return toPage(rows, page.limit, toJob);
     },
     async ownedBy(tenantId, ids) {
-      const rows = ids.length === 0 ? [] : await database.job.findMany({ where: { tenantId, id: { in: [...ids] } }, select: { id: true } });
+      const rows =
+        ids.length === 0
+          ? []
+          : await database.job.findMany({ where: { tenantId, id: { in: [...ids] } }, select: { id: true } });
       return new Set(rows.map(({ id }) => id));
     },
     async cancel(tenantId, id) {
@@ -38,21 +45,43 @@ export function jobRepository(database: Database): JobRepository {
       return row && { accepted, job: toJob(row) };
     },
     async events(jobId, afterSeq, limit) {
-      const rows = await database.event.findMany({ where: { jobId, seq: { gt: afterSeq } }, orderBy: { seq: 'asc' }, take: limit });
-      return rows.map(({ seq, type, data, createdAt }) => ({ seq, type: type as JobEventType, data: data as Record<string, unknown>, createdAt }));
+      const rows = await database.event.findMany({
+        where: { jobId, seq: { gt: afterSeq } },
+        orderBy: { seq: 'asc' },
+        take: limit,
+      });
+      return rows.map(({ seq, type, data, createdAt }) => ({
+        seq,
+        type: type as JobEventType,
+        data: data as Record<string, unknown>,
+        createdAt,
+      }));
     },
     async metrics(jobId) {
-      const rows = await database.metric.findMany({ where: { jobId }, orderBy: [{ step: 'asc' }, { epoch: 'asc' }, { name: 'asc' }] });
+      const rows = await database.metric.findMany({
+        where: { jobId },
+        orderBy: [{ step: 'asc' }, { epoch: 'asc' }, { name: 'asc' }],
+      });
       return rows.map(({ step, epoch, name, value }) => ({ step, epoch, name, value }));
     },
     async countByState() {
       const rows = await database.job.groupBy({ by: ['state'], _count: true });
       const counts = new Map(rows.map((row) => [row.state, row._count]));
-      return Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<(typeof JOB_STATES)[number], number>;
+      return Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<
+        (typeof JOB_STATES)[number],
+        number
+      >;
     },
     async endedSince(since) {
-      const rows = await database.job.findMany({ where: { endedAt: { gt: since } }, select: { state: true, startedAt: true, endedAt: true }, orderBy: { endedAt: 'asc' }, take: 1000 });
-      return rows.flatMap(({ state, startedAt, endedAt }) => (endedAt ? [{ state, endedAt, runSeconds: startedAt && (endedAt.getTime() - startedAt.getTime()) / 1000 }] : []));
+      const rows = await database.job.findMany({
+        where: { endedAt: { gt: since } },
+        select: { state: true, startedAt: true, endedAt: true },
+        orderBy: { endedAt: 'asc' },
+        take: 1000,
+      });
+      return rows.flatMap(({ state, startedAt, endedAt }) =>
+        endedAt ? [{ state, endedAt, runSeconds: startedAt && (endedAt.getTime() - startedAt.getTime()) / 1000 }] : [],
+      );
     },
   };
 }
@@ -60,7 +89,13 @@ export function jobRepository(database: Database): JobRepository {
 function conditions({ states, labels }: JobFilter): Prisma.JobWhereInput {
   return {
     ...(states ? { state: { in: [...states] } } : {}),
-    ...(labels ? { AND: labels.map(({ name, value }) => ({ labels: { path: [name], ...(value === null ? { not: Prisma.AnyNull } : { equals: value }) } })) } : {}),
+    ...(labels
+      ? {
+          AND: labels.map(({ name, value }) => ({
+            labels: { path: [name], ...(value === null ? { not: Prisma.AnyNull } : { equals: value }) },
+          })),
+        }
+      : {}),
   };
 }
 
@@ -73,16 +108,25 @@ async function insert(database: Database, job: NewJob, options: InsertOptions): 
   }
 }
 
-async function insertWithin(tx: Connection, job: NewJob, { idempotency, activeJobs, answerOf }: InsertOptions): Promise<Insertion> {
+async function insertWithin(
+  tx: Connection,
+  job: NewJob,
+  { idempotency, activeJobs, answerOf }: InsertOptions,
+): Promise<Insertion> {
   const { tenantId } = job;
   if (idempotency) {
-    const [row] = await tx.$queryRaw<{ locked: boolean }[]>`SELECT pg_try_advisory_xact_lock(hashtextextended(${`${tenantId} ${idempotency.key}`}, 0)) AS locked`;
+    const [row] = await tx.$queryRaw<
+      { locked: boolean }[]
+    >`SELECT pg_try_advisory_xact_lock(hashtextextended(${`${tenantId} ${idempotency.key}`}, 0)) AS locked`;
     if (!row?.locked) return { outcome: 'busy' };
-    const record = await tx.idempotencyRecord.findUnique({ where: { tenantId_key: { tenantId, key: idempotency.key } } });
+    const record = await tx.idempotencyRecord.findUnique({
+      where: { tenantId_key: { tenantId, key: idempotency.key } },
+    });
     if (record) return { outcome: 'repeated', record };
   }
   // Counted without a lock: requests at the same moment may go over by as many.
-  if ((await tx.job.count({ where: { tenantId, state: { in: [...ACTIVE_STATES] } } })) >= activeJobs) return { outcome: 'quota' };
+  if ((await tx.job.count({ where: { tenantId, state: { in: [...ACTIVE_STATES] } } })) >= activeJobs)
+    return { outcome: 'quota' };
   const row = await tx.job.create({ data: newRow(job), include: WITH_PARTS });
   const stored = toJob(row);
   const answer = answerOf(stored);
@@ -96,12 +140,24 @@ function newRow({ id, tenantId, request, modelIds }: NewJob): Prisma.JobCreateIn
   const now = new Date();
   const queueSeconds = request.limits?.queueSeconds ?? DEFAULT_QUEUE_SECONDS;
   return {
-    id, name: request.name === undefined ? null : storableText(request.name), labels: storable(request.labels ?? {}), request: storable(request), device: request.device ?? 'auto',
-    modelId: request.model, createdAt: now, queuedAt: now, queueDeadline: new Date(now.getTime() + queueSeconds * 1000), lastEvent: 1,
+    id,
+    name: request.name === undefined ? null : storableText(request.name),
+    labels: storable(request.labels ?? {}),
+    request: storable(request),
+    device: request.device ?? 'auto',
+    modelId: request.model,
+    createdAt: now,
+    queuedAt: now,
+    queueDeadline: new Date(now.getTime() + queueSeconds * 1000),
+    lastEvent: 1,
     tenant: { connect: { id: tenantId } },
     ...(request.dataset === undefined ? {} : { dataset: { connect: { id: request.dataset } } }),
     models: { createMany: { data: modelIds.map((modelId) => ({ modelId })) } },
-    steps: { createMany: { data: request.steps.map(({ technique }, index) => ({ index, technique: storableText(technique) })) } },
+    steps: {
+      createMany: {
+        data: request.steps.map(({ technique }, index) => ({ index, technique: storableText(technique) })),
+      },
+    },
     events: { create: { seq: 1, type: 'queued', data: {}, createdAt: now } },
     outbox: { create: {} },
   };

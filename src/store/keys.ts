@@ -20,21 +20,32 @@ export function keyRepository(database: Database): KeyRepository {
       }
       return { keyId: row.id, tenantId: row.tenantId, role: row.role };
     },
-    /** A key that is there already (the first administrator's, at every start) stays as it is, revoked ones included. */
+    /**
+     * A key that is there already (the first administrator's, at every start) stays as it is, revoked ones included.
+     */
     async add({ tenant, ...key }) {
       return database.$transaction(async (tx) => {
         const name = storableText(tenant);
         const owner = await tx.tenant.upsert({ where: { name }, create: { id: newId('tenant'), name }, update: {} });
         const data = { ...key, name: storableText(key.name), tenantId: owner.id };
-        return toKey(await tx.apiKey.upsert({ where: { mac: key.mac }, create: data, update: {}, include: { tenant: true } }));
+        return toKey(
+          await tx.apiKey.upsert({ where: { mac: key.mac }, create: data, update: {}, include: { tenant: true } }),
+        );
       }, TRANSACTION);
     },
     async list(page) {
       const { where, ...query } = pageQuery(page);
-      return toPage(await database.apiKey.findMany({ where: { revokedAt: null, ...where }, include: { tenant: true }, ...query }), page.limit, toKey);
+      return toPage(
+        await database.apiKey.findMany({ where: { revokedAt: null, ...where }, include: { tenant: true }, ...query }),
+        page.limit,
+        toKey,
+      );
     },
     async revoke(id) {
-      const { count } = await database.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
+      const { count } = await database.apiKey.updateMany({
+        where: { id, revokedAt: null },
+        data: { revokedAt: new Date() },
+      });
       return count > 0;
     },
   };

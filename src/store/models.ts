@@ -17,7 +17,16 @@ export function modelRepository(database: Database): ModelRepository {
     async add(model) {
       const { description, name, sizeBytes, ...rest } = model;
       try {
-        return toModel(await database.model.create({ data: { ...rest, name: storableText(name), sizeBytes: BigInt(sizeBytes), description: storable(description) } }));
+        return toModel(
+          await database.model.create({
+            data: {
+              ...rest,
+              name: storableText(name),
+              sizeBytes: BigInt(sizeBytes),
+              description: storable(description),
+            },
+          }),
+        );
       } catch (error) {
         const existing = isDuplicate(error) ? await findByContent(model.tenantId, model.sha256) : null;
         if (existing) return existing;
@@ -32,13 +41,20 @@ export function modelRepository(database: Database): ModelRepository {
       const { where, ...query } = pageQuery(page);
       return toPage(await database.model.findMany({ where: { tenantId, ...where }, ...query }), page.limit, toModel);
     },
-    /** The row is locked before its jobs are looked at: a job that is being submitted now either counts or finds the model gone. */
+    /**
+     * The row is locked before its jobs are looked at: a job that is being submitted now either counts or finds the
+     * model gone.
+     */
     async remove(tenantId, id) {
       return database.$transaction(async (tx) => {
-        const rows = await tx.$queryRaw<{ sha256: string }[]>`SELECT sha256 FROM models WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
+        const rows = await tx.$queryRaw<
+          { sha256: string }[]
+        >`SELECT sha256 FROM models WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
         const row = rows[0];
         if (!row) return { outcome: 'not-found' };
-        const used = await tx.jobModel.findFirst({ where: { modelId: id, job: { state: { in: [...ACTIVE_STATES] } } } });
+        const used = await tx.jobModel.findFirst({
+          where: { modelId: id, job: { state: { in: [...ACTIVE_STATES] } } },
+        });
         if (used) return { outcome: 'in-use' };
         await tx.model.delete({ where: { id } });
         return { outcome: 'removed', sha256: row.sha256 };

@@ -1,6 +1,14 @@
 /** Everything that is kept in Postgres, on one pool of connections. */
 import type { WorkerJobStore, WorkerRegistry } from '../jobs/ports.ts';
-import type { ArtifactRepository, DatasetRepository, JobRepository, KeyRepository, ModelRepository, RelayStore, Usage } from '../jobs/repositories.ts';
+import type {
+  ArtifactRepository,
+  DatasetRepository,
+  JobRepository,
+  KeyRepository,
+  ModelRepository,
+  RelayStore,
+  Usage,
+} from '../jobs/repositories.ts';
 import { artifactRepository, usage } from './artifacts.ts';
 import { connect } from './database.ts';
 import { datasetRepository } from './datasets.ts';

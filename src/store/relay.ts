@@ -10,44 +10,64 @@ const SWEEP_LIMIT = 100;
 
 export function relayStore(database: Database): RelayStore {
   return {
-    drainOutbox: (limit, enqueue) => database.$transaction(async (tx) => {
-      const rows = await tx.$queryRaw<{ row: bigint; id: string; device: string; fence: number; state: string }[]>`
+    drainOutbox: (limit, enqueue) =>
+      database.$transaction(async (tx) => {
+        const rows = await tx.$queryRaw<{ row: bigint; id: string; device: string; fence: number; state: string }[]>`
         SELECT outbox.id AS row, jobs.id, jobs.device, jobs.fence, jobs.state::text AS state FROM outbox JOIN jobs ON jobs.id = outbox.job_id
         ORDER BY outbox.id LIMIT ${limit} FOR UPDATE OF outbox SKIP LOCKED`;
-      if (rows.length === 0) return 0;
-      const pools = await enqueue(rows.filter(({ state }) => state === 'queued'));
-      for (const pool of new Set(pools.values())) await markEnqueued(tx, [...pools].filter((entry) => entry[1] === pool).map(([id]) => id), pool);
-      await tx.outbox.deleteMany({ where: { id: { in: rows.map(({ row }) => row) } } });
-      return rows.length;
-    }, TRANSACTION),
-    expireOverdue: () => database.$transaction(async (tx) => {
-      const overdue = await lockJobs(tx, Prisma.sql`state = 'queued' AND queue_deadline < now()`, { limit: SWEEP_LIMIT, skipLocked: true });
-      for (const job of overdue) await expire(tx, job);
-      return overdue.map(({ id }) => id);
-    }, TRANSACTION),
-    reclaimLost: (maxAttempts) => database.$transaction(async (tx) => {
-      const lost = await lockJobs(tx, Prisma.sql`state IN ('running', 'canceling') AND lease_until < now()`, { limit: SWEEP_LIMIT, skipLocked: true });
-      const done = { requeued: [] as string[], ended: [] as string[] };
-      for (const job of lost) {
-        const state = job.attempt < maxAttempts ? await requeue(tx, job, 'lose', LOST) : await giveUp(tx, job);
-        (state === 'queued' ? done.requeued : done.ended).push(job.id);
-      }
-      return done;
-    }, TRANSACTION),
+        if (rows.length === 0) return 0;
+        const pools = await enqueue(rows.filter(({ state }) => state === 'queued'));
+        for (const pool of new Set(pools.values()))
+          await markEnqueued(
+            tx,
+            [...pools].filter((entry) => entry[1] === pool).map(([id]) => id),
+            pool,
+          );
+        await tx.outbox.deleteMany({ where: { id: { in: rows.map(({ row }) => row) } } });
+        return rows.length;
+      }, TRANSACTION),
+    expireOverdue: () =>
+      database.$transaction(async (tx) => {
+        const overdue = await lockJobs(tx, Prisma.sql`state = 'queued' AND queue_deadline < now()`, {
+          limit: SWEEP_LIMIT,
+          skipLocked: true,
+        });
+        for (const job of overdue) await expire(tx, job);
+        return overdue.map(({ id }) => id);
+      }, TRANSACTION),
+    reclaimLost: (maxAttempts) =>
+      database.$transaction(async (tx) => {
+        const lost = await lockJobs(tx, Prisma.sql`state IN ('running', 'canceling') AND lease_until < now()`, {
+          limit: SWEEP_LIMIT,
+          skipLocked: true,
+        });
+        const done = { requeued: [] as string[], ended: [] as string[] };
+        for (const job of lost) {
+          const state = job.attempt < maxAttempts ? await requeue(tx, job, 'lose', LOST) : await giveUp(tx, job);
+          (state === 'queued' ? done.requeued : done.ended).push(job.id);
+        }
+        return done;
+      }, TRANSACTION),
     async queuedBefore(before, limit) {
       const rows = await database.job.findMany({
-        where: { state: 'queued', OR: [{ enqueuedAt: { lt: before } }, { enqueuedAt: null, queuedAt: { lt: before } }] },
-        select: { id: true, device: true, fence: true, pool: true, waiting: true, createdAt: true }, orderBy: { enqueuedAt: 'asc' }, take: limit,
+        where: {
+          state: 'queued',
+          OR: [{ enqueuedAt: { lt: before } }, { enqueuedAt: null, queuedAt: { lt: before } }],
+        },
+        select: { id: true, device: true, fence: true, pool: true, waiting: true, createdAt: true },
+        orderBy: { enqueuedAt: 'asc' },
+        take: limit,
       });
       return rows.map((row) => ({ ...row, pool: row.pool as Pool | null }));
     },
     markEnqueued: (ids, pool) => markEnqueued(database, ids, pool),
-    setWaiting: (id, event) => database.$transaction(async (tx) => {
-      const [job] = await lockJobs(tx, Prisma.sql`id = ${id} AND state = 'queued' AND waiting <> ${event !== null}`);
-      if (!job) return;
-      await tx.job.update({ where: { id }, data: { waiting: event !== null } });
-      if (event) await appendEvents(tx, id, [event]);
-    }, TRANSACTION),
+    setWaiting: (id, event) =>
+      database.$transaction(async (tx) => {
+        const [job] = await lockJobs(tx, Prisma.sql`id = ${id} AND state = 'queued' AND waiting <> ${event !== null}`);
+        if (!job) return;
+        await tx.job.update({ where: { id }, data: { waiting: event !== null } });
+        if (event) await appendEvents(tx, id, [event]);
+      }, TRANSACTION),
     async forgetIdempotencyKeys(before) {
       return (await database.idempotencyRecord.deleteMany({ where: { createdAt: { lt: before } } })).count;
     },
@@ -58,7 +78,10 @@ export function relayStore(database: Database): RelayStore {
 }
 
 async function markEnqueued(connection: Connection, ids: readonly string[], pool: Pool): Promise<void> {
-  await connection.job.updateMany({ where: { id: { in: [...ids] }, state: 'queued' }, data: { pool, enqueuedAt: new Date() } });
+  await connection.job.updateMany({
+    where: { id: { in: [...ids] }, state: 'queued' },
+    data: { pool, enqueuedAt: new Date() },
+  });
 }
 
 async function expire(tx: Connection, job: LockedJob): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Prisma's schema engine as WebAssembly, over the same driver as the client: the native engine that the Prisma CLI runs is a
- * download that registry mirrors refuse.
+ * Prisma's schema engine as WebAssembly, over the same driver as the client: the native engine that the Prisma CLI runs
+ * is a download that registry mirrors refuse.
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -13,9 +13,14 @@ import type * as SchemaEngineModule from '@prisma/schema-engine-wasm';
 type Exports = Record<string, unknown>;
 type Bindings = typeof SchemaEngineModule & { __wbg_set_wasm(exports: Exports): void };
 /** The part of the JavaScript API that is used here: without the browser's library TypeScript does not know it. */
-declare const WebAssembly: { instantiate(bytes: Uint8Array, imports: Record<string, unknown>): Promise<{ instance: { exports: Exports } }> };
+declare const WebAssembly: {
+  instantiate(bytes: Uint8Array, imports: Record<string, unknown>): Promise<{ instance: { exports: Exports } }>;
+};
 
-/** The driver's own `executeScript` cuts at every semicolon, also within a function's body. Sent whole, a script is one transaction. */
+/**
+ * The driver's own `executeScript` cuts at every semicolon, also within a function's body. Sent whole, a script is one
+ * transaction.
+ */
 class ScriptAdapter extends PrismaPg {
   override async connect() {
     const connection = await super.connect();
@@ -25,10 +30,17 @@ class ScriptAdapter extends PrismaPg {
 }
 
 /** @param schema text of schema.prisma, needed for `diff` only */
-export async function openSchemaEngine(databaseUrl: string, schema?: { path: string; content: string }): Promise<{ engine: SchemaEngineModule.SchemaEngine; close(): Promise<void> }> {
+export async function openSchemaEngine(
+  databaseUrl: string,
+  schema?: { path: string; content: string },
+): Promise<{ engine: SchemaEngineModule.SchemaEngine; close(): Promise<void> }> {
   const bindings = await load();
   const adapter = new ScriptAdapter({ connectionString: databaseUrl, max: 2, connectionTimeoutMillis: 10_000 });
-  const engine = await bindings.SchemaEngine.new({ datamodels: schema ? [[schema.path, schema.content]] : undefined }, () => undefined, bindMigrationAwareSqlAdapterFactory(adapter));
+  const engine = await bindings.SchemaEngine.new(
+    { datamodels: schema ? [[schema.path, schema.content]] : undefined },
+    () => undefined,
+    bindMigrationAwareSqlAdapterFactory(adapter),
+  );
   return { engine, close: async () => engine.free() };
 }
 
@@ -43,10 +55,14 @@ function load(): Promise<Bindings> {
 /** Node loads no .wasm by `import`: the module is put together as a bundler would. */
 async function instantiate(): Promise<Bindings> {
   // The engine says why it panics here, before it traps.
-  Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: (message: string) => (panicMessage = message) } });
+  Object.assign(globalThis, {
+    PRISMA_WASM_PANIC_REGISTRY: { set_message: (message: string) => (panicMessage = message) },
+  });
   const folder = dirname(createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm'));
   const bindings = (await import(pathToFileURL(join(folder, 'schema_engine_bg.js')).href)) as Bindings;
-  const { instance } = await WebAssembly.instantiate(await readFile(join(folder, 'schema_engine_bg.wasm')), { './schema_engine_bg.js': bindings });
+  const { instance } = await WebAssembly.instantiate(await readFile(join(folder, 'schema_engine_bg.wasm')), {
+    './schema_engine_bg.js': bindings,
+  });
   bindings.__wbg_set_wasm(instance.exports);
   (instance.exports.__wbindgen_start as () => void)();
   return bindings;

@@ -1,4 +1,7 @@
-/** JSON as Postgres takes it: its text has no NUL character and no half surrogate pairs, which names in uploaded files may hold. */
+/**
+ * JSON as Postgres takes it: its text has no NUL character and no half surrogate pairs, which names in uploaded files
+ * may hold.
+ */
 import type { Prisma } from './generated/client.ts';
 
 const UNSTORABLE = /\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;

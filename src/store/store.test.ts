@@ -1,4 +1,7 @@
-/** The store on real Postgres: claims and fences, cancellation, leases, sweeps, pages, and text that Postgres does not take. */
+/**
+ * The store on real Postgres: claims and fences, cancellation, leases, sweeps, pages, and text that Postgres does not
+ * take.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { REPORT } from '../../test/support/fixtures.ts';
 import { startTestPostgres, type TestPostgres } from '../../test/support/postgres.ts';
@@ -11,9 +14,22 @@ import { openStore, type Store } from './open.ts';
 
 const LEASE_MS = 60_000;
 const DESCRIPTION: ModelDescription = {
-  format: 'onnx', parameters: 3, macs: 3, inputs: [], outputs: [], opset: 17, operators: {}, trainable: true, untrainable: [], warnings: [],
+  format: 'onnx',
+  parameters: 3,
+  macs: 3,
+  inputs: [],
+  outputs: [],
+  opset: 17,
+  operators: {},
+  trainable: true,
+  untrainable: [],
+  warnings: [],
 };
-const OUTCOME: JobOutcome = { report: REPORT, artifacts: [{ name: 'model.onnx', format: 'onnx', sha256: 'a'.repeat(64), sizeBytes: 10, step: 0 }], recommended: 0 };
+const OUTCOME: JobOutcome = {
+  report: REPORT,
+  artifacts: [{ name: 'model.onnx', format: 'onnx', sha256: 'a'.repeat(64), sizeBytes: 10, step: 0 }],
+  recommended: 0,
+};
 
 let postgres: TestPostgres;
 let store: Store;
@@ -36,13 +52,18 @@ afterAll(async () => {
 
 async function newModel(): Promise<string> {
   const sha256 = (hashes++).toString(16).padStart(64, '0');
-  return (await store.models.add({ id: newId('model'), tenantId, name: 'm', sha256, sizeBytes: 5, description: DESCRIPTION })).id;
+  return (
+    await store.models.add({ id: newId('model'), tenantId, name: 'm', sha256, sizeBytes: 5, description: DESCRIPTION })
+  ).id;
 }
 
 async function newJob(request: Partial<JobRequest> = {}): Promise<string> {
   const full: JobRequest = { model: modelId, steps: [{ technique: 'retrain' }, { technique: 'quantize' }], ...request };
   const id = newId('job');
-  const { outcome } = await store.jobs.insert({ id, tenantId, request: full, modelIds: [full.model] }, { idempotency: null, activeJobs: 1000, answerOf: ({ state }) => state });
+  const { outcome } = await store.jobs.insert(
+    { id, tenantId, request: full, modelIds: [full.model] },
+    { idempotency: null, activeJobs: 1000, answerOf: ({ state }) => state },
+  );
   expect(outcome).toBe('inserted');
   return id;
 }
@@ -59,7 +80,9 @@ const failure = { code: 'diverged', message: 'loss is NaN', retryable: false } a
 describe('a claim', () => {
   test('is had by one worker of many', async () => {
     const id = await newJob();
-    const claims = await Promise.all(Array.from({ length: 8 }, (_, i) => store.workerJobs.claim(id, `wrk_${i}`, LEASE_MS)));
+    const claims = await Promise.all(
+      Array.from({ length: 8 }, (_, i) => store.workerJobs.claim(id, `wrk_${i}`, LEASE_MS)),
+    );
     expect(claims.filter((entry) => entry !== null)).toHaveLength(1);
     expect(await stateOf(id)).toBe('running');
   });
@@ -67,7 +90,19 @@ describe('a claim', () => {
   test('brings all that the job needs', async () => {
     const teacher = await newModel();
     const id = newId('job');
-    await store.jobs.insert({ id, tenantId, request: { model: modelId, steps: [{ technique: 'distill', teacher } as JobRequest['steps'][number]], limits: { runSeconds: 100 } }, modelIds: [modelId, teacher] }, { idempotency: null, activeJobs: 1000, answerOf: () => null });
+    await store.jobs.insert(
+      {
+        id,
+        tenantId,
+        request: {
+          model: modelId,
+          steps: [{ technique: 'distill', teacher } as JobRequest['steps'][number]],
+          limits: { runSeconds: 100 },
+        },
+        modelIds: [modelId, teacher],
+      },
+      { idempotency: null, activeJobs: 1000, answerOf: () => null },
+    );
     const { fence, attempt, model, otherModels, dataset, deadline } = await claim(id);
     expect({ fence, attempt, dataset }).toEqual({ fence: 1, attempt: 1, dataset: null });
     expect(model).toMatchObject({ id: modelId, description: { parameters: 3 } });
@@ -92,7 +127,12 @@ describe('a claim', () => {
     expect(await workerJobs.succeed(id, current.fence, OUTCOME)).toBe(true);
     expect(await workerJobs.succeed(id, current.fence, OUTCOME)).toBe(false);
     const job = await store.jobs.find(tenantId, id);
-    expect(job).toMatchObject({ state: 'succeeded', progress: 1, report: REPORT, recommendedId: job?.artifacts[0]?.id });
+    expect(job).toMatchObject({
+      state: 'succeeded',
+      progress: 1,
+      report: REPORT,
+      recommendedId: job?.artifacts[0]?.id,
+    });
     expect(job?.artifacts).toHaveLength(1);
     expect((await eventTypes(id)).filter((type) => type === 'succeeded')).toHaveLength(1);
   });
@@ -128,7 +168,7 @@ describe('cancelling', () => {
     expect(await eventTypes(id)).toEqual(['queued', 'started', 'canceling', 'canceled']);
   });
 
-  test('finds only the tenant\'s own jobs', async () => {
+  test("finds only the tenant's own jobs", async () => {
     expect(await store.jobs.cancel('tnt_other', await newJob())).toBeNull();
   });
 });
@@ -142,8 +182,14 @@ describe('what a worker records', () => {
       { type: 'metric', data: { step: 0, technique: 'retrain', epoch: 0, metrics: { loss: 0.5 } } },
       { type: 'progress', data: { step: 0, technique: 'retrain', progress: 0.5, stepProgress: 1 } },
     ]);
-    await store.workerJobs.record(id, fence, [{ type: 'metric', data: { step: 0, epoch: 0, metrics: { loss: 0.4 } } }, { type: 'step', data: { step: 0, state: 'succeeded' } }]);
-    expect(await store.jobs.find(tenantId, id)).toMatchObject({ progress: 0.5, steps: [{ state: 'succeeded', progress: 1, metrics: { loss: 0.4 } }, { state: 'pending' }] });
+    await store.workerJobs.record(id, fence, [
+      { type: 'metric', data: { step: 0, epoch: 0, metrics: { loss: 0.4 } } },
+      { type: 'step', data: { step: 0, state: 'succeeded' } },
+    ]);
+    expect(await store.jobs.find(tenantId, id)).toMatchObject({
+      progress: 0.5,
+      steps: [{ state: 'succeeded', progress: 1, metrics: { loss: 0.4 } }, { state: 'pending' }],
+    });
     expect(await store.jobs.metrics(id)).toEqual([{ step: 0, epoch: 0, name: 'loss', value: 0.4 }]);
     const events = await store.jobs.events(id, 2, 100);
     expect(events.map(({ seq }) => seq)).toEqual([3, 4, 5, 6, 7]);
@@ -152,11 +198,19 @@ describe('what a worker records', () => {
   test('may hold text that Postgres does not take as it is', async () => {
     const id = await newJob();
     const { fence } = await claim(id);
-    expect(await store.workerJobs.record(id, fence, [{ type: 'warning', data: { step: 0, code: 'x', message: 'nul \0 half \ud800 whole \u{1f600}', 'ke\0y': 1 } }])).toBe(true);
+    expect(
+      await store.workerJobs.record(id, fence, [
+        { type: 'warning', data: { step: 0, code: 'x', message: 'nul \0 half \ud800 whole \u{1f600}', 'ke\0y': 1 } },
+      ]),
+    ).toBe(true);
     const [event] = await store.jobs.events(id, 2, 1);
     expect(event?.data).toMatchObject({ message: 'nul \ufffd half \ufffd whole \u{1f600}', 'ke\ufffdy': 1 });
     expect(await store.workerJobs.fail(id, fence, { ...failure, message: 'a\0b' })).toBe(true);
-    expect(await store.jobs.find(tenantId, id)).toMatchObject({ state: 'failed', error: { code: 'diverged', message: 'a\ufffdb' }, steps: [{ state: 'skipped' }, { state: 'skipped' }] });
+    expect(await store.jobs.find(tenantId, id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'diverged', message: 'a\ufffdb' },
+      steps: [{ state: 'skipped' }, { state: 'skipped' }],
+    });
   });
 });
 
@@ -172,7 +226,11 @@ describe('the sweeps', () => {
     await claim(id, 1);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect((await store.relay.reclaimLost(3)).ended).toContain(id);
-    expect(await store.jobs.find(tenantId, id)).toMatchObject({ state: 'failed', error: { code: 'worker-lost', retryable: true }, attempt: 3 });
+    expect(await store.jobs.find(tenantId, id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'worker-lost', retryable: true },
+      attempt: 3,
+    });
     expect(await eventTypes(id)).toEqual(['queued', 'started', 'retrying', 'started', 'retrying', 'started', 'failed']);
   });
 
@@ -189,21 +247,34 @@ describe('the sweeps', () => {
     await new Promise((resolve) => setTimeout(resolve, 1100));
     expect(await store.workerJobs.claim(id, 'wrk_late', LEASE_MS)).toBeNull();
     expect(await store.relay.expireOverdue()).toContain(id);
-    expect(await store.jobs.find(tenantId, id)).toMatchObject({ state: 'expired', error: { code: 'deadline-exceeded' } });
+    expect(await store.jobs.find(tenantId, id)).toMatchObject({
+      state: 'expired',
+      error: { code: 'deadline-exceeded' },
+    });
   });
 
   test('hand outbox rows to one relay each, and keep them where the queue is away', async () => {
     await store.relay.drainOutbox(1000, async (jobs) => new Map(jobs.map(({ id }) => [id, 'cpu' as const])));
     const ids = [await newJob(), await newJob({ device: 'gpu' })];
-    await expect(store.relay.drainOutbox(10, async () => { throw new Error('queue away'); })).rejects.toThrow('queue away');
+    await expect(
+      store.relay.drainOutbox(10, async () => {
+        throw new Error('queue away');
+      }),
+    ).rejects.toThrow('queue away');
     const taken: string[] = [];
-    const drain = () => store.relay.drainOutbox(10, async (jobs) => {
-      taken.push(...jobs.map(({ id }) => id));
-      return new Map(jobs.map(({ id, device }) => [id, device === 'gpu' ? 'gpu' : 'cpu']));
-    });
+    const drain = () =>
+      store.relay.drainOutbox(10, async (jobs) => {
+        taken.push(...jobs.map(({ id }) => id));
+        return new Map(jobs.map(({ id, device }) => [id, device === 'gpu' ? 'gpu' : 'cpu']));
+      });
     await Promise.all([drain(), drain(), drain()]);
     expect(taken.toSorted()).toEqual(ids.toSorted());
-    expect((await store.relay.queuedBefore(new Date(Date.now() + 1000), 1000)).filter(({ id }) => ids.includes(id)).map(({ pool }) => pool).toSorted()).toEqual(['cpu', 'gpu']);
+    expect(
+      (await store.relay.queuedBefore(new Date(Date.now() + 1000), 1000))
+        .filter(({ id }) => ids.includes(id))
+        .map(({ pool }) => pool)
+        .toSorted(),
+    ).toEqual(['cpu', 'gpu']);
   });
 
   test('tell once that a job waits', async () => {
@@ -223,25 +294,58 @@ describe('models', () => {
     await store.jobs.cancel(tenantId, job);
     expect(await store.models.remove(tenantId, id)).toMatchObject({ outcome: 'removed' });
     expect(await store.jobs.find(tenantId, job)).toMatchObject({ modelId: id, state: 'canceled' });
-    expect((await store.jobs.insert({ id: newId('job'), tenantId, request: { model: id, steps: [] }, modelIds: [id] }, { idempotency: null, activeJobs: 1000, answerOf: () => null })).outcome).toBe('missing');
+    expect(
+      (
+        await store.jobs.insert(
+          { id: newId('job'), tenantId, request: { model: id, steps: [] }, modelIds: [id] },
+          { idempotency: null, activeJobs: 1000, answerOf: () => null },
+        )
+      ).outcome,
+    ).toBe('missing');
   });
 
   test('of the same bytes are one', async () => {
-    const add = () => store.models.add({ id: newId('model'), tenantId, name: 'm', sha256: 'f'.repeat(64), sizeBytes: 1, description: DESCRIPTION });
+    const add = () =>
+      store.models.add({
+        id: newId('model'),
+        tenantId,
+        name: 'm',
+        sha256: 'f'.repeat(64),
+        sizeBytes: 1,
+        description: DESCRIPTION,
+      });
     const added = await Promise.all([add(), add(), add()]);
     expect(new Set(added.map(({ id }) => id)).size).toBe(1);
   });
 
   test('come in pages that are stable while others are added', async () => {
-    const own = await store.keys.add({ id: newId('key'), tenant: 'pages', name: 'k', role: 'member', prefix: 'p', mac: 'pages' });
+    const own = await store.keys.add({
+      id: newId('key'),
+      tenant: 'pages',
+      name: 'k',
+      role: 'member',
+      prefix: 'p',
+      mac: 'pages',
+    });
     expect(own.tenant).toBe('pages');
     const tenant = (await store.keys.authenticate('pages'))!.tenantId;
-    const add = (n: number) => store.models.add({ id: newId('model'), tenantId: tenant, name: `${n}`, sha256: `${n}`.padStart(64, '0'), sizeBytes: 1, description: DESCRIPTION });
+    const add = (n: number) =>
+      store.models.add({
+        id: newId('model'),
+        tenantId: tenant,
+        name: `${n}`,
+        sha256: `${n}`.padStart(64, '0'),
+        sizeBytes: 1,
+        description: DESCRIPTION,
+      });
     for (let n = 0; n < 7; n++) await add(n);
     const names: string[] = [];
     let after: string | null = null;
     do {
-      const { items, next }: Awaited<ReturnType<Store['models']['list']>> = await store.models.list(tenant, { after, limit: 3 });
+      const { items, next }: Awaited<ReturnType<Store['models']['list']>> = await store.models.list(tenant, {
+        after,
+        limit: 3,
+      });
       names.push(...items.map(({ name }) => name));
       after = next;
       await add(100 + names.length);

@@ -3,19 +3,42 @@ import { LatheError } from '../errors.ts';
 import { Prisma } from './generated/client.ts';
 
 /** Prisma's own codes: not reachable, timed out, closed, no connection free. */
-const PRISMA_CODES = new Set(['P1000', 'P1001', 'P1002', 'P1003', 'P1008', 'P1010', 'P1011', 'P1017', 'P2024', 'P2028', 'P2037']);
+const PRISMA_CODES = new Set([
+  'P1000',
+  'P1001',
+  'P1002',
+  'P1003',
+  'P1008',
+  'P1010',
+  'P1011',
+  'P1017',
+  'P2024',
+  'P2028',
+  'P2037',
+]);
 /** Connection exceptions (08), shutting down or starting (57P), too many connections; and the operating system's. */
 const DRIVER_CODES = /^(08\w{3}|57P\d\d|53300|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
-const DRIVER_WORDS = /connection (terminated|timeout|closed|ended|error)|is not queryable|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|not (currently|yet) accepting connections|terminating connection|ECONNREFUSED|ECONNRESET/i;
+const DRIVER_WORDS =
+  /connection (terminated|timeout|closed|ended|error)|is not queryable|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|not (currently|yet) accepting connections|terminating connection|ECONNREFUSED|ECONNRESET/i;
 
 /** What the driver adapter calls them; its causes are plain objects. */
-const ADAPTER_KINDS = /^(ConnectionClosed|DatabaseNotReachable|SocketTimeout|TooManyConnections|DatabaseAccessDenied|DatabaseDoesNotExist)$/;
+const ADAPTER_KINDS =
+  /^(ConnectionClosed|DatabaseNotReachable|SocketTimeout|TooManyConnections|DatabaseAccessDenied|DatabaseDoesNotExist)$/;
 
 export function isUnavailable(error: unknown): boolean {
-  for (let cause = error, depth = 0; typeof cause === 'object' && cause !== null && depth < 6; cause = innerCause(cause), depth++) {
+  for (
+    let cause = error, depth = 0;
+    typeof cause === 'object' && cause !== null && depth < 6;
+    cause = innerCause(cause), depth++
+  ) {
     if (cause instanceof Prisma.PrismaClientInitializationError) return true;
     const { code, originalCode, kind, message, originalMessage } = cause as Readonly<Record<string, unknown>>;
-    if ([code, originalCode].some((value) => typeof value === 'string' && (PRISMA_CODES.has(value) || DRIVER_CODES.test(value)))) return true;
+    if (
+      [code, originalCode].some(
+        (value) => typeof value === 'string' && (PRISMA_CODES.has(value) || DRIVER_CODES.test(value)),
+      )
+    )
+      return true;
     if (typeof kind === 'string' && ADAPTER_KINDS.test(kind)) return true;
     if ([message, originalMessage].some((value) => typeof value === 'string' && DRIVER_WORDS.test(value))) return true;
   }
@@ -38,7 +61,9 @@ export function guarded<T extends object>(repository: T): T {
         try {
           return (await member.apply(target, args)) as unknown;
         } catch (error) {
-          throw isUnavailable(error) ? new LatheError('unavailable', 'The database cannot be reached at the moment', [], { cause: error }) : error;
+          throw isUnavailable(error)
+            ? new LatheError('unavailable', 'The database cannot be reached at the moment', [], { cause: error })
+            : error;
         }
       };
     },

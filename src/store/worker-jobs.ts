@@ -1,4 +1,7 @@
-/** Jobs as workers see them. A claim raises the fencing number; every later write holds only while that number is still the job's. */
+/**
+ * Jobs as workers see them. A claim raises the fencing number; every later write holds only while that number is still
+ * the job's.
+ */
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { JobRequest } from '../contracts/job-request.ts';
 import type { ModelDescription } from '../contracts/model.ts';
@@ -24,7 +27,8 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
       return job === null ? false : change(tx, job);
     }, TRANSACTION);
   return {
-    claim: (jobId, workerId, leaseMs) => database.$transaction((tx) => claim(tx, { jobId, workerId, leaseMs, maxAttempts }), TRANSACTION),
+    claim: (jobId, workerId, leaseMs) =>
+      database.$transaction((tx) => claim(tx, { jobId, workerId, leaseMs, maxAttempts }), TRANSACTION),
     async heartbeat(jobId, fence, leaseMs) {
       const [row] = await database.$queryRaw<{ state: string }[]>`
         UPDATE jobs SET lease_until = now() + ${leaseMs}::float8 * interval '1 millisecond'
@@ -34,25 +38,38 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
     },
     record: (jobId, fence, events) => whileClaimed(jobId, fence, (tx) => record(tx, jobId, events)),
     succeed: (jobId, fence, outcome) => whileClaimed(jobId, fence, (tx, job) => succeed(tx, job, outcome)),
-    fail: (jobId, fence, { code, message, retryable }) => whileClaimed(jobId, fence, async (tx, job) => {
-      const state = await move(tx, job, {
-        happening: 'fail',
-        events: [{ type: 'failed', data: { code, message, retryable } }],
-        data: { errorCode: code, errorMessage: storableText(message), errorRetryable: retryable },
-      });
-      return state === 'failed';
-    }),
-    cancel: (jobId, fence) => whileClaimed(jobId, fence, async (tx, job) => (await move(tx, job, { happening: 'confirm', events: [] })) === 'canceled'),
-    release: (jobId, fence, reason) => whileClaimed(jobId, fence, async (tx, job) => (await requeue(tx, job, 'release', reason)) !== null),
+    fail: (jobId, fence, { code, message, retryable }) =>
+      whileClaimed(jobId, fence, async (tx, job) => {
+        const state = await move(tx, job, {
+          happening: 'fail',
+          events: [{ type: 'failed', data: { code, message, retryable } }],
+          data: { errorCode: code, errorMessage: storableText(message), errorRetryable: retryable },
+        });
+        return state === 'failed';
+      }),
+    cancel: (jobId, fence) =>
+      whileClaimed(
+        jobId,
+        fence,
+        async (tx, job) => (await move(tx, job, { happening: 'confirm', events: [] })) === 'canceled',
+      ),
+    release: (jobId, fence, reason) =>
+      whileClaimed(jobId, fence, async (tx, job) => (await requeue(tx, job, 'release', reason)) !== null),
     async endedOf(jobIds) {
-      const rows = await database.job.findMany({ where: { id: { in: [...jobIds] } }, select: { id: true, state: true } });
+      const rows = await database.job.findMany({
+        where: { id: { in: [...jobIds] } },
+        select: { id: true, state: true },
+      });
       const living = new Set(rows.filter(({ state }) => !isEnded(state)).map(({ id }) => id));
       return jobIds.filter((id) => !living.has(id));
     },
   };
 }
 
-async function claim(tx: Connection, { jobId, workerId, leaseMs, maxAttempts }: { jobId: string; workerId: string; leaseMs: number; maxAttempts: number }): Promise<Claim | null> {
+async function claim(
+  tx: Connection,
+  { jobId, workerId, leaseMs, maxAttempts }: { jobId: string; workerId: string; leaseMs: number; maxAttempts: number },
+): Promise<Claim | null> {
   const free = Prisma.sql`(state = 'queued' AND queue_deadline > now()) OR (state = 'running' AND lease_until < now() AND attempt < ${maxAttempts})`;
   const [job] = await lockJobs(tx, Prisma.sql`id = ${jobId} AND (${free})`);
   if (!job) return null;
@@ -68,19 +85,39 @@ async function claim(tx: Connection, { jobId, workerId, leaseMs, maxAttempts }: 
 
 export const LOST = 'its worker was lost';
 
-async function contentOf(tx: Connection, jobId: string, { fence, attempt }: { fence: number; attempt: number }): Promise<Claim> {
-  const { dataset, models, ...job } = await tx.job.findUniqueOrThrow({ where: { id: jobId }, include: { dataset: true, models: { include: { model: true } } } });
+async function contentOf(
+  tx: Connection,
+  jobId: string,
+  { fence, attempt }: { fence: number; attempt: number },
+): Promise<Claim> {
+  const { dataset, models, ...job } = await tx.job.findUniqueOrThrow({
+    where: { id: jobId },
+    include: { dataset: true, models: { include: { model: true } } },
+  });
   const request = job.request as unknown as JobRequest;
-  const described = models.map(({ model: { id, name, sha256, description } }) => ({ id, name, sha256, description: description as unknown as ModelDescription }));
+  const described = models.map(({ model: { id, name, sha256, description } }) => ({
+    id,
+    name,
+    sha256,
+    description: description as unknown as ModelDescription,
+  }));
   const model = described.find(({ id }) => id === job.modelId);
   if (!model) throw new Error(`job ${jobId} has no model ${job.modelId}`);
   return {
-    jobId, fence, attempt, request, model,
+    jobId,
+    fence,
+    attempt,
+    request,
+    model,
     dataset: dataset && {
-      id: dataset.id, sha256: dataset.sha256, options: dataset.options as Record<string, string>,
+      id: dataset.id,
+      sha256: dataset.sha256,
+      options: dataset.options as Record<string, string>,
       description: dataset.description as unknown as DatasetDescription,
     },
-    otherModels: new Map(described.filter(({ id }) => id !== model.id).map(({ id, sha256, description }) => [id, { sha256, description }])),
+    otherModels: new Map(
+      described.filter(({ id }) => id !== model.id).map(({ id, sha256, description }) => [id, { sha256, description }]),
+    ),
     deadline: new Date(Date.now() + (request.limits?.runSeconds ?? DEFAULT_RUN_SECONDS) * 1000),
   };
 }
@@ -88,15 +125,23 @@ async function contentOf(tx: Connection, jobId: string, { fence, attempt }: { fe
 async function record(tx: Connection, jobId: string, events: readonly JobEvent[]): Promise<boolean> {
   const before = (await tx.step.findMany({ where: { jobId }, orderBy: { index: 'asc' } })).map(toStep);
   const course = follow(before, events, new Date());
-  for (const [i, step] of course.steps.entries()) if (JSON.stringify(step) !== JSON.stringify(before[i])) await writeStep(tx, jobId, step);
+  for (const [i, step] of course.steps.entries())
+    if (JSON.stringify(step) !== JSON.stringify(before[i])) await writeStep(tx, jobId, step);
   await writeMetrics(tx, jobId, course.metrics);
   if (course.progress !== null) await tx.job.update({ where: { id: jobId }, data: { progress: course.progress } });
   await appendEvents(tx, jobId, events);
   return true;
 }
 
-async function writeStep(tx: Connection, jobId: string, { index, technique: _, metrics, warnings, ...rest }: StoredStep): Promise<void> {
-  await tx.step.update({ where: { jobId_index: { jobId, index } }, data: { ...rest, metrics: storable(metrics), warnings: storable(warnings) } });
+async function writeStep(
+  tx: Connection,
+  jobId: string,
+  { index, technique: _, metrics, warnings, ...rest }: StoredStep,
+): Promise<void> {
+  await tx.step.update({
+    where: { jobId_index: { jobId, index } },
+    data: { ...rest, metrics: storable(metrics), warnings: storable(warnings) },
+  });
 }
 
 /** An epoch that is run again after a kill replaces what it said before. */
@@ -108,15 +153,28 @@ async function writeMetrics(tx: Connection, jobId: string, metrics: readonly Sto
   }
 }
 
-async function succeed(tx: Connection, job: LockedJob, { report, artifacts, recommended }: JobOutcome): Promise<boolean> {
+async function succeed(
+  tx: Connection,
+  job: LockedJob,
+  { report, artifacts, recommended }: JobOutcome,
+): Promise<boolean> {
   const rows = artifacts.map(({ name, format, sizeBytes, ...artifact }) => ({
-    ...artifact, id: newId('artifact'), tenantId: job.tenantId, jobId: job.id, modelId: job.modelId,
-    name: storableText(name), format: storableText(format), sizeBytes: BigInt(sizeBytes),
+    ...artifact,
+    id: newId('artifact'),
+    tenantId: job.tenantId,
+    jobId: job.id,
+    modelId: job.modelId,
+    name: storableText(name),
+    format: storableText(format),
+    sizeBytes: BigInt(sizeBytes),
   }));
   const recommendedId = rows[recommended]?.id ?? null;
   const state = await move(tx, job, {
     happening: 'succeed',
-    events: [{ type: 'progress', data: { progress: 1 } }, { type: 'succeeded', data: { recommended: recommendedId, artifacts: rows.map(({ id }) => id) } }],
+    events: [
+      { type: 'progress', data: { progress: 1 } },
+      { type: 'succeeded', data: { recommended: recommendedId, artifacts: rows.map(({ id }) => id) } },
+    ],
     data: { report: storable(report), recommendedId, progress: 1 },
   });
   if (state !== 'succeeded') return false;

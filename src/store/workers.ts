@@ -14,9 +14,19 @@ export function workerRegistry(database: Database): WorkerRegistry {
       await database.worker.deleteMany({ where: { id } });
     },
     async live(withinMs) {
-      const ids = await database.$queryRaw<{ id: string }[]>`SELECT id FROM workers WHERE seen_at > now() - ${withinMs}::float8 * interval '1 millisecond'`;
-      const rows = await database.worker.findMany({ where: { id: { in: ids.map(({ id }) => id) } }, orderBy: { startedAt: 'asc' } });
-      return rows.map((row) => ({ ...row, pool: row.pool as Pool, devices: row.devices as string[], jobs: row.jobs as string[] }));
+      const ids = await database.$queryRaw<
+        { id: string }[]
+      >`SELECT id FROM workers WHERE seen_at > now() - ${withinMs}::float8 * interval '1 millisecond'`;
+      const rows = await database.worker.findMany({
+        where: { id: { in: ids.map(({ id }) => id) } },
+        orderBy: { startedAt: 'asc' },
+      });
+      return rows.map((row) => ({
+        ...row,
+        pool: row.pool as Pool,
+        devices: row.devices as string[],
+        jobs: row.jobs as string[],
+      }));
     },
   };
 }

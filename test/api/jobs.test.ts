@@ -10,9 +10,25 @@ import { REPORT, smallModel, table } from '../support/fixtures.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { Witness } from '../support/witness.ts';
 
-interface Job { id: string; state: string; name: string; steps: { technique: string }[]; artifacts: { id: string }[]; recommended: string | null; createdAt: string }
-interface Page { items: Job[]; nextCursor: string | null }
-interface Problem { code: string; status: number; detail: string; errors: { path: string; message: string }[] }
+interface Job {
+  id: string;
+  state: string;
+  name: string;
+  steps: { technique: string }[];
+  artifacts: { id: string }[];
+  recommended: string | null;
+  createdAt: string;
+}
+interface Page {
+  items: Job[];
+  nextCursor: string | null;
+}
+interface Problem {
+  code: string;
+  status: number;
+  detail: string;
+  errors: { path: string; message: string }[];
+}
 
 let postgres: TestPostgres;
 let api: TestApi;
@@ -26,8 +42,19 @@ beforeAll(async () => {
   api = await startApi({ databaseUrl: await postgres.emptyDatabase(), limits: { activeJobsPerTenant: 60 } });
   witness = new Witness(api.url, api.key);
   stranger = await api.memberOf('stranger');
-  model = ((await witness.call({ method: 'post', path: '/v1/models', file: { name: 'net.onnx', content: smallModel() } })).body as { id: string }).id;
-  dataset = ((await witness.call({ method: 'post', path: '/v1/datasets?target=kind', file: { name: 'table.csv', content: table() } })).body as { id: string }).id;
+  model = (
+    (await witness.call({ method: 'post', path: '/v1/models', file: { name: 'net.onnx', content: smallModel() } }))
+      .body as { id: string }
+  ).id;
+  dataset = (
+    (
+      await witness.call({
+        method: 'post',
+        path: '/v1/datasets?target=kind',
+        file: { name: 'table.csv', content: table() },
+      })
+    ).body as { id: string }
+  ).id;
 }, 180_000);
 afterAll(async () => {
   await api?.close();
@@ -35,7 +62,8 @@ afterAll(async () => {
 });
 
 const request = (more: object = {}) => ({ model, steps: [{ technique: 'quantize', precision: 'float16' }], ...more });
-const submit = (body: object | string, headers: Record<string, string> = {}, key?: string): Promise<Response> => witness.call({ method: 'post', path: '/v1/jobs', json: body, headers, key });
+const submit = (body: object | string, headers: Record<string, string> = {}, key?: string): Promise<Response> =>
+  witness.call({ method: 'post', path: '/v1/jobs', json: body, headers, key });
 const jobOf = (response: Response): Job => {
   expect(response.status, response.text).toBe(202);
   return response.body as Job;
@@ -46,7 +74,11 @@ const claim = async (id: string): Promise<Claim> => (await api.store.workerJobs.
 async function finish(id: string): Promise<Job> {
   const { fence } = await claim(id);
   const { sha256, sizeBytes } = await api.blobs.put(Readable.from([Buffer.from(`result of ${id}`)]), 1000);
-  await api.store.workerJobs.succeed(id, fence, { report: REPORT, artifacts: [{ name: 'net "1".onnx', format: 'onnx', sha256, sizeBytes, step: 0 }], recommended: 0 });
+  await api.store.workerJobs.succeed(id, fence, {
+    report: REPORT,
+    artifacts: [{ name: 'net "1".onnx', format: 'onnx', sha256, sizeBytes, step: 0 }],
+    recommended: 0,
+  });
   return (await witness.call({ path: `/v1/jobs/${id}` })).body as Job;
 }
 
@@ -55,42 +87,112 @@ describe('a submission', () => {
     const response = await submit(request({ name: 'first', labels: { team: 'vision' } }));
     const job = jobOf(response);
     expect(response.headers.location).toBe(`/v1/jobs/${job.id}`);
-    expect(job).toMatchObject({ state: 'queued', progress: 0, name: 'first', model, dataset: null, device: 'auto', seed: 0, report: null, error: null, recommended: null, startedAt: null });
-    expect(job).toMatchObject({ request: { limits: { queueSeconds: 3600, runSeconds: 3600 }, steps: [{ technique: 'quantize', precision: 'float16' }] } });
+    expect(job).toMatchObject({
+      state: 'queued',
+      progress: 0,
+      name: 'first',
+      model,
+      dataset: null,
+      device: 'auto',
+      seed: 0,
+      report: null,
+      error: null,
+      recommended: null,
+      startedAt: null,
+    });
+    expect(job).toMatchObject({
+      request: {
+        limits: { queueSeconds: 3600, runSeconds: 3600 },
+        steps: [{ technique: 'quantize', precision: 'float16' }],
+      },
+    });
   });
 
   test('that is wrong in several places is told all of them, and stores nothing', async () => {
     const before = ((await witness.call({ path: '/v1/jobs' })).body as Page).items.length;
     const response = await submit(request({ seed: -1, device: 'tpu', colour: 'red', steps: [] }));
     expect(response.status).toBe(400);
-    expect(problemOf(response).errors.map(({ path }) => path).toSorted()).toEqual(['/colour', '/device', '/seed', '/steps']);
-    const steps = await submit(request({ steps: [{ technique: 'alchemy' }, { technique: 'quantize', precision: 'int3' }, { technique: 'prune-weights', sparsity: 2 }] }));
+    expect(
+      problemOf(response)
+        .errors.map(({ path }) => path)
+        .toSorted(),
+    ).toEqual(['/colour', '/device', '/seed', '/steps']);
+    const steps = await submit(
+      request({
+        steps: [
+          { technique: 'alchemy' },
+          { technique: 'quantize', precision: 'int3' },
+          { technique: 'prune-weights', sparsity: 2 },
+        ],
+      }),
+    );
     expect(problemOf(steps)).toMatchObject({ code: 'invalid-request' });
-    expect(problemOf(steps).errors.map(({ path }) => path)).toEqual(expect.arrayContaining(['/steps/0/technique', '/steps/1/precision', '/steps/2/sparsity']));
+    expect(problemOf(steps).errors.map(({ path }) => path)).toEqual(
+      expect.arrayContaining(['/steps/0/technique', '/steps/1/precision', '/steps/2/sparsity']),
+    );
     expect(((await witness.call({ path: '/v1/jobs' })).body as Page).items.length).toBe(before);
   });
 
   test('is held against its model and its data', async () => {
-    expect(problemOf(await submit(request({ steps: [{ technique: 'retrain' }] })))).toMatchObject({ code: 'dataset-required', status: 422 });
-    expect(problemOf(await submit({ ...request(), model: 'mdl_nonsense' }))).toMatchObject({ code: 'not-found', errors: [{ path: '/model' }] });
-    const narrow = (await witness.call({ method: 'post', path: '/v1/datasets?target=b', body: 'a,b\n1,x\n2,y\n3,x\n4,y\n', headers: { 'content-type': 'text/csv' } })).body as { id: string };
-    expect(problemOf(await submit(request({ dataset: narrow.id })))).toMatchObject({ code: 'shape-mismatch', status: 422 });
+    expect(problemOf(await submit(request({ steps: [{ technique: 'retrain' }] })))).toMatchObject({
+      code: 'dataset-required',
+      status: 422,
+    });
+    expect(problemOf(await submit({ ...request(), model: 'mdl_nonsense' }))).toMatchObject({
+      code: 'not-found',
+      errors: [{ path: '/model' }],
+    });
+    const narrow = (
+      await witness.call({
+        method: 'post',
+        path: '/v1/datasets?target=b',
+        body: 'a,b\n1,x\n2,y\n3,x\n4,y\n',
+        headers: { 'content-type': 'text/csv' },
+      })
+    ).body as { id: string };
+    expect(problemOf(await submit(request({ dataset: narrow.id })))).toMatchObject({
+      code: 'shape-mismatch',
+      status: 422,
+    });
   });
 
   test('that is only tried is checked and estimated, and stores nothing', async () => {
-    const dry = await witness.call({ method: 'post', path: '/v1/jobs?dryRun=true', json: request({ name: 'never', dataset, steps: [{ technique: 'retrain', epochs: 3 }] }) });
+    const dry = await witness.call({
+      method: 'post',
+      path: '/v1/jobs?dryRun=true',
+      json: request({ name: 'never', dataset, steps: [{ technique: 'retrain', epochs: 3 }] }),
+    });
     expect(dry.status, dry.text).toBe(200);
-    expect(dry.body).toMatchObject({ valid: true, request: { steps: [{ technique: 'retrain', epochs: 3 }] }, estimate: { memoryBytes: expect.any(Number) as number } });
-    expect((await witness.call({ method: 'post', path: '/v1/jobs?dryRun=true', json: request({ steps: [{ technique: 'retrain' }] }) })).status).toBe(422);
-    expect(((await witness.call({ path: '/v1/jobs' })).body as Page).items.some(({ name }) => name === 'never')).toBe(false);
+    expect(dry.body).toMatchObject({
+      valid: true,
+      request: { steps: [{ technique: 'retrain', epochs: 3 }] },
+      estimate: { memoryBytes: expect.any(Number) as number },
+    });
+    expect(
+      (
+        await witness.call({
+          method: 'post',
+          path: '/v1/jobs?dryRun=true',
+          json: request({ steps: [{ technique: 'retrain' }] }),
+        })
+      ).status,
+    ).toBe(422);
+    expect(((await witness.call({ path: '/v1/jobs' })).body as Page).items.some(({ name }) => name === 'never')).toBe(
+      false,
+    );
   });
 
   test('over the quota of unfinished jobs is refused', async () => {
     const key = await api.memberOf('greedy');
     const other = new Witness(api.url, key);
-    const own = ((await other.call({ method: 'post', path: '/v1/models', file: { name: 'n', content: smallModel() } })).body as { id: string }).id;
+    const own = (
+      (await other.call({ method: 'post', path: '/v1/models', file: { name: 'n', content: smallModel() } })).body as {
+        id: string;
+      }
+    ).id;
     const answers: Response[] = [];
-    for (let i = 0; i < 61; i++) answers.push(await other.call({ method: 'post', path: '/v1/jobs', json: { ...request(), model: own } }));
+    for (let i = 0; i < 61; i++)
+      answers.push(await other.call({ method: 'post', path: '/v1/jobs', json: { ...request(), model: own } }));
     expect(answers.map(({ status }) => status)).toEqual([...Array.from({ length: 60 }, () => 202), 429]);
     expect(problemOf(answers.at(-1)!).code).toBe('quota-exceeded');
   });
@@ -101,15 +203,23 @@ describe('an Idempotency-Key', () => {
     const headers = { 'idempotency-key': 'again' };
     const first = await submit(request({ name: 'once' }), headers);
     // Members in another order are the same request.
-    const second = await submit(JSON.stringify(Object.fromEntries(Object.entries(request({ name: 'once' })).reverse())), headers);
+    const second = await submit(
+      JSON.stringify(Object.fromEntries(Object.entries(request({ name: 'once' })).reverse())),
+      headers,
+    );
     expect(jobOf(second).id).toBe(jobOf(first).id);
     expect(second.body).toEqual(first.body);
     expect(second.headers['idempotency-replayed']).toBe('true');
-    expect(problemOf(await submit(request({ name: 'twice' }), headers))).toMatchObject({ code: 'idempotency-mismatch', status: 422 });
+    expect(problemOf(await submit(request({ name: 'twice' }), headers))).toMatchObject({
+      code: 'idempotency-mismatch',
+      status: 422,
+    });
   });
 
   test('makes one job of requests that come together', async () => {
-    const answers = await Promise.all(Array.from({ length: 8 }, () => submit(request({ name: 'together' }), { 'idempotency-key': 'together' })));
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => submit(request({ name: 'together' }), { 'idempotency-key': 'together' })),
+    );
     const accepted = answers.filter(({ status }) => status === 202).map((response) => jobOf(response).id);
     expect(new Set(accepted).size).toBe(1);
     expect(answers.every(({ status }) => status === 202 || status === 409)).toBe(true);
@@ -117,9 +227,21 @@ describe('an Idempotency-Key', () => {
     expect(all.filter(({ name }) => name === 'together')).toHaveLength(1);
   });
 
-  test('is each tenant\'s own', async () => {
-    const own = ((await witness.call({ method: 'post', path: '/v1/models', key: stranger, file: { name: 'n', content: smallModel() } })).body as { id: string }).id;
-    const [mine, theirs] = [await submit(request(), { 'idempotency-key': 'shared' }), await submit({ ...request(), model: own }, { 'idempotency-key': 'shared' }, stranger)];
+  test("is each tenant's own", async () => {
+    const own = (
+      (
+        await witness.call({
+          method: 'post',
+          path: '/v1/models',
+          key: stranger,
+          file: { name: 'n', content: smallModel() },
+        })
+      ).body as { id: string }
+    ).id;
+    const [mine, theirs] = [
+      await submit(request(), { 'idempotency-key': 'shared' }),
+      await submit({ ...request(), model: own }, { 'idempotency-key': 'shared' }, stranger),
+    ];
     expect(jobOf(theirs).id).not.toBe(jobOf(mine).id);
   });
 
@@ -129,20 +251,32 @@ describe('an Idempotency-Key', () => {
   });
 });
 
-test('another tenant\'s things are as if they were not there', async () => {
+test("another tenant's things are as if they were not there", async () => {
   const done = await finish(jobOf(await submit(request())).id);
-  const paths = [`/v1/models/${model}`, `/v1/datasets/${dataset}`, `/v1/jobs/${done.id}`, `/v1/jobs/${done.id}/events`, `/v1/jobs/${done.id}/report`, `/v1/jobs/${done.id}/metrics`, `/v1/artifacts/${done.recommended}`, `/v1/artifacts/${done.recommended}/content`];
+  const paths = [
+    `/v1/models/${model}`,
+    `/v1/datasets/${dataset}`,
+    `/v1/jobs/${done.id}`,
+    `/v1/jobs/${done.id}/events`,
+    `/v1/jobs/${done.id}/report`,
+    `/v1/jobs/${done.id}/metrics`,
+    `/v1/artifacts/${done.recommended}`,
+    `/v1/artifacts/${done.recommended}/content`,
+  ];
   for (const path of paths) expect((await witness.call({ path, key: stranger })).status, path).toBe(404);
   expect((await witness.call({ method: 'post', path: `/v1/jobs/${done.id}/cancel`, key: stranger })).status).toBe(404);
-  for (const path of [`/v1/models/${model}`, `/v1/datasets/${dataset}`]) expect((await witness.call({ method: 'delete', path, key: stranger })).status).toBe(404);
+  for (const path of [`/v1/models/${model}`, `/v1/datasets/${dataset}`])
+    expect((await witness.call({ method: 'delete', path, key: stranger })).status).toBe(404);
   expect((await submit(request(), {}, stranger)).status).toBe(404);
-  for (const path of ['/v1/datasets', '/v1/artifacts']) expect((await witness.call({ path, key: stranger })).body).toEqual({ items: [], nextCursor: null });
+  for (const path of ['/v1/datasets', '/v1/artifacts'])
+    expect((await witness.call({ path, key: stranger })).body).toEqual({ items: [], nextCursor: null });
 });
 
 describe('lists', () => {
   test('are filtered by state and labels, and paged', async () => {
     const ids: string[] = [];
-    for (let i = 0; i < 5; i++) ids.push(jobOf(await submit(request({ labels: { suite: 'lists', number: `${i}` } }))).id);
+    for (let i = 0; i < 5; i++)
+      ids.push(jobOf(await submit(request({ labels: { suite: 'lists', number: `${i}` } }))).id);
     await witness.call({ method: 'post', path: `/v1/jobs/${ids[0]}/cancel` });
     const list = async (query: string) => (await witness.call({ path: `/v1/jobs?${query}` })).body as Page;
     const idsOf = ({ items }: Page) => items.map(({ id }) => id);
@@ -166,12 +300,15 @@ describe('events', () => {
     const { id } = jobOf(await submit(request()));
     const seen: { id: string | undefined; type: string; at: number }[] = [];
     const following = (async () => {
-      for await (const event of new Client({ url: api.url, apiKey: api.key }).events(id)) seen.push({ id: event.id, type: event.type, at: Date.now() });
+      for await (const event of new Client({ url: api.url, apiKey: api.key }).events(id))
+        seen.push({ id: event.id, type: event.type, at: Date.now() });
     })();
     await expect.poll(() => seen.length).toBe(1);
     const { fence } = await claim(id);
     const sentAt = Date.now();
-    await api.store.workerJobs.record(id, fence, [{ type: 'progress', data: { step: 0, progress: 0.5, stepProgress: 0.5 } }]);
+    await api.store.workerJobs.record(id, fence, [
+      { type: 'progress', data: { step: 0, progress: 0.5, stepProgress: 0.5 } },
+    ]);
     await expect.poll(() => seen.length).toBe(3);
     expect(seen[2]!.at - sentAt, 'told, not polled').toBeLessThan(1500);
     await api.store.workerJobs.fail(id, fence, { code: 'diverged', message: 'NaN', retryable: false });
@@ -189,16 +326,22 @@ describe('events', () => {
     expect(idsIn(all.text)).toEqual(Array.from({ length: count }, (_, i) => i + 1));
     const rest = await witness.call({ path: `/v1/jobs/${id}/events`, headers: { 'last-event-id': '2' } });
     expect(idsIn(rest.text)).toEqual(Array.from({ length: count - 2 }, (_, i) => i + 3));
-    expect((await witness.call({ path: `/v1/jobs/${id}/events`, headers: { 'last-event-id': `${count}` } })).status).toBe(204);
+    expect(
+      (await witness.call({ path: `/v1/jobs/${id}/events`, headers: { 'last-event-id': `${count}` } })).status,
+    ).toBe(204);
   });
 
   test('stop costing anything when the client goes', async () => {
     const { id } = jobOf(await submit(request()));
     const controller = new AbortController();
-    const response = await fetch(`${api.url}/v1/jobs/${id}/events`, { headers: { authorization: `Bearer ${api.key}` }, signal: controller.signal });
+    const response = await fetch(`${api.url}/v1/jobs/${id}/events`, {
+      headers: { authorization: `Bearer ${api.key}` },
+      signal: controller.signal,
+    });
     await response.body!.getReader().read();
     controller.abort();
-    const connections = () => new Promise<number>((resolve) => api.app.server.getConnections((_error, count) => resolve(count)));
+    const connections = () =>
+      new Promise<number>((resolve) => api.app.server.getConnections((_error, count) => resolve(count)));
     await expect.poll(connections, { timeout: 5000 }).toBeLessThanOrEqual(2);
     await sleep(0);
   });
@@ -208,10 +351,16 @@ describe('cancelling', () => {
   test('a running job leads through "canceling" to "canceled"', async () => {
     const { id } = jobOf(await submit(request()));
     const { fence } = await claim(id);
-    expect((await witness.call({ method: 'post', path: `/v1/jobs/${id}/cancel` })).body).toMatchObject({ state: 'canceling' });
+    expect((await witness.call({ method: 'post', path: `/v1/jobs/${id}/cancel` })).body).toMatchObject({
+      state: 'canceling',
+    });
     expect(await api.store.workerJobs.heartbeat(id, fence, 1000)).toBe('cancel-requested');
     expect(await api.store.workerJobs.cancel(id, fence)).toBe(true);
-    expect((await witness.call({ path: `/v1/jobs/${id}` })).body).toMatchObject({ state: 'canceled', steps: [{ state: 'skipped' }], endedAt: expect.any(String) as string });
+    expect((await witness.call({ path: `/v1/jobs/${id}` })).body).toMatchObject({
+      state: 'canceled',
+      steps: [{ state: 'skipped' }],
+      endedAt: expect.any(String) as string,
+    });
     expect((await witness.call({ method: 'post', path: `/v1/jobs/${id}/cancel` })).status).toBe(409);
   });
 });
@@ -231,7 +380,9 @@ describe('results', () => {
     const { sha256 } = (await witness.call({ path: `/v1/artifacts/${job.recommended}` })).body as { sha256: string };
     expect(etag).toBe(`"${sha256}"`);
     expect(whole.headers.get('digest')).toBe(`sha-256=${Buffer.from(sha256, 'hex').toString('base64')}`);
-    expect(whole.headers.get('content-disposition')).toBe('attachment; filename="net _1_.onnx"; filename*=UTF-8\'\'net%20%221%22.onnx');
+    expect(whole.headers.get('content-disposition')).toBe(
+      'attachment; filename="net _1_.onnx"; filename*=UTF-8\'\'net%20%221%22.onnx',
+    );
     expect(whole.headers.get('content-length')).toBe(`${content.length}`);
     expect(await text({ range: 'bytes=0-5' })).toMatchObject({ status: 206, text: 'result' });
     expect((await text({ range: 'bytes=0-5' })).headers.get('content-range')).toBe(`bytes 0-5/${content.length}`);
@@ -250,7 +401,9 @@ describe('results', () => {
 
   test('are listed by job, and reported', async () => {
     const job = await finish(jobOf(await submit(request())).id);
-    expect((await witness.call({ path: `/v1/artifacts?job=${job.id}` })).body).toMatchObject({ items: [{ id: job.recommended, job: job.id, model }] });
+    expect((await witness.call({ path: `/v1/artifacts?job=${job.id}` })).body).toMatchObject({
+      items: [{ id: job.recommended, job: job.id, model }],
+    });
     expect((await witness.call({ path: `/v1/jobs/${job.id}/report` })).body).toEqual(REPORT);
   });
 });

@@ -23,18 +23,25 @@ afterAll(async () => {
 function expectProblem(response: Response, code: ErrorCode): { detail: string; errors: { path: string }[] } {
   expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
   const problem = JSON.parse(response.text) as { detail: string; errors: { path: string }[] };
-  expect(problem).toMatchObject({ type: `urn:lathe:error:${code}`, title: ERRORS[code].title, status: ERRORS[code].status, code });
+  expect(problem).toMatchObject({
+    type: `urn:lathe:error:${code}`,
+    title: ERRORS[code].title,
+    status: ERRORS[code].status,
+    code,
+  });
   expect(response.status).toBe(ERRORS[code].status);
   return problem;
 }
 
 describe('a request', () => {
   test('for what is not there', async () => {
-    for (const path of ['/', '/v1', '/v1/nothing', '/v2/models', '/v1/models/a/b/c']) expectProblem(await witness.call({ path }), 'not-found');
+    for (const path of ['/', '/v1', '/v1/nothing', '/v2/models', '/v1/models/a/b/c'])
+      expectProblem(await witness.call({ path }), 'not-found');
   });
 
   test('with ids of every kind of character', async () => {
-    for (const id of ['x', '%00', "'%20OR%201=1", '%F0%9F%98%80', 'a'.repeat(199), 'mdl_%2e%2e%2fetc']) expectProblem(await witness.call({ path: `/v1/models/${id}` }), 'not-found');
+    for (const id of ['x', '%00', "'%20OR%201=1", '%F0%9F%98%80', 'a'.repeat(199), 'mdl_%2e%2e%2fetc'])
+      expectProblem(await witness.call({ path: `/v1/models/${id}` }), 'not-found');
   });
 
   test('with a method that the path does not know is told which it does', async () => {
@@ -46,31 +53,59 @@ describe('a request', () => {
 
   test('whose JSON is none', async () => {
     const post = (json: string) => witness.call({ method: 'post', path: '/v1/jobs', json });
-    for (const json of ['{"model":', '', '{"a":1}}', '{"__proto__":{"x":1}}']) expectProblem(await post(json), 'invalid-request');
+    for (const json of ['{"model":', '', '{"a":1}}', '{"__proto__":{"x":1}}'])
+      expectProblem(await post(json), 'invalid-request');
     for (const json of ['[]', 'null', '"text"', '7']) expectProblem(await post(json), 'invalid-request');
   });
 
   test('whose JSON is of the wrong shape is told where', async () => {
-    const response = await witness.call({ method: 'post', path: '/v1/jobs', json: { model: 1, steps: [{ technique: 7 }], labels: { a: 1 }, limits: { runSeconds: 'long' } } });
-    expect(expectProblem(response, 'invalid-request').errors.map(({ path }) => path).toSorted()).toEqual(['/labels/a', '/limits/runSeconds', '/model', '/steps/0/technique']);
+    const response = await witness.call({
+      method: 'post',
+      path: '/v1/jobs',
+      json: { model: 1, steps: [{ technique: 7 }], labels: { a: 1 }, limits: { runSeconds: 'long' } },
+    });
+    expect(
+      expectProblem(response, 'invalid-request')
+        .errors.map(({ path }) => path)
+        .toSorted(),
+    ).toEqual(['/labels/a', '/limits/runSeconds', '/model', '/steps/0/technique']);
   });
 
   test('whose query makes no sense is told where', async () => {
-    expect(expectProblem(await witness.call({ path: '/v1/jobs?limit=many&order=up' }), 'invalid-request').errors.map(({ path }) => path).toSorted()).toEqual(['?limit', '?order']);
-    for (const cursor of ['x', '%00', Buffer.from('mdl_00000000000000000000000000').toString('base64url')]) expectProblem(await witness.call({ path: `/v1/jobs?cursor=${cursor}` }), 'invalid-request');
+    expect(
+      expectProblem(await witness.call({ path: '/v1/jobs?limit=many&order=up' }), 'invalid-request')
+        .errors.map(({ path }) => path)
+        .toSorted(),
+    ).toEqual(['?limit', '?order']);
+    for (const cursor of ['x', '%00', Buffer.from('mdl_00000000000000000000000000').toString('base64url')])
+      expectProblem(await witness.call({ path: `/v1/jobs?cursor=${cursor}` }), 'invalid-request');
   });
 
   test('without a key, or with a wrong one', async () => {
-    for (const authorization of [undefined, 'Bearer', 'Bearer  ', 'Basic YTpi', `Bearer ${api.key}x`, `Token ${api.key}`]) {
-      const response = await witness.call({ path: '/v1/models', key: null, headers: authorization === undefined ? {} : { authorization } });
+    for (const authorization of [
+      undefined,
+      'Bearer',
+      'Bearer  ',
+      'Basic YTpi',
+      `Bearer ${api.key}x`,
+      `Token ${api.key}`,
+    ]) {
+      const response = await witness.call({
+        path: '/v1/models',
+        key: null,
+        headers: authorization === undefined ? {} : { authorization },
+      });
       expectProblem(response, 'unauthorized');
       expect(response.headers['www-authenticate']).toBe('Bearer realm="lathe"');
     }
-    expect((await witness.call({ path: '/v1/models', key: null, headers: { authorization: `bearer ${api.key}` } })).status).toBe(200);
+    expect(
+      (await witness.call({ path: '/v1/models', key: null, headers: { authorization: `bearer ${api.key}` } })).status,
+    ).toBe(200);
   });
 
   test('with a key that was revoked', async () => {
-    const { id, key } = (await witness.call({ method: 'post', path: '/v1/keys', json: { tenant: 'brief', name: 'k' } })).body as { id: string; key: string };
+    const { id, key } = (await witness.call({ method: 'post', path: '/v1/keys', json: { tenant: 'brief', name: 'k' } }))
+      .body as { id: string; key: string };
     expect(key).toMatch(/^lathe_[\w-]{43}$/);
     expect((await witness.call({ path: '/v1/models', key })).status).toBe(200);
     await witness.call({ method: 'delete', path: `/v1/keys/${id}` });
@@ -80,14 +115,22 @@ describe('a request', () => {
   });
 
   test('has an id, its own where that is fit', async () => {
-    expect((await witness.call({ path: '/v1/nothing', headers: { 'x-request-id': 'trace-1' } })).headers['x-request-id']).toBe('trace-1');
+    expect(
+      (await witness.call({ path: '/v1/nothing', headers: { 'x-request-id': 'trace-1' } })).headers['x-request-id'],
+    ).toBe('trace-1');
     const made = await witness.call({ path: '/v1/nothing', headers: { 'x-request-id': 'a b' } });
     expect(made.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
-    expect(JSON.parse(made.text)).toMatchObject({ instance: `urn:lathe:request:${made.headers['x-request-id'] as string}` });
+    expect(JSON.parse(made.text)).toMatchObject({
+      instance: `urn:lathe:request:${made.headers['x-request-id'] as string}`,
+    });
   });
 });
 
-test.each(['GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n', 'NONSENSE\r\n\r\n', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`])('what is no HTTP is told so', async (text) => {
+test.each([
+  'GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n',
+  'NONSENSE\r\n\r\n',
+  `GET / HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`,
+])('what is no HTTP is told so', async (text) => {
   const answer = await new Promise<string>((resolve, reject) => {
     const socket = connect(Number(new URL(api.url).port), '127.0.0.1', () => socket.write(text));
     let received = '';
@@ -119,5 +162,11 @@ test('the pages of the document need nothing from elsewhere', async () => {
 
 test('metrics tell of requests, jobs and queue', async () => {
   const { text } = await witness.call({ path: '/metrics', key: null });
-  for (const name of ['lathe_http_request_duration_seconds_count{method="GET",route="/v1/models",status="200"}', 'lathe_jobs{state="queued"} 0', 'lathe_queue_depth{pool="cpu"} 0', 'lathe_workers{pool="gpu"} 0']) expect(text).toContain(name);
+  for (const name of [
+    'lathe_http_request_duration_seconds_count{method="GET",route="/v1/models",status="200"}',
+    'lathe_jobs{state="queued"} 0',
+    'lathe_queue_depth{pool="cpu"} 0',
+    'lathe_workers{pool="gpu"} 0',
+  ])
+    expect(text).toContain(name);
 });

@@ -19,17 +19,27 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-interface Started { readonly child: ChildProcess; readonly ready: Promise<void>; readonly ended: Promise<number | null>; stderr(): string }
+interface Started {
+  readonly child: ChildProcess;
+  readonly ready: Promise<void>;
+  readonly ended: Promise<number | null>;
+  stderr(): string;
+}
 
 function start(environment: Record<string, string>): Started {
   const { path, flags } = processEntry('api');
-  const child = spawn(process.execPath, [...flags, path], { env: { PATH: process.env.PATH, LATHE_HOME: home, LATHE_LOG_LEVEL: 'error', ...environment }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const child = spawn(process.execPath, [...flags, path], {
+    env: { PATH: process.env.PATH, LATHE_HOME: home, LATHE_LOG_LEVEL: 'error', ...environment },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
   let stderr = '';
   child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   return {
-    child, stderr: () => stderr,
+    child,
+    stderr: () => stderr,
     ready: new Promise((resolve) => child.on('message', (message) => message === 'ready' && resolve())),
-    ended: new Promise((resolve) => child.once('exit', (code) => resolve(code))) // after disconnect() Node emits no "close",
+    // after disconnect() Node emits no "close",
+    ended: new Promise((resolve) => child.once('exit', (code) => resolve(code))),
   };
 }
 
@@ -43,7 +53,8 @@ describe('the API process', () => {
 
   test('makes a key that only its user can read, and keeps it', async () => {
     const [port, databaseUrl] = [await freePort(), await postgres.emptyDatabase()];
-    const models = (key: string) => fetch(`http://127.0.0.1:${port}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+    const models = (key: string) =>
+      fetch(`http://127.0.0.1:${port}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
     const first = start({ DATABASE_URL: databaseUrl, LATHE_PORT: `${port}` });
     await first.ready;
     const key = readFileSync(join(home, 'api-key'), 'utf8').trim();
@@ -52,7 +63,11 @@ describe('the API process', () => {
     expect((await models(key)).status).toBe(200);
     first.child.kill('SIGTERM');
     expect(await first.ended).toBe(0);
-    const second = start({ DATABASE_URL: databaseUrl, LATHE_PORT: `${port}`, LATHE_API_KEY: 'a-key-of-our-own-choice' });
+    const second = start({
+      DATABASE_URL: databaseUrl,
+      LATHE_PORT: `${port}`,
+      LATHE_API_KEY: 'a-key-of-our-own-choice',
+    });
     await second.ready;
     expect((await models(key)).status).toBe(200);
     expect((await models('a-key-of-our-own-choice')).status).toBe(200);
@@ -65,7 +80,11 @@ describe('the API process', () => {
     const { child, ready, ended } = start({ DATABASE_URL: databaseUrl, LATHE_PORT: `${port}` });
     await ready;
     const key = readFileSync(join(home, 'api-key'), 'utf8').trim();
-    const upload = fetch(`http://127.0.0.1:${port}/v1/datasets?target=b`, { method: 'POST', body: 'a,b\n1,x\n2,y\n3,x\n4,y\n', headers: { authorization: `Bearer ${key}`, 'content-type': 'text/csv' } });
+    const upload = fetch(`http://127.0.0.1:${port}/v1/datasets?target=b`, {
+      method: 'POST',
+      body: 'a,b\n1,x\n2,y\n3,x\n4,y\n',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'text/csv' },
+    });
     await new Promise((resolve) => setTimeout(resolve, 150)); // the parser's process takes longer to start
     child.kill('SIGTERM');
     expect((await upload).status).toBe(201);

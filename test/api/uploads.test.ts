@@ -9,7 +9,12 @@ import { smallModel, table } from '../support/fixtures.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { Witness } from '../support/witness.ts';
 
-interface Uploaded { id: string; name: string; sha256: string; sizeBytes: number }
+interface Uploaded {
+  id: string;
+  name: string;
+  sha256: string;
+  sizeBytes: number;
+}
 
 let postgres: TestPostgres;
 let api: TestApi;
@@ -17,7 +22,10 @@ let witness: Witness;
 let stranger: string;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-  api = await startApi({ databaseUrl: await postgres.emptyDatabase(), limits: { modelBytes: 1_000_000, storedBytesPerTenant: 3_000_000 } });
+  api = await startApi({
+    databaseUrl: await postgres.emptyDatabase(),
+    limits: { modelBytes: 1_000_000, storedBytesPerTenant: 3_000_000 },
+  });
   witness = new Witness(api.url, api.key);
   stranger = await api.memberOf('stranger');
 }, 120_000);
@@ -27,7 +35,10 @@ afterAll(async () => {
 });
 
 const RAW = { 'content-type': 'application/octet-stream' };
-const blobs = (): string[] => readdirSync(api.folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) => name);
+const blobs = (): string[] =>
+  readdirSync(api.folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
 const uploaded = (response: Response): Uploaded => {
   expect(response.status, response.text).toBe(201);
   return response.body as Uploaded;
@@ -35,19 +46,54 @@ const uploaded = (response: Response): Uploaded => {
 const code = (response: Response): string => (JSON.parse(response.text) as { code: string }).code;
 
 describe('a model', () => {
-  test('comes as raw body or as a form\'s file, with a name', async () => {
-    const raw = await witness.call({ method: 'post', path: '/v1/models?name=raw%20one', body: smallModel(1), headers: RAW });
-    expect(uploaded(raw)).toMatchObject({ name: 'raw one', format: 'onnx', parameters: 131, inputs: [{ name: 'x', dtype: 'float32', shape: [null, 4] }] });
+  test("comes as raw body or as a form's file, with a name", async () => {
+    const raw = await witness.call({
+      method: 'post',
+      path: '/v1/models?name=raw%20one',
+      body: smallModel(1),
+      headers: RAW,
+    });
+    expect(uploaded(raw)).toMatchObject({
+      name: 'raw one',
+      format: 'onnx',
+      parameters: 131,
+      inputs: [{ name: 'x', dtype: 'float32', shape: [null, 4] }],
+    });
     expect(raw.headers.location).toBe(`/v1/models/${uploaded(raw).id}`);
-    expect(uploaded(await witness.call({ method: 'post', path: '/v1/models', file: { name: '../étude.onnx', content: smallModel(2) } })).name).toBe('étude.onnx');
-    expect(uploaded(await witness.call({ method: 'post', path: '/v1/models', body: smallModel(3), headers: { 'content-type': 'application/x-onnx' } })).name).toBe('model');
+    expect(
+      uploaded(
+        await witness.call({
+          method: 'post',
+          path: '/v1/models',
+          file: { name: '../étude.onnx', content: smallModel(2) },
+        }),
+      ).name,
+    ).toBe('étude.onnx');
+    expect(
+      uploaded(
+        await witness.call({
+          method: 'post',
+          path: '/v1/models',
+          body: smallModel(3),
+          headers: { 'content-type': 'application/x-onnx' },
+        }),
+      ).name,
+    ).toBe('model');
   });
 
   test('of the same bytes is the same model, of another tenant another', async () => {
-    const first = uploaded(await witness.call({ method: 'post', path: '/v1/models?name=a', body: smallModel(4), headers: RAW }));
-    const again = await Promise.all([1, 2, 3].map(() => witness.call({ method: 'post', path: '/v1/models?name=b', body: smallModel(4), headers: RAW })));
+    const first = uploaded(
+      await witness.call({ method: 'post', path: '/v1/models?name=a', body: smallModel(4), headers: RAW }),
+    );
+    const again = await Promise.all(
+      [1, 2, 3].map(() =>
+        witness.call({ method: 'post', path: '/v1/models?name=b', body: smallModel(4), headers: RAW }),
+      ),
+    );
     expect(again.map((response) => uploaded(response))).toEqual([first, first, first]);
-    const theirs = uploaded(await witness.call({ method: 'post', path: '/v1/models', body: smallModel(4), headers: RAW, key: stranger }));
+    const theirs = uploaded(
+      await witness.call({ method: 'post', path: '/v1/models', body: smallModel(4), headers: RAW, key: stranger }),
+    );
     expect(theirs.id).not.toBe(first.id);
     expect(theirs.sha256).toBe(first.sha256);
     // One file for both: it stays until the last of them goes.
@@ -60,9 +106,26 @@ describe('a model', () => {
 
 describe('a dataset', () => {
   test('that is read in another way is another dataset', async () => {
-    const upload = async (query: string) => uploaded(await witness.call({ method: 'post', path: `/v1/datasets?${query}`, body: table(), headers: { 'content-type': 'text/csv' } }));
-    const [classes, values, again] = [await upload('target=kind'), await upload('target=f1'), await upload('target=kind')];
-    expect(classes).toMatchObject({ format: 'csv', samples: 60, target: { kind: 'classes', classes: 3 }, options: { target: 'kind' } });
+    const upload = async (query: string) =>
+      uploaded(
+        await witness.call({
+          method: 'post',
+          path: `/v1/datasets?${query}`,
+          body: table(),
+          headers: { 'content-type': 'text/csv' },
+        }),
+      );
+    const [classes, values, again] = [
+      await upload('target=kind'),
+      await upload('target=f1'),
+      await upload('target=kind'),
+    ];
+    expect(classes).toMatchObject({
+      format: 'csv',
+      samples: 60,
+      target: { kind: 'classes', classes: 3 },
+      options: { target: 'kind' },
+    });
     expect(values.id).not.toBe(classes.id);
     expect(again.id).toBe(classes.id);
   });
@@ -72,12 +135,17 @@ describe('nothing stays of an upload', () => {
   async function refused(call: Parameters<Witness['call']>[0]): Promise<Response> {
     const before = blobs();
     const response = await witness.call(call);
-    expect(blobs().filter((name) => !before.includes(name))).toEqual([]); // files of refused uploads before this one may still go
+    // files of refused uploads before this one may still go
+    expect(blobs().filter((name) => !before.includes(name))).toEqual([]);
     return response;
   }
 
   test('that is no model', async () => {
-    expect(code(await refused({ method: 'post', path: '/v1/models', body: Buffer.from('neither fish nor fowl'), headers: RAW }))).toBe('malformed-model');
+    expect(
+      code(
+        await refused({ method: 'post', path: '/v1/models', body: Buffer.from('neither fish nor fowl'), headers: RAW }),
+      ),
+    ).toBe('malformed-model');
     expect(code(await refused({ method: 'post', path: '/v1/models', body: '', headers: RAW }))).toBe('malformed-model');
     expect(code(await refused({ method: 'post', path: '/v1/models' }))).toBe('malformed-model');
   });
@@ -85,10 +153,15 @@ describe('nothing stays of an upload', () => {
   test('that is too large, announced or not', async () => {
     const large = Buffer.alloc(1_000_001);
     expect(code(await refused({ method: 'post', path: '/v1/models', body: large, headers: RAW }))).toBe('too-large');
-    expect(code(await refused({ method: 'post', path: '/v1/models', file: { name: 'large', content: large } }))).toBe('too-large');
+    expect(code(await refused({ method: 'post', path: '/v1/models', file: { name: 'large', content: large } }))).toBe(
+      'too-large',
+    );
     const before = blobs();
     const chunked = await fetch(`${api.url}/v1/models`, {
-      method: 'POST', duplex: 'half', headers: { authorization: `Bearer ${api.key}`, ...RAW }, body: Readable.toWeb(Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(100_000)))) as ReadableStream,
+      method: 'POST',
+      duplex: 'half',
+      headers: { authorization: `Bearer ${api.key}`, ...RAW },
+      body: Readable.toWeb(Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(100_000)))) as ReadableStream,
     } as RequestInit);
     expect(chunked.status).toBe(413);
     expect(blobs()).toEqual(before);
@@ -99,7 +172,17 @@ describe('nothing stays of an upload', () => {
     const answers: number[] = [];
     for (let i = 0; i < 5; i++) {
       const padded = `${table().toString()}\n${'0.5,0.5,1,1,a\n'.repeat(60_000)}${'0.25,0.5,1,1,a\n'.repeat(i + 1)}`;
-      answers.push((await witness.call({ method: 'post', path: '/v1/datasets?target=kind', body: padded, headers: { 'content-type': 'text/csv' }, key })).status);
+      answers.push(
+        (
+          await witness.call({
+            method: 'post',
+            path: '/v1/datasets?target=kind',
+            body: padded,
+            headers: { 'content-type': 'text/csv' },
+            key,
+          })
+        ).status,
+      );
     }
     expect(answers.at(0)).toBe(201);
     expect(answers.at(-1)).toBeOneOf([413, 429]);
@@ -108,7 +191,10 @@ describe('nothing stays of an upload', () => {
   test('whose client goes away in the middle', async () => {
     const before = blobs();
     await new Promise<void>((resolve) => {
-      const request = httpRequest(`${api.url}/v1/models`, { method: 'POST', headers: { authorization: `Bearer ${api.key}`, ...RAW, 'content-length': '100000' } });
+      const request = httpRequest(`${api.url}/v1/models`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${api.key}`, ...RAW, 'content-length': '100000' },
+      });
       request.on('error', () => resolve());
       request.write(Buffer.alloc(50_000), () => setTimeout(() => request.destroy(new Error('gone')), 100));
     });
@@ -117,10 +203,45 @@ describe('nothing stays of an upload', () => {
   });
 
   test('that is a form without the field "file", or a broken form', async () => {
-    expect(code(await refused({ method: 'post', path: '/v1/models', file: { name: 'x', field: 'model', content: smallModel(9) } }))).toBe('invalid-request');
-    expect(code(await refused({ method: 'post', path: '/v1/models', body: 'no parts', headers: { 'content-type': 'multipart/form-data; boundary=x' } }))).toBe('invalid-request');
-    expect(code(await refused({ method: 'post', path: '/v1/models', body: 'no parts', headers: { 'content-type': 'multipart/form-data' } }))).toBe('invalid-request');
+    expect(
+      code(
+        await refused({
+          method: 'post',
+          path: '/v1/models',
+          file: { name: 'x', field: 'model', content: smallModel(9) },
+        }),
+      ),
+    ).toBe('invalid-request');
+    expect(
+      code(
+        await refused({
+          method: 'post',
+          path: '/v1/models',
+          body: 'no parts',
+          headers: { 'content-type': 'multipart/form-data; boundary=x' },
+        }),
+      ),
+    ).toBe('invalid-request');
+    expect(
+      code(
+        await refused({
+          method: 'post',
+          path: '/v1/models',
+          body: 'no parts',
+          headers: { 'content-type': 'multipart/form-data' },
+        }),
+      ),
+    ).toBe('invalid-request');
     const cut = `--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf a fi`;
-    expect(code(await refused({ method: 'post', path: '/v1/models', body: cut, headers: { 'content-type': 'multipart/form-data; boundary=x' } }))).toBe('invalid-request');
+    expect(
+      code(
+        await refused({
+          method: 'post',
+          path: '/v1/models',
+          body: cut,
+          headers: { 'content-type': 'multipart/form-data; boundary=x' },
+        }),
+      ),
+    ).toBe('invalid-request');
   });
 });

@@ -31,7 +31,8 @@ async function ask<T extends pg.QueryResultRow>(url: string, sql: string): Promi
   }
 }
 
-const describeDatabase = async (url: string) => (await ask<{ line: string }>(url, CATALOGUE)).map(({ line }) => line).sort();
+const describeDatabase = async (url: string) =>
+  (await ask<{ line: string }>(url, CATALOGUE)).map(({ line }) => line).sort();
 
 test('lead to the schema', async () => {
   const [migrated, direct] = [await postgres.emptyDatabase(), await postgres.emptyDatabase()];
@@ -49,7 +50,10 @@ test('are applied once, also by processes that start together', async () => {
   const applied = await Promise.all([migrate(url), migrate(url), migrate(url)]);
   expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
   expect(await migrate(url)).toEqual([]);
-  const rows = await ask<{ finished: boolean }>(url, 'SELECT finished_at IS NOT NULL AS finished FROM _prisma_migrations');
+  const rows = await ask<{ finished: boolean }>(
+    url,
+    'SELECT finished_at IS NOT NULL AS finished FROM _prisma_migrations',
+  );
   expect(rows.length).toBe(applied.flat().length);
   expect(rows.every(({ finished }) => finished)).toBe(true);
 });

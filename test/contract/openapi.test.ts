@@ -19,7 +19,11 @@ test('openapi.yaml is valid OpenAPI 3.1', async () => {
 });
 
 test('each operation has an id of its own, a summary, and its errors', () => {
-  const operations = Object.values(DOCUMENT.paths).flatMap((methods) => Object.values(methods)) as { operationId: string; summary?: string; responses: object }[];
+  const operations = Object.values(DOCUMENT.paths).flatMap((methods) => Object.values(methods)) as {
+    operationId: string;
+    summary?: string;
+    responses: object;
+  }[];
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   for (const { summary, responses } of operations) {
     expect(summary).toBeTruthy();

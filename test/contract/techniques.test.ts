@@ -1,4 +1,7 @@
-/** What every registered technique promises, whatever it does. New techniques are found in the registry; nothing is listed here. */
+/**
+ * What every registered technique promises, whatever it does. New techniques are found in the registry; nothing is
+ * listed here.
+ */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Value } from 'typebox/value';
 import type { Dataset } from '../../src/compression/data/dataset.ts';
@@ -19,7 +22,10 @@ beforeAll(async () => {
 const model = perceptron({ activation: 'Softmax', hidden: 32 });
 
 const complete = ({ spec }: Technique, given: Record<string, unknown>) =>
-  Value.Default(spec.parameters, { ...spec.defaults?.(given, { trainable: true, data: 'labels' }), ...given }) as Record<string, unknown>;
+  Value.Default(spec.parameters, {
+    ...spec.defaults?.(given, { trainable: true, data: 'labels' }),
+    ...given,
+  }) as Record<string, unknown>;
 
 const run = (technique: Technique, parameters: Record<string, unknown>, more: Partial<StepContext> = {}) =>
   technique.apply(initialState(model), parameters, contextFor(model, clouds(), more));
@@ -30,14 +36,22 @@ function counted(dataset: Dataset, onRead: () => void): Dataset {
     ...dataset,
     split: (name) => {
       const split = dataset.split(name);
-      return { ...split, read: (indices, options) => { onRead(); return split.read(indices, options); } };
+      return {
+        ...split,
+        read: (indices, options) => {
+          onRead();
+          return split.read(indices, options);
+        },
+      };
     },
   };
 }
 
 describe.each([...TECHNIQUES])('%s', (_name, technique) => {
   test('parameters: every one has a description, the neutral ones fit the schema', () => {
-    const { properties } = technique.spec.parameters as unknown as { properties: Record<string, { description?: string }> };
+    const { properties } = technique.spec.parameters as unknown as {
+      properties: Record<string, { description?: string }>;
+    };
     for (const [name, schema] of Object.entries(properties)) expect(schema.description, name).toBeTruthy();
     expect(Value.Check(technique.spec.parameters, complete(technique, technique.spec.neutral))).toBe(true);
     expect(technique.spec.contradictions?.(complete(technique, technique.spec.neutral)) ?? []).toEqual([]);
@@ -67,13 +81,22 @@ describe.each([...TECHNIQUES])('%s', (_name, technique) => {
       if (stop.signal.aborted) late++;
       if (++reads === 4) stop.abort(new Error('canceled'));
     });
-    const running = technique.apply(initialState(model), complete(technique, {}), contextFor(model, dataset, { signal: stop.signal }));
+    const running = technique.apply(
+      initialState(model),
+      complete(technique, {}),
+      contextFor(model, dataset, { signal: stop.signal }),
+    );
     if (reads > 0 || technique.spec.needs(complete(technique, {})).data !== 'none') {
-      const outcome = await running.then(() => 'finished', (error: Error) => error.message);
+      const outcome = await running.then(
+        () => 'finished',
+        (error: Error) => error.message,
+      );
       expect(stop.signal.aborted ? outcome : 'canceled').toBe('canceled');
     } else await running;
     expect(late).toBeLessThanOrEqual(1);
     expect(tf.memory().numTensors).toBe(before);
-    await expect(run(technique, complete(technique, {}), { signal: AbortSignal.abort(new Error('canceled before')) })).rejects.toThrow('canceled before');
+    await expect(
+      run(technique, complete(technique, {}), { signal: AbortSignal.abort(new Error('canceled before')) }),
+    ).rejects.toThrow('canceled before');
   });
 });

@@ -1,4 +1,7 @@
-/** Uploads and requests that are wrong in every way: the right code, a message with the place, the service alive, nothing left behind. */
+/**
+ * Uploads and requests that are wrong in every way: the right code, a message with the place, the service alive,
+ * nothing left behind.
+ */
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,11 +50,15 @@ function randomBytes(count: number): Buffer {
   return Buffer.from(Array.from({ length: count }, () => Math.floor(random() * 256)));
 }
 
-const oneNode = (node: NodeBytes): Uint8Array => modelBytes(graphBytes({ nodes: [nodeBytes(node)], inputs: [valueBytes('x', [2])], outputs: [valueBytes('y', [2])] }));
+const oneNode = (node: NodeBytes): Uint8Array =>
+  modelBytes(graphBytes({ nodes: [nodeBytes(node)], inputs: [valueBytes('x', [2])], outputs: [valueBytes('y', [2])] }));
 
 /** A body that hands its condition and its value on. */
 const handsOn = graphBytes({
-  nodes: [nodeBytes({ opType: 'Identity', inputs: ['going'], outputs: ['still'] }), nodeBytes({ opType: 'Identity', inputs: ['v'], outputs: ['next'] })],
+  nodes: [
+    nodeBytes({ opType: 'Identity', inputs: ['going'], outputs: ['still'] }),
+    nodeBytes({ opType: 'Identity', inputs: ['v'], outputs: ['next'] }),
+  ],
   inputs: [valueBytes('round', [], CODE.int64), valueBytes('going', [], CODE.bool), valueBytes('v', [2])],
   outputs: [valueBytes('still', [], CODE.bool), valueBytes('next', [2])],
 });
@@ -98,13 +105,43 @@ describe('models', () => {
   });
 
   test('a picture', async () => {
-    expect(['malformed-model', 'unsupported-format']).toContain((await upload(file('picture.onnx', Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), randomBytes(1000)])))).code);
+    expect(['malformed-model', 'unsupported-format']).toContain(
+      (
+        await upload(
+          file('picture.onnx', Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), randomBytes(1000)])),
+        )
+      ).code,
+    );
   });
 
   test.each<[string, Uint8Array, RegExp]>([
-    ['a node with too few inputs', oneNode({ opType: 'Add', name: 'sum', inputs: ['x'], outputs: ['y'] }), /node "sum" \(Add\): it has 1 input, Add has 2/],
-    ['an attribute of the wrong type', oneNode({ opType: 'Softmax', name: 'soft', inputs: ['x'], outputs: ['y'], attributes: [new MessageWriter().text(1, 'axis').float(2, 1).int(20, 1)] }), /node "soft" \(Softmax\): attribute "axis" holds float/],
-    ['a loop that never ends', oneNode({ opType: 'Loop', name: 'spin', inputs: ['', '', 'x'], outputs: ['y'], attributes: [new MessageWriter().text(1, 'body').message(6, handsOn).int(20, 5)] }), /node "spin" \(Loop\): the loop never ends/],
+    [
+      'a node with too few inputs',
+      oneNode({ opType: 'Add', name: 'sum', inputs: ['x'], outputs: ['y'] }),
+      /node "sum" \(Add\): it has 1 input, Add has 2/,
+    ],
+    [
+      'an attribute of the wrong type',
+      oneNode({
+        opType: 'Softmax',
+        name: 'soft',
+        inputs: ['x'],
+        outputs: ['y'],
+        attributes: [new MessageWriter().text(1, 'axis').float(2, 1).int(20, 1)],
+      }),
+      /node "soft" \(Softmax\): attribute "axis" holds float/,
+    ],
+    [
+      'a loop that never ends',
+      oneNode({
+        opType: 'Loop',
+        name: 'spin',
+        inputs: ['', '', 'x'],
+        outputs: ['y'],
+        attributes: [new MessageWriter().text(1, 'body').message(6, handsOn).int(20, 5)],
+      }),
+      /node "spin" \(Loop\): the loop never ends/,
+    ],
   ])('%s', async (_, bytes, message) => {
     const started = Date.now();
     const problem = await upload(file('contradiction.onnx', bytes));
@@ -114,11 +151,16 @@ describe('models', () => {
   });
 
   test('over the size limit', async () => {
-    expect(await upload(file('large.onnx', Buffer.alloc((MODEL_LIMIT_MB + 1) * 2 ** 20)))).toMatchObject({ status: 413, code: 'too-large' });
+    expect(await upload(file('large.onnx', Buffer.alloc((MODEL_LIMIT_MB + 1) * 2 ** 20)))).toMatchObject({
+      status: 413,
+      code: 'too-large',
+    });
   });
 
   test('a zip bomb', async () => {
-    expect(['too-large', 'malformed-model', 'unsupported-format']).toContain((await upload(await zipBomb('bomb.zip', 'model.json', 700 * 2 ** 20))).code);
+    expect(['too-large', 'malformed-model', 'unsupported-format']).toContain(
+      (await upload(await zipBomb('bomb.zip', 'model.json', 700 * 2 ** 20))).code,
+    );
   });
 
   test('a protobuf bomb', async () => {
@@ -135,34 +177,52 @@ describe('datasets', () => {
   });
 
   test('random bytes', async () => {
-    expect(['malformed-dataset', 'unsupported-format']).toContain((await upload(file('random.npz', randomBytes(100_000)))).code);
+    expect(['malformed-dataset', 'unsupported-format']).toContain(
+      (await upload(file('random.npz', randomBytes(100_000)))).code,
+    );
   });
 
   test('a zip that is cut off', async () => {
     const whole = readFileSync(await writeMnist(join(folder, 'whole.zip'), 200, 50));
-    expect(await upload(file('cut.zip', whole.subarray(0, whole.length / 2)))).toMatchObject({ code: 'malformed-dataset' });
+    expect(await upload(file('cut.zip', whole.subarray(0, whole.length / 2)))).toMatchObject({
+      code: 'malformed-dataset',
+    });
   });
 
   test('a zip bomb', async () => {
-    expect(['too-large', 'malformed-dataset']).toContain((await upload(await zipBomb('bomb.npz', 'x.npy', 700 * 2 ** 20))).code);
+    expect(['too-large', 'malformed-dataset']).toContain(
+      (await upload(await zipBomb('bomb.npz', 'x.npy', 700 * 2 ** 20))).code,
+    );
   });
 
   test('more labels than samples', async () => {
-    const path = await writeNpz(join(folder, 'unequal.npz'), { x: npy([4, 2], new Float32Array(8)), y: npy([5], new Int32Array(5)) });
+    const path = await writeNpz(join(folder, 'unequal.npz'), {
+      x: npy([4, 2], new Float32Array(8)),
+      y: npy([5], new Int32Array(5)),
+    });
     const problem = await upload(path);
     expect(problem).toMatchObject({ code: 'malformed-dataset' });
     expect(problem.message).toMatch(/4.*5|5.*4/);
   });
 
   test('negative labels', async () => {
-    const path = await writeNpz(join(folder, 'negative.npz'), { x: npy([4, 2], new Float32Array(8)), y: npy([4], Int32Array.from([0, 1, -2, 1])) });
+    const path = await writeNpz(join(folder, 'negative.npz'), {
+      x: npy([4, 2], new Float32Array(8)),
+      y: npy([4], Int32Array.from([0, 1, -2, 1])),
+    });
     expect(await upload(path)).toMatchObject({ code: 'malformed-dataset' });
   });
 
   test('names that climb out of the folder', async () => {
-    const path = await writeZip(join(folder, 'climbing.zip'), { 'aa/picture.png': Buffer.from('x'), 'bb/picture.png': Buffer.from('y') });
+    const path = await writeZip(join(folder, 'climbing.zip'), {
+      'aa/picture.png': Buffer.from('x'),
+      'bb/picture.png': Buffer.from('y'),
+    });
     const bytes = readFileSync(path);
-    const climbing = Buffer.from(bytes.toString('latin1').replaceAll('aa/picture.png', '../icture.png0'.slice(0, 14)), 'latin1');
+    const climbing = Buffer.from(
+      bytes.toString('latin1').replaceAll('aa/picture.png', '../icture.png0'.slice(0, 14)),
+      'latin1',
+    );
     expect(await upload(file('climbing.zip', climbing))).toMatchObject({ code: 'malformed-dataset' });
   });
 
@@ -176,8 +236,14 @@ describe('datasets', () => {
 describe('jobs', () => {
   let base: { model: string; dataset: string; transform: typeof MNIST_TRANSFORM };
   beforeAll(async () => {
-    const uploaded = await service.client.upload<{ id: string }>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
-    const dataset = await service.client.upload<{ id: string }>('/v1/datasets', await writeMnist(join(folder, 'digits.zip'), 200, 50));
+    const uploaded = await service.client.upload<{ id: string }>(
+      '/v1/models',
+      join(projectRoot, 'examples/digit_cnn.onnx'),
+    );
+    const dataset = await service.client.upload<{ id: string }>(
+      '/v1/datasets',
+      await writeMnist(join(folder, 'digits.zip'), 200, 50),
+    );
     base = { model: uploaded.id, dataset: dataset.id, transform: MNIST_TRANSFORM };
   });
   const submit = (request: object) => problemOf(service.client.post('/v1/jobs', { ...base, ...request }));
@@ -199,7 +265,11 @@ describe('jobs', () => {
       ],
     });
     expect(problem).toMatchObject({ status: 400, code: 'invalid-request' });
-    for (const step of [0, 1, 2]) expect(paths(problem).some((path) => path.startsWith(`/steps/${step}/`)), `step ${step}`).toBe(true);
+    for (const step of [0, 1, 2])
+      expect(
+        paths(problem).some((path) => path.startsWith(`/steps/${step}/`)),
+        `step ${step}`,
+      ).toBe(true);
   });
 
   test('unknown fields', async () => {
@@ -209,13 +279,23 @@ describe('jobs', () => {
 
   test('no steps, no JSON', async () => {
     expect(await submit({ steps: [] })).toMatchObject({ status: 400, code: 'invalid-request' });
-    const response = await fetch(`${service.url}/v1/jobs`, { method: 'POST', body: '{"model": ', headers: { authorization: `Bearer ${service.apiKey}`, 'content-type': 'application/json' } });
+    const response = await fetch(`${service.url}/v1/jobs`, {
+      method: 'POST',
+      body: '{"model": ',
+      headers: { authorization: `Bearer ${service.apiKey}`, 'content-type': 'application/json' },
+    });
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ code: 'invalid-request' });
   });
 
   test('a dataset of another shape', async () => {
-    const path = await writeNpz(join(folder, 'shape.npz'), { x: npy([20, 7], new Float32Array(140)), y: npy([20], new Int32Array(20).map((_, i) => i % 10)) });
+    const path = await writeNpz(join(folder, 'shape.npz'), {
+      x: npy([20, 7], new Float32Array(140)),
+      y: npy(
+        [20],
+        new Int32Array(20).map((_, i) => i % 10),
+      ),
+    });
     const dataset = (await service.client.upload<{ id: string }>('/v1/datasets', path)).id;
     const problem = await submit({ dataset, transform: {}, steps: [{ technique: 'retrain' }] });
     expect(problem).toMatchObject({ status: 422, code: 'shape-mismatch' });
@@ -224,7 +304,13 @@ describe('jobs', () => {
   });
 
   test('labels that the model has no scores for', async () => {
-    const path = await writeNpz(join(folder, 'labels.npz'), { x: npy([30, 1, 28, 28], new Float32Array(30 * 784)), y: npy([30], new Int32Array(30).map((_, i) => i % 13)) });
+    const path = await writeNpz(join(folder, 'labels.npz'), {
+      x: npy([30, 1, 28, 28], new Float32Array(30 * 784)),
+      y: npy(
+        [30],
+        new Int32Array(30).map((_, i) => i % 13),
+      ),
+    });
     const dataset = (await service.client.upload<{ id: string }>('/v1/datasets', path)).id;
     const problem = await submit({ dataset, transform: {}, steps: [{ technique: 'retrain' }] });
     expect(problem).toMatchObject({ status: 422, code: 'shape-mismatch' });
@@ -232,11 +318,15 @@ describe('jobs', () => {
   });
 
   test('training without data', async () => {
-    expect(await submit({ dataset: undefined, transform: undefined, steps: [{ technique: 'retrain' }] })).toMatchObject({ status: 422, code: 'dataset-required' });
+    expect(await submit({ dataset: undefined, transform: undefined, steps: [{ technique: 'retrain' }] })).toMatchObject(
+      { status: 422, code: 'dataset-required' },
+    );
   });
 
   test('a model that does not exist', async () => {
-    expect(await submit({ model: 'mdl_00000000000000000000000000', steps: [{ technique: 'retrain' }] })).toMatchObject({ code: 'not-found' });
+    expect(await submit({ model: 'mdl_00000000000000000000000000', steps: [{ technique: 'retrain' }] })).toMatchObject({
+      code: 'not-found',
+    });
   });
 
   test('after all that, no job was made', async () => {

@@ -1,6 +1,6 @@
 /**
- * `kill -9` of engine process, supervisor and API at 20 random moments while jobs come in and run: every accepted job ends once, with
- * one result, and no temporary file is left.
+ * `kill -9` of engine process, supervisor and API at 20 random moments while jobs come in and run: every accepted job
+ * ends once, with one result, and no temporary file is left.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,11 +34,27 @@ afterAll(async () => {
 test(`every job ends once, whatever is killed (seed ${SEED})`, async () => {
   const random = seedrandom(SEED);
   const model = await service.client.upload<{ id: string }>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
-  const dataset = await service.client.upload<{ id: string }>('/v1/datasets', await writeMnist(join(folder, 'digits.zip'), 1500, 300));
-  const submit = (index: number) => patiently(() => service.client.post<JobView>('/v1/jobs', {
-    model: model.id, dataset: dataset.id, seed: index, transform: MNIST_TRANSFORM,
-    steps: [{ technique: 'prune-weights', sparsity: 0.5, schedule: 'gradual', epochs: 3 }, { technique: 'quantize', precision: 'int8', method: 'static' }],
-  }, { headers: { 'idempotency-key': `kill-test-${index}` } }));
+  const dataset = await service.client.upload<{ id: string }>(
+    '/v1/datasets',
+    await writeMnist(join(folder, 'digits.zip'), 1500, 300),
+  );
+  const submit = (index: number) =>
+    patiently(() =>
+      service.client.post<JobView>(
+        '/v1/jobs',
+        {
+          model: model.id,
+          dataset: dataset.id,
+          seed: index,
+          transform: MNIST_TRANSFORM,
+          steps: [
+            { technique: 'prune-weights', sparsity: 0.5, schedule: 'gradual', epochs: 3 },
+            { technique: 'quantize', precision: 'int8', method: 'static' },
+          ],
+        },
+        { headers: { 'idempotency-key': `kill-test-${index}` } },
+      ),
+    );
 
   const ids = new Set<string>();
   const submissions = (async () => {
@@ -96,7 +112,9 @@ test('after kill -9 of everything at once the service comes back and goes on', a
   const { id } = await service.client.post<JobView>('/v1/jobs', {
     model: (await service.client.get<{ items: { id: string }[] }>('/v1/models')).items[0]!.id,
     dataset: (await service.client.get<{ items: { id: string }[] }>('/v1/datasets')).items[0]!.id,
-    seed: 99, transform: MNIST_TRANSFORM, steps: [{ technique: 'retrain', epochs: 3 }],
+    seed: 99,
+    transform: MNIST_TRANSFORM,
+    steps: [{ technique: 'retrain', epochs: 3 }],
   });
   await eventually(30_000, () => expect(service.processes('engine')).toHaveLength(1));
   await service.kill();

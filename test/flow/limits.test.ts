@@ -17,7 +17,10 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lathe-limits-'));
   service = await startService({ LATHE_LEASE_SECONDS: '3', LATHE_MAX_ATTEMPTS: '2' });
   const model = await service.client.upload<{ id: string }>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
-  const dataset = await service.client.upload<{ id: string }>('/v1/datasets', await writeMnist(join(folder, 'digits.zip'), 4000, 500));
+  const dataset = await service.client.upload<{ id: string }>(
+    '/v1/datasets',
+    await writeMnist(join(folder, 'digits.zip'), 4000, 500),
+  );
   base = { model: model.id, dataset: dataset.id, transform: MNIST_TRANSFORM };
 });
 afterAll(async () => {
@@ -50,7 +53,10 @@ test('a canceled job has no living process after 2 s', async () => {
   while (isAlive(pid) && Date.now() - asked < 5000) await new Promise((resolve) => setTimeout(resolve, 20));
   expect(Date.now() - asked).toBeLessThan(2000);
   expect(await waitForEnd(service.client, id, 5000)).toMatchObject({ state: 'canceled' });
-  expect(await problemOf(service.client.post(`/v1/jobs/${id}/cancel`))).toMatchObject({ status: 409, code: 'conflict' });
+  expect(await problemOf(service.client.post(`/v1/jobs/${id}/cancel`))).toMatchObject({
+    status: 409,
+    code: 'conflict',
+  });
   await expectNothingLeft();
 });
 
@@ -80,7 +86,10 @@ test('an engine process that keeps dying ends the job with worker-lost', async (
     if (next === undefined || next === pid) throw new Error('not started again yet');
     process.kill(next, 'SIGKILL');
   });
-  expect(await waitForEnd(service.client, id, 15_000)).toMatchObject({ state: 'failed', error: { code: 'worker-lost' } });
+  expect(await waitForEnd(service.client, id, 15_000)).toMatchObject({
+    state: 'failed',
+    error: { code: 'worker-lost' },
+  });
   expect((await allEvents(service.client, id)).map(({ type }) => type)).toContain('retrying');
   await expectNothingLeft();
 });
@@ -88,7 +97,12 @@ test('an engine process that keeps dying ends the job with worker-lost', async (
 test('a gpu job waits where no worker has a GPU, says so, and expires', async () => {
   const { items } = await service.client.get<{ items: { pool: string }[] }>('/v1/workers');
   if (items.some(({ pool }) => pool === 'gpu')) return;
-  const { id } = await service.client.post<JobView>('/v1/jobs', { ...base, device: 'gpu', steps: [long], limits: { queueSeconds: 3 } });
+  const { id } = await service.client.post<JobView>('/v1/jobs', {
+    ...base,
+    device: 'gpu',
+    steps: [long],
+    limits: { queueSeconds: 3 },
+  });
   const job = await waitForEnd(service.client, id, 20_000);
   expect(job).toMatchObject({ state: 'expired', startedAt: null });
   const events = await allEvents(service.client, id);

@@ -1,4 +1,7 @@
-/** The main job, end to end over HTTP against the real service: a trained CNN pruned, distilled and quantized on real digits. */
+/**
+ * The main job, end to end over HTTP against the real service: a trained CNN pruned, distilled and quantized on real
+ * digits.
+ */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +15,13 @@ import { allEvents, MNIST_TRANSFORM, waitForEnd, type JobView } from '../support
 import { eventually, leftovers } from '../support/leftovers.ts';
 import { startService, type RunningService } from '../support/service.ts';
 
-interface Uploaded { readonly id: string; readonly sha256: string; readonly parameters: number; readonly trainable: boolean; readonly samples: number }
+interface Uploaded {
+  readonly id: string;
+  readonly sha256: string;
+  readonly parameters: number;
+  readonly trainable: boolean;
+  readonly samples: number;
+}
 
 let service: RunningService;
 let folder: string;
@@ -22,7 +31,10 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lathe-main-job-'));
   service = await startService();
   model = await service.client.upload<Uploaded>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
-  dataset = await service.client.upload<Uploaded>('/v1/datasets', await writeMnist(join(folder, 'digits.zip'), 6000, 2000));
+  dataset = await service.client.upload<Uploaded>(
+    '/v1/datasets',
+    await writeMnist(join(folder, 'digits.zip'), 6000, 2000),
+  );
 });
 afterAll(async () => {
   await service?.remove();
@@ -31,7 +43,11 @@ afterAll(async () => {
 
 function request() {
   return {
-    model: model.id, dataset: dataset.id, seed: 1, labels: { team: 'vision' }, transform: MNIST_TRANSFORM,
+    model: model.id,
+    dataset: dataset.id,
+    seed: 1,
+    labels: { team: 'vision' },
+    transform: MNIST_TRANSFORM,
     steps: [
       { technique: 'prune-weights', sparsity: 0.9, schedule: 'gradual', epochs: 2 },
       { technique: 'distill', teacher: 'original', method: 'logits', temperature: 4, epochs: 1 },
@@ -80,7 +96,9 @@ describe('the main job', () => {
     const bytes = readFileSync(path);
     expect(bytes.length).toBe(report.after.sizeBytes);
     const session = await InferenceSession.create(bytes);
-    const outputs = await session.run({ [session.inputNames[0]!]: new Tensor('float32', new Float32Array(3 * 784), [3, 1, 28, 28]) });
+    const outputs = await session.run({
+      [session.inputNames[0]!]: new Tensor('float32', new Float32Array(3 * 784), [3, 1, 28, 28]),
+    });
     expect(outputs[session.outputNames[0]!]!.dims).toEqual([3, 10]);
   });
 
@@ -88,9 +106,19 @@ describe('the main job', () => {
     const entry = job.artifacts.find(({ name }) => name === 'manifest.json')!;
     const path = join(folder, 'manifest.json');
     await service.client.download(`/v1/artifacts/${entry.id}/content`, path, entry.sha256);
-    const manifest = JSON.parse(readFileSync(path, 'utf8')) as { input: { model: { sha256: string } }; files: { sha256: string }[]; seed: number };
-    expect(manifest.input.model.sha256).toBe(createHash('sha256').update(readFileSync(join(projectRoot, 'examples/digit_cnn.onnx'))).digest('hex'));
-    expect(manifest.files.map(({ sha256 }) => sha256)).toContain(job.artifacts.find(({ id }) => id === job.recommended)!.sha256);
+    const manifest = JSON.parse(readFileSync(path, 'utf8')) as {
+      input: { model: { sha256: string } };
+      files: { sha256: string }[];
+      seed: number;
+    };
+    expect(manifest.input.model.sha256).toBe(
+      createHash('sha256')
+        .update(readFileSync(join(projectRoot, 'examples/digit_cnn.onnx')))
+        .digest('hex'),
+    );
+    expect(manifest.files.map(({ sha256 }) => sha256)).toContain(
+      job.artifacts.find(({ id }) => id === job.recommended)!.sha256,
+    );
     expect(manifest.seed).toBe(1);
   });
 

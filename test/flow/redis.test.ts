@@ -22,7 +22,8 @@ describe.skipIf(!redisServer)('with REDIS_URL', () => {
     folder = mkdtempSync(join(tmpdir(), 'lathe-redis-flow-'));
     redis = await startRedis();
     service = await startService({ REDIS_URL: redis.url, LATHE_LEASE_SECONDS: '3' });
-    model = (await service.client.upload<{ id: string }>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'))).id;
+    model = (await service.client.upload<{ id: string }>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx')))
+      .id;
   });
   afterAll(async () => {
     await service?.remove();
@@ -43,7 +44,8 @@ describe.skipIf(!redisServer)('with REDIS_URL', () => {
     const during = await submit();
     await sleep(2000);
     await redis.restart();
-    for (const { id } of [before, during]) expect(await waitForEnd(service.client, id, 90_000), service.logs()).toMatchObject({ state: 'succeeded' });
+    for (const { id } of [before, during])
+      expect(await waitForEnd(service.client, id, 90_000), service.logs()).toMatchObject({ state: 'succeeded' });
     await eventually(5000, async () => expect(await leftovers(service.home, service.client)).toEqual([]));
   });
 

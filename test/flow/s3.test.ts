@@ -35,7 +35,9 @@ test('with LATHE_S3_URL files live in the bucket: a machine without copies runs 
   rmSync(join(service.home, 'artifact-copies'), { recursive: true });
   await service.restart();
   const { sha256, id, sizeBytes } = job.artifacts.find((artifact) => artifact.id === job.recommended)!;
-  const answer = await fetch(`${service.url}/v1/artifacts/${id}/content`, { headers: { authorization: `Bearer ${service.apiKey}` } });
+  const answer = await fetch(`${service.url}/v1/artifacts/${id}/content`, {
+    headers: { authorization: `Bearer ${service.apiKey}` },
+  });
   const bytes = Buffer.from(await answer.arrayBuffer());
   expect(bytes.length).toBe(sizeBytes);
   expect(createHash('sha256').update(bytes).digest('hex')).toBe(sha256);

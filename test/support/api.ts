@@ -1,6 +1,6 @@
 /**
- * The real HTTP application on real Postgres and a real queue, in this process; no worker takes its jobs: tests are the worker. Every
- * answer is held against the OpenAPI document, and noted.
+ * The real HTTP application on real Postgres and a real queue, in this process; no worker takes its jobs: tests are the
+ * worker. Every answer is held against the OpenAPI document, and noted.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -46,7 +46,12 @@ export interface TestApiOptions {
   readonly inspector?: Inspector;
 }
 
-export async function startApi({ databaseUrl, redisUrl = null, limits = {}, inspector = createInspector() }: TestApiOptions): Promise<TestApi> {
+export async function startApi({
+  databaseUrl,
+  redisUrl = null,
+  limits = {},
+  inspector = createInspector(),
+}: TestApiOptions): Promise<TestApi> {
   await migrate(databaseUrl);
   const folder = mkdtempSync(join(tmpdir(), 'lathe-api-'));
   const config = parseConfig({ DATABASE_URL: databaseUrl });
@@ -61,11 +66,25 @@ export async function startApi({ databaseUrl, redisUrl = null, limits = {}, insp
     return key;
   };
   const app = await buildApp({
-    store, queue, blobs, feed, keys, inspector, keeper: new BlobKeeper(blobs, store.usage), limits: { ...config.limits, ...limits },
-    trustProxy: false, log: createLog('api', process.env.LATHE_LOG_LEVEL ?? 'fatal'), metrics: new Registry(),
+    store,
+    queue,
+    blobs,
+    feed,
+    keys,
+    inspector,
+    keeper: new BlobKeeper(blobs, store.usage),
+    limits: { ...config.limits, ...limits },
+    trustProxy: false,
+    log: createLog('api', process.env.LATHE_LOG_LEVEL ?? 'fatal'),
+    metrics: new Registry(),
   });
   return {
-    app, store, queue, blobs, feed, folder,
+    app,
+    store,
+    queue,
+    blobs,
+    feed,
+    folder,
     url: await app.listen({ host: '127.0.0.1', port: 0 }),
     key: await addKey('default', 'administrator'),
     memberOf: (tenant) => addKey(tenant, 'member'),

@@ -4,5 +4,7 @@ import { join } from 'node:path';
 import { projectRoot } from '../../src/process-entry.ts';
 
 export default function setup(): void {
-  execFileSync(process.execPath, [join(projectRoot, 'scripts', 'build.mjs')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(process.execPath, [join(projectRoot, 'scripts', 'build.mjs')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }

@@ -7,7 +7,9 @@ const TICK_MS = 10;
 /** Milliseconds, user and system; 0 where the system does not tell. */
 export function childrenCpuMs(): number {
   try {
-    const fields = readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /, '').split(' ');
+    const fields = readFileSync('/proc/self/stat', 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
     return (Number(fields[13]) + Number(fields[14])) * TICK_MS; // cutime and cstime; the state is field 0
   } catch {
     return 0;

@@ -9,11 +9,22 @@ type NpyData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 /** A .npy file, version 1.0 of NumPy's format. */
 export function npy(shape: readonly number[], data: NpyData): Buffer {
-  const descriptor = data instanceof Float32Array ? '<f4' : data instanceof Int32Array ? '<i4' : data instanceof BigInt64Array ? '<i8' : '|u1';
+  const descriptor =
+    data instanceof Float32Array
+      ? '<f4'
+      : data instanceof Int32Array
+        ? '<i4'
+        : data instanceof BigInt64Array
+          ? '<i8'
+          : '|u1';
   const text = `{'descr': '${descriptor}', 'fortran_order': False, 'shape': (${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
   const header = `${text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11)}\n`;
   const prefix = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length & 255, header.length >> 8]);
-  return Buffer.concat([prefix, Buffer.from(header, 'latin1'), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
+  return Buffer.concat([
+    prefix,
+    Buffer.from(header, 'latin1'),
+    Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+  ]);
 }
 
 export async function writeZip(path: string, files: Readonly<Record<string, Buffer>>): Promise<string> {

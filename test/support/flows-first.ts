@@ -1,4 +1,7 @@
-/** Order of test files: flows over the whole service first. They take the longest, and one that begins last would keep all others' workers idle. */
+/**
+ * Order of test files: flows over the whole service first. They take the longest, and one that begins last would keep
+ * all others' workers idle.
+ */
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 export class FlowsFirst extends BaseSequencer {

@@ -7,6 +7,9 @@ import type { Model } from '../../src/compression/graph/types.ts';
 export function halved(model: Model): RemovedChannels {
   const { map, groups } = removableChannels(model);
   const survival = new Survival(map);
-  for (const { units } of groups) units.forEach((unit, i) => { if (i % 2 === 0) survival.remove(unit); });
+  for (const { units } of groups)
+    units.forEach((unit, i) => {
+      if (i % 2 === 0) survival.remove(unit);
+    });
   return removeChannels(model, map, survival.gone);
 }

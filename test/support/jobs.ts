@@ -6,7 +6,14 @@ export interface JobView {
   readonly id: string;
   readonly state: string;
   readonly progress: number;
-  readonly artifacts: readonly { readonly id: string; readonly name: string; readonly format: string; readonly sizeBytes: number; readonly sha256: string; readonly step: number | null }[];
+  readonly artifacts: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly format: string;
+    readonly sizeBytes: number;
+    readonly sha256: string;
+    readonly step: number | null;
+  }[];
   readonly recommended: string | null;
   readonly steps: readonly { readonly technique: string; readonly state: string }[];
   readonly error: { readonly code: string; readonly message: string } | null;
@@ -19,19 +26,29 @@ export const ENDED = new Set(['succeeded', 'failed', 'canceled', 'expired']);
 /** Transform of MNIST for examples/digit_cnn.onnx. */
 export const MNIST_TRANSFORM = { scale: 1 / 255, mean: [0.1307], std: [0.3081] };
 
-export async function waitForState(client: Client, id: string, wanted: (state: string) => boolean, milliseconds: number): Promise<JobView> {
+export async function waitForState(
+  client: Client,
+  id: string,
+  wanted: (state: string) => boolean,
+  milliseconds: number,
+): Promise<JobView> {
   const until = Date.now() + milliseconds;
   for (;;) {
     const job = await patiently(() => client.get<JobView>(`/v1/jobs/${id}`));
     if (wanted(job.state)) return job;
-    if (Date.now() > until) throw new Error(`${id} is ${job.state} (${Math.round(job.progress * 100)} %) after ${milliseconds} ms`);
+    if (Date.now() > until)
+      throw new Error(`${id} is ${job.state} (${Math.round(job.progress * 100)} %) after ${milliseconds} ms`);
     await sleep(50);
   }
 }
 
-export const waitForEnd = (client: Client, id: string, milliseconds: number) => waitForState(client, id, (state) => ENDED.has(state), milliseconds);
+export const waitForEnd = (client: Client, id: string, milliseconds: number) =>
+  waitForState(client, id, (state) => ENDED.has(state), milliseconds);
 
-/** Repeats a request while the API is away (restarting after a kill). Safe for reads, and for writes under an idempotency key. */
+/**
+ * Repeats a request while the API is away (restarting after a kill). Safe for reads, and for writes under an
+ * idempotency key.
+ */
 export async function patiently<T>(request: () => Promise<T>, milliseconds = 180_000): Promise<T> {
   const until = Date.now() + milliseconds;
   for (;;) {

@@ -1,4 +1,6 @@
-/** What a service leaves in its folder: nothing but its database, its logs, its key and the blobs that its rows name. */
+/**
+ * What a service leaves in its folder: nothing but its database, its logs, its key and the blobs that its rows name.
+ */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Client } from '../../clients/cli/http.ts';
@@ -9,21 +11,26 @@ interface Page {
   readonly items: readonly { readonly sha256: string }[];
 }
 
-/** Paths, relative to `home`, of scratch folders, unfinished uploads and blobs that no model, dataset or artifact names. */
+/**
+ * Paths, relative to `home`, of scratch folders, unfinished uploads and blobs that no model, dataset or artifact names.
+ */
 export async function leftovers(home: string, client: Client): Promise<string[]> {
   const named = new Set<string>();
   for (const resource of ['models', 'datasets', 'artifacts']) {
     const { items } = await client.get<Page>(`/v1/${resource}`, { limit: '100' });
     for (const { sha256 } of items) named.add(sha256);
   }
-  return ['scratch', 'artifacts', 'blobs', 'uploads', 'tmp'].flatMap((folder) => filesUnder(join(home, folder)))
+  return ['scratch', 'artifacts', 'blobs', 'uploads', 'tmp']
+    .flatMap((folder) => filesUnder(join(home, folder)))
     .filter((path) => !(BLOB.test(basename(path)) && named.has(basename(path))))
     .map((path) => path.slice(home.length + 1));
 }
 
 function filesUnder(folder: string): string[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)).filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
 }
 
 /** Tries `check` until it holds; its last error where it never does within `milliseconds`. */

@@ -1,4 +1,7 @@
-/** A reference for removed channels: the whole model with every weight at them set to zero, which computes the same where nothing is normalized over channels. */
+/**
+ * A reference for removed channels: the whole model with every weight at them set to zero, which computes the same
+ * where nothing is normalized over channels.
+ */
 import type { ChannelMap } from '../../src/compression/graph/channels/couple.ts';
 import { removeChannels, type RemovedChannels } from '../../src/compression/graph/channels/remove.ts';
 import { removableChannels, type RemovableChannels } from '../../src/compression/graph/channels/removable.ts';
@@ -14,25 +17,39 @@ export interface HalvedChannels extends RemovedChannels, RemovableChannels {
 export function halveChannels(model: Model): HalvedChannels {
   const channels = removableChannels(model);
   const survival = new Survival(channels.map);
-  for (const { units } of channels.groups) units.forEach((unit, i) => { if (i % 2 === 1) survival.remove(unit); });
+  for (const { units } of channels.groups)
+    units.forEach((unit, i) => {
+      if (i % 2 === 1) survival.remove(unit);
+    });
   return { ...channels, ...removeChannels(model, channels.map, survival.gone), gone: survival.gone };
 }
 
-/** Zero along every axis of every weight matrix or kernel that a removed unit lies on; vectors (biases, scales, statistics) stay. */
+/**
+ * Zero along every axis of every weight matrix or kernel that a removed unit lies on; vectors (biases, scales,
+ * statistics) stay.
+ */
 export function maskChannels(model: Model, map: ChannelMap, gone: ReadonlySet<number>): Model {
   const masked = new Map<string, Tensor>();
   for (const { tensor, units } of map.constants) {
     if (tensor.dims.length < 2) continue;
     const host = toHost(masked.get(tensor.name) ?? tensor);
     const data = Float32Array.from(host.data as Float32Array);
-    units.forEach((axis, i) => axis?.forEach((unit, index) => { if (gone.has(map.units.find(unit))) clear(data, tensor.dims, i, index); }));
+    units.forEach((axis, i) =>
+      axis?.forEach((unit, index) => {
+        if (gone.has(map.units.find(unit))) clear(data, tensor.dims, i, index);
+      }),
+    );
     masked.set(tensor.name, fromHost(tensor.name, { ...host, data }));
   }
   const inNode = (node: Node): Node => {
     const tensor = node.opType === 'Constant' ? masked.get(node.outputs[0]!) : undefined;
-    return tensor ? { ...node, attributes: new Map([['value', { kind: 'tensor', value: { ...tensor, name: '' } }]]) } : node;
+    return tensor
+      ? { ...node, attributes: new Map([['value', { kind: 'tensor', value: { ...tensor, name: '' } }]]) }
+      : node;
   };
-  const initializers = new Map([...model.graph.initializers].map(([name, tensor]): [string, Tensor] => [name, masked.get(name) ?? tensor]));
+  const initializers = new Map(
+    [...model.graph.initializers].map(([name, tensor]): [string, Tensor] => [name, masked.get(name) ?? tensor]),
+  );
   return { ...model, graph: { ...model.graph, initializers, nodes: model.graph.nodes.map(inNode) } };
 }
 

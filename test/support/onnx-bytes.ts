@@ -1,10 +1,32 @@
-/** ONNX files written field by field, independently of the writer under test, so that tests can say things the writer never would. */
+/**
+ * ONNX files written field by field, independently of the writer under test, so that tests can say things the writer
+ * never would.
+ */
 import { MessageWriter } from '../../src/compression/formats/onnx/wire.ts';
 
 /** Element type codes of TensorProto.DataType. */
 export const CODE = {
-  float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9, float16: 10, float64: 11, uint32: 12, uint64: 13,
-  complex64: 14, complex128: 15, bfloat16: 16, float8e4m3fn: 17, uint4: 21, int4: 22, float6e2m3: 27, float6e3m2: 28,
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  string: 8,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+  complex64: 14,
+  complex128: 15,
+  bfloat16: 16,
+  float8e4m3fn: 17,
+  uint4: 21,
+  int4: 22,
+  float6e2m3: 27,
+  float6e3m2: 28,
 } as const;
 
 export interface NodeBytes {
@@ -16,7 +38,14 @@ export interface NodeBytes {
   readonly attributes?: readonly MessageWriter[];
 }
 
-export function nodeBytes({ opType, inputs = [], outputs = [], name, domain, attributes = [] }: NodeBytes): MessageWriter {
+export function nodeBytes({
+  opType,
+  inputs = [],
+  outputs = [],
+  name,
+  domain,
+  attributes = [],
+}: NodeBytes): MessageWriter {
   const writer = new MessageWriter();
   for (const input of inputs) writer.text(1, input);
   for (const output of outputs) writer.text(2, output);
@@ -28,15 +57,27 @@ export function nodeBytes({ opType, inputs = [], outputs = [], name, domain, att
 }
 
 /** A tensor's fixed fields; `data` adds the storage. */
-export function tensorBytes(name: string, type: number, dims: readonly number[], data: (writer: MessageWriter) => MessageWriter = (writer) => writer): MessageWriter {
+export function tensorBytes(
+  name: string,
+  type: number,
+  dims: readonly number[],
+  data: (writer: MessageWriter) => MessageWriter = (writer) => writer,
+): MessageWriter {
   return data(new MessageWriter().ints(1, dims).int(2, type).text(8, name));
 }
 
 /** A float32 value with this shape; strings are symbolic dimensions. */
-export function valueBytes(name: string, shape: readonly (number | string)[], type: number = CODE.float32): MessageWriter {
+export function valueBytes(
+  name: string,
+  shape: readonly (number | string)[],
+  type: number = CODE.float32,
+): MessageWriter {
   const dims = new MessageWriter();
-  for (const dim of shape) dims.message(1, typeof dim === 'number' ? new MessageWriter().int(1, dim) : new MessageWriter().text(2, dim));
-  return new MessageWriter().text(1, name).message(2, new MessageWriter().message(1, new MessageWriter().int(1, type).message(2, dims)));
+  for (const dim of shape)
+    dims.message(1, typeof dim === 'number' ? new MessageWriter().int(1, dim) : new MessageWriter().text(2, dim));
+  return new MessageWriter()
+    .text(1, name)
+    .message(2, new MessageWriter().message(1, new MessageWriter().int(1, type).message(2, dims)));
 }
 
 export interface GraphBytes {
@@ -64,18 +105,23 @@ export function modelBytes(graph: MessageWriter, opset: number | null = 17): Uin
 
 /** y = Identity(x): the smallest model that is whole. */
 export function identityModel(opset: number | null = 17): Uint8Array {
-  return modelBytes(graphBytes({
-    nodes: [nodeBytes({ opType: 'Identity', inputs: ['x'], outputs: ['y'], name: 'id' })],
-    inputs: [valueBytes('x', ['n', 2])],
-    outputs: [valueBytes('y', ['n', 2])],
-  }), opset);
+  return modelBytes(
+    graphBytes({
+      nodes: [nodeBytes({ opType: 'Identity', inputs: ['x'], outputs: ['y'], name: 'id' })],
+      inputs: [valueBytes('x', ['n', 2])],
+      outputs: [valueBytes('y', ['n', 2])],
+    }),
+    opset,
+  );
 }
 
 /** A model whose one initializer is `tensor`, named w, read by an Identity. */
 export function modelWithInitializer(tensor: MessageWriter): Uint8Array {
-  return modelBytes(graphBytes({
-    nodes: [nodeBytes({ opType: 'Identity', inputs: ['w'], outputs: ['y'] })],
-    initializers: [tensor],
-    outputs: [new MessageWriter().text(1, 'y')],
-  }));
+  return modelBytes(
+    graphBytes({
+      nodes: [nodeBytes({ opType: 'Identity', inputs: ['w'], outputs: ['y'] })],
+      initializers: [tensor],
+      outputs: [new MessageWriter().text(1, 'y')],
+    }),
+  );
 }

@@ -1,4 +1,6 @@
-/** The ONNX backend tests, out of PyPI's onnx wheel, in the user's cache: fetched once, by pip, where there is a pip. */
+/**
+ * The ONNX backend tests, out of PyPI's onnx wheel, in the user's cache: fetched once, by pip, where there is a pip.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -14,7 +16,10 @@ with zipfile.ZipFile(wheel) as archive:
     archive.extractall(folder, [name for name in archive.namelist() if name.startswith('onnx/backend/test/data/')])
 `;
 
-/** Folder with node/, simple/, pytorch-converted/ and pytorch-operator/; null where it cannot be had. Suites that need it are then skipped. */
+/**
+ * Folder with node/, simple/, pytorch-converted/ and pytorch-operator/; null where it cannot be had. Suites that need
+ * it are then skipped.
+ */
 export function onnxTests(): string | null {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lathe');
   const folder = join(cache, `onnx-tests-${VERSION}`);
@@ -32,7 +37,19 @@ export function onnxTests(): string | null {
 }
 
 function fetchInto(folder: string): boolean {
-  const pip = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--no-input', '--disable-pip-version-check', '-q', '-d', folder, `onnx==${VERSION}`];
+  const pip = [
+    '-m',
+    'pip',
+    'download',
+    '--no-deps',
+    '--only-binary=:all:',
+    '--no-input',
+    '--disable-pip-version-check',
+    '-q',
+    '-d',
+    folder,
+    `onnx==${VERSION}`,
+  ];
   const fetched = spawnSync('python3', pip, { stdio: 'ignore', timeout: 180_000 });
   const wheel = readdirSync(folder).find((name) => name.endsWith('.whl'));
   if (fetched.status !== 0 || !wheel) {

@@ -14,9 +14,12 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-export const REDIS_MISSING = 'redis-server is not installed: "apt-get install redis-server" (Debian, Ubuntu), "brew install redis" (macOS)';
+export const REDIS_MISSING =
+  'redis-server is not installed: "apt-get install redis-server" (Debian, Ubuntu), "brew install redis" (macOS)';
 
-/** Path of redis-server; `null` where there is none and none could be installed. Suites that need it are then skipped. */
+/**
+ * Path of redis-server; `null` where there is none and none could be installed. Suites that need it are then skipped.
+ */
 export const redisServer: string | null = findRedis();
 
 function findRedis(): string | null {
@@ -32,11 +35,14 @@ function which(command: string): boolean {
 
 /** One installation at a time over all test files: flock where there is one. */
 function installWithApt(): boolean {
-  const install = 'command -v redis-server || { apt-get install -y --no-install-recommends redis-server || { apt-get update && apt-get install -y --no-install-recommends redis-server; }; }';
+  const install =
+    'command -v redis-server || { apt-get install -y --no-install-recommends redis-server || { apt-get update && apt-get install -y --no-install-recommends redis-server; }; }';
   const lock = join(tmpdir(), 'lathe-apt.lock');
   const command = which('flock') ? ['flock', lock, 'sh', '-c', install] : ['sh', '-c', install];
   const { status } = spawnSync(command[0] as string, command.slice(1), {
-    stdio: 'ignore', timeout: 180_000, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+    stdio: 'ignore',
+    timeout: 180_000,
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
   });
   return status === 0;
 }
@@ -48,11 +54,12 @@ export async function startRedis(): Promise<TestRedis> {
   const port = await freePort();
   let server = launch(redisServer, folder, port);
   await waitForPort(port);
-  const end = (signal: NodeJS.Signals) => new Promise<void>((resolve) => {
-    if (server.exitCode !== null || server.signalCode !== null) return resolve();
-    server.once('exit', () => resolve());
-    server.kill(signal);
-  });
+  const end = (signal: NodeJS.Signals) =>
+    new Promise<void>((resolve) => {
+      if (server.exitCode !== null || server.signalCode !== null) return resolve();
+      server.once('exit', () => resolve());
+      server.kill(signal);
+    });
   return {
     url: `redis://127.0.0.1:${port}`,
     kill: () => end('SIGKILL'),
@@ -68,7 +75,24 @@ export async function startRedis(): Promise<TestRedis> {
 }
 
 function launch(command: string, folder: string, port: number) {
-  return spawn(command, ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction', '--save', ''], { stdio: 'ignore' });
+  return spawn(
+    command,
+    [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      folder,
+      '--appendonly',
+      'yes',
+      '--maxmemory-policy',
+      'noeviction',
+      '--save',
+      '',
+    ],
+    { stdio: 'ignore' },
+  );
 }
 
 async function waitForPort(port: number): Promise<void> {

@@ -23,7 +23,13 @@ export interface TestS3 {
 export async function startS3(): Promise<TestS3> {
   const folder = mkdtempSync(join(tmpdir(), 'lathe-test-s3-'));
   const S3rver = createRequire(import.meta.url)('s3rver') as ServerClass;
-  const server = new S3rver({ address: '127.0.0.1', port: 0, silent: true, directory: folder, configureBuckets: [{ name: 'artifacts' }] });
+  const server = new S3rver({
+    address: '127.0.0.1',
+    port: 0,
+    silent: true,
+    directory: folder,
+    configureBuckets: [{ name: 'artifacts' }],
+  });
   const { port } = await server.run();
   return {
     url: `http://${KEYS}@127.0.0.1:${port}/artifacts/lathe`,

@@ -30,19 +30,31 @@ export interface RunningService {
 export type Role = 'launcher' | 'api' | 'supervisor' | 'engine';
 
 const SCRIPTS: Record<Exclude<Role, 'launcher'>, string> = {
-  api: 'dist/src/api/main.js', supervisor: 'dist/workers/supervisor.js', engine: 'dist/workers/engine.js',
+  api: 'dist/src/api/main.js',
+  supervisor: 'dist/workers/supervisor.js',
+  engine: 'dist/workers/engine.js',
 };
 const READY_MS = 90_000;
 
 /** What `npm start` runs, without npm in front of it. */
 const SCRIPT: readonly string[] = [process.execPath, join(projectRoot, 'scripts/start.mjs')];
 
-export async function startService(environment: Record<string, string> = {}, command = SCRIPT): Promise<RunningService> {
+export async function startService(
+  environment: Record<string, string> = {},
+  command = SCRIPT,
+): Promise<RunningService> {
   const home = mkdtempSync(join(tmpdir(), 'lathe-flow-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const full: NodeJS.ProcessEnv = { ...process.env, LATHE_HOME: home, LATHE_PORT: String(port), LATHE_HOST: '127.0.0.1', ...environment };
-  for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_API_KEY', 'LATHE_S3_URL', 'VITEST', 'NODE_OPTIONS']) if (!(name in environment)) delete full[name];
+  const full: NodeJS.ProcessEnv = {
+    ...process.env,
+    LATHE_HOME: home,
+    LATHE_PORT: String(port),
+    LATHE_HOST: '127.0.0.1',
+    ...environment,
+  };
+  for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_API_KEY', 'LATHE_S3_URL', 'VITEST', 'NODE_OPTIONS'])
+    if (!(name in environment)) delete full[name];
   let launcher = await launch(command, full, home);
   const apiKey = readFileSync(join(home, 'api-key'), 'utf8').trim();
   const stop = async () => {
@@ -51,9 +63,14 @@ export async function startService(environment: Record<string, string> = {}, com
     launcher.kill('SIGTERM');
     return ended;
   };
-  const processes = (role: Role) => (role === 'launcher' ? [launcher.pid as number].filter(isAlive) : findProcesses(home, SCRIPTS[role]));
+  const processes = (role: Role) =>
+    role === 'launcher' ? [launcher.pid as number].filter(isAlive) : findProcesses(home, SCRIPTS[role]);
   return {
-    url, home, apiKey, processes, stop,
+    url,
+    home,
+    apiKey,
+    processes,
+    stop,
     client: new Client({ url, apiKey }),
     async kill() {
       const all = (['launcher', 'api', 'supervisor', 'engine'] as const).flatMap(processes);
@@ -71,7 +88,11 @@ export async function startService(environment: Record<string, string> = {}, com
   };
 }
 
-function launch([program, ...args]: readonly string[], environment: NodeJS.ProcessEnv, home: string): Promise<ChildProcess> {
+function launch(
+  [program, ...args]: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  home: string,
+): Promise<ChildProcess> {
   const child = spawn(program!, args, { cwd: projectRoot, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
@@ -94,19 +115,28 @@ function launch([program, ...args]: readonly string[], environment: NodeJS.Proce
   });
 }
 
-/** Living processes of this service that run a script: told by LATHE_HOME in their environment, or (engines, whose environment is bare) by TMPDIR. */
+/**
+ * Living processes of this service that run a script: told by LATHE_HOME in their environment, or (engines, whose
+ * environment is bare) by TMPDIR.
+ */
 function findProcesses(home: string, script: string): number[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
-    try {
-      if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(script)) return false;
-      return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(home) && isAlive(pid);
-    } catch {
-      return false;
-    }
-  });
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(script)) return false;
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(home) && isAlive(pid);
+      } catch {
+        return false;
+      }
+    });
 }
 
 function logsOf(home: string): string {
-  return ['api', 'supervisor'].map((name) => join(home, 'logs', `${name}.log`)).filter(existsSync)
-    .map((path) => `--- ${path}\n${readFileSync(path, 'utf8').slice(-6000)}`).join('\n');
+  return ['api', 'supervisor']
+    .map((name) => join(home, 'logs', `${name}.log`))
+    .filter(existsSync)
+    .map((path) => `--- ${path}\n${readFileSync(path, 'utf8').slice(-6000)}`)
+    .join('\n');
 }

@@ -1,4 +1,7 @@
-/** Requests through supertest, each answer held against openapi.yaml: known operation and status, body of the declared type and schema. */
+/**
+ * Requests through supertest, each answer held against openapi.yaml: known operation and status, body of the declared
+ * type and schema.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
@@ -7,9 +10,16 @@ import supertest, { type Response } from 'supertest';
 import { parse } from 'yaml';
 import { projectRoot } from '../../src/process-entry.ts';
 
-interface Media { readonly schema?: object }
-interface Operation { readonly operationId: string; readonly responses: Record<string, { readonly content?: Record<string, Media> }> }
-export interface OpenApiDocument { readonly paths: Record<string, Record<string, Operation>> }
+interface Media {
+  readonly schema?: object;
+}
+interface Operation {
+  readonly operationId: string;
+  readonly responses: Record<string, { readonly content?: Record<string, Media> }>;
+}
+export interface OpenApiDocument {
+  readonly paths: Record<string, Record<string, Operation>>;
+}
 
 export interface Call {
   readonly method?: 'get' | 'post' | 'delete' | 'put' | 'head';
@@ -44,7 +54,11 @@ export class Witness {
     for (const [name, value] of Object.entries(headers)) request = request.set(name, value);
     const response = await (file
       ? request.attach(file.field ?? 'file', file.content, file.name)
-      : json !== undefined ? request.set('content-type', headers['content-type'] ?? 'application/json').send(typeof json === 'string' ? json : JSON.stringify(json)) : request.send(body));
+      : json !== undefined
+        ? request
+            .set('content-type', headers['content-type'] ?? 'application/json')
+            .send(typeof json === 'string' ? json : JSON.stringify(json))
+        : request.send(body));
     if (method !== 'head' && method !== 'put') this.#check(method, path, response);
     return response;
   }
@@ -53,14 +67,23 @@ export class Witness {
     const operation = operationOf(method, path.split('?')[0] as string);
     if (!operation) return;
     const documented = operation.responses[String(response.status)];
-    if (!documented) throw new Error(`${operation.operationId} answered ${response.status}, which openapi.yaml does not name: ${response.text}`);
+    if (!documented)
+      throw new Error(
+        `${operation.operationId} answered ${response.status}, which openapi.yaml does not name: ${response.text}`,
+      );
     this.seen.add(`${operation.operationId} ${response.status}`);
     const type = (response.headers['content-type'] as string | undefined)?.split(';')[0];
     const media = documented.content?.[type ?? ''];
-    if (documented.content && !media) throw new Error(`${operation.operationId} ${response.status} is of the type ${type}; documented: ${Object.keys(documented.content).join(', ')}`);
+    if (documented.content && !media)
+      throw new Error(
+        `${operation.operationId} ${response.status} is of the type ${type}; documented: ${Object.keys(documented.content).join(', ')}`,
+      );
     if (!media?.schema || !type?.includes('json')) return;
     const validate = validatorOf(media.schema);
-    if (!validate(JSON.parse(response.text))) throw new Error(`${operation.operationId} ${response.status} is not as documented: ${JSON.stringify(validate.errors)}\n${response.text.slice(0, 2000)}`);
+    if (!validate(JSON.parse(response.text)))
+      throw new Error(
+        `${operation.operationId} ${response.status} is not as documented: ${JSON.stringify(validate.errors)}\n${response.text.slice(0, 2000)}`,
+      );
   }
 }
 
@@ -70,7 +93,9 @@ ajv.addSchema({ ...DOCUMENT, $id: 'http://lathe/openapi' });
 const validators = new WeakMap<object, ValidateFunction>();
 
 function validatorOf(schema: object): ValidateFunction {
-  const known = validators.get(schema) ?? ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"http://lathe/openapi#/')) as object);
+  const known =
+    validators.get(schema) ??
+    ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"http://lathe/openapi#/')) as object);
   validators.set(schema, known);
   return known;
 }
@@ -78,10 +103,18 @@ function validatorOf(schema: object): ValidateFunction {
 function operationOf(method: string, path: string): Operation | undefined {
   const fits = (template: string): boolean => new RegExp(`^${template.replace(/\{[^}]+\}/g, '[^/]+')}$`).test(path);
   const exact = DOCUMENT.paths[path]?.[method];
-  return exact ?? Object.entries(DOCUMENT.paths).find(([template, methods]) => fits(template) && method in methods)?.[1][method];
+  return (
+    exact ??
+    Object.entries(DOCUMENT.paths).find(([template, methods]) => fits(template) && method in methods)?.[1][method]
+  );
 }
 
 export function documentedStatuses(): string[] {
-  return Object.values(DOCUMENT.paths).flatMap((methods) => Object.values(methods)).flatMap(({ operationId, responses }) =>
-    Object.keys(responses).filter((status) => status !== 'default').map((status) => `${operationId} ${status}`));
+  return Object.values(DOCUMENT.paths)
+    .flatMap((methods) => Object.values(methods))
+    .flatMap(({ operationId, responses }) =>
+      Object.keys(responses)
+        .filter((status) => status !== 'default')
+        .map((status) => `${operationId} ${status}`),
+    );
 }

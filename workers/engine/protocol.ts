@@ -17,7 +17,12 @@ export interface EngineTask {
   readonly jobId: string;
   readonly request: JobRequest;
   readonly model: ModelFile & { readonly name: string };
-  readonly dataset: { readonly id: string; readonly sha256: string; readonly path: string; readonly options: Record<string, string> } | null;
+  readonly dataset: {
+    readonly id: string;
+    readonly sha256: string;
+    readonly path: string;
+    readonly options: Record<string, string>;
+  } | null;
   readonly otherModels: readonly ModelFile[];
   /** Kept between attempts: a killed job goes on from here. */
   readonly checkpointFolder: string;
@@ -43,5 +48,10 @@ export interface EngineFailure {
 /** Engine to supervisor. After `result` or `failed` the engine exits by itself. */
 export type EngineMessage =
   | { readonly type: 'event'; readonly event: JobEvent }
-  | { readonly type: 'result'; readonly report: Report; readonly files: readonly ResultFile[]; readonly recommended: number }
+  | {
+      readonly type: 'result';
+      readonly report: Report;
+      readonly files: readonly ResultFile[];
+      readonly recommended: number;
+    }
   | { readonly type: 'failed'; readonly failure: EngineFailure };

@@ -1,6 +1,6 @@
 /**
- * Worker thread of the engine process: ends the whole process group when the supervisor is gone. The main thread may be inside a
- * native call for seconds, where neither a signal handler nor an IPC event would run.
+ * Worker thread of the engine process: ends the whole process group when the supervisor is gone. The main thread may be
+ * inside a native call for seconds, where neither a signal handler nor an IPC event would run.
  */
 import { workerData } from 'node:worker_threads';
 

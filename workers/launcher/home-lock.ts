@@ -19,7 +19,9 @@ export function lockHome(home: string): () => void {
     for (let tries = 0; !tryLink(own, path); tries++) {
       const holder = readHolder(path);
       if (tries >= 3 || (holder && isHeld(holder))) {
-        throw new Error(`Lathe already runs in ${home} (process ${holder?.pid ?? 'unknown'}); stop it, or choose another folder with LATHE_HOME`);
+        throw new Error(
+          `Lathe already runs in ${home} (process ${holder?.pid ?? 'unknown'}); stop it, or choose another folder with LATHE_HOME`,
+        );
       }
       rmSync(path, { force: true });
     }

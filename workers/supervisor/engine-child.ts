@@ -1,5 +1,6 @@
 /**
- * One engine process: started in its own process group, watched, ended. It says what it does over IPC; this module says how it ended.
+ * One engine process: started in its own process group, watched, ended. It says what it does over IPC; this module says
+ * how it ended.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -34,7 +35,8 @@ export interface EngineChild {
 
 const MEMORY_POLL_MS = 250;
 const STDERR_TAIL = 8192;
-const MEMORY_MESSAGES = /out of memory|bad_alloc|Cannot allocate memory|allocation failed|OOM when allocating|RESOURCE_EXHAUSTED/i;
+const MEMORY_MESSAGES =
+  /out of memory|bad_alloc|Cannot allocate memory|allocation failed|OOM when allocating|RESOURCE_EXHAUSTED/i;
 
 export function startEngineChild(options: EngineChildOptions): EngineChild {
   const { path, flags } = processEntry('engine');
@@ -51,7 +53,12 @@ export function startEngineChild(options: EngineChildOptions): EngineChild {
 
 /** Two workers of one machine must not both take the GPU's memory: only those of the pool `gpu` see it. */
 function engineEnvironment({ temporaryFolder, task, gpu }: EngineChildOptions): NodeJS.ProcessEnv {
-  const environment = { ...childEnvironment(), TMPDIR: temporaryFolder, OMP_NUM_THREADS: String(task.threads), TF_CPP_MIN_LOG_LEVEL: '2' };
+  const environment = {
+    ...childEnvironment(),
+    TMPDIR: temporaryFolder,
+    OMP_NUM_THREADS: String(task.threads),
+    TF_CPP_MIN_LOG_LEVEL: '2',
+  };
   return gpu ? environment : { ...environment, CUDA_VISIBLE_DEVICES: '' };
 }
 
@@ -59,7 +66,9 @@ function engineEnvironment({ temporaryFolder, task, gpu }: EngineChildOptions): 
 function preferAsVictim(pid: number | undefined): void {
   try {
     if (pid !== undefined) writeFileSync(`/proc/${pid}/oom_score_adj`, '800');
-  } catch { /* no such file on this system */ }
+  } catch {
+    /* no such file on this system */
+  }
 }
 
 function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
@@ -85,7 +94,17 @@ function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
     child.once('close', (code, signal) => {
       clearInterval(poll);
       killGroup(child, 'SIGKILL');
-      resolve(final ?? howItDied({ code, signal, overLimit, limit: options.memoryBytes, stderr: stderr(), kernelKilled: kernelOutOfMemoryKills() > killsBefore }));
+      resolve(
+        final ??
+          howItDied({
+            code,
+            signal,
+            overLimit,
+            limit: options.memoryBytes,
+            stderr: stderr(),
+            kernelKilled: kernelOutOfMemoryKills() > killsBefore,
+          }),
+      );
     });
   });
   child.send(options.task, () => undefined);
@@ -113,17 +132,23 @@ interface Death {
 
 function howItDied({ code, signal, overLimit, limit, stderr, kernelKilled }: Death): EngineEnd {
   const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-  if (overLimit !== null) return { type: 'out-of-memory', detail: `${mebibytes(overLimit)} in use, ${mebibytes(limit)} allowed` };
+  if (overLimit !== null)
+    return { type: 'out-of-memory', detail: `${mebibytes(overLimit)} in use, ${mebibytes(limit)} allowed` };
   if (kernelKilled && signal === 'SIGKILL') return { type: 'out-of-memory', detail: 'the machine had no memory left' };
   if (MEMORY_MESSAGES.test(stderr)) return { type: 'out-of-memory', detail: lastWords(stderr) };
-  return { type: 'died', detail: [signal ? `signal ${signal}` : `exit code ${code}`, lastWords(stderr)].filter(Boolean).join(': ') };
+  return {
+    type: 'died',
+    detail: [signal ? `signal ${signal}` : `exit code ${code}`, lastWords(stderr)].filter(Boolean).join(': '),
+  };
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, signal);
-  } catch { /* the group is gone */ }
+  } catch {
+    /* the group is gone */
+  }
 }
 
 function tailOf(stream: Readable): () => string {

@@ -8,7 +8,9 @@ const metric = (epoch: number): JobEvent => ({ type: 'metric', data: { epoch } }
 
 test('keeps the order, and of progress in a row only the last', async () => {
   const batches: JobEvent[][] = [];
-  const recorder = new EventRecorder(async (events) => { batches.push([...events]); });
+  const recorder = new EventRecorder(async (events) => {
+    batches.push([...events]);
+  });
   for (const event of [progress(0.1), progress(0.2), metric(0), progress(0.3), progress(0.4)]) recorder.add(event);
   await recorder.flush();
   expect(batches).toEqual([[progress(0.2), metric(0), progress(0.4)]]);

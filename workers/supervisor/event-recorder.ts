@@ -1,4 +1,7 @@
-/** Events of one job on their way to the database: in order, in batches, of several progress events in a row only the last. */
+/**
+ * Events of one job on their way to the database: in order, in batches, of several progress events in a row only the
+ * last.
+ */
 import type { JobEvent } from '../../src/jobs/ports.ts';
 
 const FLUSH_MS = 250;

@@ -9,7 +9,15 @@ const chatter = [
 
 it.each([
   ['what was thrown last', ['one', ...chatter, 'RangeError: too long'], 'RangeError: too long'],
-  ['what was thrown, behind which the engine spoke of itself', ['RangeError: too long', ...chatter], 'RangeError: too long'],
+  [
+    'what was thrown, behind which the engine spoke of itself',
+    ['RangeError: too long', ...chatter],
+    'RangeError: too long',
+  ],
   ['nothing where only the engine spoke of itself', chatter, ''],
-  ['an error of TensorFlow', [chatter[0]!, 'F0000 00:00:1795694999.978334   16637 tensor.cc:10] Check failed'], 'F0000 00:00:1795694999.978334   16637 tensor.cc:10] Check failed'],
+  [
+    'an error of TensorFlow',
+    [chatter[0]!, 'F0000 00:00:1795694999.978334   16637 tensor.cc:10] Check failed'],
+    'F0000 00:00:1795694999.978334   16637 tensor.cc:10] Check failed',
+  ],
 ])('%s', (_, lines, expected) => expect(lastWords(`${lines.join('\n')}\n`)).toBe(expected));

@@ -4,6 +4,9 @@ const LONGEST = 300;
 
 /** The last line of a process's error output that may say why it ended; '' where there is none. */
 export function lastWords(stderr: string): string {
-  const lines = stderr.trim().split('\n').filter((line) => !CHATTER.test(line));
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .filter((line) => !CHATTER.test(line));
   return lines.at(-1)?.slice(0, LONGEST) ?? '';
 }

@@ -6,7 +6,10 @@ const settings = { leaseMs: 300, heartbeatMs: 30 };
 
 test('beats while it holds, and stops when told to', async () => {
   let beats = 0;
-  const lease = new Lease(() => { beats++; return Promise.resolve('ok'); }, settings);
+  const lease = new Lease(() => {
+    beats++;
+    return Promise.resolve('ok');
+  }, settings);
   await sleep(200);
   lease.stop();
   const counted = beats;
@@ -39,7 +42,10 @@ test('is lost for good when the store says so', async () => {
 
 test('outlives a store that is away for a moment, not one that is away for longer than the lease', async () => {
   let away = true;
-  const lease = new Lease(() => (away ? Promise.reject(new Error('no connection')) : Promise.resolve('ok' as const)), settings);
+  const lease = new Lease(
+    () => (away ? Promise.reject(new Error('no connection')) : Promise.resolve('ok' as const)),
+    settings,
+  );
   await sleep(150);
   away = false;
   await sleep(250);

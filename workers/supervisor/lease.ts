@@ -44,7 +44,10 @@ export class Lease {
     this.#timer = setTimeout(() => void this.#renew(), this.#settings.heartbeatMs);
   }
 
-  /** While the database does not answer the lease runs out here as it does there: counted from before the last renewal was sent. */
+  /**
+   * While the database does not answer the lease runs out here as it does there: counted from before the last renewal
+   * was sent.
+   */
   async #renew(): Promise<void> {
     const sentAt = Date.now();
     try {

@@ -1,4 +1,7 @@
-/** Memory of other processes and of this machine, as Linux tells it; elsewhere unknown (0), and the limits below are not enforced. */
+/**
+ * Memory of other processes and of this machine, as Linux tells it; elsewhere unknown (0), and the limits below are not
+ * enforced.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 
@@ -23,6 +26,8 @@ export function availableMemoryBytes(): number {
   try {
     const limit = Number(readFileSync('/sys/fs/cgroup/memory.max', 'utf8').trim());
     if (Number.isFinite(limit) && limit > 0) return Math.min(limit, totalmem());
-  } catch { /* no control group limit */ }
+  } catch {
+    /* no control group limit */
+  }
   return totalmem();
 }

@@ -57,7 +57,14 @@ function newWorker(): PoolWorker {
   const settings = supervisorSettings({ LATHE_HOME: folder, LATHE_LEASE_SECONDS: '2', LATHE_MAX_ATTEMPTS: '3' });
   const engine = { name: 'tensorflow', version: 'x', reason: 'test', devices: ['CPU:0'], gpu: false };
   return new PoolWorker('cpu', {
-    jobs: store.workerJobs, registry: store.workers, queue, blobs, scratch: new Scratch(settings.scratchFolder), settings, engine, log: () => undefined,
+    jobs: store.workerJobs,
+    registry: store.workers,
+    queue,
+    blobs,
+    scratch: new Scratch(settings.scratchFolder),
+    settings,
+    engine,
+    log: () => undefined,
   });
 }
 
@@ -66,12 +73,23 @@ async function addModel(): Promise<void> {
   tenantId = (await store.keys.authenticate('mac'))!.tenantId;
   const { format, model } = await readModel(readFileSync(MODEL));
   const blob = await blobs.put(createReadStream(MODEL), 1e9);
-  modelId = (await store.models.add({ id: newId('model'), tenantId, name: 'digits', ...blob, description: describeModel(model, format) })).id;
+  modelId = (
+    await store.models.add({
+      id: newId('model'),
+      tenantId,
+      name: 'digits',
+      ...blob,
+      description: describeModel(model, format),
+    })
+  ).id;
 }
 
 async function submit(steps: Step[], limits = {}): Promise<string> {
   const id = newId('job');
-  const inserted = await store.jobs.insert({ id, tenantId, request: { model: modelId, steps, limits }, modelIds: [modelId] }, { idempotency: null, activeJobs: 100, answerOf: () => null });
+  const inserted = await store.jobs.insert(
+    { id, tenantId, request: { model: modelId, steps, limits }, modelIds: [modelId] },
+    { idempotency: null, activeJobs: 100, answerOf: () => null },
+  );
   expect(inserted.outcome).toBe('inserted');
   await queue.enqueue('cpu', id);
   return id;
@@ -93,13 +111,20 @@ async function scratchLeft(): Promise<string[]> {
 }
 
 test('shows itself in the registry', async () => {
-  expect(await store.workers.live(10_000)).toMatchObject([{ id: worker.id, pool: 'cpu', pid: process.pid, devices: ['CPU:0'], jobs: [] }]);
+  expect(await store.workers.live(10_000)).toMatchObject([
+    { id: worker.id, pool: 'cpu', pid: process.pid, devices: ['CPU:0'], jobs: [] },
+  ]);
 });
 
 test('runs a job: files in the artifact store, report, events, no scratch', async () => {
   const job = await ended(await submit(FLOAT16));
   expect(job).toMatchObject({ state: 'succeeded', error: null, progress: 1 });
-  expect(job.artifacts.map(({ name, format }) => [name, format])).toEqual(expect.arrayContaining([['model.onnx', 'onnx'], ['manifest.json', 'json']]));
+  expect(job.artifacts.map(({ name, format }) => [name, format])).toEqual(
+    expect.arrayContaining([
+      ['model.onnx', 'onnx'],
+      ['manifest.json', 'json'],
+    ]),
+  );
   for (const { sha256 } of job.artifacts) expect(await blobs.has(sha256)).toBe(true);
   expect(job.report!.after.sizeBytes).toBeLessThan(0.52 * job.report!.before.sizeBytes);
   expect(await scratchLeft()).toEqual([]);
@@ -114,7 +139,7 @@ test('starts the engine again when it dies', async () => {
   expect(await scratchLeft()).toEqual([]);
 });
 
-test('ends a job that the engine refuses, with the engine\'s code', async () => {
+test("ends a job that the engine refuses, with the engine's code", async () => {
   const job = await ended(await submit([{ technique: 'retrain', epochs: 1 }]));
   expect(job).toMatchObject({ state: 'failed', error: { code: 'dataset-required' } });
   expect(await scratchLeft()).toEqual([]);
@@ -122,7 +147,10 @@ test('ends a job that the engine refuses, with the engine\'s code', async () => 
 
 test('a job that was canceled in the queue is not run', async () => {
   const id = newId('job');
-  await store.jobs.insert({ id, tenantId, request: { model: modelId, steps: FLOAT16 }, modelIds: [modelId] }, { idempotency: null, activeJobs: 100, answerOf: () => null });
+  await store.jobs.insert(
+    { id, tenantId, request: { model: modelId, steps: FLOAT16 }, modelIds: [modelId] },
+    { idempotency: null, activeJobs: 100, answerOf: () => null },
+  );
   await store.jobs.cancel(tenantId, id);
   await queue.enqueue('cpu', id);
   await sleep(500);
@@ -146,7 +174,10 @@ test('gives a job back when it stops; another worker takes it', async () => {
 /** SIGKILL to the next engine process of this worker. */
 async function killEngine(): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
-    const pid = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).find(isOwnEngine);
+    const pid = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .find(isOwnEngine);
     if (pid !== undefined) {
       process.kill(pid, 'SIGKILL');
       return pid;
@@ -158,7 +189,10 @@ async function killEngine(): Promise<number> {
 
 function isOwnEngine(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('workers/engine.js') && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(folder);
+    return (
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('workers/engine.js') &&
+      readFileSync(`/proc/${pid}/environ`, 'utf8').includes(folder)
+    );
   } catch {
     return false;
   }

@@ -44,7 +44,10 @@ export class PoolWorker {
   async start(): Promise<void> {
     const { queue, settings } = this.#deps;
     await this.#announce();
-    this.#timer = setInterval(() => void this.#announce().catch((error: unknown) => this.#deps.log('not announced', { error: String(error) })), ANNOUNCE_MS);
+    this.#timer = setInterval(
+      () => void this.#announce().catch((error: unknown) => this.#deps.log('not announced', { error: String(error) })),
+      ANNOUNCE_MS,
+    );
     this.#consumer = await queue.consume(this.#pool, settings.slots, (jobId) => this.#handle(jobId));
   }
 
@@ -74,12 +77,15 @@ export class PoolWorker {
   }
 
   /**
-   * Something beside the engine failed. What will not get better ends the job; for the rest (the database, the disk) the lease is left
-   * to run out, so that the next try comes after a pause and counts.
+   * Something beside the engine failed. What will not get better ends the job; for the rest (the database, the disk)
+   * the lease is left to run out, so that the next try comes after a pause and counts.
    */
   async #trouble({ jobId, fence }: Claim, error: unknown): Promise<void> {
     const { jobs, log } = this.#deps;
-    log('job could not be run here', { job: jobId, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    log('job could not be run here', {
+      job: jobId,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
     if (!(error instanceof LatheError) || error.retryable) return;
     await jobs.fail(jobId, fence, { code: error.code, message: error.message, retryable: false }).catch(() => false);
   }
@@ -92,8 +98,15 @@ export class PoolWorker {
   #announce(): Promise<void> {
     const { engine, registry, settings } = this.#deps;
     return registry.announce({
-      id: this.id, pool: this.#pool, host: settings.host, pid: process.pid, devices: engine.devices,
-      engine: `${engine.name} ${engine.version}`, slots: settings.slots, jobs: [...this.#running], startedAt: this.#startedAt,
+      id: this.id,
+      pool: this.#pool,
+      host: settings.host,
+      pid: process.pid,
+      devices: engine.devices,
+      engine: `${engine.name} ${engine.version}`,
+      slots: settings.slots,
+      jobs: [...this.#running],
+      startedAt: this.#startedAt,
     });
   }
 }

@@ -17,7 +17,11 @@ const TIMEOUT_MS = 60_000;
 /** @throws Error with what the engine said, where none can start at all */
 export async function probeEngine(): Promise<ProbedEngine> {
   const { path, flags } = processEntry('probe-engine');
-  const { stdout } = await promisify(execFile)(process.execPath, [...flags, path, '--engine'], { timeout: TIMEOUT_MS, maxBuffer: 2 ** 22, env: childEnvironment() });
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, path, '--engine'], {
+    timeout: TIMEOUT_MS,
+    maxBuffer: 2 ** 22,
+    env: childEnvironment(),
+  });
   const engine = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as ProbedEngine;
   return { ...engine, gpu: engine.gpu === true };
 }

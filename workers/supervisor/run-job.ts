@@ -1,11 +1,19 @@
 /**
- * One claimed job from start to end. The supervisor only watches: an engine process computes, and whatever becomes of it, the job ends
- * once, under the fencing number of this claim, or goes back to the queue.
+ * One claimed job from start to end. The supervisor only watches: an engine process computes, and whatever becomes of
+ * it, the job ends once, under the fencing number of this claim, or goes back to the queue.
  */
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
-import type { BlobStore, Claim, JobEvent, JobFailure, JobOutcome, ProducedArtifact, WorkerJobStore } from '../../src/jobs/ports.ts';
+import type {
+  BlobStore,
+  Claim,
+  JobEvent,
+  JobFailure,
+  JobOutcome,
+  ProducedArtifact,
+  WorkerJobStore,
+} from '../../src/jobs/ports.ts';
 import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
 import { startEngineChild, type EngineChild, type EngineEnd } from './engine-child.ts';
 import { EventRecorder } from './event-recorder.ts';
@@ -77,17 +85,23 @@ class JobRun {
   async toItsEnd(): Promise<void> {
     const { maxAttempts } = this.#deps.settings;
     const lostBefore = this.#claim.attempt - 1;
-    if (lostBefore >= maxAttempts) return this.#fail('worker-lost', `The job was lost with its worker ${lostBefore} times`);
+    if (lostBefore >= maxAttempts)
+      return this.#fail('worker-lost', `The job was lost with its worker ${lostBefore} times`);
     for (let deaths = 0; ; ) {
       const end = await this.#oneEngine(deaths);
       if (end.type === 'interrupted') return this.#afterInterruption(end.why);
       if (end.type === 'result') return this.#succeed(end);
       if (end.type === 'failed') return this.#fail(end.failure.code, withPlaces(end.failure));
-      if (end.type === 'out-of-memory') return this.#fail('out-of-memory', `The job needed more memory than it may use: ${end.detail}`);
+      if (end.type === 'out-of-memory')
+        return this.#fail('out-of-memory', `The job needed more memory than it may use: ${end.detail}`);
       deaths++;
       this.#deps.log('engine process died', { job: this.#claim.jobId, detail: end.detail, deaths });
-      if (lostBefore + deaths >= maxAttempts) return this.#fail('worker-lost', `The engine process died ${deaths} times, last with ${end.detail}`);
-      this.#events.add({ type: 'retrying', data: { reason: `the engine process died (${end.detail})`, attempt: lostBefore + deaths + 1, of: maxAttempts } });
+      if (lostBefore + deaths >= maxAttempts)
+        return this.#fail('worker-lost', `The engine process died ${deaths} times, last with ${end.detail}`);
+      this.#events.add({
+        type: 'retrying',
+        data: { reason: `the engine process died (${end.detail})`, attempt: lostBefore + deaths + 1, of: maxAttempts },
+      });
       await sleep(Math.min(100 * 2 ** deaths, 5000));
     }
   }
@@ -111,14 +125,26 @@ class JobRun {
   async #task(folders: RunFolders): Promise<EngineTask> {
     const { blobs, settings } = this.#deps;
     const { jobId, request, model, dataset, otherModels } = this.#claim;
-    const others = [...otherModels].map(async ([id, other]) => ({ id, ...other, path: await blobs.localPath(other.sha256) }));
+    const others = [...otherModels].map(async ([id, other]) => ({
+      id,
+      ...other,
+      path: await blobs.localPath(other.sha256),
+    }));
     return {
-      jobId, request,
+      jobId,
+      request,
       model: { ...model, path: await blobs.localPath(model.sha256) },
-      dataset: dataset && { id: dataset.id, sha256: dataset.sha256, options: dataset.options, path: await blobs.localPath(dataset.sha256) },
+      dataset: dataset && {
+        id: dataset.id,
+        sha256: dataset.sha256,
+        options: dataset.options,
+        path: await blobs.localPath(dataset.sha256),
+      },
       otherModels: await Promise.all(others),
-      checkpointFolder: folders.checkpoints, outputFolder: folders.output,
-      engine: settings.engine, threads: settings.threads,
+      checkpointFolder: folders.checkpoints,
+      outputFolder: folders.output,
+      engine: settings.engine,
+      threads: settings.threads,
     };
   }
 
@@ -156,9 +182,15 @@ class JobRun {
         if (await jobs.cancel(jobId, fence)) await scratch.removeJob(jobId);
         return log('job canceled', { job: jobId });
       case 'deadline':
-        return this.#fail('deadline-exceeded', `The job ran longer than its limit of ${request.limits?.runSeconds ?? 3600} s (limits.runSeconds)`);
+        return this.#fail(
+          'deadline-exceeded',
+          `The job ran longer than its limit of ${request.limits?.runSeconds ?? 3600} s (limits.runSeconds)`,
+        );
       case 'stalled':
-        return this.#fail('deadline-exceeded', `The engine made no progress for ${Math.round(settings.stallMs / 1000)} s`);
+        return this.#fail(
+          'deadline-exceeded',
+          `The engine made no progress for ${Math.round(settings.stallMs / 1000)} s`,
+        );
     }
   }
 
@@ -174,7 +206,7 @@ class JobRun {
     const outcome: JobOutcome = { report: result.report, artifacts, recommended: result.recommended };
     const committed = await jobs.succeed(jobId, fence, outcome);
     if (committed) await scratch.removeJob(jobId);
-    log(committed ? 'job succeeded' : 'result dropped: the job is another worker\'s', { job: jobId, fence });
+    log(committed ? 'job succeeded' : "result dropped: the job is another worker's", { job: jobId, fence });
   }
 
   async #fail(code: ErrorCode, message: string): Promise<void> {
@@ -202,7 +234,15 @@ class JobRun {
 }
 
 /** The places of the problems go into the one message that a job's error has room for. */
-function withPlaces({ message, errors }: { message: string; errors: readonly { path: string; message: string }[] }): string {
-  const places = errors.filter(({ path }) => !message.includes(path)).map(({ path, message: problem }) => `${path}: ${problem}`);
+function withPlaces({
+  message,
+  errors,
+}: {
+  message: string;
+  errors: readonly { path: string; message: string }[];
+}): string {
+  const places = errors
+    .filter(({ path }) => !message.includes(path))
+    .map(({ path, message: problem }) => `${path}: ${problem}`);
   return [message, ...places.slice(0, 5)].join('; ');
 }

@@ -1,6 +1,7 @@
 /**
- * Scratch folders of jobs, under LATHE_HOME/scratch: `JOB/checkpoints` is kept between attempts, so that a killed job goes on where
- * it was; `JOB/run-FENCE-TRY` belongs to one engine process. Both go when the job ends; what dead supervisors left is swept.
+ * Scratch folders of jobs, under LATHE_HOME/scratch: `JOB/checkpoints` is kept between attempts, so that a killed job
+ * goes on where it was; `JOB/run-FENCE-TRY` belongs to one engine process. Both go when the job ends; what dead
+ * supervisors left is swept.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,7 +25,11 @@ export class Scratch {
 
   async open(jobId: string, fence: number, attempt: number): Promise<RunFolders> {
     const run = join(this.#root, jobId, `run-${fence}-${attempt}`);
-    const folders = { checkpoints: join(this.#root, jobId, 'checkpoints'), output: join(run, 'output'), temporary: join(run, 'tmp') };
+    const folders = {
+      checkpoints: join(this.#root, jobId, 'checkpoints'),
+      output: join(run, 'output'),
+      temporary: join(run, 'tmp'),
+    };
     await rm(run, { recursive: true, force: true });
     for (const path of Object.values(folders)) await mkdir(path, { recursive: true });
     return { ...folders, remove: () => rm(run, { recursive: true, force: true }) };
@@ -36,7 +41,10 @@ export class Scratch {
   }
 
   /** Removes the folders of jobs that ended while no supervisor of this machine was there to do it. */
-  async sweep(running: ReadonlySet<string>, endedOf: (jobIds: readonly string[]) => Promise<string[]>): Promise<string[]> {
+  async sweep(
+    running: ReadonlySet<string>,
+    endedOf: (jobIds: readonly string[]) => Promise<string[]>,
+  ): Promise<string[]> {
     const old = await this.#oldFolders(running);
     if (old.length === 0) return [];
     const ended = await endedOf(old);

@@ -27,21 +27,40 @@ export function answers(successes: Record<number, Success>, ...codes: ErrorCode[
 export function openAnswers(successes: Record<number, Success>, ...codes: ErrorCode[]): Record<string, unknown> {
   const byStatus = groupByStatus(codes);
   const good = Object.entries(successes).map(([status, success]) => [status, rendered(success)]);
-  const bad = [...byStatus].map(([status, group]) => [status, problem(group.map((code) => `\`${code}\`: ${ERRORS[code].title}.`).join(' '))]);
-  return Object.fromEntries([...good, ...bad, ['default', problem('`internal`: something went wrong inside Lathe.')]]) as Record<string, unknown>;
+  const bad = [...byStatus].map(([status, group]) => [
+    status,
+    problem(group.map((code) => `\`${code}\`: ${ERRORS[code].title}.`).join(' ')),
+  ]);
+  return Object.fromEntries([
+    ...good,
+    ...bad,
+    ['default', problem('`internal`: something went wrong inside Lathe.')],
+  ]) as Record<string, unknown>;
 }
 
 function groupByStatus(codes: readonly ErrorCode[]): Map<number, ErrorCode[]> {
   const groups = new Map<number, ErrorCode[]>();
-  for (const code of new Set(codes)) groups.set(ERRORS[code].status, [...(groups.get(ERRORS[code].status) ?? []), code]);
+  for (const code of new Set(codes))
+    groups.set(ERRORS[code].status, [...(groups.get(ERRORS[code].status) ?? []), code]);
   return groups;
 }
 
 function rendered({ description, content, headers }: Success): object {
   return {
     description,
-    ...(headers ? { headers: Object.fromEntries(Object.entries(headers).map(([name, { description: text, type = 'string' }]) => [name, { type, description: text }])) } : {}),
-    ...(content ? { content: Object.fromEntries(Object.entries(content).map(([type, schema]) => [type, { schema }])) } : { type: 'null' }),
+    ...(headers
+      ? {
+          headers: Object.fromEntries(
+            Object.entries(headers).map(([name, { description: text, type = 'string' }]) => [
+              name,
+              { type, description: text },
+            ]),
+          ),
+        }
+      : {}),
+    ...(content
+      ? { content: Object.fromEntries(Object.entries(content).map(([type, schema]) => [type, { schema }])) }
+      : { type: 'null' }),
   };
 }
 

@@ -12,16 +12,26 @@ export async function addDocument(app: App): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Lathe', version: '1', description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+      info: {
+        title: 'Lathe',
+        version: '1',
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
       servers: [{ url: '/', description: 'this service' }],
-      tags: ['models', 'datasets', 'jobs', 'artifacts', 'techniques', 'workers', 'keys', 'service'].map((name) => ({ name })),
+      tags: ['models', 'datasets', 'jobs', 'artifacts', 'techniques', 'workers', 'keys', 'service'].map((name) => ({
+        name,
+      })),
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'an API key' } } },
       security: [{ key: [] }],
     },
-    transformObject: (document) => ('openapiObject' in document ? withComponents(document.openapiObject as Json) : {}) as never,
+    transformObject: (document) =>
+      ('openapiObject' in document ? withComponents(document.openapiObject as Json) : {}) as never,
   });
   await app.register(swaggerUi, {
-    routePrefix: '/docs', logLevel: 'warn', staticCSP: true,
+    routePrefix: '/docs',
+    logLevel: 'warn',
+    staticCSP: true,
     // The service is often reached by plain HTTP; nothing is to be fetched from elsewhere.
     transformStaticCSP: (policy) => policy.replace(/upgrade-insecure-requests;?|\s*validator\.swagger\.io/g, ''),
     uiConfig: { deepLinking: true, validatorUrl: null },
@@ -35,7 +45,14 @@ export function withComponents(document: Json): Json {
   const schemas: Json = {};
   const paths = hoist(document.paths, schemas);
   const components = document.components as Json;
-  return { ...document, paths, components: { ...components, schemas: Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1))) } };
+  return {
+    ...document,
+    paths,
+    components: {
+      ...components,
+      schemas: Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1))),
+    },
+  };
 }
 
 function hoist(value: unknown, schemas: Json): unknown {

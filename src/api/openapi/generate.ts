@@ -11,8 +11,17 @@ const uncalled: never = new Proxy({}, { get: () => uncalled }) as never;
 export async function generateDocument(): Promise<{ yaml: string; document: Record<string, unknown> }> {
   const { limits, trustProxy } = parseConfig({ DATABASE_URL: 'postgresql://none' });
   const app = await buildApp({
-    store: uncalled, queue: uncalled, blobs: uncalled, keeper: uncalled, inspector: uncalled, feed: uncalled,
-    keys: new KeyMaker(''), limits, trustProxy, log: createLog('api', 'silent'), metrics: new Registry(),
+    store: uncalled,
+    queue: uncalled,
+    blobs: uncalled,
+    keeper: uncalled,
+    inspector: uncalled,
+    feed: uncalled,
+    keys: new KeyMaker(''),
+    limits,
+    trustProxy,
+    log: createLog('api', 'silent'),
+    metrics: new Registry(),
   });
   try {
     return { yaml: app.swagger({ yaml: true }), document: app.swagger() as unknown as Record<string, unknown> };

@@ -23,5 +23,6 @@ export function bearerOf(request: FastifyRequest): string | null {
 
 /** For routes that only administrators may use. */
 export async function requireAdministrator(request: FastifyRequest): Promise<void> {
-  if (request.principal.role !== 'administrator') throw new LatheError('forbidden', 'Only an administrator\'s key may do that');
+  if (request.principal.role !== 'administrator')
+    throw new LatheError('forbidden', "Only an administrator's key may do that");
 }

@@ -22,14 +22,24 @@ export function addProblems(app: App): void {
   app.setErrorHandler((error: FastifyError, request, reply) => sendProblem(error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0] as string;
-    const methods = [...routes.values()].filter(({ pattern }) => pattern.test(path)).flatMap((route) => [...route.methods]);
-    if (methods.length === 0) return sendProblem(new LatheError('not-found', `There is nothing at ${request.method} ${path}`), request, reply);
+    const methods = [...routes.values()]
+      .filter(({ pattern }) => pattern.test(path))
+      .flatMap((route) => [...route.methods]);
+    if (methods.length === 0)
+      return sendProblem(new LatheError('not-found', `There is nothing at ${request.method} ${path}`), request, reply);
     void reply.header('allow', [...new Set(methods)].join(', '));
-    return sendProblem(new LatheError('method-not-allowed', `${path} knows ${methods.join(', ')}, not ${request.method}`), request, reply);
+    return sendProblem(
+      new LatheError('method-not-allowed', `${path} knows ${methods.join(', ')}, not ${request.method}`),
+      request,
+      reply,
+    );
   });
 }
 
 function patternOf(url: string): RegExp {
-  const source = url.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part === '*' ? '.*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))).join('/');
+  const source = url
+    .split('/')
+    .map((part) => (part.startsWith(':') ? '[^/]+' : part === '*' ? '.*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')))
+    .join('/');
   return new RegExp(`^${source}$`);
 }

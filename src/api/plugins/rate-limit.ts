@@ -14,7 +14,8 @@ export async function addRateLimit(app: App, { limits }: ApiDeps): Promise<void>
       const key = bearerOf(request);
       return key ? createHash('sha256').update(key).digest('base64url') : request.ip;
     },
-    errorResponseBuilder: (_request, { max, after }) => new LatheError('rate-limited', `More than ${max} requests in a minute; try again in ${after}`),
+    errorResponseBuilder: (_request, { max, after }) =>
+      new LatheError('rate-limited', `More than ${max} requests in a minute; try again in ${after}`),
   });
   // As a hook of the scope it comes before the keys are looked up: guessing them is limited too.
   app.addHook('onRequest', app.rateLimit());

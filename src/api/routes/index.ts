@@ -26,8 +26,27 @@ import { listTechniques } from './techniques/list-techniques.ts';
 import { listWorkers } from './workers/list-workers.ts';
 
 const ROUTES = [
-  listModels, getModel, deleteModel, listDatasets, getDataset, deleteDataset, createJob, listJobs, getJob, cancelJob, followEvents, getReport, listMetrics,
-  listArtifacts, getArtifact, getContent, listTechniques, listWorkers, createKey, listKeys, deleteKey,
+  listModels,
+  getModel,
+  deleteModel,
+  listDatasets,
+  getDataset,
+  deleteDataset,
+  createJob,
+  listJobs,
+  getJob,
+  cancelJob,
+  followEvents,
+  getReport,
+  listMetrics,
+  listArtifacts,
+  getArtifact,
+  getContent,
+  listTechniques,
+  listWorkers,
+  createKey,
+  listKeys,
+  deleteKey,
 ] as const;
 
 /** Everything under /v1; `app` asks for keys already. */
@@ -35,7 +54,13 @@ export async function addRoutes(app: App, deps: ApiDeps): Promise<void> {
   for (const add of ROUTES) add(app, deps);
   const { store, blobs, keeper, inspector, limits } = deps;
   const uploads: UploadDeps = {
-    ...store, blobs, keeper, inspector, limits, uploads: new Semaphore(limits.uploadsAtOnce), inspections: new Semaphore(limits.inspectionsAtOnce),
+    ...store,
+    blobs,
+    keeper,
+    inspector,
+    limits,
+    uploads: new Semaphore(limits.uploadsAtOnce),
+    inspections: new Semaphore(limits.inspectionsAtOnce),
   };
   await app.register(async (scope) => {
     await addUploadParsers(scope as App);

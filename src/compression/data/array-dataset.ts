@@ -6,7 +6,10 @@ import type { Dataset, HostArray, Split, SplitName } from './dataset.ts';
 import { EMPTY_SPLIT, stratifiedHoldOut, subset } from './splits.ts';
 import { readTarget, type Target } from './target.ts';
 
-/** Share of the samples held out as test split where the data name none, and the seed: fixed, so that no job trains on another's test samples. */
+/**
+ * Share of the samples held out as test split where the data name none, and the seed: fixed, so that no job trains on
+ * another's test samples.
+ */
 export const TEST_FRACTION = 0.1;
 export const SPLIT_SEED = 20_240_229;
 
@@ -16,7 +19,8 @@ export interface SplitArrays {
 }
 export type ArrayParts = ReadonlyMap<SplitName, SplitArrays>;
 
-const bad = (path: string, message: string) => new LatheError('malformed-dataset', `"${path}": ${message}`, [{ path, message }]);
+const bad = (path: string, message: string) =>
+  new LatheError('malformed-dataset', `"${path}": ${message}`, [{ path, message }]);
 
 export interface TargetNaming {
   /** The target's name in errors. */
@@ -32,10 +36,18 @@ export function arrayDataset(format: DatasetFormat, parts: ArrayParts, naming: T
   };
   try {
     checkParts(parts);
-    const targets = new Map([...parts].map(([name, part]) => [name, part.target ? readTarget(part.target, label(naming.name, name)) : null]));
+    const targets = new Map(
+      [...parts].map(([name, part]) => [name, part.target ? readTarget(part.target, label(naming.name, name)) : null]),
+    );
     const kind = targetKind(targets, naming.name);
-    const splits = completeSplits(new Map([...parts].map(([name, part]) => [name, arraySplit(part, targets.get(name) ?? null)])));
-    return { description: describe(format, parts, splits, kind, naming), split: (name) => splits.get(name) ?? EMPTY_SPLIT, close: async () => close() };
+    const splits = completeSplits(
+      new Map([...parts].map(([name, part]) => [name, arraySplit(part, targets.get(name) ?? null)])),
+    );
+    return {
+      description: describe(format, parts, splits, kind, naming),
+      split: (name) => splits.get(name) ?? EMPTY_SPLIT,
+      close: async () => close(),
+    };
   } catch (error) {
     close();
     throw error;
@@ -46,7 +58,8 @@ const label = (name: string, split: SplitName) => (split === 'train' ? name : `$
 
 function checkParts(parts: ArrayParts): void {
   const train = parts.get('train');
-  if (!train || train.inputs.size === 0) throw new LatheError('malformed-dataset', 'the dataset has no training samples');
+  if (!train || train.inputs.size === 0)
+    throw new LatheError('malformed-dataset', 'the dataset has no training samples');
   for (const [split, part] of parts) {
     checkLengths(split, part);
     for (const name of train.inputs.keys()) if (!part.inputs.has(name)) throw bad(label(name, split), 'is missing');
@@ -54,10 +67,17 @@ function checkParts(parts: ArrayParts): void {
       const first = train.inputs.get(name);
       if (!first) throw bad(label(name, split), `there is no "${name}" for training`);
       if (first.dtype !== array.dtype || first.shape.slice(1).join() !== array.shape.slice(1).join()) {
-        throw bad(label(name, split), `holds ${array.dtype} samples of shape [${array.shape.slice(1).join(', ')}]; those for training are ${first.dtype} [${first.shape.slice(1).join(', ')}]`);
+        throw bad(
+          label(name, split),
+          `holds ${array.dtype} samples of shape [${array.shape.slice(1).join(', ')}]; those for training are ${first.dtype} [${first.shape.slice(1).join(', ')}]`,
+        );
       }
     }
-    if (!part.target !== !train.target) throw bad(split, `${part.target ? 'has' : 'lacks'} labels, the training split ${part.target ? 'lacks' : 'has'} them`);
+    if (!part.target !== !train.target)
+      throw bad(
+        split,
+        `${part.target ? 'has' : 'lacks'} labels, the training split ${part.target ? 'lacks' : 'has'} them`,
+      );
   }
 }
 
@@ -73,7 +93,10 @@ function checkLengths(split: SplitName, part: SplitArrays): void {
   if (first.shape[0] === 0) throw bad(label(firstName, split), 'has no samples');
 }
 
-type Kind = { readonly kind: 'classes'; readonly classes: number } | { readonly kind: 'values' } | { readonly kind: 'none' };
+type Kind =
+  | { readonly kind: 'classes'; readonly classes: number }
+  | { readonly kind: 'values' }
+  | { readonly kind: 'none' };
 
 function targetKind(targets: ReadonlyMap<SplitName, Target | null>, name: string): Kind {
   const known = [...targets.values()].filter((target) => target !== null);
@@ -103,7 +126,10 @@ function arraySplit(part: SplitArrays, target: Target | null): Split {
   };
 }
 
-/** Adds a test split where none is given: a tenth of the training split, stratified. One sample alone stays for training. */
+/**
+ * Adds a test split where none is given: a tenth of the training split, stratified. One sample alone stays for
+ * training.
+ */
 export function completeSplits(given: ReadonlyMap<SplitName, Split>): Map<SplitName, Split> {
   const splits = new Map(given);
   const train = given.get('train')!;
@@ -118,7 +144,13 @@ export function splitLengths(splits: ReadonlyMap<SplitName, Split>): DatasetDesc
   return { train: length('train'), validation: length('validation'), test: length('test') };
 }
 
-function describe(format: DatasetFormat, parts: ArrayParts, splits: ReadonlyMap<SplitName, Split>, kind: Kind, naming: TargetNaming): DatasetDescription {
+function describe(
+  format: DatasetFormat,
+  parts: ArrayParts,
+  splits: ReadonlyMap<SplitName, Split>,
+  kind: Kind,
+  naming: TargetNaming,
+): DatasetDescription {
   const lengths = splitLengths(splits);
   const train = parts.get('train')!;
   return {

@@ -1,6 +1,6 @@
 /**
- * Decoded arrays that may be larger than memory: small ones stay in it, larger ones go to an unlinked temporary file (nothing is left
- * behind however the process ends) and are read row by row from there.
+ * Decoded arrays that may be larger than memory: small ones stay in it, larger ones go to an unlinked temporary file
+ * (nothing is left behind however the process ends) and are read row by row from there.
  */
 import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
@@ -17,8 +17,11 @@ const MEMORY_BYTES = 64 * 2 ** 20;
 
 export function allocate(dtype: ArrayDtype, length: number): ArrayData {
   const make: Record<ArrayDtype, () => ArrayData> = {
-    float32: () => new Float32Array(length), int32: () => new Int32Array(length), uint8: () => new Uint8Array(length),
-    int64: () => new BigInt64Array(length), bool: () => new Uint8Array(length),
+    float32: () => new Float32Array(length),
+    int32: () => new Int32Array(length),
+    uint8: () => new Uint8Array(length),
+    int64: () => new BigInt64Array(length),
+    bool: () => new Uint8Array(length),
   };
   return make[dtype]();
 }
@@ -44,11 +47,20 @@ export interface ArrayWriter {
 const bytesOf = (data: ArrayData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 /** `name` is used in errors. Memory for arrays up to 64 MiB (`memoryBytes`), a file for others. */
-export function createArray(name: string, dtype: ArrayDtype, shape: readonly number[], memoryBytes = MEMORY_BYTES): ArrayWriter {
+export function createArray(
+  name: string,
+  dtype: ArrayDtype,
+  shape: readonly number[],
+  memoryBytes = MEMORY_BYTES,
+): ArrayWriter {
   const total = elementCount(shape) * ITEM_BYTES[dtype];
   const target = total <= memoryBytes ? memoryTarget(dtype, elementCount(shape)) : fileTarget();
   let written = 0;
-  const mismatch = (bytes: string) => new LatheError('malformed-dataset', `"${name}" holds ${bytes} bytes of data; shape [${shape.join(', ')}] takes ${total}`);
+  const mismatch = (bytes: string) =>
+    new LatheError(
+      'malformed-dataset',
+      `"${name}" holds ${bytes} bytes of data; shape [${shape.join(', ')}] takes ${total}`,
+    );
   return {
     write(values) {
       const bytes = bytesOf(values);
@@ -67,7 +79,11 @@ export function createArray(name: string, dtype: ArrayDtype, shape: readonly num
 /** An array that is in memory already. */
 export function arrayFrom(dtype: ArrayDtype, shape: readonly number[], data: ArrayData): StoredArray {
   const bytes = bytesOf(data);
-  return storedArray(dtype, shape, { write() {}, read: (into, at) => into.set(bytes.subarray(at, at + into.length)), close() {} });
+  return storedArray(dtype, shape, {
+    write() {},
+    read: (into, at) => into.set(bytes.subarray(at, at + into.length)),
+    close() {},
+  });
 }
 
 interface Target {
@@ -92,10 +108,10 @@ function fileTarget(): Target {
   let open = true;
   return {
     write(piece, at) {
-      for (let done = 0; done < piece.length;) done += writeSync(file, piece, done, piece.length - done, at + done);
+      for (let done = 0; done < piece.length; ) done += writeSync(file, piece, done, piece.length - done, at + done);
     },
     read(into, at) {
-      for (let done = 0; done < into.length;) {
+      for (let done = 0; done < into.length; ) {
         const count = readSync(file, into, done, into.length - done, at + done);
         if (count === 0) throw new Error('the temporary array file ended early');
         done += count;
@@ -112,11 +128,13 @@ function storedArray(dtype: ArrayDtype, shape: readonly number[], target: Target
   const rowElements = elementCount(shape.slice(1));
   const rowBytes = rowElements * ITEM_BYTES[dtype];
   return {
-    dtype, shape, close: target.close,
+    dtype,
+    shape,
+    close: target.close,
     rows(indices) {
       const data = allocate(dtype, indices.length * rowElements);
       const bytes = bytesOf(data);
-      for (let i = 0; i < indices.length;) {
+      for (let i = 0; i < indices.length; ) {
         let run = 1; // rows that lie one behind the other are read at once
         while (i + run < indices.length && indices[i + run] === indices[i]! + run) run++;
         target.read(bytes.subarray(i * rowBytes, (i + run) * rowBytes), indices[i]! * rowBytes);
@@ -131,7 +149,9 @@ function storedArray(dtype: ArrayDtype, shape: readonly number[], target: Target
 export function repeatedScalar(scalar: StoredArray, count: number): StoredArray {
   const value = scalar.rows([0]).data[0]!;
   return {
-    dtype: scalar.dtype, shape: [count], close: scalar.close,
+    dtype: scalar.dtype,
+    shape: [count],
+    close: scalar.close,
     rows(indices) {
       const data = allocate(scalar.dtype, indices.length);
       for (let i = 0; i < data.length; i++) data[i] = value;

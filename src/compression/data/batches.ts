@@ -1,4 +1,6 @@
-/** Batches in the form of a model's inputs, in a seeded order, the next one prepared while the caller works on the last. */
+/**
+ * Batches in the form of a model's inputs, in a seeded order, the next one prepared while the caller works on the last.
+ */
 import { availableParallelism } from 'node:os';
 import type { Transform } from '../../contracts/job-request.ts';
 import type { TensorDescription } from '../../contracts/model.ts';
@@ -16,8 +18,9 @@ export interface BatchOptions {
   /** The model's inputs, batch axis first. */
   readonly inputs: readonly TensorDescription[];
   /**
-   * Image files decoded at a time, beside the caller's work; 0: none, each batch is made when it is asked for. 'auto' and 'cores': as
-   * many as there are cores. Arrays need no decoding; for them only 0 or not 0 matters (whether a batch is prepared ahead).
+   * Image files decoded at a time, beside the caller's work; 0: none, each batch is made when it is asked for. 'auto'
+   * and 'cores': as many as there are cores. Arrays need no decoding; for them only 0 or not 0 matters (whether a batch
+   * is prepared ahead).
    */
   readonly numWorkers?: number | 'auto' | 'cores';
 }
@@ -31,7 +34,9 @@ export function batchSource(split: Split, options: BatchOptions): BatchSource {
     samples: split.length,
     batchesPerEpoch,
     async *epoch(epoch) {
-      const order = shuffle ? permutation(split.length, seededRandom(seed, epoch)) : Int32Array.from({ length: split.length }, (_, i) => i);
+      const order = shuffle
+        ? permutation(split.length, seededRandom(seed, epoch))
+        : Int32Array.from({ length: split.length }, (_, i) => i);
       const load = (at: number) => makeBatch(order.subarray(at * batchSize, (at + 1) * batchSize));
       yield* workers === 0 ? inTurn(batchesPerEpoch, load) : oneAhead(batchesPerEpoch, load);
     },
@@ -68,11 +73,13 @@ function batchMaker(split: Split, options: BatchOptions, concurrency: number): (
     const raw = await split.read(indices, { ...(imageSize ? { imageSize } : {}), concurrency });
     plans ??= planAll(raw, options);
     const scaleImagesOnly = plans.some(({ plan }) => plan.kind === 'image');
-    const inputs = new Map(plans.map(({ from, input, plan }): [string, HostArray] => {
-      const scaling = input.shape.length > 0 && (!scaleImagesOnly || plan.kind === 'image') ? affine : null;
-      const array = toModelInput(raw.inputs.get(from)!, plan, input.dtype, scaling);
-      return [input.name, input.shape.length === 0 ? oneForAll(array, input.name) : array];
-    }));
+    const inputs = new Map(
+      plans.map(({ from, input, plan }): [string, HostArray] => {
+        const scaling = input.shape.length > 0 && (!scaleImagesOnly || plan.kind === 'image') ? affine : null;
+        const array = toModelInput(raw.inputs.get(from)!, plan, input.dtype, scaling);
+        return [input.name, input.shape.length === 0 ? oneForAll(array, input.name) : array];
+      }),
+    );
     return { size: raw.size, inputs, target: raw.target };
   };
 }
@@ -80,7 +87,11 @@ function batchMaker(split: Split, options: BatchOptions, concurrency: number): (
 /** For an input without axes: the number that all samples of a batch share. */
 function oneForAll(array: HostArray, name: string): HostArray {
   const data = array.data.slice(0, 1);
-  if (array.shape.length !== 1 || array.data.some((value) => value !== data[0])) throw new LatheError('shape-mismatch', `model input "${name}" is a single number, and the samples of a batch differ in it`);
+  if (array.shape.length !== 1 || array.data.some((value) => value !== data[0]))
+    throw new LatheError(
+      'shape-mismatch',
+      `model input "${name}" is a single number, and the samples of a batch differ in it`,
+    );
   return { ...array, shape: [], data };
 }
 
@@ -95,12 +106,22 @@ function imageSizeOf({ transform, inputs }: BatchOptions): readonly [number, num
 }
 
 function planAll(raw: RawSamples, options: BatchOptions): Planned[] {
-  const samples = [...raw.inputs].map(([name, array]): TensorDescription => ({ name, dtype: array.dtype, shape: array.shape.slice(1) }));
+  const samples = [...raw.inputs].map(
+    ([name, array]): TensorDescription => ({ name, dtype: array.dtype, shape: array.shape.slice(1) }),
+  );
   const pairs = pairInputs(samples, options.inputs);
-  if (!pairs) throw new LatheError('shape-mismatch', `the model takes ${options.inputs.length} input(s), the dataset gives ${samples.length}, or their names differ`);
+  if (!pairs)
+    throw new LatheError(
+      'shape-mismatch',
+      `the model takes ${options.inputs.length} input(s), the dataset gives ${samples.length}, or their names differ`,
+    );
   return pairs.map(([sample, input]) => {
     const plan = planInput({ sample, input, transform: options.transform, resizable: false });
-    if (!plan) throw new LatheError('shape-mismatch', `samples "${sample.name}" of shape [${sample.shape.join(', ')}] do not fit model input "${input.name}" [${input.shape.map((size) => size ?? '?').join(', ')}]`);
+    if (!plan)
+      throw new LatheError(
+        'shape-mismatch',
+        `samples "${sample.name}" of shape [${sample.shape.join(', ')}] do not fit model input "${input.name}" [${input.shape.map((size) => size ?? '?').join(', ')}]`,
+      );
     return { from: sample.name, input, plan };
   });
 }

@@ -1,5 +1,12 @@
-/** Runs `work` over all items, at most `limit` at a time; results in the items' order. The first failure ends it and is thrown. */
-export async function mapConcurrently<T, R>(items: readonly T[], limit: number, work: (item: T, index: number) => Promise<R>): Promise<R[]> {
+/**
+ * Runs `work` over all items, at most `limit` at a time; results in the items' order. The first failure ends it and is
+ * thrown.
+ */
+export async function mapConcurrently<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
   let failed = false;

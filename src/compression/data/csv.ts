@@ -1,7 +1,8 @@
 /**
- * Tables with a header line. Columns whose every cell is a number are features as they are; other columns are one-hot coded over their
- * sorted values. The target column (`?target=`): names become classes in sorted order; whole numbers from 0 to 999 are class indices;
- * other numbers are values. `?targetKind=classes|values` decides where that guess is wrong. Separator: comma, semicolon or tab.
+ * Tables with a header line. Columns whose every cell is a number are features as they are; other columns are one-hot
+ * coded over their sorted values. The target column (`?target=`): names become classes in sorted order; whole numbers
+ * from 0 to 999 are class indices; other numbers are values. `?targetKind=classes|values` decides where that guess is
+ * wrong. Separator: comma, semicolon or tab.
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -28,7 +29,8 @@ interface Column {
   categories: Set<string> | null;
 }
 
-const bad = (path: string, message: string) => new LatheError('malformed-dataset', `${path}: ${message}`, [{ path, message }]);
+const bad = (path: string, message: string) =>
+  new LatheError('malformed-dataset', `${path}: ${message}`, [{ path, message }]);
 
 async function delimiterOf(path: string): Promise<string> {
   const file = await open(path);
@@ -48,9 +50,12 @@ interface Row {
 }
 
 async function* readRows(path: string, delimiter: string): AsyncGenerator<Row> {
-  const parser = createReadStream(path).pipe(parse({ bom: true, delimiter, info: true, skip_empty_lines: true, trim: true, max_record_size: 16 * 2 ** 20 }));
+  const parser = createReadStream(path).pipe(
+    parse({ bom: true, delimiter, info: true, skip_empty_lines: true, trim: true, max_record_size: 16 * 2 ** 20 }),
+  );
   try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) yield { cells: record, line: info.lines };
+    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>)
+      yield { cells: record, line: info.lines };
   } catch (error) {
     throw error instanceof LatheError ? error : bad('csv', (error as Error).message);
   }
@@ -68,7 +73,8 @@ async function readHeader(path: string, delimiter: string): Promise<string[]> {
   for await (const { cells } of readRows(path, delimiter)) {
     const repeated = cells.find((name, i) => cells.indexOf(name) !== i);
     if (repeated !== undefined) throw bad('line 1', `column "${repeated}" appears twice`);
-    if (cells.every((cell) => cell !== '' && Number.isFinite(Number(cell)))) throw bad('line 1', 'holds numbers only; a header line with column names is needed');
+    if (cells.every((cell) => cell !== '' && Number.isFinite(Number(cell))))
+      throw bad('line 1', 'holds numbers only; a header line with column names is needed');
     if (cells.length > COLUMN_LIMIT) throw bad('line 1', `${cells.length} columns; the limit is ${COLUMN_LIMIT}`);
     return cells;
   }
@@ -87,12 +93,15 @@ function observe(column: Column, cell: string): void {
 }
 
 async function learnColumns(path: string, delimiter: string): Promise<{ columns: Column[]; rows: number }> {
-  const columns = (await readHeader(path, delimiter)).map((name): Column => ({ name, numeric: true, whole: true, least: Infinity, most: -Infinity, categories: new Set() }));
+  const columns = (await readHeader(path, delimiter)).map(
+    (name): Column => ({ name, numeric: true, whole: true, least: Infinity, most: -Infinity, categories: new Set() }),
+  );
   let rows = 0;
   for await (const { cells, line } of readBody(path, delimiter)) {
     columns.forEach((column, i) => {
       const cell = cells[i]!;
-      if (MISSING.has(cell.toLowerCase())) throw bad(`line ${line}`, `column "${column.name}" has no value ("${cell}"); fill or drop such rows`);
+      if (MISSING.has(cell.toLowerCase()))
+        throw bad(`line ${line}`, `column "${column.name}" has no value ("${cell}"); fill or drop such rows`);
       observe(column, cell);
     });
     rows++;
@@ -108,10 +117,25 @@ interface Encoding {
 }
 
 function featureEncoding(column: Column): Encoding {
-  if (column.numeric) return { width: 1, encode: (cell, into, at) => { into[at] = Number(cell); } };
-  if (!column.categories) throw bad(`column "${column.name}"`, `holds more than ${CATEGORY_LIMIT} different texts, too many to code as categories`);
+  if (column.numeric)
+    return {
+      width: 1,
+      encode: (cell, into, at) => {
+        into[at] = Number(cell);
+      },
+    };
+  if (!column.categories)
+    throw bad(
+      `column "${column.name}"`,
+      `holds more than ${CATEGORY_LIMIT} different texts, too many to code as categories`,
+    );
   const index = new Map([...column.categories].sort().map((name, i) => [name, i]));
-  return { width: index.size, encode: (cell, into, at) => { into[at + index.get(cell)!] = 1; } };
+  return {
+    width: index.size,
+    encode: (cell, into, at) => {
+      into[at + index.get(cell)!] = 1;
+    },
+  };
 }
 
 interface TargetEncoding {
@@ -122,10 +146,12 @@ interface TargetEncoding {
 
 function targetEncoding(column: Column, kind: string | undefined): TargetEncoding {
   const indexed = column.numeric && column.whole && column.least >= 0 && column.most < CLASS_INDEX_LIMIT;
-  if (column.numeric && (kind === 'values' || (kind !== 'classes' && !indexed))) return { classes: null, dtype: 'float32', encode: Number };
+  if (column.numeric && (kind === 'values' || (kind !== 'classes' && !indexed)))
+    return { classes: null, dtype: 'float32', encode: Number };
   if (indexed) return { classes: null, dtype: 'int32', encode: Number };
   if (kind === 'values') throw bad(`column "${column.name}"`, 'holds texts, so it cannot be values');
-  if (!column.categories) throw bad(`column "${column.name}"`, `holds more than ${CATEGORY_LIMIT} different texts, too many for classes`);
+  if (!column.categories)
+    throw bad(`column "${column.name}"`, `holds more than ${CATEGORY_LIMIT} different texts, too many for classes`);
   const classes = [...column.categories].sort(column.numeric ? (a, b) => Number(a) - Number(b) : undefined);
   const index = new Map(classes.map((name, i) => [name, i]));
   return { classes, dtype: 'int32', encode: (cell) => index.get(cell)! };
@@ -137,19 +163,29 @@ export async function openCsv(path: string, options: Readonly<Record<string, str
   const { columns, rows } = await learnColumns(path, delimiter);
   const targetAt = options.target === undefined ? -1 : columns.findIndex((column) => column.name === options.target);
   if (options.target !== undefined && targetAt < 0) {
-    const names = columns.slice(0, 20).map((column) => column.name).join(', ');
-    throw new LatheError('invalid-request', `the table has no column "${options.target}"`, [{ path: 'target', message: `columns are: ${names}${columns.length > 20 ? ', ...' : ''}` }]);
+    const names = columns
+      .slice(0, 20)
+      .map((column) => column.name)
+      .join(', ');
+    throw new LatheError('invalid-request', `the table has no column "${options.target}"`, [
+      { path: 'target', message: `columns are: ${names}${columns.length > 20 ? ', ...' : ''}` },
+    ]);
   }
   const target = targetAt < 0 ? null : targetEncoding(columns[targetAt]!, options.targetKind);
-  const features = columns.flatMap((column, at) => (at === targetAt ? [] : [{ at, encoding: featureEncoding(column) }]));
+  const features = columns.flatMap((column, at) =>
+    at === targetAt ? [] : [{ at, encoding: featureEncoding(column) }],
+  );
   const { x, y } = await encodeRows(path, delimiter, rows, features, target && { at: targetAt, encoding: target });
   const naming = { name: options.target ?? 'target', ...(target?.classes ? { classes: target.classes } : {}) };
   return arrayDataset('csv', new Map([['train', { inputs: new Map([['x', x]]), target: y }]]), naming);
 }
 
 async function encodeRows(
-  path: string, delimiter: string, rows: number,
-  features: readonly { at: number; encoding: Encoding }[], target: { at: number; encoding: TargetEncoding } | null,
+  path: string,
+  delimiter: string,
+  rows: number,
+  features: readonly { at: number; encoding: Encoding }[],
+  target: { at: number; encoding: TargetEncoding } | null,
 ): Promise<{ x: StoredArray; y: StoredArray | null }> {
   const width = features.reduce((sum, { encoding }) => sum + encoding.width, 0);
   if (width === 0) throw bad('csv', 'there is no column beside the target');

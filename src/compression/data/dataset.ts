@@ -1,4 +1,7 @@
-/** Data as the engine sees it: splits of samples that can be read by index, and batches of them in the model's own input form. */
+/**
+ * Data as the engine sees it: splits of samples that can be read by index, and batches of them in the model's own input
+ * form.
+ */
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 
 /** Row-major values with the sample axis first. */
@@ -41,7 +44,10 @@ export interface Dataset {
   close(): Promise<void>;
 }
 
-/** Samples in the form of the model's inputs: its names, its order of axes ([n, c, h, w] for an image model), float32 after transform. */
+/**
+ * Samples in the form of the model's inputs: its names, its order of axes ([n, c, h, w] for an image model), float32
+ * after transform.
+ */
 export interface Batch {
   readonly size: number;
   readonly inputs: ReadonlyMap<string, HostArray>;

@@ -1,12 +1,21 @@
 /**
- * The idx format of MNIST (http://yann.lecun.com/exdb/mnist): a zip of `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and `t10k-`
- * or `test-` files, under any prefix, each as it is or gzipped. Big-endian: two zero bytes, a type, the number of axes, the sizes.
+ * The idx format of MNIST (http://yann.lecun.com/exdb/mnist): a zip of `train-images-idx3-ubyte`,
+ * `train-labels-idx1-ubyte` and `t10k-` or `test-` files, under any prefix, each as it is or gzipped. Big-endian: two
+ * zero bytes, a type, the number of axes, the sizes.
  */
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { LatheError } from '../../errors.ts';
 import { arrayDataset } from './array-dataset.ts';
-import { allocate, createArray, elementCount, type ArrayData, type ArrayDtype, type ArrayWriter, type StoredArray } from './array-store.ts';
+import {
+  allocate,
+  createArray,
+  elementCount,
+  type ArrayData,
+  type ArrayDtype,
+  type ArrayWriter,
+  type StoredArray,
+} from './array-store.ts';
 import type { Dataset, SplitName } from './dataset.ts';
 import { checkBudget, type Zip, type ZipEntry } from './zip.ts';
 
@@ -24,7 +33,8 @@ const TYPES: Readonly<Record<number, IdxType>> = {
   0x0e: { dtype: 'float32', itemBytes: 8, read: (view, at) => view.getFloat64(at) },
 };
 
-const bad = (path: string, message: string) => new LatheError('malformed-dataset', `"${path}" in the archive: ${message}`, [{ path, message }]);
+const bad = (path: string, message: string) =>
+  new LatheError('malformed-dataset', `"${path}" in the archive: ${message}`, [{ path, message }]);
 
 export const isIdxName = (path: string): boolean => /(idx\d|ubyte|\.idx)/i.test(path.split('/').at(-1)!);
 
@@ -45,7 +55,8 @@ export async function openIdx(zip: Zip): Promise<Dataset> {
       const part = parts.get(split) ?? { inputs: new Map<string, StoredArray>(), target: null };
       parts.set(split, part);
       const isLabels = /label/i.test(entry.path) || array.shape.length === 1;
-      if (isLabels ? part.target : part.inputs.size > 0) throw bad(entry.path, `is a second file of ${isLabels ? 'labels' : 'samples'} for the ${split} split`);
+      if (isLabels ? part.target : part.inputs.size > 0)
+        throw bad(entry.path, `is a second file of ${isLabels ? 'labels' : 'samples'} for the ${split} split`);
       if (isLabels) part.target = array;
       else part.inputs.set('x', array);
     }

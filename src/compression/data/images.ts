@@ -1,7 +1,7 @@
 /**
- * Image folders in a zip: one folder per class, or `train`, `val`, `test` folders with the classes in them. Classes are the folder
- * names in code-unit order, as Keras and torchvision index them. Without class folders the images are unlabelled. Files stay packed
- * where they are and are decoded when they are read.
+ * Image folders in a zip: one folder per class, or `train`, `val`, `test` folders with the classes in them. Classes are
+ * the folder names in code-unit order, as Keras and torchvision index them. Without class folders the images are
+ * unlabelled. Files stay packed where they are and are decoded when they are read.
  */
 import sharp from 'sharp';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
@@ -16,7 +16,13 @@ import type { Zip, ZipEntry } from './zip.ts';
 const READABLE = /\.(png|jpe?g|webp)$/i;
 const OTHER_IMAGES = /\.(gif|bmp|tiff?|heic|avif|jp2|svg)$/i;
 const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
-  train: 'train', training: 'train', val: 'validation', valid: 'validation', validation: 'validation', test: 'test', testing: 'test',
+  train: 'train',
+  training: 'train',
+  val: 'validation',
+  valid: 'validation',
+  validation: 'validation',
+  test: 'test',
+  testing: 'test',
 };
 const PIXEL_LIMIT = 100_000_000;
 const FILE_LIMIT_BYTES = 256 * 2 ** 20;
@@ -24,12 +30,14 @@ const DEFAULT_CONCURRENCY = 4;
 /** Samples that `describe` decodes whole; of larger sets it reads the headers of the rest. */
 const DECODED_AT_UPLOAD = 20_000;
 
-const bad = (path: string, message: string, cause?: unknown) => new LatheError('malformed-dataset', `image "${path}": ${message}`, [{ path, message }], { cause });
+const bad = (path: string, message: string, cause?: unknown) =>
+  new LatheError('malformed-dataset', `image "${path}": ${message}`, [{ path, message }], { cause });
 
 export const isImageName = (path: string): boolean => READABLE.test(path) || OTHER_IMAGES.test(path);
 
 /** System files that archivers add. */
-export const isLitter = (path: string): boolean => path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX' || part === 'Thumbs.db');
+export const isLitter = (path: string): boolean =>
+  path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX' || part === 'Thumbs.db');
 
 interface Placed {
   readonly entry: ZipEntry;
@@ -50,7 +58,11 @@ export async function openImages(zip: Zip, verify: boolean): Promise<Dataset> {
   const classes = [...new Set(placed.map(({ className }) => className))].filter((name) => name !== null).sort();
   const form = await survey(zip, placed, verify);
   const splits = completeSplits(makeSplits(zip, placed, classes, form));
-  return { description: describe(splits, classes, form), split: (name) => splits.get(name) ?? EMPTY_SPLIT, close: async () => zip.close() };
+  return {
+    description: describe(splits, classes, form),
+    split: (name) => splits.get(name) ?? EMPTY_SPLIT,
+    close: async () => zip.close(),
+  };
 }
 
 function place(entries: readonly ZipEntry[]): Placed[] {
@@ -58,7 +70,10 @@ function place(entries: readonly ZipEntry[]): Placed[] {
   const shared = commonRoot(folders);
   const placed = entries.map((entry, i): Placed => {
     if (!READABLE.test(entry.path)) throw bad(entry.path, 'png, jpeg and webp are read; convert the others');
-    if (entry.sizeBytes > FILE_LIMIT_BYTES) throw new LatheError('too-large', `image "${entry.path}" is larger than ${FILE_LIMIT_BYTES} bytes`, [{ path: entry.path, message: 'is too large' }]);
+    if (entry.sizeBytes > FILE_LIMIT_BYTES)
+      throw new LatheError('too-large', `image "${entry.path}" is larger than ${FILE_LIMIT_BYTES} bytes`, [
+        { path: entry.path, message: 'is too large' },
+      ]);
     const [first, ...rest] = folders[i]!.slice(shared);
     const split = first === undefined ? undefined : SPLIT_FOLDERS[first.toLowerCase()];
     const classFolder = split ? rest[0] : first;
@@ -66,8 +81,10 @@ function place(entries: readonly ZipEntry[]): Placed[] {
   });
   const labelled = placed.filter(({ className }) => className !== null);
   const stray = placed.find(({ className }) => className === null);
-  if (stray && labelled.length > 0) throw bad(stray.entry.path, `lies in no class folder, "${labelled[0]!.entry.path}" does`);
-  if (!placed.some(({ split }) => split === 'train')) throw new LatheError('malformed-dataset', 'the archive has no images for training');
+  if (stray && labelled.length > 0)
+    throw bad(stray.entry.path, `lies in no class folder, "${labelled[0]!.entry.path}" does`);
+  if (!placed.some(({ split }) => split === 'train'))
+    throw new LatheError('malformed-dataset', 'the archive has no images for training');
   return placed;
 }
 
@@ -82,7 +99,10 @@ function commonRoot(folders: readonly (readonly string[])[]): number {
   }
 }
 
-/** What the images have in common: `size` null where heights and widths differ; 3 channels as soon as one image has colour. */
+/**
+ * What the images have in common: `size` null where heights and widths differ; 3 channels as soon as one image has
+ * colour.
+ */
 interface Form {
   readonly size: readonly [number, number] | null;
   readonly channels: 1 | 3;
@@ -94,7 +114,12 @@ async function survey(zip: Zip, placed: readonly Placed[], verify: boolean): Pro
   await mapConcurrently(placed, DEFAULT_CONCURRENCY, async ({ entry }, i) => {
     const found = await measureImage(zip, entry, verify && i < DECODED_AT_UPLOAD);
     if (found.channels >= 3) channels = 3;
-    size = size === undefined ? [found.height, found.width] : size && size[0] === found.height && size[1] === found.width ? size : null;
+    size =
+      size === undefined
+        ? [found.height, found.width]
+        : size && size[0] === found.height && size[1] === found.width
+          ? size
+          : null;
   });
   return { size: size ?? null, channels };
 }
@@ -115,10 +140,16 @@ async function measureImage(zip: Zip, entry: ZipEntry, decode: boolean): Promise
 }
 
 /**
- * Pixels [h, w, c] in `size`: alpha dropped, greys spread to three channels where the set has colour. Resized here and not by libvips, whose
- * enlarging differs from what the training libraries do: this is Pillow's BILINEAR to within one level.
+ * Pixels [h, w, c] in `size`: alpha dropped, greys spread to three channels where the set has colour. Resized here and
+ * not by libvips, whose enlarging differs from what the training libraries do: this is Pillow's BILINEAR to within one
+ * level.
  */
-async function decodeImage(zip: Zip, entry: ZipEntry, size: readonly [number, number], channels: 1 | 3): Promise<Uint8Array> {
+async function decodeImage(
+  zip: Zip,
+  entry: ZipEntry,
+  size: readonly [number, number],
+  channels: 1 | 3,
+): Promise<Uint8Array> {
   const bytes = await zip.bytes(entry);
   try {
     const { data, info } = await decoder(bytes)
@@ -126,16 +157,32 @@ async function decodeImage(zip: Zip, entry: ZipEntry, size: readonly [number, nu
       .toColourspace(channels === 1 ? 'b-w' : 'srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    return resizeImages({ dtype: 'uint8', shape: [1, info.height, info.width, channels], data }, channels, size).data as Uint8Array;
+    return resizeImages({ dtype: 'uint8', shape: [1, info.height, info.width, channels], data }, channels, size)
+      .data as Uint8Array;
   } catch (error) {
     throw bad(entry.path, `cannot be decoded: ${(error as Error).message.split('\n')[0]}`, error);
   }
 }
 
-function makeSplits(zip: Zip, placed: readonly Placed[], classes: readonly string[], form: Form): Map<SplitName, Split> {
+function makeSplits(
+  zip: Zip,
+  placed: readonly Placed[],
+  classes: readonly string[],
+  form: Form,
+): Map<SplitName, Split> {
   const index = new Map(classes.map((name, i) => [name, i]));
   const names = [...new Set(placed.map(({ split }) => split))];
-  return new Map(names.map((name) => [name, imageSplit(zip, placed.filter(({ split }) => split === name), index, form)]));
+  return new Map(
+    names.map((name) => [
+      name,
+      imageSplit(
+        zip,
+        placed.filter(({ split }) => split === name),
+        index,
+        form,
+      ),
+    ]),
+  );
 }
 
 function imageSplit(zip: Zip, files: readonly Placed[], index: ReadonlyMap<string, number>, form: Form): Split {
@@ -145,7 +192,11 @@ function imageSplit(zip: Zip, files: readonly Placed[], index: ReadonlyMap<strin
     ...(labels ? { labels } : {}),
     async read(indices, options: ReadOptions = {}) {
       const size = options.imageSize ?? form.size;
-      if (!size) throw new LatheError('shape-mismatch', 'the images differ in size; transform.resize must say to which size they are brought');
+      if (!size)
+        throw new LatheError(
+          'shape-mismatch',
+          'the images differ in size; transform.resize must say to which size they are brought',
+        );
       const bytes = size[0] * size[1] * form.channels;
       const pixels = new Uint8Array(indices.length * bytes);
       await mapConcurrently(Array.from(indices), options.concurrency ?? DEFAULT_CONCURRENCY, async (at, i) => {
@@ -154,7 +205,11 @@ function imageSplit(zip: Zip, files: readonly Placed[], index: ReadonlyMap<strin
       return {
         size: indices.length,
         inputs: new Map([['x', { dtype: 'uint8', shape: [indices.length, ...size, form.channels], data: pixels }]]),
-        target: labels && { dtype: 'int32', shape: [indices.length], data: Int32Array.from(indices, (i) => labels[i]!) },
+        target: labels && {
+          dtype: 'int32',
+          shape: [indices.length],
+          data: Int32Array.from(indices, (i) => labels[i]!),
+        },
       };
     },
   };
@@ -167,6 +222,9 @@ function describe(splits: ReadonlyMap<SplitName, Split>, classes: readonly strin
     samples: lengths.train + lengths.validation + lengths.test,
     splits: lengths,
     inputs: [{ name: 'x', dtype: 'uint8', shape: [form.size?.[0] ?? null, form.size?.[1] ?? null, form.channels] }],
-    target: classes.length > 0 ? { kind: 'classes', classes: classes.length, names: [...classes] } : { kind: 'none', classes: null },
+    target:
+      classes.length > 0
+        ? { kind: 'classes', classes: classes.length, names: [...classes] }
+        : { kind: 'none', classes: null },
   };
 }

@@ -8,7 +8,11 @@ import { pairInputs, planInput, type InputPlan } from './layout.ts';
 const shapeText = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
 
 /** All mismatches; empty where the dataset fits. Paths are those of the job request. */
-export function datasetProblems(model: ModelDescription, dataset: DatasetDescription, transform: Transform = {}): ErrorDetail[] {
+export function datasetProblems(
+  model: ModelDescription,
+  dataset: DatasetDescription,
+  transform: Transform = {},
+): ErrorDetail[] {
   const pairs = pairInputs(dataset.inputs, model.inputs);
   if (!pairs) return [unpaired(model, dataset), ...targetProblems(model, dataset)];
   const inputs = pairs.flatMap(([sample, input]) => inputProblems(sample, input, dataset, transform));
@@ -20,21 +24,43 @@ function batchProblems(inputs: readonly TensorDescription[]): ErrorDetail[] {
   const fixed = inputs.flatMap(({ name, shape: [first] }) => (typeof first === 'number' ? [{ name, first }] : []));
   const other = fixed.find(({ first }) => first !== fixed[0]!.first);
   if (!other) return [];
-  return [{ path: '/dataset', message: `the first axis of model input "${fixed[0]!.name}" has ${fixed[0]!.first} entries, that of "${other.name}" ${other.first}: it is not the batch, and a dataset gives rows of a batch` }];
+  return [
+    {
+      path: '/dataset',
+      message: `the first axis of model input "${fixed[0]!.name}" has ${fixed[0]!.first} entries, that of "${other.name}" ${other.first}: it is not the batch, and a dataset gives rows of a batch`,
+    },
+  ];
 }
 
 /** Throws `shape-mismatch` with every mismatch, names and sizes included. */
-export function checkDatasetFits(model: ModelDescription, dataset: DatasetDescription, transform: Transform = {}): void {
+export function checkDatasetFits(
+  model: ModelDescription,
+  dataset: DatasetDescription,
+  transform: Transform = {},
+): void {
   const problems = datasetProblems(model, dataset, transform);
-  if (problems.length > 0) throw new LatheError('shape-mismatch', `The dataset does not fit the model: ${problems.map(({ message }) => message).join('; ')}`, problems);
+  if (problems.length > 0)
+    throw new LatheError(
+      'shape-mismatch',
+      `The dataset does not fit the model: ${problems.map(({ message }) => message).join('; ')}`,
+      problems,
+    );
 }
 
 function unpaired(model: ModelDescription, dataset: DatasetDescription): ErrorDetail {
   const names = (tensors: readonly TensorDescription[]) => tensors.map(({ name }) => `"${name}"`).join(', ') || 'none';
-  return { path: '/dataset', message: `the model takes ${model.inputs.length} input(s) (${names(model.inputs)}), the dataset gives ${dataset.inputs.length} (${names(dataset.inputs)})` };
+  return {
+    path: '/dataset',
+    message: `the model takes ${model.inputs.length} input(s) (${names(model.inputs)}), the dataset gives ${dataset.inputs.length} (${names(dataset.inputs)})`,
+  };
 }
 
-function inputProblems(sample: TensorDescription, input: TensorDescription, dataset: DatasetDescription, transform: Transform): ErrorDetail[] {
+function inputProblems(
+  sample: TensorDescription,
+  input: TensorDescription,
+  dataset: DatasetDescription,
+  transform: Transform,
+): ErrorDetail[] {
   const plan = planInput({ sample, input, transform, resizable: dataset.format === 'images' });
   if (!plan) {
     const resized = transform.resize ? ` (resized to ${shapeText(transform.resize)})` : '';
@@ -42,21 +68,35 @@ function inputProblems(sample: TensorDescription, input: TensorDescription, data
     return [{ path: '/dataset', message }];
   }
   if (plan.kind === 'image' && plan.size.includes(null)) {
-    return [{ path: '/transform/resize', message: `the images differ in size and model input "${input.name}" ${shapeText(input.shape)} leaves it open; give [height, width]` }];
+    return [
+      {
+        path: '/transform/resize',
+        message: `the images differ in size and model input "${input.name}" ${shapeText(input.shape)} leaves it open; give [height, width]`,
+      },
+    ];
   }
   return channelProblems(sample, plan, transform);
 }
 
 function channelProblems(sample: TensorDescription, plan: InputPlan, transform: Transform): ErrorDetail[] {
-  const channels = plan.kind === 'image' ? plan.channels : plan.channelAxis === null ? 1 : plan.shape[plan.channelAxis]!;
+  const channels =
+    plan.kind === 'image' ? plan.channels : plan.channelAxis === null ? 1 : plan.shape[plan.channelAxis]!;
   return (['mean', 'std'] as const).flatMap((field) => {
     const given = transform[field]?.length ?? 1;
     if (given === 1 || channels === null || given === channels) return [];
-    return [{ path: `/transform/${field}`, message: `has ${given} values, dataset input "${sample.name}" has ${channels} channel(s)` }];
+    return [
+      {
+        path: `/transform/${field}`,
+        message: `has ${given} values, dataset input "${sample.name}" has ${channels} channel(s)`,
+      },
+    ];
   });
 }
 
-/** The output that targets are held against: the first of floats, for some classifiers give the label, an integer, in front of their scores. */
+/**
+ * The output that targets are held against: the first of floats, for some classifiers give the label, an integer, in
+ * front of their scores.
+ */
 export function answerOf<T extends { readonly dtype: string }>(outputs: readonly T[]): T | undefined {
   return outputs.find(({ dtype }) => /^b?float/.test(dtype)) ?? outputs[0];
 }
@@ -71,13 +111,19 @@ function targetProblems(model: ModelDescription, { target }: DatasetDescription)
 function classProblems(output: TensorDescription, target: DatasetDescription['target']): ErrorDetail[] {
   const sizes = output.shape.slice(1).filter((size) => size !== 1);
   const scores = sizes.length === 0 ? 1 : sizes[0]!;
-  if (sizes.length > 1 || scores === null || target.classes === null || !output.dtype.includes('float')) return []; // integers: labels
+  // integers: labels
+  if (sizes.length > 1 || scores === null || target.classes === null || !output.dtype.includes('float')) return [];
   const classes = target.classes;
   const tooMany = scores === 1 ? classes > 2 : classes > scores;
   // Folder and text classes are numbered by their order, so a missing one shifts the others; indices are what they are.
   const shifted = target.names !== undefined && scores !== 1 && classes !== scores;
   if (!tooMany && !shifted) return [];
-  return [{ path: '/dataset', message: `the dataset has ${classes} classes${target.names ? '' : ` (labels up to ${classes - 1})`}, model output "${output.name}" has ${scores} scores` }];
+  return [
+    {
+      path: '/dataset',
+      message: `the dataset has ${classes} classes${target.names ? '' : ` (labels up to ${classes - 1})`}, model output "${output.name}" has ${scores} scores`,
+    },
+  ];
 }
 
 function valueProblems(output: TensorDescription, shape: readonly number[]): ErrorDetail[] {
@@ -85,5 +131,10 @@ function valueProblems(output: TensorDescription, shape: readonly number[]): Err
   const [gives, takes] = [squeezed(output.shape.slice(1)), squeezed(shape)];
   const agree = gives.length === takes.length && gives.every((size, i) => size === null || size === takes[i]);
   if (agree) return [];
-  return [{ path: '/dataset', message: `target values have shape ${shapeText(shape)}, model output "${output.name}" gives ${shapeText(output.shape)} (batch first)` }];
+  return [
+    {
+      path: '/dataset',
+      message: `target values have shape ${shapeText(shape)}, model output "${output.name}" gives ${shapeText(output.shape)} (batch first)`,
+    },
+  ];
 }

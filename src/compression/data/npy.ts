@@ -1,10 +1,18 @@
 /**
- * NumPy's .npy format, versions 1 to 3 (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), read as a stream.
- * The header is a Python literal; it is matched, never evaluated. Object arrays are pickles, that is, programs: refused.
+ * NumPy's .npy format, versions 1 to 3 (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), read
+ * as a stream. The header is a Python literal; it is matched, never evaluated. Object arrays are pickles, that is,
+ * programs: refused.
  */
 import type { Readable } from 'node:stream';
 import { LatheError } from '../../errors.ts';
-import { allocate, createArray, elementCount, type ArrayData, type ArrayDtype, type StoredArray } from './array-store.ts';
+import {
+  allocate,
+  createArray,
+  elementCount,
+  type ArrayData,
+  type ArrayDtype,
+  type StoredArray,
+} from './array-store.ts';
 import { decodeFloat } from '../graph/number-formats.ts';
 
 export interface NpyHeader {
@@ -37,12 +45,17 @@ const CODECS: Readonly<Record<string, Codec>> = {
   u4: { dtype: 'int64', itemBytes: 4, read: (view, at, little) => BigInt(view.getUint32(at, little)) },
   i8: { dtype: 'int64', itemBytes: 8, read: (view, at, little) => view.getBigInt64(at, little) },
   u8: { dtype: 'int64', itemBytes: 8, read: (view, at, little) => view.getBigUint64(at, little) },
-  f2: { dtype: 'float32', itemBytes: 2, read: (view, at, little) => decodeFloat(view.getUint16(at, little), 'float16') },
+  f2: {
+    dtype: 'float32',
+    itemBytes: 2,
+    read: (view, at, little) => decodeFloat(view.getUint16(at, little), 'float16'),
+  },
   f4: { dtype: 'float32', itemBytes: 4, read: (view, at, little) => view.getFloat32(at, little) },
   f8: { dtype: 'float32', itemBytes: 8, read: (view, at, little) => view.getFloat64(at, little) },
 };
 
-const bad = (name: string, message: string) => new LatheError('malformed-dataset', `array "${name}": ${message}`, [{ path: name, message }]);
+const bad = (name: string, message: string) =>
+  new LatheError('malformed-dataset', `array "${name}": ${message}`, [{ path: name, message }]);
 
 /** Parses the header out of the file's first bytes; `null`: more bytes are needed. */
 export function parseNpyHeader(bytes: Buffer, name: string): NpyHeader | null {
@@ -55,20 +68,32 @@ export function parseNpyHeader(bytes: Buffer, name: string): NpyHeader | null {
   const start = major === 1 ? 10 : 12;
   if (length > HEADER_LIMIT) throw bad(name, `header of ${length} bytes`);
   if (bytes.length < start + length) return null;
-  return { ...parseDescription(bytes.toString(major === 3 ? 'utf8' : 'latin1', start, start + length), name), dataOffset: start + length };
+  return {
+    ...parseDescription(bytes.toString(major === 3 ? 'utf8' : 'latin1', start, start + length), name),
+    dataOffset: start + length,
+  };
 }
 
 function parseDescription(text: string, name: string): Omit<NpyHeader, 'dataOffset'> {
   const descr = /['"]descr['"]\s*:\s*['"]([<>=|]?)([A-Za-z])(\d*)['"]/.exec(text);
   const order = /['"]fortran_order['"]\s*:\s*(True|False)/.exec(text);
   const shape = /['"]shape['"]\s*:\s*\(([\d\sL,]*)\)/.exec(text);
-  if (!descr) throw bad(name, /['"]descr['"]\s*:\s*\[/.test(text) ? 'structured types are not supported' : 'the header gives no type');
+  if (!descr)
+    throw bad(
+      name,
+      /['"]descr['"]\s*:\s*\[/.test(text) ? 'structured types are not supported' : 'the header gives no type',
+    );
   if (!order || !shape) throw bad(name, 'the header gives no order or shape');
   if (descr[2] === 'O') throw bad(name, 'object arrays are pickles and are refused; save numbers');
   const type = `${descr[2]}${descr[3]}`;
   if (!CODECS[type]) throw bad(name, `type "${type}" is not supported; use bool, integers or floats`);
-  const dims = shape[1]!.split(',').map((part) => part.trim().replace(/L$/, '')).filter((part) => part !== '').map(Number);
-  if (!dims.every(Number.isSafeInteger) || !Number.isSafeInteger(elementCount(dims) * 8)) throw bad(name, `shape (${shape[1]}) is too large`);
+  const dims = shape[1]!
+    .split(',')
+    .map((part) => part.trim().replace(/L$/, ''))
+    .filter((part) => part !== '')
+    .map(Number);
+  if (!dims.every(Number.isSafeInteger) || !Number.isSafeInteger(elementCount(dims) * 8))
+    throw bad(name, `shape (${shape[1]}) is too large`);
   return { descr: type, bigEndian: descr[1] === '>', fortranOrder: order[1] === 'True', shape: dims };
 }
 
@@ -80,7 +105,8 @@ function decode(bytes: Buffer, header: NpyHeader, codec: Codec, name: string, fi
   for (let i = 0; i < count; i++) {
     const value = codec.read(view, i * codec.itemBytes, !header.bigEndian);
     if (value !== value) throw bad(name, `NaN at element ${first + i}${sampleOf(first + i, header)}`);
-    if (typeof value === 'bigint' && value >= WHOLE_LIMIT) throw bad(name, `${value} at element ${first + i} is beyond int64`);
+    if (typeof value === 'bigint' && value >= WHOLE_LIMIT)
+      throw bad(name, `${value} at element ${first + i} is beyond int64`);
     data[i] = value;
   }
   return data;
@@ -89,7 +115,9 @@ function decode(bytes: Buffer, header: NpyHeader, codec: Codec, name: string, fi
 function sampleOf(element: number, header: NpyHeader): string {
   const samples = header.shape[0] ?? 1;
   if (header.shape.length === 0) return '';
-  const sample = header.fortranOrder ? element % samples : Math.floor(element / Math.max(1, elementCount(header.shape.slice(1))));
+  const sample = header.fortranOrder
+    ? element % samples
+    : Math.floor(element / Math.max(1, elementCount(header.shape.slice(1))));
   return ` (sample ${sample})`;
 }
 
@@ -112,8 +140,8 @@ function toRowMajor(data: ArrayData, dtype: ArrayDtype, shape: readonly number[]
 }
 
 /**
- * Reads an array. Types narrow to what the engine computes with: float16 and float64 to float32; int8, int16, uint16 to int32;
- * uint32 and uint64 to int64. Errors: `malformed-dataset` with the array's name.
+ * Reads an array. Types narrow to what the engine computes with: float16 and float64 to float32; int8, int16, uint16 to
+ * int32; uint32 and uint64 to int64. Errors: `malformed-dataset` with the array's name.
  */
 export async function readNpy(stream: Readable, name: string): Promise<StoredArray> {
   let pending: Buffer = Buffer.alloc(0);
@@ -151,14 +179,19 @@ function npySink(header: NpyHeader, name: string) {
       const whole = bytes.length - (bytes.length % codec.itemBytes);
       const data = decode(bytes.subarray(0, whole), header, codec, name, elements);
       elements += data.length;
-      if (elements > elementCount(header.shape)) throw bad(name, `holds more than the ${elementCount(header.shape)} elements of its shape`);
+      if (elements > elementCount(header.shape))
+        throw bad(name, `holds more than the ${elementCount(header.shape)} elements of its shape`);
       if (transposed) gathered.push(data);
       else writer.write(data);
       return bytes.subarray(whole);
     },
     finish(): StoredArray {
       if (transposed) {
-        if (elements !== elementCount(header.shape)) throw bad(name, `holds ${elements} elements; its shape [${header.shape.join(', ')}] takes ${elementCount(header.shape)}`);
+        if (elements !== elementCount(header.shape))
+          throw bad(
+            name,
+            `holds ${elements} elements; its shape [${header.shape.join(', ')}] takes ${elementCount(header.shape)}`,
+          );
         writer.write(toRowMajor(concat(gathered, codec.dtype, elements), codec.dtype, header.shape));
         gathered = [];
       }

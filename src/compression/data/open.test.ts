@@ -13,7 +13,9 @@ import { readNpy } from './npy.ts';
 import { stat } from 'node:fs/promises';
 
 let folder: string;
-beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'lathe-data-')); });
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lathe-data-'));
+});
 afterAll(() => rm(folder, { recursive: true }));
 
 const fixture = (name: string) => join(import.meta.dirname, 'fixtures', name);
@@ -31,7 +33,13 @@ async function text(content: string): Promise<string> {
   await writeFile(path, content);
   return path;
 }
-const failure = (promise: Promise<unknown>) => promise.then(() => { throw new Error('was accepted'); }, (error: unknown) => error);
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    () => {
+      throw new Error('was accepted');
+    },
+    (error: unknown) => error,
+  );
 
 describe('npz', () => {
   it('reads every numeric type, byte order and header version as NumPy wrote them', async () => {
@@ -50,8 +58,11 @@ describe('npz', () => {
   it('keeps given splits and describes them', async () => {
     const dataset = await openDataset(fixture('splits.npz'), {});
     expect(dataset.description).toEqual({
-      format: 'npz', samples: 48, splits: { train: 40, validation: 0, test: 8 },
-      inputs: [{ name: 'x', dtype: 'uint8', shape: [5, 4, 3] }], target: { kind: 'classes', classes: 4 },
+      format: 'npz',
+      samples: 48,
+      splits: { train: 40, validation: 0, test: 8 },
+      inputs: [{ name: 'x', dtype: 'uint8', shape: [5, 4, 3] }],
+      target: { kind: 'classes', classes: 4 },
     });
     const read = await dataset.split('train').read([39, 0]);
     expect([...read.target!.data]).toEqual([3, 0]);
@@ -68,7 +79,10 @@ describe('npz', () => {
 
   it('gives several inputs by name, and float targets as values', async () => {
     const { inputs, target } = await describeDataset(fixture('two_inputs.npz'), {});
-    expect(inputs).toEqual([{ name: 'left', dtype: 'float32', shape: [2] }, { name: 'right', dtype: 'int64', shape: [3] }]);
+    expect(inputs).toEqual([
+      { name: 'left', dtype: 'float32', shape: [2] },
+      { name: 'right', dtype: 'int64', shape: [3] },
+    ]);
     expect(target).toEqual({ kind: 'values', classes: null, shape: [] });
   });
 
@@ -78,7 +92,10 @@ describe('npz', () => {
     ['negative.npz', /label -1 of sample 2/],
     ['unequal.npz', /has 2 samples, "x" has 3/],
   ])('refuses %s', async (name, message) => {
-    expect(await failure(describeDataset(fixture(name), {}))).toMatchObject({ code: 'malformed-dataset', message: expect.stringMatching(message) as unknown });
+    expect(await failure(describeDataset(fixture(name), {}))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringMatching(message) as unknown,
+    });
   });
 
   it('refuses truncated data', async () => {
@@ -87,7 +104,10 @@ describe('npz', () => {
     const whole = await zip.bytes(zip.entries.find((entry) => entry.path === 'le_f4.npy')!);
     zip.close();
     const cut = await zipped({ 'x.npy': whole.subarray(0, whole.length - 6) });
-    expect(await failure(describeDataset(cut, {}))).toMatchObject({ code: 'malformed-dataset', message: expect.stringContaining('"x"') as unknown });
+    expect(await failure(describeDataset(cut, {}))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringContaining('"x"') as unknown,
+    });
   });
 });
 
@@ -100,23 +120,40 @@ function idx(shape: readonly number[], values: readonly number[]): Buffer {
 }
 
 describe('idx', () => {
-  const images = idx([6, 2, 2], Array.from({ length: 24 }, (_, i) => i));
+  const images = idx(
+    [6, 2, 2],
+    Array.from({ length: 24 }, (_, i) => i),
+  );
   const labels = idx([6], [0, 1, 2, 0, 1, 2]);
   it('reads plain and gzipped files under any prefix', async () => {
     const path = await zipped({
-      'a/emnist-train-images-idx3-ubyte.gz': gzipSync(images), 'a/emnist-train-labels-idx1-ubyte.gz': gzipSync(labels),
-      'a/emnist-test-images-idx3-ubyte': images, 'a/emnist-test-labels-idx1-ubyte': labels,
+      'a/emnist-train-images-idx3-ubyte.gz': gzipSync(images),
+      'a/emnist-train-labels-idx1-ubyte.gz': gzipSync(labels),
+      'a/emnist-test-images-idx3-ubyte': images,
+      'a/emnist-test-labels-idx1-ubyte': labels,
     });
     const dataset = await openDataset(path, {});
-    expect(dataset.description).toMatchObject({ format: 'idx', samples: 12, splits: { train: 6, test: 6 }, target: { kind: 'classes', classes: 3 } });
+    expect(dataset.description).toMatchObject({
+      format: 'idx',
+      samples: 12,
+      splits: { train: 6, test: 6 },
+      target: { kind: 'classes', classes: 3 },
+    });
     const { inputs, target } = await dataset.split('test').read([5, 1]);
-    expect(inputs.get('x')).toEqual({ dtype: 'uint8', shape: [2, 2, 2], data: Uint8Array.of(20, 21, 22, 23, 4, 5, 6, 7) });
+    expect(inputs.get('x')).toEqual({
+      dtype: 'uint8',
+      shape: [2, 2, 2],
+      data: Uint8Array.of(20, 21, 22, 23, 4, 5, 6, 7),
+    });
     expect(target!.data).toEqual(Int32Array.of(2, 1));
     await dataset.close();
   });
   it('names a file whose size contradicts its header', async () => {
     const path = await zipped({ 'train-images-idx3-ubyte': images.subarray(0, -1), 'train-labels-idx1-ubyte': labels });
-    expect(await failure(describeDataset(path, {}))).toMatchObject({ code: 'malformed-dataset', message: expect.stringContaining('train-images-idx3-ubyte') as unknown });
+    expect(await failure(describeDataset(path, {}))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringContaining('train-images-idx3-ubyte') as unknown,
+    });
   });
 });
 
@@ -127,13 +164,19 @@ describe('images', () => {
   };
   it('takes classes from folders below train and test, in order of their names', async () => {
     const path = await zipped({
-      'pets/train/dog/1.png': await png(4, 3, 3, 10), 'pets/train/cat/1.png': await png(4, 3, 3, 20), 'pets/test/dog/2.png': await png(4, 3, 3, 30),
-      '__MACOSX/pets/._x': Buffer.from('x'), 'pets/readme.txt': Buffer.from('x'),
+      'pets/train/dog/1.png': await png(4, 3, 3, 10),
+      'pets/train/cat/1.png': await png(4, 3, 3, 20),
+      'pets/test/dog/2.png': await png(4, 3, 3, 30),
+      '__MACOSX/pets/._x': Buffer.from('x'),
+      'pets/readme.txt': Buffer.from('x'),
     });
     const dataset = await openDataset(path, {}, { verify: true });
     expect(dataset.description).toEqual({
-      format: 'images', samples: 3, splits: { train: 2, validation: 0, test: 1 },
-      inputs: [{ name: 'x', dtype: 'uint8', shape: [3, 4, 3] }], target: { kind: 'classes', classes: 2, names: ['cat', 'dog'] },
+      format: 'images',
+      samples: 3,
+      splits: { train: 2, validation: 0, test: 1 },
+      inputs: [{ name: 'x', dtype: 'uint8', shape: [3, 4, 3] }],
+      target: { kind: 'classes', classes: 2, names: ['cat', 'dog'] },
     });
     const { inputs, target } = await dataset.split('test').read([0]);
     expect(inputs.get('x')).toEqual({ dtype: 'uint8', shape: [1, 3, 4, 3], data: new Uint8Array(36).fill(30) });
@@ -141,7 +184,12 @@ describe('images', () => {
     await dataset.close();
   });
   it('brings sizes and colours together', async () => {
-    const path = await zipped({ 'a/1.png': await png(4, 4, 1, 7), 'b/1.webp': await sharp(await png(9, 5, 3, 9)).webp({ lossless: true }).toBuffer() });
+    const path = await zipped({
+      'a/1.png': await png(4, 4, 1, 7),
+      'b/1.webp': await sharp(await png(9, 5, 3, 9))
+        .webp({ lossless: true })
+        .toBuffer(),
+    });
     const dataset = await openDataset(path, {});
     expect(dataset.description.inputs[0]!.shape).toEqual([null, null, 3]);
     const { inputs } = await dataset.split('train').read([0, 1], { imageSize: [2, 2] });
@@ -151,7 +199,10 @@ describe('images', () => {
   it('names an image that cannot be decoded', async () => {
     const whole = await png(64, 64, 3, 1);
     const path = await zipped({ 'a/ok.png': whole, 'b/broken.png': whole.subarray(0, whole.length >> 1) });
-    expect(await failure(describeDataset(path, {}))).toMatchObject({ code: 'malformed-dataset', errors: [{ path: 'b/broken.png' }] });
+    expect(await failure(describeDataset(path, {}))).toMatchObject({
+      code: 'malformed-dataset',
+      errors: [{ path: 'b/broken.png' }],
+    });
   });
 });
 
@@ -159,14 +210,29 @@ describe('csv', () => {
   it('codes texts one-hot and names of the target as classes', async () => {
     const path = await text('size;colour;kind\n1.5;red;b\n2;blue;a\n-3;red;b\n');
     const dataset = await openDataset(path, { target: 'kind' });
-    expect(dataset.description).toMatchObject({ format: 'csv', samples: 3, inputs: [{ name: 'x', dtype: 'float32', shape: [3] }], target: { kind: 'classes', classes: 2, names: ['a', 'b'] } });
+    expect(dataset.description).toMatchObject({
+      format: 'csv',
+      samples: 3,
+      inputs: [{ name: 'x', dtype: 'float32', shape: [3] }],
+      target: { kind: 'classes', classes: 2, names: ['a', 'b'] },
+    });
     const rows = new Map<number, number[]>();
     for (const name of ['train', 'test'] as const) {
       const split = dataset.split(name);
       const { inputs, target } = await split.read(Array.from({ length: split.length }, (_, i) => i));
-      for (let i = 0; i < split.length; i++) rows.set(inputs.get('x')!.data[3 * i] as number, [...Array.from(inputs.get('x')!.data.slice(3 * i + 1, 3 * i + 3), Number), Number(target!.data[i])]);
+      for (let i = 0; i < split.length; i++)
+        rows.set(inputs.get('x')!.data[3 * i] as number, [
+          ...Array.from(inputs.get('x')!.data.slice(3 * i + 1, 3 * i + 3), Number),
+          Number(target!.data[i]),
+        ]);
     }
-    expect(rows).toEqual(new Map([[1.5, [0, 1, 1]], [2, [1, 0, 0]], [-3, [0, 1, 1]]]));
+    expect(rows).toEqual(
+      new Map([
+        [1.5, [0, 1, 1]],
+        [2, [1, 0, 0]],
+        [-3, [0, 1, 1]],
+      ]),
+    );
     await dataset.close();
   });
   it('keeps numbers as class indices or values', async () => {
@@ -178,9 +244,18 @@ describe('csv', () => {
   });
   it('names the line of a missing value and the columns there are', async () => {
     const path = await text('a,b\n1,2\n\n3,\n');
-    expect(await failure(describeDataset(path, { target: 'b' }))).toMatchObject({ code: 'malformed-dataset', message: expect.stringContaining('line 4') as unknown });
-    expect(await failure(describeDataset(await text('a,b\n1,2\n'), { target: 'z' }))).toMatchObject({ code: 'invalid-request', errors: [{ path: 'target', message: 'columns are: a, b' }] });
-    expect(await failure(describeDataset(await text('a,b\n1,2\n3\n'), { target: 'b' }))).toMatchObject({ code: 'malformed-dataset', message: expect.stringContaining('line 3') as unknown });
+    expect(await failure(describeDataset(path, { target: 'b' }))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringContaining('line 4') as unknown,
+    });
+    expect(await failure(describeDataset(await text('a,b\n1,2\n'), { target: 'z' }))).toMatchObject({
+      code: 'invalid-request',
+      errors: [{ path: 'target', message: 'columns are: a, b' }],
+    });
+    expect(await failure(describeDataset(await text('a,b\n1,2\n3\n'), { target: 'b' }))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringContaining('line 3') as unknown,
+    });
   });
 });
 
@@ -222,17 +297,31 @@ describe('hostile files', () => {
   it('refuses a bomb before unpacking it, and one that lies about its size', async () => {
     const limits = { entries: 10, totalBytes: 2 ** 30, ratio: 100, ratioFromBytes: 2 ** 20 };
     const bomb = rawZip('x.npy', Buffer.alloc(8 * 2 ** 20));
-    expect(await failure(openDataset(await saved(bomb), {}, { limits }))).toMatchObject({ code: 'too-large', errors: [{ path: 'x.npy' }] });
+    expect(await failure(openDataset(await saved(bomb), {}, { limits }))).toMatchObject({
+      code: 'too-large',
+      errors: [{ path: 'x.npy' }],
+    });
     const liar = rawZip('train-images-idx3-ubyte', Buffer.alloc(8 * 2 ** 20), { size: 100 });
     expect(await failure(openDataset(await saved(liar), {}, { limits }))).toMatchObject({ code: 'malformed-dataset' });
-    const inner = await zipped({ 'train-images-idx3-ubyte.gz': gzipSync(idx([2048, 64, 64], Array<number>(2048 * 4096).fill(0))) });
+    const inner = await zipped({
+      'train-images-idx3-ubyte.gz': gzipSync(idx([2048, 64, 64], Array<number>(2048 * 4096).fill(0))),
+    });
     expect(await failure(openDataset(inner, {}, { limits }))).toMatchObject({ code: 'too-large' });
   });
   it('refuses links, names outside the archive, and too many entries', async () => {
-    expect(await failure(openDataset(await saved(rawZip('x.npy', Buffer.from('/etc/passwd'), { mode: 0o120777 })), {}))).toMatchObject({ code: 'malformed-dataset', errors: [{ path: 'x.npy', message: 'is a symbolic link' }] });
-    expect(await failure(openDataset(await saved(rawZip('../x.npy', Buffer.from('x'))), {}))).toMatchObject({ code: 'malformed-dataset', message: expect.stringContaining('../x.npy') as unknown });
+    expect(
+      await failure(openDataset(await saved(rawZip('x.npy', Buffer.from('/etc/passwd'), { mode: 0o120777 })), {})),
+    ).toMatchObject({ code: 'malformed-dataset', errors: [{ path: 'x.npy', message: 'is a symbolic link' }] });
+    expect(await failure(openDataset(await saved(rawZip('../x.npy', Buffer.from('x'))), {}))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringContaining('../x.npy') as unknown,
+    });
     const many = await zipped({ 'a/1.png': Buffer.from(''), 'a/2.png': Buffer.from('') });
-    expect(await failure(openDataset(many, {}, { limits: { entries: 1, totalBytes: 1e9, ratio: 100, ratioFromBytes: 1e6 } }))).toMatchObject({ code: 'too-large' });
+    expect(
+      await failure(
+        openDataset(many, {}, { limits: { entries: 1, totalBytes: 1e9, ratio: 100, ratioFromBytes: 1e6 } }),
+      ),
+    ).toMatchObject({ code: 'too-large' });
   });
   it.each([
     ['empty', Buffer.alloc(0), 'malformed-dataset'],
@@ -244,6 +333,8 @@ describe('hostile files', () => {
   });
   it('refuses a truncated archive', async () => {
     const whole = await readFile(fixture('splits.npz'));
-    expect(await failure(openDataset(await saved(whole.subarray(0, whole.length - 30)), {}))).toMatchObject({ code: 'malformed-dataset' });
+    expect(await failure(openDataset(await saved(whole.subarray(0, whole.length - 30)), {}))).toMatchObject({
+      code: 'malformed-dataset',
+    });
   });
 });

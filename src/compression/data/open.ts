@@ -16,22 +16,36 @@ export interface OpenOptions {
 }
 
 /**
- * `options` are the upload's query parameters: `target` and `targetKind` (csv). Errors: `unsupported-format`, `malformed-dataset`,
+ * `options` are the upload's query parameters: `target` and `targetKind` (csv). Errors: `unsupported-format`,
+ * `malformed-dataset`,
  * `too-large`, `invalid-request`. The caller closes the dataset.
  */
-export async function openDataset(path: string, options: Readonly<Record<string, string>>, { limits = ZIP_LIMITS, verify = false }: OpenOptions = {}): Promise<Dataset> {
+export async function openDataset(
+  path: string,
+  options: Readonly<Record<string, string>>,
+  { limits = ZIP_LIMITS, verify = false }: OpenOptions = {},
+): Promise<Dataset> {
   const { size } = await stat(path);
   if (size === 0) throw new LatheError('malformed-dataset', 'the file is empty');
   const head = await firstBytes(path, 4096);
   if (head.subarray(0, 2).toString('latin1') === 'PK') return openArchive(await openZip(path, size, limits), verify);
-  if (head.subarray(0, 4).toString('latin1') === 'PAR1') throw new LatheError('unsupported-format', 'Parquet files are not read yet; upload csv or npz');
-  if (head.subarray(0, 6).toString('latin1') === '\x93NUMPY') throw new LatheError('unsupported-format', 'this is a single .npy array; save arrays x and y together with numpy.savez');
+  if (head.subarray(0, 4).toString('latin1') === 'PAR1')
+    throw new LatheError('unsupported-format', 'Parquet files are not read yet; upload csv or npz');
+  if (head.subarray(0, 6).toString('latin1') === '\x93NUMPY')
+    throw new LatheError(
+      'unsupported-format',
+      'this is a single .npy array; save arrays x and y together with numpy.savez',
+    );
   if (looksLikeText(head)) return openCsv(path, options);
   throw new LatheError('unsupported-format', 'the file is neither a zip archive (npz, idx, images) nor a csv table');
 }
 
 /** What the file holds, for its upload: everything is read once, images are decoded. */
-export async function describeDataset(path: string, options: Readonly<Record<string, string>>, limits: ZipLimits = ZIP_LIMITS): Promise<DatasetDescription> {
+export async function describeDataset(
+  path: string,
+  options: Readonly<Record<string, string>>,
+  limits: ZipLimits = ZIP_LIMITS,
+): Promise<DatasetDescription> {
   const dataset = await openDataset(path, options, { limits, verify: true });
   await dataset.close();
   return dataset.description;
@@ -70,8 +84,14 @@ async function openArchive(zip: Zip, verify: boolean): Promise<Dataset> {
       return dataset;
     }
     if (visible.entries.some(({ path }) => isIdxName(path))) return await openIdx(visible);
-    const some = visible.entries.slice(0, 5).map(({ path }) => `"${path}"`).join(', ');
-    throw new LatheError('unsupported-format', `the archive holds neither .npy arrays, nor idx files, nor images; it holds ${some}`);
+    const some = visible.entries
+      .slice(0, 5)
+      .map(({ path }) => `"${path}"`)
+      .join(', ');
+    throw new LatheError(
+      'unsupported-format',
+      `the archive holds neither .npy arrays, nor idx files, nor images; it holds ${some}`,
+    );
   } finally {
     if (!keep) zip.close();
   }

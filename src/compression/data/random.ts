@@ -1,4 +1,7 @@
-/** Seeded pseudo-random numbers: sfc32 (Chris Doty-Humphrey, PractRand), seeded by splitmix32. Same seed and stream, same numbers. */
+/**
+ * Seeded pseudo-random numbers: sfc32 (Chris Doty-Humphrey, PractRand), seeded by splitmix32. Same seed and stream,
+ * same numbers.
+ */
 
 function splitmix32(seed: number): () => number {
   let state = seed | 0;
@@ -12,7 +15,10 @@ function splitmix32(seed: number): () => number {
   };
 }
 
-/** Uniform numbers in [0, 1) with 32 random bits. `streams` (epoch, input number...) give independent sequences of one seed. */
+/**
+ * Uniform numbers in [0, 1) with 32 random bits. `streams` (epoch, input number...) give independent sequences of one
+ * seed.
+ */
 export function seededRandom(seed: number, ...streams: number[]): () => number {
   let mixed = seed >>> 0;
   for (const stream of streams) mixed = splitmix32(mixed ^ Math.imul(stream + 1, 0x85ebca6b))();

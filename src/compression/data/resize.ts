@@ -1,8 +1,14 @@
-/** Images to another size by a triangle filter (bilinear, widened when shrinking so that nothing is skipped), as Pillow's BILINEAR does. */
+/**
+ * Images to another size by a triangle filter (bilinear, widened when shrinking so that nothing is skipped), as
+ * Pillow's BILINEAR does.
+ */
 import { allocate } from './array-store.ts';
 import type { HostArray } from './dataset.ts';
 
-/** Which source places make each target place along one axis, and how much: `weights[i * width + k]` goes with `first[i] + k`. */
+/**
+ * Which source places make each target place along one axis, and how much: `weights[i * width + k]` goes with `first[i]
+ * + k`.
+ */
 interface Taps {
   readonly first: Int32Array;
   readonly width: number;
@@ -19,14 +25,22 @@ function tapsOf(from: number, to: number): Taps {
     const centre = (i + 0.5) * step;
     first[i] = Math.min(Math.max(0, Math.floor(centre - radius + 0.5)), from - width);
     let sum = 0;
-    for (let k = 0; k < width; k++) sum += weights[i * width + k] = Math.max(0, 1 - Math.abs(first[i]! + k + 0.5 - centre) / radius);
+    for (let k = 0; k < width; k++)
+      sum += weights[i * width + k] = Math.max(0, 1 - Math.abs(first[i]! + k + 0.5 - centre) / radius);
     for (let k = 0; k < width; k++) weights[i * width + k]! /= sum;
   }
   return { first, width, weights };
 }
 
-/** `images`: [n, h, w] or [n, h, w, c]; result [n, height, width, c] of the same type (integers rounded). `size` null: kept. */
-export function resizeImages(images: HostArray, channels: number, size: readonly [number | null, number | null]): HostArray {
+/**
+ * `images`: [n, h, w] or [n, h, w, c]; result [n, height, width, c] of the same type (integers rounded). `size` null:
+ * kept.
+ */
+export function resizeImages(
+  images: HostArray,
+  channels: number,
+  size: readonly [number | null, number | null],
+): HostArray {
   const [n, height, width] = images.shape as [number, number, number];
   const [toHeight, toWidth] = [size[0] ?? height, size[1] ?? width];
   if (toHeight === height && toWidth === width) return { ...images, shape: [n, height, width, channels] };
@@ -36,7 +50,14 @@ export function resizeImages(images: HostArray, channels: number, size: readonly
   const wide = new Float64Array(height * toWidth * channels); // one image, resized along its rows
   for (let image = 0; image < n; image++) {
     wide.fill(0);
-    resample(source, image * height * width * channels, wide, 0, { lines: height, from: width, to: toWidth, step: channels }, columns);
+    resample(
+      source,
+      image * height * width * channels,
+      wide,
+      0,
+      { lines: height, from: width, to: toWidth, step: channels },
+      columns,
+    );
     const resized = new Float64Array(toHeight * toWidth * channels);
     resample(wide, 0, resized, 0, { lines: 1, from: height, to: toHeight, step: toWidth * channels }, rows);
     store(resized, data, image * resized.length);
@@ -46,8 +67,12 @@ export function resizeImages(images: HostArray, channels: number, size: readonly
 
 /** Resamples `lines` rows of `from` places, each a run of `step` numbers, to `to` places. */
 function resample(
-  source: ArrayLike<number>, sourceAt: number, target: Float64Array, targetAt: number,
-  { lines, from, to, step }: { lines: number; from: number; to: number; step: number }, taps: Taps,
+  source: ArrayLike<number>,
+  sourceAt: number,
+  target: Float64Array,
+  targetAt: number,
+  { lines, from, to, step }: { lines: number; from: number; to: number; step: number },
+  taps: Taps,
 ): void {
   for (let line = 0; line < lines; line++) {
     for (let i = 0; i < to; i++) {
@@ -63,7 +88,8 @@ function resample(
 }
 
 function store(values: Float64Array, target: HostArray['data'], at: number): void {
-  if (target instanceof BigInt64Array) for (let i = 0; i < values.length; i++) target[at + i] = BigInt(Math.round(values[i]!));
+  if (target instanceof BigInt64Array)
+    for (let i = 0; i < values.length; i++) target[at + i] = BigInt(Math.round(values[i]!));
   else if (target instanceof Float32Array) target.set(values, at);
   else for (let i = 0; i < values.length; i++) target[at + i] = Math.round(values[i]!);
 }

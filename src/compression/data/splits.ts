@@ -12,15 +12,24 @@ export function subset(split: Split, indices: Int32Array): Split {
   return {
     length: indices.length,
     ...(split.labels ? { labels: Int32Array.from(indices, (i) => split.labels![i]!) } : {}),
-    read: (wanted, options) => split.read(Int32Array.from(wanted, (i) => indices[i]!), options),
+    read: (wanted, options) =>
+      split.read(
+        Int32Array.from(wanted, (i) => indices[i]!),
+        options,
+      ),
   };
 }
 
 /**
- * Which of `count` samples to hold out: about `fraction` of every class, at least one of each class that has two or more, and never all
- * of a class. Both lists are sorted.
+ * Which of `count` samples to hold out: about `fraction` of every class, at least one of each class that has two or
+ * more, and never all of a class. Both lists are sorted.
  */
-export function stratifiedHoldOut(count: number, labels: Int32Array | null, fraction: number, seed: number): { kept: Int32Array; held: Int32Array } {
+export function stratifiedHoldOut(
+  count: number,
+  labels: Int32Array | null,
+  fraction: number,
+  seed: number,
+): { kept: Int32Array; held: Int32Array } {
   const random = seededRandom(seed);
   const held = new Set<number>();
   for (const members of groups(count, labels)) {
@@ -29,7 +38,10 @@ export function stratifiedHoldOut(count: number, labels: Int32Array | null, frac
     for (let i = 0; i < share; i++) held.add(members[order[i]!]!);
   }
   const all = Array.from({ length: count }, (_, i) => i);
-  return { kept: Int32Array.from(all.filter((i) => !held.has(i))), held: Int32Array.from(all.filter((i) => held.has(i))) };
+  return {
+    kept: Int32Array.from(all.filter((i) => !held.has(i))),
+    held: Int32Array.from(all.filter((i) => held.has(i))),
+  };
 }
 
 function groups(count: number, labels: Int32Array | null): number[][] {
@@ -46,8 +58,15 @@ function groups(count: number, labels: Int32Array | null): number[][] {
 /** Share of the training samples held out where the dataset has no validation split. */
 const VALIDATION_FRACTION = 0.1;
 
-/** The dataset's own validation split, or `fraction` (default 0.1) of its training split held out (stratified by `labels` of the training split). */
-export function trainAndValidation(dataset: Dataset, fraction: number | undefined, seed: number): { train: Split; validation: Split } {
+/**
+ * The dataset's own validation split, or `fraction` (default 0.1) of its training split held out (stratified by
+ * `labels` of the training split).
+ */
+export function trainAndValidation(
+  dataset: Dataset,
+  fraction: number | undefined,
+  seed: number,
+): { train: Split; validation: Split } {
   const train = dataset.split('train');
   const validation = dataset.split('validation');
   if (validation.length > 0 || train.length < 2) return { train, validation };

@@ -11,8 +11,8 @@ const CLASSES_LIMIT = 10_000_000;
 const ROWS_AT_ONCE = 4096;
 
 /**
- * Integers of shape [n] or [n, 1] are class indices. Rows that each hold a single 1 among zeros (any type) are one-hot classes.
- * Everything else is values. Errors: `malformed-dataset` naming the array and the sample.
+ * Integers of shape [n] or [n, 1] are class indices. Rows that each hold a single 1 among zeros (any type) are one-hot
+ * classes. Everything else is values. Errors: `malformed-dataset` naming the array and the sample.
  */
 export function readTarget(array: StoredArray, name: string): Target {
   const width = elementCount(array.shape.slice(1));

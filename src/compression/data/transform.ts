@@ -1,4 +1,7 @@
-/** Stored samples -> a model's input: resized, in the model's order of axes, (x * scale - mean) / std per channel, in the model's type. */
+/**
+ * Stored samples -> a model's input: resized, in the model's order of axes, (x * scale - mean) / std per channel, in
+ * the model's type.
+ */
 import type { Transform } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
 import { allocate, elementCount, type ArrayData, type ArrayDtype } from './array-store.ts';
@@ -37,7 +40,12 @@ export function toModelInput(samples: HostArray, plan: InputPlan, onnxDtype: str
   return plan.kind === 'image' ? imageInput(samples, plan, dtype, scaling) : arrayInput(samples, plan, dtype, scaling);
 }
 
-function imageInput(samples: HostArray, plan: Extract<InputPlan, { kind: 'image' }>, dtype: ArrayDtype, affine: Affine | null): HostArray {
+function imageInput(
+  samples: HostArray,
+  plan: Extract<InputPlan, { kind: 'image' }>,
+  dtype: ArrayDtype,
+  affine: Affine | null,
+): HostArray {
   const resized = resizeImages(samples, plan.channels, plan.size);
   const [n, height, width] = resized.shape as [number, number, number];
   const { channels, order } = plan;
@@ -51,12 +59,24 @@ function imageInput(samples: HostArray, plan: Extract<InputPlan, { kind: 'image'
       copyScaled(resized.data, from, channels, data, to, order === 'channels-first' ? 1 : channels, area, affine, c);
     }
   }
-  const shape = { 'channels-first': [n, channels, height, width], 'channels-last': [n, height, width, channels], flat: [n, area * channels] }[order];
+  const shape = {
+    'channels-first': [n, channels, height, width],
+    'channels-last': [n, height, width, channels],
+    flat: [n, area * channels],
+  }[order];
   return { dtype, shape: plan.withoutChannelAxis ? [n, height, width] : shape, data };
 }
 
 function copyScaled(
-  source: ArrayData, from: number, fromStep: number, target: ArrayData, to: number, toStep: number, count: number, affine: Affine | null, channel: number,
+  source: ArrayData,
+  from: number,
+  fromStep: number,
+  target: ArrayData,
+  to: number,
+  toStep: number,
+  count: number,
+  affine: Affine | null,
+  channel: number,
 ): void {
   if (!affine && source.constructor === target.constructor) {
     for (let i = 0; i < count; i++) target[to + i * toStep] = source[from + i * fromStep]!;
@@ -65,14 +85,20 @@ function copyScaled(
   const scale = affine ? affine.scale[affine.scale.length === 1 ? 0 : channel]! : 1;
   const offset = affine ? affine.offset[affine.offset.length === 1 ? 0 : channel]! : 0;
   const convert = converter(target);
-  for (let i = 0; i < count; i++) target[to + i * toStep] = convert(Number(source[from + i * fromStep]) * scale + offset);
+  for (let i = 0; i < count; i++)
+    target[to + i * toStep] = convert(Number(source[from + i * fromStep]) * scale + offset);
 }
 
 const converter = (target: ArrayData): ((value: number) => number | bigint) =>
   target instanceof BigInt64Array ? (value) => BigInt(Math.trunc(value)) : (value) => value;
 
 /** Arrays keep their order; channels lie along `channelAxis` of the sample. */
-function arrayInput(samples: HostArray, plan: Extract<InputPlan, { kind: 'array' }>, dtype: ArrayDtype, affine: Affine | null): HostArray {
+function arrayInput(
+  samples: HostArray,
+  plan: Extract<InputPlan, { kind: 'array' }>,
+  dtype: ArrayDtype,
+  affine: Affine | null,
+): HostArray {
   const n = samples.shape[0]!;
   const perSample = elementCount(samples.shape.slice(1));
   const sampleShape = resolve(plan.shape, samples.shape.slice(1));
@@ -81,7 +107,9 @@ function arrayInput(samples: HostArray, plan: Extract<InputPlan, { kind: 'array'
   const channels = axis === null || !affine || affine.scale.length === 1 ? 1 : sampleShape[axis]!;
   const inner = channels === 1 ? 1 : elementCount(sampleShape.slice(axis! + 1));
   if (channels === 1) copyScaled(samples.data, 0, 1, data, 0, 1, data.length, affine, 0);
-  else for (let run = 0; run * inner < data.length; run++) copyScaled(samples.data, run * inner, 1, data, run * inner, 1, inner, affine, run % channels);
+  else
+    for (let run = 0; run * inner < data.length; run++)
+      copyScaled(samples.data, run * inner, 1, data, run * inner, 1, inner, affine, run % channels);
   return { dtype, shape: [n, ...sampleShape], data };
 }
 
@@ -89,5 +117,8 @@ function arrayInput(samples: HostArray, plan: Extract<InputPlan, { kind: 'array'
 function resolve(planned: readonly (number | null)[], sample: readonly number[]): number[] {
   if (planned.length === sample.length) return [...sample];
   if (planned.every((size) => size !== null)) return [...planned];
-  throw new LatheError('shape-mismatch', `samples of shape [${sample.join(', ')}] cannot be given as [${planned.map((size) => size ?? '?').join(', ')}]`);
+  throw new LatheError(
+    'shape-mismatch',
+    `samples of shape [${sample.join(', ')}] cannot be given as [${planned.map((size) => size ?? '?').join(', ')}]`,
+  );
 }

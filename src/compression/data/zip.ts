@@ -1,6 +1,7 @@
 /**
- * Zip archives from strangers, read as streams under a budget. Nothing is ever written under an entry's name; still, archives whose names
- * leave their folder, or that hold links, are refused: they were not made by a tool that packs data.
+ * Zip archives from strangers, read as streams under a budget. Nothing is ever written under an entry's name; still,
+ * archives whose names leave their folder, or that hold links, are refused: they were not made by a tool that packs
+ * data.
  */
 import { pipeline, Transform, type Readable } from 'node:stream';
 import yauzl from 'yauzl';
@@ -16,7 +17,12 @@ export interface ZipLimits {
 }
 
 /** Deflate packs at most 1032:1; data that train a network pack far less. */
-export const ZIP_LIMITS: ZipLimits = { entries: 5_000_000, totalBytes: 64 * 2 ** 30, ratio: 200, ratioFromBytes: 256 * 2 ** 20 };
+export const ZIP_LIMITS: ZipLimits = {
+  entries: 5_000_000,
+  totalBytes: 64 * 2 ** 30,
+  ratio: 200,
+  ratioFromBytes: 256 * 2 ** 20,
+};
 
 export interface ZipEntry {
   readonly path: string;
@@ -41,7 +47,8 @@ const malformed = (path: string, message: string, cause?: unknown) =>
   new LatheError('malformed-dataset', `"${path}" in the archive: ${message}`, [{ path, message }], { cause });
 
 function checkEntry(entry: yauzl.Entry): void {
-  if (((entry.externalFileAttributes >>> 16) & FILE_TYPE) === SYMLINK) throw malformed(entry.fileName, 'is a symbolic link');
+  if (((entry.externalFileAttributes >>> 16) & FILE_TYPE) === SYMLINK)
+    throw malformed(entry.fileName, 'is a symbolic link');
   if (entry.isEncrypted()) throw malformed(entry.fileName, 'is encrypted');
   if (entry.compressionMethod !== 0 && entry.compressionMethod !== 8) {
     throw malformed(entry.fileName, `is packed by method ${entry.compressionMethod}; only stored and deflate are read`);
@@ -73,14 +80,19 @@ async function readDirectory(zip: yauzl.ZipFile, packedBytes: number, limits: Zi
 }
 
 const asMalformed = (error: unknown): unknown =>
-  error instanceof LatheError ? error : new LatheError('malformed-dataset', `the zip archive cannot be read: ${(error as Error).message}`, [], { cause: error });
+  error instanceof LatheError
+    ? error
+    : new LatheError('malformed-dataset', `the zip archive cannot be read: ${(error as Error).message}`, [], {
+        cause: error,
+      });
 
 /** Opens an archive and reads its directory. Errors: `malformed-dataset`, `too-large`, each with the entry's path. */
 export async function openZip(path: string, packedBytes: number, limits: ZipLimits = ZIP_LIMITS): Promise<Zip> {
   let zip: yauzl.ZipFile | undefined;
   try {
     zip = await yauzl.openPromise(path, { autoClose: false });
-    if (zip.entryCount > limits.entries) throw new LatheError('too-large', `the archive has ${zip.entryCount} entries; the limit is ${limits.entries}`);
+    if (zip.entryCount > limits.entries)
+      throw new LatheError('too-large', `the archive has ${zip.entryCount} entries; the limit is ${limits.entries}`);
     const entries = await readDirectory(zip, packedBytes, limits);
     return openedZip(zip, entries, packedBytes, limits);
   } catch (error) {
@@ -98,7 +110,10 @@ function openedZip(zip: yauzl.ZipFile, entries: readonly ZipEntry[], packedBytes
     }
   };
   return {
-    limits, packedBytes, entries, stream,
+    limits,
+    packedBytes,
+    entries,
+    stream,
     async bytes(entry) {
       const chunks: Buffer[] = [];
       for await (const chunk of await stream(entry)) chunks.push(chunk as Buffer);
@@ -112,5 +127,7 @@ function openedZip(zip: yauzl.ZipFile, entries: readonly ZipEntry[], packedBytes
 function renameErrors(source: Readable, path: string): Readable {
   const named = new Transform({ transform: (chunk, _encoding, done) => done(null, chunk) });
   // The consumer meets the error on `named`; the callback only keeps it from being unhandled on `source`.
-  return pipeline(source, named, (error) => { if (error) named.destroy(malformed(path, error.message, error)); });
+  return pipeline(source, named, (error) => {
+    if (error) named.destroy(malformed(path, error.message, error));
+  });
 }

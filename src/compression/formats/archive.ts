@@ -16,7 +16,8 @@ export const ARCHIVE_LIMITS: ArchiveLimits = { totalBytes: 2 ** 31, members: 10_
 
 const GZIP_MAGIC = [0x1f, 0x8b];
 const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04];
-const startsWith = (bytes: Uint8Array, magic: readonly number[]): boolean => magic.every((byte, i) => bytes[i] === byte);
+const startsWith = (bytes: Uint8Array, magic: readonly number[]): boolean =>
+  magic.every((byte, i) => bytes[i] === byte);
 
 export const isGzip = (bytes: Uint8Array): boolean => startsWith(bytes, GZIP_MAGIC);
 export const isZip = (bytes: Uint8Array): boolean => startsWith(bytes, ZIP_MAGIC);
@@ -26,40 +27,66 @@ export async function unpackGzip(bytes: Uint8Array, limits: ArchiveLimits = ARCH
   try {
     return await promisify(gunzip)(bytes, { maxOutputLength: limits.totalBytes });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw new LatheError('too-large', `The gzip file unpacks to more than ${limits.totalBytes} bytes`);
-    throw new LatheError('malformed-model', `The gzip file is damaged: ${(error as Error).message}`, [], { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
+      throw new LatheError('too-large', `The gzip file unpacks to more than ${limits.totalBytes} bytes`);
+    throw new LatheError('malformed-model', `The gzip file is damaged: ${(error as Error).message}`, [], {
+      cause: error,
+    });
   }
 }
 
 /** All files of a zip, by path. Names are only compared, never written to disk. */
-export async function unpackZip(bytes: Uint8Array, limits: ArchiveLimits = ARCHIVE_LIMITS): Promise<Map<string, Uint8Array>> {
+export async function unpackZip(
+  bytes: Uint8Array,
+  limits: ArchiveLimits = ARCHIVE_LIMITS,
+): Promise<Map<string, Uint8Array>> {
   const members = new Map<string, Uint8Array>();
   let left = limits.totalBytes;
   try {
     const zip = await yauzl.fromBufferPromise(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-    if (zip.entryCount > limits.members) throw new LatheError('too-large', `The archive has ${zip.entryCount} members; the limit is ${limits.members}`);
+    if (zip.entryCount > limits.members)
+      throw new LatheError('too-large', `The archive has ${zip.entryCount} members; the limit is ${limits.members}`);
     for await (const entry of zip.eachEntry()) {
       if (entry.fileName.endsWith('/')) continue;
-      if (members.has(entry.fileName)) throw new LatheError('malformed-model', `The archive holds "${entry.fileName}" twice`, [{ path: entry.fileName, message: 'appears twice' }]);
-      if (entry.uncompressedSize > left) throw new LatheError('too-large', `"${entry.fileName}" brings the archive over ${limits.totalBytes} bytes unpacked`, [{ path: entry.fileName, message: 'over the limit' }]);
-      const content = storedBytes(bytes, entry) ?? await readEntry(zip, entry);
+      if (members.has(entry.fileName))
+        throw new LatheError('malformed-model', `The archive holds "${entry.fileName}" twice`, [
+          { path: entry.fileName, message: 'appears twice' },
+        ]);
+      if (entry.uncompressedSize > left)
+        throw new LatheError(
+          'too-large',
+          `"${entry.fileName}" brings the archive over ${limits.totalBytes} bytes unpacked`,
+          [{ path: entry.fileName, message: 'over the limit' }],
+        );
+      const content = storedBytes(bytes, entry) ?? (await readEntry(zip, entry));
       left -= content.length;
       members.set(entry.fileName, content);
     }
     return members;
   } catch (error) {
     if (error instanceof LatheError) throw error;
-    throw new LatheError('malformed-model', `The zip file is damaged: ${(error as Error).message}`, [], { cause: error });
+    throw new LatheError('malformed-model', `The zip file is damaged: ${(error as Error).message}`, [], {
+      cause: error,
+    });
   }
 }
 
 const STORED = 0;
 const LOCAL_HEADER_BYTES = 30;
 
-/** A member that is not compressed lies in the archive as it is, behind its local header (APPNOTE 4.3.7): a view on it needs no copy. null: to be unpacked. */
+/**
+ * A member that is not compressed lies in the archive as it is, behind its local header (APPNOTE 4.3.7): a view on it
+ * needs no copy. null: to be unpacked.
+ */
 function storedBytes(archive: Uint8Array, entry: yauzl.Entry): Uint8Array | null {
   const { compressionMethod, compressedSize, uncompressedSize, relativeOffsetOfLocalHeader: header } = entry;
-  if (compressionMethod !== STORED || entry.isEncrypted() || compressedSize !== uncompressedSize || header + LOCAL_HEADER_BYTES > archive.length) return null;
+  if (
+    compressionMethod !== STORED ||
+    entry.isEncrypted() ||
+    compressedSize !== uncompressedSize ||
+    header + LOCAL_HEADER_BYTES > archive.length
+  )
+    return null;
   const fields = new DataView(archive.buffer, archive.byteOffset + header, LOCAL_HEADER_BYTES);
   const start = header + LOCAL_HEADER_BYTES + fields.getUint16(26, true) + fields.getUint16(28, true);
   const isHeader = ZIP_MAGIC.every((byte, i) => fields.getUint8(i) === byte);
@@ -76,7 +103,12 @@ async function readEntry(zip: yauzl.ZipFile, entry: yauzl.Entry): Promise<Uint8A
 /** The members as one zip. Equal members give equal bytes: no time of writing is stored. */
 export async function packZip(members: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
   const zip = new ZipFile();
-  for (const [path, content] of members) zip.addBuffer(Buffer.from(content.buffer, content.byteOffset, content.length), path, { mtime: new Date(1980, 0, 1), mode: 0o100644, forceDosTimestamp: true });
+  for (const [path, content] of members)
+    zip.addBuffer(Buffer.from(content.buffer, content.byteOffset, content.length), path, {
+      mtime: new Date(1980, 0, 1),
+      mode: 0o100644,
+      forceDosTimestamp: true,
+    });
   zip.end();
   const chunks: Uint8Array[] = [];
   for await (const chunk of zip.outputStream) chunks.push(chunk as Uint8Array);

@@ -4,7 +4,10 @@ import { settingsMetadata } from '../graph/settings.ts';
 import { fromHost, hostOf } from '../graph/tensor-data.ts';
 import type { DataType, Dim, Graph, Model, Node, Tensor, ValueInfo } from '../graph/types.ts';
 
-/** The opset that importers write: old enough for every runtime of the last years, new enough for Gelu and GroupNormalization. */
+/**
+ * The opset that importers write: old enough for every runtime of the last years, new enough for Gelu and
+ * GroupNormalization.
+ */
 export const BUILDER_OPSET = 21;
 
 export class GraphBuilder {
@@ -41,19 +44,32 @@ export class GraphBuilder {
   }
 
   /** Adds a node with one output and returns the output's name. */
-  op(opType: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}, name = opType): string {
+  op(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    name = opType,
+  ): string {
     return this.ops(opType, inputs, 1, attributes, name)[0]!;
   }
 
-  ops(opType: string, inputs: readonly string[], outputCount: number, attributes: Readonly<Record<string, AttributeValue>> = {}, name = opType): string[] {
-    const outputs = Array.from({ length: outputCount }, (_, i) => this.fresh(outputCount === 1 ? name : `${name}_${i}`));
+  ops(
+    opType: string,
+    inputs: readonly string[],
+    outputCount: number,
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    name = opType,
+  ): string[] {
+    const outputs = Array.from({ length: outputCount }, (_, i) =>
+      this.fresh(outputCount === 1 ? name : `${name}_${i}`),
+    );
     this.#nodes.push(makeNode(opType, inputs, outputs, attributes, { name: outputs[0]! }));
     return outputs;
   }
 
   /**
-   * Writes one call of the layer `key`. A layer that is called again takes the weights that its first call made, so that they stay one
-   * weight in training.
+   * Writes one call of the layer `key`. A layer that is called again takes the weights that its first call made, so
+   * that they stay one weight in training.
    */
   layer<T>(key: string, write: () => T): T {
     const outer = this.#layer;
@@ -131,16 +147,33 @@ export class GraphBuilder {
     this.#outputs.push({ name: unique, type: { dtype, shape } });
   }
 
-  /** The body of a Scan: `build` declares inputs and outputs of the builder it is given. Its weights lie in the outer graph, which bodies see. */
+  /**
+   * The body of a Scan: `build` declares inputs and outputs of the builder it is given. Its weights lie in the outer
+   * graph, which bodies see.
+   */
   body(name: string, build: (inner: GraphBuilder) => void): Graph {
     const inner = new GraphBuilder(this.#root);
     build(inner);
-    return { name: this.fresh(name), nodes: inner.#nodes, initializers: new Map(), inputs: inner.#inputs, outputs: inner.#outputs, valueInfos: [] };
+    return {
+      name: this.fresh(name),
+      nodes: inner.#nodes,
+      initializers: new Map(),
+      inputs: inner.#inputs,
+      outputs: inner.#outputs,
+      valueInfos: [],
+    };
   }
 
   /** The model so far, without the constants that nothing reads. */
   build(name: string, producer: string): Model {
-    const graph = removeUnusedInitializers({ name, nodes: this.#nodes, initializers: this.#initializers, inputs: this.#inputs, outputs: this.#outputs, valueInfos: [] });
+    const graph = removeUnusedInitializers({
+      name,
+      nodes: this.#nodes,
+      initializers: this.#initializers,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      valueInfos: [],
+    });
     return {
       irVersion: 10,
       opsets: new Map([['', BUILDER_OPSET]]),

@@ -9,13 +9,14 @@ import { identityModel } from '../../../test/support/onnx-bytes.ts';
 import { openUpload } from './read-model.ts';
 
 const latin = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
-const refused = (message: RegExp) => expect.objectContaining({ code: 'unsupported-format', message: expect.stringMatching(message) });
+const refused = (message: RegExp) =>
+  expect.objectContaining({ code: 'unsupported-format', message: expect.stringMatching(message) });
 const folder = mkdtempSync(join(tmpdir(), 'lathe-other-formats-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const padding = '\0'.repeat(100);
 
 it.each<[string, string, RegExp]>([
-  ['onnxruntime\'s own format', `\x18\0\0\0ORTM${padding}`, /onnxruntime's own format/],
+  ["onnxruntime's own format", `\x18\0\0\0ORTM${padding}`, /onnxruntime's own format/],
   ['TensorFlow Lite', `\x1c\0\0\0TFL3${padding}`, /TensorFlow Lite/],
   ['safetensors', '\x40\0\0\0\0\0\0\0{"w":{"dtype":"F32"}}', /safetensors/],
   ['a pickle of protocol 4', `\x80\x04\x95${padding}`, /pickle/],
@@ -30,16 +31,23 @@ it.each<[string, string, RegExp]>([
 });
 
 it.each([
-  ['a script', 'import torch\nmodel = torch.nn.Linear(2, 2)\n'], ['a letter', 'x'], ['a web page', '<!DOCTYPE html><html><body>Not found</body></html>'],
+  ['a script', 'import torch\nmodel = torch.nn.Linear(2, 2)\n'],
+  ['a letter', 'x'],
+  ['a web page', '<!DOCTYPE html><html><body>Not found</body></html>'],
 ])('%s is text', async (_, text) => {
-  await expect(openUpload(latin(text))).rejects.toThrow(expect.objectContaining({ code: 'malformed-model', message: 'The file is text, no model' }));
+  await expect(openUpload(latin(text))).rejects.toThrow(
+    expect.objectContaining({ code: 'malformed-model', message: 'The file is text, no model' }),
+  );
 });
 
 it.each<[string, string, RegExp]>([
   ['PyTorch', 'archive/data.pkl', /PyTorch/],
   ['a SavedModel', 'model/saved_model.pb', /SavedModel/],
 ])('an archive of %s', async (_, member, message) => {
-  const path = await writeZip(join(folder, 'model.zip'), { [member]: Buffer.from('x'), 'archive/version': Buffer.from('3') });
+  const path = await writeZip(join(folder, 'model.zip'), {
+    [member]: Buffer.from('x'),
+    'archive/version': Buffer.from('3'),
+  });
   await expect(openUpload(readFileSync(path))).rejects.toThrow(refused(message));
 });
 

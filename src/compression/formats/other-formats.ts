@@ -1,4 +1,6 @@
-/** Files that Lathe does not read, told by their first bytes, so that nobody is told of protobuf fields in a picture. */
+/**
+ * Files that Lathe does not read, told by their first bytes, so that nobody is told of protobuf fields in a picture.
+ */
 import { LatheError } from '../../errors.ts';
 
 interface Mark {
@@ -14,7 +16,11 @@ const PACKED = 'packed in a way that is not read; pack it with gzip or zip';
 
 const MARKS: readonly Mark[] = [
   { magic: 'TFL3', at: 4, what: 'a TensorFlow Lite model; export ONNX, Keras or TF.js' },
-  { magic: 'ORTM', at: 4, what: 'in onnxruntime\'s own format (.ort), which is made for one build of it; upload the ONNX file that it was made from' },
+  {
+    magic: 'ORTM',
+    at: 4,
+    what: "in onnxruntime's own format (.ort), which is made for one build of it; upload the ONNX file that it was made from",
+  },
   { magic: '{"', at: 8, what: 'a safetensors file: weights without a graph; export ONNX' },
   ...['\x02', '\x03', '\x04', '\x05'].map((version) => ({ magic: `\x80${version}`, what: PICKLE })),
   { magic: 'version https://git-lfs', what: 'a Git LFS pointer; upload the file that it stands for' },
@@ -29,14 +35,20 @@ const MARKS: readonly Mark[] = [
   ...['7z\xbc\xaf', '\xfd7zXZ', 'BZh', '\x28\xb5\x2f\xfd'].map((magic) => ({ magic, what: PACKED })),
 ];
 
-/** Of the start of a file, whether it is text. A model has bytes below 32 among its first: protobuf's tags of versions, names and shapes. */
+/**
+ * Of the start of a file, whether it is text. A model has bytes below 32 among its first: protobuf's tags of versions,
+ * names and shapes.
+ */
 const TEXT_START = 64;
 
-/** @throws LatheError that says what the file is: `unsupported-format`; text of no known kind is a `malformed-model`. */
+/**
+ * @throws LatheError that says what the file is: `unsupported-format`; text of no known kind is a `malformed-model`.
+ */
 export function refuseOtherFormats(bytes: Uint8Array): void {
   const mark = MARKS.find(({ magic, at = 0 }) => [...magic].every((char, i) => bytes[at + i] === char.charCodeAt(0)));
   if (mark) throw new LatheError('unsupported-format', `The file is ${mark.what}`);
-  if (bytes.length > 0 && isText(bytes.subarray(0, TEXT_START))) throw new LatheError('malformed-model', 'The file is text, no model');
+  if (bytes.length > 0 && isText(bytes.subarray(0, TEXT_START)))
+    throw new LatheError('malformed-model', 'The file is text, no model');
 }
 
 /** Models in archives of their own that hold no graph which could be read without running code or another framework. */
@@ -51,4 +63,5 @@ export function refuseOtherArchives(paths: readonly string[]): void {
   if (other) throw new LatheError('unsupported-format', `The archive is ${other.what}`);
 }
 
-const isText = (bytes: Uint8Array): boolean => bytes.every((byte) => (byte >= 32 && byte < 127) || byte === 9 || byte === 10 || byte === 13);
+const isText = (bytes: Uint8Array): boolean =>
+  bytes.every((byte) => (byte >= 32 && byte < 127) || byte === 9 || byte === 10 || byte === 13);

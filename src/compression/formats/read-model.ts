@@ -30,9 +30,12 @@ export type OpenedUpload =
 export async function readModel(bytes: Uint8Array): Promise<ReadModel> {
   const opened = await openUpload(bytes);
   switch (opened.kind) {
-    case 'keras-h5': return { format: 'keras-h5', model: await readKerasH5(opened.bytes) };
-    case 'keras': return { format: 'keras', model: await readKerasArchive(opened.members) };
-    case 'tfjs': return readTfjs(opened.members);
+    case 'keras-h5':
+      return { format: 'keras-h5', model: await readKerasH5(opened.bytes) };
+    case 'keras':
+      return { format: 'keras', model: await readKerasArchive(opened.members) };
+    case 'tfjs':
+      return readTfjs(opened.members);
     case 'onnx': {
       const model = readOnnx(opened.bytes);
       validateModel(model);
@@ -51,8 +54,11 @@ export async function openUpload(bytes: Uint8Array, wrappers = 0): Promise<Opene
   if (bytes.length === 0) throw new LatheError('malformed-model', 'The file is empty');
   if (HDF5_MAGIC.every((byte, i) => bytes[i] === byte)) return { kind: 'keras-h5', bytes };
   if (isGzip(bytes) || isZip(bytes)) {
-    if (wrappers === MAX_WRAPPERS) throw new LatheError('unsupported-format', `The model lies under more than ${MAX_WRAPPERS} archives`);
-    return isGzip(bytes) ? openUpload(await unpackGzip(bytes), wrappers + 1) : openArchive(await unpackZip(bytes), wrappers);
+    if (wrappers === MAX_WRAPPERS)
+      throw new LatheError('unsupported-format', `The model lies under more than ${MAX_WRAPPERS} archives`);
+    return isGzip(bytes)
+      ? openUpload(await unpackGzip(bytes), wrappers + 1)
+      : openArchive(await unpackZip(bytes), wrappers);
   }
   refuseOtherFormats(bytes);
   return { kind: 'onnx', bytes };
@@ -63,18 +69,31 @@ async function openArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: n
   if (root !== null && members.has(`${root}model.weights.h5`)) return { kind: 'keras', members: under(members, root) };
   const tfjs = tfjsMembers(members);
   if (tfjs) return { kind: 'tfjs', members: tfjs };
-  const files = [...members].filter(([path]) => !path.startsWith('__MACOSX/') && !path.split('/').at(-1)!.startsWith('.'));
+  const files = [...members].filter(
+    ([path]) => !path.startsWith('__MACOSX/') && !path.split('/').at(-1)!.startsWith('.'),
+  );
   refuseOtherArchives(files.map(([path]) => path));
   if (files.length === 1) return openUpload(files[0]![1], wrappers + 1);
-  const listed = files.slice(0, 5).map(([path]) => `"${path}"`).join(', ');
-  throw new LatheError('unsupported-format', `The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), nor one model file: it holds ${listed || 'nothing'}`);
+  const listed = files
+    .slice(0, 5)
+    .map(([path]) => `"${path}"`)
+    .join(', ');
+  throw new LatheError(
+    'unsupported-format',
+    `The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), nor one model file: it holds ${listed || 'nothing'}`,
+  );
 }
 
 /** A TF.js model is called model.json, or otherwise where it is the only JSON file with a manifest of weights. */
 function tfjsMembers(members: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> | null {
   const folder = folderOf(members, 'model.json');
   if (folder !== null) return under(members, folder);
-  const candidates = [...members].filter(([path, content]) => path.endsWith('.json') && !path.startsWith('__MACOSX/') && Buffer.from(content.buffer, content.byteOffset, content.length).includes('"weightsManifest"'));
+  const candidates = [...members].filter(
+    ([path, content]) =>
+      path.endsWith('.json') &&
+      !path.startsWith('__MACOSX/') &&
+      Buffer.from(content.buffer, content.byteOffset, content.length).includes('"weightsManifest"'),
+  );
   if (candidates.length !== 1) return null;
   const [path, content] = candidates[0]!;
   return under(members, path.slice(0, path.lastIndexOf('/') + 1)).set('model.json', content);
@@ -82,10 +101,16 @@ function tfjsMembers(members: ReadonlyMap<string, Uint8Array>): ReadonlyMap<stri
 
 /** The folder (with its slash, '' for the top) of the shallowest member called `name`; null: there is none. */
 function folderOf(members: ReadonlyMap<string, Uint8Array>, name: string): string | null {
-  const found = [...members.keys()].filter((path) => path === name || path.endsWith(`/${name}`)).sort((a, z) => a.length - z.length)[0];
+  const found = [...members.keys()]
+    .filter((path) => path === name || path.endsWith(`/${name}`))
+    .sort((a, z) => a.length - z.length)[0];
   return found === undefined ? null : found.slice(0, found.length - name.length);
 }
 
 function under(members: ReadonlyMap<string, Uint8Array>, folder: string): Map<string, Uint8Array> {
-  return new Map([...members].filter(([path]) => path.startsWith(folder)).map(([path, content]) => [path.slice(folder.length), content]));
+  return new Map(
+    [...members]
+      .filter(([path]) => path.startsWith(folder))
+      .map(([path, content]) => [path.slice(folder.length), content]),
+  );
 }

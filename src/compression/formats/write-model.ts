@@ -25,24 +25,50 @@ export interface WrittenModel {
 }
 
 /**
- * `model` in the format of the upload that it was read from; null for ONNX, which needs none. A TF.js layers-model whose topology cannot say what
- * was changed comes back as a graph-model.
+ * `model` in the format of the upload that it was read from; null for ONNX, which needs none. A TF.js layers-model
+ * whose topology cannot say what was changed comes back as a graph-model.
  * @param kept of initializers that lost channels, the indices of the uploaded one's that are left, by axis
  * @param fold whether to fold normalizations of a layered format, as quantizing folds those of the graph
- * @throws LatheError `unsupported-operator` where the format cannot say what was changed, or cannot store the weights so.
+ * @throws LatheError `unsupported-operator` where the format cannot say what was changed, or cannot store the weights
+ * so.
  */
-export async function writeOwnFormat(upload: Uint8Array, format: ModelFormat, model: Model, storage: WeightStorage, kept: Kept = new Map(), fold = false): Promise<WrittenModel | null> {
+export async function writeOwnFormat(
+  upload: Uint8Array,
+  format: ModelFormat,
+  model: Model,
+  storage: WeightStorage,
+  kept: Kept = new Map(),
+  fold = false,
+): Promise<WrittenModel | null> {
   const opened = await openUpload(upload);
   switch (opened.kind) {
-    case 'onnx': return null;
-    case 'keras-h5': return { format, name: 'model.h5', ...(await kerasFile(storage, (precision) => writeKerasH5(opened.bytes, model, { precision, kept, fold }))) };
-    case 'keras': return { format, name: 'model.keras', ...(await kerasFile(storage, (precision) => writeKerasArchive(opened.members, model, { precision, kept, fold }))) };
-    case 'tfjs': return tfjsFile(opened, format, model, { asked: storage, kept, fold });
+    case 'onnx':
+      return null;
+    case 'keras-h5':
+      return {
+        format,
+        name: 'model.h5',
+        ...(await kerasFile(storage, (precision) => writeKerasH5(opened.bytes, model, { precision, kept, fold }))),
+      };
+    case 'keras':
+      return {
+        format,
+        name: 'model.keras',
+        ...(await kerasFile(storage, (precision) =>
+          writeKerasArchive(opened.members, model, { precision, kept, fold }),
+        )),
+      };
+    case 'tfjs':
+      return tfjsFile(opened, format, model, { asked: storage, kept, fold });
   }
 }
 
-async function kerasFile(storage: WeightStorage, write: (precision: KerasPrecision) => Promise<WrittenKeras>): Promise<Pick<WrittenModel, 'bytes' | 'storage' | 'folded'>> {
-  if (storage === 'uint8' || storage === 'uint16') throw new LatheError('unsupported-operator', 'Keras files hold float weights only');
+async function kerasFile(
+  storage: WeightStorage,
+  write: (precision: KerasPrecision) => Promise<WrittenKeras>,
+): Promise<Pick<WrittenModel, 'bytes' | 'storage' | 'folded'>> {
+  if (storage === 'uint8' || storage === 'uint16')
+    throw new LatheError('unsupported-operator', 'Keras files hold float weights only');
   const precision = storage === 'own' ? 'float32' : storage;
   return { ...(await write(precision)), storage: precision };
 }
@@ -53,7 +79,12 @@ interface TfjsWriting {
   readonly fold: boolean;
 }
 
-async function tfjsFile({ members }: Extract<OpenedUpload, { members: unknown }>, format: ModelFormat, model: Model, { asked, kept, fold }: TfjsWriting): Promise<WrittenModel> {
+async function tfjsFile(
+  { members }: Extract<OpenedUpload, { members: unknown }>,
+  format: ModelFormat,
+  model: Model,
+  { asked, kept, fold }: TfjsWriting,
+): Promise<WrittenModel> {
   const storage = asked === 'own' ? shardPrecision(members) : asked;
   if (format === 'tfjs-layers') {
     try {
@@ -66,9 +97,18 @@ async function tfjsFile({ members }: Extract<OpenedUpload, { members: unknown }>
   return writeGraphModel(model, storage);
 }
 
-/** Any model as a TF.js graph-model, which browsers run. @throws LatheError `unsupported-operator` with the node that TF.js has no form for. */
+/**
+ * Any model as a TF.js graph-model, which browsers run. @throws LatheError `unsupported-operator` with the node that
+ * TF.js has no form for.
+ */
 export async function writeGraphModel(model: Model, storage: ShardPrecision): Promise<WrittenModel> {
-  return { format: 'tfjs-graph', name: TFJS_FILE, bytes: await packZip(writeTfjs(model, { weights: storage })), storage, folded: [] };
+  return {
+    format: 'tfjs-graph',
+    name: TFJS_FILE,
+    bytes: await packZip(writeTfjs(model, { weights: storage })),
+    storage,
+    folded: [],
+  };
 }
 
 const TFJS_FILE = 'model.tfjs.zip';

@@ -1,4 +1,7 @@
-/** Blocks that a network can do without: what they give has the shape of what they take, so that the one can stand for the other. */
+/**
+ * Blocks that a network can do without: what they give has the shape of what they take, so that the one can stand for
+ * the other.
+ */
 import { removeDeadNodes, removeUnusedInitializers, renameUses, withGraph } from './edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { constantsAsInitializers } from './passes/constants-as-initializers.ts';
@@ -23,7 +26,10 @@ export function removableBlocks(given: Model): WithRuns {
   const sequences: Stage[][] = [];
   let open: Stage[] | null = null;
   for (const layer of layersOf(stagesOf(model.graph, model.opsets))) {
-    const removable = layer.weighted && keepsShape(layer, types) && !layer.nodes.some((node) => node.outputs.some((name) => outputs.has(name)));
+    const removable =
+      layer.weighted &&
+      keepsShape(layer, types) &&
+      !layer.nodes.some((node) => node.outputs.some((name) => outputs.has(name)));
     if (!removable) open = null;
     else if (open) open.push(layer);
     else sequences.push((open = [layer]));
@@ -42,7 +48,9 @@ function runsOf(layers: readonly Stage[]): Run[] {
   const made = layers.map(({ nodes }) => nodes.map(({ opType }) => opType).join());
   for (let period = 1; period <= layers.length / 2; period++) {
     if (!made.every((signature, i) => i < period || signature === made[i - period])) continue;
-    return [Array.from({ length: Math.floor(layers.length / period) }, (_, i) => layers.slice(i * period, (i + 1) * period))];
+    return [
+      Array.from({ length: Math.floor(layers.length / period) }, (_, i) => layers.slice(i * period, (i + 1) * period)),
+    ];
   }
   return [layers.map((layer) => [layer])];
 }

@@ -1,4 +1,7 @@
-/** Whether a node has the inputs, outputs and attributes that the standard's schema of its operator asks for (operator-schemas.ts). */
+/**
+ * Whether a node has the inputs, outputs and attributes that the standard's schema of its operator asks for
+ * (operator-schemas.ts).
+ */
 import { GraphError, printable } from './graph-error.ts';
 import { OPERATOR_SCHEMAS } from './operator-schemas.ts';
 import type { Attribute, Node, TensorType } from './types.ts';
@@ -26,17 +29,20 @@ interface Schema {
 }
 
 /**
- * onnxruntime refuses a model at the first node that does not fit, with the same rules (OpSchema::Verify of the standard).
- * Operators of other domains, and of versions that the table does not hold, pass.
+ * onnxruntime refuses a model at the first node that does not fit, with the same rules (OpSchema::Verify of the
+ * standard). Operators of other domains, and of versions that the table does not hold, pass.
  * @throws GraphError with what does not fit.
  */
 export function checkSchema(node: Node, opset: number): void {
-  const schema = schemas().get(node.opType)?.findLast(({ since }) => since <= opset);
+  const schema = schemas()
+    .get(node.opType)
+    ?.findLast(({ since }) => since <= opset);
   if (!schema) return;
   checkNames(node.inputs, schema.inputs, 'input', node.opType);
   checkNames(node.outputs, schema.outputs, 'output', node.opType);
   for (const [name, attribute] of node.attributes) checkAttribute(name, attribute, schema, node.opType);
-  for (const [name, { required }] of schema.attributes) if (required && !node.attributes.has(name)) throw new GraphError(`its attribute "${name}" is missing`);
+  for (const [name, { required }] of schema.attributes)
+    if (required && !node.attributes.has(name)) throw new GraphError(`its attribute "${name}" is missing`);
 }
 
 /**
@@ -46,20 +52,25 @@ export function checkSchema(node: Node, opset: number): void {
  */
 export function checkElementTypes(node: Node, opset: number, types: readonly (TensorType | null)[]): void {
   if (node.domain !== '' || types.length < 2) return;
-  const kinship = schemas().get(node.opType)?.findLast(({ since }) => since <= opset)?.kinship ?? '';
+  const kinship =
+    schemas()
+      .get(node.opType)
+      ?.findLast(({ since }) => since <= opset)?.kinship ?? '';
   const first = new Map<string, number>();
   types.forEach((type, i) => {
     const letter = kinship.endsWith('*') ? kinship[Math.min(i, kinship.length - 2)]! : (kinship[i] ?? '.');
     if (letter === '.' || !type || type.dtype === 'undefined') return;
     const other = first.get(letter);
     if (other === undefined) first.set(letter, i);
-    else if (types[other]!.dtype !== type.dtype) throw new GraphError(`its input ${i} is ${type.dtype}, but its input ${other} is ${types[other]!.dtype}`);
+    else if (types[other]!.dtype !== type.dtype)
+      throw new GraphError(`its input ${i} is ${type.dtype}, but its input ${other} is ${types[other]!.dtype}`);
   });
 }
 
 function checkNames(names: readonly string[], { least, most, named }: Arity, what: string, opType: string): void {
   const takes = least === most ? `${least}` : most === Infinity ? `${least} or more` : `${least} to ${most}`;
-  if (names.length < least || names.length > most) throw new GraphError(`it has ${plural(names.length, what)}, ${opType} has ${takes}`);
+  if (names.length < least || names.length > most)
+    throw new GraphError(`it has ${plural(names.length, what)}, ${opType} has ${takes}`);
   const empty = names.slice(0, named).indexOf('');
   if (empty >= 0) throw new GraphError(`its ${what} ${empty} is left out, which ${opType} needs`);
 }
@@ -75,17 +86,29 @@ function checkAttribute(name: string, { kind }: Attribute, schema: Schema, opTyp
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const KINDS: ReadonlyMap<string, Attribute['kind']> = new Map([
-  ['f', 'float'], ['i', 'int'], ['s', 'string'], ['t', 'tensor'], ['g', 'graph'],
-  ['F', 'floats'], ['I', 'ints'], ['S', 'strings'], ['T', 'tensors'], ['G', 'graphs'],
+  ['f', 'float'],
+  ['i', 'int'],
+  ['s', 'string'],
+  ['t', 'tensor'],
+  ['g', 'graph'],
+  ['F', 'floats'],
+  ['I', 'ints'],
+  ['S', 'strings'],
+  ['T', 'tensors'],
+  ['G', 'graphs'],
 ]);
 
 let parsed: ReadonlyMap<string, readonly Schema[]> | undefined;
 
 function schemas(): ReadonlyMap<string, readonly Schema[]> {
-  return (parsed ??= new Map(OPERATOR_SCHEMAS.trim().split('\n').map((line) => {
-    const [name, ...versions] = line.split(' @');
-    return [name!, versions.map(parseVersion)];
-  })));
+  return (parsed ??= new Map(
+    OPERATOR_SCHEMAS.trim()
+      .split('\n')
+      .map((line) => {
+        const [name, ...versions] = line.split(' @');
+        return [name!, versions.map(parseVersion)];
+      }),
+  ));
 }
 
 function parseVersion(text: string): Schema {
@@ -95,12 +118,22 @@ function parseVersion(text: string): Schema {
     return [name, { kind: KINDS.get(kind[0]!), required: kind.endsWith('!') }];
   });
   const [names, kinship = ''] = inputs!.split(':') as [string, string?];
-  return { since: Number(since), inputs: parseArity(names), kinship, outputs: parseArity(outputs!), attributes: new Map(rules) };
+  return {
+    since: Number(since),
+    inputs: parseArity(names),
+    kinship,
+    outputs: parseArity(outputs!),
+    attributes: new Map(rules),
+  };
 }
 
 function parseArity(text: string): Arity {
   const loose = text.startsWith('~');
   const [least, most] = text.replace('~', '').split('-');
   const fewest = Number(least);
-  return { least: fewest, most: most === undefined ? fewest : most === '' ? Infinity : Number(most), named: loose ? 0 : fewest };
+  return {
+    least: fewest,
+    most: most === undefined ? fewest : most === '' ? Infinity : Number(most),
+    named: loose ? 0 : fewest,
+  };
 }

@@ -1,7 +1,8 @@
 /**
- * Weights that share their values (Han et al. 2016, arXiv 1510.00149): Gather picks each weight out of a codebook, a vector of a few floats, by a code
- * that constants alone make, packed bits for example. In onnxruntime such weights are plain constants once the model is loaded; here this is told
- * from other nodes, so that they are counted, exported and changed as the weights that they are.
+ * Weights that share their values (Han et al. 2016, arXiv 1510.00149): Gather picks each weight out of a codebook, a
+ * vector of a few floats, by a code that constants alone make, packed bits for example. In onnxruntime such weights are
+ * plain constants once the model is loaded; here this is told from other nodes, so that they are counted, exported and
+ * changed as the weights that they are.
  */
 import type { HostTensor } from '../operators/operator.ts';
 import { constantTensor } from './constants.ts';
@@ -22,11 +23,24 @@ export interface SharedWeight {
 }
 
 /** Operators that unpack codes. */
-const UNPACKING: ReadonlySet<string> = new Set(['Cast', 'BitShift', 'Add', 'Reshape', 'Slice', 'CumSum', 'ConstantOfShape', 'ScatterElements', 'Identity']);
+const UNPACKING: ReadonlySet<string> = new Set([
+  'Cast',
+  'BitShift',
+  'Add',
+  'Reshape',
+  'Slice',
+  'CumSum',
+  'ConstantOfShape',
+  'ScatterElements',
+  'Identity',
+]);
 /** Weights that one byte of a file may stand for, in runs of zeros; a file that claims more is not unpacked. */
 const MOST_WEIGHTS_A_BYTE = 256;
 
-/** The weights themselves as initializers, where a codebook made them and `which` does not say otherwise. The same graph where there are none. */
+/**
+ * The weights themselves as initializers, where a codebook made them and `which` does not say otherwise. The same graph
+ * where there are none.
+ */
 export function expandCodebooks(graph: Graph, which: (weight: SharedWeight) => boolean = () => true): Graph {
   return rewrite(graph, NOTHING, (weight) => (which(weight) ? { tensor: expanded(weight), gather: false } : null));
 }
@@ -40,7 +54,14 @@ export function withoutCodebooks(model: Model): Model {
 export function unpackCodes(graph: Graph): Graph {
   return rewrite(graph, NOTHING, ({ gather, codes }) => {
     const name = gather.inputs[1]!;
-    return { tensor: fromHost(name, { dtype: 'int32', dims: codes.dims, data: Int32Array.from(codes.data as ArrayLike<number | bigint>, Number) }), gather: true };
+    return {
+      tensor: fromHost(name, {
+        dtype: 'int32',
+        dims: codes.dims,
+        data: Int32Array.from(codes.data as ArrayLike<number | bigint>, Number),
+      }),
+      gather: true,
+    };
   });
 }
 
@@ -57,7 +78,8 @@ export function sharedWeights(graph: Graph): ReadonlyMap<string, SharedWeight> {
 function expanded({ gather, codebook, codes }: SharedWeight): Tensor {
   const host = toHost(codebook);
   const values = host.data as Float32Array | Float64Array;
-  const data = values instanceof Float64Array ? new Float64Array(codes.data.length) : new Float32Array(codes.data.length);
+  const data =
+    values instanceof Float64Array ? new Float64Array(codes.data.length) : new Float32Array(codes.data.length);
   for (let i = 0; i < data.length; i++) data[i] = values[Number(codes.data[i])]!;
   return fromHost(gather.outputs[0]!, { dtype: host.dtype, dims: codes.dims, data });
 }
@@ -65,11 +87,19 @@ function expanded({ gather, codebook, codes }: SharedWeight): Tensor {
 type Lookup = (name: string) => Tensor | undefined;
 const NOTHING: Lookup = () => undefined;
 
-/** What takes the place of a shared weight's nodes: a tensor, for the weight (`gather` false) or for its codes. null: nothing. */
+/**
+ * What takes the place of a shared weight's nodes: a tensor, for the weight (`gather` false) or for its codes. null:
+ * nothing.
+ */
 type Replace = (weight: SharedWeight) => { readonly tensor: Tensor; readonly gather: boolean } | null;
 
 function rewrite(graph: Graph, outer: Lookup, replace: Replace): Graph {
-  const constants = new Map(graph.nodes.flatMap((node): [string, Tensor][] => { const tensor = constantTensor(node); return tensor ? [[tensor.name, tensor]] : []; }));
+  const constants = new Map(
+    graph.nodes.flatMap((node): [string, Tensor][] => {
+      const tensor = constantTensor(node);
+      return tensor ? [[tensor.name, tensor]] : [];
+    }),
+  );
   const lookup: Lookup = (name) => graph.initializers.get(name) ?? constants.get(name) ?? outer(name);
   const nodes = graph.nodes.map((node) => mapSubgraphs(node, (body) => rewrite(body, lookup, replace)));
   const inner = nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
@@ -98,7 +128,8 @@ function mostElements(graph: Graph): number {
 function sharedWeight(node: Node, lookup: Lookup, evaluator: Evaluator): SharedWeight | null {
   if (node.opType !== 'Gather' || node.domain !== '') return null;
   const codebook = lookup(node.inputs[0]!);
-  if (!codebook || !isFloat(codebook.dtype) || codebook.dims.length !== 1 || codebook.dims[0]! > MOST_CLUSTERS) return null;
+  if (!codebook || !isFloat(codebook.dtype) || codebook.dims.length !== 1 || codebook.dims[0]! > MOST_CLUSTERS)
+    return null;
   const codes = evaluator.value(node.inputs[1]!);
   if (!codes || elementCount(codes.dims) <= codebook.dims[0]! || !areCodes(codes, codebook.dims[0]!)) return null;
   return { gather: node, codebook, codes };
@@ -116,7 +147,9 @@ function areCodes({ data }: HostTensor, count: number): boolean {
 function withoutNodes(graph: Graph, unneeded: ReadonlySet<Node>, made: readonly Tensor[]): Graph {
   const names = new Set(made.map(({ name }) => name));
   const uses = new Map<string, number>();
-  const count = (name: string, by: number): void => { uses.set(name, (uses.get(name) ?? 0) + by); };
+  const count = (name: string, by: number): void => {
+    uses.set(name, (uses.get(name) ?? 0) + by);
+  };
   for (const { name } of [...graph.outputs, ...graph.inputs]) count(name, 1);
   for (const node of graph.nodes) for (const name of usedNames(node)) count(name, 1);
   const freed = new Set<string>();
@@ -124,8 +157,15 @@ function withoutNodes(graph: Graph, unneeded: ReadonlySet<Node>, made: readonly 
   for (const node of [...graph.nodes].reverse()) {
     if (!unneeded.has(node) || node.outputs.some((name) => !names.has(name) && (uses.get(name) ?? 0) > 0)) continue;
     gone.add(node);
-    for (const name of usedNames(node)) { count(name, -1); freed.add(name); }
+    for (const name of usedNames(node)) {
+      count(name, -1);
+      freed.add(name);
+    }
   }
   const kept = [...graph.initializers].filter(([name]) => !freed.has(name) || (uses.get(name) ?? 0) > 0);
-  return { ...graph, nodes: graph.nodes.filter((node) => !gone.has(node)), initializers: new Map([...kept, ...made.map((tensor): [string, Tensor] => [tensor.name, tensor])]) };
+  return {
+    ...graph,
+    nodes: graph.nodes.filter((node) => !gone.has(node)),
+    initializers: new Map([...kept, ...made.map((tensor): [string, Tensor] => [tensor.name, tensor])]),
+  };
 }

@@ -12,14 +12,17 @@ import { countWeights, holdsWeight } from './weights.ts';
 import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './types.ts';
 
 /**
- * Describes a validated model. `trainable` says only what the graph alone shows; whether the engine agrees with the model's own runtime is
- * for whoever runs it to add.
+ * Describes a validated model. `trainable` says only what the graph alone shows; whether the engine agrees with the
+ * model's own runtime is for whoever runs it to add.
  * @throws LatheError `malformed-model` where shapes contradict each other.
  */
 export function describeModel(model: Model, format: ModelFormat): ModelDescription {
   const whole = inlineFunctions(model);
   const clustered = new Map<string, number>();
-  const dense = expandCodebooks(whole.graph, ({ gather, codebook }) => { clustered.set(gather.outputs[0]!, codebook.dims[0]!); return true; });
+  const dense = expandCodebooks(whole.graph, ({ gather, codebook }) => {
+    clustered.set(gather.outputs[0]!, codebook.dims[0]!);
+    return true;
+  });
   const table = inferShapes(whole);
   refuseEndlessLoops(whole.graph, table);
   return {
@@ -32,7 +35,12 @@ export function describeModel(model: Model, format: ModelFormat): ModelDescripti
     operators: countOperators(whole.graph),
     trainable: true,
     untrainable: [],
-    warnings: [...quantizationWarnings(dense), ...(dense === whole.graph ? [] : clusterWarnings(clustered)), ...contradictionWarnings(table), ...nanWarnings(weights(whole.graph))],
+    warnings: [
+      ...quantizationWarnings(dense),
+      ...(dense === whole.graph ? [] : clusterWarnings(clustered)),
+      ...contradictionWarnings(table),
+      ...nanWarnings(weights(whole.graph)),
+    ],
   };
 }
 
@@ -42,7 +50,11 @@ export function modelInputs(graph: Graph): ValueInfo[] {
 }
 
 function describeValue(value: ValueInfo, type: TensorType | null): TensorDescription {
-  return { name: value.name, dtype: type?.dtype ?? 'undefined', shape: (type?.shape ?? []).map((dim) => (typeof dim === 'number' ? dim : null)) };
+  return {
+    name: value.name,
+    dtype: type?.dtype ?? 'undefined',
+    shape: (type?.shape ?? []).map((dim) => (typeof dim === 'number' ? dim : null)),
+  };
 }
 
 /** Elements of all weights, as weights.ts tells them from settings, scales and shapes. */
@@ -54,7 +66,9 @@ export function countParameters(graph: Graph): number {
 export function weights(graph: Graph): Tensor[] {
   const others = settings(graph);
   const found: Tensor[] = [];
-  const add = (tensor: Tensor): void => { if (isWeightType(tensor) && !others.has(tensor.name)) found.push(tensor); };
+  const add = (tensor: Tensor): void => {
+    if (isWeightType(tensor) && !others.has(tensor.name)) found.push(tensor);
+  };
   const visit = (inner: Graph): void => {
     for (const tensor of inner.initializers.values()) add(tensor);
     for (const node of inner.nodes) {
@@ -74,15 +88,26 @@ function isWeightType({ dtype }: Tensor): boolean {
 /** Scales, zero points and settings. */
 function settings(graph: Graph): Set<string> {
   const names = new Set<string>();
-  walkNodes(graph, (node) => node.inputs.forEach((name, input) => { if (!holdsWeight(node, input)) names.add(name); }));
+  walkNodes(graph, (node) =>
+    node.inputs.forEach((name, input) => {
+      if (!holdsWeight(node, input)) names.add(name);
+    }),
+  );
   return names;
 }
 
-/** Multiply-accumulates of one sample: an open first dimension of the inputs counts as 1. Null where other shapes stay unknown. */
+/**
+ * Multiply-accumulates of one sample: an open first dimension of the inputs counts as 1. Null where other shapes stay
+ * unknown.
+ */
 export function countMacs(model: Model): number | null {
   const inputShapes = new Map<string, readonly Dim[]>();
   for (const { name, type } of modelInputs(model.graph)) if (type?.shape) inputShapes.set(name, oneSample(type.shape));
-  const batch = new Set(modelInputs(model.graph).map(({ type }) => type?.shape?.[0]).filter((dim) => typeof dim === 'string'));
+  const batch = new Set(
+    modelInputs(model.graph)
+      .map(({ type }) => type?.shape?.[0])
+      .filter((dim) => typeof dim === 'string'),
+  );
   const table = inferShapes(model, { inputShapes, bindings: new Map([...batch].map((symbol) => [symbol, 1])) });
   return graphMacs(model.graph, table);
 }
@@ -115,11 +140,27 @@ function nodeMacs(node: Node, table: TypeTable): number | null {
   if (!operator.macs) return inner;
   const types = node.inputs.map((name) => (name === '' ? null : table.typeOf(name)));
   const outputs = node.outputs.map((name) => (name === '' ? null : table.typeOf(name)));
-  if (![...types, ...outputs].every((type, i) => type?.shape?.every((dim) => typeof dim === 'number') ?? (i < types.length ? node.inputs[i] : node.outputs[i - types.length]) === '')) return null;
-  return inner + operator.macs(table.info(node), outputs.map((type) => type ?? { dtype: 'undefined', shape: null }));
+  if (
+    ![...types, ...outputs].every(
+      (type, i) =>
+        type?.shape?.every((dim) => typeof dim === 'number') ??
+        (i < types.length ? node.inputs[i] : node.outputs[i - types.length]) === '',
+    )
+  )
+    return null;
+  return (
+    inner +
+    operator.macs(
+      table.info(node),
+      outputs.map((type) => type ?? { dtype: 'undefined', shape: null }),
+    )
+  );
 }
 
-/** Domains whose unknown operators hold no products worth counting (classical machine learning's pre- and post-processing). */
+/**
+ * Domains whose unknown operators hold no products worth counting (classical machine learning's pre- and
+ * post-processing).
+ */
 const KNOWN_COST_FREE: ReadonlySet<string> = new Set(['ai.onnx.ml']);
 
 function countOperators(graph: Graph): Record<string, number> {
@@ -131,9 +172,12 @@ function countOperators(graph: Graph): Record<string, number> {
   return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-const QUANTIZED = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|ConvInteger|MatMulInteger|QLinear.*|MatMulNBits|DynamicQuantize.*|QAttention|QGemm|MatMulBnb4)$/;
+const QUANTIZED =
+  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|ConvInteger|MatMulInteger|QLinear.*|MatMulNBits|DynamicQuantize.*|QAttention|QGemm|MatMulBnb4)$/;
 
-/** `already-quantized`, with what (operators, types of weights of fewer than `bits` bits) and where (the first of each). */
+/**
+ * `already-quantized`, with what (operators, types of weights of fewer than `bits` bits) and where (the first of each).
+ */
 export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription['warnings'] {
   const found = new Map<string, { count: number; first: string }>();
   walkNodes(graph, (node) => {
@@ -143,18 +187,36 @@ export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription[
   });
   const warnings = [...found].map(([opType, { count, first }]) => `${count} ${opType} (first at "${first}")`);
   const small = weights(expandCodebooks(graph)).filter(({ dtype }) => BITS[dtype] < bits);
-  if (small.length > 0) warnings.push(`${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first "${small[0]!.name}")`);
-  return warnings.length === 0 ? [] : [{ code: 'already-quantized', message: `The model is quantized already: ${warnings.join(', ')}` }];
+  if (small.length > 0)
+    warnings.push(
+      `${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first "${small[0]!.name}")`,
+    );
+  return warnings.length === 0
+    ? []
+    : [{ code: 'already-quantized', message: `The model is quantized already: ${warnings.join(', ')}` }];
 }
 
-/** `already-clustered`, with how many weights share their values, and the first of them. @param clustered by weight, the different values it may have */
+/**
+ * `already-clustered`, with how many weights share their values, and the first of them. @param clustered by weight, the
+ * different values it may have
+ */
 function clusterWarnings(clustered: ReadonlyMap<string, number>): ModelDescription['warnings'] {
   const [first] = clustered.keys();
-  return [{ code: 'already-clustered', message: `The model is clustered already: ${clustered.size} weight(s) of at most ${Math.max(...clustered.values())} different values (first "${first}")` }];
+  return [
+    {
+      code: 'already-clustered',
+      message: `The model is clustered already: ${clustered.size} weight(s) of at most ${Math.max(...clustered.values())} different values (first "${first}")`,
+    },
+  ];
 }
 
 function contradictionWarnings(table: TypeTable): ModelDescription['warnings'] {
   if (table.contradictions.length === 0) return [];
   const more = table.contradictions.length > 1 ? ` (and ${table.contradictions.length - 1} more)` : '';
-  return [{ code: 'declared-shape-differs', message: `The file declares a shape that its operators contradict: ${table.contradictions[0]}${more}` }];
+  return [
+    {
+      code: 'declared-shape-differs',
+      message: `The file declares a shape that its operators contradict: ${table.contradictions[0]}${more}`,
+    },
+  ];
 }

@@ -3,7 +3,14 @@ import { walkNodes } from './edit.ts';
 import type { Graph, Model, Node } from './types.ts';
 
 /** Operators whose outputs are draws. */
-export const DRAWING: ReadonlySet<string> = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial']);
+export const DRAWING: ReadonlySet<string> = new Set([
+  'RandomNormal',
+  'RandomUniform',
+  'RandomNormalLike',
+  'RandomUniformLike',
+  'Bernoulli',
+  'Multinomial',
+]);
 
 export function isDraw({ opType, domain }: Node): boolean {
   return domain === '' && DRAWING.has(opType);
@@ -17,7 +24,9 @@ export function mayDrop({ opType, domain, inputs }: Node): boolean {
 /** Whether two runs of the model may differ. */
 export function holdsDraws({ graph, functions }: Model): boolean {
   let found = false;
-  const look = (node: Node): void => { found ||= isDraw(node) || mayDrop(node); };
+  const look = (node: Node): void => {
+    found ||= isDraw(node) || mayDrop(node);
+  };
   for (const nodes of [graph.nodes, ...functions.map(({ nodes }) => nodes)]) walkNodes({ ...graph, nodes }, look);
   return found;
 }
@@ -25,6 +34,8 @@ export function holdsDraws({ graph, functions }: Model): boolean {
 /** The first random node inside a branch or loop. */
 export function drawInBody(main: Graph): Node | null {
   let found: Node | null = null;
-  walkNodes(main, (node, graph) => { if (graph !== main && isDraw(node)) found ??= node; });
+  walkNodes(main, (node, graph) => {
+    if (graph !== main && isDraw(node)) found ??= node;
+  });
   return found;
 }

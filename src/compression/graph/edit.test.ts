@@ -1,14 +1,33 @@
 import { describe, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
-import { capturedNames, freshNames, indexGraph, makeNode, removeDeadNodes, removeUnusedInitializers, renameUses, topologicalOrder, usedNames, walkNodes } from './edit.ts';
+import {
+  capturedNames,
+  freshNames,
+  indexGraph,
+  makeNode,
+  removeDeadNodes,
+  removeUnusedInitializers,
+  renameUses,
+  topologicalOrder,
+  usedNames,
+  walkNodes,
+} from './edit.ts';
 import type { Graph } from './types.ts';
 
 const graphOf = (nodes: Graph['nodes'], outputs: readonly string[], initializers: readonly string[] = []): Graph =>
-  modelOf({ nodes, inputs: [value('x', ['n'])], outputs: outputs.map((name) => value(name, ['n'])), initializers: initializers.map((name) => tensor(name, [1], [1])) }).graph;
+  modelOf({
+    nodes,
+    inputs: [value('x', ['n'])],
+    outputs: outputs.map((name) => value(name, ['n'])),
+    initializers: initializers.map((name) => tensor(name, [1], [1])),
+  }).graph;
 
 /** x + outer, inside a subgraph; its initializer c is its own. */
 const branch: Graph = { ...graphOf([makeNode('Add', ['outer', 'c'], ['s'])], ['s'], ['c']), inputs: [] };
-const conditional = makeNode('If', ['cond'], ['y'], { then_branch: { kind: 'graph', value: branch }, else_branch: { kind: 'graph', value: { ...branch, outputs: [value('outer', ['n'])] } } });
+const conditional = makeNode('If', ['cond'], ['y'], {
+  then_branch: { kind: 'graph', value: branch },
+  else_branch: { kind: 'graph', value: { ...branch, outputs: [value('outer', ['n'])] } },
+});
 
 describe('scopes', () => {
   it('a subgraph captures what it does not define', () => {
@@ -24,12 +43,21 @@ describe('scopes', () => {
 
   it('captures count as uses', () => {
     const index = indexGraph(graphOf([makeNode('Relu', ['x'], ['outer']), conditional], ['y']));
-    expect(index.consumers.get('outer')!.map(({ node, input }) => [node.opType, input])).toEqual([['If', -1], ['If', -1]]);
+    expect(index.consumers.get('outer')!.map(({ node, input }) => [node.opType, input])).toEqual([
+      ['If', -1],
+      ['If', -1],
+    ]);
     expect(index.producer.get('outer')!.opType).toBe('Relu');
   });
 
   it('renaming reaches captures, but not names that a subgraph defines itself', () => {
-    const renamed = renameUses(graphOf([makeNode('Relu', ['c'], ['outer']), conditional], ['y']), new Map([['outer', 'new'], ['c', 'd']]));
+    const renamed = renameUses(
+      graphOf([makeNode('Relu', ['c'], ['outer']), conditional], ['y']),
+      new Map([
+        ['outer', 'new'],
+        ['c', 'd'],
+      ]),
+    );
     expect(renamed.nodes[0]!.inputs).toEqual(['d']);
     const inner = renamed.nodes[1]!.attributes.get('then_branch') as { value: Graph };
     expect(inner.value.nodes[0]!.inputs).toEqual(['new', 'c']);
@@ -45,7 +73,15 @@ describe('order', () => {
   });
 
   it('puts producers first, also of captured values', () => {
-    const graph = graphOf([conditional, makeNode('Relu', ['b'], ['outer']), makeNode('Relu', ['x'], ['b']), makeNode('Cast', ['x'], ['cond'])], ['y']);
+    const graph = graphOf(
+      [
+        conditional,
+        makeNode('Relu', ['b'], ['outer']),
+        makeNode('Relu', ['x'], ['b']),
+        makeNode('Cast', ['x'], ['cond']),
+      ],
+      ['y'],
+    );
     const order = topologicalOrder(graph).map(({ outputs }) => outputs[0]);
     expect(order.indexOf('b')).toBeLessThan(order.indexOf('outer'));
     expect(order.indexOf('outer')).toBeLessThan(order.indexOf('y'));
@@ -53,13 +89,19 @@ describe('order', () => {
   });
 
   it('names a node of a cycle', () => {
-    expect(() => topologicalOrder(graphOf([makeNode('Add', ['x', 'b'], ['a']), makeNode('Relu', ['a'], ['b'])], ['b']))).toThrow(/node "a" \(Add\).*cycle/);
+    expect(() =>
+      topologicalOrder(graphOf([makeNode('Add', ['x', 'b'], ['a']), makeNode('Relu', ['a'], ['b'])], ['b'])),
+    ).toThrow(/node "a" \(Add\).*cycle/);
   });
 });
 
 describe('removal', () => {
   it('of nodes without readers, and of the initializers they leave', () => {
-    const graph = graphOf([makeNode('Add', ['x', 'w'], ['y']), makeNode('Mul', ['x', 'v'], ['t']), makeNode('Relu', ['t'], ['u'])], ['y'], ['w', 'v']);
+    const graph = graphOf(
+      [makeNode('Add', ['x', 'w'], ['y']), makeNode('Mul', ['x', 'v'], ['t']), makeNode('Relu', ['t'], ['u'])],
+      ['y'],
+      ['w', 'v'],
+    );
     const live = removeUnusedInitializers(removeDeadNodes(graph));
     expect(live.nodes.map(({ opType }) => opType)).toEqual(['Add']);
     expect([...live.initializers.keys()]).toEqual(['w']);

@@ -1,14 +1,39 @@
-/** Helpers to read and rewrite graphs. Everything returns new objects; untouched nodes and tensors stay the same objects. */
+/**
+ * Helpers to read and rewrite graphs. Everything returns new objects; untouched nodes and tensors stay the same
+ * objects.
+ */
 import { malformed, nodeLabel } from './graph-error.ts';
 import type { Attribute, Graph, Model, Node, Tensor } from './types.ts';
 
-/** Makes a node; attributes given as plain values become ints, floats, strings. A number is an int: give floats as `{ float: 0.5 }`. */
-export function makeNode(opType: string, inputs: readonly string[], outputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}, more: { name?: string; domain?: string } = {}): Node {
+/**
+ * Makes a node; attributes given as plain values become ints, floats, strings. A number is an int: give floats as `{
+ * float: 0.5 }`.
+ */
+export function makeNode(
+  opType: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  attributes: Readonly<Record<string, AttributeValue>> = {},
+  more: { name?: string; domain?: string } = {},
+): Node {
   const entries = Object.entries(attributes).map(([name, value]) => [name, attributeOf(value)] as const);
-  return { name: more.name ?? outputs.find((output) => output !== '') ?? '', opType, domain: more.domain ?? '', inputs, outputs, attributes: new Map(entries) };
+  return {
+    name: more.name ?? outputs.find((output) => output !== '') ?? '',
+    opType,
+    domain: more.domain ?? '',
+    inputs,
+    outputs,
+    attributes: new Map(entries),
+  };
 }
 
-export type AttributeValue = number | string | readonly number[] | { readonly float: number } | { readonly floats: readonly number[] } | Attribute;
+export type AttributeValue =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | Attribute;
 
 function attributeOf(value: AttributeValue): Attribute {
   if (typeof value === 'number') return { kind: 'int', value };
@@ -67,7 +92,9 @@ export function capturedNames(graph: Graph): Set<string> {
   for (const input of graph.inputs) own.add(input.name);
   for (const node of graph.nodes) for (const output of node.outputs) own.add(output);
   const captured = new Set<string>();
-  const use = (name: string): void => { if (name !== '' && !own.has(name)) captured.add(name); };
+  const use = (name: string): void => {
+    if (name !== '' && !own.has(name)) captured.add(name);
+  };
   for (const node of graph.nodes) for (const name of usedNames(node)) use(name);
   for (const output of graph.outputs) use(output.name);
   return captured;
@@ -106,19 +133,25 @@ export function indexGraph(graph: Graph): GraphIndex {
   };
   for (const node of graph.nodes) {
     for (const output of node.outputs) if (output !== '') producer.set(output, node);
-    node.inputs.forEach((name, input) => { if (name !== '') add(name, { node, input }); });
-    for (const { graph: inner } of subgraphs(node)) for (const name of capturedNames(inner)) add(name, { node, input: -1 });
+    node.inputs.forEach((name, input) => {
+      if (name !== '') add(name, { node, input });
+    });
+    for (const { graph: inner } of subgraphs(node))
+      for (const name of capturedNames(inner)) add(name, { node, input: -1 });
   }
   return { producer, consumers, outputs: new Set(graph.outputs.map((output) => output.name)) };
 }
 
 /**
- * The nodes so that each comes after those it depends on; files that are in order already keep their order (Kahn, 1962, by file position).
+ * The nodes so that each comes after those it depends on; files that are in order already keep their order (Kahn, 1962,
+ * by file position).
  * @throws LatheError `malformed-model` where nodes wait for each other.
  */
 export function topologicalOrder(graph: Graph): readonly Node[] {
   const position = new Map<string, number>();
-  graph.nodes.forEach((node, i) => { for (const output of node.outputs) if (output !== '') position.set(output, i); });
+  graph.nodes.forEach((node, i) => {
+    for (const output of node.outputs) if (output !== '') position.set(output, i);
+  });
   const waiting = new Array<number>(graph.nodes.length).fill(0);
   const followers: number[][] = graph.nodes.map(() => []);
   let sorted = true;
@@ -163,7 +196,10 @@ export function removeDeadNodes(graph: Graph, keep: Iterable<string> = []): Grap
   return alive.size === graph.nodes.length ? graph : { ...graph, nodes: graph.nodes.filter((node) => alive.has(node)) };
 }
 
-/** Drops initializers that nothing reads. Those that are also graph inputs or outputs stay: they are part of the model's interface. */
+/**
+ * Drops initializers that nothing reads. Those that are also graph inputs or outputs stay: they are part of the model's
+ * interface.
+ */
 export function removeUnusedInitializers(graph: Graph): Graph {
   const used = new Set<string>([...graph.inputs, ...graph.outputs].map(({ name }) => name));
   for (const node of graph.nodes) for (const name of usedNames(node)) used.add(name);
@@ -183,18 +219,26 @@ export function withGraph(model: Model, graph: Graph): Model {
   return graph === model.graph ? model : { ...model, graph };
 }
 
-/** Makes every read of a value named in `names` read its replacement; subgraphs' captures included, their own names of the same kind spared. */
+/**
+ * Makes every read of a value named in `names` read its replacement; subgraphs' captures included, their own names of
+ * the same kind spared.
+ */
 export function renameUses(graph: Graph, names: ReadonlyMap<string, string>): Graph {
   if (names.size === 0) return graph;
   const nodes = graph.nodes.map((node) => renameInputs(node, names));
   return nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
 }
 
-/** In a subgraph an output may be a captured value itself, and its name means nothing outside: it is renamed as well. */
+/**
+ * In a subgraph an output may be a captured value itself, and its name means nothing outside: it is renamed as well.
+ */
 function renameInSubgraph(graph: Graph, names: ReadonlyMap<string, string>): Graph {
   const renamed = renameUses(graph, names);
   if (!graph.outputs.some(({ name }) => names.has(name))) return renamed;
-  return { ...renamed, outputs: graph.outputs.map((output) => ({ ...output, name: names.get(output.name) ?? output.name })) };
+  return {
+    ...renamed,
+    outputs: graph.outputs.map((output) => ({ ...output, name: names.get(output.name) ?? output.name })),
+  };
 }
 
 function renameInputs(node: Node, names: ReadonlyMap<string, string>): Node {
@@ -205,7 +249,11 @@ function renameInputs(node: Node, names: ReadonlyMap<string, string>): Node {
 
 /** Without the names that the graph defines itself. */
 function visible(names: ReadonlyMap<string, string>, graph: Graph): ReadonlyMap<string, string> {
-  const own = new Set<string>([...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
+  const own = new Set<string>([
+    ...graph.initializers.keys(),
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+  ]);
   return new Map([...names].filter(([name]) => !own.has(name)));
 }
 

@@ -16,7 +16,9 @@ export function refuseEndlessLoops(graph: Graph, table: TypeTable): void {
     const body = node.attributes.get('body');
     if (node.domain !== '' || node.opType !== 'Loop' || body?.kind !== 'graph') continue;
     const rounds = knownRounds(node, body.value, table);
-    if (rounds === Infinity) throw atNode(node, new GraphError('the loop never ends: it has no trip count, and its condition stays true'));
-    if (rounds !== null && rounds > MOST_ROUNDS) throw atNode(node, new GraphError(`the loop has more than ${MOST_ROUNDS} rounds, which no run would end`));
+    if (rounds === Infinity)
+      throw atNode(node, new GraphError('the loop never ends: it has no trip count, and its condition stays true'));
+    if (rounds !== null && rounds > MOST_ROUNDS)
+      throw atNode(node, new GraphError(`the loop has more than ${MOST_ROUNDS} rounds, which no run would end`));
   }
 }

@@ -60,7 +60,8 @@ export class Evaluator {
   }
 
   private run(node: Node, depth: number): HostTensor | null {
-    const operator = node.domain === '' && this.options.operators.has(node.opType) ? findOperator('', node.opType, OPSET) : undefined;
+    const operator =
+      node.domain === '' && this.options.operators.has(node.opType) ? findOperator('', node.opType, OPSET) : undefined;
     if (!operator?.host || node.outputs.length !== 1) return null;
     const inputs = node.inputs.map((name) => (name === '' ? null : this.value(name, depth + 1)));
     if (inputs.some((input, i) => input === null && node.inputs[i] !== '')) return null;
@@ -76,13 +77,18 @@ export class Evaluator {
 /** Elements of the result, or more; 0 where they are no more than those of an input. */
 function sizeOf({ opType }: Node, inputs: readonly (HostTensor | null)[]): number {
   if (opType === 'ConstantOfShape') return elementCount(hostNumbers(inputs[0]!));
-  return opType === 'BitShift' || opType === 'Add' ? elementCount(broadcastDims(...inputs.map((input) => input!.dims))) : 0;
+  return opType === 'BitShift' || opType === 'Add'
+    ? elementCount(broadcastDims(...inputs.map((input) => input!.dims)))
+    : 0;
 }
 
 function factsOf(node: Node, inputs: readonly (HostTensor | null)[]): InputFacts {
   const byName = new Map(node.inputs.map((name, i) => [name, inputs[i] ?? null]));
   return {
-    typeOf: (name) => { const value = byName.get(name); return value ? { dtype: value.dtype, shape: value.dims } : null; },
+    typeOf: (name) => {
+      const value = byName.get(name);
+      return value ? { dtype: value.dtype, shape: value.dims } : null;
+    },
     constantOf: (name) => byName.get(name) ?? null,
     elementsOf: () => null,
   };

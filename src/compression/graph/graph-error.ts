@@ -12,7 +12,11 @@ export class GraphError extends Error {
 }
 
 /** How a node is called in messages: its name, or its first named output where it has none. */
-export function nodeLabel(node: { readonly name: string; readonly opType: string; readonly outputs: readonly string[] }): string {
+export function nodeLabel(node: {
+  readonly name: string;
+  readonly opType: string;
+  readonly outputs: readonly string[];
+}): string {
   const name = node.name || node.outputs.find((output) => output !== '') || '';
   return `node "${printable(name)}" (${printable(node.opType)})`;
 }
@@ -28,7 +32,9 @@ export function located(node: Parameters<typeof nodeLabel>[0], error: unknown): 
   if (error instanceof GraphError) return atNode(node, error);
   if (!(error instanceof LatheError) || error.errors.length > 0) return error;
   const place = nodeLabel(node);
-  return new LatheError(error.code, `${place}: ${error.message}`, [{ path: place, message: error.message }], { cause: error });
+  return new LatheError(error.code, `${place}: ${error.message}`, [{ path: place, message: error.message }], {
+    cause: error,
+  });
 }
 
 /** A `malformed-model` error that names the place. */

@@ -1,6 +1,7 @@
 /**
- * Shape inference: element type, shape and, for shape arithmetic, the elements of every value of a model, with open dimensions.
- * The knowledge of each operator is its own (`Operator.infer`); here is the walk, the scopes of subgraphs, and what files declare.
+ * Shape inference: element type, shape and, for shape arithmetic, the elements of every value of a model, with open
+ * dimensions. The knowledge of each operator is its own (`Operator.infer`); here is the walk, the scopes of subgraphs,
+ * and what files declare.
  */
 import { LatheError } from '../../errors.ts';
 import { findOperator } from '../operators/registry.ts';
@@ -89,7 +90,8 @@ class Scope implements TypeTable {
     this.shared = shared;
     this.outer = outer;
     this.contradictions = shared.contradictions;
-    for (const { name, type } of [...graph.valueInfos, ...graph.outputs]) if (type) this.declared.set(name, this.bound(type));
+    for (const { name, type } of [...graph.valueInfos, ...graph.outputs])
+      if (type) this.declared.set(name, this.bound(type));
   }
 
   /** An open dimension of an input gets a name of its own, so that equal sizes are recognised further down. */
@@ -135,7 +137,9 @@ class Scope implements TypeTable {
   }
 
   info(node: Node): NodeInfo {
-    return new NodeView(node, opsetOf(this.shared.opsets, node), this, (graph, inputs) => this.inferInner(graph, inputs));
+    return new NodeView(node, opsetOf(this.shared.opsets, node), this, (graph, inputs) =>
+      this.inferInner(graph, inputs),
+    );
   }
 
   operator(node: Node): Operator | undefined {
@@ -157,7 +161,14 @@ class Scope implements TypeTable {
       if (operator?.host) this.fold(node, operator, info);
     } catch (error) {
       const known = error instanceof LatheError || error instanceof GraphError;
-      throw located(node, known ? error : new GraphError(`${node.opType} cannot have such inputs and attributes (${String(error)})`, { cause: error }));
+      throw located(
+        node,
+        known
+          ? error
+          : new GraphError(`${node.opType} cannot have such inputs and attributes (${String(error)})`, {
+              cause: error,
+            }),
+      );
     }
   }
 
@@ -165,7 +176,8 @@ class Scope implements TypeTable {
     node.outputs.forEach((name, i) => {
       if (name === '') return;
       const found = inferred[i] ?? null;
-      if (found?.shape?.some((dim) => typeof dim === 'number' && dim < 0)) throw new GraphError(`output "${printable(name)}" would be of shape [${found.shape.join(', ')}]`);
+      if (found?.shape?.some((dim) => typeof dim === 'number' && dim < 0))
+        throw new GraphError(`output "${printable(name)}" would be of shape [${found.shape.join(', ')}]`);
       const type = this.merge(name, found && this.bound(found));
       this.types.set(name, type);
       if (found?.elements && type && isShapeLike(type)) this.setElements(name, type, found.elements);
@@ -177,15 +189,23 @@ class Scope implements TypeTable {
     const declared = this.declared.get(name);
     if (!declared || declared.dtype === 'undefined') return inferred ?? declared ?? null;
     if (!inferred || inferred.dtype === 'undefined') return declared;
-    if (inferred.dtype !== declared.dtype) throw new GraphError(`output "${printable(name)}" is declared ${declared.dtype}, but is ${inferred.dtype}`);
+    if (inferred.dtype !== declared.dtype)
+      throw new GraphError(`output "${printable(name)}" is declared ${declared.dtype}, but is ${inferred.dtype}`);
     if (!inferred.shape || !declared.shape) return inferred.shape ? inferred : declared;
     if (inferred.shape.length !== declared.shape.length) return this.contradiction(name, inferred, declared);
-    if (inferred.shape.some((dim, i) => typeof dim === 'number' && typeof declared.shape![i] === 'number' && dim !== declared.shape![i])) this.contradiction(name, inferred, declared);
+    if (
+      inferred.shape.some(
+        (dim, i) => typeof dim === 'number' && typeof declared.shape![i] === 'number' && dim !== declared.shape![i],
+      )
+    )
+      this.contradiction(name, inferred, declared);
     return { dtype: inferred.dtype, shape: inferred.shape.map((dim, i) => mergeDim(dim, declared.shape![i]!)) };
   }
 
   private contradiction(name: string, inferred: TensorType, declared: TensorType): TensorType {
-    this.shared.contradictions.push(`"${printable(name)}" is declared [${declared.shape!.join(', ')}], but is [${inferred.shape!.join(', ')}]`);
+    this.shared.contradictions.push(
+      `"${printable(name)}" is declared [${declared.shape!.join(', ')}], but is [${inferred.shape!.join(', ')}]`,
+    );
     return inferred;
   }
 
@@ -252,12 +272,18 @@ function known(node: Node, types: readonly (TensorType | null)[]): boolean {
 }
 
 function isShapeLike({ dtype, shape }: TensorType): boolean {
-  return (dtype === 'int64' || dtype === 'int32') && shape !== null && (shape.length === 0 || (shape.length === 1 && (typeof shape[0] !== 'number' || shape[0] <= 1024)));
+  return (
+    (dtype === 'int64' || dtype === 'int32') &&
+    shape !== null &&
+    (shape.length === 0 || (shape.length === 1 && (typeof shape[0] !== 'number' || shape[0] <= 1024)))
+  );
 }
 
 /** Known to have at most `MOST_FOLDED` elements. */
 function isSmall(type: TensorType | null): boolean {
-  return type?.shape?.every((dim) => typeof dim === 'number') === true && elementCount(type.shape as number[]) <= MOST_FOLDED;
+  return (
+    type?.shape?.every((dim) => typeof dim === 'number') === true && elementCount(type.shape as number[]) <= MOST_FOLDED
+  );
 }
 
 function mergeDim(inferred: Dim, declared: Dim): Dim {
@@ -267,12 +293,15 @@ function mergeDim(inferred: Dim, declared: Dim): Dim {
 }
 
 function readable(tensor: Tensor): HostTensor | null {
-  return tensor.dtype === 'complex64' || tensor.dtype === 'complex128' || tensor.dtype === 'undefined' ? null : toHost(tensor);
+  return tensor.dtype === 'complex64' || tensor.dtype === 'complex128' || tensor.dtype === 'undefined'
+    ? null
+    : toHost(tensor);
 }
 
 /** A shape all of whose dimensions are numbers, or an error naming the value. */
 export function fixedShape(table: TypeTable, name: string): readonly number[] {
   const shape = table.typeOf(name)?.shape;
-  if (!shape?.every((dim) => typeof dim === 'number')) throw malformed(`value "${printable(name)}"`, 'its shape is not known');
+  if (!shape?.every((dim) => typeof dim === 'number'))
+    throw malformed(`value "${printable(name)}"`, 'its shape is not known');
   return shape as readonly number[];
 }

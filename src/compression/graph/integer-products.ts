@@ -1,6 +1,6 @@
 /**
- * Where a model multiplies 8-bit integers by constant weights: products between QuantizeLinear and DequantizeLinear, which runtimes compute in
- * integers, and the operators on codes of ONNX and of onnxruntime.
+ * Where a model multiplies 8-bit integers by constant weights: products between QuantizeLinear and DequantizeLinear,
+ * which runtimes compute in integers, and the operators on codes of ONNX and of onnxruntime.
  */
 import { indexGraph, type GraphIndex } from './edit.ts';
 import { eachNeighbour, pairMagnitude, PAIR_LIMIT, sumOrders, type SumOrder } from './saturation.ts';
@@ -32,7 +32,10 @@ const ON_CODES: Readonly<Record<string, readonly CodeInputs[]>> = {
   'com.microsoft.DynamicQuantizeMatMul': [{ codes: 1, zero: 3, scale: 2 }],
   'com.microsoft.QGemm': [{ codes: 3, zero: 5, scale: 4 }],
   'com.microsoft.QAttention': [{ codes: 1, zero: 7, scale: 4 }],
-  'com.microsoft.DynamicQuantizeLSTM': [{ codes: 1, zero: 9, scale: 8 }, { codes: 2, zero: 11, scale: 10 }],
+  'com.microsoft.DynamicQuantizeLSTM': [
+    { codes: 1, zero: 9, scale: 8 },
+    { codes: 2, zero: 11, scale: 10 },
+  ],
 };
 const BETWEEN_QUANTIZERS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
 const DEQUANTIZED: CodeInputs = { codes: 0, zero: 2, scale: 1 };
@@ -61,13 +64,17 @@ export function constantCodes(graph: Graph, { reader, inputs }: IntegerProduct):
 export function saturatingProducts(graph: Graph): IntegerProduct[] {
   return integerProducts(graph).filter((product) => {
     const weight = constantCodes(graph, product);
-    return weight?.dtype === 'int8' && sumOrders(product.node, weight.dims).some((order) => exceedsPairLimit(weight, order));
+    return (
+      weight?.dtype === 'int8' && sumOrders(product.node, weight.dims).some((order) => exceedsPairLimit(weight, order))
+    );
   });
 }
 
 function exceedsPairLimit(weight: Tensor, order: SumOrder): boolean {
   const codes = toHost(weight).data as Int8Array;
   let most = 0;
-  eachNeighbour(weight.dims, order, (first, second) => { most = Math.max(most, pairMagnitude(codes[first]!, codes[second]!)); });
+  eachNeighbour(weight.dims, order, (first, second) => {
+    most = Math.max(most, pairMagnitude(codes[first]!, codes[second]!));
+  });
   return most > PAIR_LIMIT;
 }

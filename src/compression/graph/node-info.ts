@@ -64,7 +64,8 @@ export class NodeView implements NodeInfo {
   private valueOf<K extends Attribute['kind']>(name: string, kind: K): ValueOf<K> | undefined {
     const attribute = this.node.attributes.get(name);
     if (attribute === undefined) return undefined;
-    if (attribute.kind !== kind) throw new GraphError(`attribute "${name}" holds ${attribute.kind} where ${kind} is expected`);
+    if (attribute.kind !== kind)
+      throw new GraphError(`attribute "${name}" holds ${attribute.kind} where ${kind} is expected`);
     return attribute.value as ValueOf<K>;
   }
 }

@@ -1,8 +1,26 @@
 import { describe, expect, it } from 'vitest';
-import { decodeBfloat16, decodeFloat, decodeFloat16, encodeBfloat16, encodeFloat, encodeFloat16, roundHalfEven, type SmallFloat } from './number-formats.ts';
+import {
+  decodeBfloat16,
+  decodeFloat,
+  decodeFloat16,
+  encodeBfloat16,
+  encodeFloat,
+  encodeFloat16,
+  roundHalfEven,
+  type SmallFloat,
+} from './number-formats.ts';
 
 const BITS: Readonly<Record<SmallFloat, number>> = {
-  float16: 16, bfloat16: 16, float8e4m3fn: 8, float8e4m3fnuz: 8, float8e5m2: 8, float8e5m2fnuz: 8, float6e2m3: 6, float6e3m2: 6, float4e2m1: 4, float8e8m0: 8,
+  float16: 16,
+  bfloat16: 16,
+  float8e4m3fn: 8,
+  float8e4m3fnuz: 8,
+  float8e5m2: 8,
+  float8e5m2fnuz: 8,
+  float6e2m3: 6,
+  float6e3m2: 6,
+  float4e2m1: 4,
+  float8e8m0: 8,
 };
 const FORMATS = Object.keys(BITS) as SmallFloat[];
 
@@ -46,26 +64,72 @@ describe.each(FORMATS)('%s', (dtype) => {
 describe('known codes', () => {
   // Values from the ONNX float8 page, IEEE 754 and the OCP Microscaling specification.
   it.each<[SmallFloat, number, number]>([
-    ['float16', 0x3c00, 1], ['float16', 0x7bff, 65504], ['float16', 0x0001, 2 ** -24], ['float16', 0xfc00, -Infinity],
-    ['bfloat16', 0x3f80, 1], ['bfloat16', 0x7f80, Infinity], ['bfloat16', 0x0001, 2 ** -133],
-    ['float8e4m3fn', 0x7e, 448], ['float8e4m3fn', 0x01, 2 ** -9], ['float8e4m3fnuz', 0x7f, 240], ['float8e4m3fnuz', 0x01, 2 ** -10],
-    ['float8e5m2', 0x7b, 57344], ['float8e5m2', 0x7c, Infinity], ['float8e5m2fnuz', 0x7f, 57344], ['float8e5m2fnuz', 0x01, 2 ** -17],
-    ['float4e2m1', 0x7, 6], ['float4e2m1', 0x1, 0.5], ['float8e8m0', 0x7f, 1], ['float8e8m0', 0x00, 2 ** -127],
-    ['float6e2m3', 0x1f, 7.5], ['float6e2m3', 0x01, 0.125], ['float6e2m3', 0x3f, -7.5], ['float6e3m2', 0x1f, 28], ['float6e3m2', 0x01, 0.0625],
+    ['float16', 0x3c00, 1],
+    ['float16', 0x7bff, 65504],
+    ['float16', 0x0001, 2 ** -24],
+    ['float16', 0xfc00, -Infinity],
+    ['bfloat16', 0x3f80, 1],
+    ['bfloat16', 0x7f80, Infinity],
+    ['bfloat16', 0x0001, 2 ** -133],
+    ['float8e4m3fn', 0x7e, 448],
+    ['float8e4m3fn', 0x01, 2 ** -9],
+    ['float8e4m3fnuz', 0x7f, 240],
+    ['float8e4m3fnuz', 0x01, 2 ** -10],
+    ['float8e5m2', 0x7b, 57344],
+    ['float8e5m2', 0x7c, Infinity],
+    ['float8e5m2fnuz', 0x7f, 57344],
+    ['float8e5m2fnuz', 0x01, 2 ** -17],
+    ['float4e2m1', 0x7, 6],
+    ['float4e2m1', 0x1, 0.5],
+    ['float8e8m0', 0x7f, 1],
+    ['float8e8m0', 0x00, 2 ** -127],
+    ['float6e2m3', 0x1f, 7.5],
+    ['float6e2m3', 0x01, 0.125],
+    ['float6e2m3', 0x3f, -7.5],
+    ['float6e3m2', 0x1f, 28],
+    ['float6e3m2', 0x01, 0.0625],
   ])('%s %i is %f', (dtype, code, value) => expect(decodeFloat(code, dtype)).toBe(value));
 
   it.each<[SmallFloat, number, boolean, number]>([
-    ['float16', 65519.99, false, 0x7bff], ['float16', 65520, false, 0x7c00], ['float8e4m3fn', 1000, true, 0x7e], ['float8e4m3fn', -1000, false, 0xff],
-    ['float8e5m2', 1e6, false, 0x7c], ['float8e5m2', 1e6, true, 0x7b], ['float8e4m3fnuz', Infinity, false, 0x80], ['float8e4m3fnuz', -0, false, 0], ['float4e2m1', 100, false, 0x7],
-    ['float6e2m3', 1.1875, false, 10], ['float6e2m3', -100, false, 63], ['float6e3m2', 0.1875, false, 3], ['float6e3m2', Infinity, false, 31],
-  ])('%s of %f (saturate %s) is code %i', (dtype, value, saturate, code) => expect(encodeFloat(value, dtype, saturate)).toBe(code));
+    ['float16', 65519.99, false, 0x7bff],
+    ['float16', 65520, false, 0x7c00],
+    ['float8e4m3fn', 1000, true, 0x7e],
+    ['float8e4m3fn', -1000, false, 0xff],
+    ['float8e5m2', 1e6, false, 0x7c],
+    ['float8e5m2', 1e6, true, 0x7b],
+    ['float8e4m3fnuz', Infinity, false, 0x80],
+    ['float8e4m3fnuz', -0, false, 0],
+    ['float4e2m1', 100, false, 0x7],
+    ['float6e2m3', 1.1875, false, 10],
+    ['float6e2m3', -100, false, 63],
+    ['float6e3m2', 0.1875, false, 3],
+    ['float6e3m2', Infinity, false, 31],
+  ])('%s of %f (saturate %s) is code %i', (dtype, value, saturate, code) =>
+    expect(encodeFloat(value, dtype, saturate)).toBe(code),
+  );
 });
 
 describe('bulk conversions', () => {
   const values = Float32Array.from({ length: 20_000 }, (_, i) => Math.sin(i * 12.9898) * 2 ** ((i % 60) - 35));
-  const special = Float32Array.of(0, -0, NaN, Infinity, -Infinity, 65519, 65520, 3.4e38, 1e-45, 2 ** -25, 2 ** -24 * 1.5, 2 ** -14 - 2 ** -26);
+  const special = Float32Array.of(
+    0,
+    -0,
+    NaN,
+    Infinity,
+    -Infinity,
+    65519,
+    65520,
+    3.4e38,
+    1e-45,
+    2 ** -25,
+    2 ** -24 * 1.5,
+    2 ** -14 - 2 ** -26,
+  );
 
-  it.each([['varied values', values], ['special values', special]])('agree with the single conversion: %s', (_, input) => {
+  it.each([
+    ['varied values', values],
+    ['special values', special],
+  ])('agree with the single conversion: %s', (_, input) => {
     expect([...encodeFloat16(input)]).toEqual(Array.from(input, (value) => encodeFloat(value, 'float16')));
     expect([...encodeBfloat16(input)]).toEqual(Array.from(input, (value) => encodeFloat(value, 'bfloat16')));
   });
@@ -78,5 +142,7 @@ describe('bulk conversions', () => {
 });
 
 it('rounds halves to even', () => {
-  expect([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4, 2.6].map((value) => roundHalfEven(value) + 0)).toEqual([-2, -2, 0, 0, 2, 2, 2, 3]);
+  expect([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4, 2.6].map((value) => roundHalfEven(value) + 0)).toEqual([
+    -2, -2, 0, 0, 2, 2, 2, 3,
+  ]);
 });

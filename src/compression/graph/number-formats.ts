@@ -1,16 +1,29 @@
 /**
- * The small float formats of ONNX: exact decoding, and encoding with one rounding (to nearest, ties to even) from float64.
- * Sources: IEEE 754-2019; "FP8 Formats for Deep Learning" (Micikevicius et al., 2022); OCP Microscaling Formats 1.0; ONNX's float8 page.
+ * The small float formats of ONNX: exact decoding, and encoding with one rounding (to nearest, ties to even) from
+ * float64. Sources: IEEE 754-2019; "FP8 Formats for Deep Learning" (Micikevicius et al., 2022); OCP Microscaling
+ * Formats 1.0; ONNX's float8 page.
  */
 
 export type SmallFloat =
-  | 'float16' | 'bfloat16' | 'float8e4m3fn' | 'float8e4m3fnuz' | 'float8e5m2' | 'float8e5m2fnuz' | 'float6e2m3' | 'float6e3m2' | 'float4e2m1' | 'float8e8m0';
+  | 'float16'
+  | 'bfloat16'
+  | 'float8e4m3fn'
+  | 'float8e4m3fnuz'
+  | 'float8e5m2'
+  | 'float8e5m2fnuz'
+  | 'float6e2m3'
+  | 'float6e3m2'
+  | 'float4e2m1'
+  | 'float8e8m0';
 
 interface Format {
   readonly exponentBits: number;
   readonly mantissaBits: number;
   readonly bias: number;
-  /** `ieee`: infinities and NaNs; `fn`: no infinities, all ones is NaN; `fnuz`: no infinities, no negative zero, 0x80 is NaN; `finite`: neither. */
+  /**
+   * `ieee`: infinities and NaNs; `fn`: no infinities, all ones is NaN; `fnuz`: no infinities, no negative zero, 0x80 is
+   * NaN; `finite`: neither.
+   */
   readonly specials: 'ieee' | 'fn' | 'fnuz' | 'finite';
 }
 
@@ -30,7 +43,10 @@ const float64 = new DataView(new ArrayBuffer(8));
 const float32 = new Float32Array(1);
 const uint32 = new Uint32Array(float32.buffer);
 
-/** Bits of the nearest representable value. Beyond the largest: the largest where `saturate`, else infinity (or NaN where there is none). */
+/**
+ * Bits of the nearest representable value. Beyond the largest: the largest where `saturate`, else infinity (or NaN
+ * where there is none).
+ */
 export function encodeFloat(value: number, dtype: SmallFloat, saturate = false): number {
   if (dtype === 'float8e8m0') return encodeE8M0(value);
   const { exponentBits, mantissaBits, bias, specials } = FORMATS[dtype];
@@ -41,7 +57,11 @@ export function encodeFloat(value: number, dtype: SmallFloat, saturate = false):
   const bits = magnitude === Infinity ? most + 1 : nearestBits(magnitude, mantissaBits, bias);
   if (bits > most) {
     if (saturate || specials === 'finite') return sign | most;
-    return specials === 'ieee' ? sign | infinityBits(exponentBits, mantissaBits) : specials === 'fn' ? sign | (most + 1) : notANumber(dtype);
+    return specials === 'ieee'
+      ? sign | infinityBits(exponentBits, mantissaBits)
+      : specials === 'fn'
+        ? sign | (most + 1)
+        : notANumber(dtype);
   }
   return specials === 'fnuz' && bits === 0 ? 0 : sign | bits;
 }
@@ -53,12 +73,18 @@ export function decodeFloat(bits: number, dtype: SmallFloat): number {
   const negative = (bits >> (exponentBits + mantissaBits)) & 1;
   const magnitude = bits & ((1 << (exponentBits + mantissaBits)) - 1);
   if (specials === 'fnuz' && negative && magnitude === 0) return NaN;
-  if (magnitude > largestBits(dtype)) return specials === 'ieee' && magnitude === infinityBits(exponentBits, mantissaBits) ? (negative ? -Infinity : Infinity) : NaN;
+  if (magnitude > largestBits(dtype))
+    return specials === 'ieee' && magnitude === infinityBits(exponentBits, mantissaBits)
+      ? negative
+        ? -Infinity
+        : Infinity
+      : NaN;
   const exponent = magnitude >> mantissaBits;
   const mantissa = magnitude & ((1 << mantissaBits) - 1);
-  const value = exponent === 0
-    ? mantissa * 2 ** (1 - bias - mantissaBits)
-    : ((1 << mantissaBits) + mantissa) * 2 ** (exponent - bias - mantissaBits);
+  const value =
+    exponent === 0
+      ? mantissa * 2 ** (1 - bias - mantissaBits)
+      : ((1 << mantissaBits) + mantissa) * 2 ** (exponent - bias - mantissaBits);
   return negative ? -value : value;
 }
 
@@ -67,7 +93,9 @@ export function roundToFormat(value: number, dtype: SmallFloat, saturate = false
   return decodeFloat(encodeFloat(value, dtype, saturate), dtype);
 }
 
-/** Nearest integer, ties to even: what ONNX's Round, QuantizeLinear and IEEE 754 ask for (Math.round rounds ties up). */
+/**
+ * Nearest integer, ties to even: what ONNX's Round, QuantizeLinear and IEEE 754 ask for (Math.round rounds ties up).
+ */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const fraction = value - floor;
@@ -79,7 +107,8 @@ export function roundHalfEven(value: number): number {
 /** float32 -> float16 bits in bulk; overflow becomes infinity. */
 export function encodeFloat16(values: Float32Array | Float64Array): Uint16Array {
   const bits = new Uint16Array(values.length);
-  if (values instanceof Float64Array) for (let i = 0; i < values.length; i++) bits[i] = encodeFloat(values[i]!, 'float16');
+  if (values instanceof Float64Array)
+    for (let i = 0; i < values.length; i++) bits[i] = encodeFloat(values[i]!, 'float16');
   else for (let i = 0; i < values.length; i++) bits[i] = float16OfFloat32(values[i]!);
   return bits;
 }
@@ -87,7 +116,8 @@ export function encodeFloat16(values: Float32Array | Float64Array): Uint16Array 
 /** float32 -> bfloat16 bits in bulk. */
 export function encodeBfloat16(values: Float32Array | Float64Array): Uint16Array {
   const bits = new Uint16Array(values.length);
-  if (values instanceof Float64Array) for (let i = 0; i < values.length; i++) bits[i] = encodeFloat(values[i]!, 'bfloat16');
+  if (values instanceof Float64Array)
+    for (let i = 0; i < values.length; i++) bits[i] = encodeFloat(values[i]!, 'bfloat16');
   else for (let i = 0; i < values.length; i++) bits[i] = bfloat16OfFloat32(values[i]!);
   return bits;
 }
@@ -110,7 +140,10 @@ export function decodeBfloat16(bits: Uint16Array): Float32Array {
   return new Float32Array(words.buffer);
 }
 
-/** Rounds a positive finite value to a multiple of its binade's quantum; subnormals and the carry into the next binade fall out of the sum. */
+/**
+ * Rounds a positive finite value to a multiple of its binade's quantum; subnormals and the carry into the next binade
+ * fall out of the sum.
+ */
 function nearestBits(magnitude: number, mantissaBits: number, bias: number): number {
   const exponent = Math.max(binaryExponent(magnitude), 1 - bias);
   const quanta = roundHalfEven(magnitude * 2 ** (mantissaBits - exponent));

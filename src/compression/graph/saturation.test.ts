@@ -5,10 +5,34 @@ import { eachNeighbour, pairMagnitude, PAIR_LIMIT, sumOrders } from './saturatio
 
 describe('sumOrders', () => {
   it.each([
-    ['a convolution, by position and by channel', makeNode('Conv', ['x', 'w'], ['y']), [8, 4, 3, 3], [[2, 3, 1], [1, 2, 3]]],
-    ['a grouped convolution', makeNode('QLinearConv', [], ['y'], { group: 2 }), [8, 4, 3], [[2, 1], [1, 2]]],
+    [
+      'a convolution, by position and by channel',
+      makeNode('Conv', ['x', 'w'], ['y']),
+      [8, 4, 3, 3],
+      [
+        [2, 3, 1],
+        [1, 2, 3],
+      ],
+    ],
+    [
+      'a grouped convolution',
+      makeNode('QLinearConv', [], ['y'], { group: 2 }),
+      [8, 4, 3],
+      [
+        [2, 1],
+        [1, 2],
+      ],
+    ],
     ['a depthwise convolution: none', makeNode('Conv', ['x', 'w'], ['y'], { group: 8 }), [8, 1, 3, 3], []],
-    ['a depthwise convolution with two kernels a channel', makeNode('Conv', ['x', 'w'], ['y'], { group: 4 }), [8, 1, 3, 3], [[2, 3, 1], [1, 2, 3]]],
+    [
+      'a depthwise convolution with two kernels a channel',
+      makeNode('Conv', ['x', 'w'], ['y'], { group: 4 }),
+      [8, 1, 3, 3],
+      [
+        [2, 3, 1],
+        [1, 2, 3],
+      ],
+    ],
     ['a matrix product', makeNode('MatMul', ['x', 'w'], ['y']), [64, 10], [[0]]],
     ['a batched matrix product', makeNode('MatMulInteger', ['x', 'w'], ['y']), [3, 64, 10], [[1]]],
     ['a transposed Gemm', makeNode('Gemm', ['x', 'w'], ['y'], { transB: 1 }), [10, 64], [[1]]],
@@ -24,7 +48,9 @@ describe('eachNeighbour', () => {
   });
 
   it('has nothing to visit in sums of one term', () => {
-    eachNeighbour([5, 1], [1], () => { throw new Error('no pair'); });
+    eachNeighbour([5, 1], [1], () => {
+      throw new Error('no pair');
+    });
   });
 });
 

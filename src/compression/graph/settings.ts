@@ -1,7 +1,8 @@
 /**
- * Constants that are settings of a model, not weights: what an importer had to write out because ONNX has no default for it (the scale of a
- * BatchNormalization that has none), statistics of the inputs, factors from a layer's configuration. Training leaves them as they are, so that
- * the model can be written back in its own format, which has no place for other values. Their names travel in the model's metadata.
+ * Constants that are settings of a model, not weights: what an importer had to write out because ONNX has no default
+ * for it (the scale of a BatchNormalization that has none), statistics of the inputs, factors from a layer's
+ * configuration. Training leaves them as they are, so that the model can be written back in its own format, which has
+ * no place for other values. Their names travel in the model's metadata.
  */
 import type { Model } from './types.ts';
 

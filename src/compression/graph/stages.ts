@@ -1,6 +1,7 @@
 /**
- * A network as a chain of stages: it is cut wherever one single value carries all that its weights have made of the data so far, as between the
- * residual blocks of a ResNet or the layers of a transformer. (Articulation points of the graph, found by how many values are alive.)
+ * A network as a chain of stages: it is cut wherever one single value carries all that its weights have made of the
+ * data so far, as between the residual blocks of a ResNet or the layers of a transformer. (Articulation points of the
+ * graph, found by how many values are alive.)
  */
 import { findOperator } from '../operators/registry.ts';
 import { topologicalOrder, usedNames } from './edit.ts';
@@ -21,7 +22,10 @@ export interface Stage {
 /** Give sizes of data, not data. */
 const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
 
-/** The stages in the order of the data; the last one ends with the last output. Functions must be inlined, weights initializers. */
+/**
+ * The stages in the order of the data; the last one ends with the last output. Functions must be inlined, weights
+ * initializers.
+ */
 export function stagesOf(graph: Graph, opsets: ReadonlyMap<string, number>): Stage[] {
   const flow = dataFlow(graph, opsets);
   const stages: Stage[] = [];
@@ -44,7 +48,9 @@ export function stagesOf(graph: Graph, opsets: ReadonlyMap<string, number>): Sta
   return stages;
 }
 
-/** Consecutive stages up to the next that has weights, as one: a layer with its normalization, activation and pooling. */
+/**
+ * Consecutive stages up to the next that has weights, as one: a layer with its normalization, activation and pooling.
+ */
 export function layersOf(stages: readonly Stage[]): Stage[] {
   const layers: Stage[] = [];
   for (const stage of stages) {
@@ -83,5 +89,7 @@ function dataFlow(graph: Graph, opsets: ReadonlyMap<string, number>): DataFlow {
 
 function meetsWeight(node: Node, opsets: ReadonlyMap<string, number>, constant: ReadonlySet<string>): boolean {
   const roles = findOperator(node.domain, node.opType, opsetOf(opsets, node))?.weights ?? [];
-  return roles.some(({ kind, input }) => (kind === 'kernel' || kind === 'embedding') && constant.has(node.inputs[input] ?? ''));
+  return roles.some(
+    ({ kind, input }) => (kind === 'kernel' || kind === 'embedding') && constant.has(node.inputs[input] ?? ''),
+  );
 }

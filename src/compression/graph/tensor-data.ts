@@ -3,18 +3,65 @@
  */
 import { LatheError } from '../../errors.ts';
 import type { HostData, HostTensor } from '../operators/operator.ts';
-import { decodeBfloat16, decodeFloat, decodeFloat16, encodeBfloat16, encodeFloat, encodeFloat16, type SmallFloat } from './number-formats.ts';
+import {
+  decodeBfloat16,
+  decodeFloat,
+  decodeFloat16,
+  encodeBfloat16,
+  encodeFloat,
+  encodeFloat16,
+  type SmallFloat,
+} from './number-formats.ts';
 import { malformed, printable } from './graph-error.ts';
 import type { DataType, Tensor } from './types.ts';
 
 /** Bits of one element in `raw_data`; 0 for types that have none (strings, undefined). */
 export const BITS: Readonly<Record<DataType, number>> = {
-  undefined: 0, string: 0, bool: 8, uint8: 8, int8: 8, uint16: 16, int16: 16, uint32: 32, int32: 32, uint64: 64, int64: 64,
-  float16: 16, bfloat16: 16, float32: 32, float64: 64, complex64: 64, complex128: 128,
-  float8e4m3fn: 8, float8e4m3fnuz: 8, float8e5m2: 8, float8e5m2fnuz: 8, float8e8m0: 8, float6e2m3: 6, float6e3m2: 6, float4e2m1: 4, uint4: 4, int4: 4, uint2: 2, int2: 2,
+  undefined: 0,
+  string: 0,
+  bool: 8,
+  uint8: 8,
+  int8: 8,
+  uint16: 16,
+  int16: 16,
+  uint32: 32,
+  int32: 32,
+  uint64: 64,
+  int64: 64,
+  float16: 16,
+  bfloat16: 16,
+  float32: 32,
+  float64: 64,
+  complex64: 64,
+  complex128: 128,
+  float8e4m3fn: 8,
+  float8e4m3fnuz: 8,
+  float8e5m2: 8,
+  float8e5m2fnuz: 8,
+  float8e8m0: 8,
+  float6e2m3: 6,
+  float6e3m2: 6,
+  float4e2m1: 4,
+  uint4: 4,
+  int4: 4,
+  uint2: 2,
+  int2: 2,
 };
 
-const FLOATS: ReadonlySet<DataType> = new Set<DataType>(['float32', 'float16', 'float64', 'bfloat16', 'float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2', 'float8e5m2fnuz', 'float6e2m3', 'float6e3m2', 'float4e2m1', 'float8e8m0']);
+const FLOATS: ReadonlySet<DataType> = new Set<DataType>([
+  'float32',
+  'float16',
+  'float64',
+  'bfloat16',
+  'float8e4m3fn',
+  'float8e4m3fnuz',
+  'float8e5m2',
+  'float8e5m2fnuz',
+  'float6e2m3',
+  'float6e3m2',
+  'float4e2m1',
+  'float8e8m0',
+]);
 
 /** True for real floating-point types of any width. */
 export function isFloat(dtype: DataType): boolean {
@@ -36,26 +83,45 @@ export function byteLength(dtype: DataType, dims: readonly number[]): number {
 /** The tensor's exact values. A view on the file where alignment allows it: treat `data` as read-only. */
 export function toHost(tensor: Tensor): HostTensor {
   const { dtype, dims } = tensor;
-  if (dtype === 'string') return { dtype, dims, data: (tensor.strings ?? []).map((bytes) => new TextDecoder().decode(bytes)) };
+  if (dtype === 'string')
+    return { dtype, dims, data: (tensor.strings ?? []).map((bytes) => new TextDecoder().decode(bytes)) };
   const expected = byteLength(dtype, dims);
   if (tensor.bytes.byteLength !== expected) {
-    throw malformed(`tensor "${printable(tensor.name)}"`, `${dtype} [${dims.join(', ')}] needs ${expected} bytes, it has ${tensor.bytes.byteLength}`);
+    throw malformed(
+      `tensor "${printable(tensor.name)}"`,
+      `${dtype} [${dims.join(', ')}] needs ${expected} bytes, it has ${tensor.bytes.byteLength}`,
+    );
   }
   return { dtype, dims, data: decode(tensor.bytes, dtype, elementCount(dims), tensor.name) };
 }
 
-/** A constant tensor of this name. Values are rounded to the dtype (floats to nearest even, saturating for no type). Shares memory where it can. */
+/**
+ * A constant tensor of this name. Values are rounded to the dtype (floats to nearest even, saturating for no type).
+ * Shares memory where it can.
+ */
 export function fromHost(name: string, host: HostTensor): Tensor {
   const { dtype, dims, data } = host;
-  if (isStrings(data)) return { name, dtype: 'string', dims, bytes: new Uint8Array(0), strings: data.map((text) => new TextEncoder().encode(text)) };
+  if (isStrings(data))
+    return {
+      name,
+      dtype: 'string',
+      dims,
+      bytes: new Uint8Array(0),
+      strings: data.map((text) => new TextEncoder().encode(text)),
+    };
   return { name, dtype, dims, bytes: encode(data, dtype) };
 }
 
 /** A host tensor of plain numbers. An array of the dtype's own kind is shared: treat `data` as read-only. */
-export function hostOf(dtype: DataType, dims: readonly number[], values: readonly number[] | ArrayLike<number>): HostTensor {
+export function hostOf(
+  dtype: DataType,
+  dims: readonly number[],
+  values: readonly number[] | ArrayLike<number>,
+): HostTensor {
   if (dtype === 'float32' && values instanceof Float32Array) return { dtype, dims, data: values };
   const data = allocate(dtype, values.length);
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]!);
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]!);
   else for (let i = 0; i < values.length; i++) data[i] = values[i]!;
   return { dtype, dims, data };
 }
@@ -67,7 +133,8 @@ export function int64Host(values: readonly number[]): HostTensor {
 
 /** The elements as plain numbers; int64 beyond 2^53 saturates to the nearest safe integer. */
 export function hostNumbers(host: HostTensor): number[] {
-  if (isStrings(host.data)) throw new LatheError('malformed-model', 'a tensor of numbers is needed where the model has strings');
+  if (isStrings(host.data))
+    throw new LatheError('malformed-model', 'a tensor of numbers is needed where the model has strings');
   return Array.from(host.data as ArrayLike<number | bigint>, toNumber);
 }
 
@@ -81,15 +148,29 @@ const MOST = BigInt(Number.MAX_SAFE_INTEGER);
 /** A zeroed array of the kind that holds this dtype on the host. */
 export function allocate(dtype: DataType, length: number): Exclude<HostData, readonly string[]> {
   switch (dtype) {
-    case 'float64': return new Float64Array(length);
-    case 'int8': case 'int4': case 'int2': return new Int8Array(length);
-    case 'uint8': case 'bool': case 'uint4': case 'uint2': return new Uint8Array(length);
-    case 'int16': return new Int16Array(length);
-    case 'uint16': return new Uint16Array(length);
-    case 'int32': return new Int32Array(length);
-    case 'uint32': return new Uint32Array(length);
-    case 'int64': return new BigInt64Array(length);
-    case 'uint64': return new BigUint64Array(length);
+    case 'float64':
+      return new Float64Array(length);
+    case 'int8':
+    case 'int4':
+    case 'int2':
+      return new Int8Array(length);
+    case 'uint8':
+    case 'bool':
+    case 'uint4':
+    case 'uint2':
+      return new Uint8Array(length);
+    case 'int16':
+      return new Int16Array(length);
+    case 'uint16':
+      return new Uint16Array(length);
+    case 'int32':
+      return new Int32Array(length);
+    case 'uint32':
+      return new Uint32Array(length);
+    case 'int64':
+      return new BigInt64Array(length);
+    case 'uint64':
+      return new BigUint64Array(length);
     default:
       if (isFloat(dtype)) return new Float32Array(length);
       throw new LatheError('unsupported-operator', `Values of type ${dtype} cannot be computed with`);
@@ -126,25 +207,54 @@ export function unpack(bytes: Uint8Array, count: number, bits: PackedBits, signe
 
 function decode(bytes: Uint8Array, dtype: DataType, count: number, name: string): HostData {
   switch (dtype) {
-    case 'int4': case 'uint4': return unpack(bytes, count, 4, dtype === 'int4');
-    case 'int2': case 'uint2': return unpack(bytes, count, 2, dtype === 'int2');
-    case 'bool': return bytes.map((byte) => (byte === 0 ? 0 : 1));
-    case 'float16': return decodeFloat16(aligned(bytes, Uint16Array));
-    case 'bfloat16': return decodeBfloat16(aligned(bytes, Uint16Array));
-    case 'float4e2m1': return Float32Array.from(unpack(bytes, count, 4, false), (code) => decodeFloat(code, dtype));
-    case 'float6e2m3': case 'float6e3m2': return Float32Array.from(unpack(bytes, count, 6, false), (code) => decodeFloat(code, dtype));
-    case 'float8e4m3fn': case 'float8e4m3fnuz': case 'float8e5m2': case 'float8e5m2fnuz': case 'float8e8m0':
+    case 'int4':
+    case 'uint4':
+      return unpack(bytes, count, 4, dtype === 'int4');
+    case 'int2':
+    case 'uint2':
+      return unpack(bytes, count, 2, dtype === 'int2');
+    case 'bool':
+      return bytes.map((byte) => (byte === 0 ? 0 : 1));
+    case 'float16':
+      return decodeFloat16(aligned(bytes, Uint16Array));
+    case 'bfloat16':
+      return decodeBfloat16(aligned(bytes, Uint16Array));
+    case 'float4e2m1':
+      return Float32Array.from(unpack(bytes, count, 4, false), (code) => decodeFloat(code, dtype));
+    case 'float6e2m3':
+    case 'float6e3m2':
+      return Float32Array.from(unpack(bytes, count, 6, false), (code) => decodeFloat(code, dtype));
+    case 'float8e4m3fn':
+    case 'float8e4m3fnuz':
+    case 'float8e5m2':
+    case 'float8e5m2fnuz':
+    case 'float8e8m0':
       return Float32Array.from(bytes, (code) => decodeFloat(code, dtype));
-    case 'uint8': return bytes;
-    case 'undefined': case 'complex64': case 'complex128': case 'string':
-      throw new LatheError('unsupported-operator', `Tensor "${printable(name)}" is of type ${dtype}, which cannot be computed with`);
-    default: return aligned<HostData>(bytes, ARRAYS[dtype]);
+    case 'uint8':
+      return bytes;
+    case 'undefined':
+    case 'complex64':
+    case 'complex128':
+    case 'string':
+      throw new LatheError(
+        'unsupported-operator',
+        `Tensor "${printable(name)}" is of type ${dtype}, which cannot be computed with`,
+      );
+    default:
+      return aligned<HostData>(bytes, ARRAYS[dtype]);
   }
 }
 
 const ARRAYS = {
-  int8: Int8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array,
-  float32: Float32Array, float64: Float64Array,
+  int8: Int8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  float32: Float32Array,
+  float64: Float64Array,
 } as const satisfies Partial<Record<DataType, ArrayType<HostData>>>;
 
 interface ArrayType<T> {
@@ -152,7 +262,9 @@ interface ArrayType<T> {
   new (buffer: ArrayBufferLike, offset: number, length: number): T;
 }
 
-/** A typed view on the bytes; a copy only where they are not aligned (`slice` would not do: a Node Buffer's is no copy). */
+/**
+ * A typed view on the bytes; a copy only where they are not aligned (`slice` would not do: a Node Buffer's is no copy).
+ */
 function aligned<T>(bytes: Uint8Array, type: ArrayType<T>): T {
   const source = bytes.byteOffset % type.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
   return new type(source.buffer, source.byteOffset, Math.floor(source.byteLength / type.BYTES_PER_ELEMENT));
@@ -161,13 +273,27 @@ function aligned<T>(bytes: Uint8Array, type: ArrayType<T>): T {
 function encode(data: Exclude<HostData, readonly string[]>, dtype: DataType): Uint8Array {
   const numbers = data as ArrayLike<number>;
   switch (dtype) {
-    case 'int4': case 'uint4': return pack(numbers, 4);
-    case 'int2': case 'uint2': return pack(numbers, 2);
-    case 'float16': return viewBytes(encodeFloat16(floats(data)));
-    case 'bfloat16': return viewBytes(encodeBfloat16(floats(data)));
-    case 'float4e2m1': return pack(codes(numbers, dtype), 4);
-    case 'float6e2m3': case 'float6e3m2': return pack(codes(numbers, dtype), 6);
-    case 'float8e4m3fn': case 'float8e4m3fnuz': case 'float8e5m2': case 'float8e5m2fnuz': case 'float8e8m0': return codes(numbers, dtype);
+    case 'int4':
+    case 'uint4':
+      return pack(numbers, 4);
+    case 'int2':
+    case 'uint2':
+      return pack(numbers, 2);
+    case 'float16':
+      return viewBytes(encodeFloat16(floats(data)));
+    case 'bfloat16':
+      return viewBytes(encodeBfloat16(floats(data)));
+    case 'float4e2m1':
+      return pack(codes(numbers, dtype), 4);
+    case 'float6e2m3':
+    case 'float6e3m2':
+      return pack(codes(numbers, dtype), 6);
+    case 'float8e4m3fn':
+    case 'float8e4m3fnuz':
+    case 'float8e5m2':
+    case 'float8e5m2fnuz':
+    case 'float8e8m0':
+      return codes(numbers, dtype);
     default: {
       const own = allocate(dtype, 0);
       if (own.constructor === data.constructor) return viewBytes(data);
@@ -178,7 +304,8 @@ function encode(data: Exclude<HostData, readonly string[]>, dtype: DataType): Ui
 
 function convert(data: Exclude<HostData, readonly string[]>, dtype: DataType): ArrayBufferView {
   const target = allocate(dtype, data.length);
-  if (target instanceof BigInt64Array || target instanceof BigUint64Array) for (let i = 0; i < data.length; i++) target[i] = BigInt(data[i]!);
+  if (target instanceof BigInt64Array || target instanceof BigUint64Array)
+    for (let i = 0; i < data.length; i++) target[i] = BigInt(data[i]!);
   else for (let i = 0; i < data.length; i++) target[i] = Number(data[i]!);
   return target;
 }
@@ -190,7 +317,9 @@ function codes(values: ArrayLike<number>, dtype: SmallFloat): Uint8Array {
 }
 
 function floats(data: Exclude<HostData, readonly string[]>): Float32Array | Float64Array {
-  return data instanceof Float32Array || data instanceof Float64Array ? data : Float64Array.from(data as ArrayLike<number>);
+  return data instanceof Float32Array || data instanceof Float64Array
+    ? data
+    : Float64Array.from(data as ArrayLike<number>);
 }
 
 function viewBytes(view: ArrayBufferView): Uint8Array {

@@ -1,24 +1,52 @@
 /**
  * The intermediate representation: ONNX's own semantics, in plain immutable objects.
  *
- * Nothing is ever mutated in place: a pass that changes a node makes a new object (`{ ...node, inputs }`). The reader notes by identity which
- * bytes an object was decoded from (formats/onnx/origin.ts), and the writer copies them where it meets the very same object, so that whatever
- * the engine did not change comes out byte for byte.
+ * Nothing is ever mutated in place: a pass that changes a node makes a new object (`{ ...node, inputs }`). The reader
+ * notes by identity which bytes an object was decoded from (formats/onnx/origin.ts), and the writer copies them where
+ * it meets the very same object, so that whatever the engine did not change comes out byte for byte.
  */
 
 /** ONNX element types (TensorProto.DataType), by their lower-case names in the ONNX documentation. */
 export const DATA_TYPES = [
-  'undefined', 'float32', 'uint8', 'int8', 'uint16', 'int16', 'int32', 'int64', 'string', 'bool', 'float16', 'float64',
-  'uint32', 'uint64', 'complex64', 'complex128', 'bfloat16', 'float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2',
-  'float8e5m2fnuz', 'uint4', 'int4', 'float4e2m1', 'float8e8m0', 'uint2', 'int2',
-  'float6e2m3', 'float6e3m2',
+  'undefined',
+  'float32',
+  'uint8',
+  'int8',
+  'uint16',
+  'int16',
+  'int32',
+  'int64',
+  'string',
+  'bool',
+  'float16',
+  'float64',
+  'uint32',
+  'uint64',
+  'complex64',
+  'complex128',
+  'bfloat16',
+  'float8e4m3fn',
+  'float8e4m3fnuz',
+  'float8e5m2',
+  'float8e5m2fnuz',
+  'uint4',
+  'int4',
+  'float4e2m1',
+  'float8e8m0',
+  'uint2',
+  'int2',
+  'float6e2m3',
+  'float6e3m2',
 ] as const;
 export type DataType = (typeof DATA_TYPES)[number];
 
 /** A dimension: a size, a symbolic name (`dim_param`), or `null` where nothing is known. */
 export type Dim = number | string | null;
 
-/** Fields of the file that the IR does not model (doc strings, metadata, unknown extensions), as raw protobuf records: carried untouched. */
+/**
+ * Fields of the file that the IR does not model (doc strings, metadata, unknown extensions), as raw protobuf records:
+ * carried untouched.
+ */
 export type Records = readonly Uint8Array[];
 
 /** Element type and shape of a tensor value; `shape: null` where not even the rank is known. */
@@ -27,7 +55,10 @@ export interface TensorType {
   readonly shape: readonly Dim[] | null;
 }
 
-/** A named graph input, output or annotation. `type: null`: a sequence, optional or map, or no type at all; carried untouched. */
+/**
+ * A named graph input, output or annotation. `type: null`: a sequence, optional or map, or no type at all; carried
+ * untouched.
+ */
 export interface ValueInfo {
   readonly name: string;
   readonly type: TensorType | null;
@@ -35,8 +66,9 @@ export interface ValueInfo {
 }
 
 /**
- * A constant tensor. `bytes` are the elements in ONNX `raw_data` form (little-endian, row-major; elements of fewer than 8 bits
- * packed, the first in the lowest bits), whatever storage form the file used. Strings live in `strings` and have empty `bytes`.
+ * A constant tensor. `bytes` are the elements in ONNX `raw_data` form (little-endian, row-major; elements of fewer than
+ * 8 bits packed, the first in the lowest bits), whatever storage form the file used. Strings live in `strings` and have
+ * empty `bytes`.
  */
 export interface Tensor {
   readonly name: string;
@@ -49,7 +81,8 @@ export interface Tensor {
 
 export type Attribute =
   | { readonly kind: 'float'; readonly value: number }
-  | { readonly kind: 'int'; readonly value: number } // int64 beyond 2^53 saturates; an untouched attribute keeps its bytes
+  // int64 beyond 2^53 saturates; an untouched attribute keeps its bytes
+  | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'tensor'; readonly value: Tensor }
   | { readonly kind: 'graph'; readonly value: Graph }

@@ -1,4 +1,7 @@
-/** What a file's weights are: every constant of numbers that enters the arithmetic, with quantized and clustered ones counted by the values they stand for. */
+/**
+ * What a file's weights are: every constant of numbers that enters the arithmetic, with quantized and clustered ones
+ * counted by the values they stand for.
+ */
 import { expandCodebooks } from './codebooks.ts';
 import { constantTensor } from './constants.ts';
 import { subgraphs } from './edit.ts';
@@ -13,25 +16,94 @@ export interface WeightCount {
 
 /** Quantized weights by operator: [weight input, zero-point input]. */
 const QUANTIZED_INPUTS = byType<readonly (readonly [number, number])[]>({
-  DequantizeLinear: [[0, 2]], QLinearConv: [[3, 5], [8, -1]], QLinearMatMul: [[0, 2], [3, 5]], ConvInteger: [[1, 3]], MatMulInteger: [[0, 2], [1, 3]],
-  MatMulNBits: [[1, 3]], Cast: [[0, -1]], QGemm: [[3, 5], [6, -1]], DynamicQuantizeMatMul: [[1, 3]], MatMulIntegerToFloat: [[1, 5]],
-  QAttention: [[1, 7]], DynamicQuantizeLSTM: [[1, 9], [2, 11]], GatherBlockQuantized: [[0, 3]], MatMulBnb4: [[1, -1]],
-  QLinearAdd: [[0, 2], [3, 5]], QLinearMul: [[0, 2], [3, 5]], QLinearWhere: [[1, 3], [4, 6]],
+  DequantizeLinear: [[0, 2]],
+  QLinearConv: [
+    [3, 5],
+    [8, -1],
+  ],
+  QLinearMatMul: [
+    [0, 2],
+    [3, 5],
+  ],
+  ConvInteger: [[1, 3]],
+  MatMulInteger: [
+    [0, 2],
+    [1, 3],
+  ],
+  MatMulNBits: [[1, 3]],
+  Cast: [[0, -1]],
+  QGemm: [
+    [3, 5],
+    [6, -1],
+  ],
+  DynamicQuantizeMatMul: [[1, 3]],
+  MatMulIntegerToFloat: [[1, 5]],
+  QAttention: [[1, 7]],
+  DynamicQuantizeLSTM: [
+    [1, 9],
+    [2, 11],
+  ],
+  GatherBlockQuantized: [[0, 3]],
+  MatMulBnb4: [[1, -1]],
+  QLinearAdd: [
+    [0, 2],
+    [3, 5],
+  ],
+  QLinearMul: [
+    [0, 2],
+    [3, 5],
+  ],
+  QLinearWhere: [
+    [1, 3],
+    [4, 6],
+  ],
 });
-/** Inputs that scale, shift or place, and hold no weights: of quantizing operators, the float ones of shape operators, and tables of angles. */
+/**
+ * Inputs that scale, shift or place, and hold no weights: of quantizing operators, the float ones of shape operators,
+ * and tables of angles.
+ */
 const NO_WEIGHTS = byType<readonly number[]>({
-  QuantizeLinear: [1, 2], DequantizeLinear: [1, 2], QLinearConv: [1, 2, 4, 5, 6, 7], QLinearMatMul: [1, 2, 4, 5, 6, 7], ConvInteger: [2, 3], MatMulInteger: [2, 3],
-  MatMulNBits: [2, 3], QGemm: [1, 2, 4, 5, 7, 8], DynamicQuantizeMatMul: [2, 3], MatMulIntegerToFloat: [2, 3, 4, 5], Resize: [1, 2, 3], Upsample: [1], Clip: [1, 2],
-  Pad: [2], Range: [0, 1, 2], OneHot: [1, 2], NonMaxSuppression: [2, 3, 4], ConstantOfShape: [0], Dropout: [1, 2],
-  QLinearAdd: [1, 2, 4, 5, 6, 7], QLinearMul: [1, 2, 4, 5, 6, 7], QLinearSigmoid: [1, 2, 3, 4], QLinearLeakyRelu: [1, 2, 3, 4], QLinearSoftmax: [1, 2, 3, 4],
-  QLinearAveragePool: [1, 2, 3, 4], QLinearGlobalAveragePool: [1, 2, 3, 4], QLinearReduceMean: [1, 2, 3, 4], QLinearWhere: [2, 3, 5, 6, 7, 8],
-  QAttention: [3, 4, 6, 7], DynamicQuantizeLSTM: [8, 9, 10, 11], GatherBlockQuantized: [2, 3], MatMulBnb4: [2], RotaryEmbedding: [1, 2],
-  'com.microsoft.RotaryEmbedding': [2, 3], GroupQueryAttention: [7, 8, 12, 13],
+  QuantizeLinear: [1, 2],
+  DequantizeLinear: [1, 2],
+  QLinearConv: [1, 2, 4, 5, 6, 7],
+  QLinearMatMul: [1, 2, 4, 5, 6, 7],
+  ConvInteger: [2, 3],
+  MatMulInteger: [2, 3],
+  MatMulNBits: [2, 3],
+  QGemm: [1, 2, 4, 5, 7, 8],
+  DynamicQuantizeMatMul: [2, 3],
+  MatMulIntegerToFloat: [2, 3, 4, 5],
+  Resize: [1, 2, 3],
+  Upsample: [1],
+  Clip: [1, 2],
+  Pad: [2],
+  Range: [0, 1, 2],
+  OneHot: [1, 2],
+  NonMaxSuppression: [2, 3, 4],
+  ConstantOfShape: [0],
+  Dropout: [1, 2],
+  QLinearAdd: [1, 2, 4, 5, 6, 7],
+  QLinearMul: [1, 2, 4, 5, 6, 7],
+  QLinearSigmoid: [1, 2, 3, 4],
+  QLinearLeakyRelu: [1, 2, 3, 4],
+  QLinearSoftmax: [1, 2, 3, 4],
+  QLinearAveragePool: [1, 2, 3, 4],
+  QLinearGlobalAveragePool: [1, 2, 3, 4],
+  QLinearReduceMean: [1, 2, 3, 4],
+  QLinearWhere: [2, 3, 5, 6, 7, 8],
+  QAttention: [3, 4, 6, 7],
+  DynamicQuantizeLSTM: [8, 9, 10, 11],
+  GatherBlockQuantized: [2, 3],
+  MatMulBnb4: [2],
+  RotaryEmbedding: [1, 2],
+  'com.microsoft.RotaryEmbedding': [2, 3],
+  GroupQueryAttention: [7, 8, 12, 13],
 });
 
 /** Whether a constant there is a weight rather than a setting, a scale or a zero point. */
 export function holdsWeight({ opType, domain }: Node, input: number): boolean {
-  if (opType === 'QLinearConcat') return input >= 2 && input % 3 === 2; // scale and zero point of the result, then (values, scale, zero point) each
+  // scale and zero point of the result, then (values, scale, zero point) each
+  if (opType === 'QLinearConcat') return input >= 2 && input % 3 === 2;
   return !(NO_WEIGHTS.get(`${domain}.${opType}`) ?? NO_WEIGHTS.get(opType))?.includes(input);
 }
 
@@ -53,7 +125,8 @@ export function countWeights(graph: Graph): WeightCount {
   collect(expandCodebooks(graph), () => undefined, found);
   let [parameters, nonZero] = [0, 0];
   for (const weight of found.values()) {
-    const total = weight.bits !== null ? packedElements(weight.tensor, weight.bits) : elements(weight.tensor, weight.zero);
+    const total =
+      weight.bits !== null ? packedElements(weight.tensor, weight.bits) : elements(weight.tensor, weight.zero);
     parameters += total.parameters;
     nonZero += total.nonZero;
   }
@@ -70,8 +143,11 @@ function collect(graph: Graph, outer: Lookup, found: Map<Tensor, Found>): void {
   }
   const lookup: Lookup = (name) => constants.get(name) ?? outer(name);
   const readers = new Map(graph.nodes.flatMap((node) => node.inputs.map((name): [string, Node] => [name, node])));
-  const unpacked = new Set<string>(); // values computed from codes and constants alone: the constants that scale them are no weights
-  const dynamicScales = new Set(graph.nodes.flatMap((node) => (node.opType === 'DynamicQuantizeLinear' ? [node.outputs[1]!] : [])));
+  // values computed from codes and constants alone: the constants that scale them are no weights
+  const unpacked = new Set<string>();
+  const dynamicScales = new Set(
+    graph.nodes.flatMap((node) => (node.opType === 'DynamicQuantizeLinear' ? [node.outputs[1]!] : [])),
+  );
   for (const node of graph.nodes) {
     if (node.inputs.some((name) => dynamicScales.has(name))) continue;
     const unpacks = unpacksWeights(node, lookup, unpacked);
@@ -95,13 +171,20 @@ function visit(node: Node, lookup: Lookup, readers: ReadonlyMap<string, Node>, f
 function unpacksWeights(node: Node, lookup: Lookup, unpacked: ReadonlySet<string>): boolean {
   const source = lookup(node.inputs[0] ?? '');
   if (node.opType === 'Cast' && source) return isCode(node, source);
-  return node.inputs.some((name) => unpacked.has(name)) && node.inputs.every((name) => unpacked.has(name) || lookup(name) !== undefined);
+  return (
+    node.inputs.some((name) => unpacked.has(name)) &&
+    node.inputs.every((name) => unpacked.has(name) || lookup(name) !== undefined)
+  );
 }
 
 /** Integers that stand for weights: biases have 32 bits, but a Cast of such is shape arithmetic. */
-const isCode = (node: Node, { dtype }: Tensor): boolean => BITS[dtype] <= 8 || (dtype === 'int32' && node.opType !== 'Cast');
+const isCode = (node: Node, { dtype }: Tensor): boolean =>
+  BITS[dtype] <= 8 || (dtype === 'int32' && node.opType !== 'Cast');
 
-/** Blocks of codes, of which the node says how wide they are, and bytes that are cast and parted into low and high half by a product with 1/16 and Floor. */
+/**
+ * Blocks of codes, of which the node says how wide they are, and bytes that are cast and parted into low and high half
+ * by a product with 1/16 and Floor.
+ */
 function packedBits(node: Node, { dtype }: Tensor, readers: ReadonlyMap<string, Node>): number | null {
   if (dtype !== 'uint8') return null;
   if (node.opType === 'MatMulBnb4') return 4;
@@ -114,11 +197,21 @@ function packedBits(node: Node, { dtype }: Tensor, readers: ReadonlyMap<string, 
 
 function isHalved(node: Node, readers: ReadonlyMap<string, Node>): boolean {
   const reader = (made: Node | undefined) => (made ? readers.get(made.outputs[0]!) : undefined);
-  return reader(node)?.opType === 'Sub' && [...readers.values()].some((other) => other.opType === 'Mul' && other.inputs[0] === node.outputs[0] && reader(other)?.opType === 'Floor');
+  return (
+    reader(node)?.opType === 'Sub' &&
+    [...readers.values()].some(
+      (other) => other.opType === 'Mul' && other.inputs[0] === node.outputs[0] && reader(other)?.opType === 'Floor',
+    )
+  );
 }
 
 /** The zero point among the node's inputs, or behind a Cast what is subtracted. */
-function zeroPointOf(node: Node, role: readonly [number, number] | undefined, lookup: Lookup, readers: ReadonlyMap<string, Node>): Tensor | undefined {
+function zeroPointOf(
+  node: Node,
+  role: readonly [number, number] | undefined,
+  lookup: Lookup,
+  readers: ReadonlyMap<string, Node>,
+): Tensor | undefined {
   if (!role) return undefined;
   const next = node.opType === 'Cast' ? readers.get(node.outputs[0]!) : undefined;
   const name = next?.opType === 'Sub' ? next.inputs[1] : node.inputs[role[1]];
@@ -137,7 +230,8 @@ function elements(tensor: Tensor, zero: Tensor | null): WeightCount {
 }
 
 function zeroGroups(dims: readonly number[], zeroDims: readonly number[], count: number): (element: number) => number {
-  const sizes = zeroDims.length === dims.length ? zeroDims : dims.map((size, axis) => (axis === dims.indexOf(count) ? size : 1));
+  const sizes =
+    zeroDims.length === dims.length ? zeroDims : dims.map((size, axis) => (axis === dims.indexOf(count) ? size : 1));
   const strides = sizes.map((size, axis) => (size === 1 ? 0 : elementCount(sizes.slice(axis + 1))));
   return (element) => {
     let group = 0;
@@ -154,6 +248,7 @@ function packedElements(tensor: Tensor, bits: number): WeightCount {
   const zero = 2 ** (bits - 1);
   const mask = 2 ** bits - 1;
   let nonZero = 0;
-  for (const byte of tensor.bytes) for (let shift = 0; shift < 8; shift += bits) nonZero += Number(((byte >> shift) & mask) !== zero);
+  for (const byte of tensor.bytes)
+    for (let shift = 0; shift < 8; shift += bits) nonZero += Number(((byte >> shift) & mask) !== zero);
   return { parameters: tensor.bytes.length * (8 / bits), nonZero };
 }

@@ -4,7 +4,9 @@ import type { HostArray } from '../data/dataset.ts';
 import { elementCount } from '../data/array-store.ts';
 import type { RuntimeOutput } from './session.ts';
 
-/** What the scores of a classifier's rows are; decided on the first batch. `labels`: no scores, but the class itself. */
+/**
+ * What the scores of a classifier's rows are; decided on the first batch. `labels`: no scores, but the class itself.
+ */
 type Scores = 'logits' | 'probabilities' | 'log-probabilities' | 'labels';
 
 export interface AccuracyMeter {
@@ -24,7 +26,8 @@ export function accuracyMeter(): AccuracyMeter {
       classes = target.dtype === 'int32';
       comparable &&= classes ? scoresOnly(output) : width === elementCount(target.shape.slice(1));
       if (!comparable) return;
-      if (classes) scores ??= width === 1 && !output.dtype.includes('float') ? 'labels' : kindOfScores(output.data, width);
+      if (classes)
+        scores ??= width === 1 && !output.dtype.includes('float') ? 'labels' : kindOfScores(output.data, width);
       for (let row = 0; row < rows; row++) {
         const values = output.data.subarray(row * width, (row + 1) * width);
         if (!classes) {
@@ -37,7 +40,10 @@ export function accuracyMeter(): AccuracyMeter {
       }
       samples += rows;
     },
-    result: (split) => (samples === 0 || !comparable ? null : { top1: classes ? correct / samples : null, loss: finite(loss / samples), samples, split }),
+    result: (split) =>
+      samples === 0 || !comparable
+        ? null
+        : { top1: classes ? correct / samples : null, loss: finite(loss / samples), samples, split },
   };
 }
 
@@ -45,15 +51,24 @@ export function accuracyMeter(): AccuracyMeter {
 const finite = (value: number): number => (Number.isFinite(value) ? value : Number.MAX_VALUE);
 
 /** [n, classes] with axes of size 1 aside. */
-const scoresOnly = ({ dims }: RuntimeOutput): boolean => dims.length > 0 && dims.slice(1).filter((size) => size !== 1).length <= 1;
+const scoresOnly = ({ dims }: RuntimeOutput): boolean =>
+  dims.length > 0 && dims.slice(1).filter((size) => size !== 1).length <= 1;
 
 function kindOfScores(data: RuntimeOutput['data'], width: number): Scores {
   const rows = Math.min(8, data.length / width);
-  const every = (test: (values: RuntimeOutput['data']) => boolean) => Array.from({ length: rows }, (_, row) => data.subarray(row * width, (row + 1) * width)).every(test);
+  const every = (test: (values: RuntimeOutput['data']) => boolean) =>
+    Array.from({ length: rows }, (_, row) => data.subarray(row * width, (row + 1) * width)).every(test);
   if (width === 1) return every(([p]) => p! >= 0 && p! <= 1) ? 'probabilities' : 'logits';
-  const total = (values: RuntimeOutput['data'], f: (value: number) => number) => { let sum = 0; for (const value of values) sum += f(value); return sum; };
-  if (every((values) => values.every((p) => p >= 0) && Math.abs(total(values, (p) => p) - 1) < 1e-2)) return 'probabilities';
-  return every((values) => values.every((l) => l <= 0) && Math.abs(total(values, Math.exp) - 1) < 1e-2) ? 'log-probabilities' : 'logits';
+  const total = (values: RuntimeOutput['data'], f: (value: number) => number) => {
+    let sum = 0;
+    for (const value of values) sum += f(value);
+    return sum;
+  };
+  if (every((values) => values.every((p) => p >= 0) && Math.abs(total(values, (p) => p) - 1) < 1e-2))
+    return 'probabilities';
+  return every((values) => values.every((l) => l <= 0) && Math.abs(total(values, Math.exp) - 1) < 1e-2)
+    ? 'log-probabilities'
+    : 'logits';
 }
 
 /** Index of the largest value; the first of equals. One value alone is the score of class 1. */

@@ -1,6 +1,7 @@
 /**
- * Fidelity by exact integer arithmetic, beside what the measuring processor computes (graph/saturation.ts). A file none of whose products can
- * saturate is exact as measured; for any other a file with uint8 weights stands, which every processor multiplies exactly.
+ * Fidelity by exact integer arithmetic, beside what the measuring processor computes (graph/saturation.ts). A file none
+ * of whose products can saturate is exact as measured; for any other a file with uint8 weights stands, which every
+ * processor multiplies exactly.
  */
 import type { Fidelity } from '../../contracts/report.ts';
 import type { Batch } from '../data/dataset.ts';
@@ -48,7 +49,8 @@ export function exactComparison(files: readonly IntegerArithmetic[], runtimes: r
     async add({ inputs, size }, computed, rows) {
       const outputsOf = async (i: number) => (runtimeOf[i] ? runtimeOf[i].run(inputs) : computed[i]!);
       const original = runtimes.length > 0 ? await outputsOf(0) : computed[0]!;
-      for (const [i, meter] of meters.entries()) if (compared(i)) meter.add(original, i === 0 ? original : await outputsOf(i), size, rows);
+      for (const [i, meter] of meters.entries())
+        if (compared(i)) meter.add(original, i === 0 ? original : await outputsOf(i), size, rows);
     },
     result(i, measured) {
       const { products, saturating } = files[i]!;

@@ -20,8 +20,8 @@ export interface FidelityMeter {
 const isFloat = ({ dtype }: RuntimeOutput) => dtype.startsWith('float');
 
 /**
- * SQNR = 10 log10(sum s^2 / sum (s - c)^2) over all float outputs (all numeric outputs where none is float); top-1 agreement over the first
- * output of the form [n, classes], without floats over labels [n].
+ * SQNR = 10 log10(sum s^2 / sum (s - c)^2) over all float outputs (all numeric outputs where none is float); top-1
+ * agreement over the first output of the form [n, classes], without floats over labels [n].
  */
 export function fidelityMeter(): FidelityMeter {
   let [signal, noise, worst, samples, agreed, classified] = [0, 0, 0, 0, 0, 0];
@@ -39,18 +39,26 @@ export function fidelityMeter(): FidelityMeter {
   return {
     add(original, candidate, rows, batch) {
       const floats = [...original].filter(([, output]) => isFloat(output));
-      for (const [name, output] of floats.length > 0 ? floats : original) compare(output, candidate.get(name), rows, batch);
-      const scores = [...original].find(([, { dims }]) => dims.length >= 2 && dims[0] === batch && dims.slice(1).filter((size) => size !== 1).length === 1);
+      for (const [name, output] of floats.length > 0 ? floats : original)
+        compare(output, candidate.get(name), rows, batch);
+      const scores = [...original].find(
+        ([, { dims }]) =>
+          dims.length >= 2 && dims[0] === batch && dims.slice(1).filter((size) => size !== 1).length === 1,
+      );
       const other = scores && candidate.get(scores[0]);
       if (scores && other?.data.length === scores[1].data.length) {
         const width = scores[1].data.length / batch;
         for (let row = 0; row < rows; row++) {
           const [from, to] = [row * width, (row + 1) * width];
-          if (predictedClass(scores[1].data.subarray(from, to)) === predictedClass(other.data.subarray(from, to))) agreed++;
+          if (predictedClass(scores[1].data.subarray(from, to)) === predictedClass(other.data.subarray(from, to)))
+            agreed++;
         }
         classified += rows;
       }
-      const labels = floats.length === 0 && !scores ? [...original].find(([, { dims }]) => dims.length === 1 && dims[0] === batch) : undefined;
+      const labels =
+        floats.length === 0 && !scores
+          ? [...original].find(([, { dims }]) => dims.length === 1 && dims[0] === batch)
+          : undefined;
       if (labels) {
         const others = candidate.get(labels[0])?.data;
         for (let row = 0; row < rows; row++) if (labels[1].data[row] === others?.[row]) agreed++;

@@ -6,7 +6,20 @@ import type { Model, Node } from '../graph/types.ts';
 /** Operators whose input 1 holds indices along one axis of input 0. */
 const INDEXED: ReadonlySet<string> = new Set(['Gather', 'GatherElements', 'ScatterElements']);
 /** Operators that pass the numbers of an input on. */
-const PASSES: ReadonlySet<string> = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Transpose', 'Slice', 'Expand', 'Gather', 'Split', 'Concat']);
+const PASSES: ReadonlySet<string> = new Set([
+  'Cast',
+  'Identity',
+  'Reshape',
+  'Squeeze',
+  'Unsqueeze',
+  'Flatten',
+  'Transpose',
+  'Slice',
+  'Expand',
+  'Gather',
+  'Split',
+  'Concat',
+]);
 const DEEPEST = 8;
 
 /** Graph inputs that reach indices into a table of known size -> rows of the smallest such table. */
@@ -22,7 +35,8 @@ export function indexBounds(model: Model): Map<string, number> {
     let bound = Infinity;
     for (const { node, input } of depth > 0 ? (consumers.get(name) ?? []) : []) {
       if (INDEXED.has(node.opType) && input === 1) bound = Math.min(bound, rowsOf(node));
-      else if (PASSES.has(node.opType) && (input === 0 || node.opType === 'Concat')) for (const output of node.outputs) bound = Math.min(bound, boundOf(output, depth - 1));
+      else if (PASSES.has(node.opType) && (input === 0 || node.opType === 'Concat'))
+        for (const output of node.outputs) bound = Math.min(bound, boundOf(output, depth - 1));
     }
     return bound;
   };

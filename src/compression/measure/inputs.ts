@@ -19,7 +19,10 @@ export function fixedBatch(inputs: readonly RuntimeInput[]): number | null {
 
 /** Samples per run: as the model fixes it, otherwise what fits a modest amount of memory. */
 export function runBatchSize(inputs: readonly RuntimeInput[], largest = LARGEST_BATCH): number {
-  const sampleBytes = inputs.reduce((sum, { shape }) => sum + 4 * shape.slice(1).reduce<number>((product, size) => product * (size ?? 64), 1), 0);
+  const sampleBytes = inputs.reduce(
+    (sum, { shape }) => sum + 4 * shape.slice(1).reduce<number>((product, size) => product * (size ?? 64), 1),
+    0,
+  );
   return fixedBatch(inputs) ?? Math.max(1, Math.min(largest, Math.floor(BATCH_BYTES / Math.max(1, sampleBytes))));
 }
 
@@ -30,14 +33,26 @@ export function sampleOf(split: Split, limit: number, seed: number): Split {
 }
 
 /**
- * Batches of a split for the runtime. Where the model fixes its batch size, a short last batch is filled up by repeating its last sample; `size`
- * then still says how many of its rows count.
+ * Batches of a split for the runtime. Where the model fixes its batch size, a short last batch is filled up by
+ * repeating its last sample; `size` then still says how many of its rows count.
  */
-export async function* datasetFeeds(split: Split, inputs: readonly RuntimeInput[], transform: Transform, largest?: number): AsyncGenerator<Batch> {
+export async function* datasetFeeds(
+  split: Split,
+  inputs: readonly RuntimeInput[],
+  transform: Transform,
+  largest?: number,
+): AsyncGenerator<Batch> {
   const batchSize = runBatchSize(inputs, largest);
   const fixed = fixedBatch(inputs);
-  const source = batchSource(split, { batchSize, shuffle: false, seed: 0, transform, inputs: inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] })) });
-  for await (const batch of source.epoch(0)) yield fixed === null || batch.size === fixed ? batch : padded(batch, fixed);
+  const source = batchSource(split, {
+    batchSize,
+    shuffle: false,
+    seed: 0,
+    transform,
+    inputs: inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] })),
+  });
+  for await (const batch of source.epoch(0))
+    yield fixed === null || batch.size === fixed ? batch : padded(batch, fixed);
 }
 
 function padded(batch: Batch, size: number): Batch {
@@ -53,15 +68,20 @@ function padRows(array: HostArray, size: number): HostArray {
   if (array.shape.length === 0) return array;
   const row = elementCount(array.shape.slice(1));
   const data = allocate(array.dtype, size * row);
-  for (let i = 0; i < data.length; i++) data[i] = array.data[i < array.data.length ? i : array.data.length - row + (i % row)]!;
+  for (let i = 0; i < data.length; i++)
+    data[i] = array.data[i < array.data.length ? i : array.data.length - row + (i % row)]!;
   return { dtype: array.dtype, shape: [size, ...array.shape.slice(1)], data };
 }
 
 /**
- * `datasetFeeds`, repeatable, in batches that the model really takes: many files declare an open batch and compute for one sample only,
- * which two samples show.
+ * `datasetFeeds`, repeatable, in batches that the model really takes: many files declare an open batch and compute for
+ * one sample only, which two samples show.
  */
-export async function workingFeeds(runtime: Runtime, split: Split, transform: Transform): Promise<(largest?: number) => AsyncGenerator<Batch>> {
+export async function workingFeeds(
+  runtime: Runtime,
+  split: Split,
+  transform: Transform,
+): Promise<(largest?: number) => AsyncGenerator<Batch>> {
   const { inputs } = runtime;
   const many = await takesTwo(runtime, () => datasetFeeds(sampleOf(split, 2, 0), inputs, transform, 2));
   return (largest) => datasetFeeds(split, inputs, transform, many ? largest : 1);
@@ -70,7 +90,10 @@ export async function workingFeeds(runtime: Runtime, split: Split, transform: Tr
 async function takesTwo(runtime: Runtime, pair: () => AsyncIterable<Batch>): Promise<boolean> {
   for await (const batch of pair()) {
     if (batch.size < 2) return true;
-    return runtime.run(batch.inputs).then(() => true, () => false);
+    return runtime.run(batch.inputs).then(
+      () => true,
+      () => false,
+    );
   }
   return true;
 }

@@ -16,7 +16,11 @@ const LEAST_RUNS = 10;
 const MOST_RUNS = 1000;
 
 /** Each round runs every model once, in an order that rotates. Results in the order of `runtimes`. */
-export async function measureLatency(runtimes: readonly Runtime[], feeds: Feeds, options: LatencyOptions): Promise<Latency[]> {
+export async function measureLatency(
+  runtimes: readonly Runtime[],
+  feeds: Feeds,
+  options: LatencyOptions,
+): Promise<Latency[]> {
   const { signal, budgetMs = 1500 * runtimes.length } = options;
   const runs = runtimes.map((runtime) => runtime.prepare(feeds));
   const times = runs.map((): number[] => []);
@@ -34,7 +38,15 @@ export async function measureLatency(runtimes: readonly Runtime[], feeds: Feeds,
   }
   const { name, instructionSets } = processor();
   return times.map((list) => ({
-    median: quantile(list, 0.5), p90: quantile(list, 0.9), batch: options.batch, threads: options.threads, runs: list.length, runtime: RUNTIME, processor: name, instructionSets: [...instructionSets], simulated: false,
+    median: quantile(list, 0.5),
+    p90: quantile(list, 0.9),
+    batch: options.batch,
+    threads: options.threads,
+    runs: list.length,
+    runtime: RUNTIME,
+    processor: name,
+    instructionSets: [...instructionSets],
+    simulated: false,
   }));
 }
 

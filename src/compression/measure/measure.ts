@@ -1,4 +1,7 @@
-/** The evidence: everything a report says of a model, measured on the file itself in onnxruntime, against the original in the same run. */
+/**
+ * The evidence: everything a report says of a model, measured on the file itself in onnxruntime, against the original
+ * in the same run.
+ */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Transform } from '../../contracts/job-request.ts';
@@ -35,10 +38,16 @@ export interface MeasureRequest {
 
 /** Test samples that are run; of larger test splits, a seeded choice. */
 const MOST_SAMPLES = 10_000;
-/** Random samples where there are no data: fewer for heavy models, so that they take about 10 GMACs: a second or two for each file. */
+/**
+ * Random samples where there are no data: fewer for heavy models, so that they take about 10 GMACs: a second or two for
+ * each file.
+ */
 const RANDOM_MACS = 1e10;
 const [LEAST_RANDOM, MOST_RANDOM] = [4, 128];
-/** Latency is that of one thread: with more, waking them takes as long as a small model's layers, and what else the machine does weighs in. */
+/**
+ * Latency is that of one thread: with more, waking them takes as long as a small model's layers, and what else the
+ * machine does weighs in.
+ */
 const LATENCY_THREADS = 1;
 
 /** Measures of the original (index 0), of each candidate and of the untimed ones, in order. */
@@ -48,13 +57,21 @@ export async function measureModels(request: MeasureRequest): Promise<Measures[]
   const models = files.map((bytes) => readOnnx(bytes));
   const arithmetic = models.map((model) => integerArithmetic(model));
   const exactFiles = arithmetic.flatMap(({ exactFile }) => exactFile ?? []);
-  const compared = await withRuntimes([...files, ...exactFiles], request.threads ?? 1, (runtimes) => compareOutputs(request, models[0]!, runtimes, arithmetic));
-  const latencies = await withRuntimes(timed, LATENCY_THREADS, (runtimes) => timeModels(request, runtimes, compared.sample));
+  const compared = await withRuntimes([...files, ...exactFiles], request.threads ?? 1, (runtimes) =>
+    compareOutputs(request, models[0]!, runtimes, arithmetic),
+  );
+  const latencies = await withRuntimes(timed, LATENCY_THREADS, (runtimes) =>
+    timeModels(request, runtimes, compared.sample),
+  );
   const statics = await Promise.all(files.map((bytes, i) => staticMeasures(bytes, models[i]!)));
   return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i] ?? null }));
 }
 
-async function withRuntimes<T>(files: readonly Uint8Array[], threads: number, use: (runtimes: readonly Runtime[]) => Promise<T>): Promise<T> {
+async function withRuntimes<T>(
+  files: readonly Uint8Array[],
+  threads: number,
+  use: (runtimes: readonly Runtime[]) => Promise<T>,
+): Promise<T> {
   const runtimes: Runtime[] = [];
   try {
     for (const bytes of files) runtimes.push(await openRuntime(bytes, { threads }));
@@ -64,7 +81,10 @@ async function withRuntimes<T>(files: readonly Uint8Array[], threads: number, us
   }
 }
 
-async function staticMeasures(bytes: Uint8Array, model: Model): Promise<Pick<Measures, 'sizeBytes' | 'gzipBytes' | 'parameters' | 'nonZero' | 'macs'>> {
+async function staticMeasures(
+  bytes: Uint8Array,
+  model: Model,
+): Promise<Pick<Measures, 'sizeBytes' | 'gzipBytes' | 'parameters' | 'nonZero' | 'macs'>> {
   const gzipped = await promisify(gzip)(bytes, { level: 9 });
   return { sizeBytes: bytes.length, gzipBytes: gzipped.length, ...countWeights(model.graph), macs: countMacs(model) };
 }
@@ -75,8 +95,16 @@ interface Compared {
   readonly sample: Feeds;
 }
 
-/** Runs all models batch by batch, so that no outputs are kept. `opened`: first the files, then what stands for their exact arithmetic. */
-async function compareOutputs(request: MeasureRequest, original: Model, opened: readonly Runtime[], arithmetic: readonly IntegerArithmetic[]): Promise<Compared> {
+/**
+ * Runs all models batch by batch, so that no outputs are kept. `opened`: first the files, then what stands for their
+ * exact arithmetic.
+ */
+async function compareOutputs(
+  request: MeasureRequest,
+  original: Model,
+  opened: readonly Runtime[],
+  arithmetic: readonly IntegerArithmetic[],
+): Promise<Compared> {
   const runtimes = opened.slice(0, arithmetic.length);
   const accuracies = runtimes.map(() => accuracyMeter());
   const fidelities = runtimes.map(() => fidelityMeter());
@@ -92,19 +120,33 @@ async function compareOutputs(request: MeasureRequest, original: Model, opened: 
       const outputs = i === 0 ? reference : await runtime.run(batch.inputs);
       computed.push(outputs);
       fidelities[i]!.add(reference, outputs, batch.size, rows);
-      const scores = outputs.get(answerOf(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))!.name);
+      const scores = outputs.get(
+        answerOf(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))!.name,
+      );
       if (batch.target && scores) accuracies[i]!.add(scores, batch.target, batch.size);
     }
     await exact.add(batch, computed, rows);
     sample ??= latencySample(batch, runtimes[0]!);
   }
-  const withExact = (fidelity: PlainFidelity, i: number): Fidelity => ({ ...fidelity, exact: exact.result(i, fidelity) });
+  const withExact = (fidelity: PlainFidelity, i: number): Fidelity => ({
+    ...fidelity,
+    exact: exact.result(i, fidelity),
+  });
   const accuracy = (i: number) => (split === 'test' ? accuracies[i]!.result(split) : null);
-  return { results: runtimes.map((_, i) => ({ accuracy: accuracy(i), fidelity: withExact(fidelities[i]!.result(), i) })), sample: sample ?? new Map() };
+  return {
+    results: runtimes.map((_, i) => ({ accuracy: accuracy(i), fidelity: withExact(fidelities[i]!.result(), i) })),
+    sample: sample ?? new Map(),
+  };
 }
 
-/** The test split; without one (a single sample), the others in turn, for fidelity only; without data, random inputs. */
-async function inputBatches(request: MeasureRequest, original: Model, runtime: Runtime): Promise<{ batches: AsyncIterable<Batch>; split: SplitName | null }> {
+/**
+ * The test split; without one (a single sample), the others in turn, for fidelity only; without data, random inputs.
+ */
+async function inputBatches(
+  request: MeasureRequest,
+  original: Model,
+  runtime: Runtime,
+): Promise<{ batches: AsyncIterable<Batch>; split: SplitName | null }> {
   const { dataset, seed, transform } = request;
   const split = (['test', 'validation', 'train'] as const).find((name) => (dataset?.split(name).length ?? 0) > 0);
   if (!dataset || !split) return { batches: randomBatches(original, runtime, seed), split: null };
@@ -117,20 +159,28 @@ async function* randomBatches(model: Model, runtime: Runtime, seed: number): Asy
   const macs = countMacs(model) ?? RANDOM_MACS / 16;
   const wanted = Math.min(MOST_RANDOM, Math.max(LEAST_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
   const batch = Math.max(inputs.least, Math.min(wanted, inputs.most));
-  for (let index = 0; index * batch < wanted; index++) yield { size: batch, inputs: inputs.make(index, batch), target: null };
+  for (let index = 0; index * batch < wanted; index++)
+    yield { size: batch, inputs: inputs.make(index, batch), target: null };
 }
 
 /** One sample, or as many as the model fixes. */
 function latencySample(batch: Batch, runtime: Runtime): Feeds {
   if (fixedBatch(runtime.inputs) !== null) return batch.inputs;
-  return new Map([...batch.inputs].map(([name, array]) => {
-    if (array.shape.length === 0) return [name, array];
-    const row = array.data.length / Math.max(1, array.shape[0]!);
-    return [name, { ...array, shape: [1, ...array.shape.slice(1)], data: array.data.slice(0, row) }];
-  }));
+  return new Map(
+    [...batch.inputs].map(([name, array]) => {
+      if (array.shape.length === 0) return [name, array];
+      const row = array.data.length / Math.max(1, array.shape[0]!);
+      return [name, { ...array, shape: [1, ...array.shape.slice(1)], data: array.data.slice(0, row) }];
+    }),
+  );
 }
 
 async function timeModels(request: MeasureRequest, runtimes: readonly Runtime[], sample: Feeds): Promise<Latency[]> {
   const batch = rowsOf(sample) ?? 1;
-  return measureLatency(runtimes, sample, { batch, threads: LATENCY_THREADS, budgetMs: request.latencyBudgetMs, signal: request.signal });
+  return measureLatency(runtimes, sample, {
+    batch,
+    threads: LATENCY_THREADS,
+    budgetMs: request.latencyBudgetMs,
+    signal: request.signal,
+  });
 }

@@ -1,6 +1,7 @@
 /**
- * Models of an opset or IR version that the installed onnxruntime does not read yet. It says which it reads; the same file under that version means the same,
- * for what a later opset added or changed is unknown to the older one: onnxruntime then refuses the node instead of computing it otherwise.
+ * Models of an opset or IR version that the installed onnxruntime does not read yet. It says which it reads; the same
+ * file under that version means the same, for what a later opset added or changed is unknown to the older one:
+ * onnxruntime then refuses the node instead of computing it otherwise.
  */
 import { readOpset } from '../formats/onnx/read.ts';
 import { MessageReader, MessageWriter } from '../formats/onnx/wire.ts';
@@ -23,7 +24,10 @@ export function isVersionRefusal({ message }: Error): boolean {
   return opset !== undefined || ir !== undefined;
 }
 
-/** The file with the versions that a refusal asks for, all else byte for byte; null where it was refused for another reason. */
+/**
+ * The file with the versions that a refusal asks for, all else byte for byte; null where it was refused for another
+ * reason.
+ */
 export function olderStamp(file: Uint8Array, refusal: string): Uint8Array | null {
   const { opset, ir } = limitsIn(refusal);
   if (opset === undefined && ir === undefined) return null;

@@ -5,14 +5,23 @@ import { cpus } from 'node:os';
 export interface Processor {
   /** As the operating system calls it. */
   readonly name: string;
-  /** What decides on kernels of neural networks, the newest last: avx2, avx512, avx512-vnni, avx-vnni, amx-int8; neon, dotprod, i8mm. */
+  /**
+   * What decides on kernels of neural networks, the newest last: avx2, avx512, avx512-vnni, avx-vnni, amx-int8; neon,
+   * dotprod, i8mm.
+   */
   readonly instructionSets: readonly string[];
 }
 
 /** Flags of /proc/cpuinfo, in the order in which they are told. */
 const FLAGS: readonly (readonly [flag: string, name: string])[] = [
-  ['avx2', 'avx2'], ['avx512bw', 'avx512'], ['avx512_vnni', 'avx512-vnni'], ['avx_vnni', 'avx-vnni'], ['amx_int8', 'amx-int8'],
-  ['asimd', 'neon'], ['asimddp', 'dotprod'], ['i8mm', 'i8mm'],
+  ['avx2', 'avx2'],
+  ['avx512bw', 'avx512'],
+  ['avx512_vnni', 'avx512-vnni'],
+  ['avx_vnni', 'avx-vnni'],
+  ['amx_int8', 'amx-int8'],
+  ['asimd', 'neon'],
+  ['asimddp', 'dotprod'],
+  ['i8mm', 'i8mm'],
 ];
 
 let known: Processor | null = null;

@@ -24,8 +24,8 @@ export interface RandomInputs {
 const PATIENCE_MS = 10_000;
 
 /**
- * Random inputs for a model: standard normal floats, whole numbers within the bounds of the tables they index, else 0 or 1. Open dimensions are
- * found by trying; a `shape-mismatch` tells when no size was accepted.
+ * Random inputs for a model: standard normal floats, whole numbers within the bounds of the tables they index, else 0
+ * or 1. Open dimensions are found by trying; a `shape-mismatch` tells when no size was accepted.
  */
 export async function randomInputs(model: Model, runtime: Runtime, seed: number): Promise<RandomInputs> {
   const maker = feedsMaker(model, runtime.inputs, seed);
@@ -39,7 +39,12 @@ export async function randomInputs(model: Model, runtime: Runtime, seed: number)
     failure ??= problem;
     if (performance.now() > end) break;
   }
-  throw new LatheError('shape-mismatch', `the model ran on no random input: ${(failure as Error).message}; give a dataset`, [], { cause: failure });
+  throw new LatheError(
+    'shape-mismatch',
+    `the model ran on no random input: ${(failure as Error).message}; give a dataset`,
+    [],
+    { cause: failure },
+  );
 }
 
 /** @returns null where the runtime takes the feeds. */
@@ -53,23 +58,43 @@ async function problemOf(runtime: Runtime, feeds: Feeds): Promise<unknown> {
   }
 }
 
-async function mostSamples(runtime: Runtime, fixed: number | null, { batch }: OpenSizes, make: RandomInputs['make']): Promise<number> {
-  const more = fixed === null && await problemOf(runtime, make(0, batch + 1)) === null;
+async function mostSamples(
+  runtime: Runtime,
+  fixed: number | null,
+  { batch }: OpenSizes,
+  make: RandomInputs['make'],
+): Promise<number> {
+  const more = fixed === null && (await problemOf(runtime, make(0, batch + 1))) === null;
   return more ? Math.max(batch, runBatchSize(runtime.inputs)) : batch;
 }
 
-function feedsMaker(model: Model, inputs: readonly RuntimeInput[], seed: number): (sizes: OpenSizes) => RandomInputs['make'] {
+function feedsMaker(
+  model: Model,
+  inputs: readonly RuntimeInput[],
+  seed: number,
+): (sizes: OpenSizes) => RandomInputs['make'] {
   const bounds = indexBounds(model);
   const symbols = inputSymbols(model);
   const batchSymbols = new Set([...symbols.values()].flatMap(([first]) => (first ? [first] : [])));
-  return (sizes) => (index, batch) => new Map(inputs.map((input, i) => {
-    const shape = input.shape.map((size, axis) => size ?? openSize(input, axis, symbols.get(input.name)?.[axis] ?? null, batchSymbols, batch, sizes));
-    return [input.name, randomArray(input, shape, wholeBelow(input, bounds, sizes), [seed, index, i])];
-  }));
+  return (sizes) => (index, batch) =>
+    new Map(
+      inputs.map((input, i) => {
+        const shape = input.shape.map(
+          (size, axis) =>
+            size ?? openSize(input, axis, symbols.get(input.name)?.[axis] ?? null, batchSymbols, batch, sizes),
+        );
+        return [input.name, randomArray(input, shape, wholeBelow(input, bounds, sizes), [seed, index, i])];
+      }),
+    );
 }
 
 function inputSymbols(model: Model): ReadonlyMap<string, readonly (string | null)[]> {
-  return new Map(model.graph.inputs.map(({ name, type }) => [name, (type?.shape ?? []).map((dim) => (typeof dim === 'string' ? dim : null))]));
+  return new Map(
+    model.graph.inputs.map(({ name, type }) => [
+      name,
+      (type?.shape ?? []).map((dim) => (typeof dim === 'string' ? dim : null)),
+    ]),
+  );
 }
 
 /** Whole numbers from `low` on and below `high`. */
@@ -83,7 +108,12 @@ function wholeBelow({ name, dtype }: RuntimeInput, bounds: ReadonlyMap<string, n
   return whole === 'ones' ? { low: 1, high: 2 } : { low: 0, high: bounds.get(name) ?? (dtype === 'uint8' ? 256 : 2) };
 }
 
-function randomArray({ dtype }: RuntimeInput, shape: readonly number[], { low, high }: Range, seed: readonly [number, number, number]): HostArray {
+function randomArray(
+  { dtype }: RuntimeInput,
+  shape: readonly number[],
+  { low, high }: Range,
+  seed: readonly [number, number, number],
+): HostArray {
   const carrier = carrierOf(dtype);
   const data = allocate(carrier, elementCount(shape));
   if (carrier === 'float32') {

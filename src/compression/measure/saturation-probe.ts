@@ -7,7 +7,10 @@ import { withRuntime } from './session.ts';
 
 let probed: Promise<boolean> | null = null;
 
-/** Whether onnxruntime saturates sums of two products of uint8 and int8 here (graph/saturation.ts): asked of onnxruntime itself, once. */
+/**
+ * Whether onnxruntime saturates sums of two products of uint8 and int8 here (graph/saturation.ts): asked of onnxruntime
+ * itself, once.
+ */
 export function productsSaturate(): Promise<boolean> {
   probed ??= probe();
   return probed;
@@ -17,14 +20,25 @@ const TERMS = 64;
 
 /** Every product is 255 * 127: their sum is exact, or each pair of them is 32,767 instead of 64,770. */
 async function probe(): Promise<boolean> {
-  const tensor = (name: string, dtype: DataType, dims: readonly number[], value: number) => fromHost(name, hostOf(dtype, dims, new Array<number>(dims.reduce((a, b) => a * b, 1)).fill(value)));
-  const value = (name: string, dtype: DataType, shape: readonly number[]): ValueInfo => ({ name, type: { dtype, shape } });
+  const tensor = (name: string, dtype: DataType, dims: readonly number[], value: number) =>
+    fromHost(name, hostOf(dtype, dims, new Array<number>(dims.reduce((a, b) => a * b, 1)).fill(value)));
+  const value = (name: string, dtype: DataType, shape: readonly number[]): ValueInfo => ({
+    name,
+    type: { dtype, shape },
+  });
   const weight = tensor('w', 'int8', [TERMS, TERMS], 127);
   const model: Model = {
-    irVersion: 8, opsets: new Map([['', 13]]), functions: [], metadata: new Map(),
+    irVersion: 8,
+    opsets: new Map([['', 13]]),
+    functions: [],
+    metadata: new Map(),
     graph: {
-      name: 'probe', nodes: [makeNode('MatMulInteger', ['x', 'w'], ['y'])], initializers: new Map([['w', weight]]),
-      inputs: [value('x', 'uint8', [TERMS, TERMS])], outputs: [value('y', 'int32', [TERMS, TERMS])], valueInfos: [],
+      name: 'probe',
+      nodes: [makeNode('MatMulInteger', ['x', 'w'], ['y'])],
+      initializers: new Map([['w', weight]]),
+      inputs: [value('x', 'uint8', [TERMS, TERMS])],
+      outputs: [value('y', 'int32', [TERMS, TERMS])],
+      valueInfos: [],
     },
   };
   const x = { dtype: 'uint8' as const, shape: [TERMS, TERMS], data: new Uint8Array(TERMS * TERMS).fill(255) };

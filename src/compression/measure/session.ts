@@ -1,4 +1,7 @@
-/** onnxruntime on the CPU: the only runtime whose figures are reported, since it runs the very file that the user downloads. */
+/**
+ * onnxruntime on the CPU: the only runtime whose figures are reported, since it runs the very file that the user
+ * downloads.
+ */
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { LatheError } from '../../errors.ts';
@@ -12,7 +15,15 @@ export const RUNTIME = `onnxruntime ${ort.env.versions.node ?? ort.env.versions.
 export interface RuntimeOutput {
   readonly dtype: string;
   readonly dims: readonly number[];
-  readonly data: Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array;
+  readonly data:
+    | Float32Array
+    | Float64Array
+    | Int8Array
+    | Int16Array
+    | Int32Array
+    | Uint8Array
+    | Uint16Array
+    | Uint32Array;
 }
 
 /** An input or output as the file declares it. */
@@ -33,7 +44,10 @@ export interface Runtime {
   readonly outputs: readonly RuntimeInput[];
   /** Of tensors: onnxruntime hands no sequences and maps to JavaScript, and fails a run that asks for them. */
   readonly outputNames: readonly string[];
-  /** Feeds are converted to the types the file asks for (float16 and float64 inputs from float32). Only tensors of numbers come back. */
+  /**
+   * Feeds are converted to the types the file asks for (float16 and float64 inputs from float32). Only tensors of
+   * numbers come back.
+   */
   run(feeds: Feeds, fetch?: readonly string[]): Promise<Map<string, RuntimeOutput>>;
   /** The feeds once converted, for runs that are timed: `execute` does nothing but call the runtime. */
   prepare(feeds: Feeds): PreparedRun;
@@ -61,8 +75,14 @@ export async function withRuntime<T>(model: Uint8Array, use: (runtime: Runtime) 
   }
 }
 
-/** Opens a model: its bytes, or the path of a file, which onnxruntime then reads by itself. Errors: `unsupported-operator` where onnxruntime has no kernel, `malformed-model` for all else it refuses. */
-export async function openRuntime(model: Uint8Array | string, { threads = 1, optimization = 'all' }: RuntimeOptions = {}): Promise<Runtime> {
+/**
+ * Opens a model: its bytes, or the path of a file, which onnxruntime then reads by itself. Errors:
+ * `unsupported-operator` where onnxruntime has no kernel, `malformed-model` for all else it refuses.
+ */
+export async function openRuntime(
+  model: Uint8Array | string,
+  { threads = 1, optimization = 'all' }: RuntimeOptions = {},
+): Promise<Runtime> {
   const settings: ort.InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,
@@ -72,38 +92,63 @@ export async function openRuntime(model: Uint8Array | string, { threads = 1, opt
     // Waiting threads sleep: spinning ones would take the cores from the other sessions of a comparison.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   };
-  const { session, isOlder } = await create(model, settings).catch((error: unknown) => { throw refused(error); });
+  const { session, isOlder } = await create(model, settings).catch((error: unknown) => {
+    throw refused(error);
+  });
   const inputs = session.inputMetadata.map(describe);
   const tensors = session.outputMetadata.filter(({ isTensor }) => isTensor).map(({ name }) => name);
   const outputNames = tensors.length > 0 ? tensors : session.outputNames;
-  const convert = (feeds: Feeds) => Object.fromEntries(inputs.filter(({ name }) => feeds.has(name)).map(({ name, dtype }) => [name, toTensor(feeds.get(name)!, dtype)]));
+  const convert = (feeds: Feeds) =>
+    Object.fromEntries(
+      inputs.filter(({ name }) => feeds.has(name)).map(({ name, dtype }) => [name, toTensor(feeds.get(name)!, dtype)]),
+    );
   return {
     isOlder,
     inputs,
     outputs: session.outputMetadata.map(describe),
     outputNames,
     async run(feeds, fetch = outputNames) {
-      const results = await session.run(convert(feeds), [...fetch]).catch((error: unknown) => { throw refused(error); });
-      return new Map(Object.entries(results).flatMap(([name, tensor]) => {
-        const output = fromTensor(tensor);
-        return output ? [[name, output] as const] : [];
-      }));
+      const results = await session.run(convert(feeds), [...fetch]).catch((error: unknown) => {
+        throw refused(error);
+      });
+      return new Map(
+        Object.entries(results).flatMap(([name, tensor]) => {
+          const output = fromTensor(tensor);
+          return output ? [[name, output] as const] : [];
+        }),
+      );
     },
     prepare(feeds) {
       const converted = convert(feeds);
-      return { async execute() { await session.run(converted, outputNames); } };
+      return {
+        async execute() {
+          await session.run(converted, outputNames);
+        },
+      };
     },
     release: () => session.release(),
   };
 }
 
-/** A model of a version that this onnxruntime does not read yet is opened as one of the newest that it does: opset and IR version are refused one after the other. */
-async function create(model: Uint8Array | string, settings: ort.InferenceSession.SessionOptions, attempts = 2): Promise<{ readonly session: ort.InferenceSession; readonly isOlder: boolean }> {
+/**
+ * A model of a version that this onnxruntime does not read yet is opened as one of the newest that it does: opset and
+ * IR version are refused one after the other.
+ */
+async function create(
+  model: Uint8Array | string,
+  settings: ort.InferenceSession.SessionOptions,
+  attempts = 2,
+): Promise<{ readonly session: ort.InferenceSession; readonly isOlder: boolean }> {
   try {
-    const session = await (typeof model === 'string' ? ort.InferenceSession.create(model, settings) : ort.InferenceSession.create(model, settings));
+    const session = await (typeof model === 'string'
+      ? ort.InferenceSession.create(model, settings)
+      : ort.InferenceSession.create(model, settings));
     return { session, isOlder: false };
   } catch (error) {
-    const older = attempts > 0 && isVersionRefusal(error as Error) ? olderStamp(typeof model === 'string' ? await readFile(model) : model, (error as Error).message) : null;
+    const older =
+      attempts > 0 && isVersionRefusal(error as Error)
+        ? olderStamp(typeof model === 'string' ? await readFile(model) : model, (error as Error).message)
+        : null;
     if (!older) throw error;
     return { ...(await create(older, settings, attempts - 1)), isOlder: true };
   }
@@ -119,31 +164,57 @@ const describe = (meta: ort.InferenceSession.ValueMetadata): RuntimeInput => ({
 function refused(error: unknown): LatheError {
   const message = (error as Error).message.split('\n')[0]!.replace(/Load model from .*? failed:\s*/, '');
   const missing = /NOT_IMPLEMENTED|Could not find an implementation|is not a registered function/.test(message);
-  return new LatheError(missing ? 'unsupported-operator' : 'malformed-model', `onnxruntime refuses the model: ${message}`, [], { cause: error });
+  return new LatheError(
+    missing ? 'unsupported-operator' : 'malformed-model',
+    `onnxruntime refuses the model: ${message}`,
+    [],
+    { cause: error },
+  );
 }
 
 type NumericArray = Float32Array | Int32Array | Uint8Array | BigInt64Array;
 
-const numbers = (data: NumericArray): ArrayLike<number> => (data instanceof BigInt64Array ? Float64Array.from(data, Number) : data);
+const numbers = (data: NumericArray): ArrayLike<number> =>
+  data instanceof BigInt64Array ? Float64Array.from(data, Number) : data;
 
 const TENSORS: Readonly<Record<string, (data: NumericArray, dims: readonly number[]) => ort.Tensor>> = {
-  float32: (data, dims) => new ort.Tensor('float32', data instanceof Float32Array ? data : Float32Array.from(numbers(data)), dims),
+  float32: (data, dims) =>
+    new ort.Tensor('float32', data instanceof Float32Array ? data : Float32Array.from(numbers(data)), dims),
   float64: (data, dims) => new ort.Tensor('float64', Float64Array.from(numbers(data)), dims),
   float16: (data, dims) => new ort.Tensor('float16', encodeFloat16(Float64Array.from(numbers(data))), dims),
-  int64: (data, dims) => new ort.Tensor('int64', data instanceof BigInt64Array ? data : BigInt64Array.from(data as Int32Array, (value) => BigInt(Math.trunc(value))), dims),
-  uint64: (data, dims) => new ort.Tensor('uint64', BigUint64Array.from(numbers(data) as Float64Array, (value) => BigInt(Math.trunc(value))), dims),
+  int64: (data, dims) =>
+    new ort.Tensor(
+      'int64',
+      data instanceof BigInt64Array
+        ? data
+        : BigInt64Array.from(data as Int32Array, (value) => BigInt(Math.trunc(value))),
+      dims,
+    ),
+  uint64: (data, dims) =>
+    new ort.Tensor(
+      'uint64',
+      BigUint64Array.from(numbers(data) as Float64Array, (value) => BigInt(Math.trunc(value))),
+      dims,
+    ),
   int32: (data, dims) => new ort.Tensor('int32', Int32Array.from(numbers(data)), dims),
   uint32: (data, dims) => new ort.Tensor('uint32', Uint32Array.from(numbers(data)), dims),
   int16: (data, dims) => new ort.Tensor('int16', Int16Array.from(numbers(data)), dims),
   uint16: (data, dims) => new ort.Tensor('uint16', Uint16Array.from(numbers(data)), dims),
   int8: (data, dims) => new ort.Tensor('int8', Int8Array.from(numbers(data)), dims),
-  uint8: (data, dims) => new ort.Tensor('uint8', data instanceof Uint8Array ? data : Uint8Array.from(numbers(data)), dims),
-  bool: (data, dims) => new ort.Tensor('bool', data instanceof Uint8Array ? data : Uint8Array.from(numbers(data), (value) => (value ? 1 : 0)), dims),
+  uint8: (data, dims) =>
+    new ort.Tensor('uint8', data instanceof Uint8Array ? data : Uint8Array.from(numbers(data)), dims),
+  bool: (data, dims) =>
+    new ort.Tensor(
+      'bool',
+      data instanceof Uint8Array ? data : Uint8Array.from(numbers(data), (value) => (value ? 1 : 0)),
+      dims,
+    ),
 };
 
 function toTensor(array: HostArray, dtype: string): ort.Tensor {
   const make = TENSORS[dtype];
-  if (!make) throw new LatheError('unsupported-operator', `inputs of type ${dtype} cannot be given to onnxruntime from here`);
+  if (!make)
+    throw new LatheError('unsupported-operator', `inputs of type ${dtype} cannot be given to onnxruntime from here`);
   return make(array.data, array.shape);
 }
 
@@ -151,7 +222,13 @@ function fromTensor(tensor: ort.OnnxValue): RuntimeOutput | null {
   if (!(tensor instanceof ort.Tensor) || tensor.type === 'string') return null;
   const { dims, type } = tensor;
   const data = tensor.data as RuntimeOutput['data'] | BigInt64Array | BigUint64Array;
-  if (type === 'float16') return { dtype: type, dims, data: decodeFloat16(new Uint16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length)) };
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) return { dtype: type, dims, data: Float64Array.from(data as BigInt64Array, Number) };
+  if (type === 'float16')
+    return {
+      dtype: type,
+      dims,
+      data: decodeFloat16(new Uint16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length)),
+    };
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    return { dtype: type, dims, data: Float64Array.from(data as BigInt64Array, Number) };
   return { dtype: type, dims, data };
 }

@@ -1,14 +1,25 @@
-/** Sizes that a model was traced at: exporters that follow one run of a model write the sizes of that run's inputs into its reshapes. */
+/**
+ * Sizes that a model was traced at: exporters that follow one run of a model write the sizes of that run's inputs into
+ * its reshapes.
+ */
 import { constantTensor } from '../graph/constants.ts';
 import { indexGraph } from '../graph/edit.ts';
 import { elementCount, hostNumbers, toHost } from '../graph/tensor-data.ts';
 import type { Model, Tensor } from '../graph/types.ts';
 
 /** Operators that are told a shape -> which input tells it. */
-const SHAPED: ReadonlyMap<string, number> = new Map([['Reshape', 1], ['Expand', 1], ['Tile', 1], ['ConstantOfShape', 0]]);
+const SHAPED: ReadonlyMap<string, number> = new Map([
+  ['Reshape', 1],
+  ['Expand', 1],
+  ['Tile', 1],
+  ['ConstantOfShape', 0],
+]);
 const LARGEST = 65_536;
 
-/** Whole numbers from 2 on that the shapes of the main graph are made of, in the order met; behind them their divisors, since batch and heads are often one axis. */
+/**
+ * Whole numbers from 2 on that the shapes of the main graph are made of, in the order met; behind them their divisors,
+ * since batch and heads are often one axis.
+ */
 export function tracedSizes(model: Model): number[] {
   const found = [...shapeConstants(model)].flatMap((tensor) => hostNumbers(toHost(tensor)));
   const sizes = new Set(found.filter((size) => size > 1 && size <= LARGEST));
@@ -28,12 +39,16 @@ function shapeConstants({ graph }: Model): Set<Tensor> {
     seen.add(name);
     const maker = producer.get(name);
     const tensor = graph.initializers.get(name) ?? (maker ? constantTensor(maker) : null);
-    if (tensor && (tensor.dtype === 'int64' || tensor.dtype === 'int32') && elementCount(tensor.dims) <= 8) constants.add(tensor);
+    if (tensor && (tensor.dtype === 'int64' || tensor.dtype === 'int32') && elementCount(tensor.dims) <= 8)
+      constants.add(tensor);
     else if (maker && maker.opType !== 'Shape') pending.push(...maker.inputs);
   }
   return constants;
 }
 
 function divisorsOf(size: number): number[] {
-  return Array.from({ length: Math.floor(Math.sqrt(size)) }, (_, i) => i + 1).filter((divisor) => size % divisor === 0).flatMap((divisor) => [divisor, size / divisor]).filter((divisor) => divisor > 1);
+  return Array.from({ length: Math.floor(Math.sqrt(size)) }, (_, i) => i + 1)
+    .filter((divisor) => size % divisor === 0)
+    .flatMap((divisor) => [divisor, size / divisor])
+    .filter((divisor) => divisor > 1);
 }

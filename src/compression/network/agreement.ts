@@ -28,7 +28,9 @@ import { frozenNodes, untrainableBy, withoutParameters } from './untrainable.ts'
 
 const SEED = 20_231;
 const BATCH = 2;
-/** What a run of the engine gives loops whose end only a run can tell: upload and answer together may take ten seconds. */
+/**
+ * What a run of the engine gives loops whose end only a run can tell: upload and answer together may take ten seconds.
+ */
 const LOOP_LIMIT: LoopLimit = { milliseconds: 2500, bytes: 2 ** 30 };
 
 export interface Agreement {
@@ -42,16 +44,24 @@ export interface AgreementOptions {
   readonly loops?: LoopLimit;
   /** onnxruntime with the file open. Absent: it is given the bytes. */
   readonly runtime?: Promise<Runtime>;
-  /** Starts the engine where it does not run yet, when onnxruntime is done with the model: what is freed later stays with the process, TensorFlow sees to that. */
+  /**
+   * Starts the engine where it does not run yet, when onnxruntime is done with the model: what is freed later stays
+   * with the process, TensorFlow sees to that.
+   */
   readonly startEngine?: () => Promise<unknown>;
 }
 
 /**
- * Runs the model in onnxruntime and in the engine on the same seeded random inputs, and with the same draws where it draws any; one after the other, so
- * that only one of them holds the weights. Untrainable is a model that onnxruntime refuses, that holds an operator the engine lacks, whose outputs
- * differ by more than `AGREEMENT` and than rounding explains, or none of whose weights a gradient reaches.
+ * Runs the model in onnxruntime and in the engine on the same seeded random inputs, and with the same draws where it
+ * draws any; one after the other, so that only one of them holds the weights. Untrainable is a model that onnxruntime
+ * refuses, that holds an operator the engine lacks, whose outputs differ by more than `AGREEMENT` and than rounding
+ * explains, or none of whose weights a gradient reaches.
  */
-export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, options: AgreementOptions = {}): Promise<Agreement> {
+export async function checkAgainstRuntime(
+  bytes: Uint8Array,
+  model: Model,
+  options: AgreementOptions = {},
+): Promise<Agreement> {
   try {
     const planned = planModel(model);
     if (!planned.ok) return refuse(...planned.untrainable);
@@ -59,8 +69,15 @@ export async function checkAgainstRuntime(bytes: Uint8Array, model: Model, optio
     if (parts.weights.size === 0) return refuse(...withoutParameters(model, parts));
     const other = findOtherValue(modelInputs(model.graph), model.graph);
     if (other) return refuse(other);
-    const { differing, warnings } = await check(parts, saturatingProducts(model.graph).length > 0 ? await multipliedExactly(bytes, model, options) : { bytes, model, options });
-    const agreement = differing ? refuse(hiddenDraw(model) ?? differing) : { trainable: true, untrainable: frozenNodes(parts) };
+    const { differing, warnings } = await check(
+      parts,
+      saturatingProducts(model.graph).length > 0
+        ? await multipliedExactly(bytes, model, options)
+        : { bytes, model, options },
+    );
+    const agreement = differing
+      ? refuse(hiddenDraw(model) ?? differing)
+      : { trainable: true, untrainable: frozenNodes(parts) };
     return warnings.length > 0 ? { ...agreement, warnings } : agreement;
   } catch (error) {
     return refuse(untrainableBy(error));
@@ -74,8 +91,15 @@ interface Candidate {
   readonly options: AgreementOptions;
 }
 
-/** What onnxruntime multiplies with saturation on some processors (graph/saturation.ts), in the form that it multiplies exactly: the engine does. */
-async function multipliedExactly(bytes: Uint8Array, model: Model, { runtime, ...options }: AgreementOptions): Promise<Candidate> {
+/**
+ * What onnxruntime multiplies with saturation on some processors (graph/saturation.ts), in the form that it multiplies
+ * exactly: the engine does.
+ */
+async function multipliedExactly(
+  bytes: Uint8Array,
+  model: Model,
+  { runtime, ...options }: AgreementOptions,
+): Promise<Candidate> {
   await runtime?.then((opened) => opened.release());
   return { bytes: writeOnnx(unsignedWeights(readOnnx(bytes))), model: unsignedWeights(model), options };
 }
@@ -88,12 +112,20 @@ interface Outcome {
   readonly warnings: ModelDescription['warnings'];
 }
 
-async function check(parts: NetworkParts, { bytes, model, options: { loops = LOOP_LIMIT, runtime, startEngine } }: Candidate): Promise<Outcome> {
+async function check(
+  parts: NetworkParts,
+  { bytes, model, options: { loops = LOOP_LIMIT, runtime, startEngine } }: Candidate,
+): Promise<Outcome> {
   const lowered = new LateNetwork(parts, startEngine);
   try {
     const opened = await (runtime ?? openRuntime(bytes, { threads: 2 }));
-    const { feeds, expected, warnings } = await runRuntime(holdsLoops(model) ? afterEngine(opened, await lowered.get(), loops) : opened, model);
-    const outcome = expected ? await compare({ model, feeds }, await lowered.get(), expected) : await compareDrawn(bytes, { model, feeds }, startEngine);
+    const { feeds, expected, warnings } = await runRuntime(
+      holdsLoops(model) ? afterEngine(opened, await lowered.get(), loops) : opened,
+      model,
+    );
+    const outcome = expected
+      ? await compare({ model, feeds }, await lowered.get(), expected)
+      : await compareDrawn(bytes, { model, feeds }, startEngine);
     return { ...outcome, warnings: [...outcome.warnings, ...warnings] };
   } finally {
     lowered.dispose();
@@ -114,7 +146,11 @@ async function runRuntime(runtime: Runtime, model: Model): Promise<RuntimeRun> {
   try {
     const inputs = await randomInputs(model, runtime, SEED);
     const feeds = inputs.make(0, Math.max(inputs.least, Math.min(BATCH, inputs.most)));
-    return { feeds, expected: holdsDraws(model) ? null : await runtime.run(feeds, outputNames(model)), warnings: [...newerThanRuntime(runtime, model), ...fixedInside(runtime, inputs)] };
+    return {
+      feeds,
+      expected: holdsDraws(model) ? null : await runtime.run(feeds, outputNames(model)),
+      warnings: [...newerThanRuntime(runtime, model), ...fixedInside(runtime, inputs)],
+    };
   } finally {
     await runtime.release();
   }
@@ -130,7 +166,12 @@ function newerThanRuntime({ isOlder }: Runtime, { opsets, irVersion }: Model): M
 /** A batch that the file declares open and that its operators fix all the same. */
 function fixedInside({ inputs }: Runtime, { least, most }: RandomInputs): ModelDescription['warnings'] {
   if (fixedBatch(inputs) !== null || least !== most || least < 2) return [];
-  return [{ code: 'batch-size-fixed', message: `The file leaves the batch size open, but runs with batches of ${least} only` }];
+  return [
+    {
+      code: 'batch-size-fixed',
+      message: `The file leaves the batch size open, but runs with batches of ${least} only`,
+    },
+  ];
 }
 
 const outputNames = ({ graph }: Model): string[] => graph.outputs.map(({ name }) => name);
@@ -140,11 +181,20 @@ async function compare(given: Trial, network: Network, expected: Outputs): Promi
   const names = outputNames(model);
   const results = { expected, outputs: runEngine(network, feeds, names) };
   const allowed = allowedDifference(model);
-  const differing = firstDifference(results, names, () => allowed) && firstDifference(results, names, await rounding(given, network, names));
-  return { differing: differing && await blame(model, network, feeds, differing), warnings: wronglyDeclared(model.graph.outputs, expected) };
+  const differing =
+    firstDifference(results, names, () => allowed) &&
+    firstDifference(results, names, await rounding(given, network, names));
+  return {
+    differing: differing && (await blame(model, network, feeds, differing)),
+    warnings: wronglyDeclared(model.graph.outputs, expected),
+  };
 }
 
-async function compareDrawn(bytes: Uint8Array, { model, feeds }: Trial, startEngine: AgreementOptions['startEngine']): Promise<Outcome> {
+async function compareDrawn(
+  bytes: Uint8Array,
+  { model, feeds }: Trial,
+  startEngine: AgreementOptions['startEngine'],
+): Promise<Outcome> {
   const file = readOnnx(bytes);
   const drawn = { model: withoutDraws(model), feeds: await feedsWithDraws({ model: file, feeds }) };
   const runtime = await openRuntime(writeOnnx(withoutDraws(file)), { threads: 2 });
@@ -161,17 +211,28 @@ async function compareDrawn(bytes: Uint8Array, { model, feeds }: Trial, startEng
 /** A node whose draws nothing outside its branch or loop can stand in for. */
 function hiddenDraw({ graph }: Model): UntrainableNode | null {
   const node = drawInBody(graph);
-  return node && { node: nodeLabel(node), operator: node.opType, reason: 'it draws random numbers inside a branch or loop, so that no two runs can be compared' };
+  return (
+    node && {
+      node: nodeLabel(node),
+      operator: node.opType,
+      reason: 'it draws random numbers inside a branch or loop, so that no two runs can be compared',
+    }
+  );
 }
 
 function holdsLoops({ graph, functions }: Model): boolean {
   let found = false;
-  const look = ({ opType }: Node): void => { found ||= opType === 'Loop' || opType === 'Scan'; };
+  const look = ({ opType }: Node): void => {
+    found ||= opType === 'Loop' || opType === 'Scan';
+  };
   for (const nodes of [graph.nodes, ...functions.map(({ nodes }) => nodes)]) walkNodes({ ...graph, nodes }, look);
   return found;
 }
 
-/** A run of onnxruntime holds the whole thread and cannot be broken off: the engine tries the feeds first, and what breaks off there is not run. */
+/**
+ * A run of onnxruntime holds the whole thread and cannot be broken off: the engine tries the feeds first, and what
+ * breaks off there is not run.
+ */
 function afterEngine(runtime: Runtime, network: Network, loops: LoopLimit): Runtime {
   return {
     ...runtime,
@@ -186,13 +247,28 @@ function afterEngine(runtime: Runtime, network: Network, loops: LoopLimit): Runt
   };
 }
 
-/** Outputs that come out in another shape than the file declares: onnxruntime gives them all the same, and warns. Some exporters write 0 for an open size. */
-function wronglyDeclared(outputs: readonly ValueInfo[], results: ReadonlyMap<string, RuntimeOutput>): ModelDescription['warnings'] {
+/**
+ * Outputs that come out in another shape than the file declares: onnxruntime gives them all the same, and warns. Some
+ * exporters write 0 for an open size.
+ */
+function wronglyDeclared(
+  outputs: readonly ValueInfo[],
+  results: ReadonlyMap<string, RuntimeOutput>,
+): ModelDescription['warnings'] {
   return outputs.flatMap(({ name, type }) => {
     const dims = results.get(name)?.dims;
     const declared = type?.shape;
     if (!dims || !declared) return [];
-    const fits = declared.length === dims.length && declared.every((dim, axis) => typeof dim !== 'number' || dim === 0 || dim === dims[axis]);
-    return fits ? [] : [{ code: 'declared-shape-differs', message: `Output "${printable(name)}" is declared [${declared.map((dim) => dim ?? '?').join(', ')}], but comes out as [${dims.join(', ')}]` }];
+    const fits =
+      declared.length === dims.length &&
+      declared.every((dim, axis) => typeof dim !== 'number' || dim === 0 || dim === dims[axis]);
+    return fits
+      ? []
+      : [
+          {
+            code: 'declared-shape-differs',
+            message: `Output "${printable(name)}" is declared [${declared.map((dim) => dim ?? '?').join(', ')}], but comes out as [${dims.join(', ')}]`,
+          },
+        ];
   });
 }

@@ -36,15 +36,30 @@ export function attentionStep(step: Step, attention: Attention, order: AxisOrder
   const { q, k, v, mask, factors } = attention;
   const inputs = [q.name, k.name, v.name, mask, ...factors.map(({ name }) => name)];
   const operator: Operator = {
-    type: 'Attention', domain: 'lathe', since: 1, layout: ONNX_ORDER, differentiability: FULL,
+    type: 'Attention',
+    domain: 'lathe',
+    since: 1,
+    layout: ONNX_ORDER,
+    differentiability: FULL,
     infer: (info) => [{ dtype: typeOf(info).dtype, shape: null }],
     device: (ctx) => {
       const { queries, scale } = scaled(ctx, factors);
-      const operands = { query: { x: queries, order: q.order }, key: { x: ctx.tensor(1), order: k.order }, value: { x: ctx.tensor(2), order: v.order } };
+      const operands = {
+        query: { x: queries, order: q.order },
+        key: { x: ctx.tensor(1), order: k.order },
+        value: { x: ctx.tensor(2), order: v.order },
+      };
       return [attend({ ...operands, scale, mask: ctx.has(MASK) ? ctx.tensor(MASK) : null, maskLearns, order })];
     },
   };
-  const node = { ...step.node, opType: operator.type, domain: operator.domain, inputs, outputs: [step.node.outputs[0]!], attributes: new Map() };
+  const node = {
+    ...step.node,
+    opType: operator.type,
+    domain: operator.domain,
+    inputs,
+    outputs: [step.node.outputs[0]!],
+    attributes: new Map(),
+  };
   return { ...step, node, operator, layout: 'onnx', uses: new Set(inputs.filter((name) => name !== '')) };
 }
 

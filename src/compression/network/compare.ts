@@ -7,10 +7,14 @@ export interface Tolerance {
   readonly absolute: number;
 }
 
-/** |got - want| <= absolute + relative * |want| everywhere; anything but floats must be equal. @returns the difference in words, or null. */
+/**
+ * |got - want| <= absolute + relative * |want| everywhere; anything but floats must be equal. @returns the difference
+ * in words, or null.
+ */
 export function difference(got: HostTensor, want: HostTensor, tolerance: Tolerance): string | null {
   if (got.dtype !== want.dtype) return `is ${got.dtype}, should be ${want.dtype}`;
-  if (got.dims.join() !== want.dims.join()) return `is of shape [${got.dims.join(', ')}], should be [${want.dims.join(', ')}]`;
+  if (got.dims.join() !== want.dims.join())
+    return `is of shape [${got.dims.join(', ')}], should be [${want.dims.join(', ')}]`;
   const { relative, absolute } = isFloat(want.dtype) ? tolerance : { relative: 0, absolute: 0 };
   for (let i = 0; i < want.data.length; i++) {
     const [a, b] = [got.data[i]!, want.data[i]!];
@@ -22,8 +26,8 @@ export function difference(got: HostTensor, want: HostTensor, tolerance: Toleran
 }
 
 /**
- * Largest difference relative to the range of what is wanted; infinite where shapes or special values differ. A range counts as at least 1e-3
- * wide: probabilities of 1e-7 from a Sigmoid carry the rounding of a number near 1.
+ * Largest difference relative to the range of what is wanted; infinite where shapes or special values differ. A range
+ * counts as at least 1e-3 wide: probabilities of 1e-7 from a Sigmoid carry the rounding of a number near 1.
  */
 export function relativeDifference(got: HostTensor, want: HostTensor): number {
   if (got.dims.join() !== want.dims.join()) return Infinity;

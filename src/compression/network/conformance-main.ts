@@ -1,8 +1,15 @@
-/** `conformance [--failures] [--unsupported] DIR...`: runs the cases, ends with one line of JSON. Exit status 1 where a case failed. */
+/**
+ * `conformance [--failures] [--unsupported] DIR...`: runs the cases, ends with one line of JSON. Exit status 1 where a
+ * case failed.
+ */
 import { startEngine, type EngineChoice } from '../tensor/engine.ts';
 import { findCases, runCase, type CaseResult } from './conformance.ts';
 
-interface Count { passed: number; failed: number; unsupported: number }
+interface Count {
+  passed: number;
+  failed: number;
+  unsupported: number;
+}
 
 function summary(results: readonly CaseResult[]): Count & { byOperator: Record<string, Count> } {
   const total = { passed: 0, failed: 0, unsupported: 0 };
@@ -27,7 +34,9 @@ for (const folder of findCases(folders)) {
   const result = runCase(folder);
   results.push(result);
   const { kind } = result.verdict;
-  const listed = (kind === 'failed' && flags.has('--failures')) || (kind === 'unsupported' && (flags.has('--failures') || flags.has('--unsupported')));
+  const listed =
+    (kind === 'failed' && flags.has('--failures')) ||
+    (kind === 'unsupported' && (flags.has('--failures') || flags.has('--unsupported')));
   if (listed && 'reason' in result.verdict) process.stdout.write(`${kind} ${result.name}: ${result.verdict.reason}\n`);
 }
 const counts = summary(results);

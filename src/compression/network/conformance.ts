@@ -1,6 +1,6 @@
 /**
- * ONNX's own backend tests, run in the training engine: every folder that holds `model.onnx` and `test_data_set_*` with inputs and the outputs
- * that the reference implementation gave.
+ * ONNX's own backend tests, run in the training engine: every folder that holds `model.onnx` and `test_data_set_*` with
+ * inputs and the outputs that the reference implementation gave.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -35,17 +35,23 @@ export interface CaseResult {
 }
 
 /**
- * As ONNX's own runner compares; 16-bit floats to two units in the last place, as it does for bfloat16: the reference rounds after each operator,
- * the engine computes such graphs in float32. Integers and everything else must be equal.
+ * As ONNX's own runner compares; 16-bit floats to two units in the last place, as it does for bfloat16: the reference
+ * rounds after each operator, the engine computes such graphs in float32. Integers and everything else must be equal.
  */
 const TOLERANCE: Tolerance = { relative: 1e-3, absolute: 1e-5 };
-const TOLERANCES: Partial<Record<DataType, Tolerance>> = { float16: { ...TOLERANCE, relative: 2 ** -9 }, bfloat16: { ...TOLERANCE, relative: 2 ** -6 } };
+const TOLERANCES: Partial<Record<DataType, Tolerance>> = {
+  float16: { ...TOLERANCE, relative: 2 ** -9 },
+  bfloat16: { ...TOLERANCE, relative: 2 ** -6 },
+};
 
 /** Folders of test cases at or below the given ones, in order. */
 export function findCases(folders: readonly string[]): string[] {
   return folders.flatMap((folder) => {
     const files = readdirSync(folder, { withFileTypes: true, recursive: true });
-    return files.filter((file) => file.name === 'model.onnx').map((file) => file.parentPath ?? (file as unknown as { path: string }).path).sort();
+    return files
+      .filter((file) => file.name === 'model.onnx')
+      .map((file) => file.parentPath ?? (file as unknown as { path: string }).path)
+      .sort();
   });
 }
 
@@ -65,8 +71,12 @@ export function runCase(folder: string): CaseResult {
 
 function verdictOf(error: unknown): Verdict {
   const reason = error instanceof Error ? error.message.split('\n')[0]! : String(error);
-  if (isUnsupportedOperator(error) || (error instanceof LatheError && error.code === 'unsupported-format')) return { kind: 'unsupported', reason };
-  return { kind: 'failed', reason: error instanceof Error && !(error instanceof LatheError) ? `${error.name}: ${reason}` : reason };
+  if (isUnsupportedOperator(error) || (error instanceof LatheError && error.code === 'unsupported-format'))
+    return { kind: 'unsupported', reason };
+  return {
+    kind: 'failed',
+    reason: error instanceof Error && !(error instanceof LatheError) ? `${error.name}: ${reason}` : reason,
+  };
 }
 
 function operatorsOf(model: Model): string[] {
@@ -78,7 +88,9 @@ function operatorsOf(model: Model): string[] {
 function runDataSets(folder: string, model: Model): Verdict {
   const other = findOtherValue([...model.graph.inputs, ...model.graph.outputs], model.graph);
   if (other) return { kind: 'unsupported', reason: `${other.node}: ${other.reason}` };
-  const noisy = operatorsOf(model).find((type) => DRAWING.has(type)) ?? (dropsAtRandom(model, readFeeds(join(folder, 'test_data_set_0'), 'input')) ? 'Dropout' : undefined);
+  const noisy =
+    operatorsOf(model).find((type) => DRAWING.has(type)) ??
+    (dropsAtRandom(model, readFeeds(join(folder, 'test_data_set_0'), 'input')) ? 'Dropout' : undefined);
   if (noisy) return { kind: 'unsupported', reason: `the expected outputs of ${noisy} are another generator's noise` };
   const network = lowerOrThrow(model);
   try {
@@ -87,7 +99,11 @@ function runDataSets(folder: string, model: Model): Verdict {
       const feeds = readFeeds(data, 'input');
       const outputs = runOnHost(network, feeds);
       const expected = readFeeds(data, 'output');
-      const wrong = compareAll(outputs, expected, network.outputs.map(({ name }) => name));
+      const wrong = compareAll(
+        outputs,
+        expected,
+        network.outputs.map(({ name }) => name),
+      );
       const dispute = wrong && disputed(basename(folder), expected);
       if (wrong) return dispute ? { kind: 'unsupported', reason: dispute } : { kind: 'failed', reason: wrong };
     }
@@ -116,11 +132,20 @@ function dropsAtRandom({ graph }: Model, feeds: readonly (HostTensor | null)[]):
 }
 
 /** Floats of up to 32 bits go to the device, all else stays exact: as when a service feeds an uploaded model. */
-function valuesOf(inputs: readonly { readonly name: string }[], feeds: readonly (HostTensor | null)[]): Map<string, Value> {
+function valuesOf(
+  inputs: readonly { readonly name: string }[],
+  feeds: readonly (HostTensor | null)[],
+): Map<string, Value> {
   const values = new Map<string, Value>();
   inputs.forEach(({ name }, i) => {
     const host = feeds[i];
-    if (host) values.set(name, isFloat(host.dtype) && host.dtype !== 'float64' ? { kind: 'device', dtype: host.dtype, tensor: upload(host) } : { kind: 'host', value: host });
+    if (host)
+      values.set(
+        name,
+        isFloat(host.dtype) && host.dtype !== 'float64'
+          ? { kind: 'device', dtype: host.dtype, tensor: upload(host) }
+          : { kind: 'host', value: host },
+      );
   });
   return values;
 }
@@ -138,7 +163,11 @@ function readFeeds(folder: string, kind: 'input' | 'output'): (HostTensor | null
   return feeds;
 }
 
-function compareAll(outputs: readonly HostTensor[], expected: readonly (HostTensor | null)[], names: readonly string[]): string | null {
+function compareAll(
+  outputs: readonly HostTensor[],
+  expected: readonly (HostTensor | null)[],
+  names: readonly string[],
+): string | null {
   for (const [i, want] of expected.entries()) {
     const got = outputs[i];
     if (!want) continue;

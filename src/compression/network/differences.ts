@@ -22,14 +22,23 @@ export interface Results {
   readonly outputs: ReadonlyMap<string, HostTensor>;
 }
 
-export async function runBoth(network: Network, runtime: Runtime, feeds: Feeds, names: readonly string[]): Promise<Results> {
+export async function runBoth(
+  network: Network,
+  runtime: Runtime,
+  feeds: Feeds,
+  names: readonly string[],
+): Promise<Results> {
   return { expected: await runtime.run(feeds, names), outputs: runEngine(network, feeds, names) };
 }
 
 /** By value, what it may differ by. */
 export type Allowance = (name: string) => number;
 
-export function firstDifference({ expected, outputs }: Results, names: readonly string[], allowance: Allowance): Difference | null {
+export function firstDifference(
+  { expected, outputs }: Results,
+  names: readonly string[],
+  allowance: Allowance,
+): Difference | null {
   for (const name of names) {
     const want = expected.get(name);
     const got = outputs.get(name);
@@ -40,15 +49,32 @@ export function firstDifference({ expected, outputs }: Results, names: readonly 
   return null;
 }
 
-/** What rounding may do to these values, for a model that gives them as outputs. The model as it was read is the measure, not the file. */
-export async function rounding(given: Trial, { parameters, state }: Network, names: readonly string[], options: RuntimeOptions = {}): Promise<Allowance> {
+/**
+ * What rounding may do to these values, for a model that gives them as outputs. The model as it was read is the
+ * measure, not the file.
+ */
+export async function rounding(
+  given: Trial,
+  { parameters, state }: Network,
+  names: readonly string[],
+  options: RuntimeOptions = {},
+): Promise<Allowance> {
   const run = async ({ model, feeds }: Trial) => {
     const runtime = await openRuntime(writeOnnx(model), { threads: 2, ...options });
     return runtime.run(feeds, names).finally(() => runtime.release());
   };
   const still = await run(given);
-  const moved = await roundingAllowance(given, [...parameters, ...state].map(({ origin }) => origin), async (nudged) => (
-    new Map([...await run(nudged)].map(([name, output]) => [name, relativeDifference(hostOf(output), hostOf(still.get(name)!))]))));
+  const moved = await roundingAllowance(
+    given,
+    [...parameters, ...state].map(({ origin }) => origin),
+    async (nudged) =>
+      new Map(
+        [...(await run(nudged))].map(([name, output]) => [
+          name,
+          relativeDifference(hostOf(output), hostOf(still.get(name)!)),
+        ]),
+      ),
+  );
   const least = allowedDifference(given.model);
   return (name) => Math.max(least, moved.get(name) ?? 0);
 }
@@ -57,7 +83,8 @@ export async function rounding(given: Trial, { parameters, state }: Network, nam
 const ROUNDOFF = 2 ** -24;
 
 /**
- * Each operator rounds once, and errors that only add up grow with the longest chain of operators: beyond some 1,700 of them that is more than
+ * Each operator rounds once, and errors that only add up grow with the longest chain of operators: beyond some 1,700 of
+ * them that is more than
  * `AGREEMENT` (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1).
  */
 export function allowedDifference({ graph }: Model): number {
@@ -73,7 +100,8 @@ export function allowedDifference({ graph }: Model): number {
 }
 
 function describe(got: HostTensor, want: RuntimeOutput, off: number, allowed: number): string {
-  if (got.dims.join() !== want.dims.join()) return `the engine gives shape [${got.dims.join(', ')}], onnxruntime [${want.dims.join(', ')}]`;
+  if (got.dims.join() !== want.dims.join())
+    return `the engine gives shape [${got.dims.join(', ')}], onnxruntime [${want.dims.join(', ')}]`;
   return `the engine differs from onnxruntime by ${off.toExponential(1)} of the output's range (${Number(allowed.toPrecision(2))} is allowed)`;
 }
 

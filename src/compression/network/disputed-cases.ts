@@ -2,25 +2,49 @@
 import type { HostTensor } from '../operators/operator.ts';
 
 /** Whatever their values are. */
-const WRONG: Readonly<Record<string, string>> = Object.fromEntries(['2D_int8_float16', '2D_int8_float32', '3D_int8_float16', '3D_int8_float32']
-  .map((name) => [`test_qlinearmatmul_${name}`, 'the expected outputs wrap round beyond int8, where the standard (and onnxruntime) saturates']));
+const WRONG: Readonly<Record<string, string>> = Object.fromEntries(
+  ['2D_int8_float16', '2D_int8_float32', '3D_int8_float16', '3D_int8_float32'].map((name) => [
+    `test_qlinearmatmul_${name}`,
+    'the expected outputs wrap round beyond int8, where the standard (and onnxruntime) saturates',
+  ]),
+);
 
 /** An output, one of its elements, and what it was expected to be. */
 type Mark = readonly [output: number, element: number, value: number];
 
 /**
- * Values that releases before the errata expected: onnx 1.19 gave heads of keys to queries by turns, and up to 1.21 masks were added before the soft cap, modes 1
- * and 2 of qk_matmul_output were the other way round, and the causal frontier did not move with the past. Later releases have the same names with other values.
+ * Values that releases before the errata expected: onnx 1.19 gave heads of keys to queries by turns, and up to 1.21
+ * masks were added before the soft cap, modes 1 and 2 of qk_matmul_output were the other way round, and the causal
+ * frontier did not move with the past. Later releases have the same names with other values.
  */
 const ATTENTION: Readonly<Record<string, readonly Mark[]>> = {
-  '3d_gqa': [[0, 8, 0.46869]], '3d_gqa_attn_mask': [[0, 8, 0.45466]], '3d_gqa_causal': [[0, 8, 0.53267]], '3d_gqa_scaled': [[0, 8, 0.45878]],
-  '3d_gqa_softcap': [[0, 8, 0.46838]], '3d_gqa_with_past_and_present': [[0, 8, 0.40923]],
-  '3d_with_past_and_present_qk_matmul_bias': [[3, 0, 1.78629]], '3d_with_past_and_present_qk_matmul_softcap': [[0, 0, 0.3808]],
-  '4d_gqa': [[0, 32, 0.55127]], '4d_gqa_attn_mask': [[0, 32, 0.50899]], '4d_gqa_causal': [[0, 32, 0.98049]], '4d_gqa_scaled': [[0, 32, 0.54463]],
-  '4d_gqa_softcap': [[0, 32, 0.5501]], '4d_gqa_with_past_and_present': [[0, 32, 0.44081]], '4d_gqa_with_past_and_present_fp16': [[0, 32, 0.44067]],
-  '4d_with_past_and_present_qk_matmul_bias': [[3, 0, 1.78629]], '4d_with_past_and_present_qk_matmul_bias_3d_mask': [[3, 0, 1.82357]],
-  '4d_with_past_and_present_qk_matmul_bias_3d_mask_causal': [[0, 0, 0.37441], [3, 0, 1.82357]], '4d_with_past_and_present_qk_matmul_bias_4d_mask': [[3, 0, 2.13766]],
-  '4d_with_past_and_present_qk_matmul_bias_4d_mask_causal': [[0, 0, 0.43184], [3, 0, 2.13766]], '4d_with_qk_matmul_bias': [[1, 0, 1.73125]],
+  '3d_gqa': [[0, 8, 0.46869]],
+  '3d_gqa_attn_mask': [[0, 8, 0.45466]],
+  '3d_gqa_causal': [[0, 8, 0.53267]],
+  '3d_gqa_scaled': [[0, 8, 0.45878]],
+  '3d_gqa_softcap': [[0, 8, 0.46838]],
+  '3d_gqa_with_past_and_present': [[0, 8, 0.40923]],
+  '3d_with_past_and_present_qk_matmul_bias': [[3, 0, 1.78629]],
+  '3d_with_past_and_present_qk_matmul_softcap': [[0, 0, 0.3808]],
+  '4d_gqa': [[0, 32, 0.55127]],
+  '4d_gqa_attn_mask': [[0, 32, 0.50899]],
+  '4d_gqa_causal': [[0, 32, 0.98049]],
+  '4d_gqa_scaled': [[0, 32, 0.54463]],
+  '4d_gqa_softcap': [[0, 32, 0.5501]],
+  '4d_gqa_with_past_and_present': [[0, 32, 0.44081]],
+  '4d_gqa_with_past_and_present_fp16': [[0, 32, 0.44067]],
+  '4d_with_past_and_present_qk_matmul_bias': [[3, 0, 1.78629]],
+  '4d_with_past_and_present_qk_matmul_bias_3d_mask': [[3, 0, 1.82357]],
+  '4d_with_past_and_present_qk_matmul_bias_3d_mask_causal': [
+    [0, 0, 0.37441],
+    [3, 0, 1.82357],
+  ],
+  '4d_with_past_and_present_qk_matmul_bias_4d_mask': [[3, 0, 2.13766]],
+  '4d_with_past_and_present_qk_matmul_bias_4d_mask_causal': [
+    [0, 0, 0.43184],
+    [3, 0, 2.13766],
+  ],
+  '4d_with_qk_matmul_bias': [[1, 0, 1.73125]],
   '4d_with_qk_matmul_softcap': [[0, 0, 0.49462]],
 };
 

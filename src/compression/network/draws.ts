@@ -1,6 +1,6 @@
 /**
- * Models that draw random numbers (the sampling of a variational autoencoder, noise for a generator), made comparable: what they draw is drawn
- * once and given to both sides as inputs, so that everything else must agree.
+ * Models that draw random numbers (the sampling of a variational autoencoder, noise for a generator), made comparable:
+ * what they draw is drawn once and given to both sides as inputs, so that everything else must agree.
  */
 import { allocate } from '../data/array-store.ts';
 import type { HostArray } from '../data/dataset.ts';
@@ -17,16 +17,19 @@ import type { Trial } from './rounding.ts';
 /** Operators that draw by probabilities, which they are given as their first input. */
 const BY_PROBABILITIES: ReadonlySet<string> = new Set(['Bernoulli', 'Multinomial']);
 
-/** The feeds with what onnxruntime, on these feeds and from fixed seeds, draws in the main graph: by the names of the drawn values. */
+/**
+ * The feeds with what onnxruntime, on these feeds and from fixed seeds, draws in the main graph: by the names of the
+ * drawn values.
+ */
 export async function feedsWithDraws({ model, feeds }: Trial): Promise<Feeds> {
   const whole = inlineFunctions(model);
   const { values } = findDraws(whole);
-  return new Map([...feeds, ...await valuesOf(seeded(whole, values), values, feeds)]);
+  return new Map([...feeds, ...(await valuesOf(seeded(whole, values), values, feeds))]);
 }
 
 /**
- * The model without its chance. Draws of the main graph become inputs; the probabilities that some are drawn by become outputs, since what led to
- * them would go unseen. Dropouts keep everything. Draws inside branches and loops stay.
+ * The model without its chance. Draws of the main graph become inputs; the probabilities that some are drawn by become
+ * outputs, since what led to them would go unseen. Dropouts keep everything. Draws inside branches and loops stay.
  */
 export function withoutDraws(model: Model): Model {
   const whole = inlineFunctions(model);
@@ -47,22 +50,38 @@ function findDraws(model: Model): Draws {
   const values = nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== ''));
   const by = nodes.filter(({ opType }) => BY_PROBABILITIES.has(opType)).map(({ inputs }) => inputs[0]!);
   const named = (names: readonly string[]) => [...new Set(names)].map((name) => ({ name, type: types.typeOf(name) }));
-  return { values: named(values), probabilities: named(by.filter((name) => producer.has(name) && !values.includes(name))) };
+  return {
+    values: named(values),
+    probabilities: named(by.filter((name) => producer.has(name) && !values.includes(name))),
+  };
 }
 
 /** Draws as outputs, each from a seed of its own. */
 function seeded(model: Model, draws: readonly ValueInfo[]): Model {
   const { graph } = model;
-  const nodes = graph.nodes.map((node, i): Node => (isDraw(node) ? { ...node, attributes: new Map(node.attributes).set('seed', { kind: 'float', value: i + 1 }) } : keepAll(node)));
+  const nodes = graph.nodes.map(
+    (node, i): Node =>
+      isDraw(node)
+        ? { ...node, attributes: new Map(node.attributes).set('seed', { kind: 'float', value: i + 1 }) }
+        : keepAll(node),
+  );
   const known = new Set(graph.outputs.map(({ name }) => name));
-  return { ...model, graph: { ...graph, nodes, outputs: [...graph.outputs, ...draws.filter(({ name }) => !known.has(name))] } };
+  return {
+    ...model,
+    graph: { ...graph, nodes, outputs: [...graph.outputs, ...draws.filter(({ name }) => !known.has(name))] },
+  };
 }
 
 async function valuesOf(model: Model, draws: readonly ValueInfo[], feeds: Feeds): Promise<[string, HostArray][]> {
   if (draws.length === 0) return [];
   const runtime = await openRuntime(writeOnnx(model), { threads: 2 });
   try {
-    return [...await runtime.run(feeds, draws.map(({ name }) => name))].map(([name, output]) => [name, toFeed(output)]);
+    return [
+      ...(await runtime.run(
+        feeds,
+        draws.map(({ name }) => name),
+      )),
+    ].map(([name, output]) => [name, toFeed(output)]);
   } finally {
     await runtime.release();
   }
@@ -71,7 +90,9 @@ async function valuesOf(model: Model, draws: readonly ValueInfo[], feeds: Feeds)
 function toFeed({ dtype, dims, data }: RuntimeOutput): HostArray {
   const carrier = carrierOf(dtype);
   const carried = allocate(carrier, data.length);
-  data.forEach((value, i) => { carried[i] = carried instanceof BigInt64Array ? BigInt(value) : value; });
+  data.forEach((value, i) => {
+    carried[i] = carried instanceof BigInt64Array ? BigInt(value) : value;
+  });
   return { dtype: carrier, shape: dims, data: carried };
 }
 

@@ -10,11 +10,20 @@ import type { LoopLimit } from './loop-limit.ts';
 import type { Network } from './network.ts';
 
 /** The outputs and the values named in `fetch`, by name. */
-export function runEngine(network: Network, feeds: Feeds, fetch: readonly string[], loops?: LoopLimit): Map<string, HostTensor> {
+export function runEngine(
+  network: Network,
+  feeds: Feeds,
+  fetch: readonly string[],
+  loops?: LoopLimit,
+): Map<string, HostTensor> {
   const results = new Map<string, HostTensor>();
   tf.tidy(() => {
-    const { outputs } = network.run(new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])), { training: false, freesValues: true, fetch, ...(loops && { loops }) });
-    for (const [name, value] of outputs) results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
+    const { outputs } = network.run(
+      new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])),
+      { training: false, freesValues: true, fetch, ...(loops && { loops }) },
+    );
+    for (const [name, value] of outputs)
+      results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
   });
   return results;
 }
@@ -22,7 +31,9 @@ export function runEngine(network: Network, feeds: Feeds, fetch: readonly string
 /** Floats to the device, all else exact on the host. */
 function feedOf(array: HostArray, dtype: DataType): Value {
   const host: HostTensor = { dtype: array.dtype as DataType, dims: array.shape, data: array.data };
-  return isFloat(dtype) ? { kind: 'device', dtype, tensor: upload(host) } : { kind: 'host', value: { ...host, dtype, data: integers(host, dtype) } };
+  return isFloat(dtype)
+    ? { kind: 'device', dtype, tensor: upload(host) }
+    : { kind: 'host', value: { ...host, dtype, data: integers(host, dtype) } };
 }
 
 function integers(host: HostTensor, dtype: DataType): HostTensor['data'] {

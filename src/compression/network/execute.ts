@@ -1,4 +1,7 @@
-/** Runs a program: steps in order, values in slots, bodies of control flow as programs of their own inside the same scope. */
+/**
+ * Runs a program: steps in order, values in slots, bodies of control flow as programs of their own inside the same
+ * scope.
+ */
 import { GraphError, located, printable } from '../graph/graph-error.ts';
 import { LatheError } from '../../errors.ts';
 import type { Graph } from '../graph/types.ts';
@@ -54,7 +57,10 @@ export class Scope {
     return slot;
   }
 
-  /** @param ends values to free after a step (`lastUses`), with all that the step made on its way to them; absent: everything lasts */
+  /**
+   * @param ends values to free after a step (`lastUses`), with all that the step made on its way to them; absent:
+   * everything lasts
+   */
   execute(steps: readonly Step[], ends?: ReadonlyMap<Step, readonly string[]>): void {
     for (const step of steps) {
       if (!ends) this.step(step);
@@ -63,7 +69,10 @@ export class Scope {
     }
   }
 
-  /** Runs a step. @returns the tensors that last beyond it: of its results, and of what it read, in layouts that it may have asked for first */
+  /**
+   * Runs a step. @returns the tensors that last beyond it: of its results, and of what it read, in layouts that it may
+   * have asked for first
+   */
   private tensorsAfter(step: Step): TfTensor[] {
     this.step(step);
     const slots = [...step.uses, ...step.node.outputs].flatMap((name) => (name === '' ? [] : (this.find(name) ?? [])));
@@ -97,7 +106,12 @@ export class Scope {
     }
   }
 
-  private settle(step: Step, ctx: NodeRun, inputs: readonly (Slot | null)[], results: readonly (TfTensor | Value)[]): void {
+  private settle(
+    step: Step,
+    ctx: NodeRun,
+    inputs: readonly (Slot | null)[],
+    results: readonly (TfTensor | Value)[],
+  ): void {
     let inferred: readonly Inferred[] | undefined;
     step.node.outputs.forEach((name, i) => {
       const result = results[i];
@@ -118,9 +132,15 @@ export class Scope {
 function compute(step: Step, ctx: NodeRun, inputs: readonly (Slot | null)[]): readonly (TfTensor | Value)[] {
   const { operator } = step;
   if (operator.host && (!operator.device || inputs.every((slot) => slot === null || slot.isHost))) {
-    return hostValues(operator.host(inputs.map((slot, i) => slot && ctx.host(i)), ctx));
+    return hostValues(
+      operator.host(
+        inputs.map((slot, i) => slot && ctx.host(i)),
+        ctx,
+      ),
+    );
   }
-  if (!operator.device) throw new LatheError('unsupported-operator', `operator ${operator.type} has no form that computes`);
+  if (!operator.device)
+    throw new LatheError('unsupported-operator', `operator ${operator.type} has no form that computes`);
   return operator.device(ctx);
 }
 
@@ -131,4 +151,3 @@ function hostValues(results: readonly HostTensor[]): Value[] {
 function dtypeOf(tensor: TfTensor): 'float32' | 'bool' | 'int32' {
   return tensor.dtype === 'float32' || tensor.dtype === 'bool' ? tensor.dtype : 'int32';
 }
-

@@ -1,7 +1,7 @@
 /**
- * Finds attention as exporters spell it (projections by heads, product, scaling, mask, softmax, product, heads merged) and has it computed in one
- * step: the kernel reads heads where they lie, so their transposes fall away too. The graph stays as it is; this is only how a run computes, and
- * where a value between is asked for, the single steps compute it.
+ * Finds attention as exporters spell it (projections by heads, product, scaling, mask, softmax, product, heads merged)
+ * and has it computed in one step: the kernel reads heads where they lie, so their transposes fall away too. The graph
+ * stays as it is; this is only how a run computes, and where a value between is asked for, the single steps compute it.
  *
  *   softmax(q k' * factors + mask) v, transposed
  */
@@ -51,7 +51,10 @@ class Finder {
     return scored && v && { ...scored, v };
   }
 
-  /** The step that computes the attention instead of another: of its last product, or of the transpose that merges the heads. */
+  /**
+   * The step that computes the attention instead of another: of its last product, or of the transpose that merges the
+   * heads.
+   */
   merged(product: Step, found: Attention): [Step, Step] {
     const y = product.node.outputs[0]!;
     const rank = this.rank(y)!;
@@ -92,14 +95,25 @@ class Finder {
     if (!product || !isStandard(product, 'MatMul') || !this.isPrivate(value) || this.rank(value) !== rank) return null;
     if (mask !== '' && !(this.rank(mask)! <= rank)) return null;
     const before = (at: Operand): Operand | null => this.multiplied(at) ?? this.transposed(at, rank);
-    const [q, turned] = [this.operand(product.node.inputs[0]!, rank, rank - 1, before), this.operand(product.node.inputs[1]!, rank, rank - 2, before)];
+    const [q, turned] = [
+      this.operand(product.node.inputs[0]!, rank, rank - 1, before),
+      this.operand(product.node.inputs[1]!, rank, rank - 2, before),
+    ];
     if (!q || !turned) return null;
     const k = { ...turned, order: [...turned.order.slice(0, -2), turned.order[rank - 1]!, turned.order[rank - 2]!] };
     return { q, k, mask, factors: [...factors, ...q.factors, ...k.factors] };
   }
 
-  /** The value that an operand was made from by `before`, step by step, which has the operand's axis `features` last; null: there is none. */
-  private operand(name: string, rank: number, features: number, before: (at: Operand) => Operand | null): Operand | null {
+  /**
+   * The value that an operand was made from by `before`, step by step, which has the operand's axis `features` last;
+   * null: there is none.
+   */
+  private operand(
+    name: string,
+    rank: number,
+    features: number,
+    before: (at: Operand) => Operand | null,
+  ): Operand | null {
     let best: Operand | null = null;
     let at: Operand | null = { name, order: range(rank), factors: [] };
     while (at && this.rank(at.name) === rank) {
@@ -132,7 +146,13 @@ class Finder {
   /** A single float that no gradient flows into. */
   private isNumber(name: string): boolean {
     const type = this.around.types.typeOf(name);
-    return type?.shape !== undefined && type.shape !== null && type.shape.length <= 1 && type.shape.every((dim) => dim === 1) && !this.around.learns.has(name);
+    return (
+      type?.shape !== undefined &&
+      type.shape !== null &&
+      type.shape.length <= 1 &&
+      type.shape.every((dim) => dim === 1) &&
+      !this.around.learns.has(name)
+    );
   }
 
   /** Read by one step, once, and by nobody after the run. */

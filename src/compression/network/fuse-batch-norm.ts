@@ -1,6 +1,7 @@
 /**
- * Batch normalization, the sum with a shortcut, and ReLU or clipping after it as one step: each waits for memory, and one kernel makes two passes of what is six.
- * The graph stays as it is; where a value between is asked for or read by something else, the single steps compute it.
+ * Batch normalization, the sum with a shortcut, and ReLU or clipping after it as one step: each waits for memory, and
+ * one kernel makes two passes of what is six. The graph stays as it is; where a value between is asked for or read by
+ * something else, the single steps compute it.
  *
  *   BatchNormalization -> Relu | Clip;   BatchNormalization -> Add -> Relu | Clip
  */
@@ -42,9 +43,20 @@ function normalized(activation: Step, uses: StepUses, types: TypeTable): Normali
   if (isNormalization(before)) return { norm: before, shortcut: '' };
   if (!isStandard(before, 'Add')) return null;
   const [a, b] = before.node.inputs as [string, string];
-  for (const [own, shortcut] of [[a, b], [b, a]] as const) {
+  for (const [own, shortcut] of [
+    [a, b],
+    [b, a],
+  ] as const) {
     const norm = uses.producer(own);
-    if (norm && isNormalization(norm) && norm.layout === before.layout && uses.onlyUser(own) && rank(own) !== undefined && rank(own) === rank(shortcut)) return { norm, shortcut };
+    if (
+      norm &&
+      isNormalization(norm) &&
+      norm.layout === before.layout &&
+      uses.onlyUser(own) &&
+      rank(own) !== undefined &&
+      rank(own) === rank(shortcut)
+    )
+      return { norm, shortcut };
   }
   return null;
 }
@@ -62,7 +74,13 @@ function clippingOf(step: Step, types: TypeTable): nn.Clipping | null {
   return low !== null && high !== null && low <= high ? { low, high, passesAtLow: true } : null;
 }
 
-function bound({ node, opset }: Step, types: TypeTable, name: 'min' | 'max', input: number, none: number): number | null {
+function bound(
+  { node, opset }: Step,
+  types: TypeTable,
+  name: 'min' | 'max',
+  input: number,
+  none: number,
+): number | null {
   if (opset < 11) return types.info(node).float(name, none);
   if (!node.inputs[input]) return none;
   const value = types.constantOf(node.inputs[input]);
@@ -74,7 +92,8 @@ function fusedStep(activation: Step, { norm, shortcut }: Normalized, clipping: n
   const operator: Operator = {
     ...norm.operator,
     layout: { kind: 'channels-last', inputs: shortcut === '' ? [0] : [0, SHORTCUT], outputs: [0] },
-    device: (ctx) => batchNorm(ctx, { clipping, ...(shortcut === '' ? {} : { shortcut: ctx.tensor(SHORTCUT) }) }).slice(0, 1),
+    device: (ctx) =>
+      batchNorm(ctx, { clipping, ...(shortcut === '' ? {} : { shortcut: ctx.tensor(SHORTCUT) }) }).slice(0, 1),
   };
   const node = { ...norm.node, name: activation.node.name, inputs, outputs: [activation.node.outputs[0]!] };
   return { ...norm, node, operator, outputTypes: activation.outputTypes, uses: new Set(inputs) };

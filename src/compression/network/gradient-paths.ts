@@ -1,6 +1,7 @@
 /**
- * Which weights gradients reach. A weight is trained where a chain of operators with gradients leads from it to an output; an operator without
- * one on any such chain freezes the weights before it, rather than let them be trained with a part of their gradient.
+ * Which weights gradients reach. A weight is trained where a chain of operators with gradients leads from it to an
+ * output; an operator without one on any such chain freezes the weights before it, rather than let them be trained with
+ * a part of their gradient.
  */
 import { isFloat } from '../graph/tensor-data.ts';
 import { nodeLabel } from '../graph/graph-error.ts';
@@ -30,7 +31,9 @@ export function gradientPaths(program: Program, bodies: Bodies): ReadonlyMap<str
   return spread(program, bodies, new Map(program.graph.outputs.map(({ name }) => [name, { kind: 'open' }])));
 }
 
-/** What a gradient may flow into: weights, float inputs of the program, and float values that are computed from them. */
+/**
+ * What a gradient may flow into: weights, float inputs of the program, and float values that are computed from them.
+ */
 export function gradientCarriers({ graph, steps, types }: Program, weights: Iterable<string>): ReadonlySet<string> {
   const isCarrier = (name: string): boolean => name !== '' && isFloatOf(types, name);
   const found = new Set(weights);
@@ -47,7 +50,9 @@ function spread(program: Program, bodies: Bodies, ends: ReadonlyMap<string, Reac
   const reach = new Map([...ends].filter(([name]) => isFloatValue(program, name)));
   for (let i = program.steps.length - 1; i >= 0; i--) {
     const step = program.steps[i]!;
-    const behind = step.node.outputs.filter((name) => name !== '' && isFloatValue(program, name)).reduce<Reach>((best, name) => join(best, reach.get(name) ?? NONE), NONE);
+    const behind = step.node.outputs
+      .filter((name) => name !== '' && isFloatValue(program, name))
+      .reduce<Reach>((best, name) => join(best, reach.get(name) ?? NONE), NONE);
     const inside = behind.kind === 'none' ? null : throughBodies(step, program, bodies, reach);
     for (const name of step.uses) {
       if (!isFloatValue(program, name)) continue;
@@ -66,13 +71,23 @@ function join(a: Reach, b: Reach): Reach {
   return ORDER[b.kind] > ORDER[a.kind] ? b : a;
 }
 
-/** How the bodies of a step reach what the step uses: captured values, and the inputs that become the body's. null: the step has no bodies. */
-function throughBodies(step: Step, program: Program, bodies: Bodies, reach: ReadonlyMap<string, Reach>): ReadonlyMap<string, Reach> | null {
+/**
+ * How the bodies of a step reach what the step uses: captured values, and the inputs that become the body's. null: the
+ * step has no bodies.
+ */
+function throughBodies(
+  step: Step,
+  program: Program,
+  bodies: Bodies,
+  reach: ReadonlyMap<string, Reach>,
+): ReadonlyMap<string, Reach> | null {
   const found = new Map<string, Reach>();
   const inner = subgraphs(step.node);
   for (const { graph } of inner) {
     const inside = throughBody(step, bodies(graph, program), bodies, reach);
-    const add = (name: string, way: Reach | undefined): void => { found.set(name, join(found.get(name) ?? NONE, way ?? NONE)); };
+    const add = (name: string, way: Reach | undefined): void => {
+      found.set(name, join(found.get(name) ?? NONE, way ?? NONE));
+    };
     for (const name of capturedNames(graph)) add(name, inside.get(name));
     step.node.inputs.forEach((name, i) => add(name, inside.get(graph.inputs[i - firstInput(step)]?.name ?? '')));
   }
@@ -80,11 +95,20 @@ function throughBodies(step: Step, program: Program, bodies: Bodies, reach: Read
 }
 
 /** What a round carries to the next is an output and an input of the body: gone round until nothing changes. */
-function throughBody(step: Step, body: Program, bodies: Bodies, reach: ReadonlyMap<string, Reach>): ReadonlyMap<string, Reach> {
+function throughBody(
+  step: Step,
+  body: Program,
+  bodies: Bodies,
+  reach: ReadonlyMap<string, Reach>,
+): ReadonlyMap<string, Reach> {
   const skipped = step.operator.type === 'Loop' ? 1 : 0; // the condition
   const { inputs, outputs } = body.graph;
   const ends = new Map<string, Reach>();
-  outputs.slice(skipped).forEach(({ name }, i) => ends.set(name, join(ends.get(name) ?? NONE, reach.get(step.node.outputs[i] ?? '') ?? NONE)));
+  outputs
+    .slice(skipped)
+    .forEach(({ name }, i) =>
+      ends.set(name, join(ends.get(name) ?? NONE, reach.get(step.node.outputs[i] ?? '') ?? NONE)),
+    );
   for (;;) {
     const inside = spread(body, bodies, ends);
     let changed = false;
@@ -97,7 +121,10 @@ function throughBody(step: Step, body: Program, bodies: Bodies, reach: ReadonlyM
   }
 }
 
-/** Input of the node that is the body's first: Loop's count and condition are the body's own, Scan had lengths before all else up to opset 8. */
+/**
+ * Input of the node that is the body's first: Loop's count and condition are the body's own, Scan had lengths before
+ * all else up to opset 8.
+ */
 function firstInput({ operator, opset }: Step): number {
   return operator.type === 'Scan' && opset < 9 ? 1 : 0;
 }
@@ -106,21 +133,31 @@ function carriedCount(step: Step): number {
   const { operator, node } = step;
   if (operator.type === 'Loop') return Math.max(node.inputs.length - 2, 0);
   const scanned = node.attributes.get('num_scan_inputs');
-  return operator.type === 'Scan' && scanned?.kind === 'int' ? node.inputs.length - firstInput(step) - scanned.value : 0;
+  return operator.type === 'Scan' && scanned?.kind === 'int'
+    ? node.inputs.length - firstInput(step) - scanned.value
+    : 0;
 }
 
 /** The way on through a step, for the value `name` that it uses. */
 function pass(step: Step, name: string, behind: Reach): Reach {
   if (behind.kind === 'none') return behind;
   const calculus = step.operator.differentiability;
-  const blocked = (reason: string): Reach => (behind.kind === 'zero' ? behind : { kind: 'blocked', by: obstacle(step, reason) });
+  const blocked = (reason: string): Reach =>
+    behind.kind === 'zero' ? behind : { kind: 'blocked', by: obstacle(step, reason) };
   if (!step.operator.device) return blocked(`${step.operator.type} has no gradient`);
   if (calculus.kind === 'full') return behind;
   if (calculus.kind === 'none') return blocked(calculus.reason);
-  if (calculus.kind === 'zero') return behind.kind === 'blocked' ? behind : { kind: 'zero', by: obstacle(step, 'its gradient is zero almost everywhere') };
+  if (calculus.kind === 'zero')
+    return behind.kind === 'blocked'
+      ? behind
+      : { kind: 'zero', by: obstacle(step, 'its gradient is zero almost everywhere') };
   const inputs = step.node.inputs.flatMap((input, i) => (input === name ? [i] : []));
   const open = inputs.every((input) => calculus.inputs.includes(input));
-  return open ? behind : blocked(`no gradient is defined for input ${inputs.find((input) => !calculus.inputs.includes(input)) ?? 'values of its body'}`);
+  return open
+    ? behind
+    : blocked(
+        `no gradient is defined for input ${inputs.find((input) => !calculus.inputs.includes(input)) ?? 'values of its body'}`,
+      );
 }
 
 function obstacle(step: Step, reason: string): Obstacle {

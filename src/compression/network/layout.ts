@@ -1,9 +1,9 @@
 /**
  * The layout pass: which steps compute with channels last.
  *
- * TensorFlow's CPU kernels take channels last only, ONNX gives channels first. Operators that compute on images always run with channels last;
- * those that follow (elementwise ones) take the layout in which more of their operands already are; all others need ONNX order. A value is
- * transposed at most once in a run, whoever asks for the other layout.
+ * TensorFlow's CPU kernels take channels last only, ONNX gives channels first. Operators that compute on images always
+ * run with channels last; those that follow (elementwise ones) take the layout in which more of their operands already
+ * are; all others need ONNX order. A value is transposed at most once in a run, whoever asks for the other layout.
  */
 import type { TypeTable } from '../graph/infer.ts';
 import type { Graph } from '../graph/types.ts';
@@ -39,8 +39,19 @@ class Planner {
     const { node, operator } = step;
     const rule = operator.layout;
     const layout = rule.kind === 'follows' ? this.follow(step, rule) : rule.kind;
-    node.inputs.forEach((name, i) => this.need(name, layout === 'channels-last' && takesLayout(rule, i) ? 'channels-last' : 'onnx', readsNothing(rule)));
-    node.outputs.forEach((name, i) => this.produced.set(name, layout === 'channels-last' && givesLayout(rule, i) && this.rank(name) !== 2 ? 'channels-last' : 'onnx'));
+    node.inputs.forEach((name, i) =>
+      this.need(
+        name,
+        layout === 'channels-last' && takesLayout(rule, i) ? 'channels-last' : 'onnx',
+        readsNothing(rule),
+      ),
+    );
+    node.outputs.forEach((name, i) =>
+      this.produced.set(
+        name,
+        layout === 'channels-last' && givesLayout(rule, i) && this.rank(name) !== 2 ? 'channels-last' : 'onnx',
+      ),
+    );
     return layout;
   }
 

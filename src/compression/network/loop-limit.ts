@@ -10,10 +10,10 @@ export interface LoopLimit {
 }
 
 /**
- * Watches for the loops of one run that starts now. A loop inside a loop is blamed only if it alone took half of the time: otherwise it comes to
- * its end, and the one around it is met next.
- * @returns for each loop that starts, what it calls before every round; that throws `deadline-exceeded` or `out-of-memory`, to which the runner
- * adds the node.
+ * Watches for the loops of one run that starts now. A loop inside a loop is blamed only if it alone took half of the
+ * time: otherwise it comes to its end, and the one around it is met next.
+ * @returns for each loop that starts, what it calls before every round; that throws `deadline-exceeded` or
+ * `out-of-memory`, to which the runner adds the node.
  */
 export function watchLoops(limit: LoopLimit | undefined): () => () => void {
   if (limit === undefined) return () => () => {};
@@ -25,8 +25,13 @@ export function watchLoops(limit: LoopLimit | undefined): () => () => void {
     return () => {
       const now = performance.now();
       const after = `the loop had not ended after ${rounds} rounds`;
-      if (now > end && now - started > limit.milliseconds / 2) throw new LatheError('deadline-exceeded', `${after} in ${((now - started) / 1000).toFixed(1)} s`);
-      if (tf.memory().numBytes - held > limit.bytes) throw new LatheError('out-of-memory', `${after}, which made tensors of more than ${Math.round(limit.bytes / 2 ** 20)} MiB`);
+      if (now > end && now - started > limit.milliseconds / 2)
+        throw new LatheError('deadline-exceeded', `${after} in ${((now - started) / 1000).toFixed(1)} s`);
+      if (tf.memory().numBytes - held > limit.bytes)
+        throw new LatheError(
+          'out-of-memory',
+          `${after}, which made tensors of more than ${Math.round(limit.bytes / 2 ** 20)} MiB`,
+        );
       rounds++;
     };
   };

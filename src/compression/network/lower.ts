@@ -1,4 +1,7 @@
-/** A model made ready for the engine: functions inlined, operators found, layouts assigned, weights turned into variables. */
+/**
+ * A model made ready for the engine: functions inlined, operators found, layouts assigned, weights turned into
+ * variables.
+ */
 import { LatheError } from '../../errors.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
 import { findOperator } from '../operators/registry.ts';
@@ -26,8 +29,8 @@ export type Planned =
   | { readonly ok: false; readonly untrainable: readonly UntrainableNode[] };
 
 /**
- * What `new LoweredNetwork` makes a network of; takes no engine. An operator that the engine does not know makes it impossible, and the answer
- * names every such node.
+ * What `new LoweredNetwork` makes a network of; takes no engine. An operator that the engine does not know makes it
+ * impossible, and the answer names every such node.
  * @throws LatheError `malformed-model` where the graph contradicts itself.
  */
 export function planModel(model: Model): Planned {
@@ -38,7 +41,10 @@ export function planModel(model: Model): Planned {
   return { ok: true, parts: partsOf(model, copies, inlined) };
 }
 
-/** The model with the values that a network of it has by name: functions inlined, weights as initializers, codes of clustered ones unpacked. */
+/**
+ * The model with the values that a network of it has by name: functions inlined, weights as initializers, codes of
+ * clustered ones unpacked.
+ */
 export function computed(model: Model): Model {
   const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(model)));
   return withGraph(inlined, unpackCodes(inlined.graph));
@@ -79,7 +85,10 @@ function bodyPrograms(opsets: ReadonlyMap<string, number>): Bodies {
   };
 }
 
-/** Constants of the inlined graph that are also in the model as it was given, those that can be written back; settings are none of them. */
+/**
+ * Constants of the inlined graph that are also in the model as it was given, those that can be written back; settings
+ * are none of them.
+ */
 function ownConstants(model: Model, inlined: Model): ReadonlyMap<string, Tensor> {
   const own = constantsOf(model.graph);
   const settings = settingsOf(model);
@@ -89,7 +98,11 @@ function ownConstants(model: Model, inlined: Model): ReadonlyMap<string, Tensor>
 type Sorted = Pick<NetworkParts, 'weights' | 'state' | 'frozen'>;
 
 function sortWeights(weights: ReadonlyMap<string, Weight>, reach: ReadonlyMap<string, Reach>): Sorted {
-  const sorted = { weights: new Map<string, Weight>(), state: new Map<string, Weight>(), frozen: [] as { parameter: string; node: string; reason: string }[] };
+  const sorted = {
+    weights: new Map<string, Weight>(),
+    state: new Map<string, Weight>(),
+    frozen: [] as { parameter: string; node: string; reason: string }[],
+  };
   for (const [name, weight] of weights) {
     const way = reach.get(name) ?? { kind: 'none' };
     if (weight.role === 'running-mean' || weight.role === 'running-variance') sorted.state.set(name, weight);
@@ -99,8 +112,15 @@ function sortWeights(weights: ReadonlyMap<string, Weight>, reach: ReadonlyMap<st
   return sorted;
 }
 
-/** Values that lie on a differentiable path *from* a trained weight: what reaches an output, and depends on or meets such a weight. */
-function downstream(program: Program, weights: ReadonlyMap<string, Weight>, open: ReadonlySet<string>): ReadonlySet<string> {
+/**
+ * Values that lie on a differentiable path *from* a trained weight: what reaches an output, and depends on or meets
+ * such a weight.
+ */
+function downstream(
+  program: Program,
+  weights: ReadonlyMap<string, Weight>,
+  open: ReadonlySet<string>,
+): ReadonlySet<string> {
   const found = new Set<string>([...weights.keys()].filter((name) => open.has(name)));
   for (const { node, uses } of program.steps) {
     if (![...uses].some((name) => found.has(name))) continue;
@@ -114,7 +134,9 @@ function unknownNodes(model: Model): UntrainableNode[] {
   walkNodes(model.graph, (node) => {
     const known = findOperator(node.domain, node.opType, opsetOf(model.opsets, node));
     const operator = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
-    const reason = known ? unfollowed(node) : `operator ${operator} is not known to the training engine${remedy(operator)}`;
+    const reason = known
+      ? unfollowed(node)
+      : `operator ${operator} is not known to the training engine${remedy(operator)}`;
     if (reason !== null) unknown.push({ node: nodeLabel(node), operator, reason });
   });
   return unknown;
@@ -122,8 +144,14 @@ function unknownNodes(model: Model): UntrainableNode[] {
 
 /** What can be done about operators that are met often. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
-  [/^com\.microsoft\.nchwc\./, 'onnxruntime wrote it for one kind of processor. Upload the model that it was given, or one optimized at level "extended"'],
-  [/^ai\.onnx\.ml\.ZipMap$/, 'it gives scores as a map. Convert with options={"zipmap": False} to have them as a tensor'],
+  [
+    /^com\.microsoft\.nchwc\./,
+    'onnxruntime wrote it for one kind of processor. Upload the model that it was given, or one optimized at level "extended"',
+  ],
+  [
+    /^ai\.onnx\.ml\.ZipMap$/,
+    'it gives scores as a map. Convert with options={"zipmap": False} to have them as a tensor',
+  ],
   [/^ai\.onnx\.ml\.(TreeEnsemble|SVM|Linear)/, 'its weights are attributes, which gradients do not reach'],
 ];
 

@@ -58,9 +58,16 @@ export class LoweredNetwork implements Network {
     this.parameters = [...parts.weights.values()].map(parameterOf);
     this.state = [...parts.state.values()].map(parameterOf);
     this.stateNames = new Set(parts.state.keys());
-    this.variables = new Map([...this.parameters, ...this.state].map((parameter) => [parameter.name, { parameter, tensor: program.graph.initializers.get(parameter.name)! }]));
+    this.variables = new Map(
+      [...this.parameters, ...this.state].map((parameter) => [
+        parameter.name,
+        { parameter, tensor: program.graph.initializers.get(parameter.name)! },
+      ]),
+    );
     const constants = program.graph.initializers;
-    this.inputs = program.graph.inputs.filter(({ name }) => !constants.has(name)).map(({ name }) => ({ name, type: program.types.typeOf(name) ?? { dtype: 'undefined', shape: null } }));
+    this.inputs = program.graph.inputs
+      .filter(({ name }) => !constants.has(name))
+      .map(({ name }) => ({ name, type: program.types.typeOf(name) ?? { dtype: 'undefined', shape: null } }));
     this.outputs = program.graph.outputs.map(({ name }) => ({ name, type: program.types.typeOf(name) }));
   }
 
@@ -72,7 +79,8 @@ export class LoweredNetwork implements Network {
   run(feeds: ReadonlyMap<string, Value>, options: RunOptions): RunResult {
     const stateUpdates = new Map<string, TfTensor>();
     const scope = new Scope(this.program, this.runState(options, stateUpdates));
-    for (const [name, { parameter, tensor }] of this.variables) scope.set(name, Slot.ofVariable(tensor.dtype, parameter.dims, parameter.variable, parameter.perm));
+    for (const [name, { parameter, tensor }] of this.variables)
+      scope.set(name, Slot.ofVariable(tensor.dtype, parameter.dims, parameter.variable, parameter.perm));
     for (const [name, value] of feeds) scope.set(name, Slot.of(value));
     const names = [...this.outputs.map(({ name }) => name), ...(options.fetch ?? [])];
     const steps = this.plan(options.fetch ?? []);
@@ -102,7 +110,8 @@ export class LoweredNetwork implements Network {
   private plan(fetch: readonly string[]): readonly Step[] {
     const key = JSON.stringify(fetch);
     let steps = this.plans.get(key);
-    if (!steps) this.plans.set(key, (steps = this.planned(new Set([...this.outputs.map(({ name }) => name), ...fetch]))));
+    if (!steps)
+      this.plans.set(key, (steps = this.planned(new Set([...this.outputs.map(({ name }) => name), ...fetch]))));
     return steps;
   }
 
@@ -110,7 +119,14 @@ export class LoweredNetwork implements Network {
     const steps = stepsFor(this.program, kept);
     if (!hasOwnKernels()) return steps;
     const normalized = fuseBatchNorm(steps, this.program.types, kept);
-    return fuseAttention(normalized, { types: this.program.types, kept, learns: gradientCarriers(this.program, this.parameters.map(({ name }) => name)) });
+    return fuseAttention(normalized, {
+      types: this.program.types,
+      kept,
+      learns: gradientCarriers(
+        this.program,
+        this.parameters.map(({ name }) => name),
+      ),
+    });
   }
 
   private runState(options: RunOptions, stateUpdates: Map<string, TfTensor>): RunState {
@@ -126,7 +142,10 @@ export class LoweredNetwork implements Network {
     };
   }
 
-  /** The program of a body; where inference never met it (its owner was folded), its types are found from what it captures. */
+  /**
+   * The program of a body; where inference never met it (its owner was folded), its types are found from what it
+   * captures.
+   */
   private body(graph: Graph, outer: Program): Program {
     let program = this.bodies.get(graph);
     if (program) return program;
@@ -153,8 +172,10 @@ export class LoweredNetwork implements Network {
 function makeParameter({ tensor, role, perm }: Weight, origin = tensor.name): Parameter {
   const variable = tf.tidy(() => {
     const inOrder = uploadConstant(tensor);
-    return tf.variable(perm ? tf.transpose(inOrder, [...perm]) : inOrder, role !== 'running-mean' && role !== 'running-variance');
+    return tf.variable(
+      perm ? tf.transpose(inOrder, [...perm]) : inOrder,
+      role !== 'running-mean' && role !== 'running-variance',
+    );
   });
   return { name: tensor.name, origin, variable, perm, dims: tensor.dims, role, decays: decays(role) };
 }
-

@@ -1,6 +1,6 @@
 /**
- * A model lowered for the engine: ONNX graph -> ordered steps with a layout each, parameters as variables, run differentiably.
- * (Interface; `lower.ts` makes it, `layout.ts` assigns layouts, `execute.ts` runs it.)
+ * A model lowered for the engine: ONNX graph -> ordered steps with a layout each, parameters as variables, run
+ * differentiably. (Interface; `lower.ts` makes it, `layout.ts` assigns layouts, `execute.ts` runs it.)
  */
 import type { Model, TensorType } from '../graph/types.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
@@ -11,7 +11,10 @@ import type { TfTensor, TfVariable } from '../tensor/tf.ts';
 export interface Parameter {
   /** Initializer (or the output of the Constant node) it came from. */
   readonly name: string;
-  /** The constant of the model that holds its value: `name`, but for copies (passes/separate-statistics.ts) that have not been trained yet. */
+  /**
+   * The constant of the model that holds its value: `name`, but for copies (passes/separate-statistics.ts) that have
+   * not been trained yet.
+   */
   readonly origin: string;
   /** Physical layout in the engine: `perm` of ONNX's axes. */
   readonly variable: TfVariable;
@@ -30,9 +33,15 @@ export interface RunOptions {
   readonly fetch?: readonly string[];
   /** int32 [2] tensor, new every step: the seed of Dropout and random operators. Absent: operators draw from seed 0. */
   readonly seed?: TfTensor;
-  /** What loops (Loop, Scan) may take; one that goes beyond ends the run with `deadline-exceeded` or `out-of-memory`. Absent: no limit. */
+  /**
+   * What loops (Loop, Scan) may take; one that goes beyond ends the run with `deadline-exceeded` or `out-of-memory`.
+   * Absent: no limit.
+   */
   readonly loops?: LoopLimit;
-  /** Values between the steps are freed after their last use: a deep network then holds few of them at once. Only where no gradient is taken. */
+  /**
+   * Values between the steps are freed after their last use: a deep network then holds few of them at once. Only where
+   * no gradient is taken.
+   */
   readonly freesValues?: boolean;
 }
 

@@ -20,8 +20,14 @@ export class NodeRun extends NodeView implements RunContext {
 
   constructor(step: Step, slots: readonly (Slot | null)[], scope: Scope) {
     super(step.node, step.opset, {
-      typeOf: (name) => { const slot = scope.get(name); return { dtype: slot.dtype, shape: slot.dims }; },
-      constantOf: (name) => { const slot = scope.get(name); return slot.isHost ? slot.host() : null; },
+      typeOf: (name) => {
+        const slot = scope.get(name);
+        return { dtype: slot.dtype, shape: slot.dims };
+      },
+      constantOf: (name) => {
+        const slot = scope.get(name);
+        return slot.isHost ? slot.host() : null;
+      },
       elementsOf: () => null,
     });
     this.layout = step.layout;
@@ -102,7 +108,9 @@ export class NodeRun extends NodeView implements RunContext {
   /** Highest rank among the inputs that follow the layout. */
   private get rank(): number {
     let rank = 0;
-    this.slots.forEach((slot, i) => { if (slot && takesLayout(this.step.operator.layout, i)) rank = Math.max(rank, slot.dims.length); });
+    this.slots.forEach((slot, i) => {
+      if (slot && takesLayout(this.step.operator.layout, i)) rank = Math.max(rank, slot.dims.length);
+    });
     return rank;
   }
 }

@@ -15,14 +15,26 @@ export interface Weight {
   readonly perm: readonly number[] | null;
 }
 
-/** The float constants that count as weights, by name, in the order of their first use, in the graph itself or in a body that captures them. */
-export function findWeights(program: Program, bodies: Bodies, constants: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Weight> {
+/**
+ * The float constants that count as weights, by name, in the order of their first use, in the graph itself or in a body
+ * that captures them.
+ */
+export function findWeights(
+  program: Program,
+  bodies: Bodies,
+  constants: ReadonlyMap<string, Tensor>,
+): ReadonlyMap<string, Weight> {
   const weights = new Map<string, Weight>();
   collect(program, bodies, constants, weights);
   return weights;
 }
 
-function collect(program: Program, bodies: Bodies, constants: ReadonlyMap<string, Tensor>, weights: Map<string, Weight>): void {
+function collect(
+  program: Program,
+  bodies: Bodies,
+  constants: ReadonlyMap<string, Tensor>,
+  weights: Map<string, Weight>,
+): void {
   for (const step of program.steps) {
     step.node.inputs.forEach((name, input) => {
       const tensor = constants.get(name);
@@ -58,13 +70,28 @@ function layoutOf(role: WeightRole, step: Step, program: Program): readonly numb
 }
 
 /** Movement and arithmetic through which a weight may pass before it is used. */
-const CARRIES: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Concat', 'Split', 'Slice', 'Expand', 'Tile', 'Pad', 'Gather']);
+const CARRIES: ReadonlySet<string> = new Set([
+  'Identity',
+  'Cast',
+  'Reshape',
+  'Transpose',
+  'Squeeze',
+  'Unsqueeze',
+  'Flatten',
+  'Concat',
+  'Split',
+  'Slice',
+  'Expand',
+  'Tile',
+  'Pad',
+  'Gather',
+]);
 const SHIFTS: ReadonlySet<string> = new Set(['Add', 'Sub', 'Sum']);
 const SCALES: ReadonlySet<string> = new Set(['Mul', 'Div']);
 
 /**
- * Operators that state no weights: exporters spell a bias as Add, a scale as Mul. Single numbers (an epsilon, 0.5 of a GELU) are settings; so
- * are tables of few different values (attention masks).
+ * Operators that state no weights: exporters spell a bias as Add, a scale as Mul. Single numbers (an epsilon, 0.5 of a
+ * GELU) are settings; so are tables of few different values (attention masks).
  */
 function guessed(step: Step, input: number, tensor: Tensor): Role | null {
   const { opType, domain } = step.node;
@@ -79,7 +106,9 @@ function isVector(tensor: Tensor): boolean {
   return tensor.dims.filter((dim) => dim !== 1).length <= 1;
 }
 
-/** More than one axis, and no more than three different values or one that is not finite: a mask, not something learned. */
+/**
+ * More than one axis, and no more than three different values or one that is not finite: a mask, not something learned.
+ */
 function isTable(tensor: Tensor): boolean {
   if (isVector(tensor)) return false;
   const values = new Set<number>();
@@ -95,4 +124,3 @@ function isTable(tensor: Tensor): boolean {
 export function decays(role: Parameter['role']): boolean {
   return role === 'kernel' || role === 'embedding';
 }
-

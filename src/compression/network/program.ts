@@ -1,4 +1,7 @@
-/** A graph as a list of steps in running order, each with its operator and layout; made once for the model and once for each body. */
+/**
+ * A graph as a list of steps in running order, each with its operator and layout; made once for the model and once for
+ * each body.
+ */
 import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
 import { topologicalOrder, usedNames } from '../graph/edit.ts';
 
@@ -32,17 +35,31 @@ export interface Program {
  * @param trained names of values whose producers behave as in training; absent: none.
  * @throws LatheError `unsupported-operator` with the first node whose operator is unknown.
  */
-export function makeProgram(graph: Graph, types: TypeTable, opsets: ReadonlyMap<string, number>, trained: ReadonlySet<string> = new Set()): Program {
+export function makeProgram(
+  graph: Graph,
+  types: TypeTable,
+  opsets: ReadonlyMap<string, number>,
+  trained: ReadonlySet<string> = new Set(),
+): Program {
   const steps = topologicalOrder(graph).map((node): Step => {
     const opset = opsetOf(opsets, node);
     return {
-      node, opset, operator: operatorOf(node, opset), layout: 'onnx', uses: usedNames(node),
+      node,
+      opset,
+      operator: operatorOf(node, opset),
+      layout: 'onnx',
+      uses: usedNames(node),
       outputTypes: node.outputs.map((name) => (name === '' ? null : types.typeOf(name))),
       trained: node.outputs.some((name) => trained.has(name)),
     };
   });
   const plan = planLayouts(graph, steps, types);
-  return { graph, types, steps: steps.map((step, i) => ({ ...step, layout: plan.layouts[i]! })), transposes: plan.transposes };
+  return {
+    graph,
+    types,
+    steps: steps.map((step, i) => ({ ...step, layout: plan.layouts[i]! })),
+    transposes: plan.transposes,
+  };
 }
 
 /** The steps that the named values need, in order. */
@@ -74,4 +91,3 @@ export function lastUses(steps: readonly Step[], kept: ReadonlySet<string>): Rea
 export function typesOf(model: Model): TypeTable {
   return inferShapes(model);
 }
-

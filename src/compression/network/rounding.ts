@@ -1,8 +1,9 @@
 /**
- * How far rounding alone may carry two runtimes apart on one model. Both compute in float32, in different orders of summation; a Sigmoid far
- * from its middle, a variance taken as E[x^2] - E[x]^2 or a Log near zero makes much of such differences. The measure is backward error: the
- * outputs of a correct engine are those of a model and inputs that differ in their last digits (Higham, Accuracy and Stability of Numerical
- * Algorithms, 2002, section 1.5). So the model is run again with both nudged, and what its outputs do then is what rounding may do.
+ * How far rounding alone may carry two runtimes apart on one model. Both compute in float32, in different orders of
+ * summation; a Sigmoid far from its middle, a variance taken as E[x^2] - E[x]^2 or a Log near zero makes much of such
+ * differences. The measure is backward error: the outputs of a correct engine are those of a model and inputs that
+ * differ in their last digits (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 1.5). So the model
+ * is run again with both nudged, and what its outputs do then is what rounding may do.
  */
 import { seededRandom } from '../data/random.ts';
 import { fromHost, toHost } from '../graph/tensor-data.ts';
@@ -11,7 +12,10 @@ import type { Feeds } from '../measure/session.ts';
 import { nudgeTransforms } from './nudge-transforms.ts';
 import { constantsOf, replaceConstants } from './write-back.ts';
 
-/** Relative change of a number: 8 units in the last place of float32; of shorter types what moves a number to one beside it. */
+/**
+ * Relative change of a number: 8 units in the last place of float32; of shorter types what moves a number to one beside
+ * it.
+ */
 const NUDGE = 2 ** -20;
 const NUDGES: Partial<Record<DataType, number>> = { float16: 2 ** -11, bfloat16: 2 ** -8 };
 const RUNS = 2;
@@ -29,12 +33,20 @@ export interface Trial {
 /**
  * The difference that rounding explains, by output.
  * @param weights names of the constants to nudge
- * @param movedBy runs a nudged trial and gives the difference of each output from the given trial's, relative to its range
+ * @param movedBy runs a nudged trial and gives the difference of each output from the given trial's, relative to its
+ * range
  */
-export async function roundingAllowance(given: Trial, weights: readonly string[], movedBy: (nudged: Trial) => Promise<ReadonlyMap<string, number>>): Promise<Map<string, number>> {
+export async function roundingAllowance(
+  given: Trial,
+  weights: readonly string[],
+  movedBy: (nudged: Trial) => Promise<ReadonlyMap<string, number>>,
+): Promise<Map<string, number>> {
   const allowed = new Map<string, number>();
   for (let run = 0; run < RUNS; run++) {
-    for (const [name, moved] of await movedBy({ model: nudgeModel(given.model, weights, run), feeds: nudgeFeeds(given.feeds, run) })) {
+    for (const [name, moved] of await movedBy({
+      model: nudgeModel(given.model, weights, run),
+      feeds: nudgeFeeds(given.feeds, run),
+    })) {
       allowed.set(name, Math.min(MOST, Math.max(allowed.get(name) ?? 0, CANCELLED * moved)));
     }
   }
@@ -43,23 +55,36 @@ export async function roundingAllowance(given: Trial, weights: readonly string[]
 
 function nudgeModel(model: Model, weights: readonly string[], seed: number): Model {
   const constants = constantsOf(model.graph);
-  const changed = new Map(weights.flatMap((name, i) => {
-    const tensor = constants.get(name);
-    return tensor ? [[name, nudgeTensor(tensor, seededRandom(seed, i))] as const] : [];
-  }));
+  const changed = new Map(
+    weights.flatMap((name, i) => {
+      const tensor = constants.get(name);
+      return tensor ? [[name, nudgeTensor(tensor, seededRandom(seed, i))] as const] : [];
+    }),
+  );
   return nudgeTransforms({ ...model, graph: replaceConstants(model.graph, changed) }, seededRandom(seed, -2));
 }
 
 function nudgeTensor(tensor: Tensor, random: () => number): Tensor {
   const host = toHost(tensor);
-  return fromHost(tensor.name, { ...host, data: (host.data as Float32Array).map(nudgeBy(random, NUDGES[tensor.dtype])) });
+  return fromHost(tensor.name, {
+    ...host,
+    data: (host.data as Float32Array).map(nudgeBy(random, NUDGES[tensor.dtype])),
+  });
 }
 
 function nudgeFeeds(feeds: Feeds, seed: number): Feeds {
-  return new Map([...feeds].map(([name, array], i) => {
-    const { data } = array;
-    return [name, data instanceof Float32Array ? { ...array, data: data.map(nudgeBy(seededRandom(seed, -1, i))) } : array] as const;
-  }));
+  return new Map(
+    [...feeds].map(([name, array], i) => {
+      const { data } = array;
+      return [
+        name,
+        data instanceof Float32Array ? { ...array, data: data.map(nudgeBy(seededRandom(seed, -1, i))) } : array,
+      ] as const;
+    }),
+  );
 }
 
-const nudgeBy = (random: () => number, nudge = NUDGE) => (value: number): number => value * (random() < 0.5 ? 1 - nudge : 1 + nudge);
+const nudgeBy =
+  (random: () => number, nudge = NUDGE) =>
+  (value: number): number =>
+    value * (random() < 0.5 ? 1 - nudge : 1 + nudge);

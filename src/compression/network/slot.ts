@@ -1,7 +1,16 @@
-/** A value while a network runs: host data, a device tensor in one or both layouts, or all of them, each made when first asked for. */
+/**
+ * A value while a network runs: host data, a device tensor in one or both layouts, or all of them, each made when first
+ * asked for.
+ */
 import type { DataType } from '../graph/types.ts';
 import type { HostTensor, Layout, Value } from '../operators/operator.ts';
-import { fromChannelsLast, lastPermutation, movesNothing, toChannelsLast, toOnnxOrder } from '../operators/device/layouts.ts';
+import {
+  fromChannelsLast,
+  lastPermutation,
+  movesNothing,
+  toChannelsLast,
+  toOnnxOrder,
+} from '../operators/device/layouts.ts';
 import { download, upload } from '../operators/transfer.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -39,7 +48,12 @@ export class Slot {
   }
 
   /** A parameter: a variable that lies in `perm` of ONNX's order of axes. */
-  static ofVariable(dtype: DataType, dims: readonly number[], variable: TfTensor, perm: readonly number[] | null): Slot {
+  static ofVariable(
+    dtype: DataType,
+    dims: readonly number[],
+    variable: TfTensor,
+    perm: readonly number[] | null,
+  ): Slot {
     const slot = new Slot(dtype, dims, false);
     slot.given = variable;
     slot.forms.set(perm ? `permuted-${perm.join()}` : 'onnx', variable);
@@ -69,7 +83,9 @@ export class Slot {
   }
 
   value(): Value {
-    return this.exact ? { kind: 'host', value: this.exact } : { kind: 'device', dtype: this.dtype, tensor: this.tensor('onnx') };
+    return this.exact
+      ? { kind: 'host', value: this.exact }
+      : { kind: 'device', dtype: this.dtype, tensor: this.tensor('onnx') };
   }
 
   /** The tensor in a layout; of rank 2 or less both are the same. */
@@ -89,7 +105,9 @@ export class Slot {
     if (known) return known;
     const full = [...new Array<number>(rank - dims.length).fill(1), ...dims];
     const last = [full[0]!, ...full.slice(2), full[1]!];
-    const made = movesNothing(full) ? tf.reshape(this.tensor('onnx'), last) : tf.transpose(tf.reshape(this.tensor('onnx'), full), lastPermutation(rank));
+    const made = movesNothing(full)
+      ? tf.reshape(this.tensor('onnx'), last)
+      : tf.transpose(tf.reshape(this.tensor('onnx'), full), lastPermutation(rank));
     return this.remember(form, made);
   }
 
@@ -140,6 +158,8 @@ export class Slot {
 /** The permutation that undoes `perm`. */
 export function invert(perm: readonly number[]): number[] {
   const inverse = new Array<number>(perm.length);
-  perm.forEach((axis, i) => { inverse[axis] = i; });
+  perm.forEach((axis, i) => {
+    inverse[axis] = i;
+  });
   return inverse;
 }

@@ -22,7 +22,10 @@ export class StepUses {
   /** The only step that reads a value, once, and that nobody asks for after the run; null: there are others. */
   onlyUser(name: string): Step | null {
     const users = this.users.get(name) ?? [];
-    const isOnly = users.length === 1 && users[0]!.node.inputs.filter((input) => input === name).length === 1 && !this.kept.has(name);
+    const isOnly =
+      users.length === 1 &&
+      users[0]!.node.inputs.filter((input) => input === name).length === 1 &&
+      !this.kept.has(name);
     return isOnly ? users[0]! : null;
   }
 }

@@ -11,8 +11,17 @@ import type { Network } from './network.ts';
 /** Of a network without a weight that gradients reach. */
 export function withoutParameters(model: Model, network: Pick<Network, 'frozen'>): UntrainableNode[] {
   if (network.frozen.length > 0) return frozenNodes(network);
-  const holder = model.graph.nodes.find((node) => subgraphs(node).some(({ graph }) => weights(graph).some(({ dtype }) => isFloat(dtype))));
-  if (holder) return [{ node: nodeLabel(holder), operator: holder.opType, reason: 'the weights lie in its subgraphs, where they are not trained (they can be cast, pruned and quantized)' }];
+  const holder = model.graph.nodes.find((node) =>
+    subgraphs(node).some(({ graph }) => weights(graph).some(({ dtype }) => isFloat(dtype))),
+  );
+  if (holder)
+    return [
+      {
+        node: nodeLabel(holder),
+        operator: holder.opType,
+        reason: 'the weights lie in its subgraphs, where they are not trained (they can be cast, pruned and quantized)',
+      },
+    ];
   return [{ node: '', operator: '', reason: 'the model holds no float weights that training could change' }];
 }
 
@@ -24,7 +33,11 @@ export function frozenNodes(network: Pick<Network, 'frozen'>): UntrainableNode[]
     if (known) known.count++;
     else nodes.set(node, { operator: operatorIn(node), reason, count: 1 });
   }
-  return [...nodes].map(([node, { operator, reason, count }]) => ({ node, operator, reason: `${reason}: ${count} weight${count === 1 ? '' : 's'} before it cannot be trained` }));
+  return [...nodes].map(([node, { operator, reason, count }]) => ({
+    node,
+    operator,
+    reason: `${reason}: ${count} weight${count === 1 ? '' : 's'} before it cannot be trained`,
+  }));
 }
 
 /** Of an error: the node that it names, and what it says. */

@@ -1,4 +1,7 @@
-/** Trained values back into the graph they came from: initializers and Constant nodes replaced in place, everything else the same objects. */
+/**
+ * Trained values back into the graph they came from: initializers and Constant nodes replaced in place, everything else
+ * the same objects.
+ */
 import { constantTensor } from '../graph/constants.ts';
 import { mapSubgraphs, subgraphs } from '../graph/edit.ts';
 import { withCopies, type Copy } from '../graph/passes/separate-statistics.ts';
@@ -10,11 +13,15 @@ import type { Parameter } from './network.ts';
 import { uploadConstant } from '../operators/transfer.ts';
 import { invert } from './slot.ts';
 
-/** Every constant by name, initializers and the outputs of Constant nodes; those of branches and bodies too, unless the name is known further out. */
+/**
+ * Every constant by name, initializers and the outputs of Constant nodes; those of branches and bodies too, unless the
+ * name is known further out.
+ */
 export function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
   const constants = new Map<string, Tensor>(ownConstants(graph));
   for (const node of graph.nodes) {
-    for (const { graph: inner } of subgraphs(node)) for (const [name, tensor] of constantsOf(inner)) if (!constants.has(name)) constants.set(name, tensor);
+    for (const { graph: inner } of subgraphs(node))
+      for (const [name, tensor] of constantsOf(inner)) if (!constants.has(name)) constants.set(name, tensor);
   }
   return constants;
 }
@@ -31,38 +38,53 @@ function ownConstants(graph: Graph): Map<string, Tensor> {
 /** A weight of a model in the parameter's physical layout. */
 export function readParameter(tensor: Tensor, parameter: Parameter): TfTensor {
   if (!isFloat(tensor.dtype) || tensor.dims.join() !== parameter.dims.join()) {
-    throw new Error(`Weight "${parameter.name}" is ${tensor.dtype} [${tensor.dims.join(', ')}], [${parameter.dims.join(', ')}] is needed`);
+    throw new Error(
+      `Weight "${parameter.name}" is ${tensor.dtype} [${tensor.dims.join(', ')}], [${parameter.dims.join(', ')}] is needed`,
+    );
   }
   const inOrder = uploadConstant(tensor);
   return parameter.perm ? tf.transpose(inOrder, [...parameter.perm]) : inOrder;
 }
 
 /**
- * The model with the variables' present values, each rounded to its own element type. A weight whose bytes come out equal stays the same object; a
- * copy whose bytes do stays in its origin.
+ * The model with the variables' present values, each rounded to its own element type. A weight whose bytes come out
+ * equal stays the same object; a copy whose bytes do stays in its origin.
  */
-export async function writeBack(model: Model, parameters: readonly Parameter[], copies: readonly Copy[]): Promise<Model> {
+export async function writeBack(
+  model: Model,
+  parameters: readonly Parameter[],
+  copies: readonly Copy[],
+): Promise<Model> {
   const constants = constantsOf(model.graph);
   const changed = new Map<string, Tensor>();
   for (const parameter of parameters) {
     const old = constants.get(parameter.origin)!;
     const bytes = await present(parameter, old);
-    if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).equals(old.bytes)) changed.set(parameter.name, { ...old, name: parameter.name, bytes });
+    if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).equals(old.bytes))
+      changed.set(parameter.name, { ...old, name: parameter.name, bytes });
   }
   if (changed.size === 0) return model;
-  return withCopies({ ...model, graph: replaceConstants(model.graph, changed) }, copies.filter(({ name }) => changed.has(name)), changed);
+  return withCopies(
+    { ...model, graph: replaceConstants(model.graph, changed) },
+    copies.filter(({ name }) => changed.has(name)),
+    changed,
+  );
 }
 
 async function present(parameter: Parameter, old: Tensor): Promise<Uint8Array> {
-  const tensor = tf.tidy(() => (parameter.perm ? tf.transpose(parameter.variable, invert(parameter.perm)) : tf.clone(parameter.variable as TfTensor)));
+  const tensor = tf.tidy(() =>
+    parameter.perm
+      ? tf.transpose(parameter.variable, invert(parameter.perm))
+      : tf.clone(parameter.variable as TfTensor),
+  );
   const data = (await tensor.data()) as Float32Array;
   tensor.dispose();
   return fromHost(old.name, { dtype: old.dtype, dims: old.dims, data }).bytes;
 }
 
 /**
- * The graph with other values for these constants. In a body, a name that is known further out is another constant. Graphs without a changed
- * constant stay the same objects.
+ * The graph with other values for these constants. In a body, a name that is known further out is another constant.
+ * Graphs without a changed constant stay the same objects.
  */
 export function replaceConstants(graph: Graph, changed: ReadonlyMap<string, Tensor>): Graph {
   const own = ownConstants(graph);
@@ -72,8 +94,16 @@ export function replaceConstants(graph: Graph, changed: ReadonlyMap<string, Tens
     if (tensor && constantTensor(node)) return withValue(node, tensor);
     return inner.size > 0 ? mapSubgraphs(node, (body) => replaceConstants(body, inner)) : node;
   });
-  if (![...graph.initializers.keys()].some((name) => changed.has(name)) && nodes.every((node, i) => node === graph.nodes[i])) return graph;
-  return { ...graph, initializers: new Map([...graph.initializers].map(([name, tensor]) => [name, changed.get(name) ?? tensor])), nodes };
+  if (
+    ![...graph.initializers.keys()].some((name) => changed.has(name)) &&
+    nodes.every((node, i) => node === graph.nodes[i])
+  )
+    return graph;
+  return {
+    ...graph,
+    initializers: new Map([...graph.initializers].map(([name, tensor]) => [name, changed.get(name) ?? tensor])),
+    nodes,
+  };
 }
 
 /** The Constant node with another value, in the attribute form it has. */

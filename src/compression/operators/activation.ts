@@ -12,7 +12,14 @@ import { sameType } from './shapes.ts';
 type Formula = (x: TfTensor, ctx: RunContext) => TfTensor;
 
 const follows = { kind: 'follows', inputs: [0] } as const;
-const common = { domain: '', since: 1, layout: follows, differentiability: { kind: 'full' }, infer: sameType(), channels: ofFirst } as const;
+const common = {
+  domain: '',
+  since: 1,
+  layout: follows,
+  differentiability: { kind: 'full' },
+  infer: sameType(),
+  channels: ofFirst,
+} as const;
 /** Computed by onnxruntime on int8 data. */
 const quantized = { kind: 'compute', activations: [0], kernel: null, bias: null } as const;
 
@@ -52,7 +59,11 @@ export function leakyRelu(x: TfTensor, alpha: number): TfTensor {
 }
 
 export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
-  return tf.where(untaped(() => tf.greater(x, alpha)), x, tf.zerosLike(x));
+  return tf.where(
+    untaped(() => tf.greater(x, alpha)),
+    x,
+    tf.zerosLike(x),
+  );
 }
 
 /** Zero within [-lambda, lambda], beyond it moved towards zero by `bias`. */
@@ -80,21 +91,32 @@ function bound(ctx: RunContext, name: 'min' | 'max'): TfTensor | number | null {
 
 function runClip(ctx: RunContext): TfTensor[] {
   const [low, high] = [bound(ctx, 'min'), bound(ctx, 'max')];
-  const known = (limit: TfTensor | number | null): limit is number | null => limit === null || typeof limit === 'number';
-  if (known(low) && known(high)) return [onFloats(ctx.tensor(0), (x) => nn.clip(x, low ?? -Infinity, high ?? Infinity))];
-  return [onFloats(ctx.tensor(0), (x) => {
-    const raised = low === null ? x : tf.maximum(x, low);
-    return high === null ? raised : tf.minimum(raised, high);
-  })];
+  const known = (limit: TfTensor | number | null): limit is number | null =>
+    limit === null || typeof limit === 'number';
+  if (known(low) && known(high))
+    return [onFloats(ctx.tensor(0), (x) => nn.clip(x, low ?? -Infinity, high ?? Infinity))];
+  return [
+    onFloats(ctx.tensor(0), (x) => {
+      const raised = low === null ? x : tf.maximum(x, low);
+      return high === null ? raised : tf.minimum(raised, high);
+    }),
+  ];
 }
 
 function clipOnHost(inputs: readonly (HostTensor | null)[], info: NodeInfo): HostTensor[] {
   const x = inputs[0]!;
   const limit = (name: 'min' | 'max', input: number, none: number): number =>
-    info.opset < 11 ? info.float(name, none) : (inputs[input] ? hostNumbers(inputs[input])[0]! : none);
-  if (x.data instanceof BigInt64Array || x.data instanceof BigUint64Array) return [clipBigInts(x, inputs[1] ?? null, inputs[2] ?? null)];
+    info.opset < 11 ? info.float(name, none) : inputs[input] ? hostNumbers(inputs[input])[0]! : none;
+  if (x.data instanceof BigInt64Array || x.data instanceof BigUint64Array)
+    return [clipBigInts(x, inputs[1] ?? null, inputs[2] ?? null)];
   const [low, high] = [limit('min', 1, -Infinity), limit('max', 2, Infinity)];
-  return [hostOf(x.dtype, x.dims, hostNumbers(x).map((value) => Math.min(Math.max(value, low), high)))];
+  return [
+    hostOf(
+      x.dtype,
+      x.dims,
+      hostNumbers(x).map((value) => Math.min(Math.max(value, low), high)),
+    ),
+  ];
 }
 
 function clipBigInts(x: HostTensor, low: HostTensor | null, high: HostTensor | null): HostTensor {
@@ -137,24 +159,67 @@ export const activationOperators: readonly Operator[] = [
   activation('HardSwish', (x) => tf.mul(x, hardSigmoid(x, 1 / 6, 0.5))),
   activation('Tanh', (x) => tf.tanh(x)),
   activation('Elu', (x, ctx) => tf.add(nn.relu(x), negativeExponential(x, ctx.float('alpha', 1)))),
-  activation('Selu', (x, ctx) => tf.mul(tf.add(nn.relu(x), negativeExponential(x, ctx.float('alpha', SELU_ALPHA))), ctx.float('gamma', SELU_GAMMA))),
-  activation('Celu', (x, ctx) => { const alpha = ctx.float('alpha', 1); return tf.add(nn.relu(x), negativeExponential(x, alpha, alpha)); }),
+  activation('Selu', (x, ctx) =>
+    tf.mul(tf.add(nn.relu(x), negativeExponential(x, ctx.float('alpha', SELU_ALPHA))), ctx.float('gamma', SELU_GAMMA)),
+  ),
+  activation('Celu', (x, ctx) => {
+    const alpha = ctx.float('alpha', 1);
+    return tf.add(nn.relu(x), negativeExponential(x, alpha, alpha));
+  }),
   activation('Softplus', softplus),
   activation('Softsign', (x) => tf.div(x, tf.add(tf.abs(x), 1))),
   activation('ThresholdedRelu', (x, ctx) => thresholdedRelu(x, ctx.float('alpha', 1))),
   activation('Shrink', (x, ctx) => shrink(x, ctx.float('lambd', 0.5), ctx.float('bias', 0)), { since: 9 }),
   activation('Mish', (x) => tf.mul(x, tf.tanh(softplus(x)))),
   activation('Swish', swish),
-  { ...common, type: 'SwiGLU', since: 28, layout: { kind: 'follows' }, channels: elementwise, device: (ctx) => [tf.mul(swish(ctx.tensor(0), ctx), ctx.tensor(1))] },
+  {
+    ...common,
+    type: 'SwiGLU',
+    since: 28,
+    layout: { kind: 'follows' },
+    channels: elementwise,
+    device: (ctx) => [tf.mul(swish(ctx.tensor(0), ctx), ctx.tensor(1))],
+  },
   activation('Gelu', (x, ctx) => gelu(x, ctx.string('approximate', 'none') === 'tanh')),
   activation('Gelu', (x) => gelu(x), { domain: 'com.microsoft' }),
-  activation('QuickGelu', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1.702)))), { domain: 'com.microsoft' }),
-  { ...common, type: 'PRelu', until: 6, channels: perChannel(1), layout: channelSlope, device: runPrelu, weights: slope },
-  { ...common, type: 'PRelu', since: 7, layout: { kind: 'follows' }, channels: elementwise, device: runPrelu, weights: slope },
-  { ...common, type: 'Clip', differentiability: { kind: 'inputs', inputs: [0] }, device: runClip, host: clipOnHost, quantization: quantized },
+  activation('QuickGelu', (x, ctx) => tf.mul(x, tf.sigmoid(tf.mul(x, ctx.float('alpha', 1.702)))), {
+    domain: 'com.microsoft',
+  }),
   {
-    ...common, type: 'Dropout', differentiability: { kind: 'inputs', inputs: [0] }, device: runDropout,
-    infer: (info) => [sameType()(info)[0]!, { dtype: info.opset < 10 ? sameType()(info)[0]!.dtype : 'bool', shape: sameType()(info)[0]!.shape }],
+    ...common,
+    type: 'PRelu',
+    until: 6,
+    channels: perChannel(1),
+    layout: channelSlope,
+    device: runPrelu,
+    weights: slope,
+  },
+  {
+    ...common,
+    type: 'PRelu',
+    since: 7,
+    layout: { kind: 'follows' },
+    channels: elementwise,
+    device: runPrelu,
+    weights: slope,
+  },
+  {
+    ...common,
+    type: 'Clip',
+    differentiability: { kind: 'inputs', inputs: [0] },
+    device: runClip,
+    host: clipOnHost,
+    quantization: quantized,
+  },
+  {
+    ...common,
+    type: 'Dropout',
+    differentiability: { kind: 'inputs', inputs: [0] },
+    device: runDropout,
+    infer: (info) => [
+      sameType()(info)[0]!,
+      { dtype: info.opset < 10 ? sameType()(info)[0]!.dtype : 'bool', shape: sameType()(info)[0]!.shape },
+    ],
     quantization: { kind: 'passes-through' },
   },
 ];

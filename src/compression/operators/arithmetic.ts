@@ -16,7 +16,10 @@ import { broadcastType, resolveAxis, typeOf } from './shapes.ts';
 type Fold = (a: TfTensor, b: TfTensor) => TfTensor;
 
 /** Division of integers cuts towards zero; by zero (undefined in ONNX) it gives 0. */
-const INTEGER_DIVIDE: Binary = { number: (a, b) => (b === 0 ? 0 : Math.trunc(a / b)), big: (a, b) => (b === 0n ? 0n : a / b) };
+const INTEGER_DIVIDE: Binary = {
+  number: (a, b) => (b === 0 ? 0 : Math.trunc(a / b)),
+  big: (a, b) => (b === 0n ? 0n : a / b),
+};
 
 const ADD: Binary = { number: (a, b) => a + b, big: (a, b) => a + b };
 const SUBTRACT: Binary = { number: (a, b) => a - b, big: (a, b) => a - b };
@@ -31,7 +34,7 @@ const TRUNCATED_MOD: Binary = { number: (a, b) => a % b, big: (a, b) => (b === 0
 function floorMod(a: number, b: number): number {
   const rest = a % b;
   if (rest === 0) return Math.sign(b) * 0;
-  return (rest < 0) !== (b < 0) ? rest + b : rest;
+  return rest < 0 !== b < 0 ? rest + b : rest;
 }
 
 /** C's pow: 1 to any power is 1, and (-1)^infinity as well; JavaScript says NaN. */
@@ -48,7 +51,8 @@ function bigPow(a: bigint, b: bigint): bigint {
 /** Base and exponent may differ in type; the result has the base's. */
 function powOnHost(base: HostTensor, exponent: HostTensor): HostTensor {
   if (base.dtype !== 'int64' && base.dtype !== 'uint64') {
-    if (!isInteger(base.dtype) || !isInteger(exponent.dtype)) return cast(zip(cast(base, 'float64'), cast(exponent, 'float64'), { number: pow }), base.dtype);
+    if (!isInteger(base.dtype) || !isInteger(exponent.dtype))
+      return cast(zip(cast(base, 'float64'), cast(exponent, 'float64'), { number: pow }), base.dtype);
     return cast(zip(cast(base, 'int64'), cast(exponent, 'int64'), { big: bigPow }), base.dtype);
   }
   if (isInteger(exponent.dtype)) return zip(base, cast(exponent, base.dtype), { big: bigPow });
@@ -62,11 +66,19 @@ const hostMod: HostForm = ([a, b], info) => [zip(a!, b!, info.int('fmod', 0) ===
 function runPow(ctx: RunContext): TfTensor[] {
   const exponent = ctx.constant(1);
   const x = ctx.tensor(0);
-  if (exponent === null || exponent.data.length !== 1 || exponent.dims.length > x.rank) return [power(x, tf.cast(ctx.tensor(1), 'float32'))];
+  if (exponent === null || exponent.data.length !== 1 || exponent.dims.length > x.rank)
+    return [power(x, tf.cast(ctx.tensor(1), 'float32'))];
   return [powerOf(x, hostNumbers(exponent)[0]!)];
 }
 
-const common = { domain: '', since: 7, layout: FOLLOWS, differentiability: FULL, infer: broadcastType(), channels: elementwise } as const;
+const common = {
+  domain: '',
+  since: 7,
+  layout: FOLLOWS,
+  differentiability: FULL,
+  infer: broadcastType(),
+  channels: elementwise,
+} as const;
 const quantized = { kind: 'compute', activations: [0, 1], kernel: null, bias: null } as const;
 
 interface BinarySpec {
@@ -79,33 +91,56 @@ interface BinarySpec {
 function binary(type: string, { host, device, partial }: BinarySpec, more: Partial<Operator> = {}): Operator {
   const exact: HostForm = ([a, b]) => [host(a!, b!)];
   return {
-    ...common, type, host: exact,
+    ...common,
+    type,
+    host: exact,
     infer: (info) => [{ ...broadcastType()(info)[0]!, ...(partial && partialBinary(info, partial)) }],
     device: exactIntegers(exact, (ctx) => [device(ctx.tensor(0), ctx.tensor(1))]),
     ...more,
   };
 }
 
-/** Adding a vector to the last axis is what layers do with their bias: TensorFlow sums its gradient faster than that of any broadcast. */
+/**
+ * Adding a vector to the last axis is what layers do with their bias: TensorFlow sums its gradient faster than that of
+ * any broadcast.
+ */
 function add(a: TfTensor, b: TfTensor): TfTensor {
-  const isBias = (x: TfTensor, vector: TfTensor): boolean => vector.rank === 1 && x.rank >= 2 && x.rank <= 5 && vector.shape[0] === x.shape.at(-1) && [x, vector].every(({ dtype }) => dtype === 'float32');
+  const isBias = (x: TfTensor, vector: TfTensor): boolean =>
+    vector.rank === 1 &&
+    x.rank >= 2 &&
+    x.rank <= 5 &&
+    vector.shape[0] === x.shape.at(-1) &&
+    [x, vector].every(({ dtype }) => dtype === 'float32');
   if (isBias(a, b)) return nn.biasAdd(a, b);
   return isBias(b, a) ? nn.biasAdd(b, a) : tf.add(a, b);
 }
 
 /**
- * Up to opset 6 the second operand broadcasts only where `broadcast` says so: its axes lie at the first one's `axis`, or at its end.
+ * Up to opset 6 the second operand broadcasts only where `broadcast` says so: its axes lie at the first one's `axis`,
+ * or at its end.
  */
 function placed(info: NodeInfo, rank: number, dims: readonly number[]): number[] {
-  const axis = info.int('broadcast', 0) === 1 && info.attribute('axis') ? resolveAxis(info.int('axis', 0), rank) : rank - dims.length;
+  const axis =
+    info.int('broadcast', 0) === 1 && info.attribute('axis')
+      ? resolveAxis(info.int('axis', 0), rank)
+      : rank - dims.length;
   return [...dims, ...new Array<number>(Math.max(0, rank - axis - dims.length)).fill(1)];
 }
 
 function early(type: string, { host, device }: Pick<BinarySpec, 'host' | 'device'>): Operator {
   const exact: HostForm = ([a, b], info) => [host(a!, { ...b!, dims: placed(info, a!.dims.length, b!.dims) })];
   return {
-    ...common, type, since: 1, until: 6, layout: { kind: 'onnx' }, channels: legacyElementwise, infer: (info) => [typeOf(info)], host: exact,
-    device: exactIntegers(exact, (ctx) => [device(ctx.tensor(0), tf.reshape(ctx.tensor(1), placed(ctx, ctx.dims(0).length, ctx.dims(1))))]),
+    ...common,
+    type,
+    since: 1,
+    until: 6,
+    layout: { kind: 'onnx' },
+    channels: legacyElementwise,
+    infer: (info) => [typeOf(info)],
+    host: exact,
+    device: exactIntegers(exact, (ctx) => [
+      device(ctx.tensor(0), tf.reshape(ctx.tensor(1), placed(ctx, ctx.dims(0).length, ctx.dims(1)))),
+    ]),
   };
 }
 
@@ -122,7 +157,10 @@ function variadic(type: string, { host, device, mean = false }: VariadicSpec): O
     return [mean ? map(sum, { number: (x) => x / inputs.length }) : sum];
   };
   return {
-    ...common, type, since: 6, host: exact,
+    ...common,
+    type,
+    since: 6,
+    host: exact,
     device: exactIntegers(exact, (ctx) => {
       let result = ctx.tensor(0);
       for (let i = 1; i < ctx.inputCount; i++) result = device(result, ctx.tensor(i));
@@ -132,7 +170,10 @@ function variadic(type: string, { host, device, mean = false }: VariadicSpec): O
   };
 }
 
-const known = (f: (a: number, b: number) => number) => (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' ? f(a, b) : null);
+const known =
+  (f: (a: number, b: number) => number) =>
+  (a: Dim, b: Dim): Dim =>
+    typeof a === 'number' && typeof b === 'number' ? f(a, b) : null;
 
 function addDims(a: Dim, b: Dim): Dim {
   return a === 0 ? b : b === 0 ? a : known((x, y) => x + y)(a, b);
@@ -155,14 +196,31 @@ function divideDims(a: Dim, b: Dim): Dim {
 export const arithmeticOperators: readonly Operator[] = [
   binary('Add', { host: (a, b) => zip(a, b, ADD), device: add, partial: addDims }, { quantization: quantized }),
   binary('Sub', { host: (a, b) => zip(a, b, SUBTRACT), device: (a, b) => tf.sub(a, b), partial: subtractDims }),
-  binary('Mul', { host: (a, b) => zip(a, b, MULTIPLY), device: (a, b) => tf.mul(a, b), partial: multiplyDims }, { quantization: quantized }),
-  binary('Div', { host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE), device: (a, b) => tf.div(a, b), partial: divideDims }),
+  binary(
+    'Mul',
+    { host: (a, b) => zip(a, b, MULTIPLY), device: (a, b) => tf.mul(a, b), partial: multiplyDims },
+    { quantization: quantized },
+  ),
+  binary('Div', {
+    host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE),
+    device: (a, b) => tf.div(a, b),
+    partial: divideDims,
+  }),
   { ...common, type: 'Pow', host: hostPow, device: exactIntegers(hostPow, runPow) },
-  { ...common, type: 'Mod', since: 10, host: hostMod, device: exactIntegers(hostMod, (ctx) => [modulo(ctx.tensor(0), ctx.tensor(1), ctx.int('fmod', 0) === 1)]) },
+  {
+    ...common,
+    type: 'Mod',
+    since: 10,
+    host: hostMod,
+    device: exactIntegers(hostMod, (ctx) => [modulo(ctx.tensor(0), ctx.tensor(1), ctx.int('fmod', 0) === 1)]),
+  },
   early('Add', { host: (a, b) => zip(a, b, ADD), device: add }),
   early('Sub', { host: (a, b) => zip(a, b, SUBTRACT), device: (a, b) => tf.sub(a, b) }),
   early('Mul', { host: (a, b) => zip(a, b, MULTIPLY), device: (a, b) => tf.mul(a, b) }),
-  early('Div', { host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE), device: (a, b) => tf.div(a, b) }),
+  early('Div', {
+    host: (a, b) => zip(a, b, isInteger(a.dtype) ? INTEGER_DIVIDE : DIVIDE),
+    device: (a, b) => tf.div(a, b),
+  }),
   early('Pow', { host: powOnHost, device: power }),
   variadic('Sum', { host: ADD, device: add }),
   variadic('Mean', { host: ADD, device: add, mean: true }),

@@ -1,9 +1,11 @@
 /**
- * Scaled dot-product attention (Vaswani et al., 2017), grouped queries included (Ainslie et al., 2023), as ONNX defines Attention-23 to -25 with
- * the errata of onnx 1.23: scores are capped before anything is added, each head of keys serves a block of heads of queries, the causal frontier
- * lies behind the past, and rows that may attend nothing are zero. Where onnx's reference evaluator differs from the text and function body of the
- * schema (mode 0 of qk_matmul_output shows capped scores there), the text holds, and onnxruntime 1.30 agrees with it. That differs from the text where a
- * single query comes with several keys behind a past (it sees them all) and where `softmax_precision` is of 16 bits; such models are not trained.
+ * Scaled dot-product attention (Vaswani et al., 2017), grouped queries included (Ainslie et al., 2023), as ONNX defines
+ * Attention-23 to -25 with the errata of onnx 1.23: scores are capped before anything is added, each head of keys
+ * serves a block of heads of queries, the causal frontier lies behind the past, and rows that may attend nothing are
+ * zero. Where onnx's reference evaluator differs from the text and function body of the schema (mode 0 of
+ * qk_matmul_output shows capped scores there), the text holds, and onnxruntime 1.30 agrees with it. That differs from
+ * the text where a single query comes with several keys behind a past (it sees them all) and where `softmax_precision`
+ * is of 16 bits; such models are not trained.
  */
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../graph/graph-error.ts';
@@ -46,32 +48,52 @@ function run(ctx: RunContext): TfTensor[] {
 }
 
 const wants = (info: NodeInfo, output: number): boolean => (info.node.outputs[output] ?? '') !== '';
-const precisionOf = (dtype: DataType | undefined): Precision => (dtype === 'float16' || dtype === 'bfloat16' ? dtype : null);
+const precisionOf = (dtype: DataType | undefined): Precision =>
+  dtype === 'float16' || dtype === 'bfloat16' ? dtype : null;
 /** What the softmax is computed in: the queries' type unless said otherwise. */
 function softmaxTypeOf(ctx: RunContext): DataType {
   const code = ctx.int('softmax_precision', 0);
   if (code === 0) return ctx.dtype(QUERY);
   const type = DATA_TYPES[code];
   if (type === 'float32' || type === 'float64' || type === 'float16' || type === 'bfloat16') return type;
-  throw new LatheError('unsupported-operator', `softmax_precision ${code} is no type that the training engine computes a softmax in`);
+  throw new LatheError(
+    'unsupported-operator',
+    `softmax_precision ${code} is no type that the training engine computes a softmax in`,
+  );
 }
 
-
 function isStepwise(ctx: RunContext): boolean {
-  return ctx.float('softcap', 0) > 0 || wants(ctx, SCORES) || precisionOf(ctx.dtype(QUERY)) !== null || precisionOf(softmaxTypeOf(ctx)) !== null;
+  return (
+    ctx.float('softcap', 0) > 0 ||
+    wants(ctx, SCORES) ||
+    precisionOf(ctx.dtype(QUERY)) !== null ||
+    precisionOf(softmaxTypeOf(ctx)) !== null
+  );
 }
 
 /** In one step of the engine. */
 function runWhole(ctx: RunContext): TfTensor[] {
   const query = headsOf(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
   const isPresent = ctx.has(PAST_KEY) || wants(ctx, 1) || wants(ctx, 2);
-  const [key, value] = isPresent ? keysAndValues(ctx).map(ordered) : [KEY, VALUE].map((input) => headsOf(ctx.tensor(input), ctx.int('kv_num_heads', 0)));
+  const [key, value] = isPresent
+    ? keysAndValues(ctx).map(ordered)
+    : [KEY, VALUE].map((input) => headsOf(ctx.tensor(input), ctx.int('kv_num_heads', 0)));
   const heads = query.x.shape[query.order[1]!]!;
   const bias = boundsBias(boundsOf(ctx, query.x.shape[query.order[2]!]!, key!.x.shape[key!.order[2]!]!));
   const maskLearns = ctx.has(MASK) && isFloat(ctx.dtype(MASK)) && ctx.constant(MASK) === null;
   const scale = ctx.float('scale', 1 / Math.sqrt(query.x.shape[3]!));
-  const attended = attend({ query, key: groupHeads(key!, heads), value: groupHeads(value!, heads), scale, mask: bias?.values ?? null, maskLearns, order: query.order });
-  const y = bias?.masked ? tf.where(tf.transpose(bias.masked, [...query.order]) as never, tf.zerosLike(attended), attended) : attended;
+  const attended = attend({
+    query,
+    key: groupHeads(key!, heads),
+    value: groupHeads(value!, heads),
+    scale,
+    mask: bias?.values ?? null,
+    maskLearns,
+    order: query.order,
+  });
+  const y = bias?.masked
+    ? tf.where(tf.transpose(bias.masked, [...query.order]) as never, tf.zerosLike(attended), attended)
+    : attended;
   const result = ctx.dims(QUERY).length === 3 ? joinHeads(y) : y;
   return isPresent ? [result, key!.x, value!.x] : [result];
 }
@@ -91,8 +113,14 @@ function runStepwise(ctx: RunContext): TfTensor[] {
   const [key, value] = keysAndValues(ctx) as [TfTensor, TfTensor];
   const grouped = (x: TfTensor): TfTensor => groupHeads(ordered(x), query.shape[1]!).x;
   const { y, stages } = attendStepwise({
-    query, key: grouped(key), value: grouped(value), scale: ctx.float('scale', 1 / Math.sqrt(query.shape[3]!)), cap: ctx.float('softcap', 0),
-    bias: boundsBias(boundsOf(ctx, query.shape[2]!, key.shape[2]!)), precision: precisionOf(ctx.dtype(QUERY)), softmaxPrecision: precisionOf(softmaxTypeOf(ctx)),
+    query,
+    key: grouped(key),
+    value: grouped(value),
+    scale: ctx.float('scale', 1 / Math.sqrt(query.shape[3]!)),
+    cap: ctx.float('softcap', 0),
+    bias: boundsBias(boundsOf(ctx, query.shape[2]!, key.shape[2]!)),
+    precision: precisionOf(ctx.dtype(QUERY)),
+    softmaxPrecision: precisionOf(softmaxTypeOf(ctx)),
   });
   return [ctx.dims(QUERY).length === 3 ? mergeHeads(y) : y, key, value, stages[ctx.int('qk_matmul_output_mode', 0)]!];
 }
@@ -101,7 +129,10 @@ function boundsOf(ctx: RunContext, rows: number, columns: number): Bounds {
   const [left, right] = [ctx.int('left_window_size', -1), ctx.int('right_window_size', -1)];
   const after = right < 0 ? Infinity : right;
   return {
-    rows, columns, mask: ctx.has(MASK) ? ctx.tensor(MASK) : null, lengths: ctx.has(LENGTHS) ? ctx.tensor(LENGTHS) : null,
+    rows,
+    columns,
+    mask: ctx.has(MASK) ? ctx.tensor(MASK) : null,
+    lengths: ctx.has(LENGTHS) ? ctx.tensor(LENGTHS) : null,
     past: ctx.has(PAST_KEY) ? ctx.dims(PAST_KEY)[2]! : 0,
     reach: { before: left < 0 ? Infinity : left, after: ctx.int('is_causal', 0) === 1 ? Math.min(0, after) : after },
   };
@@ -120,7 +151,8 @@ interface Sizes {
 function sizesOf(info: NodeInfo): Sizes | null {
   const [query, key, value] = [shapeOf(info, QUERY), shapeOf(info, KEY), shapeOf(info, VALUE)];
   if (!query || !key || !value) return null;
-  if ((query.length !== 3 && query.length !== 4) || key.length !== query.length || value.length !== query.length) throw new GraphError('queries, keys and values must all be of rank 3 or all of rank 4');
+  if ((query.length !== 3 && query.length !== 4) || key.length !== query.length || value.length !== query.length)
+    throw new GraphError('queries, keys and values must all be of rank 3 or all of rank 4');
   const flat = query.length === 3;
   checkHeads(info, flat, query, key, value);
   const [heads, keyHeads] = flat ? [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)] : [query[1]!, key[1]!];
@@ -128,44 +160,70 @@ function sizesOf(info: NodeInfo): Sizes | null {
   const past = shapeOf(info, PAST_KEY);
   const now = key[flat ? 1 : 2]!;
   return {
-    batch: query[0]!, heads, keyHeads, rows: query[flat ? 1 : 2]!, columns: given(info, PAST_KEY) ? sum(now, past?.[2] ?? null) : now,
-    keySize: size(key, keyHeads), valueSize: size(value, keyHeads),
+    batch: query[0]!,
+    heads,
+    keyHeads,
+    rows: query[flat ? 1 : 2]!,
+    columns: given(info, PAST_KEY) ? sum(now, past?.[2] ?? null) : now,
+    keySize: size(key, keyHeads),
+    valueSize: size(value, keyHeads),
   };
 }
 
 /** What no operand of these shapes can mean. */
-function checkHeads(info: NodeInfo, flat: boolean, query: readonly Dim[], key: readonly Dim[], value: readonly Dim[]): void {
+function checkHeads(
+  info: NodeInfo,
+  flat: boolean,
+  query: readonly Dim[],
+  key: readonly Dim[],
+  value: readonly Dim[],
+): void {
   const [heads, keyHeads] = [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)];
-  if (flat && (heads < 1 || keyHeads < 1)) throw new GraphError('operands of rank 3 need the attributes q_num_heads and kv_num_heads');
+  if (flat && (heads < 1 || keyHeads < 1))
+    throw new GraphError('operands of rank 3 need the attributes q_num_heads and kv_num_heads');
   if (!flat) {
     unifyDim(key[1]!, value[1]!, 'heads of keys and values');
     if (heads > 0) unifyDim(query[1]!, heads, 'heads of queries and q_num_heads');
     if (keyHeads > 0) unifyDim(key[1]!, keyHeads, 'heads of keys and kv_num_heads');
   }
   const [many, own] = flat ? [heads, keyHeads] : [query[1]!, key[1]!];
-  if (typeof many === 'number' && typeof own === 'number' && own > 0 && many % own !== 0) throw new GraphError(`${many} heads of queries cannot share ${own} heads of keys`);
+  if (typeof many === 'number' && typeof own === 'number' && own > 0 && many % own !== 0)
+    throw new GraphError(`${many} heads of queries cannot share ${own} heads of keys`);
 }
 
 /** Settings that the standard excludes; what onnxruntime computes all the same is none of them. */
 function checkSettings(info: NodeInfo): void {
-  if (given(info, PAST_KEY) !== given(info, PAST_VALUE)) throw new GraphError('past_key and past_value go together: one of them is missing');
-  if (given(info, LENGTHS) && given(info, PAST_KEY)) throw new GraphError('nonpad_kv_seqlen says how much of a cache outside is filled; with past_key it has no meaning');
+  if (given(info, PAST_KEY) !== given(info, PAST_VALUE))
+    throw new GraphError('past_key and past_value go together: one of them is missing');
+  if (given(info, LENGTHS) && given(info, PAST_KEY))
+    throw new GraphError(
+      'nonpad_kv_seqlen says how much of a cache outside is filled; with past_key it has no meaning',
+    );
   const mode = info.int('qk_matmul_output_mode', 0);
-  if (wants(info, SCORES) && (mode < 0 || mode > 3)) throw new GraphError(`qk_matmul_output_mode ${mode} is not defined (0 to 3 are)`);
-  for (const name of ['left_window_size', 'right_window_size']) if (info.int(name, -1) < -1) throw new GraphError(`${name} is ${info.int(name, -1)}; it must be -1 (no bound) or more`);
+  if (wants(info, SCORES) && (mode < 0 || mode > 3))
+    throw new GraphError(`qk_matmul_output_mode ${mode} is not defined (0 to 3 are)`);
+  for (const name of ['left_window_size', 'right_window_size'])
+    if (info.int(name, -1) < -1)
+      throw new GraphError(`${name} is ${info.int(name, -1)}; it must be -1 (no bound) or more`);
 }
 
-const quotient = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' && b > 0 ? Math.floor(a / b) : null);
+const quotient = (a: Dim, b: Dim): Dim =>
+  typeof a === 'number' && typeof b === 'number' && b > 0 ? Math.floor(a / b) : null;
 const sum = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' ? a + b : null);
 
 function infer(info: NodeInfo): Inferred[] {
   checkSettings(info);
   const [dtype, valueType] = [typeOf(info, QUERY).dtype, typeOf(info, VALUE).dtype];
   const sizes = sizesOf(info);
-  const of = (type: TensorType['dtype'], shape: (sizes: Sizes) => Shape): Inferred => ({ dtype: type, shape: sizes && shape(sizes) });
+  const of = (type: TensorType['dtype'], shape: (sizes: Sizes) => Shape): Inferred => ({
+    dtype: type,
+    shape: sizes && shape(sizes),
+  });
   const flat = shapeOf(info, QUERY)?.length === 3;
   return [
-    of(dtype, ({ batch, heads, rows, valueSize }) => (flat ? [batch, rows, productOf([heads, valueSize])] : [batch, heads, rows, valueSize])),
+    of(dtype, ({ batch, heads, rows, valueSize }) =>
+      flat ? [batch, rows, productOf([heads, valueSize])] : [batch, heads, rows, valueSize],
+    ),
     of(dtype, ({ batch, keyHeads, columns, keySize }) => [batch, keyHeads, columns, keySize]),
     of(valueType, ({ batch, keyHeads, columns, valueSize }) => [batch, keyHeads, columns, valueSize]),
     of(dtype, ({ batch, heads, rows, columns }) => [batch, heads, rows, columns]),
@@ -190,5 +248,19 @@ function heads(input: number, attribute: string): (info: NodeInfo) => number {
 }
 
 export const attentionOperators: readonly Operator[] = [
-  { type: 'Attention', domain: '', since: 23, layout: ONNX_ORDER, differentiability: FULL, infer, device: run, macs, channels: attention({ queries: heads(QUERY, 'q_num_heads'), keys: heads(KEY, 'kv_num_heads'), past: [PAST_KEY, PAST_VALUE, LENGTHS] }) },
+  {
+    type: 'Attention',
+    domain: '',
+    since: 23,
+    layout: ONNX_ORDER,
+    differentiability: FULL,
+    infer,
+    device: run,
+    macs,
+    channels: attention({
+      queries: heads(QUERY, 'q_num_heads'),
+      keys: heads(KEY, 'kv_num_heads'),
+      past: [PAST_KEY, PAST_VALUE, LENGTHS],
+    }),
+  },
 ];

@@ -18,7 +18,8 @@ import { typeOf } from './shapes.ts';
 /** The `to` attribute. */
 function target(info: NodeInfo): DataType {
   const dtype = DATA_TYPES[info.int('to', 0)];
-  if (!dtype || dtype === 'undefined') throw new GraphError(`attribute "to" names no element type (${info.int('to', 0)})`);
+  if (!dtype || dtype === 'undefined')
+    throw new GraphError(`attribute "to" names no element type (${info.int('to', 0)})`);
   return dtype;
 }
 
@@ -28,11 +29,15 @@ function like(info: NodeInfo): DataType {
 
 function options(info: NodeInfo): CastOptions {
   const roundMode = info.string('round_mode', 'up');
-  if (roundMode !== 'up' && roundMode !== 'down' && roundMode !== 'nearest') throw new GraphError(`unknown round_mode "${roundMode}"`);
+  if (roundMode !== 'up' && roundMode !== 'down' && roundMode !== 'nearest')
+    throw new GraphError(`unknown round_mode "${roundMode}"`);
   return { saturate: info.int('saturate', 1) === 1, roundMode };
 }
 
-/** Gradients pass between floats. Casts to and from integers that fit the device's 32 bits stay there; the others go over the host. */
+/**
+ * Gradients pass between floats. Casts to and from integers that fit the device's 32 bits stay there; the others go
+ * over the host.
+ */
 function run(ctx: RunContext, to: DataType): (TfTensor | Value)[] {
   const from = ctx.dtype(0);
   if (!simple(from, to)) return [hostValue(cast(hostInputs(ctx)[0]!, to, options(ctx)))];
@@ -42,8 +47,8 @@ function run(ctx: RunContext, to: DataType): (TfTensor | Value)[] {
 }
 
 /**
- * Pairs that the device converts as ONNX does: narrow integers wrap and narrow floats round, which it does not; int64 may need more than its
- * 32 bits, which only the host can tell (a compiled step stays with 32).
+ * Pairs that the device converts as ONNX does: narrow integers wrap and narrow floats round, which it does not; int64
+ * may need more than its 32 bits, which only the host can tell (a compiled step stays with 32).
  */
 function simple(from: DataType, to: DataType): boolean {
   if (to === 'bool' || from === 'bool') return to !== 'string' && from !== 'string' && !NARROW.has(to);
@@ -52,7 +57,16 @@ function simple(from: DataType, to: DataType): boolean {
   return false;
 }
 
-const NARROW: ReadonlySet<DataType> = new Set<DataType>(['float8e4m3fn', 'float8e4m3fnuz', 'float8e5m2', 'float8e5m2fnuz', 'float6e2m3', 'float6e3m2', 'float4e2m1', 'float8e8m0']);
+const NARROW: ReadonlySet<DataType> = new Set<DataType>([
+  'float8e4m3fn',
+  'float8e4m3fnuz',
+  'float8e5m2',
+  'float8e5m2fnuz',
+  'float6e2m3',
+  'float6e3m2',
+  'float4e2m1',
+  'float8e8m0',
+]);
 
 function convert(x: TfTensor, to: DataType): TfTensor {
   const type = deviceType(to);
@@ -71,13 +85,20 @@ function inferAs(to: (info: NodeInfo) => DataType): (info: NodeInfo) => Inferred
 /** The same bits read as another type of the same width. */
 const bitCast: HostForm = ([x], info) => {
   const to = target(info);
-  if (BITS[to] !== BITS[x!.dtype] || BITS[to] === 0) throw new GraphError(`the bits of ${x!.dtype} cannot be read as ${to}`);
+  if (BITS[to] !== BITS[x!.dtype] || BITS[to] === 0)
+    throw new GraphError(`the bits of ${x!.dtype} cannot be read as ${to}`);
   return [toHost({ name: '', dtype: to, dims: x!.dims, bytes: fromHost('', x!).bytes })];
 };
 
 function castOperator(type: string, since: number, to: (info: NodeInfo) => DataType): Operator {
   return {
-    type, domain: '', since, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferAs(to), channels: ofFirst,
+    type,
+    domain: '',
+    since,
+    layout: { ...FOLLOWS, inputs: [0] },
+    differentiability: firstInput(0),
+    infer: inferAs(to),
+    channels: ofFirst,
     host: ([x], info) => [cast(x!, to(info), options(info))],
     device: (ctx) => run(ctx, to(ctx)),
   };
@@ -86,5 +107,13 @@ function castOperator(type: string, since: number, to: (info: NodeInfo) => DataT
 export const castOperators: readonly Operator[] = [
   castOperator('Cast', 1, target),
   castOperator('CastLike', 15, like),
-  { type: 'BitCast', domain: '', since: 26, layout: ONNX_ORDER, differentiability: ZERO, infer: (info) => [{ dtype: target(info), shape: typeOf(info).shape }], host: bitCast },
+  {
+    type: 'BitCast',
+    domain: '',
+    since: 26,
+    layout: ONNX_ORDER,
+    differentiability: ZERO,
+    infer: (info) => [{ dtype: target(info), shape: typeOf(info).shape }],
+    host: bitCast,
+  },
 ];

@@ -36,20 +36,28 @@ function row(name: string, entries: readonly Operator[]): Row {
     forward: newest.device ? (newest.host ? 'engine; host' : 'engine') : 'host',
     gradient: GRADIENT[newest.device ? newest.differentiability.kind : 'none'](newest),
     channels: newest.channels ? CHANNELS[newest.channels.kind] : '',
-    int8: newest.quantization ? INT8[newest.quantization.kind] : newest.weights?.some(({ kind }) => kind === 'kernel' || kind === 'embedding') ? 'weights' : '',
+    int8: newest.quantization
+      ? INT8[newest.quantization.kind]
+      : newest.weights?.some(({ kind }) => kind === 'kernel' || kind === 'embedding')
+        ? 'weights'
+        : '',
   };
 }
 
 const GRADIENT: Record<Operator['differentiability']['kind'], (operator: Operator) => string> = {
   full: () => 'yes',
-  inputs: ({ differentiability }) => `inputs ${'inputs' in differentiability ? differentiability.inputs.join(', ') : ''}`,
+  inputs: ({ differentiability }) =>
+    `inputs ${'inputs' in differentiability ? differentiability.inputs.join(', ') : ''}`,
   zero: () => 'zero',
   none: ({ differentiability }) => ('reason' in differentiability ? `no: ${differentiability.reason}` : 'no'),
 };
 
 const CHANNELS: Record<NonNullable<Operator['channels']>['kind'], string> = { removes: 'removes', passes: 'passes' };
 
-const INT8: Record<NonNullable<Operator['quantization']>['kind'], string> = { compute: 'computes', 'passes-through': 'passes through' };
+const INT8: Record<NonNullable<Operator['quantization']>['kind'], string> = {
+  compute: 'computes',
+  'passes-through': 'passes through',
+};
 
 export function modelsPage(): string {
   const rows = operatorRows();

@@ -1,6 +1,7 @@
 /**
- * ai.onnx.ml: what converters of scikit-learn write before and after a network. Scaler and Normalizer prepare its inputs, ArrayFeatureExtractor
- * picks the name of its class. Trees, support vectors and linear models have their weights in attributes, and are not trained.
+ * ai.onnx.ml: what converters of scikit-learn write before and after a network. Scaler and Normalizer prepare its
+ * inputs, ArrayFeatureExtractor picks the name of its class. Trees, support vectors and linear models have their
+ * weights in attributes, and are not trained.
  */
 import { GraphError } from '../graph/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
@@ -16,7 +17,9 @@ import { productOf, shapeOf, typeOf } from './shapes.ts';
 /** (x - offset) * scale, of one value each or one for each entry of the last axis. */
 function scaler(ctx: RunContext): TfTensor[] {
   const x = tf.cast(ctx.tensor(0), 'float32');
-  const [offset, scale] = (['offset', 'scale'] as const).map((name) => tf.tensor1d([...(ctx.floats(name) ?? [name === 'scale' ? 1 : 0])]));
+  const [offset, scale] = (['offset', 'scale'] as const).map((name) =>
+    tf.tensor1d([...(ctx.floats(name) ?? [name === 'scale' ? 1 : 0])]),
+  );
   return [tf.mul(tf.sub(x, offset!), scale!)];
 }
 
@@ -65,5 +68,12 @@ const common = { domain: 'ai.onnx.ml', since: 1, layout: ONNX_ORDER } as const;
 export const classicalOperators: readonly Operator[] = [
   { ...common, type: 'Scaler', differentiability: FULL, infer: floats, device: scaler },
   { ...common, type: 'Normalizer', differentiability: FULL, infer: floats, device: normalizer },
-  { ...common, type: 'ArrayFeatureExtractor', differentiability: firstInput(0), infer: extractedType, host: extractHost, device: exactIntegers(extractHost, extract) },
+  {
+    ...common,
+    type: 'ArrayFeatureExtractor',
+    differentiability: firstInput(0),
+    infer: extractedType,
+    host: extractHost,
+    device: exactIntegers(extractHost, extract),
+  },
 ];

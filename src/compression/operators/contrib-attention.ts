@@ -1,7 +1,8 @@
 /**
- * com.microsoft's forms of attention (Vaswani et al., 2017): Attention with all projections in one weight, MultiHeadAttention, and
- * GroupQueryAttention (Ainslie et al., 2023) with its rotations; with keys and values of earlier positions. Heads of keys serve blocks of heads
- * of queries. What onnxruntime computes on CUDA only (packed inputs, caches of several lengths) is refused.
+ * com.microsoft's forms of attention (Vaswani et al., 2017): Attention with all projections in one weight,
+ * MultiHeadAttention, and GroupQueryAttention (Ainslie et al., 2023) with its rotations; with keys and values of
+ * earlier positions. Heads of keys serve blocks of heads of queries. What onnxruntime computes on CUDA only (packed
+ * inputs, caches of several lengths) is refused.
  */
 import { LatheError } from '../../errors.ts';
 import type { Dim } from '../graph/types.ts';
@@ -18,8 +19,12 @@ import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './ope
 import { cacheRows, rotateHeads } from './rotary-embedding.ts';
 import { productOf, shapeOf, typeOf, type Shape } from './shapes.ts';
 
-const refuse = (what: string): never => { throw new LatheError('unsupported-operator', `${what} is not computed by the training engine`); };
-const only = (ctx: RunContext, inputs: readonly number[], what: string): void => { if (inputs.some((input) => ctx.has(input))) refuse(`${ctx.node.opType} with ${what}`); };
+const refuse = (what: string): never => {
+  throw new LatheError('unsupported-operator', `${what} is not computed by the training engine`);
+};
+const only = (ctx: RunContext, inputs: readonly number[], what: string): void => {
+  if (inputs.some((input) => ctx.has(input))) refuse(`${ctx.node.opType} with ${what}`);
+};
 
 interface Scoring {
   readonly query: Heads;
@@ -37,7 +42,18 @@ interface Scoring {
 function scoreAndMix(ctx: RunContext, { query, key, value, biases, added: input, cap = 0 }: Scoring): TfTensor {
   const scale = ctx.float('scale', 0) || 1 / Math.sqrt(query.x.shape[3]!);
   const bias = biases.length === 0 ? null : biases.reduce((a, b) => tf.add(a, b));
-  if (cap === 0) return joinHeads(attend({ query, key, value, scale, mask: bias, maskLearns: ctx.has(input) && ctx.constant(input) === null, order: nn.TOKENS_FIRST }));
+  if (cap === 0)
+    return joinHeads(
+      attend({
+        query,
+        key,
+        value,
+        scale,
+        mask: bias,
+        maskLearns: ctx.has(input) && ctx.constant(input) === null,
+        order: nn.TOKENS_FIRST,
+      }),
+    );
   const [q, k, v] = [query, key, value].map(byHead) as [TfTensor, TfTensor, TfTensor];
   const capped = tf.mul(tf.tanh(tf.div(matMul(tf.mul(q, scale), k, false, true), cap)), cap);
   return mergeHeads(matMul(nn.softmax(bias ? tf.add(capped, bias) : capped), v));
@@ -60,9 +76,13 @@ function paddingBias(ctx: RunContext, input: number, batch: number, columns: num
   if (!ctx.has(input)) return [];
   const mask = ctx.tensor(input);
   const lengths = mask.rank === 1 && mask.size === batch;
-  if (!lengths && mask.rank !== 2 && mask.rank !== 3) refuse(`${ctx.node.opType} with a mask of shape [${mask.shape.join(', ')}]`);
-  const allowed = lengths ? tf.less(tf.range(0, columns, 1, 'int32'), tf.cast(tf.reshape(mask, [batch, 1]), 'int32')) : tf.cast(mask, 'bool');
-  const lifted = allowed.rank === 2 ? tf.reshape(allowed, [allowed.shape[0]!, 1, 1, columns]) : tf.expandDims(allowed, 1);
+  if (!lengths && mask.rank !== 2 && mask.rank !== 3)
+    refuse(`${ctx.node.opType} with a mask of shape [${mask.shape.join(', ')}]`);
+  const allowed = lengths
+    ? tf.less(tf.range(0, columns, 1, 'int32'), tf.cast(tf.reshape(mask, [batch, 1]), 'int32'))
+    : tf.cast(mask, 'bool');
+  const lifted =
+    allowed.rank === 2 ? tf.reshape(allowed, [allowed.shape[0]!, 1, 1, columns]) : tf.expandDims(allowed, 1);
   const fill = ctx.float('mask_filter_value', -10_000);
   return [Number.isFinite(fill) ? tf.where(lifted as never, tf.scalar(0), tf.scalar(fill)) : maskBias(lifted)];
 }
@@ -78,10 +98,16 @@ function packedAttention(ctx: RunContext): TfTensor[] {
   const projected = matMul(ctx.tensor(0), ctx.tensor(1));
   const all = ctx.has(2) ? tf.add(projected, ctx.tensor(2)) : projected;
   const sizes = ctx.ints('qkv_hidden_sizes') ?? new Array<number>(3).fill(all.shape[2]! / 3);
-  const [query, ...now] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) => headsOf(part, ctx.int('num_heads', 0))) as [Heads, Heads, Heads];
+  const [query, ...now] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) =>
+    headsOf(part, ctx.int('num_heads', 0)),
+  ) as [Heads, Heads, Heads];
   const past = ctx.has(4) ? tf.unstack(ctx.tensor(4)) : [];
   const [key, value] = now.map((part, i) => behind(past[i] ?? null, part)) as [Heads, Heads];
-  const biases = [...paddingBias(ctx, 3, query.x.shape[0]!, lengthOf(key)), ...added(ctx, 5), ...directionBias(ctx, query, key)];
+  const biases = [
+    ...paddingBias(ctx, 3, query.x.shape[0]!, lengthOf(key)),
+    ...added(ctx, 5),
+    ...directionBias(ctx, query, key),
+  ];
   const y = scoreAndMix(ctx, { query, key, value, biases, added: 5 });
   return ctx.node.outputs.length > 1 ? [y, tf.stack([byHead(key), byHead(value)])] : [y];
 }
@@ -90,21 +116,39 @@ function inferPackedAttention(info: NodeInfo): Inferred[] {
   const [x, w, past] = [shapeOf(info), shapeOf(info, 1), shapeOf(info, 4)];
   const dtype = typeOf(info).dtype;
   const hidden: Dim = info.ints('qkv_hidden_sizes')?.[2] ?? (typeof w?.[1] === 'number' ? w[1] / 3 : null);
-  return [{ dtype, shape: x && [x[0]!, x[1]!, hidden] }, { dtype, shape: past && [...past.slice(0, 3), sum(past[3]!, x?.[1] ?? null), past[4]!] }];
+  return [
+    { dtype, shape: x && [x[0]!, x[1]!, hidden] },
+    { dtype, shape: past && [...past.slice(0, 3), sum(past[3]!, x?.[1] ?? null), past[4]!] },
+  ];
 }
 
-/** query, key, value [b, s, h], each with its part of the bias [3 h]; keys and values of another sequence may come as [b, n, s, d]. */
+/**
+ * query, key, value [b, s, h], each with its part of the bias [3 h]; keys and values of another sequence may come as
+ * [b, n, s, d].
+ */
 function multiHeadAttention(ctx: RunContext): TfTensor[] {
-  if (!ctx.has(1) || !ctx.has(2) || ctx.dims(0).length !== 3) refuse('MultiHeadAttention with queries, keys or values packed into one');
+  if (!ctx.has(1) || !ctx.has(2) || ctx.dims(0).length !== 3)
+    refuse('MultiHeadAttention with queries, keys or values packed into one');
   only(ctx, [8, 9], 'a cache that it writes into');
   if (ctx.node.outputs.length > 3) refuse('MultiHeadAttention with its scores as an output');
   const parts = [0, 1, 2].map((input) => ctx.tensor(input));
   const apart = parts[1]!.rank === 4;
   if (apart && ctx.has(3)) refuse('MultiHeadAttention with a bias and heads apart');
-  const biases = ctx.has(3) ? (tf.split(ctx.tensor(3), parts.map((part) => part.shape[2]!)) as TfTensor[]) : null;
-  const [query, ...now] = parts.map((part, i) => headsOf(biases ? tf.add(part, biases[i]!) : part, ctx.int('num_heads', 0))) as [Heads, Heads, Heads];
+  const biases = ctx.has(3)
+    ? (tf.split(
+        ctx.tensor(3),
+        parts.map((part) => part.shape[2]!),
+      ) as TfTensor[])
+    : null;
+  const [query, ...now] = parts.map((part, i) =>
+    headsOf(biases ? tf.add(part, biases[i]!) : part, ctx.int('num_heads', 0)),
+  ) as [Heads, Heads, Heads];
   const [key, value] = now.map((part, i) => behind(ctx.has(6 + i) ? ctx.tensor(6 + i) : null, part)) as [Heads, Heads];
-  const all = [...paddingBias(ctx, 4, query.x.shape[0]!, lengthOf(key)), ...added(ctx, 5), ...directionBias(ctx, query, key)];
+  const all = [
+    ...paddingBias(ctx, 4, query.x.shape[0]!, lengthOf(key)),
+    ...added(ctx, 5),
+    ...directionBias(ctx, query, key),
+  ];
   const y = scoreAndMix(ctx, { query, key, value, biases: all, added: 5 });
   return ctx.node.outputs.length > 1 ? [y, byHead(key), byHead(value)] : [y];
 }
@@ -113,9 +157,21 @@ function inferMultiHead(info: NodeInfo): Inferred[] {
   const [query, value] = [shapeOf(info), shapeOf(info, 2)];
   const dtype = typeOf(info).dtype;
   const heads = info.int('num_heads', 0);
-  const width = value?.length === 3 ? value[2]! : value?.length === 4 && typeof value[3] === 'number' ? value[3] * heads : null;
-  const present = (input: number): Inferred => ({ dtype, shape: presentShape(shapeOf(info, input), given(info, 5 + input) ? shapeOf(info, 5 + input) : [null, null, 0, null], heads) });
-  return [{ dtype, shape: query?.length === 3 && value ? [query[0]!, query[1]!, width] : null }, present(1), present(2)];
+  const width =
+    value?.length === 3 ? value[2]! : value?.length === 4 && typeof value[3] === 'number' ? value[3] * heads : null;
+  const present = (input: number): Inferred => ({
+    dtype,
+    shape: presentShape(
+      shapeOf(info, input),
+      given(info, 5 + input) ? shapeOf(info, 5 + input) : [null, null, 0, null],
+      heads,
+    ),
+  });
+  return [
+    { dtype, shape: query?.length === 3 && value ? [query[0]!, query[1]!, width] : null },
+    present(1),
+    present(2),
+  ];
 }
 
 const sum = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'number' ? a + b : null);
@@ -127,25 +183,44 @@ function presentShape(now: Shape, past: Shape, heads: number): Dim[] | null {
   return [now[0]!, heads, sum(now[1]!, past?.[2] ?? null), typeof now[2] === 'number' ? now[2] / heads : null];
 }
 
-/** Queries [b, s, n d], keys and values [b, s, m d] (or all in the first input), past [b, m, p, d]; every sample as long as the others. */
+/**
+ * Queries [b, s, n d], keys and values [b, s, m d] (or all in the first input), past [b, m, p, d]; every sample as long
+ * as the others.
+ */
 function groupQueryAttention(ctx: RunContext): TfTensor[] {
   const others = Array.from({ length: Math.max(0, ctx.inputCount - 11) }, (_, i) => 11 + i);
   only(ctx, [9, ...others], 'positions, sinks or scales of its own');
-  if (ctx.int('smooth_softmax', 0) > 0 || ctx.node.outputs.length > 3) refuse('GroupQueryAttention with a smoothed softmax or its scores as an output');
+  if (ctx.int('smooth_softmax', 0) > 0 || ctx.node.outputs.length > 3)
+    refuse('GroupQueryAttention with a smoothed softmax or its scores as an output');
   const [heads, keyHeads] = [ctx.int('num_heads', 0), ctx.int('kv_num_heads', 0)];
   const past = ctx.has(3) ? ctx.dims(3)[2]! : 0;
   const rows = ctx.dims(0)[1]!;
   const columns = past + rows;
-  if (ctx.hostInts(5).some((last) => last + 1 !== columns)) refuse('GroupQueryAttention of samples of different lengths');
-  const [query, key, value] = groupParts(ctx, heads, keyHeads).map((part, i) => (i < 2 ? rotated(ctx, part, past) : part)) as [TfTensor, TfTensor, TfTensor];
-  const [keys, values] = [key, value].map((now, i) => behind(past > 0 ? ctx.tensor(3 + i) : null, ordered(now)).x) as [TfTensor, TfTensor];
-  const biases = [...added(ctx, 10), ...(ctx.int('causal', 1) === 1 ? [causalBias(rows, columns, past)] : []), ...windowBias(ctx, rows, columns)];
+  if (ctx.hostInts(5).some((last) => last + 1 !== columns))
+    refuse('GroupQueryAttention of samples of different lengths');
+  const [query, key, value] = groupParts(ctx, heads, keyHeads).map((part, i) =>
+    i < 2 ? rotated(ctx, part, past) : part,
+  ) as [TfTensor, TfTensor, TfTensor];
+  const [keys, values] = [key, value].map((now, i) => behind(past > 0 ? ctx.tensor(3 + i) : null, ordered(now)).x) as [
+    TfTensor,
+    TfTensor,
+  ];
+  const biases = [
+    ...added(ctx, 10),
+    ...(ctx.int('causal', 1) === 1 ? [causalBias(rows, columns, past)] : []),
+    ...windowBias(ctx, rows, columns),
+  ];
   const [q, k, v] = [query, keys, values].map((x) => groupHeads(ordered(x), heads)) as [Heads, Heads, Heads];
-  return [scoreAndMix(ctx, { query: q, key: k, value: v, biases, added: 10, cap: ctx.float('softcap', 0) }), keys, values];
+  return [
+    scoreAndMix(ctx, { query: q, key: k, value: v, biases, added: 10, cap: ctx.float('softcap', 0) }),
+    keys,
+    values,
+  ];
 }
 
 function groupParts(ctx: RunContext, heads: number, keyHeads: number): TfTensor[] {
-  if (ctx.has(1)) return [splitHeads(ctx.tensor(0), heads), splitHeads(ctx.tensor(1), keyHeads), splitHeads(ctx.tensor(2), keyHeads)];
+  if (ctx.has(1))
+    return [splitHeads(ctx.tensor(0), heads), splitHeads(ctx.tensor(1), keyHeads), splitHeads(ctx.tensor(2), keyHeads)];
   const packed = ctx.tensor(0);
   const size = packed.shape[2]! / (heads + 2 * keyHeads);
   const parts = tf.split(packed, [heads * size, keyHeads * size, keyHeads * size], 2) as TfTensor[];
@@ -159,7 +234,10 @@ function rotated(ctx: RunContext, x: TfTensor, past: number): TfTensor {
   const size = 2 * ctx.dims(7)[1]!;
   const positions = tf.tensor1d([past], 'int32');
   const rows = (input: number): TfTensor => cacheRows(ctx.tensor(input), positions, x.shape[2]!);
-  return tf.transpose(rotateHeads(byPosition, { cos: rows(7), sin: rows(8) }, size, ctx.int('rotary_interleaved', 0) === 1), [0, 2, 1, 3]);
+  return tf.transpose(
+    rotateHeads(byPosition, { cos: rows(7), sin: rows(8) }, size, ctx.int('rotary_interleaved', 0) === 1),
+    [0, 2, 1, 3],
+  );
 }
 
 /** Only the last `local_window_size` positions, one's own included. */
@@ -175,11 +253,21 @@ function inferGroupQuery(info: NodeInfo): Inferred[] {
   const [heads, keyHeads] = [info.int('num_heads', 0), info.int('kv_num_heads', 0)];
   const packed = !given(info, 1);
   const size = typeof query?.[2] === 'number' ? query[2] / (packed ? heads + 2 * keyHeads : heads) : null;
-  const present = { dtype, shape: query && [query[0]!, keyHeads, given(info, 3) ? sum(query[1]!, shapeOf(info, 3)?.[2] ?? null) : query[1]!, size] };
+  const present = {
+    dtype,
+    shape: query && [
+      query[0]!,
+      keyHeads,
+      given(info, 3) ? sum(query[1]!, shapeOf(info, 3)?.[2] ?? null) : query[1]!,
+      size,
+    ],
+  };
   return [{ dtype, shape: query && [query[0]!, query[1]!, size === null ? null : size * heads] }, present, present];
 }
 
-/** Scores of all heads [b, rows, columns] from `keys` features of all heads together, and their product with the values. */
+/**
+ * Scores of all heads [b, rows, columns] from `keys` features of all heads together, and their product with the values.
+ */
 function scoringMacs(batch: Dim, rows: Dim, columns: Dim, keys: Dim, values: Dim): number {
   const count = productOf([batch, rows, columns, sum(keys, values)]);
   return typeof count === 'number' ? count : 0;
@@ -189,9 +277,13 @@ function packedMacs(info: NodeInfo): number {
   const [x, w, past] = [shapeOf(info), shapeOf(info, 1), shapeOf(info, 4)];
   if (x?.length !== 3 || w?.length !== 2) return 0;
   const [batch, rows] = x as [Dim, Dim];
-  const [keys, , values] = info.ints('qkv_hidden_sizes') ?? new Array<Dim>(3).fill(typeof w[1] === 'number' ? w[1] / 3 : null);
+  const [keys, , values] =
+    info.ints('qkv_hidden_sizes') ?? new Array<Dim>(3).fill(typeof w[1] === 'number' ? w[1] / 3 : null);
   const projections = productOf([batch, rows, ...w]);
-  return (typeof projections === 'number' ? projections : 0) + scoringMacs(batch, rows, given(info, 4) ? sum(rows, past?.[3] ?? null) : rows, keys!, values!);
+  return (
+    (typeof projections === 'number' ? projections : 0) +
+    scoringMacs(batch, rows, given(info, 4) ? sum(rows, past?.[3] ?? null) : rows, keys!, values!)
+  );
 }
 
 /** Where the results are the heads' values [b, s, n d] and the keys [b, m, columns, d]. */
@@ -206,7 +298,29 @@ const headCount = (info: NodeInfo): number => info.int('num_heads', 1);
 const common = { domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: FULL } as const;
 
 export const contribAttentionOperators: readonly Operator[] = [
-  { ...common, type: 'Attention', infer: inferPackedAttention, device: packedAttention, macs: packedMacs, weights: [{ input: 1, kind: 'kernel', outputAxis: () => 1 }, vector(2)] },
-  { ...common, type: 'MultiHeadAttention', infer: inferMultiHead, device: multiHeadAttention, macs: (info) => headsMacs(info, inferMultiHead(info)), weights: [vector(3)], channels: attention({ queries: headCount, keys: headCount, bias: 3, past: [6, 7] }) },
-  { ...common, type: 'GroupQueryAttention', differentiability: firstInput(0, 1, 2, 3, 4, 10), infer: inferGroupQuery, device: groupQueryAttention, macs: (info) => headsMacs(info, inferGroupQuery(info)) },
+  {
+    ...common,
+    type: 'Attention',
+    infer: inferPackedAttention,
+    device: packedAttention,
+    macs: packedMacs,
+    weights: [{ input: 1, kind: 'kernel', outputAxis: () => 1 }, vector(2)],
+  },
+  {
+    ...common,
+    type: 'MultiHeadAttention',
+    infer: inferMultiHead,
+    device: multiHeadAttention,
+    macs: (info) => headsMacs(info, inferMultiHead(info)),
+    weights: [vector(3)],
+    channels: attention({ queries: headCount, keys: headCount, bias: 3, past: [6, 7] }),
+  },
+  {
+    ...common,
+    type: 'GroupQueryAttention',
+    differentiability: firstInput(0, 1, 2, 3, 4, 10),
+    infer: inferGroupQuery,
+    device: groupQueryAttention,
+    macs: (info) => headsMacs(info, inferGroupQuery(info)),
+  },
 ];

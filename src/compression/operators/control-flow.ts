@@ -44,17 +44,26 @@ function truth(host: { readonly data: ArrayLike<unknown> }): boolean {
 }
 
 function sameType(a: TensorType, b: TensorType): boolean {
-  return a.dtype === b.dtype && a.shape?.length === b.shape?.length && (a.shape ?? []).every((dim, i) => dim === b.shape![i]);
+  return (
+    a.dtype === b.dtype && a.shape?.length === b.shape?.length && (a.shape ?? []).every((dim, i) => dim === b.shape![i])
+  );
 }
 
 /** Types of carried values hold in every round: a dimension that a round changes is open. */
-function carriedTypes(info: NodeInfo, body: Graph, initial: readonly (TensorType | null)[], inputs: (carried: readonly (TensorType | null)[]) => (TensorType | null)[], first: number): { carried: TensorType[]; outputs: (TensorType | null)[] } {
+function carriedTypes(
+  info: NodeInfo,
+  body: Graph,
+  initial: readonly (TensorType | null)[],
+  inputs: (carried: readonly (TensorType | null)[]) => (TensorType | null)[],
+  first: number,
+): { carried: TensorType[]; outputs: (TensorType | null)[] } {
   let carried = initial.map((type) => type ?? UNKNOWN);
   let outputs: (TensorType | null)[] = [];
   for (let round = 0; round < 2; round++) {
     outputs = info.subgraphTypes?.(body, inputs(carried)) ?? [];
     const met = carried.map((type, i) => common(type, outputs[first + i] ?? null));
-    if (met.every((type, i) => sameType(type, carried[i]!))) break; // loops in loops would otherwise cost twice as much a level
+    // loops in loops would otherwise cost twice as much a level
+    if (met.every((type, i) => sameType(type, carried[i]!))) break;
     carried = met;
   }
   return { carried, outputs };
@@ -65,12 +74,25 @@ const CONDITION: TensorType = { dtype: 'bool', shape: [] };
 
 function inferLoop(info: NodeInfo): Inferred[] {
   const body = bodyOf(info, 'body');
-  const { carried, outputs } = carriedTypes(info, body, info.types.slice(2), (types) => [INDEX, CONDITION, ...types], 1);
-  const scans = outputs.slice(1 + carried.length).map((type): TensorType => ({ dtype: type?.dtype ?? 'undefined', shape: type?.shape ? [null, ...type.shape] : null }));
+  const { carried, outputs } = carriedTypes(
+    info,
+    body,
+    info.types.slice(2),
+    (types) => [INDEX, CONDITION, ...types],
+    1,
+  );
+  const scans = outputs
+    .slice(1 + carried.length)
+    .map(
+      (type): TensorType => ({ dtype: type?.dtype ?? 'undefined', shape: type?.shape ? [null, ...type.shape] : null }),
+    );
   return [...carried, ...scans];
 }
 
-/** Rounds go on while the count is not reached and the condition holds; values of each round are stacked along a new first axis. */
+/**
+ * Rounds go on while the count is not reached and the condition holds; values of each round are stacked along a new
+ * first axis.
+ */
 function runLoop(ctx: RunContext): Value[] {
   const body = bodyOf(ctx, 'body');
   const most = ctx.has(0) ? toNumber(ctx.host(0).data[0] as bigint) : Infinity;
@@ -87,18 +109,32 @@ function runLoop(ctx: RunContext): Value[] {
     carried = results.slice(1, 1 + count);
     results.slice(1 + count).forEach((value, i) => scans[i]!.push(value));
   }
-  return [...carried, ...scans.map((values, i) => (values.length > 0 ? stackValues(values, 0) : noRounds(ctx, count + i)))];
+  return [
+    ...carried,
+    ...scans.map((values, i) => (values.length > 0 ? stackValues(values, 0) : noRounds(ctx, count + i))),
+  ];
 }
 
 /** The stack of no values: its other sizes are what inference knows of them. */
 function noRounds(ctx: RunContext, output: number): Value {
   const type = ctx.node.opType === 'Loop' ? inferLoop(ctx)[output] : inferScan(ctx)[output];
-  if (!type?.shape || type.dtype === 'undefined') throw new LatheError('unsupported-operator', `output ${output} of a loop without rounds has no known type`);
-  return { kind: 'host', value: { dtype: type.dtype, dims: type.shape.map((dim) => (typeof dim === 'number' ? dim : 0)), data: allocate(type.dtype, 0) } };
+  if (!type?.shape || type.dtype === 'undefined')
+    throw new LatheError('unsupported-operator', `output ${output} of a loop without rounds has no known type`);
+  return {
+    kind: 'host',
+    value: {
+      dtype: type.dtype,
+      dims: type.shape.map((dim) => (typeof dim === 'number' ? dim : 0)),
+      data: allocate(type.dtype, 0),
+    },
+  };
 }
 
 function scalar(dtype: DataType, value: number): Value {
-  return { kind: 'host', value: { dtype, dims: [], data: dtype === 'bool' ? Uint8Array.of(value) : int64Host([value]).data } };
+  return {
+    kind: 'host',
+    value: { dtype, dims: [], data: dtype === 'bool' ? Uint8Array.of(value) : int64Host([value]).data },
+  };
 }
 
 /** Of a condition that a body computed on the device: waits for it. */
@@ -123,14 +159,21 @@ function planScan(info: NodeInfo): ScanPlan {
   const scanned = info.int('num_scan_inputs', 0);
   const first = info.opset < 9 ? 1 : 0;
   const states = info.node.inputs.length - first - scanned;
-  if (scanned < 1 || states < 0) throw new GraphError(`num_scan_inputs ${scanned} does not fit ${info.node.inputs.length} inputs`);
+  if (scanned < 1 || states < 0)
+    throw new GraphError(`num_scan_inputs ${scanned} does not fit ${info.node.inputs.length} inputs`);
   const outputs = body.outputs.length - states;
-  const flags = (name: string, length: number): boolean[] => Array.from({ length }, (_, i) => info.ints(name)?.[i] === 1);
+  const flags = (name: string, length: number): boolean[] =>
+    Array.from({ length }, (_, i) => info.ints(name)?.[i] === 1);
   const axes = (name: string, length: number): number[] => Array.from({ length }, (_, i) => info.ints(name)?.[i] ?? 0);
   return {
-    body, states, scanned, first,
-    inputAxes: axes('scan_input_axes', scanned), outputAxes: axes('scan_output_axes', outputs),
-    inputBackwards: flags(info.opset < 9 ? 'directions' : 'scan_input_directions', scanned), outputBackwards: flags('scan_output_directions', outputs),
+    body,
+    states,
+    scanned,
+    first,
+    inputAxes: axes('scan_input_axes', scanned),
+    outputAxes: axes('scan_output_axes', outputs),
+    inputBackwards: flags(info.opset < 9 ? 'directions' : 'scan_input_directions', scanned),
+    outputBackwards: flags('scan_output_directions', outputs),
   };
 }
 
@@ -139,15 +182,33 @@ function inferScan(info: NodeInfo): Inferred[] {
   if (info.opset < 9) return info.node.outputs.map(() => UNKNOWN);
   const { states, inputAxes, outputAxes } = plan;
   const scans = info.types.slice(states);
-  const elements = scans.map((type, i): TensorType | null => type && { dtype: type.dtype, shape: type.shape && type.shape.filter((_, axis) => axis !== resolveAxis(inputAxes[i]!, type.shape!.length)) });
-  const steps = scans.map((type, i) => type?.shape?.[resolveAxis(inputAxes[i]!, type.shape.length)] ?? null).find((dim) => dim !== null) ?? null;
-  const { carried, outputs } = carriedTypes(info, plan.body, info.types.slice(0, states), (types) => [...types, ...elements], 0);
-  return [...carried, ...outputs.slice(states).map((type, i): TensorType => {
-    if (!type?.shape) return { dtype: type?.dtype ?? 'undefined', shape: null };
-    const shape = [...type.shape];
-    shape.splice(resolveAxis(outputAxes[i]!, shape.length + 1), 0, steps);
-    return { dtype: type.dtype, shape };
-  })];
+  const elements = scans.map(
+    (type, i): TensorType | null =>
+      type && {
+        dtype: type.dtype,
+        shape: type.shape && type.shape.filter((_, axis) => axis !== resolveAxis(inputAxes[i]!, type.shape!.length)),
+      },
+  );
+  const steps =
+    scans
+      .map((type, i) => type?.shape?.[resolveAxis(inputAxes[i]!, type.shape.length)] ?? null)
+      .find((dim) => dim !== null) ?? null;
+  const { carried, outputs } = carriedTypes(
+    info,
+    plan.body,
+    info.types.slice(0, states),
+    (types) => [...types, ...elements],
+    0,
+  );
+  return [
+    ...carried,
+    ...outputs.slice(states).map((type, i): TensorType => {
+      if (!type?.shape) return { dtype: type?.dtype ?? 'undefined', shape: null };
+      const shape = [...type.shape];
+      shape.splice(resolveAxis(outputAxes[i]!, shape.length + 1), 0, steps);
+      return { dtype: type.dtype, shape };
+    }),
+  ];
 }
 
 function runScan(ctx: RunContext): Value[] {
@@ -166,21 +227,41 @@ function scan(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[
   const watch = ctx.loopWatch();
   for (let step = 0; step < steps; step++) {
     watch();
-    const elements = scanned.map((value, i) => sliceValue(value, axes[i]!, plan.inputBackwards[i] ? steps - 1 - step : step));
+    const elements = scanned.map((value, i) =>
+      sliceValue(value, axes[i]!, plan.inputBackwards[i] ? steps - 1 - step : step),
+    );
     const feeds = [...carried, ...elements];
     const results = ctx.subgraph(body, new Map(body.inputs.map(({ name }, i) => [name, feeds[i]!])));
     carried = results.slice(0, states);
     results.slice(states).forEach((value, i) => scans[i]![plan.outputBackwards[i] ? 'unshift' : 'push'](value));
   }
-  return [...carried, ...scans.map((values, i) => (values.length > 0 ? stackValues(values, resolveAxis(plan.outputAxes[i]!, dimsOf(values[0]!).length + 1)) : noRounds(ctx, states + i)))];
+  return [
+    ...carried,
+    ...scans.map((values, i) =>
+      values.length > 0
+        ? stackValues(values, resolveAxis(plan.outputAxes[i]!, dimsOf(values[0]!).length + 1))
+        : noRounds(ctx, states + i),
+    ),
+  ];
 }
 
 /** Opset 8: every value has a batch axis before all others, and each sample is scanned by itself. */
 function scanBatches(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[] {
   if (ctx.has(0)) throw new LatheError('unsupported-operator', 'sequence_lens of Scan at opset 8 are not supported');
   const batch = dimsOf(inputs[0]!)[0]!;
-  const samples = Array.from({ length: batch }, (_, i) => scan(ctx, plan, inputs.map((value) => sliceValue(value, 0, i))));
-  return samples[0]!.map((_, output) => stackValues(samples.map((results) => results[output]!), 0));
+  const samples = Array.from({ length: batch }, (_, i) =>
+    scan(
+      ctx,
+      plan,
+      inputs.map((value) => sliceValue(value, 0, i)),
+    ),
+  );
+  return samples[0]!.map((_, output) =>
+    stackValues(
+      samples.map((results) => results[output]!),
+      0,
+    ),
+  );
 }
 
 const shared = { domain: '', since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' } } as const;

@@ -26,7 +26,8 @@ function kernelSizes(info: NodeInfo, weight = 1): readonly number[] | null {
   const given = info.ints('kernel_shape');
   const shape = shapeOf(info, weight);
   const spatial = shape?.slice(2);
-  if (given && spatial && isConcrete(spatial) && given.join() !== spatial.join()) throw new GraphError(`kernel_shape [${given.join(', ')}] is not that of the weight [${shape!.join(', ')}]`);
+  if (given && spatial && isConcrete(spatial) && given.join() !== spatial.join())
+    throw new GraphError(`kernel_shape [${given.join(', ')}] is not that of the weight [${shape!.join(', ')}]`);
   return given ?? (isConcrete(spatial) ? spatial : null);
 }
 
@@ -35,7 +36,8 @@ function checkRanks(info: NodeInfo, weight = 1): void {
   const w = shapeOf(info, weight);
   requireRank(x, 3, 'the input');
   requireRank(w, 3, 'the weight');
-  if (x && w && x.length !== w.length) throw new GraphError(`input of rank ${x.length} and weight of rank ${w.length} do not fit`);
+  if (x && w && x.length !== w.length)
+    throw new GraphError(`input of rank ${x.length} and weight of rank ${w.length} do not fit`);
 }
 
 /** Shape of a convolution's result, whose kernel is input `weight`. */
@@ -47,11 +49,13 @@ export function convShape(info: NodeInfo, weight = 1): Dim[] | null {
   if (shape && w && typeof shape[1] === 'number' && typeof w[1] === 'number' && shape[1] !== w[1] * groups) {
     throw new GraphError(`the input has ${shape[1]} channels, the weight takes ${w[1] * groups}`);
   }
-  if (w && typeof w[0] === 'number' && w[0] % groups !== 0) throw new GraphError(`${w[0]} output channels cannot be split into ${groups} groups`);
+  if (w && typeof w[0] === 'number' && w[0] % groups !== 0)
+    throw new GraphError(`${w[0]} output channels cannot be split into ${groups} groups`);
   const rank = shape?.length ?? w?.length;
   if (rank === undefined) return null;
   const sizes = kernelSizes(info, weight);
-  const spatial = shape && sizes ? windowCounts(info, windowOf(info, sizes), shape.slice(2)) : new Array<Dim>(rank - 2).fill(null);
+  const spatial =
+    shape && sizes ? windowCounts(info, windowOf(info, sizes), shape.slice(2)) : new Array<Dim>(rank - 2).fill(null);
   return [shape?.[0] ?? null, w?.[0] ?? null, ...spatial];
 }
 
@@ -61,7 +65,12 @@ function runConv(ctx: RunContext): TfTensor[] {
   const window = windowOf(ctx, dims.slice(2));
   const pads = padsOf(ctx, window, ctx.dims(0).slice(2))!;
   const weight = ctx.weight(1, kernelLayout(dims.length));
-  const y = nn.conv(ctx.tensor(0), weight, { strides: window.strides, dilations: window.dilations, pads, groups: ctx.int('group', 1) });
+  const y = nn.conv(ctx.tensor(0), weight, {
+    strides: window.strides,
+    dilations: window.dilations,
+    pads,
+    groups: ctx.int('group', 1),
+  });
   return [ctx.has(2) ? nn.biasAdd(y, ctx.tensor(2)) : y];
 }
 
@@ -72,8 +81,8 @@ interface TransposePlan {
 }
 
 /**
- * Output size = stride * (size - 1) + output_padding + extent - pads; `output_shape` turns it round and asks for pads. Where it asks for more
- * than that gives, the output grows at its end.
+ * Output size = stride * (size - 1) + output_padding + extent - pads; `output_shape` turns it round and asks for pads.
+ * Where it asks for more than that gives, the output grows at its end.
  */
 function planTranspose(info: NodeInfo, window: Window, sizes: readonly number[]): TransposePlan {
   const rank = sizes.length;
@@ -81,14 +90,24 @@ function planTranspose(info: NodeInfo, window: Window, sizes: readonly number[])
   const natural = sizes.map((size, i) => window.strides[i]! * (size - 1) + outputPadding[i]! + extent(window, i));
   const mode = info.string('auto_pad', 'NOTSET');
   const same = mode.startsWith('SAME');
-  const wanted = info.ints('output_shape')?.slice(-rank) ?? (same ? sizes.map((size, i) => size * window.strides[i]!) : null);
+  const wanted =
+    info.ints('output_shape')?.slice(-rank) ?? (same ? sizes.map((size, i) => size * window.strides[i]!) : null);
   if (!wanted) {
     const pads = padsOf(info, window, sizes)!;
     return { pads, outputPadding, sizes: natural.map((size, i) => size - pads[i]! - pads[i + rank]!) };
   }
   const totals = natural.map((size, i) => size - wanted[i]!);
-  totals.forEach((total, i) => { if (total < 0) outputPadding[i]! -= total; });
-  return { pads: split(totals.map((total) => Math.max(0, total)), mode === 'SAME_UPPER'), outputPadding, sizes: [...wanted] };
+  totals.forEach((total, i) => {
+    if (total < 0) outputPadding[i]! -= total;
+  });
+  return {
+    pads: split(
+      totals.map((total) => Math.max(0, total)),
+      mode === 'SAME_UPPER',
+    ),
+    outputPadding,
+    sizes: [...wanted],
+  };
 }
 
 function inferConvTranspose(info: NodeInfo): Inferred[] {
@@ -119,11 +138,20 @@ function runConvTranspose(ctx: RunContext): TfTensor[] {
   const window = windowOf(ctx, dims.slice(2));
   const { pads, outputPadding } = planTranspose(ctx, window, ctx.dims(0).slice(2));
   const weight = ctx.weight(1, kernelLayout(dims.length));
-  const y = nn.convTranspose(ctx.tensor(0), weight, { strides: window.strides, dilations: window.dilations, pads, outputPadding, groups: ctx.int('group', 1) });
+  const y = nn.convTranspose(ctx.tensor(0), weight, {
+    strides: window.strides,
+    dilations: window.dilations,
+    pads,
+    outputPadding,
+    groups: ctx.int('group', 1),
+  });
   return [ctx.has(2) ? nn.biasAdd(y, ctx.tensor(2)) : y];
 }
 
-/** Multiply-accumulates: one product per weight (input `weight`) and position, of the output (convolution) or of the input (transposed). */
+/**
+ * Multiply-accumulates: one product per weight (input `weight`) and position, of the output (convolution) or of the
+ * input (transposed).
+ */
 export function convMacs(info: NodeInfo, positions: Shape | undefined, weight = 1): number {
   const w = shapeOf(info, weight);
   return isConcrete(w) && isConcrete(positions) ? sizeOf(w) * positions[0]! * sizeOf(positions.slice(2)) : 0;
@@ -134,13 +162,29 @@ const quantization = { kind: 'compute', activations: [0], kernel: 1, bias: 2 } a
 
 export const convOperators: readonly Operator[] = [
   {
-    type: 'Conv', domain: '', since: 1, layout: imageIn, differentiability: { kind: 'full' },
-    infer: (info) => [{ dtype: typeOf(info).dtype, shape: convShape(info) }], device: runConv, weights: [kernel(0), bias],
-    macs: (info, outputs) => convMacs(info, outputs[0]?.shape), channels: convolution(), quantization,
+    type: 'Conv',
+    domain: '',
+    since: 1,
+    layout: imageIn,
+    differentiability: { kind: 'full' },
+    infer: (info) => [{ dtype: typeOf(info).dtype, shape: convShape(info) }],
+    device: runConv,
+    weights: [kernel(0), bias],
+    macs: (info, outputs) => convMacs(info, outputs[0]?.shape),
+    channels: convolution(),
+    quantization,
   },
   {
-    type: 'ConvTranspose', domain: '', since: 1, layout: imageIn, differentiability: { kind: 'full' },
-    infer: inferConvTranspose, device: runConvTranspose, weights: [kernel(1), bias],
-    macs: (info) => convMacs(info, shapeOf(info, 0)), channels: transposedConvolution, quantization,
+    type: 'ConvTranspose',
+    domain: '',
+    since: 1,
+    layout: imageIn,
+    differentiability: { kind: 'full' },
+    infer: inferConvTranspose,
+    device: runConvTranspose,
+    weights: [kernel(1), bias],
+    macs: (info) => convMacs(info, shapeOf(info, 0)),
+    channels: transposedConvolution,
+    quantization,
   },
 ];

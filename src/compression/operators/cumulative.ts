@@ -18,8 +18,18 @@ interface Running {
   readonly big: (sum: bigint, x: bigint) => bigint;
 }
 
-const SUM: Running = { start: 0, number: (sum, x) => sum + x, int32: (sum, x) => (sum + x) | 0, big: (sum, x) => sum + x };
-const PRODUCT: Running = { start: 1, number: (sum, x) => sum * x, int32: Math.imul, big: (sum, x) => BigInt.asIntN(64, sum * x) };
+const SUM: Running = {
+  start: 0,
+  number: (sum, x) => sum + x,
+  int32: (sum, x) => (sum + x) | 0,
+  big: (sum, x) => sum + x,
+};
+const PRODUCT: Running = {
+  start: 1,
+  number: (sum, x) => sum * x,
+  int32: Math.imul,
+  big: (sum, x) => BigInt.asIntN(64, sum * x),
+};
 
 interface Way {
   readonly exclusive: boolean;
@@ -45,7 +55,8 @@ function accumulate(x: HostTensor, axis: number, { exclusive, reverse }: Way, ru
       }
     }
   };
-  if (out instanceof BigInt64Array || out instanceof BigUint64Array) run(out, x.data as BigInt64Array, BigInt(running.start), running.big);
+  if (out instanceof BigInt64Array || out instanceof BigUint64Array)
+    run(out, x.data as BigInt64Array, BigInt(running.start), running.big);
   else {
     const round = rounder(x.dtype);
     const step = x.dtype === 'int32' || x.dtype === 'uint32' ? running.int32 : running.number;
@@ -54,17 +65,40 @@ function accumulate(x: HostTensor, axis: number, { exclusive, reverse }: Way, ru
   return { ...x, data: out };
 }
 
-function cumulative(type: string, since: number, running: Running, device: (x: TfTensor, axis: number, way: Way) => TfTensor): Operator {
-  const host: HostForm = ([x, axis], info) => [accumulate(x!, resolveAxis(hostNumbers(axis!)[0]!, x!.dims.length), wayOf(info), running)];
+function cumulative(
+  type: string,
+  since: number,
+  running: Running,
+  device: (x: TfTensor, axis: number, way: Way) => TfTensor,
+): Operator {
+  const host: HostForm = ([x, axis], info) => [
+    accumulate(x!, resolveAxis(hostNumbers(axis!)[0]!, x!.dims.length), wayOf(info), running),
+  ];
   return {
-    type, domain: '', since, channels: alongAxes((ctx) => { const axis = ctx.info.constant(1); return axis && hostNumbers(axis); }), layout: ONNX_ORDER, differentiability: firstInput(0), infer: sameType(), host,
-    device: exactIntegers(host, (ctx: RunContext) => [device(ctx.tensor(0), resolveAxis(ctx.hostInts(1)[0]!, ctx.dims(0).length), wayOf(ctx))]),
+    type,
+    domain: '',
+    since,
+    channels: alongAxes((ctx) => {
+      const axis = ctx.info.constant(1);
+      return axis && hostNumbers(axis);
+    }),
+    layout: ONNX_ORDER,
+    differentiability: firstInput(0),
+    infer: sameType(),
+    host,
+    device: exactIntegers(host, (ctx: RunContext) => [
+      device(ctx.tensor(0), resolveAxis(ctx.hostInts(1)[0]!, ctx.dims(0).length), wayOf(ctx)),
+    ]),
   };
 }
 
 /** Its gradient runs the other way; tfjs's own forgets to move the axis back. */
 function sumsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): TfTensor {
-  return withGradient([x], (v) => ({ value: tf.cumsum(v, axis, exclusive, reverse), saved: [], gradient: (dy) => [tf.cumsum(dy, axis, exclusive, !reverse)] }));
+  return withGradient([x], (v) => ({
+    value: tf.cumsum(v, axis, exclusive, reverse),
+    saved: [],
+    gradient: (dy) => [tf.cumsum(dy, axis, exclusive, !reverse)],
+  }));
 }
 
 /** The axis is moved to the end, the rest flattened. */
@@ -73,7 +107,10 @@ function productsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): 
   const moved = tf.transpose(x, last);
   const rows = tf.reshape(moved, [-1, x.shape[axis]!]);
   const products = tf.reshape(cumulativeProduct(rows, exclusive, reverse), moved.shape);
-  return tf.transpose(products, last.map((_, i) => last.indexOf(i)));
+  return tf.transpose(
+    products,
+    last.map((_, i) => last.indexOf(i)),
+  );
 }
 
 export const cumulativeOperators: readonly Operator[] = [

@@ -35,8 +35,8 @@ export function onHost(host: HostForm): DeviceForm {
 }
 
 /**
- * A device form for floats; integers take the host form wherever they lie: the device's 32 bits would wrap silently where ONNX has 64,
- * and not wrap where it has 8.
+ * A device form for floats; integers take the host form wherever they lie: the device's 32 bits would wrap silently
+ * where ONNX has 64, and not wrap where it has 8.
  */
 export function exactIntegers(host: HostForm, device: DeviceForm): DeviceForm {
   const exact = onHost(host);
@@ -48,15 +48,24 @@ export function discrete(compute: (ctx: RunContext) => TfTensor[]): DeviceForm {
   return (ctx) => untaped(() => compute(ctx));
 }
 
-/** Small integers that an operator takes as an input (shapes, axes, pads); null where the input is absent, or not known yet. */
+/**
+ * Small integers that an operator takes as an input (shapes, axes, pads); null where the input is absent, or not known
+ * yet.
+ */
 export type Ints = (index: number) => readonly number[] | null;
 
 export function intsOfConstants(info: NodeInfo): Ints {
-  return (index) => { const value = info.constant(index); return value && hostNumbers(value); };
+  return (index) => {
+    const value = info.constant(index);
+    return value && hostNumbers(value);
+  };
 }
 
 export function intsOfHost(inputs: readonly (HostTensor | null)[]): Ints {
-  return (index) => { const value = inputs[index]; return value ? hostNumbers(value) : null; };
+  return (index) => {
+    const value = inputs[index];
+    return value ? hostNumbers(value) : null;
+  };
 }
 
 export function intsOfRun(ctx: RunContext): Ints {
@@ -64,7 +73,13 @@ export function intsOfRun(ctx: RunContext): Ints {
 }
 
 /** Integers that are an attribute up to some opset and an input since. */
-export function attributeOrInput(info: NodeInfo, ints: Ints, name: string, input: number, inputSince: number): readonly number[] | null {
+export function attributeOrInput(
+  info: NodeInfo,
+  ints: Ints,
+  name: string,
+  input: number,
+  inputSince: number,
+): readonly number[] | null {
   return info.opset < inputSince ? (info.ints(name) ?? null) : ints(input);
 }
 
@@ -80,5 +95,7 @@ export function partialBinary(info: NodeInfo, f: (a: Dim, b: Dim) => Dim): Pick<
   if (!a || !b || !shape || shape.length > 1) return {};
   const length = Math.max(a.length, b.length);
   if ((a.length !== length && a.length !== 1) || (b.length !== length && b.length !== 1)) return {};
-  return { elements: Array.from({ length }, (_, i) => f(a.length === 1 ? a[0]! : a[i]!, b.length === 1 ? b[0]! : b[i]!)) };
+  return {
+    elements: Array.from({ length }, (_, i) => f(a.length === 1 ? a[0]! : a[i]!, b.length === 1 ? b[0]! : b[i]!)),
+  };
 }

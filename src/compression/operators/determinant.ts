@@ -12,7 +12,8 @@ export function determinant(a: Float64Array, n: number): number {
   let det = 1;
   for (let column = 0; column < n; column++) {
     let pivot = column;
-    for (let row = column + 1; row < n; row++) if (Math.abs(a[row * n + column]!) > Math.abs(a[pivot * n + column]!)) pivot = row;
+    for (let row = column + 1; row < n; row++)
+      if (Math.abs(a[row * n + column]!) > Math.abs(a[pivot * n + column]!)) pivot = row;
     if (a[pivot * n + column] === 0) return 0;
     if (pivot !== column) {
       det = -det;
@@ -29,7 +30,12 @@ export function determinant(a: Float64Array, n: number): number {
 
 function determinants(data: ArrayLike<number>, n: number): Float64Array {
   const size = n * n;
-  return Float64Array.from({ length: data.length / size }, (_, i) => determinant(Float64Array.from({ length: size }, (__, k) => data[i * size + k]!), n));
+  return Float64Array.from({ length: data.length / size }, (_, i) =>
+    determinant(
+      Float64Array.from({ length: size }, (__, k) => data[i * size + k]!),
+      n,
+    ),
+  );
 }
 
 /** The gradient of a determinant: the signed minors. They exist for singular matrices, too. */
@@ -37,35 +43,45 @@ function cofactors(data: ArrayLike<number>, n: number): Float32Array {
   return Float32Array.from({ length: data.length }, (_, at) => {
     const [start, row, column] = [at - (at % (n * n)), Math.floor(at / n) % n, at % n];
     const minor = new Float64Array((n - 1) * (n - 1));
-    for (let r = 0, k = 0; r < n; r++) for (let c = 0; c < n; c++) if (r !== row && c !== column) minor[k++] = data[start + r * n + c]!;
+    for (let r = 0, k = 0; r < n; r++)
+      for (let c = 0; c < n; c++) if (r !== row && c !== column) minor[k++] = data[start + r * n + c]!;
     return ((row + column) % 2 === 0 ? 1 : -1) * determinant(minor, n - 1);
   });
 }
 
 function square(dims: readonly number[]): number {
   const n = dims.at(-1);
-  if (dims.length < 2 || n !== dims.at(-2) || n === 0) throw new GraphError(`[${dims.join(', ')}] holds no square matrices`);
+  if (dims.length < 2 || n !== dims.at(-2) || n === 0)
+    throw new GraphError(`[${dims.join(', ')}] holds no square matrices`);
   return n!;
 }
 
-export const determinantOperators: readonly Operator[] = [{
-  type: 'Det', domain: '', since: 11, layout: ONNX_ORDER, differentiability: FULL,
-  infer: (info: NodeInfo) => [{ dtype: typeOf(info).dtype, shape: shapeOf(info)?.slice(0, -2) ?? null }],
-  host: ([x]) => {
-    const values = determinants(x!.data as ArrayLike<number>, square(x!.dims));
-    return [generate(x!.dtype, x!.dims.slice(0, -2), (i) => values[i]!)];
+export const determinantOperators: readonly Operator[] = [
+  {
+    type: 'Det',
+    domain: '',
+    since: 11,
+    layout: ONNX_ORDER,
+    differentiability: FULL,
+    infer: (info: NodeInfo) => [{ dtype: typeOf(info).dtype, shape: shapeOf(info)?.slice(0, -2) ?? null }],
+    host: ([x]) => {
+      const values = determinants(x!.data as ArrayLike<number>, square(x!.dims));
+      return [generate(x!.dtype, x!.dims.slice(0, -2), (i) => values[i]!)];
+    },
+    device: (ctx) => {
+      const n = square(ctx.dims(0));
+      return [
+        withGradient([ctx.tensor(0)], (x) => {
+          const data = x.dataSync();
+          const minors = tf.tensor(cofactors(data, n), x.shape);
+          const batch = x.shape.slice(0, -2);
+          return {
+            value: tf.tensor(Float32Array.from(determinants(data, n)), batch),
+            saved: [minors],
+            gradient: (dy, [signed]) => [tf.mul(signed!, tf.reshape(dy, [...batch, 1, 1]))],
+          };
+        }),
+      ];
+    },
   },
-  device: (ctx) => {
-    const n = square(ctx.dims(0));
-    return [withGradient([ctx.tensor(0)], (x) => {
-      const data = x.dataSync();
-      const minors = tf.tensor(cofactors(data, n), x.shape);
-      const batch = x.shape.slice(0, -2);
-      return {
-        value: tf.tensor(Float32Array.from(determinants(data, n)), batch),
-        saved: [minors],
-        gradient: (dy, [signed]) => [tf.mul(signed!, tf.reshape(dy, [...batch, 1, 1]))],
-      };
-    })];
-  },
-}];
+];

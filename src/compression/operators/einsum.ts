@@ -1,4 +1,7 @@
-/** Einstein summation: any equation, ellipses, repeated indices, any number of operands. Differentiable, since it is made of moves and products. */
+/**
+ * Einstein summation: any equation, ellipses, repeated indices, any number of operands. Differentiable, since it is
+ * made of moves and products.
+ */
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim, TensorType } from '../graph/types.ts';
@@ -12,7 +15,10 @@ import { matMul } from './matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { isConcrete, shapeOf, sizeOf, stridesOf, typeOf } from './shapes.ts';
 
-/** An index: a letter, or `.k` for the k-th axis of the ellipsis, counted from its right (so that those of several operands align). */
+/**
+ * An index: a letter, or `.k` for the k-th axis of the ellipsis, counted from its right (so that those of several
+ * operands align).
+ */
 type Label = string;
 
 interface Equation {
@@ -24,14 +30,18 @@ interface Equation {
 export function parseEquation(text: string, ranks: readonly number[]): Equation {
   const [left, right, ...more] = text.replace(/\s/g, '').split('->');
   const terms = left!.split(',');
-  if (more.length > 0 || terms.length !== ranks.length) throw new GraphError(`equation "${text}" does not take ${ranks.length} operands`);
+  if (more.length > 0 || terms.length !== ranks.length)
+    throw new GraphError(`equation "${text}" does not take ${ranks.length} operands`);
   const operands = terms.map((term, i) => labelsOf(term, text, ranks[i]!));
   const dots = operands.flat().filter(isDots);
   const ellipsis = [...new Set(dots)].sort((a, b) => Number(b.slice(1)) - Number(a.slice(1)));
   const output = right === undefined ? implicitOutput(operands, ellipsis) : outputLabels(right, text, ellipsis);
   const known = new Set(operands.flat());
   const stray = output.find((label, i) => !known.has(label) || output.indexOf(label) !== i);
-  if (stray) throw new GraphError(`equation "${text}" gives index "${stray}", which ${known.has(stray) ? 'it names twice' : 'no operand has'}`);
+  if (stray)
+    throw new GraphError(
+      `equation "${text}" gives index "${stray}", which ${known.has(stray) ? 'it names twice' : 'no operand has'}`,
+    );
   return { operands, output };
 }
 
@@ -41,7 +51,12 @@ function labelsOf(term: string, equation: string, rank: number): Label[] {
   const [before, after, ...more] = term.split('...');
   const letters = [...before!, ...(after ?? '')];
   const dots = rank - letters.length;
-  if (more.length > 0 || !letters.every((letter) => /[A-Za-z]/.test(letter)) || dots < 0 || (after === undefined && dots > 0)) {
+  if (
+    more.length > 0 ||
+    !letters.every((letter) => /[A-Za-z]/.test(letter)) ||
+    dots < 0 ||
+    (after === undefined && dots > 0)
+  ) {
     throw new GraphError(`"${term}" of equation "${equation}" does not fit an operand of rank ${rank}`);
   }
   return [...before!, ...Array.from({ length: dots }, (_, i) => `.${dots - 1 - i}`), ...(after ?? '')];
@@ -49,14 +64,18 @@ function labelsOf(term: string, equation: string, rank: number): Label[] {
 
 function outputLabels(term: string, equation: string, ellipsis: readonly Label[]): Label[] {
   const [before, after, ...more] = term.split('...');
-  if (more.length > 0 || ![...before!, ...(after ?? '')].every((letter) => /[A-Za-z]/.test(letter))) throw new GraphError(`equation "${equation}" has no readable result`);
+  if (more.length > 0 || ![...before!, ...(after ?? '')].every((letter) => /[A-Za-z]/.test(letter)))
+    throw new GraphError(`equation "${equation}" has no readable result`);
   return after === undefined ? [...before!] : [...before!, ...ellipsis, ...after];
 }
 
 /** The ellipsis, then the letters that occur once, in alphabetical order. */
 function implicitOutput(operands: readonly (readonly Label[])[], ellipsis: readonly Label[]): Label[] {
   const letters = operands.flat().filter((label) => !isDots(label));
-  return [...ellipsis, ...[...new Set(letters)].filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter)).sort()];
+  return [
+    ...ellipsis,
+    ...[...new Set(letters)].filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter)).sort(),
+  ];
 }
 
 interface Operand {
@@ -65,9 +84,13 @@ interface Operand {
 }
 
 function run(ctx: RunContext): TfTensor[] {
-  if (ctx.dtype(0) !== 'float32' && !ctx.dtype(0).includes('float')) throw new LatheError('unsupported-operator', `Einsum of ${ctx.dtype(0)} is not computed by the training engine`);
+  if (ctx.dtype(0) !== 'float32' && !ctx.dtype(0).includes('float'))
+    throw new LatheError('unsupported-operator', `Einsum of ${ctx.dtype(0)} is not computed by the training engine`);
   const tensors = Array.from({ length: ctx.inputCount }, (_, i) => ctx.tensor(i));
-  const { operands, output } = parseEquation(ctx.string('equation', ''), tensors.map(({ rank }) => rank));
+  const { operands, output } = parseEquation(
+    ctx.string('equation', ''),
+    tensors.map(({ rank }) => rank),
+  );
   const given = tensors.map((tensor, i) => diagonal({ tensor, labels: operands[i]! }));
   let result = given[0]!;
   given.slice(1).forEach((next, i) => {
@@ -83,17 +106,22 @@ function diagonal({ tensor, labels }: Operand): Operand {
   if (unique.length === labels.length) return { tensor, labels };
   const sizes = unique.map((label) => tensor.shape[labels.indexOf(label)]!);
   labels.forEach((label, axis) => {
-    if (tensor.shape[axis] !== sizes[unique.indexOf(label)]) throw new GraphError(`index "${label}" has sizes ${sizes[unique.indexOf(label)]} and ${tensor.shape[axis]}`);
+    if (tensor.shape[axis] !== sizes[unique.indexOf(label)])
+      throw new GraphError(`index "${label}" has sizes ${sizes[unique.indexOf(label)]} and ${tensor.shape[axis]}`);
   });
   const strides = stridesOf(tensor.shape);
-  const steps = unique.map((label) => labels.reduce((sum, other, axis) => (other === label ? sum + strides[axis]! : sum), 0));
+  const steps = unique.map((label) =>
+    labels.reduce((sum, other, axis) => (other === label ? sum + strides[axis]! : sum), 0),
+  );
   return { tensor: takeElements(tensor, viewOffsets(sizes, steps), sizes), labels: unique };
 }
 
 /** Sums over the indices that nobody needs. */
 function sumOut({ tensor, labels }: Operand, needed: ReadonlySet<Label>): Operand {
   const axes = labels.flatMap((label, axis) => (needed.has(label) ? [] : [axis]));
-  return axes.length === 0 ? { tensor, labels } : { tensor: tf.sum(tensor, axes), labels: labels.filter((label) => needed.has(label)) };
+  return axes.length === 0
+    ? { tensor, labels }
+    : { tensor: tf.sum(tensor, axes), labels: labels.filter((label) => needed.has(label)) };
 }
 
 function arrange({ tensor, labels }: Operand, order: readonly Label[]): TfTensor {
@@ -108,36 +136,58 @@ function contract(a: Operand, b: Operand, needed: ReadonlySet<Label>): Operand {
   const shared = left.labels.filter((label) => right.labels.includes(label));
   const [batch, summed] = [shared.filter((label) => needed.has(label)), shared.filter((label) => !needed.has(label))];
   const freeOf = ({ labels }: Operand): Label[] => labels.filter((label) => !shared.includes(label));
-  const sizes = (operand: Operand, labels: readonly Label[]): number[] => labels.map((label) => operand.tensor.shape[operand.labels.indexOf(label)]!);
+  const sizes = (operand: Operand, labels: readonly Label[]): number[] =>
+    labels.map((label) => operand.tensor.shape[operand.labels.indexOf(label)]!);
   requireEqual(summed, sizes(left, summed), sizes(right, summed));
   const [rows, columns] = [freeOf(left), freeOf(right)];
   const inner = sizeOf(sizes(left, summed));
-  const x = tf.reshape(arrange(left, [...batch, ...rows, ...summed]), [...sizes(left, batch), sizeOf(sizes(left, rows)), inner]);
-  const y = tf.reshape(arrange(right, [...batch, ...summed, ...columns]), [...sizes(right, batch), inner, sizeOf(sizes(right, columns))]);
+  const x = tf.reshape(arrange(left, [...batch, ...rows, ...summed]), [
+    ...sizes(left, batch),
+    sizeOf(sizes(left, rows)),
+    inner,
+  ]);
+  const y = tf.reshape(arrange(right, [...batch, ...summed, ...columns]), [
+    ...sizes(right, batch),
+    inner,
+    sizeOf(sizes(right, columns)),
+  ]);
   const product = matMul(x, y);
-  return { tensor: tf.reshape(product, [...product.shape.slice(0, -2), ...sizes(left, rows), ...sizes(right, columns)]), labels: [...batch, ...rows, ...columns] };
+  return {
+    tensor: tf.reshape(product, [...product.shape.slice(0, -2), ...sizes(left, rows), ...sizes(right, columns)]),
+    labels: [...batch, ...rows, ...columns],
+  };
 }
 
 function requireEqual(labels: readonly Label[], a: readonly number[], b: readonly number[]): void {
-  labels.forEach((label, i) => { if (a[i] !== b[i]) throw new GraphError(`index "${label}" has sizes ${a[i]} and ${b[i]}`); });
+  labels.forEach((label, i) => {
+    if (a[i] !== b[i]) throw new GraphError(`index "${label}" has sizes ${a[i]} and ${b[i]}`);
+  });
 }
 
 /** Sizes by label; null where an operand's rank is not known. */
 function labelSizes(info: NodeInfo): { equation: Equation; sizes: Map<Label, Dim> } | null {
   const shapes = info.node.inputs.map((_, i) => shapeOf(info, i));
   if (shapes.some((shape) => shape === null)) return null;
-  const equation = parseEquation(info.string('equation', ''), shapes.map((shape) => shape!.length));
+  const equation = parseEquation(
+    info.string('equation', ''),
+    shapes.map((shape) => shape!.length),
+  );
   const sizes = new Map<Label, Dim>();
-  equation.operands.forEach((labels, i) => labels.forEach((label, axis) => {
-    const [known, dim] = [sizes.get(label), shapes[i]![axis]!];
-    if (known === undefined || known === 1 || (typeof known !== 'number' && typeof dim === 'number' && dim !== 1)) sizes.set(label, dim);
-  }));
+  equation.operands.forEach((labels, i) =>
+    labels.forEach((label, axis) => {
+      const [known, dim] = [sizes.get(label), shapes[i]![axis]!];
+      if (known === undefined || known === 1 || (typeof known !== 'number' && typeof dim === 'number' && dim !== 1))
+        sizes.set(label, dim);
+    }),
+  );
   return { equation, sizes };
 }
 
 function infer(info: NodeInfo): Inferred[] {
   const known = labelSizes(info);
-  return [{ dtype: typeOf(info).dtype, shape: known && known.equation.output.map((label) => known.sizes.get(label) ?? null) }];
+  return [
+    { dtype: typeOf(info).dtype, shape: known && known.equation.output.map((label) => known.sizes.get(label) ?? null) },
+  ];
 }
 
 /** As one sum over all indices, for two operands and more. */
@@ -148,5 +198,15 @@ function macs(info: NodeInfo, _outputs: readonly TensorType[]): number {
 }
 
 export const einsumOperators: readonly Operator[] = [
-  { type: 'Einsum', domain: '', since: 12, layout: ONNX_ORDER, differentiability: FULL, infer, device: run, macs, channels: einsum(parseEquation) },
+  {
+    type: 'Einsum',
+    domain: '',
+    since: 12,
+    layout: ONNX_ORDER,
+    differentiability: FULL,
+    infer,
+    device: run,
+    macs,
+    channels: einsum(parseEquation),
+  },
 ];

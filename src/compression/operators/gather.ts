@@ -49,7 +49,13 @@ function gatheredElements(info: NodeInfo): Pick<Inferred, 'elements'> {
 const gatherHost: HostForm = ([data, indices], info) => {
   const axis = resolveAxis(info.int('axis', 0), data!.dims.length);
   const maps = data!.dims.map((size, i) => (i === axis ? resolvedIndices(indices!, size) : countTo(size)));
-  return [pick(data!, offsetsAlong(data!.dims, maps), [...data!.dims.slice(0, axis), ...indices!.dims, ...data!.dims.slice(axis + 1)])];
+  return [
+    pick(data!, offsetsAlong(data!.dims, maps), [
+      ...data!.dims.slice(0, axis),
+      ...indices!.dims,
+      ...data!.dims.slice(axis + 1),
+    ]),
+  ];
 };
 
 /** Codes of a codebook. */
@@ -62,13 +68,17 @@ function gather(ctx: RunContext): TfTensor[] {
   const data = ctx.tensor(0);
   const axis = resolveAxis(ctx.int('axis', 0), data.rank);
   const known = data.rank === 1 && data.dtype === 'float32' && data.size > 0 ? ctx.constant(1) : null;
-  if (known && areOffsets(known, data.size)) return [tf.reshape(nn.pickNumbers(data, tf.reshape(ctx.tensor(1), [known.data.length])), [...known.dims])];
+  if (known && areOffsets(known, data.size))
+    return [tf.reshape(nn.pickNumbers(data, tf.reshape(ctx.tensor(1), [known.data.length])), [...known.dims])];
   return [gatherAxis(data, positive(ctx.tensor(1), data.shape[axis]!), axis)];
 }
 
 /** For every element of `shape` the offset of the element of `dims` with the same coordinates, but 0 along `axis`. */
 export function offsetsBeside(dims: readonly number[], shape: readonly number[], axis: number): Int32Array {
-  return offsetsAlong(dims, shape.map((size, i) => (i === axis ? new Array<number>(size).fill(0) : countTo(size))));
+  return offsetsAlong(
+    dims,
+    shape.map((size, i) => (i === axis ? new Array<number>(size).fill(0) : countTo(size))),
+  );
 }
 
 const gatherElementsHost: HostForm = ([data, indices], info) => {
@@ -76,7 +86,13 @@ const gatherElementsHost: HostForm = ([data, indices], info) => {
   const axis = resolveAxis(info.int('axis', 0), dims.length);
   const stride = stridesOf(dims)[axis]!;
   const beside = offsetsBeside(dims, indices!.dims, axis);
-  return [pick(data!, resolvedIndices(indices!, dims[axis]!).map((index, i) => beside[i]! + index * stride), indices!.dims)];
+  return [
+    pick(
+      data!,
+      resolvedIndices(indices!, dims[axis]!).map((index, i) => beside[i]! + index * stride),
+      indices!.dims,
+    ),
+  ];
 };
 
 /** Row-major offsets of the elements that GatherElements and ScatterElements address, int32 of the indices' shape. */
@@ -93,8 +109,16 @@ function gatherElements(ctx: RunContext): TfTensor[] {
   return [takeElements(data, elementOffsets(indices, data.shape, axis), indices.shape)];
 }
 
-/** Offsets of the slices that index tuples [..., k] address in a tensor of shape `dims`, counted in slices; `batch` leading axes run along. */
-export function sliceRows(indices: readonly number[], tuples: readonly number[], dims: readonly number[], batch: number): number[] {
+/**
+ * Offsets of the slices that index tuples [..., k] address in a tensor of shape `dims`, counted in slices; `batch`
+ * leading axes run along.
+ */
+export function sliceRows(
+  indices: readonly number[],
+  tuples: readonly number[],
+  dims: readonly number[],
+  batch: number,
+): number[] {
   const k = tuples.at(-1)!;
   const addressed = dims.slice(batch, batch + k);
   const strides = stridesOf(addressed);
@@ -104,7 +128,8 @@ export function sliceRows(indices: readonly number[], tuples: readonly number[],
     for (let i = 0; i < k; i++) {
       const index = indices[row * k + i]!;
       const resolved = index < 0 ? index + addressed[i]! : index;
-      if (resolved < 0 || resolved >= addressed[i]!) throw new GraphError(`index ${index} lies outside an axis of ${addressed[i]}`);
+      if (resolved < 0 || resolved >= addressed[i]!)
+        throw new GraphError(`index ${index} lies outside an axis of ${addressed[i]}`);
       offset += resolved * strides[i]!;
     }
     return offset;
@@ -137,7 +162,9 @@ const gatherNdHost: HostForm = ([data, indices], info) => {
   const rows = sliceRows(hostNumbers(indices!), indices!.dims, data!.dims, batch);
   const size = sizeOf(slice);
   const offsets = new Int32Array(rows.length * size);
-  rows.forEach((row, i) => { for (let j = 0; j < size; j++) offsets[i * size + j] = row * size + j; });
+  rows.forEach((row, i) => {
+    for (let j = 0; j < size; j++) offsets[i * size + j] = row * size + j;
+  });
   return [pick(data!, offsets, [...indices!.dims.slice(0, -1), ...slice])];
 };
 
@@ -167,15 +194,36 @@ const common = { domain: '', layout: ONNX_ORDER, differentiability: firstInput(0
 
 export const gatherOperators: readonly Operator[] = [
   {
-    ...common, type: 'Gather', since: 1, channels: gathering, infer: gatherType, host: gatherHost, device: exactIntegers64(gatherHost, gather),
+    ...common,
+    type: 'Gather',
+    since: 1,
+    channels: gathering,
+    infer: gatherType,
+    host: gatherHost,
+    device: exactIntegers64(gatherHost, gather),
     weights: [{ input: 0, kind: 'embedding', outputAxis: () => 0 }],
   },
-  { ...common, type: 'GatherElements', since: 11, infer: (info) => [{ ...typeOf(info), shape: shapeOf(info, 1) }], host: gatherElementsHost, device: exactIntegers64(gatherElementsHost, gatherElements) },
-  { ...common, type: 'GatherND', since: 11, infer: gatherNdType, host: gatherNdHost, device: exactIntegers64(gatherNdHost, gatherNd) },
+  {
+    ...common,
+    type: 'GatherElements',
+    since: 11,
+    infer: (info) => [{ ...typeOf(info), shape: shapeOf(info, 1) }],
+    host: gatherElementsHost,
+    device: exactIntegers64(gatherElementsHost, gatherElements),
+  },
+  {
+    ...common,
+    type: 'GatherND',
+    since: 11,
+    infer: gatherNdType,
+    host: gatherNdHost,
+    device: exactIntegers64(gatherNdHost, gatherNd),
+  },
 ];
 
 /** Moving elements is exact on the device for every type that fits its 32 bits. */
 function exactIntegers64(host: HostForm, device: NonNullable<Operator['device']>): NonNullable<Operator['device']> {
   const exact = exactIntegers(host, device);
-  return (ctx) => (ctx.dtype(0) === 'int64' || ctx.dtype(0) === 'uint64' || ctx.dtype(0) === 'uint32' ? exact(ctx) : device(ctx));
+  return (ctx) =>
+    ctx.dtype(0) === 'int64' || ctx.dtype(0) === 'uint64' || ctx.dtype(0) === 'uint32' ? exact(ctx) : device(ctx);
 }

@@ -1,6 +1,7 @@
 /**
- * com.microsoft's operators on 8-bit codes, as onnxruntime's quantizer and optimizer write them: codes are decoded, the result is computed in
- * float32 and rounded to codes again. Products are exact sums of integers, as in `integer-compute.ts`.
+ * com.microsoft's operators on 8-bit codes, as onnxruntime's quantizer and optimizer write them: codes are decoded, the
+ * result is computed in float32 and rounded to codes again. Products are exact sums of integers, as in
+ * `integer-compute.ts`.
  */
 import { LatheError } from '../../errors.ts';
 import type { Dim } from '../graph/types.ts';
@@ -21,7 +22,8 @@ import { softmaxAt } from './softmax.ts';
 
 const float = (ctx: RunContext, input: number): TfTensor => tf.cast(ctx.tensor(input), 'float32');
 /** A scale: one for all, or one per element of an axis of the operand. */
-const scaleFor = (ctx: RunContext, input: number, operand: TfTensor, axis: number): TfTensor => along(float(ctx, input), operand, axis);
+const scaleFor = (ctx: RunContext, input: number, operand: TfTensor, axis: number): TfTensor =>
+  along(float(ctx, input), operand, axis);
 
 /** (codes - zero point) * scale of inputs `first`, `first + 2` and `first + 1`. */
 function decoded(ctx: RunContext, first: number): TfTensor {
@@ -32,23 +34,50 @@ function decoded(ctx: RunContext, first: number): TfTensor {
 type Compute = (operands: TfTensor[], ctx: RunContext) => TfTensor;
 
 /** Operands as (codes, scale, zero point), then the result's scale and zero point. */
-function coded(type: string, operands: 1 | 2, shape: (info: NodeInfo) => readonly Dim[] | null, compute: Compute): Operator {
+function coded(
+  type: string,
+  operands: 1 | 2,
+  shape: (info: NodeInfo) => readonly Dim[] | null,
+  compute: Compute,
+): Operator {
   return {
-    ...common, type, infer: (info) => [{ dtype: typeOf(info).dtype, shape: shape(info) }],
-    device: (ctx) => untaped(() => {
-      const real = compute(Array.from({ length: operands }, (_, i) => decoded(ctx, 3 * i)), ctx);
-      return [requantize(ctx, real, 3 * operands, 3 * operands + 1, ctx.dtype(0))];
-    }),
+    ...common,
+    type,
+    infer: (info) => [{ dtype: typeOf(info).dtype, shape: shape(info) }],
+    device: (ctx) =>
+      untaped(() => {
+        const real = compute(
+          Array.from({ length: operands }, (_, i) => decoded(ctx, 3 * i)),
+          ctx,
+        );
+        return [requantize(ctx, real, 3 * operands, 3 * operands + 1, ctx.dtype(0))];
+      }),
   };
 }
 
-const unary = (type: string, compute: (x: TfTensor, ctx: RunContext) => TfTensor): Operator => coded(type, 1, (info) => shapeOf(info), ([x], ctx) => compute(x!, ctx));
-const binary = (type: string, compute: (a: TfTensor, b: TfTensor) => TfTensor): Operator => coded(type, 2, (info) => broadcastShapes(shapeOf(info, 0), shapeOf(info, 3)), ([a, b]) => compute(a!, b!));
+const unary = (type: string, compute: (x: TfTensor, ctx: RunContext) => TfTensor): Operator =>
+  coded(
+    type,
+    1,
+    (info) => shapeOf(info),
+    ([x], ctx) => compute(x!, ctx),
+  );
+const binary = (type: string, compute: (a: TfTensor, b: TfTensor) => TfTensor): Operator =>
+  coded(
+    type,
+    2,
+    (info) => broadcastShapes(shapeOf(info, 0), shapeOf(info, 3)),
+    ([a, b]) => compute(a!, b!),
+  );
 
 const lastChannels = (info: NodeInfo): boolean => info.int('channels_last', 0) === 1;
 
 function pooled(x: TfTensor, ctx: RunContext): TfTensor {
-  if (lastChannels(ctx)) throw new LatheError('unsupported-operator', 'QLinearAveragePool with channels_last is not computed by the training engine');
+  if (lastChannels(ctx))
+    throw new LatheError(
+      'unsupported-operator',
+      'QLinearAveragePool with channels_last is not computed by the training engine',
+    );
   return fromChannelsLast(averagePool(ctx, toChannelsLast(x)));
 }
 
@@ -101,9 +130,17 @@ function inferGemm(info: NodeInfo): Inferred[] {
 }
 
 /** a b * scale of a * scale of b (+ bias), of integers. */
-function scaledProduct(ctx: RunContext, a: TfTensor, scale: TfTensor, inputs: { scale: number; zero: number; bias: number }): TfTensor {
+function scaledProduct(
+  ctx: RunContext,
+  a: TfTensor,
+  scale: TfTensor,
+  inputs: { scale: number; zero: number; bias: number },
+): TfTensor {
   const product = untaped(() => {
-    const sums = tf.cast(exactSum(centred(ctx, 1, inputs.zero, -1), (b) => matMul(a, b)), 'float32');
+    const sums = tf.cast(
+      exactSum(centred(ctx, 1, inputs.zero, -1), (b) => matMul(a, b)),
+      'float32',
+    );
     return tf.mul(sums, tf.mul(scale, scaleFor(ctx, inputs.scale, sums, -1)));
   });
   return ctx.has(inputs.bias) ? tf.add(product, ctx.tensor(inputs.bias)) : product;
@@ -121,7 +158,9 @@ function dynamicMatMul(ctx: RunContext): TfTensor[] {
   return [scaledProduct(ctx, a, scale, { scale: 2, zero: 3, bias: 4 })];
 }
 
-const inferFloatProduct = (info: NodeInfo): Inferred[] => [{ dtype: 'float32', shape: matMulShape(shapeOf(info, 0), shapeOf(info, 1)) }];
+const inferFloatProduct = (info: NodeInfo): Inferred[] => [
+  { dtype: 'float32', shape: matMulShape(shapeOf(info, 0), shapeOf(info, 1)) },
+];
 
 const common = { domain: 'com.microsoft', since: 1, layout: ONNX_ORDER, differentiability: ZERO } as const;
 
@@ -131,11 +170,26 @@ export const integerContribOperators: readonly Operator[] = [
   unary('QLinearSigmoid', (x) => tf.sigmoid(x)),
   unary('QLinearLeakyRelu', (x, ctx) => leakyRelu(x, ctx.float('alpha', 0.01))),
   unary('QLinearSoftmax', (x, ctx) => softmaxAt(ctx.int('opset', 13), x, ctx.int('axis', -1))),
-  coded('QLinearAveragePool', 1, (info) => (lastChannels(info) ? null : inferPool(info)[0]!.shape), ([x], ctx) => pooled(x!, ctx)),
+  coded(
+    'QLinearAveragePool',
+    1,
+    (info) => (lastChannels(info) ? null : inferPool(info)[0]!.shape),
+    ([x], ctx) => pooled(x!, ctx),
+  ),
   coded('QLinearGlobalAveragePool', 1, inferGlobalPool, ([x], ctx) => globalPooled(x!, ctx)),
   {
-    ...common, type: 'QLinearConcat', device: concat,
-    infer: (info) => [{ dtype: typeOf(info, 2).dtype, shape: joinedShape(partsOf(info).map((first) => shapeOf(info, first)), info.int('axis', 0)) }],
+    ...common,
+    type: 'QLinearConcat',
+    device: concat,
+    infer: (info) => [
+      {
+        dtype: typeOf(info, 2).dtype,
+        shape: joinedShape(
+          partsOf(info).map((first) => shapeOf(info, first)),
+          info.int('axis', 0),
+        ),
+      },
+    ],
   },
   { ...common, type: 'QGemm', infer: inferGemm, device: gemm, macs: gemmMacs },
   { ...common, type: 'MatMulIntegerToFloat', infer: inferFloatProduct, device: matMulIntegerToFloat, macs: matMulMacs },

@@ -4,7 +4,10 @@ import type { DataType } from '../graph/types.ts';
 import type { HostTensor } from './operator.ts';
 import { broadcastShapes, sizeOf, stridesOf } from './shapes.ts';
 
-/** a [..., m, k] by b [..., k, n], vectors as in numpy; sums wrap round as the type's do. Exact while sums stay below 2^53. */
+/**
+ * a [..., m, k] by b [..., k, n], vectors as in numpy; sums wrap round as the type's do. Exact while sums stay below
+ * 2^53.
+ */
 export function integerMatMul(a: HostTensor, b: HostTensor, dtype: DataType): HostTensor {
   const left = a.dims.length === 1 ? [1, a.dims[0]!] : [...a.dims];
   const right = b.dims.length === 1 ? [b.dims[0]!, 1] : [...b.dims];
@@ -21,12 +24,23 @@ export function integerMatMul(a: HostTensor, b: HostTensor, dtype: DataType): Ho
   return { dtype, dims, data: wrap(sums, dtype) };
 }
 
-function multiply(x: readonly number[], xAt: number, y: readonly number[], yAt: number, sums: Float64Array, at: number, m: number, k: number, n: number): void {
-  for (let row = 0; row < m; row++) for (let inner = 0; inner < k; inner++) {
-    const factor = x[xAt + row * k + inner]!;
-    if (factor === 0) continue;
-    for (let column = 0; column < n; column++) sums[at + row * n + column]! += factor * y[yAt + inner * n + column]!;
-  }
+function multiply(
+  x: readonly number[],
+  xAt: number,
+  y: readonly number[],
+  yAt: number,
+  sums: Float64Array,
+  at: number,
+  m: number,
+  k: number,
+  n: number,
+): void {
+  for (let row = 0; row < m; row++)
+    for (let inner = 0; inner < k; inner++) {
+      const factor = x[xAt + row * k + inner]!;
+      if (factor === 0) continue;
+      for (let column = 0; column < n; column++) sums[at + row * n + column]! += factor * y[yAt + inner * n + column]!;
+    }
 }
 
 /** Index of the operand's matrix that broadcasts to matrix `flat` of the result. */
@@ -45,7 +59,8 @@ function batchOffset(flat: number, batch: readonly number[], own: readonly numbe
 
 function wrap(sums: Float64Array, dtype: DataType): HostTensor['data'] {
   const data = allocate(dtype, sums.length);
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) for (let i = 0; i < sums.length; i++) data[i] = BigInt(sums[i]!);
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    for (let i = 0; i < sums.length; i++) data[i] = BigInt(sums[i]!);
   else data.set(sums);
   return data;
 }

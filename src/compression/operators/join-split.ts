@@ -3,7 +3,18 @@ import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import { concatenation, splitting } from './channels/join-split.ts';
-import { attributeOrInput, FOLLOWS, FULL, firstInput, given, intsOfConstants, intsOfHost, intsOfRun, PASSES, type Ints } from './define.ts';
+import {
+  attributeOrInput,
+  FOLLOWS,
+  FULL,
+  firstInput,
+  given,
+  intsOfConstants,
+  intsOfHost,
+  intsOfRun,
+  PASSES,
+  type Ints,
+} from './define.ts';
 import { concat, slice } from './host/movement.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
 import { moved } from './reshape.ts';
@@ -13,7 +24,10 @@ import { untaped } from '../tensor/untaped.ts';
 
 function inferConcat(info: NodeInfo): Inferred[] {
   const { dtype } = typeOf(info);
-  const shape = joinedShape(info.types.map((type) => type?.shape ?? null), info.int('axis', 0));
+  const shape = joinedShape(
+    info.types.map((type) => type?.shape ?? null),
+    info.int('axis', 0),
+  );
   const parts = info.types.map((_, i) => info.partial(i));
   const elements = shape?.length === 1 && parts.every((part) => part !== null) ? parts.flatMap((part) => part!) : null;
   return [{ dtype, shape, ...(elements && { elements }) }];
@@ -46,7 +60,16 @@ function runConcat(ctx: RunContext) {
   const axis = ctx.axis(ctx.int('axis', 0), tensors[0]!.rank);
   if (tensors.length === 1) return [tf.clone(tensors[0]!)];
   if (tensors[0]!.dtype === 'float32') return [tf.concat(tensors, axis)];
-  return [untaped(() => onNumbers(tensors[0]!, () => tf.concat(tensors.map((x) => (x.dtype === 'bool' ? tf.cast(x, 'int32') : x)), axis)))];
+  return [
+    untaped(() =>
+      onNumbers(tensors[0]!, () =>
+        tf.concat(
+          tensors.map((x) => (x.dtype === 'bool' ? tf.cast(x, 'int32') : x)),
+          axis,
+        ),
+      ),
+    ),
+  ];
 }
 
 const MOST_PARTS = 65_536;
@@ -58,7 +81,8 @@ function partSizes(size: number, info: NodeInfo, ints: Ints): readonly number[] 
   if (!given && (count < 1 || count > MOST_PARTS)) throw new GraphError(`num_outputs ${count}`);
   const even = Math.ceil(size / count);
   const sizes = given ?? Array.from({ length: count }, (_, i) => Math.max(Math.min(even, size - i * even), 0));
-  if (sizes.reduce((a, b) => a + b, 0) !== size) throw new GraphError(`parts of ${sizes.join(', ')} do not make up ${size}`);
+  if (sizes.reduce((a, b) => a + b, 0) !== size)
+    throw new GraphError(`parts of ${sizes.join(', ')} do not make up ${size}`);
   return sizes;
 }
 
@@ -74,16 +98,21 @@ function inferSplit(info: NodeInfo): Inferred[] {
   const axis = resolveAxis(info.int('axis', 0), shape.length);
   const size = shape[axis]!;
   const ints = intsOfConstants(info);
-  const unknown = (info.opset >= 13 && given(info, 1) && !info.constant(1));
+  const unknown = info.opset >= 13 && given(info, 1) && !info.constant(1);
   const listed = unknown ? null : attributeOrInput(info, ints, 'split', 1, 13);
-  const sizes: readonly Dim[] = listed ?? (typeof size === 'number' && !unknown ? partSizes(size, info, ints) : info.node.outputs.map(() => null));
+  const sizes: readonly Dim[] =
+    listed ?? (typeof size === 'number' && !unknown ? partSizes(size, info, ints) : info.node.outputs.map(() => null));
   if (listed && typeof size === 'number') partSizes(size, info, ints);
   const elements = info.partial(0);
   return info.node.outputs.map((_, i) => {
     const part = { dtype, shape: shape.map((dim, a) => (a === axis ? (sizes[i] ?? null) : dim)) };
-    const start = sizes.slice(0, i).reduce<number | null>((sum, s) => (sum === null || typeof s !== 'number' ? null : sum + s), 0);
+    const start = sizes
+      .slice(0, i)
+      .reduce<number | null>((sum, s) => (sum === null || typeof s !== 'number' ? null : sum + s), 0);
     const length = sizes[i];
-    return elements && start !== null && typeof length === 'number' ? { ...part, elements: elements.slice(start, start + length) } : part;
+    return elements && start !== null && typeof length === 'number'
+      ? { ...part, elements: elements.slice(start, start + length) }
+      : part;
   });
 }
 
@@ -92,22 +121,55 @@ function runSplit(ctx: RunContext) {
   const axis = ctx.axis(ctx.int('axis', 0), x.rank);
   const sizes = partSizes(x.shape[axis]!, ctx, intsOfRun(ctx));
   if (x.dtype === 'float32' && sizes.every((size) => size > 0)) return tf.split(x, [...sizes], axis);
-  return parts(x.shape[axis]!, ctx, intsOfRun(ctx)).map(({ start, size }) => moved(x, (v) => tf.slice(v, v.shape.map((_, i) => (i === axis ? start : 0)), v.shape.map((dim, i) => (i === axis ? size : dim)))));
+  return parts(x.shape[axis]!, ctx, intsOfRun(ctx)).map(({ start, size }) =>
+    moved(x, (v) =>
+      tf.slice(
+        v,
+        v.shape.map((_, i) => (i === axis ? start : 0)),
+        v.shape.map((dim, i) => (i === axis ? size : dim)),
+      ),
+    ),
+  );
 }
 
 export const joinSplitOperators: readonly Operator[] = [
   {
-    type: 'Concat', domain: '', since: 4, layout: FOLLOWS, differentiability: FULL, infer: inferConcat, device: runConcat, channels: concatenation,
-    host: (inputs, info) => [concat(inputs.map((x) => x!), resolveAxis(info.int('axis', 0), inputs[0]!.dims.length))],
+    type: 'Concat',
+    domain: '',
+    since: 4,
+    layout: FOLLOWS,
+    differentiability: FULL,
+    infer: inferConcat,
+    device: runConcat,
+    channels: concatenation,
+    host: (inputs, info) => [
+      concat(
+        inputs.map((x) => x!),
+        resolveAxis(info.int('axis', 0), inputs[0]!.dims.length),
+      ),
+    ],
     quantization: PASSES,
   },
   {
-    type: 'Split', domain: '', since: 2, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferSplit, device: runSplit, channels: splitting,
+    type: 'Split',
+    domain: '',
+    since: 2,
+    layout: { ...FOLLOWS, inputs: [0] },
+    differentiability: firstInput(0),
+    infer: inferSplit,
+    device: runSplit,
+    channels: splitting,
     host: (inputs, info) => {
       const x = inputs[0]!;
       const axis = resolveAxis(info.int('axis', 0), x.dims.length);
       return parts(x.dims[axis]!, info, intsOfHost(inputs)).map(({ start, size }) =>
-        slice(x, x.dims.map((_, i) => (i === axis ? start : 0)), x.dims.map(() => 1), x.dims.map((dim, i) => (i === axis ? size : dim))));
+        slice(
+          x,
+          x.dims.map((_, i) => (i === axis ? start : 0)),
+          x.dims.map(() => 1),
+          x.dims.map((dim, i) => (i === axis ? size : dim)),
+        ),
+      );
     },
     quantization: PASSES,
   },

@@ -22,7 +22,9 @@ type Pair = (a: TfTensor, b: TfTensor) => TfTensor;
 /** A relation of two operands of one type: bool. */
 function relation(type: string, holds: (a: Scalar, b: Scalar) => boolean, device: Pair, since = 7): Operator {
   return {
-    ...common, type, since,
+    ...common,
+    type,
+    since,
     infer: broadcastType('bool'),
     host: ([a, b]) => [compare(a!, b!, holds)],
     device: discrete((ctx) => [device(comparable(ctx, 0), comparable(ctx, 1))]),
@@ -37,7 +39,8 @@ function comparable(ctx: RunContext, input: number): TfTensor {
 
 function connective(type: string, host: (a: number, b: number) => number, device: Pair): Operator {
   return {
-    ...common, type,
+    ...common,
+    type,
     infer: broadcastType('bool'),
     host: ([a, b]) => [zip(a!, b!, { number: host })],
     device: discrete((ctx) => [device(tf.cast(ctx.tensor(0), 'bool'), tf.cast(ctx.tensor(1), 'bool'))]),
@@ -49,13 +52,21 @@ function bitwise(type: string, f: Binary): Operator {
   return { ...common, type, since: 18, layout: ONNX_ORDER, infer: broadcastType(), host: ([a, b]) => [zip(a!, b!, f)] };
 }
 
-/** Shifts integers, signed ones (since opset 28) with copies of their sign. By the whole width or more, or by less than nothing, the fill alone remains. */
+/**
+ * Shifts integers, signed ones (since opset 28) with copies of their sign. By the whole width or more, or by less than
+ * nothing, the fill alone remains.
+ */
 const shift: HostForm = ([x, by], info) => {
   const left = info.string('direction', '') === 'LEFT';
   const bits = BITS[x!.dtype];
   const rows = shiftRows(x!, by!, left, bits);
   if (rows) return [rows];
-  return [zip(x!, by!, { number: (a, n) => shifted(a, n, left, bits), big: (a, n) => (n < 0n || n >= 64n ? (left || a >= 0n ? 0n : -1n) : left ? a << n : a >> n) })];
+  return [
+    zip(x!, by!, {
+      number: (a, n) => shifted(a, n, left, bits),
+      big: (a, n) => (n < 0n || n >= 64n ? (left || a >= 0n ? 0n : -1n) : left ? a << n : a >> n),
+    }),
+  ];
 };
 
 /** The array that holds the result cuts it to its type. */
@@ -65,12 +76,20 @@ function shifted(a: number, n: number, left: boolean, bits: number): number {
   return a < 0 ? a >> n : a >>> n;
 }
 
-/** Every number by each of a few, as packed codes are parted: ten times as fast as any pair of shapes. null: another pair. */
+/**
+ * Every number by each of a few, as packed codes are parted: ten times as fast as any pair of shapes. null: another
+ * pair.
+ */
 function shiftRows(x: HostTensor, by: HostTensor, left: boolean, bits: number): HostTensor | null {
   const dims = broadcastDims(x.dims, by.dims);
   const [m, k] = [x.data.length, by.data.length];
-  if (bits > 32 || by.dims.length > 1 || (k > 1 && x.dims.at(-1) !== 1) || dims.reduce((a, b) => a * b, 1) !== m * k) return null;
-  const [numbers, shifts, out] = [x.data as Uint32Array, by.data as Uint32Array, allocate(x.dtype, m * k) as Uint32Array];
+  if (bits > 32 || by.dims.length > 1 || (k > 1 && x.dims.at(-1) !== 1) || dims.reduce((a, b) => a * b, 1) !== m * k)
+    return null;
+  const [numbers, shifts, out] = [
+    x.data as Uint32Array,
+    by.data as Uint32Array,
+    allocate(x.dtype, m * k) as Uint32Array,
+  ];
   for (let j = 0; j < k; j++) {
     const n = shifts[j]!;
     for (let i = 0; i < m; i++) out[i * k + j] = shifted(numbers[i]!, n, left, bits);
@@ -89,7 +108,9 @@ const whereOnHost: HostForm = ([mask, a, b]) => {
   const [m, p, q] = [mask!, a!, b!].map((x) => offsetsInto(x.dims, dims));
   const both = { dtype: a!.dtype, dims: [], data: join(a!, b!) };
   const count = dims.reduce((n, size) => n * size, 1);
-  const offsets = Int32Array.from({ length: count }, (_, i) => (mask!.data[m ? m[i]! : i] ? (p ? p[i]! : i) : a!.data.length + (q ? q[i]! : i)));
+  const offsets = Int32Array.from({ length: count }, (_, i) =>
+    mask!.data[m ? m[i]! : i] ? (p ? p[i]! : i) : a!.data.length + (q ? q[i]! : i),
+  );
   return [pick(both, offsets, dims)];
 };
 
@@ -110,7 +131,10 @@ function runWhere(ctx: RunContext): TfTensor[] {
 }
 
 function inferWhere(info: NodeInfo): Inferred[] {
-  const type = { dtype: typeOf(info, 1).dtype, shape: broadcastShapes(shapeOf(info, 0), shapeOf(info, 1), shapeOf(info, 2)) };
+  const type = {
+    dtype: typeOf(info, 1).dtype,
+    shape: broadcastShapes(shapeOf(info, 0), shapeOf(info, 1), shapeOf(info, 2)),
+  };
   const mask = info.constant(0)?.data as ArrayLike<number> | undefined;
   const [a, b] = [info.partial(1), info.partial(2)];
   if (!mask || !a || !b || !type.shape || type.shape.length > 1) return [type];
@@ -120,18 +144,60 @@ function inferWhere(info: NodeInfo): Inferred[] {
 }
 
 export const logicOperators: readonly Operator[] = [
-  relation('Equal', (a, b) => a === b, (a, b) => tf.equal(a, b)),
-  relation('Less', (a, b) => a < b, (a, b) => tf.less(a, b)),
-  relation('Greater', (a, b) => a > b, (a, b) => tf.greater(a, b)),
-  relation('LessOrEqual', (a, b) => a <= b, (a, b) => tf.lessEqual(a, b), 12),
-  relation('GreaterOrEqual', (a, b) => a >= b, (a, b) => tf.greaterEqual(a, b), 12),
-  connective('And', (a, b) => a & b, (a, b) => tf.logicalAnd(a, b)),
-  connective('Or', (a, b) => a | b, (a, b) => tf.logicalOr(a, b)),
-  connective('Xor', (a, b) => a ^ b, (a, b) => tf.logicalXor(a, b)),
+  relation(
+    'Equal',
+    (a, b) => a === b,
+    (a, b) => tf.equal(a, b),
+  ),
+  relation(
+    'Less',
+    (a, b) => a < b,
+    (a, b) => tf.less(a, b),
+  ),
+  relation(
+    'Greater',
+    (a, b) => a > b,
+    (a, b) => tf.greater(a, b),
+  ),
+  relation(
+    'LessOrEqual',
+    (a, b) => a <= b,
+    (a, b) => tf.lessEqual(a, b),
+    12,
+  ),
+  relation(
+    'GreaterOrEqual',
+    (a, b) => a >= b,
+    (a, b) => tf.greaterEqual(a, b),
+    12,
+  ),
+  connective(
+    'And',
+    (a, b) => a & b,
+    (a, b) => tf.logicalAnd(a, b),
+  ),
+  connective(
+    'Or',
+    (a, b) => a | b,
+    (a, b) => tf.logicalOr(a, b),
+  ),
+  connective(
+    'Xor',
+    (a, b) => a ^ b,
+    (a, b) => tf.logicalXor(a, b),
+  ),
   bitwise('BitwiseAnd', { number: (a, b) => a & b, big: (a, b) => a & b }),
   bitwise('BitwiseOr', { number: (a, b) => a | b, big: (a, b) => a | b }),
   bitwise('BitwiseXor', { number: (a, b) => a ^ b, big: (a, b) => a ^ b }),
   { ...common, type: 'BitwiseNot', since: 18, layout: ONNX_ORDER, infer: sameType(), host: ([x]) => [invert(x!)] },
   { ...common, type: 'BitShift', since: 11, layout: ONNX_ORDER, infer: broadcastType(), host: shift },
-  { ...common, type: 'Where', since: 9, differentiability: firstInput(1, 2), infer: inferWhere, host: whereOnHost, device: runWhere },
+  {
+    ...common,
+    type: 'Where',
+    since: 9,
+    differentiability: firstInput(1, 2),
+    infer: inferWhere,
+    host: whereOnHost,
+    device: runWhere,
+  },
 ];

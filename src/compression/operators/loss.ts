@@ -14,7 +14,10 @@ function negativeLogLikelihood(ctx: RunContext, logProbabilities: TfTensor): TfT
   const classes = logProbabilities.shape[1]!;
   const labels = tf.cast(ctx.tensor(1), 'int32');
   const ignored = ctx.attribute('ignore_index') === undefined ? null : tf.equal(labels, ctx.int('ignore_index', 0));
-  const chosen = tf.cast(tf.oneHot(ignored ? tf.where(ignored, tf.zerosLike(labels), labels) : labels, classes), 'bool'); // [n, ..., classes]
+  const chosen = tf.cast(
+    tf.oneHot(ignored ? tf.where(ignored, tf.zerosLike(labels), labels) : labels, classes),
+    'bool',
+  ); // [n, ..., classes]
   const classesLast = rank === 2 ? logProbabilities : tf.transpose(logProbabilities, [0, ...countTo(rank).slice(2), 1]);
   const loss = tf.neg(tf.sum(tf.where(chosen, classesLast, tf.zerosLike(classesLast)), -1));
   const weights = positionWeights(ctx, chosen, ignored);
@@ -32,16 +35,23 @@ function positionWeights(ctx: RunContext, chosen: TfTensor, ignored: TfTensor | 
 function reduced(reduction: string, loss: TfTensor, weights: TfTensor | null): TfTensor {
   const weighted = weights ? tf.mul(loss, weights) : loss;
   switch (reduction) {
-    case 'none': return weighted;
-    case 'sum': return tf.sum(weighted);
-    case 'mean': return weights ? tf.div(tf.sum(weighted), tf.sum(weights)) : tf.mean(weighted);
-    default: throw new GraphError(`reduction "${reduction}" is none of none, sum, mean`);
+    case 'none':
+      return weighted;
+    case 'sum':
+      return tf.sum(weighted);
+    case 'mean':
+      return weights ? tf.div(tf.sum(weighted), tf.sum(weights)) : tf.mean(weighted);
+    default:
+      throw new GraphError(`reduction "${reduction}" is none of none, sum, mean`);
   }
 }
 
 /** log softmax over axis 1. */
 function logSoftmax(scores: TfTensor): TfTensor {
-  const shifted = tf.sub(scores, untaped(() => tf.max(scores, 1, true)));
+  const shifted = tf.sub(
+    scores,
+    untaped(() => tf.max(scores, 1, true)),
+  );
   return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)));
 }
 
@@ -54,12 +64,16 @@ const common = { domain: '', layout: ONNX_ORDER, differentiability: firstInput(0
 
 export const lossOperators: readonly Operator[] = [
   {
-    ...common, type: 'NegativeLogLikelihoodLoss', since: 12,
+    ...common,
+    type: 'NegativeLogLikelihoodLoss',
+    since: 12,
     infer: (info) => [lossType(info)],
     device: (ctx) => [negativeLogLikelihood(ctx, ctx.tensor(0))],
   },
   {
-    ...common, type: 'SoftmaxCrossEntropyLoss', since: 12,
+    ...common,
+    type: 'SoftmaxCrossEntropyLoss',
+    since: 12,
     infer: (info) => [lossType(info), typeOf(info)],
     device: (ctx) => {
       const logProbabilities = logSoftmax(ctx.tensor(0));

@@ -8,7 +8,17 @@ import { gemm, matrixProduct } from './channels/matmul.ts';
 import { spread } from './device/elementwise.ts';
 import { integerMatMul } from './integer-matmul.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
-import { broadcastShapes, isConcrete, productOf, requireRank, shapeOf, sizeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
+import {
+  broadcastShapes,
+  isConcrete,
+  productOf,
+  requireRank,
+  shapeOf,
+  sizeOf,
+  typeOf,
+  unifyDim,
+  type Shape,
+} from './shapes.ts';
 
 /** Shape of numpy.matmul: a missing axis of a vector is put in, and taken out of the result. */
 export function matMulShape(a: Shape, b: Shape): Dim[] | null {
@@ -22,8 +32,9 @@ export function matMulShape(a: Shape, b: Shape): Dim[] | null {
 }
 
 /**
- * a [..., m, k] by b [..., k, n] with broadcast batch axes; vectors as in numpy. A matrix on the right takes all rows of `a` at once: one large
- * product instead of many small ones. tfjs's own gradient neither sums over broadcast axes nor repeats beyond four, so operands are expanded first.
+ * a [..., m, k] by b [..., k, n] with broadcast batch axes; vectors as in numpy. A matrix on the right takes all rows
+ * of `a` at once: one large product instead of many small ones. tfjs's own gradient neither sums over broadcast axes
+ * nor repeats beyond four, so operands are expanded first.
  */
 export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB = false): TfTensor {
   if (a.rank === 1 || b.rank === 1) return vectorProduct(a, b, transposeA, transposeB);
@@ -38,7 +49,12 @@ export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB 
 }
 
 function vectorProduct(a: TfTensor, b: TfTensor, transposeA: boolean, transposeB: boolean): TfTensor {
-  const product = matMul(a.rank === 1 ? tf.expandDims(a, 0) : a, b.rank === 1 ? tf.expandDims(b, 1) : b, transposeA && a.rank > 1, transposeB && b.rank > 1);
+  const product = matMul(
+    a.rank === 1 ? tf.expandDims(a, 0) : a,
+    b.rank === 1 ? tf.expandDims(b, 1) : b,
+    transposeA && a.rank > 1,
+    transposeB && b.rank > 1,
+  );
   const axes = [...(a.rank === 1 ? [product.rank - 2] : []), ...(b.rank === 1 ? [product.rank - 1] : [])];
   return tf.squeeze(product, axes);
 }
@@ -61,10 +77,20 @@ export function matMulMacs(info: NodeInfo, outputs: readonly TensorType[]): numb
   return isConcrete(out) && typeof inner === 'number' ? sizeOf(out) * inner : 0;
 }
 
-const INTEGERS: ReadonlySet<DataType> = new Set<DataType>(['int32', 'uint32', 'int64', 'uint64', 'int8', 'uint8', 'int16', 'uint16']);
+const INTEGERS: ReadonlySet<DataType> = new Set<DataType>([
+  'int32',
+  'uint32',
+  'int64',
+  'uint64',
+  'int8',
+  'uint8',
+  'int16',
+  'uint16',
+]);
 
 function runMatMul(ctx: RunContext): (TfTensor | { kind: 'host'; value: ReturnType<typeof integerMatMul> })[] {
-  if (INTEGERS.has(ctx.dtype(0))) return [{ kind: 'host', value: integerMatMul(ctx.host(0), ctx.host(1), ctx.dtype(0)) }];
+  if (INTEGERS.has(ctx.dtype(0)))
+    return [{ kind: 'host', value: integerMatMul(ctx.host(0), ctx.host(1), ctx.dtype(0)) }];
   return [matMul(ctx.tensor(0), ctx.tensor(1))];
 }
 
@@ -115,8 +141,17 @@ function runFusedMatMul(ctx: RunContext): TfTensor[] {
 
 function inferFusedMatMul(info: NodeInfo): Inferred[] {
   const moved = (shape: Shape, flag: number): Shape => (flag && shape ? batchFirst(shape) : shape);
-  const flip = (shape: Shape, flag: number): Shape => (flag && shape && shape.length > 1 ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape);
-  return [{ dtype: typeOf(info).dtype, shape: matMulShape(flip(moved(shapeOf(info, 0), info.int('transBatchA', 0)), info.int('transA', 0)), flip(moved(shapeOf(info, 1), info.int('transBatchB', 0)), info.int('transB', 0))) }];
+  const flip = (shape: Shape, flag: number): Shape =>
+    flag && shape && shape.length > 1 ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape;
+  return [
+    {
+      dtype: typeOf(info).dtype,
+      shape: matMulShape(
+        flip(moved(shapeOf(info, 0), info.int('transBatchA', 0)), info.int('transA', 0)),
+        flip(moved(shapeOf(info, 1), info.int('transBatchB', 0)), info.int('transB', 0)),
+      ),
+    },
+  ];
 }
 
 /** An operand's axes as they enter the product. */
@@ -129,18 +164,47 @@ function turned({ info }: { readonly info: NodeInfo }, operand: 0 | 1): <T>(axes
 }
 
 /** The weight of a product of the last axes: its columns are the outputs. */
-const matrix = { input: 1, kind: 'kernel', outputAxis: (info: NodeInfo) => Math.max(0, (shapeOf(info, 1)?.length ?? 2) - 1) } as const;
+const matrix = {
+  input: 1,
+  kind: 'kernel',
+  outputAxis: (info: NodeInfo) => Math.max(0, (shapeOf(info, 1)?.length ?? 2) - 1),
+} as const;
 const common = { since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' } } as const;
 
 export const matMulOperators: readonly Operator[] = [
   {
-    ...common, type: 'MatMul', domain: '', infer: inferMatMul, device: runMatMul, weights: [matrix], macs: matMulMacs, channels: matrixProduct(),
+    ...common,
+    type: 'MatMul',
+    domain: '',
+    infer: inferMatMul,
+    device: runMatMul,
+    weights: [matrix],
+    macs: matMulMacs,
+    channels: matrixProduct(),
     quantization: { kind: 'compute', activations: [0, 1], kernel: 1, bias: null },
   },
   {
-    ...common, type: 'Gemm', domain: '', infer: inferGemm, device: runGemm, macs: gemmMacs, channels: gemm,
-    weights: [{ input: 1, kind: 'kernel', outputAxis: (info) => (info.int('transB', 0) ? 0 : 1) }, { input: 2, kind: 'bias', outputAxis: (info) => Math.max(0, (shapeOf(info, 2)?.length ?? 1) - 1) }],
+    ...common,
+    type: 'Gemm',
+    domain: '',
+    infer: inferGemm,
+    device: runGemm,
+    macs: gemmMacs,
+    channels: gemm,
+    weights: [
+      { input: 1, kind: 'kernel', outputAxis: (info) => (info.int('transB', 0) ? 0 : 1) },
+      { input: 2, kind: 'bias', outputAxis: (info) => Math.max(0, (shapeOf(info, 2)?.length ?? 1) - 1) },
+    ],
     quantization: { kind: 'compute', activations: [0], kernel: 1, bias: 2 },
   },
-  { ...common, type: 'FusedMatMul', domain: 'com.microsoft', infer: inferFusedMatMul, device: runFusedMatMul, weights: [matrix], macs: matMulMacs, channels: matrixProduct(turned) },
+  {
+    ...common,
+    type: 'FusedMatMul',
+    domain: 'com.microsoft',
+    infer: inferFusedMatMul,
+    device: runFusedMatMul,
+    weights: [matrix],
+    macs: matMulMacs,
+    channels: matrixProduct(turned),
+  },
 ];

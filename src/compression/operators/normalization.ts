@@ -13,11 +13,21 @@ import { requireRank, resolveAxis, sameType, typeOf } from './shapes.ts';
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 const full = { kind: 'full' } as const;
 
-/** y = (x - mean) / sqrt(variance + epsilon) * scale + bias per channel; statistics of the batch while training (Ioffe and Szegedy, 2015). `after`: done to y. */
+/**
+ * y = (x - mean) / sqrt(variance + epsilon) * scale + bias per channel; statistics of the batch while training (Ioffe
+ * and Szegedy, 2015). `after`: done to y.
+ */
 export function batchNorm(ctx: RunContext, after: nn.AfterBatchNorm = {}): TfTensor[] {
   const epsilon = ctx.float('epsilon', 1e-5);
-  const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((input) => ctx.tensor(input)) as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
-  if (!ctx.training && !trainingMode(ctx)) return [nn.afterBatchNorm(nn.batchNormInference(x, scale, bias, mean, variance, epsilon), after)];
+  const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((input) => ctx.tensor(input)) as [
+    TfTensor,
+    TfTensor,
+    TfTensor,
+    TfTensor,
+    TfTensor,
+  ];
+  if (!ctx.training && !trainingMode(ctx))
+    return [nn.afterBatchNorm(nn.batchNormInference(x, scale, bias, mean, variance, epsilon), after)];
   const batch = nn.batchNormTraining(x, scale, bias, epsilon, after);
   const momentum = ctx.float('momentum', 0.9);
   const running = (old: TfTensor, now: TfTensor): TfTensor => tf.add(tf.mul(old, momentum), tf.mul(now, 1 - momentum));
@@ -28,14 +38,18 @@ export function batchNorm(ctx: RunContext, after: nn.AfterBatchNorm = {}): TfTen
   return [batch.y, means, variances, batch.mean, batch.variance];
 }
 
-/** The file itself asks for the batch's statistics: by attribute up to opset 6 and since 14, between by naming the outputs that hold them. */
+/**
+ * The file itself asks for the batch's statistics: by attribute up to opset 6 and since 14, between by naming the
+ * outputs that hold them.
+ */
 function trainingMode(info: NodeInfo): boolean {
   if (info.opset < 7) return info.int('is_test', 0) === 0;
   return info.opset >= 14 ? info.int('training_mode', 0) === 1 : info.node.outputs.slice(1).some((name) => name !== '');
 }
 
 function inferBatchNorm(info: NodeInfo): Inferred[] {
-  if (info.opset < 9 && info.int('spatial', 1) === 0) throw new GraphError('BatchNormalization with spatial=0 is not supported');
+  if (info.opset < 9 && info.int('spatial', 1) === 0)
+    throw new GraphError('BatchNormalization with spatial=0 is not supported');
   const { dtype, shape } = typeOf(info);
   requireRank(shape, 2, 'the input');
   const statistics = { dtype: typeOf(info, 3).dtype, shape: [shape?.[1] ?? null] };
@@ -79,13 +93,17 @@ function runInstanceNorm(ctx: RunContext): TfTensor[] {
   return [nn.layerNorm(x, ctx.tensor(1), ctx.tensor(2), axes, ctx.float('epsilon', 1e-5))];
 }
 
-/** Groups of channels with all their positions (Wu and He, 2018); x [n, ..., c]. Scale and bias: one per group at opset 18, per channel since. */
+/**
+ * Groups of channels with all their positions (Wu and He, 2018); x [n, ..., c]. Scale and bias: one per group at opset
+ * 18, per channel since.
+ */
 function runGroupNorm(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const channels = x.shape.at(-1)!;
   const groups = ctx.int('num_groups', 1);
   const split = tf.reshape(x, [x.shape[0]!, -1, groups, channels / groups]);
-  const perChannel = (input: number): TfTensor => tf.reshape(ctx.tensor(input), ctx.opset < 21 ? [groups, 1] : [groups, channels / groups]);
+  const perChannel = (input: number): TfTensor =>
+    tf.reshape(ctx.tensor(input), ctx.opset < 21 ? [groups, 1] : [groups, channels / groups]);
   return [tf.reshape(nn.layerNorm(split, perChannel(1), perChannel(2), [1, 3], ctx.float('epsilon', 1e-5)), x.shape)];
 }
 
@@ -94,11 +112,15 @@ function inferGroupNorm(info: NodeInfo): Inferred[] {
   requireRank(type.shape, 3, 'the input');
   const channels = type.shape?.[1];
   const groups = info.int('num_groups', 0);
-  if (groups < 1 || (typeof channels === 'number' && channels % groups !== 0)) throw new GraphError(`${channels ?? 'the'} channels cannot be split into ${groups} groups`);
+  if (groups < 1 || (typeof channels === 'number' && channels % groups !== 0))
+    throw new GraphError(`${channels ?? 'the'} channels cannot be split into ${groups} groups`);
   return [type];
 }
 
-/** Local response normalization (Krizhevsky et al., 2012): x / (bias + alpha / size * sum of squares of `size` neighbouring channels)^beta; x [n, ..., c]. */
+/**
+ * Local response normalization (Krizhevsky et al., 2012): x / (bias + alpha / size * sum of squares of `size`
+ * neighbouring channels)^beta; x [n, ..., c].
+ */
 function runLrn(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const size = ctx.int('size', 1);
@@ -137,18 +159,69 @@ const common = { domain: '', since: 1, differentiability: full } as const;
 /** What normalizing costs beside multiply-accumulates is not counted. */
 export const normalizationOperators: readonly Operator[] = [
   {
-    ...common, type: 'BatchNormalization', layout: image, infer: inferBatchNorm, device: (ctx) => batchNorm(ctx), channels: perChannel(1, 2, 3, 4),
+    ...common,
+    type: 'BatchNormalization',
+    layout: image,
+    infer: inferBatchNorm,
+    device: (ctx) => batchNorm(ctx),
+    channels: perChannel(1, 2, 3, 4),
     differentiability: { kind: 'inputs', inputs: [0, 1, 2] },
     weights: [...scaleAndBias, vector(3, 'running-mean'), vector(4, 'running-variance')],
   },
-  { ...common, type: 'LayerNormalization', layout: { kind: 'onnx' }, infer: inferLayerNorm, device: runLayerNorm, weights: scaleAndBias, channels: overLastAxes([1, 2]) },
   {
-    ...common, type: 'RMSNormalization', layout: { kind: 'onnx' }, infer: sameType(), weights: [vector(1, 'scale')], channels: overLastAxes([1]),
-    device: (ctx) => [rmsNorm(ctx.tensor(0), ctx.tensor(1), axesFrom(ctx, ctx.dims(0).length), ctx.float('epsilon', 1e-5))],
+    ...common,
+    type: 'LayerNormalization',
+    layout: { kind: 'onnx' },
+    infer: inferLayerNorm,
+    device: runLayerNorm,
+    weights: scaleAndBias,
+    channels: overLastAxes([1, 2]),
   },
-  { ...common, type: 'InstanceNormalization', layout: image, infer: sameType(), device: runInstanceNorm, weights: scaleAndBias, channels: perChannel(1, 2) },
-  { ...common, type: 'GroupNormalization', since: 18, layout: image, infer: inferGroupNorm, device: runGroupNorm, weights: scaleAndBias, channels: groupNormalization },
+  {
+    ...common,
+    type: 'RMSNormalization',
+    layout: { kind: 'onnx' },
+    infer: sameType(),
+    weights: [vector(1, 'scale')],
+    channels: overLastAxes([1]),
+    device: (ctx) => [
+      rmsNorm(ctx.tensor(0), ctx.tensor(1), axesFrom(ctx, ctx.dims(0).length), ctx.float('epsilon', 1e-5)),
+    ],
+  },
+  {
+    ...common,
+    type: 'InstanceNormalization',
+    layout: image,
+    infer: sameType(),
+    device: runInstanceNorm,
+    weights: scaleAndBias,
+    channels: perChannel(1, 2),
+  },
+  {
+    ...common,
+    type: 'GroupNormalization',
+    since: 18,
+    layout: image,
+    infer: inferGroupNorm,
+    device: runGroupNorm,
+    weights: scaleAndBias,
+    channels: groupNormalization,
+  },
   { ...common, type: 'LRN', layout: image, infer: sameType(), device: runLrn, channels: perChannel() },
-  { ...common, type: 'LpNormalization', layout: { kind: 'follows' }, infer: sameType(), device: runLpNorm, channels: ofFirst },
-  { ...common, type: 'MeanVarianceNormalization', layout: { kind: 'follows' }, infer: sameType(), device: runMeanVariance, channels: ofFirst },
+  {
+    ...common,
+    type: 'LpNormalization',
+    layout: { kind: 'follows' },
+    infer: sameType(),
+    device: runLpNorm,
+    channels: ofFirst,
+  },
+  {
+    ...common,
+    type: 'MeanVarianceNormalization',
+    layout: { kind: 'follows' },
+    infer: sameType(),
+    device: runMeanVariance,
+    channels: ofFirst,
+  },
 ];

@@ -1,24 +1,38 @@
 /**
  * What an ONNX operator is to the engine: one `Operator` per entry of the standard, gathered in `registry.ts`.
  *
- * Two kinds of values flow through a network. *Host* values are exact JavaScript data of any ONNX type: constants, shapes, the
- * integer arithmetic round them. *Device* values are tfjs tensors (float32, int32 or bool), differentiable. A node all of whose
- * inputs are host values runs its `host` form if it has one; every other node runs its `device` form, host inputs being uploaded.
+ * Two kinds of values flow through a network. *Host* values are exact JavaScript data of any ONNX type: constants,
+ * shapes, the integer arithmetic round them. *Device* values are tfjs tensors (float32, int32 or bool), differentiable.
+ * A node all of whose inputs are host values runs its `host` form if it has one; every other node runs its `device`
+ * form, host inputs being uploaded.
  */
 import type { Attribute, DataType, Dim, Graph, Node, Tensor, TensorType } from '../graph/types.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { ChannelRule } from './channels/rule.ts';
 
-/** Exact data on the host. `data` is row-major: bigint for int64/uint64, Float64Array semantics (rounded to the dtype) elsewhere. */
+/**
+ * Exact data on the host. `data` is row-major: bigint for int64/uint64, Float64Array semantics (rounded to the dtype)
+ * elsewhere.
+ */
 export interface HostTensor {
   readonly dtype: DataType;
   readonly dims: readonly number[];
   readonly data: HostData;
 }
 export type HostData =
-  | Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array
-  | BigInt64Array | BigUint64Array | readonly string[];
-// Storage by dtype: float32 and float16/bfloat16/float8 (as their exact values) -> Float32Array; float64 -> Float64Array;
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | readonly string[];
+// Storage by dtype: float32 and float16/bfloat16/float8 (as their exact values) -> Float32Array; float64 ->
+// Float64Array;
 // bool -> Uint8Array of 0/1; int4/uint4/int2/uint2 unpacked -> Int8Array/Uint8Array; the others their own array.
 
 export type Value =
@@ -45,7 +59,10 @@ export interface NodeInfo {
   ints(name: string): readonly number[] | undefined;
   floats(name: string): readonly number[] | undefined;
   attribute(name: string): Attribute | undefined;
-  /** Types of a subgraph's outputs when its inputs have these types (shape inference of If, Loop, Scan); null where unknown. */
+  /**
+   * Types of a subgraph's outputs when its inputs have these types (shape inference of If, Loop, Scan); null where
+   * unknown.
+   */
   subgraphTypes?(graph: Graph, inputs: readonly (TensorType | null)[]): (TensorType | null)[];
 }
 
@@ -63,11 +80,20 @@ export interface RunContext extends NodeInfo {
   /** Number of inputs given (omitted ones included). */
   readonly inputCount: number;
   has(index: number): boolean;
-  /** The input as a device tensor in the node's layout. Host values are uploaded; int64 beyond int32's range is an error. */
+  /**
+   * The input as a device tensor in the node's layout. Host values are uploaded; int64 beyond int32's range is an
+   * error.
+   */
   tensor(index: number): TfTensor;
-  /** A weight in the physical layout that `weightLayout` asks for: `perm` of its ONNX order. Stored so where the network can. */
+  /**
+   * A weight in the physical layout that `weightLayout` asks for: `perm` of its ONNX order. Stored so where the network
+   * can.
+   */
   weight(index: number, perm: readonly number[]): TfTensor;
-  /** The input as exact host data, in ONNX order. Reading a device value waits for it, and makes a step that is being compiled run eagerly. */
+  /**
+   * The input as exact host data, in ONNX order. Reading a device value waits for it, and makes a step that is being
+   * compiled run eagerly.
+   */
   host(index: number): HostTensor;
   /** As `host`, for small integer tensors: plain numbers. */
   hostInts(index: number): number[];
@@ -75,9 +101,15 @@ export interface RunContext extends NodeInfo {
   dims(index: number): readonly number[];
   /** Logical ONNX element type of an input. */
   dtype(index: number): DataType;
-  /** Training behaviour (Dropout, BatchNormalization): a training run, and the node lies on a path from a trained weight to an output. */
+  /**
+   * Training behaviour (Dropout, BatchNormalization): a training run, and the node lies on a path from a trained weight
+   * to an output.
+   */
   readonly training: boolean;
-  /** Uniform [0, 1) noise of this shape: seeded, different every step, and an input of a compiled step rather than a constant in it. */
+  /**
+   * Uniform [0, 1) noise of this shape: seeded, different every step, and an input of a compiled step rather than a
+   * constant in it.
+   */
   uniform(shape: readonly number[]): TfTensor;
   normal(shape: readonly number[]): TfTensor;
   /** Training BatchNormalization: the new running statistics of the initializer behind input `index`. */
@@ -93,9 +125,11 @@ export interface RunContext extends NodeInfo {
 
 /**
  * How the layout pass treats an operator.
- * - `channels-last`: computes natively with channels last (Conv, pooling, BatchNormalization...); `data` lists the inputs and outputs of
+ * - `channels-last`: computes natively with channels last (Conv, pooling, BatchNormalization...); `data` lists the
+ * inputs and outputs of
  *   image-like form [n, c, ...]; all other inputs are given as in ONNX.
- * - `follows`: computes in whatever layout its inputs have (elementwise; axis attributes through `ctx.axis`). The pass gives all inputs
+ * - `follows`: computes in whatever layout its inputs have (elementwise; axis attributes through `ctx.axis`). The pass
+ * gives all inputs
  *   of rank >= 1 the same layout: in channels-last, operands of lower rank are first expanded to the output's rank.
  * - `onnx`: needs ONNX order.
  */
@@ -104,7 +138,10 @@ export type LayoutRule =
   | { readonly kind: 'follows'; readonly inputs?: readonly number[] } // inputs that follow; default all
   | { readonly kind: 'onnx' };
 
-/** How calculus treats an operator's device form. `none`: no gradient defined for any input (e.g. NonZero); `zero`: zero almost everywhere. */
+/**
+ * How calculus treats an operator's device form. `none`: no gradient defined for any input (e.g. NonZero); `zero`: zero
+ * almost everywhere.
+ */
 export type Differentiability =
   | { readonly kind: 'full' } // for every float input
   | { readonly kind: 'inputs'; readonly inputs: readonly number[] } // for these only
@@ -115,14 +152,20 @@ export interface Operator {
   readonly type: string;
   /** '' for ONNX's own domain, else e.g. 'com.microsoft'. */
   readonly domain: string;
-  /** Opset versions this entry covers, inclusive; `until` absent: to the newest. Several entries of one type may split the range. */
+  /**
+   * Opset versions this entry covers, inclusive; `until` absent: to the newest. Several entries of one type may split
+   * the range.
+   */
   readonly since: number;
   readonly until?: number;
   readonly layout: LayoutRule;
   readonly differentiability: Differentiability;
   /** Output types from input types. Throws `GraphError` where the inputs contradict each other. */
   infer(info: NodeInfo): Inferred[];
-  /** Exact form on host data; used for constants and shape arithmetic. Absent where only a device form makes sense (Conv...). */
+  /**
+   * Exact form on host data; used for constants and shape arithmetic. Absent where only a device form makes sense
+   * (Conv...).
+   */
   host?(inputs: readonly (HostTensor | null)[], info: NodeInfo): HostTensor[];
   /** Differentiable form on the engine. Absent where only exact host data make sense (strings, Shape...). */
   device?(ctx: RunContext): (TfTensor | Value)[];
@@ -139,15 +182,26 @@ export interface Operator {
 export interface WeightRole {
   readonly input: number;
   readonly kind: 'kernel' | 'bias' | 'scale' | 'embedding' | 'running-mean' | 'running-variance' | 'slope';
-  /** Physical layout inside the engine, as a permutation of ONNX's axes (given the weight's rank); identity where absent. */
+  /**
+   * Physical layout inside the engine, as a permutation of ONNX's axes (given the weight's rank); identity where
+   * absent.
+   */
   layout?(info: NodeInfo): readonly number[];
   /** Output-channel axis in ONNX order, for per-channel quantization and per-layer pruning; null: none. */
   outputAxis?(info: NodeInfo): number | null;
 }
 
 export type QuantizationRole =
-  /** Computes in integers in onnxruntime when its inputs and output are quantized. `inputs`: activations to quantize; `bias`: int32. */
-  | { readonly kind: 'compute'; readonly activations: readonly number[]; readonly kernel: number | null; readonly bias: number | null }
+  /**
+   * Computes in integers in onnxruntime when its inputs and output are quantized. `inputs`: activations to quantize;
+   * `bias`: int32.
+   */
+  | {
+      readonly kind: 'compute';
+      readonly activations: readonly number[];
+      readonly kernel: number | null;
+      readonly bias: number | null;
+    }
   /** Moves data without arithmetic: the output has the input's scale (Reshape, MaxPool, Transpose...). */
   | { readonly kind: 'passes-through' };
 

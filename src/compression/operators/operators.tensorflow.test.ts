@@ -15,5 +15,16 @@ import { describeIntegers, describeLosses, describeRandom } from '../../../test/
 describeLosses();
 describeRandom();
 describeIntegers();
-describeOperators('tensorflow', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...classicalCases, ...networkCases, ...highRankCases]);
+describeOperators('tensorflow', [
+  ...elementwiseCases,
+  ...reductionCases,
+  ...movementCases,
+  ...indexingCases,
+  ...quantizationCases,
+  ...contractionCases,
+  ...integerContribCases,
+  ...classicalCases,
+  ...networkCases,
+  ...highRankCases,
+]);
 describeStored();

@@ -15,5 +15,16 @@ import { describeIntegers, describeLosses, describeRandom } from '../../../test/
 describeLosses();
 describeRandom();
 describeIntegers();
-describeOperators('wasm', [...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...classicalCases, ...networkCases, ...highRankCases]);
+describeOperators('wasm', [
+  ...elementwiseCases,
+  ...reductionCases,
+  ...movementCases,
+  ...indexingCases,
+  ...quantizationCases,
+  ...contractionCases,
+  ...integerContribCases,
+  ...classicalCases,
+  ...networkCases,
+  ...highRankCases,
+]);
 describeStored();

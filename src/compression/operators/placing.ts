@@ -16,10 +16,17 @@ function col2Im(ctx: RunContext): TfTensor[] {
   const rows = windowPixels(ctx, image, block);
   const [n, columns, blocks] = x.shape as [number, number, number];
   const taps = sizeOf(block);
-  if (columns % taps !== 0 || taps * blocks !== rows.length) throw new GraphError(`columns of shape [${x.shape.join(', ')}] do not fit an image [${image.join(', ')}] in blocks [${block.join(', ')}]`);
+  if (columns % taps !== 0 || taps * blocks !== rows.length)
+    throw new GraphError(
+      `columns of shape [${x.shape.join(', ')}] do not fit an image [${image.join(', ')}] in blocks [${block.join(', ')}]`,
+    );
   const channels = columns / taps;
-  const updates = tf.reshape(tf.transpose(tf.reshape(x, [n, channels, taps, blocks]), [2, 3, 0, 1]), [taps * blocks, n * channels]);
-  const placed = addRows(updates, tf.tensor1d(rows, 'int32'), sizeOf(image) + 1); // the last row takes what lies in the pads
+  const updates = tf.reshape(tf.transpose(tf.reshape(x, [n, channels, taps, blocks]), [2, 3, 0, 1]), [
+    taps * blocks,
+    n * channels,
+  ]);
+  // the last row takes what lies in the pads
+  const placed = addRows(updates, tf.tensor1d(rows, 'int32'), sizeOf(image) + 1);
   const pixels = tf.slice(placed, [0, 0], [sizeOf(image), -1]);
   return [tf.reshape(tf.transpose(pixels), [n, channels, ...image])];
 }
@@ -28,12 +35,17 @@ function col2Im(ctx: RunContext): TfTensor[] {
 function windowPixels(ctx: RunContext, image: readonly number[], block: readonly number[]): Int32Array {
   const window = windowOf(ctx, block);
   const pads = padsOf(ctx, window, image)!;
-  const counts = image.map((size, i) => Math.floor((size + pads[i]! + pads[i + image.length]! - extent(window, i)) / window.strides[i]!) + 1);
+  const counts = image.map(
+    (size, i) => Math.floor((size + pads[i]! + pads[i + image.length]! - extent(window, i)) / window.strides[i]!) + 1,
+  );
   const [taps, blocks] = [sizeOf(block), sizeOf(counts)];
   return Int32Array.from({ length: taps * blocks }, (_, flat) => {
     let [tap, position, row, stride] = [Math.floor(flat / blocks), flat % blocks, 0, 1];
     for (let axis = image.length - 1; axis >= 0; axis--) {
-      const at = (position % counts[axis]!) * window.strides[axis]! - pads[axis]! + (tap % block[axis]!) * window.dilations[axis]!;
+      const at =
+        (position % counts[axis]!) * window.strides[axis]! -
+        pads[axis]! +
+        (tap % block[axis]!) * window.dilations[axis]!;
       if (at < 0 || at >= image[axis]!) return sizeOf(image);
       [tap, position] = [Math.floor(tap / block[axis]!), Math.floor(position / counts[axis]!)];
       row += at * stride;
@@ -59,10 +71,16 @@ function unpooledShape(info: NodeInfo, shape: readonly number[]): number[] {
   const kernel = info.ints('kernel_shape') ?? [];
   const window = windowOf(info, kernel);
   const pads = padsOf(info, window, shape.slice(2))!;
-  return [...shape.slice(0, 2), ...kernel.map((size, i) => (shape[i + 2]! - 1) * window.strides[i]! - pads[i]! - pads[i + kernel.length]! + size)];
+  return [
+    ...shape.slice(0, 2),
+    ...kernel.map((size, i) => (shape[i + 2]! - 1) * window.strides[i]! - pads[i]! - pads[i + kernel.length]! + size),
+  ];
 }
 
-/** x and the positions [n, c, ...] that a max pooling took its values from. A larger output_shape adds zeros at the end of each axis. */
+/**
+ * x and the positions [n, c, ...] that a max pooling took its values from. A larger output_shape adds zeros at the end
+ * of each axis.
+ */
 function maxUnpool(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const natural = unpooledShape(ctx, x.shape);
@@ -70,15 +88,22 @@ function maxUnpool(ctx: RunContext): TfTensor[] {
   const y = tf.reshape(addRows(tf.reshape(x, [x.size, 1]), indices, sizeOf(natural)), natural);
   if (!ctx.has(2)) return [y];
   const wanted = ctx.hostInts(2);
-  if (wanted.some((size, i) => size < natural[i]!)) throw new GraphError(`output_shape [${wanted.join(', ')}] is smaller than [${natural.join(', ')}]`);
-  return [tf.pad(y, wanted.map((size, i): [number, number] => [0, size - natural[i]!]))];
+  if (wanted.some((size, i) => size < natural[i]!))
+    throw new GraphError(`output_shape [${wanted.join(', ')}] is smaller than [${natural.join(', ')}]`);
+  return [
+    tf.pad(
+      y,
+      wanted.map((size, i): [number, number] => [0, size - natural[i]!]),
+    ),
+  ];
 }
 
 function inferMaxUnpool(info: NodeInfo): Inferred[] {
   const { dtype, shape } = typeOf(info);
   const wanted = intsOfConstants(info)(2);
   if (wanted) return [{ dtype, shape: [...wanted] }];
-  if ((info.node.inputs[2] ?? '') !== '' || !isConcrete(shape)) return [{ dtype, shape: shape && shape.map((dim, i) => (i < 2 ? dim : null)) }];
+  if ((info.node.inputs[2] ?? '') !== '' || !isConcrete(shape))
+    return [{ dtype, shape: shape && shape.map((dim, i) => (i < 2 ? dim : null)) }];
   return [{ dtype, shape: unpooledShape(info, shape) }];
 }
 

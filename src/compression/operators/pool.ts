@@ -27,8 +27,11 @@ export function inferPool(info: NodeInfo): Inferred[] {
   const { dtype, shape } = typeOf(info);
   requireRank(shape, 3, 'the input');
   const window = windowOf(info, kernelOf(info));
-  if (shape && shape.length !== window.kernel.length + 2) throw new GraphError(`an input of rank ${shape.length} cannot be pooled over ${window.kernel.length} axes`);
-  const spatial = shape ? windowCounts(info, window, shape.slice(2), info.int('ceil_mode', 0) === 1) : window.kernel.map((): Dim => null);
+  if (shape && shape.length !== window.kernel.length + 2)
+    throw new GraphError(`an input of rank ${shape.length} cannot be pooled over ${window.kernel.length} axes`);
+  const spatial = shape
+    ? windowCounts(info, window, shape.slice(2), info.int('ceil_mode', 0) === 1)
+    : window.kernel.map((): Dim => null);
   const output = { dtype, shape: [shape?.[0] ?? null, shape?.[1] ?? null, ...spatial] };
   return [output, { dtype: 'int64', shape: output.shape }];
 }
@@ -63,11 +66,17 @@ function runMaxPool(ctx: RunContext): TfTensor[] {
   const { kernel, strides, dilations } = pooling;
   const x = ctx.tensor(0);
   const options = { kernel, strides, dilations, pads: allPads(pooling) };
-  const y = x.dtype === 'float32' ? nn.maxPool(x, options) : tf.cast(nn.maxPool(tf.cast(x, 'float32'), options), x.dtype);
-  return ctx.node.outputs.length > 1 && ctx.node.outputs[1] !== '' ? [y, maxIndices(ctx, tf.cast(x, 'float32'), pooling)] : [y];
+  const y =
+    x.dtype === 'float32' ? nn.maxPool(x, options) : tf.cast(nn.maxPool(tf.cast(x, 'float32'), options), x.dtype);
+  return ctx.node.outputs.length > 1 && ctx.node.outputs[1] !== ''
+    ? [y, maxIndices(ctx, tf.cast(x, 'float32'), pooling)]
+    : [y];
 }
 
-/** Flat index of each window's first maximum in the whole ONNX-ordered input [n, c, ...spatial]; column-major where `storage_order` is 1. */
+/**
+ * Flat index of each window's first maximum in the whole ONNX-ordered input [n, c, ...spatial]; column-major where
+ * `storage_order` is 1.
+ */
 function maxIndices(ctx: RunContext, x: TfTensor, pooling: Pooling): TfTensor {
   const dims = ctx.dims(0);
   const spatial = dims.slice(2);
@@ -76,11 +85,27 @@ function maxIndices(ctx: RunContext, x: TfTensor, pooling: Pooling): TfTensor {
   const views = windowViews(padded, pooling);
   const best = tf.argMax(tf.stack(views.map(({ view }) => view)), 0);
   const counts = views[0]!.view.shape.slice(1, -1);
-  const position = tf.gather(tf.tensor1d(views.map(({ at }) => at.reduce((sum, p, i) => sum + p * pooling.dilations[i]! * offsets[i]!, 0)), 'int32'), best);
-  const origin = counts.reduce<TfTensor>((sum, count, i) => {
-    const along = tf.tensor(Int32Array.from({ length: count }, (_, j) => (j * pooling.strides[i]! - pooling.pads[i]!) * offsets[i]!), counts.map((_, j) => (j === i ? count : 1)), 'int32');
-    return tf.add(sum, along);
-  }, tf.zeros(counts.map(() => 1), 'int32'));
+  const position = tf.gather(
+    tf.tensor1d(
+      views.map(({ at }) => at.reduce((sum, p, i) => sum + p * pooling.dilations[i]! * offsets[i]!, 0)),
+      'int32',
+    ),
+    best,
+  );
+  const origin = counts.reduce<TfTensor>(
+    (sum, count, i) => {
+      const along = tf.tensor(
+        Int32Array.from({ length: count }, (_, j) => (j * pooling.strides[i]! - pooling.pads[i]!) * offsets[i]!),
+        counts.map((_, j) => (j === i ? count : 1)),
+        'int32',
+      );
+      return tf.add(sum, along);
+    },
+    tf.zeros(
+      counts.map(() => 1),
+      'int32',
+    ),
+  );
   const size = sizeOf(spatial);
   const batch = tf.mul(tf.reshape(tf.range(0, dims[0]!, 1, 'int32'), [-1, ...counts.map(() => 1), 1]), dims[1]! * size);
   const channel = tf.mul(tf.range(0, dims[1]!, 1, 'int32'), size);
@@ -88,7 +113,10 @@ function maxIndices(ctx: RunContext, x: TfTensor, pooling: Pooling): TfTensor {
 }
 
 /** The strided view of the padded input [n, ..., c] at every position of the window, first position first. */
-export function windowViews(padded: TfTensor, { kernel, strides, dilations }: Window): { at: number[]; view: TfTensor }[] {
+export function windowViews(
+  padded: TfTensor,
+  { kernel, strides, dilations }: Window,
+): { at: number[]; view: TfTensor }[] {
   const window = { kernel, strides, dilations };
   const rank = kernel.length;
   const counts = kernel.map((_, i) => Math.floor((padded.shape[i + 1]! - extent(window, i)) / strides[i]!) + 1);
@@ -96,7 +124,11 @@ export function windowViews(padded: TfTensor, { kernel, strides, dilations }: Wi
   for (const size of kernel) positions = positions.flatMap((p) => Array.from({ length: size }, (_, i) => [...p, i]));
   return positions.map((at) => {
     const begin = [0, ...at.map((p, i) => p * dilations[i]!), 0];
-    const end = [padded.shape[0]!, ...counts.map((count, i) => begin[i + 1]! + (count - 1) * strides[i]! + 1), padded.shape[rank + 1]!];
+    const end = [
+      padded.shape[0]!,
+      ...counts.map((count, i) => begin[i + 1]! + (count - 1) * strides[i]! + 1),
+      padded.shape[rank + 1]!,
+    ];
     return { at, view: tf.stridedSlice(padded, begin, end, [1, ...strides, 1]) };
   });
 }
@@ -105,8 +137,14 @@ export function windowViews(padded: TfTensor, { kernel, strides, dilations }: Wi
 export function averagePool(ctx: RunContext, x: TfTensor): TfTensor {
   const pooling = poolingOf(ctx);
   const { kernel, strides, dilations, extra } = pooling;
-  if (ctx.int('count_include_pad', 0) !== 1) return nn.averagePool(x, { kernel, strides, dilations, pads: allPads(pooling) });
-  return nn.averagePool(padSpatial(x, pooling.pads), { kernel, strides, dilations, pads: [...extra.map(() => 0), ...extra] });
+  if (ctx.int('count_include_pad', 0) !== 1)
+    return nn.averagePool(x, { kernel, strides, dilations, pads: allPads(pooling) });
+  return nn.averagePool(padSpatial(x, pooling.pads), {
+    kernel,
+    strides,
+    dilations,
+    pads: [...extra.map(() => 0), ...extra],
+  });
 }
 
 function runLpPool(ctx: RunContext): TfTensor[] {
@@ -130,7 +168,9 @@ export function inferGlobal(info: NodeInfo): Inferred[] {
 }
 
 /** Over all spatial axes of x [n, ..., c], which stay with size 1. */
-function overSpatial(compute: (x: TfTensor, axes: number[], ctx: RunContext) => TfTensor): (ctx: RunContext) => TfTensor[] {
+function overSpatial(
+  compute: (x: TfTensor, axes: number[], ctx: RunContext) => TfTensor,
+): (ctx: RunContext) => TfTensor[] {
   return (ctx) => {
     const x = ctx.tensor(0);
     const axes = x.shape.slice(2).map((_, i) => i + 1);
@@ -140,16 +180,43 @@ function overSpatial(compute: (x: TfTensor, axes: number[], ctx: RunContext) => 
 
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 const average = { kind: 'compute', activations: [0], kernel: null, bias: null } as const;
-const common = { domain: '', since: 1, layout: image, differentiability: { kind: 'full' }, channels: overPositions } as const;
+const common = {
+  domain: '',
+  since: 1,
+  layout: image,
+  differentiability: { kind: 'full' },
+  channels: overPositions,
+} as const;
 
 export const poolOperators: readonly Operator[] = [
-  { ...common, type: 'MaxPool', layout: { ...image, outputs: [0, 1] }, infer: inferPool, device: runMaxPool, quantization: { kind: 'passes-through' } },
-  { ...common, type: 'AveragePool', infer: inferPool, device: (ctx) => [averagePool(ctx, ctx.tensor(0))], quantization: average },
+  {
+    ...common,
+    type: 'MaxPool',
+    layout: { ...image, outputs: [0, 1] },
+    infer: inferPool,
+    device: runMaxPool,
+    quantization: { kind: 'passes-through' },
+  },
+  {
+    ...common,
+    type: 'AveragePool',
+    infer: inferPool,
+    device: (ctx) => [averagePool(ctx, ctx.tensor(0))],
+    quantization: average,
+  },
   { ...common, type: 'LpPool', infer: inferPool, device: runLpPool },
-  { ...common, type: 'GlobalAveragePool', infer: inferGlobal, device: overSpatial((x, axes) => tf.mean(x, axes, true)), quantization: average },
+  {
+    ...common,
+    type: 'GlobalAveragePool',
+    infer: inferGlobal,
+    device: overSpatial((x, axes) => tf.mean(x, axes, true)),
+    quantization: average,
+  },
   { ...common, type: 'GlobalMaxPool', infer: inferGlobal, device: overSpatial((x, axes) => tf.max(x, axes, true)) },
   {
-    ...common, type: 'GlobalLpPool', infer: inferGlobal,
+    ...common,
+    type: 'GlobalLpPool',
+    infer: inferGlobal,
     device: overSpatial((x, axes, ctx) => rootOf(tf.sum(powerOf(x, ctx.int('p', 2)), axes, true), ctx.int('p', 2))),
   },
 ];

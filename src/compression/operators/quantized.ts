@@ -19,13 +19,25 @@ function scaleOffsets(dims: readonly number[], scale: readonly number[], info: N
   if (elementCount(scale) === 1 && scale.length < 2) return null;
   const axis = resolveAxis(info.int('axis', 1), dims.length);
   if (scale.length === 1) {
-    if (scale[0] !== dims[axis]) throw new GraphError(`${scale[0]} scales for ${dims[axis]} elements along axis ${axis}`);
-    return offsetsAlong(dims.map((size, i) => (i === axis ? size : 1)), dims.map((size, i) => (i === axis ? countTo(size) : new Array<number>(size).fill(0))));
+    if (scale[0] !== dims[axis])
+      throw new GraphError(`${scale[0]} scales for ${dims[axis]} elements along axis ${axis}`);
+    return offsetsAlong(
+      dims.map((size, i) => (i === axis ? size : 1)),
+      dims.map((size, i) => (i === axis ? countTo(size) : new Array<number>(size).fill(0))),
+    );
   }
   const block = info.int('block_size', 0) || Math.ceil(dims[axis]! / Math.max(scale[axis] ?? 1, 1));
-  const fits = scale.length === dims.length && dims.every((size, i) => (i === axis ? Math.ceil(size / block) === scale[i] : size === scale[i]));
-  if (!fits) throw new GraphError(`scales of shape [${scale.join(', ')}] do not fit [${dims.join(', ')}] in blocks of ${block} along axis ${axis}`);
-  return offsetsAlong(scale, dims.map((size, i) => (i === axis ? countTo(size).map((k) => Math.floor(k / block)) : countTo(size))));
+  const fits =
+    scale.length === dims.length &&
+    dims.every((size, i) => (i === axis ? Math.ceil(size / block) === scale[i] : size === scale[i]));
+  if (!fits)
+    throw new GraphError(
+      `scales of shape [${scale.join(', ')}] do not fit [${dims.join(', ')}] in blocks of ${block} along axis ${axis}`,
+    );
+  return offsetsAlong(
+    scale,
+    dims.map((size, i) => (i === axis ? countTo(size).map((k) => Math.floor(k / block)) : countTo(size))),
+  );
 }
 
 /** The quantized type: of the zero point, else of the attribute, else uint8. */
@@ -35,15 +47,25 @@ function quantizedType(info: NodeInfo): DataType {
 }
 
 /** round(x / scale) + zero point, saturated; a float8 or float4 result is rounded by its own rules. */
-function quantizeOnHost(x: HostTensor, scale: HostTensor, zero: HostTensor | null, dtype: DataType, info: NodeInfo): HostTensor {
+function quantizeOnHost(
+  x: HostTensor,
+  scale: HostTensor,
+  zero: HostTensor | null,
+  dtype: DataType,
+  info: NodeInfo,
+): HostTensor {
   const offsets = scaleOffsets(x.dims, scale.dims, info);
   // The division's precision: the scale's type, or what `precision` names.
   const precision = info.int('precision', 0) === 0 ? scale.dtype : DATA_TYPES[info.int('precision', 0)]!;
   const divided = rounder(precision) ?? (precision === 'float64' ? null : Math.fround);
   const values = x.data as ArrayLike<number>;
   const scales = numbersOf(scale);
-  const ratio = (i: number): number => { const q = Number(values[i]) / scales[offsets ? offsets[i]! : 0]!; return divided ? divided(q) : q; };
-  if (isFloat(dtype)) return cast(generate('float32', x.dims, ratio), dtype, { saturate: info.int('saturate', 1) === 1 });
+  const ratio = (i: number): number => {
+    const q = Number(values[i]) / scales[offsets ? offsets[i]! : 0]!;
+    return divided ? divided(q) : q;
+  };
+  if (isFloat(dtype))
+    return cast(generate('float32', x.dims, ratio), dtype, { saturate: info.int('saturate', 1) === 1 });
   const [low, high] = integerRange(dtype);
   const zeros = zero && numbersOf(zero);
   return generate(dtype, x.dims, (i) => {
@@ -52,7 +74,13 @@ function quantizeOnHost(x: HostTensor, scale: HostTensor, zero: HostTensor | nul
   });
 }
 
-function dequantizeOnHost(x: HostTensor, scale: HostTensor, zero: HostTensor | null, dtype: DataType, info: NodeInfo): HostTensor {
+function dequantizeOnHost(
+  x: HostTensor,
+  scale: HostTensor,
+  zero: HostTensor | null,
+  dtype: DataType,
+  info: NodeInfo,
+): HostTensor {
   const offsets = scaleOffsets(x.dims, scale.dims, info);
   const [values, scales, zeros] = [numbersOf(x), numbersOf(scale), zero && numbersOf(zero)];
   return generate(dtype, x.dims, (i) => {
@@ -66,12 +94,16 @@ function alongAxis(ctx: RunContext, input: number, rank: number): TfTensor {
   const operand = tf.cast(ctx.tensor(input), 'float32');
   if (operand.rank === 0 || operand.size === 1) return tf.reshape(operand, []);
   const axis = ctx.axis(ctx.int('axis', 1), rank);
-  return tf.reshape(operand, countTo(rank).map((i) => (i === axis ? operand.size : 1)));
+  return tf.reshape(
+    operand,
+    countTo(rank).map((i) => (i === axis ? operand.size : 1)),
+  );
 }
 
 const isBlocked = (ctx: RunContext): boolean => ctx.dims(1).length > 1;
 /** Types whose every value a 32-bit device integer holds. */
-const fitsDevice = (dtype: DataType): boolean => isInteger(dtype) && dtype !== 'int64' && dtype !== 'uint64' && dtype !== 'uint32';
+const fitsDevice = (dtype: DataType): boolean =>
+  isInteger(dtype) && dtype !== 'int64' && dtype !== 'uint64' && dtype !== 'uint32';
 
 /** Domains without a schema here do not tell before. */
 function scaleOf(scale: HostTensor | null | undefined): HostTensor {
@@ -79,8 +111,12 @@ function scaleOf(scale: HostTensor | null | undefined): HostTensor {
   return scale;
 }
 
-const quantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [quantizeOnHost(x!, scaleOf(scale), zero ?? null, quantizedType(info), info)];
-const dequantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [dequantizeOnHost(x!, scaleOf(scale), zero ?? null, dequantizedType(info), info)];
+const quantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [
+  quantizeOnHost(x!, scaleOf(scale), zero ?? null, quantizedType(info), info),
+];
+const dequantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [
+  dequantizeOnHost(x!, scaleOf(scale), zero ?? null, dequantizedType(info), info),
+];
 
 function quantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
   const dtype = quantizedType(ctx);
@@ -105,17 +141,24 @@ function dequantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
 }
 
 function dequantizedType(info: NodeInfo): DataType {
-  return DATA_TYPES[info.int('output_dtype', 0)] === 'undefined' ? typeOf(info, 1).dtype : DATA_TYPES[info.int('output_dtype', 0)] ?? 'float32';
+  return DATA_TYPES[info.int('output_dtype', 0)] === 'undefined'
+    ? typeOf(info, 1).dtype
+    : (DATA_TYPES[info.int('output_dtype', 0)] ?? 'float32');
 }
 
 /** y = round(x / scale) + zero over [min(x, 0), max(x, 0)] in uint8. */
 function dynamicQuantize(x: HostTensor): HostTensor[] {
   const values = numbersOf(x);
   let [low, high] = [0, 0];
-  for (let i = 0; i < values.length; i++) { low = Math.min(low, values[i]!); high = Math.max(high, values[i]!); }
+  for (let i = 0; i < values.length; i++) {
+    low = Math.min(low, values[i]!);
+    high = Math.max(high, values[i]!);
+  }
   const scale = Math.fround(Math.fround(high - low) / 255);
   const zero = scale === 0 ? 0 : Math.min(Math.max(roundHalfEven(Math.fround(-low / scale)), 0), 255);
-  const quantized = generate('uint8', x.dims, (i) => (scale === 0 ? 0 : Math.min(Math.max(roundHalfEven(Math.fround(values[i]! / scale)) + zero, 0), 255)));
+  const quantized = generate('uint8', x.dims, (i) =>
+    scale === 0 ? 0 : Math.min(Math.max(roundHalfEven(Math.fround(values[i]! / scale)) + zero, 0), 255),
+  );
   return [quantized, generate('float32', [], () => scale), generate('uint8', [], () => zero)];
 }
 
@@ -135,24 +178,54 @@ export function dynamicCodes(x: TfTensor): { codes: TfTensor; scale: TfTensor; z
 
 function dynamicQuantizeOnDevice(ctx: RunContext): Value[] {
   const { codes, scale, zero } = dynamicCodes(ctx.tensor(0));
-  return [{ kind: 'device', dtype: 'uint8', tensor: codes }, { kind: 'device', dtype: 'float32', tensor: scale }, { kind: 'device', dtype: 'uint8', tensor: zero }];
+  return [
+    { kind: 'device', dtype: 'uint8', tensor: codes },
+    { kind: 'device', dtype: 'float32', tensor: scale },
+    { kind: 'device', dtype: 'uint8', tensor: zero },
+  ];
 }
 
 /** com.microsoft's own take types and zero points that ONNX's did not know at the time, and compute the same. */
-const domains = [{ domain: '', since: 10 }, { domain: 'com.microsoft', since: 1 }];
+const domains = [
+  { domain: '', since: 10 },
+  { domain: 'com.microsoft', since: 1 },
+];
 
 export const quantizedOperators: readonly Operator[] = [
-  ...domains.map((place): Operator => ({
-    ...place, type: 'QuantizeLinear', layout: { ...FOLLOWS, inputs: [0] }, differentiability: ZERO,
-    infer: (info) => [{ dtype: quantizedType(info), shape: shapeOf(info) }], host: quantizeHost, device: quantizeOnDevice,
-  })),
-  ...domains.map((place): Operator => ({
-    ...place, type: 'DequantizeLinear', layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(1),
-    infer: (info) => [{ dtype: dequantizedType(info), shape: shapeOf(info) }], host: dequantizeHost, device: dequantizeOnDevice,
-  })),
+  ...domains.map(
+    (place): Operator => ({
+      ...place,
+      type: 'QuantizeLinear',
+      layout: { ...FOLLOWS, inputs: [0] },
+      differentiability: ZERO,
+      infer: (info) => [{ dtype: quantizedType(info), shape: shapeOf(info) }],
+      host: quantizeHost,
+      device: quantizeOnDevice,
+    }),
+  ),
+  ...domains.map(
+    (place): Operator => ({
+      ...place,
+      type: 'DequantizeLinear',
+      layout: { ...FOLLOWS, inputs: [0] },
+      differentiability: firstInput(1),
+      infer: (info) => [{ dtype: dequantizedType(info), shape: shapeOf(info) }],
+      host: dequantizeHost,
+      device: dequantizeOnDevice,
+    }),
+  ),
   {
-    type: 'DynamicQuantizeLinear', domain: '', since: 11, layout: ONNX_ORDER, differentiability: ZERO,
-    infer: (info) => [{ dtype: 'uint8', shape: shapeOf(info) }, { dtype: 'float32', shape: [] }, { dtype: 'uint8', shape: [] }],
-    host: ([x]) => dynamicQuantize(x!), device: dynamicQuantizeOnDevice,
+    type: 'DynamicQuantizeLinear',
+    domain: '',
+    since: 11,
+    layout: ONNX_ORDER,
+    differentiability: ZERO,
+    infer: (info) => [
+      { dtype: 'uint8', shape: shapeOf(info) },
+      { dtype: 'float32', shape: [] },
+      { dtype: 'uint8', shape: [] },
+    ],
+    host: ([x]) => dynamicQuantize(x!),
+    device: dynamicQuantizeOnDevice,
   },
 ];

@@ -1,4 +1,7 @@
-/** Operators that draw random numbers. They draw from the run's own seeded noise, not from their `seed` attribute: every step is new. */
+/**
+ * Operators that draw random numbers. They draw from the run's own seeded noise, not from their `seed` attribute: every
+ * step is new.
+ */
 import { GraphError } from '../graph/graph-error.ts';
 import { DATA_TYPES, type DataType } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -14,7 +17,7 @@ const common = { domain: '', layout: ONNX_ORDER, differentiability: ZERO } as co
 /** The `dtype` attribute, else that of the input, else float32. */
 function outputType(info: NodeInfo, like: boolean): DataType {
   const named = info.int('dtype', 0);
-  return named !== 0 ? DATA_TYPES[named] ?? 'float32' : like ? typeOf(info).dtype : 'float32';
+  return named !== 0 ? (DATA_TYPES[named] ?? 'float32') : like ? typeOf(info).dtype : 'float32';
 }
 
 type Draw = (ctx: RunContext, shape: readonly number[]) => TfTensor;
@@ -26,36 +29,60 @@ const uniform: Draw = (ctx, shape) => {
 };
 
 function value(ctx: RunContext, dtype: DataType, tensor: TfTensor): Value {
-  if (dtype !== 'float32' && dtype !== 'float64' && dtype !== 'float16' && dtype !== 'bfloat16') throw new GraphError(`random numbers of type ${dtype} are not defined`);
+  if (dtype !== 'float32' && dtype !== 'float64' && dtype !== 'float16' && dtype !== 'bfloat16')
+    throw new GraphError(`random numbers of type ${dtype} are not defined`);
   return { kind: 'device', dtype, tensor };
 }
 
 const ofShape = (type: string, draw: Draw): Operator => ({
-  ...common, type, since: 1,
+  ...common,
+  type,
+  since: 1,
   infer: (info) => [{ dtype: outputType(info, false), shape: info.ints('shape') ?? null }],
-  device: (ctx) => [value(ctx, outputType(ctx, false), untaped(() => draw(ctx, ctx.ints('shape') ?? [])))],
+  device: (ctx) => [
+    value(
+      ctx,
+      outputType(ctx, false),
+      untaped(() => draw(ctx, ctx.ints('shape') ?? [])),
+    ),
+  ],
 });
 
 const like = (type: string, draw: Draw): Operator => ({
-  ...common, type, since: 1, channels: ofFirst,
+  ...common,
+  type,
+  since: 1,
+  channels: ofFirst,
   infer: (info) => [{ dtype: outputType(info, true), shape: shapeOf(info) }],
-  device: (ctx) => [value(ctx, outputType(ctx, true), untaped(() => draw(ctx, ctx.dims(0))))],
+  device: (ctx) => [
+    value(
+      ctx,
+      outputType(ctx, true),
+      untaped(() => draw(ctx, ctx.dims(0))),
+    ),
+  ],
 });
 
 /** 1 with the probability that the input gives. */
 function bernoulli(ctx: RunContext): Value[] {
   const dtype = outputType(ctx, true);
   const drawn = untaped(() => tf.less(ctx.uniform(ctx.dims(0)), ctx.tensor(0)));
-  const kept = dtype === 'bool' ? drawn : tf.cast(drawn, dtype.startsWith('float') || dtype === 'bfloat16' ? 'float32' : 'int32');
+  const kept =
+    dtype === 'bool' ? drawn : tf.cast(drawn, dtype.startsWith('float') || dtype === 'bfloat16' ? 'float32' : 'int32');
   return [{ kind: 'device', dtype, tensor: kept }];
 }
 
-/** Classes drawn from unnormalized log-probabilities [n, classes], by the Gumbel maximum (Gumbel 1954): [n, sample_size]. */
+/**
+ * Classes drawn from unnormalized log-probabilities [n, classes], by the Gumbel maximum (Gumbel 1954): [n,
+ * sample_size].
+ */
 function multinomial(ctx: RunContext): Value[] {
   const tensor = untaped(() => {
     const logits = ctx.tensor(0);
     const [n, classes] = logits.shape as [number, number];
-    const noise = tf.neg(tf.log(tf.neg(tf.log(tf.maximum(ctx.uniform([n, ctx.int('sample_size', 1), classes]), 1e-20)))));
+    const noise = tf.neg(
+      tf.log(tf.neg(tf.log(tf.maximum(ctx.uniform([n, ctx.int('sample_size', 1), classes]), 1e-20)))),
+    );
     return tf.argMax(tf.add(tf.expandDims(logits, 1), noise), 2);
   });
   return [{ kind: 'device', dtype: multinomialType(ctx), tensor }];
@@ -64,11 +91,25 @@ function multinomial(ctx: RunContext): Value[] {
 const multinomialType = (info: NodeInfo): DataType => DATA_TYPES[info.int('dtype', 6)] ?? 'int32';
 
 export const randomOperators: readonly Operator[] = [
-  ofShape('RandomNormal', normal), ofShape('RandomUniform', uniform), like('RandomNormalLike', normal), like('RandomUniformLike', uniform),
-  { ...common, type: 'Bernoulli', since: 15, channels: ofFirst, infer: (info) => [{ dtype: outputType(info, true), shape: shapeOf(info) }], device: bernoulli },
+  ofShape('RandomNormal', normal),
+  ofShape('RandomUniform', uniform),
+  like('RandomNormalLike', normal),
+  like('RandomUniformLike', uniform),
   {
-    ...common, type: 'Multinomial', since: 7,
-    infer: (info) => [{ dtype: multinomialType(info), shape: [shapeOf(info)?.[0] ?? null, info.int('sample_size', 1)] }],
+    ...common,
+    type: 'Bernoulli',
+    since: 15,
+    channels: ofFirst,
+    infer: (info) => [{ dtype: outputType(info, true), shape: shapeOf(info) }],
+    device: bernoulli,
+  },
+  {
+    ...common,
+    type: 'Multinomial',
+    since: 7,
+    infer: (info) => [
+      { dtype: multinomialType(info), shape: [shapeOf(info)?.[0] ?? null, info.int('sample_size', 1)] },
+    ],
     device: multinomial,
   },
 ];

@@ -13,9 +13,15 @@ function infer(info: NodeInfo): Inferred[] {
   const hidden = shapeOf(info, 2)?.[2] ?? (info.attribute('hidden_size') ? info.int('hidden_size', 0) : null);
   const directions = directionsOf(info);
   const batchFirst = info.int('layout', 0) === 1;
-  const [steps, batch] = batchFirst ? [shape?.[1] ?? null, shape?.[0] ?? null] : [shape?.[0] ?? null, shape?.[1] ?? null];
+  const [steps, batch] = batchFirst
+    ? [shape?.[1] ?? null, shape?.[0] ?? null]
+    : [shape?.[0] ?? null, shape?.[1] ?? null];
   const state: TensorType = { dtype, shape: batchFirst ? [batch, directions, hidden] : [directions, batch, hidden] };
-  return [{ dtype, shape: batchFirst ? [batch, steps, directions, hidden] : [steps, directions, batch, hidden] }, state, state];
+  return [
+    { dtype, shape: batchFirst ? [batch, steps, directions, hidden] : [steps, directions, batch, hidden] },
+    state,
+    state,
+  ];
 }
 
 /** Products with both weights at every step. */
@@ -27,9 +33,19 @@ function macs(info: NodeInfo): number {
 
 function recurrent(kind: Kind): Operator {
   return {
-    type: kind, domain: '', since: 1, layout: { kind: 'onnx' }, differentiability: { kind: 'full' }, infer, device: runRecurrent(kind), macs, channels: recurrence(GATES[kind]),
+    type: kind,
+    domain: '',
+    since: 1,
+    layout: { kind: 'onnx' },
+    differentiability: { kind: 'full' },
+    infer,
+    device: runRecurrent(kind),
+    macs,
+    channels: recurrence(GATES[kind]),
     weights: [
-      { input: 1, kind: 'kernel', outputAxis: () => 1 }, { input: 2, kind: 'kernel', outputAxis: () => 1 }, { input: 3, kind: 'bias', outputAxis: () => 1 },
+      { input: 1, kind: 'kernel', outputAxis: () => 1 },
+      { input: 2, kind: 'kernel', outputAxis: () => 1 },
+      { input: 3, kind: 'bias', outputAxis: () => 1 },
       ...(kind === 'LSTM' ? [{ input: 7, kind: 'scale', outputAxis: () => 1 } as const] : []),
     ],
   };

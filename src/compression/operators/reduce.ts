@@ -4,7 +4,18 @@ import type { DataType, Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { reducing } from './channels/reduce.ts';
-import { attributeOrInput, FULL, given, intsOfConstants, intsOfHost, intsOfRun, onHost, PASSES, type HostForm, type Ints } from './define.ts';
+import {
+  attributeOrInput,
+  FULL,
+  given,
+  intsOfConstants,
+  intsOfHost,
+  intsOfRun,
+  onHost,
+  PASSES,
+  type HostForm,
+  type Ints,
+} from './define.ts';
 import { absolute } from './device/elementwise.ts';
 import { logSumExp, reduceMax, reduceMin, reduceProduct } from './device/reduce.ts';
 import { cast } from './host/cast.ts';
@@ -15,7 +26,12 @@ import { rootOf } from './root.ts';
 import { openShape, productOf, resolveAxes, shapeOf, typeOf } from './shapes.ts';
 
 /** Folds one element after the other. */
-function folding(start: number, step: (sum: number, x: number) => number, bigStart: bigint, bigStep: (sum: bigint, x: bigint) => bigint): Fold {
+function folding(
+  start: number,
+  step: (sum: number, x: number) => number,
+  bigStart: bigint,
+  bigStep: (sum: bigint, x: bigint) => bigint,
+): Fold {
   return {
     number(data, at, steps) {
       let sum = start;
@@ -35,13 +51,37 @@ function then(fold: Fold, finish: (sum: number, count: number) => number): Fold 
   return { number: (data, at, steps) => finish(fold.number(data, at, steps), steps.length) };
 }
 
-const SUM = folding(0, (sum, x) => sum + x, 0n, (sum, x) => sum + x);
-const PRODUCT = folding(1, (sum, x) => sum * x, 1n, (sum, x) => sum * x);
-const L1 = folding(0, (sum, x) => sum + Math.abs(x), 0n, (sum, x) => sum + (x < 0n ? -x : x));
-const SQUARES = folding(0, (sum, x) => sum + x * x, 0n, (sum, x) => sum + x * x);
+const SUM = folding(
+  0,
+  (sum, x) => sum + x,
+  0n,
+  (sum, x) => sum + x,
+);
+const PRODUCT = folding(
+  1,
+  (sum, x) => sum * x,
+  1n,
+  (sum, x) => sum * x,
+);
+const L1 = folding(
+  0,
+  (sum, x) => sum + Math.abs(x),
+  0n,
+  (sum, x) => sum + (x < 0n ? -x : x),
+);
+const SQUARES = folding(
+  0,
+  (sum, x) => sum + x * x,
+  0n,
+  (sum, x) => sum + x * x,
+);
 
 /** The first element starts, so that no type needs a least value; NaN wins. */
-function extreme(pick: (a: number, b: number) => number, bigPick: (a: bigint, b: bigint) => bigint, empty: number): Fold {
+function extreme(
+  pick: (a: number, b: number) => number,
+  bigPick: (a: bigint, b: bigint) => bigint,
+  empty: number,
+): Fold {
   return {
     number(data, at, steps) {
       let best = steps.length > 0 ? data[at + steps[0]!]! : empty;
@@ -81,18 +121,35 @@ interface Reduction {
   readonly partial?: (elements: readonly Dim[]) => Dim;
 }
 
-function reduction(type: string, { fold, device, axesAreInput = 18, none, partial }: Reduction, more: Partial<Operator> = {}): Operator {
+function reduction(
+  type: string,
+  { fold, device, axesAreInput = 18, none, partial }: Reduction,
+  more: Partial<Operator> = {},
+): Operator {
   const host: HostForm = (inputs, info) => {
     const x = inputs[0]!;
-    const result = reduceExactly(x, axesOf(info, intsOfHost(inputs), x.dims.length, axesAreInput)!, info.int('keepdims', 1) === 1, fold);
+    const result = reduceExactly(
+      x,
+      axesOf(info, intsOfHost(inputs), x.dims.length, axesAreInput)!,
+      info.int('keepdims', 1) === 1,
+      fold,
+    );
     return [none && x.data.length === 0 && !isFloat(x.dtype) ? filled(result, none(x.dtype)) : result];
   };
   const exact = onHost(host);
   return {
-    type, domain: '', since: 1, layout: { kind: 'follows', inputs: [0] }, differentiability: FULL, host,
+    type,
+    domain: '',
+    since: 1,
+    layout: { kind: 'follows', inputs: [0] },
+    differentiability: FULL,
+    host,
     channels: reducing((info, rank) => axesOf(info, intsOfConstants(info), rank, axesAreInput)),
     infer: (info) => [infer(info, axesAreInput, partial)],
-    device: (ctx) => (isInteger(ctx.dtype(0)) || ctx.dtype(0) === 'bool' || ctx.dims(0).includes(0) ? exact(ctx) : [runReduction(ctx, axesAreInput, device)]),
+    device: (ctx) =>
+      isInteger(ctx.dtype(0)) || ctx.dtype(0) === 'bool' || ctx.dims(0).includes(0)
+        ? exact(ctx)
+        : [runReduction(ctx, axesAreInput, device)],
     ...more,
   };
 }
@@ -103,12 +160,21 @@ function filled({ dtype, dims, data }: HostTensor, value: number | bigint): Host
 }
 
 /** The least and the greatest value of a type: what remains where there is no element to choose from. */
-const least = (dtype: DataType): number | bigint => (dtype === 'bool' ? 0 : dtype === 'uint64' ? 0n : dtype === 'int64' ? -(2n ** 63n) : integerRange(dtype)[0]);
-const greatest = (dtype: DataType): number | bigint => (dtype === 'bool' ? 1 : dtype === 'uint64' ? 2n ** 64n - 1n : dtype === 'int64' ? 2n ** 63n - 1n : integerRange(dtype)[1]);
+const least = (dtype: DataType): number | bigint =>
+  dtype === 'bool' ? 0 : dtype === 'uint64' ? 0n : dtype === 'int64' ? -(2n ** 63n) : integerRange(dtype)[0];
+const greatest = (dtype: DataType): number | bigint =>
+  dtype === 'bool'
+    ? 1
+    : dtype === 'uint64'
+      ? 2n ** 64n - 1n
+      : dtype === 'int64'
+        ? 2n ** 63n - 1n
+        : integerRange(dtype)[1];
 
 /** Sums of 32-bit integers wrap as integers do: through 64 bits. Those of narrow floats are rounded once. */
 function reduceExactly(x: HostTensor, axes: readonly number[], keepDims: boolean, fold: Fold): HostTensor {
-  if ((x.dtype === 'int32' || x.dtype === 'uint32') && fold.big) return cast(reduce(cast(x, 'int64'), axes, keepDims, fold), x.dtype);
+  if ((x.dtype === 'int32' || x.dtype === 'uint32') && fold.big)
+    return cast(reduce(cast(x, 'int64'), axes, keepDims, fold), x.dtype);
   return reduce(x, axes, keepDims, fold);
 }
 
@@ -129,10 +195,16 @@ function reducedShape(info: NodeInfo, shape: readonly Dim[], axesAreInput: numbe
   const keep = info.int('keepdims', 1) === 1;
   const axes = axesOf(info, intsOfConstants(info), shape.length, axesAreInput);
   if (!axes) return keep ? openShape(shape.length) : null;
-  return keep ? shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim)) : shape.filter((_, axis) => !axes.includes(axis));
+  return keep
+    ? shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim))
+    : shape.filter((_, axis) => !axes.includes(axis));
 }
 
-function elementsOf(info: NodeInfo, dtype: DataType, partial?: (elements: readonly Dim[]) => Dim): Pick<Inferred, 'elements'> {
+function elementsOf(
+  info: NodeInfo,
+  dtype: DataType,
+  partial?: (elements: readonly Dim[]) => Dim,
+): Pick<Inferred, 'elements'> {
   const elements = dtype === 'int64' || dtype === 'int32' ? info.partial(0) : null;
   if (!partial || !elements || shapeOf(info)?.length !== 1 || info.int('noop_with_empty_axes', 0) === 1) return {};
   return { elements: [partial(elements)] };
@@ -142,21 +214,40 @@ function elementsOf(info: NodeInfo, dtype: DataType, partial?: (elements: readon
 function runReduction(ctx: RunContext, axesAreInput: number, device: Reduction['device']): TfTensor {
   const x = ctx.tensor(0);
   const axes = axesOf(ctx, intsOfRun(ctx), x.rank, axesAreInput)!;
-  const reduced = device(x, axes.map((axis) => ctx.axis(axis, x.rank)));
+  const reduced = device(
+    x,
+    axes.map((axis) => ctx.axis(axis, x.rank)),
+  );
   if (ctx.int('keepdims', 1) === 1) return reduced;
   const rest = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis)); // in ONNX order
   const places = rest.map((axis) => ctx.axis(axis, x.rank));
   const sorted = [...places].sort((a, b) => a - b);
-  const dropped = tf.reshape(reduced, sorted.map((axis) => x.shape[axis]!));
-  return places.every((place, i) => place === sorted[i]) ? dropped : tf.transpose(dropped, places.map((place) => sorted.indexOf(place)));
+  const dropped = tf.reshape(
+    reduced,
+    sorted.map((axis) => x.shape[axis]!),
+  );
+  return places.every((place, i) => place === sorted[i])
+    ? dropped
+    : tf.transpose(
+        dropped,
+        places.map((place) => sorted.indexOf(place)),
+      );
 }
 
 const sum = (x: TfTensor, axes: readonly number[]): TfTensor => tf.sum(x, [...axes], true);
 
 export const reduceOperators: readonly Operator[] = [
-  reduction('ReduceSum', { fold: SUM, device: sum, axesAreInput: 13, partial: (elements) => (elements.length === 1 ? elements[0]! : null) }),
-  reduction('ReduceMean', { fold: then(SUM, (total, count) => total / count), device: (x, axes) => tf.mean(x, [...axes], true) },
-    { quantization: { kind: 'compute', activations: [0], kernel: null, bias: null } }),
+  reduction('ReduceSum', {
+    fold: SUM,
+    device: sum,
+    axesAreInput: 13,
+    partial: (elements) => (elements.length === 1 ? elements[0]! : null),
+  }),
+  reduction(
+    'ReduceMean',
+    { fold: then(SUM, (total, count) => total / count), device: (x, axes) => tf.mean(x, [...axes], true) },
+    { quantization: { kind: 'compute', activations: [0], kernel: null, bias: null } },
+  ),
   reduction('ReduceMax', { fold: MAX, device: reduceMax, none: least }, { quantization: PASSES }),
   reduction('ReduceMin', { fold: MIN, device: reduceMin, none: greatest }, { quantization: PASSES }),
   reduction('ReduceProd', { fold: PRODUCT, device: reduceProduct, partial: productOf }),

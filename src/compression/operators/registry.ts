@@ -127,6 +127,8 @@ export function operatorOf(node: Node, opset: number): Operator {
   if (operator) return operator;
   const label = nodeLabel(node);
   const name = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
-  const message = table.has(`${node.domain}:${node.opType}`) ? `operator ${name} is not known at opset ${opset}` : `operator ${name} is not known`;
+  const message = table.has(`${node.domain}:${node.opType}`)
+    ? `operator ${name} is not known at opset ${opset}`
+    : `operator ${name} is not known`;
   throw new LatheError('unsupported-operator', `${label}: ${message}`, [{ path: label, message }]);
 }

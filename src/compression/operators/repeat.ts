@@ -1,4 +1,6 @@
-/** Operators that repeat or rearrange blocks: Expand, Tile, DepthToSpace, SpaceToDepth, and masks over matrices (Trilu). */
+/**
+ * Operators that repeat or rearrange blocks: Expand, Tile, DepthToSpace, SpaceToDepth, and masks over matrices (Trilu).
+ */
 import { GraphError } from '../graph/graph-error.ts';
 import { hostNumbers } from '../graph/tensor-data.ts';
 import type { Dim } from '../graph/types.ts';
@@ -36,20 +38,34 @@ function product(a: Dim, b: Dim): Dim {
 }
 
 function checkTimes(times: readonly number[], rank: number): readonly number[] {
-  if (times.length !== rank || times.some((n) => n < 0)) throw new GraphError(`repeats [${times.join(', ')}] do not fit a tensor of rank ${rank}`);
+  if (times.length !== rank || times.some((n) => n < 0))
+    throw new GraphError(`repeats [${times.join(', ')}] do not fit a tensor of rank ${rank}`);
   return times;
 }
 
 const tileOnHost: HostForm = ([x, repeats]) => {
   const times = checkTimes(hostNumbers(repeats!), x!.dims.length);
-  return [pickAlong(x!, x!.dims.map((size, axis) => countTo(size * times[axis]!).map((i) => i % size)))];
+  return [
+    pickAlong(
+      x!,
+      x!.dims.map((size, axis) => countTo(size * times[axis]!).map((i) => i % size)),
+    ),
+  ];
 };
 
 function runTile(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const times = [...checkTimes(ctx.hostInts(1), x.rank)];
-  ctx.hostInts(1).forEach((n, axis) => { times[ctx.axis(axis, x.rank)] = n; });
-  if (times.includes(0)) return [tf.zeros(x.shape.map((size, axis) => size * times[axis]!), x.dtype)];
+  ctx.hostInts(1).forEach((n, axis) => {
+    times[ctx.axis(axis, x.rank)] = n;
+  });
+  if (times.includes(0))
+    return [
+      tf.zeros(
+        x.shape.map((size, axis) => size * times[axis]!),
+        x.dtype,
+      ),
+    ];
   return [moved(x, (v) => tile(v, times))];
 }
 
@@ -57,7 +73,11 @@ function runTile(ctx: RunContext): TfTensor[] {
 function runExpand(ctx: RunContext): TfTensor[] {
   const dims = broadcastDims(ctx.dims(0), ctx.hostInts(1));
   if (dims.includes(0)) return [tf.zeros(dims, ctx.tensor(0).dtype)];
-  return [moved(ctx.tensor(0), (x) => (dims.length === x.rank && dims.every((size, axis) => size === x.shape[axis]) ? tf.clone(x) : spread(x, dims)))];
+  return [
+    moved(ctx.tensor(0), (x) =>
+      dims.length === x.rank && dims.every((size, axis) => size === x.shape[axis]) ? tf.clone(x) : spread(x, dims),
+    ),
+  ];
 }
 
 /** Splitting axes, permuting, joining: what both rearrangements are. */
@@ -77,11 +97,23 @@ const depthToSpace: Rearrangement = (dims, b, info, last) => {
   if (!Number.isInteger(depth)) throw new GraphError(`${c} channels do not make blocks of ${b} x ${b}`);
   const depthFirst = isDepthFirst(info);
   const apart = depthFirst ? [depth, b, b] : [b, b, depth];
-  if (last) return { apart: [n, h, w, ...apart], perm: depthFirst ? [0, 1, 4, 2, 5, 3] : [0, 1, 3, 2, 4, 5], together: [n, h * b, w * b, depth] };
-  return { apart: [n, ...apart, h, w], perm: depthFirst ? [0, 1, 4, 2, 5, 3] : [0, 3, 4, 1, 5, 2], together: [n, depth, h * b, w * b] };
+  if (last)
+    return {
+      apart: [n, h, w, ...apart],
+      perm: depthFirst ? [0, 1, 4, 2, 5, 3] : [0, 1, 3, 2, 4, 5],
+      together: [n, h * b, w * b, depth],
+    };
+  return {
+    apart: [n, ...apart, h, w],
+    perm: depthFirst ? [0, 1, 4, 2, 5, 3] : [0, 3, 4, 1, 5, 2],
+    together: [n, depth, h * b, w * b],
+  };
 };
 
-/** `mode`, which SpaceToDepth has since opset 28: depth as the last of the parts that channels are made of (DCR), or as the first. */
+/**
+ * `mode`, which SpaceToDepth has since opset 28: depth as the last of the parts that channels are made of (DCR), or as
+ * the first.
+ */
 function isDepthFirst(info: NodeInfo): boolean {
   const mode = info.string('mode', 'DCR');
   if (mode !== 'DCR' && mode !== 'CRD') throw new GraphError(`mode "${mode}" is neither DCR nor CRD`);
@@ -92,8 +124,17 @@ const spaceToDepth: Rearrangement = (dims, b, info, last) => {
   const [n, c, h, w] = sizesOf(dims, last);
   if (h % b !== 0 || w % b !== 0) throw new GraphError(`${h} x ${w} elements do not make blocks of ${b} x ${b}`);
   const depthFirst = isDepthFirst(info);
-  if (last) return { apart: [n, h / b, b, w / b, b, c], perm: depthFirst ? [0, 1, 3, 5, 2, 4] : [0, 1, 3, 2, 4, 5], together: [n, h / b, w / b, b * b * c] };
-  return { apart: [n, c, h / b, b, w / b, b], perm: depthFirst ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4], together: [n, c * b * b, h / b, w / b] };
+  if (last)
+    return {
+      apart: [n, h / b, b, w / b, b, c],
+      perm: depthFirst ? [0, 1, 3, 5, 2, 4] : [0, 1, 3, 2, 4, 5],
+      together: [n, h / b, w / b, b * b * c],
+    };
+  return {
+    apart: [n, c, h / b, b, w / b, b],
+    perm: depthFirst ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4],
+    together: [n, c * b * b, h / b, w / b],
+  };
 };
 
 function sizesOf(dims: readonly number[], last: boolean): [number, number, number, number] {
@@ -108,17 +149,38 @@ function blockSize(info: NodeInfo): number {
   return size;
 }
 
-function rearrangement(type: string, { blocks, channels }: { readonly blocks: Rearrangement; readonly channels: ChannelRule }, shapeAfter: (shape: readonly Dim[], b: number) => readonly Dim[]): Operator {
+function rearrangement(
+  type: string,
+  { blocks, channels }: { readonly blocks: Rearrangement; readonly channels: ChannelRule },
+  shapeAfter: (shape: readonly Dim[], b: number) => readonly Dim[],
+): Operator {
   return {
-    type, domain: '', since: 1, layout: { ...FOLLOWS, inputs: [0] }, differentiability: FULL, quantization: PASSES, channels,
-    infer: (info) => { const b = blockSize(info); const { dtype, shape } = typeOf(info); return [{ dtype, shape: shape && shapeAfter(shape, b) }]; },
+    type,
+    domain: '',
+    since: 1,
+    layout: { ...FOLLOWS, inputs: [0] },
+    differentiability: FULL,
+    quantization: PASSES,
+    channels,
+    infer: (info) => {
+      const b = blockSize(info);
+      const { dtype, shape } = typeOf(info);
+      return [{ dtype, shape: shape && shapeAfter(shape, b) }];
+    },
     host: ([x], info) => {
       const { apart, perm, together } = blocks(x!.dims, blockSize(info), info, false);
       return [reshape(transpose(reshape(x!, apart), perm), together)];
     },
     device: (ctx) => {
-      const { apart, perm, together } = blocks(ctx.tensor(0).shape, blockSize(ctx), ctx, ctx.layout === 'channels-last');
-      return [moved(ctx.tensor(0), (x) => tf.reshape(tf.transpose(tf.reshape(x, [...apart]), [...perm]), [...together]))];
+      const { apart, perm, together } = blocks(
+        ctx.tensor(0).shape,
+        blockSize(ctx),
+        ctx,
+        ctx.layout === 'channels-last',
+      );
+      return [
+        moved(ctx.tensor(0), (x) => tf.reshape(tf.transpose(tf.reshape(x, [...apart]), [...perm]), [...together])),
+      ];
     },
   };
 }
@@ -139,7 +201,13 @@ function diagonal(info: NodeInfo, k: HostTensor | null): { readonly k: number; r
 const triluOnHost: HostForm = ([x, offset], info) => {
   const { k, upper } = diagonal(info, offset ?? null);
   const [rows, columns] = x!.dims.slice(-2) as [number, number];
-  return [pick(x!, Int32Array.from({ length: x!.data.length }, (_, i) => (keeps(i, rows, columns, k, upper) ? i : -1)), x!.dims)];
+  return [
+    pick(
+      x!,
+      Int32Array.from({ length: x!.data.length }, (_, i) => (keeps(i, rows, columns, k, upper) ? i : -1)),
+      x!.dims,
+    ),
+  ];
 };
 
 /** What is masked may be infinite: it is chosen away, not multiplied by zero. */
@@ -148,17 +216,58 @@ function runTrilu(ctx: RunContext): TfTensor[] {
   const { k, upper } = diagonal(ctx, ctx.has(1) ? ctx.host(1) : null);
   const [rows, columns] = x.shape.slice(-2) as [number, number];
   if (x.size === 0) return [tf.clone(x)];
-  const mask = tf.tensor2d(Uint8Array.from({ length: rows * columns }, (_, i) => (keeps(i, rows, columns, k, upper) ? 1 : 0)), [rows, columns], 'bool');
+  const mask = tf.tensor2d(
+    Uint8Array.from({ length: rows * columns }, (_, i) => (keeps(i, rows, columns, k, upper) ? 1 : 0)),
+    [rows, columns],
+    'bool',
+  );
   return [moved(x, (v) => choose(mask, v, tf.zeros(v.shape, v.dtype)))];
 }
 
 export const repeatOperators: readonly Operator[] = [
   {
-    type: 'Expand', domain: '', since: 8, layout: ONNX_ORDER, differentiability: firstInput(0), infer: inferExpand, device: runExpand, channels: expansion,
+    type: 'Expand',
+    domain: '',
+    since: 8,
+    layout: ONNX_ORDER,
+    differentiability: firstInput(0),
+    infer: inferExpand,
+    device: runExpand,
+    channels: expansion,
     host: ([x, shape]) => [broadcastTo(x!, broadcastDims(x!.dims, hostNumbers(shape!)))],
   },
-  { type: 'Tile', domain: '', since: 6, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), infer: inferTile, host: tileOnHost, device: runTile, channels: repetition((info) => intsOfConstants(info)(1)) },
-  rearrangement('DepthToSpace', { blocks: depthToSpace, channels: fromDepth }, ([n, c, h, w], b) => [n!, over(c!, b * b), times(h!, b), times(w!, b)]),
-  rearrangement('SpaceToDepth', { blocks: spaceToDepth, channels: toDepth }, ([n, c, h, w], b) => [n!, times(c!, b * b), over(h!, b), over(w!, b)]),
-  { type: 'Trilu', domain: '', since: 14, layout: ONNX_ORDER, differentiability: firstInput(0), infer: (info) => [typeOf(info)], channels: alongAxes(() => [-1, -2]), host: triluOnHost, device: runTrilu },
+  {
+    type: 'Tile',
+    domain: '',
+    since: 6,
+    layout: { ...FOLLOWS, inputs: [0] },
+    differentiability: firstInput(0),
+    infer: inferTile,
+    host: tileOnHost,
+    device: runTile,
+    channels: repetition((info) => intsOfConstants(info)(1)),
+  },
+  rearrangement('DepthToSpace', { blocks: depthToSpace, channels: fromDepth }, ([n, c, h, w], b) => [
+    n!,
+    over(c!, b * b),
+    times(h!, b),
+    times(w!, b),
+  ]),
+  rearrangement('SpaceToDepth', { blocks: spaceToDepth, channels: toDepth }, ([n, c, h, w], b) => [
+    n!,
+    times(c!, b * b),
+    over(h!, b),
+    over(w!, b),
+  ]),
+  {
+    type: 'Trilu',
+    domain: '',
+    since: 14,
+    layout: ONNX_ORDER,
+    differentiability: firstInput(0),
+    infer: (info) => [typeOf(info)],
+    channels: alongAxes(() => [-1, -2]),
+    host: triluOnHost,
+    device: runTrilu,
+  },
 ];

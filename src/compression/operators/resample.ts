@@ -1,7 +1,7 @@
 /**
- * Resampling along one axis as a matrix: row i holds the weights with which the input's positions make output i. Nearest, linear, cubic and their
- * antialiased forms differ in these weights alone, and a product with a constant matrix is fast and differentiable everywhere.
- * Source: ONNX's definition of Resize.
+ * Resampling along one axis as a matrix: row i holds the weights with which the input's positions make output i.
+ * Nearest, linear, cubic and their antialiased forms differ in these weights alone, and a product with a constant
+ * matrix is fast and differentiable everywhere. Source: ONNX's definition of Resize.
  */
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -28,17 +28,24 @@ export interface Axis {
 export function sourcePosition(transformation: string, x: number, { input, output, scale, roi }: Axis): number {
   const size = scale * input;
   switch (transformation) {
-    case 'align_corners': return output === 1 ? 0 : (x * (input - 1)) / (size - 1);
-    case 'asymmetric': return x / scale;
-    case 'pytorch_half_pixel': return output === 1 ? -0.5 : (x + 0.5) / scale - 0.5;
-    case 'tf_half_pixel_for_nn': return (x + 0.5) / scale;
-    case 'half_pixel_symmetric': return (input / 2) * (1 - output / size) + (x + 0.5) / scale - 0.5;
+    case 'align_corners':
+      return output === 1 ? 0 : (x * (input - 1)) / (size - 1);
+    case 'asymmetric':
+      return x / scale;
+    case 'pytorch_half_pixel':
+      return output === 1 ? -0.5 : (x + 0.5) / scale - 0.5;
+    case 'tf_half_pixel_for_nn':
+      return (x + 0.5) / scale;
+    case 'half_pixel_symmetric':
+      return (input / 2) * (1 - output / size) + (x + 0.5) / scale - 0.5;
     case 'tf_crop_and_resize': {
       const [begin, end] = roi;
-      const within = output === 1 ? ((end - begin) * (input - 1)) / 2 : (x * (end - begin) * (input - 1)) / (output - 1);
+      const within =
+        output === 1 ? ((end - begin) * (input - 1)) / 2 : (x * (end - begin) * (input - 1)) / (output - 1);
       return begin * (input - 1) + within;
     }
-    default: return (x + 0.5) / scale - 0.5;
+    default:
+      return (x + 0.5) / scale - 0.5;
   }
 }
 
@@ -83,7 +90,11 @@ function weightsAt(how: Resampling, ratio: number, scale: number): number[] {
 }
 
 function nearestWeights(rounding: string, ratio: number): number[] {
-  const right = ratio === 1 || rounding === 'ceil' || (rounding === 'round_prefer_ceil' && ratio >= 0.5) || (rounding === 'round_prefer_floor' && ratio > 0.5);
+  const right =
+    ratio === 1 ||
+    rounding === 'ceil' ||
+    (rounding === 'round_prefer_ceil' && ratio >= 0.5) ||
+    (rounding === 'round_prefer_floor' && ratio > 0.5);
   return right ? [0, 1] : [1, 0];
 }
 
@@ -104,7 +115,11 @@ export function alongAxis(x: TfTensor, axis: number, matrix: Float32Array, outpu
   const input = x.shape[axis]!;
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
   const dims = [...before, output, ...after];
-  if (sizeOf(after) === 1) return tf.reshape(tf.matMul(tf.reshape(x, [sizeOf(before), input]), tf.tensor2d(matrix, [output, input]), false, true), dims);
+  if (sizeOf(after) === 1)
+    return tf.reshape(
+      tf.matMul(tf.reshape(x, [sizeOf(before), input]), tf.tensor2d(matrix, [output, input]), false, true),
+      dims,
+    );
   const columns = tf.reshape(x, [sizeOf(before), input, sizeOf(after)]);
   return tf.reshape(tf.matMul(tf.tensor3d(matrix, [1, output, input]), columns), dims);
 }

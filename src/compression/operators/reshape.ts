@@ -7,7 +7,18 @@ import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { reshaping as axesMatched, reshapeToShape, transposition } from './channels/reshape.ts';
 import type { ChannelRule } from './channels/rule.ts';
-import { attributeOrInput, FULL, firstInput, given, intsOfConstants, intsOfHost, intsOfRun, ONNX_ORDER, PASSES, type Ints } from './define.ts';
+import {
+  attributeOrInput,
+  FULL,
+  firstInput,
+  given,
+  intsOfConstants,
+  intsOfHost,
+  intsOfRun,
+  ONNX_ORDER,
+  PASSES,
+  type Ints,
+} from './define.ts';
 import { onNumbers } from './device/rows.ts';
 import { reshape, transpose } from './host/movement.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
@@ -23,15 +34,25 @@ export function moved(x: TfTensor, move: (x: TfTensor) => TfTensor): TfTensor {
 /** What an operator does to a shape; null where an input that says so is not known. */
 type Reshaping = (dims: readonly Dim[], info: NodeInfo, ints: Ints) => readonly Dim[] | null;
 
-function reshaping(type: string, shapeAfter: Reshaping, channels: ChannelRule, inferShape?: (info: NodeInfo) => readonly Dim[] | null): Operator {
+function reshaping(
+  type: string,
+  shapeAfter: Reshaping,
+  channels: ChannelRule,
+  inferShape?: (info: NodeInfo) => readonly Dim[] | null,
+): Operator {
   const run = (dims: readonly number[], info: NodeInfo, ints: Ints): readonly number[] => {
     const after = shapeAfter(dims, info, ints);
     if (!isConcrete(after)) throw new GraphError('the new shape is not known');
     return after;
   };
   return {
-    ...common, type, differentiability: firstInput(0), channels,
-    infer: (info) => [{ ...typeOf(info), shape: inferShape ? inferShape(info) : inferFrom(info, shapeAfter), ...sameElements(info) }],
+    ...common,
+    type,
+    differentiability: firstInput(0),
+    channels,
+    infer: (info) => [
+      { ...typeOf(info), shape: inferShape ? inferShape(info) : inferFrom(info, shapeAfter), ...sameElements(info) },
+    ],
     host: (inputs, info) => [reshape(inputs[0]!, run(inputs[0]!.dims, info, intsOfHost(inputs)))],
     device: (ctx: RunContext) => {
       const after = run(ctx.dims(0), ctx, intsOfRun(ctx));
@@ -67,7 +88,8 @@ function resolveReshape(dims: readonly Dim[], wanted: readonly Dim[], allowZero:
 }
 
 function checked(dims: readonly Dim[], target: Dim[]): Dim[] {
-  if (isConcrete(dims) && isConcrete(target) && elementCount(dims) !== elementCount(target)) throw new GraphError(`[${dims.join(', ')}] cannot be reshaped to [${target.join(', ')}]`);
+  if (isConcrete(dims) && isConcrete(target) && elementCount(dims) !== elementCount(target))
+    throw new GraphError(`[${dims.join(', ')}] cannot be reshaped to [${target.join(', ')}]`);
   return target;
 }
 
@@ -82,7 +104,8 @@ function quotient(dims: readonly Dim[], rest: readonly Dim[]): Dim {
   const [over, under] = [productOf(above), productOf(below)];
   if (under === 1) return over;
   if (typeof under !== 'number' || typeof over !== 'number') return null;
-  if (under === 0 ? over !== 0 : over % under !== 0) throw new GraphError(`[${dims.join(', ')}] cannot be reshaped with dimensions [${rest.join(', ')}] given`);
+  if (under === 0 ? over !== 0 : over % under !== 0)
+    throw new GraphError(`[${dims.join(', ')}] cannot be reshaped with dimensions [${rest.join(', ')}] given`);
   return under === 0 ? 0 : over / under;
 }
 
@@ -94,7 +117,10 @@ const reshapeTo: Reshaping = (dims, info, ints) => {
 function inferReshape(info: NodeInfo): readonly Dim[] | null {
   const wanted = info.opset < 5 ? info.ints('shape') : info.partial(1);
   const shape = shapeOf(info);
-  if (!wanted) { const rank = shapeOf(info, 1)?.[0]; return typeof rank === 'number' ? openShape(rank) : null; }
+  if (!wanted) {
+    const rank = shapeOf(info, 1)?.[0];
+    return typeof rank === 'number' ? openShape(rank) : null;
+  }
   if (shape) return resolveReshape(shape, wanted, info.int('allowzero', 0) === 1);
   return wanted.map((dim) => (dim === -1 || dim === 0 ? null : dim));
 }
@@ -146,7 +172,11 @@ export const reshapeOperators: readonly Operator[] = [
   reshaping('Squeeze', squeeze, axesMatched),
   reshaping('Unsqueeze', unsqueeze, axesMatched),
   {
-    ...common, type: 'Transpose', differentiability: FULL, infer: inferTranspose, channels: transposition,
+    ...common,
+    type: 'Transpose',
+    differentiability: FULL,
+    infer: inferTranspose,
+    channels: transposition,
     host: ([x], info) => [transpose(x!, permutation(info, x!.dims.length))],
     device: (ctx) => [moved(ctx.tensor(0), (x) => tf.transpose(x, permutation(ctx, x.rank)))],
   },

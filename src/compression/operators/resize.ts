@@ -20,28 +20,54 @@ type Read = (input: number) => readonly Dim[] | null;
 
 /** Inputs moved between versions: (x, scales) for Upsample and up to opset 10; since (x, roi, scales, sizes). */
 function inputsOf(info: NodeInfo): { readonly roi: number; readonly scales: number; readonly sizes: number } {
-  return info.node.opType === 'Upsample' || info.opset < 11 ? { roi: -1, scales: 1, sizes: -1 } : { roi: 1, scales: 2, sizes: 3 };
+  return info.node.opType === 'Upsample' || info.opset < 11
+    ? { roi: -1, scales: 1, sizes: -1 }
+    : { roi: 1, scales: 2, sizes: 3 };
 }
 
 function targetOf(info: NodeInfo, dims: readonly Dim[], read: Read): Target {
   const at = inputsOf(info);
   const axes = info.ints('axes') ? resolveAxes(info.ints('axes')!, dims.length) : dims.map((_, i) => i);
   const spread = <T>(values: readonly T[], none: (axis: number) => T): T[] => {
-    if (values.length !== axes.length) throw new GraphError(`${values.length} scales or sizes are given for ${axes.length} axes`);
+    if (values.length !== axes.length)
+      throw new GraphError(`${values.length} scales or sizes are given for ${axes.length} axes`);
     return dims.map((_, axis) => (axes.includes(axis) ? values[axes.indexOf(axis)]! : none(axis)));
   };
   const region = read(at.roi) ?? [];
-  const roi = region.length === 2 * axes.length
-    ? [...spread(region.slice(0, axes.length), () => 0), ...spread(region.slice(axes.length), () => 1)] as number[]
-    : [...dims.map(() => 0), ...dims.map(() => 1)];
+  const roi =
+    region.length === 2 * axes.length
+      ? ([...spread(region.slice(0, axes.length), () => 0), ...spread(region.slice(axes.length), () => 1)] as number[])
+      : [...dims.map(() => 0), ...dims.map(() => 1)];
   const scales = info.floats('scales') ?? read(at.scales);
-  if (scales && scales.length > 0) return { ...scaled(dims, spread(scales as readonly number[], () => 1), roi, info), roi };
+  if (scales && scales.length > 0)
+    return {
+      ...scaled(
+        dims,
+        spread(scales as readonly number[], () => 1),
+        roi,
+        info,
+      ),
+      roi,
+    };
   const sizes = read(at.sizes);
   if (!sizes) return { scales: dims.map(() => null), sizes: dims.map(() => null), roi };
-  return { ...sized(info, dims, spread(sizes, (axis) => dims[axis]!), axes), roi };
+  return {
+    ...sized(
+      info,
+      dims,
+      spread(sizes, (axis) => dims[axis]!),
+      axes,
+    ),
+    roi,
+  };
 }
 
-function scaled(dims: readonly Dim[], scales: readonly number[], roi: readonly number[], info: NodeInfo): Omit<Target, 'roi'> {
+function scaled(
+  dims: readonly Dim[],
+  scales: readonly number[],
+  roi: readonly number[],
+  info: NodeInfo,
+): Omit<Target, 'roi'> {
   const crops = info.string('coordinate_transformation_mode', '') === 'tf_crop_and_resize';
   const sizes = dims.map((dim, i) => {
     if (scales[i] === 1 && !crops) return dim;
@@ -51,13 +77,22 @@ function scaled(dims: readonly Dim[], scales: readonly number[], roi: readonly n
   return { scales, sizes };
 }
 
-/** `keep_aspect_ratio_policy`: one scale for all the axes, so that the result fits inside or covers the sizes asked for. */
-function sized(info: NodeInfo, dims: readonly Dim[], sizes: readonly Dim[], axes: readonly number[]): Omit<Target, 'roi'> {
-  const ratio = (axis: number): number | null => (typeof sizes[axis] === 'number' && typeof dims[axis] === 'number' ? sizes[axis] / dims[axis] : null);
+/**
+ * `keep_aspect_ratio_policy`: one scale for all the axes, so that the result fits inside or covers the sizes asked for.
+ */
+function sized(
+  info: NodeInfo,
+  dims: readonly Dim[],
+  sizes: readonly Dim[],
+  axes: readonly number[],
+): Omit<Target, 'roi'> {
+  const ratio = (axis: number): number | null =>
+    typeof sizes[axis] === 'number' && typeof dims[axis] === 'number' ? sizes[axis] / dims[axis] : null;
   const policy = info.string('keep_aspect_ratio_policy', 'stretch');
   if (policy === 'stretch') return { scales: dims.map((_, axis) => (axes.includes(axis) ? ratio(axis) : 1)), sizes };
   const ratios = axes.map(ratio);
-  if (ratios.includes(null)) return { scales: dims.map(() => null), sizes: dims.map((dim, i) => (axes.includes(i) ? null : dim)) };
+  if (ratios.includes(null))
+    return { scales: dims.map(() => null), sizes: dims.map((dim, i) => (axes.includes(i) ? null : dim)) };
   const scale = policy === 'not_larger' ? Math.min(...(ratios as number[])) : Math.max(...(ratios as number[]));
   return {
     scales: dims.map((_, axis) => (axes.includes(axis) ? scale : 1)),
@@ -95,7 +130,14 @@ function run(ctx: RunContext): TfTensor[] {
   const read: Read = (input) => (input < 0 || !ctx.has(input) ? null : hostNumbers(ctx.host(input)));
   const target = targetOf(ctx, dims, read);
   const how = resamplingOf(ctx);
-  const axes = dims.map((input, i): Axis => ({ input, output: target.sizes[i] as number, scale: target.scales[i]!, roi: [target.roi[i]!, target.roi[i + dims.length]!] }));
+  const axes = dims.map(
+    (input, i): Axis => ({
+      input,
+      output: target.sizes[i] as number,
+      scale: target.scales[i]!,
+      roi: [target.roi[i]!, target.roi[i + dims.length]!],
+    }),
+  );
   const source = ctx.tensor(0);
   let y = tf.cast(source, 'float32');
   axes.forEach((axis, i) => {
@@ -118,7 +160,11 @@ function extrapolate(ctx: RunContext, y: TfTensor, axes: readonly Axis[], how: R
   flags.forEach((flag, i) => {
     if (!flag.some(Boolean)) return;
     const axis = ctx.axis(i, axes.length);
-    const along = tf.tensor(Uint8Array.from(flag, Number), y.shape.map((_, j) => (j === axis ? flag.length : 1)), 'bool');
+    const along = tf.tensor(
+      Uint8Array.from(flag, Number),
+      y.shape.map((_, j) => (j === axis ? flag.length : 1)),
+      'bool',
+    );
     mask = mask ? tf.logicalOr(mask, along) : along;
   });
   if (!mask) return y;
@@ -126,7 +172,11 @@ function extrapolate(ctx: RunContext, y: TfTensor, axes: readonly Axis[], how: R
 }
 
 const common = {
-  domain: '', layout: { kind: 'follows', inputs: [0] }, differentiability: { kind: 'inputs', inputs: [0] }, infer, device: run,
+  domain: '',
+  layout: { kind: 'follows', inputs: [0] },
+  differentiability: { kind: 'inputs', inputs: [0] },
+  infer,
+  device: run,
   channels: resizing((info) => inputsOf(info).sizes),
 } as const;
 

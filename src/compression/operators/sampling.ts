@@ -1,4 +1,7 @@
-/** Operators that read images between their pixels: GridSample, AffineGrid (Jaderberg et al., 2015), RoiAlign (He et al., 2017), DeformConv (Dai et al., 2017). */
+/**
+ * Operators that read images between their pixels: GridSample, AffineGrid (Jaderberg et al., 2015), RoiAlign (He et
+ * al., 2017), DeformConv (Dai et al., 2017).
+ */
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -15,7 +18,13 @@ import { windowOf } from './window.ts';
 import { hostNumbers } from '../graph/tensor-data.ts';
 
 /** Names of both versions of the operator. */
-const MODES: Readonly<Record<string, Interpolation>> = { bilinear: 'linear', linear: 'linear', nearest: 'nearest', bicubic: 'cubic', cubic: 'cubic' };
+const MODES: Readonly<Record<string, Interpolation>> = {
+  bilinear: 'linear',
+  linear: 'linear',
+  nearest: 'nearest',
+  bicubic: 'cubic',
+  cubic: 'cubic',
+};
 const OUTSIDE: ReadonlySet<string> = new Set(['zeros', 'border', 'reflection']);
 
 /** x [n, ...spatial, c], grid [n, ...out, d] of places in [-1, 1], the last axis first -> [n, ...out, c]. */
@@ -24,7 +33,8 @@ function gridSample(ctx: RunContext): TfTensor[] {
   const spatial = x.shape.slice(1, -1);
   const interpolation = MODES[ctx.string('mode', 'linear')];
   const outside = ctx.string('padding_mode', 'zeros');
-  if (!interpolation || !OUTSIDE.has(outside)) throw new GraphError(`mode "${ctx.string('mode', 'linear')}" with padding_mode "${outside}" is not defined`);
+  if (!interpolation || !OUTSIDE.has(outside))
+    throw new GraphError(`mode "${ctx.string('mode', 'linear')}" with padding_mode "${outside}" is not defined`);
   const alignCorners = ctx.int('align_corners', 0) === 1;
   const parts = tf.unstack(tf.reshape(grid, [grid.shape[0]!, -1, spatial.length]), 2);
   const places = spatial.map((size, axis) => {
@@ -37,7 +47,8 @@ function gridSample(ctx: RunContext): TfTensor[] {
 
 function inferGridSample(info: NodeInfo): Inferred[] {
   const [x, grid] = [shapeOf(info, 0), shapeOf(info, 1)];
-  if (x && grid && (x.length !== grid.length || (typeof grid.at(-1) === 'number' && grid.at(-1) !== x.length - 2))) throw new GraphError(`a grid of shape [${grid.join(', ')}] does not fit an input of rank ${x.length}`);
+  if (x && grid && (x.length !== grid.length || (typeof grid.at(-1) === 'number' && grid.at(-1) !== x.length - 2)))
+    throw new GraphError(`a grid of shape [${grid.join(', ')}] does not fit an input of rank ${x.length}`);
   return [{ dtype: typeOf(info).dtype, shape: x && grid && [x[0]!, x[1]!, ...grid.slice(1, -1)] }];
 }
 
@@ -59,7 +70,11 @@ function baseGrid(spatial: readonly number[], alignCorners: boolean): Float32Arr
     for (let axis = d - 1; axis >= 0; axis--) {
       const [size, index] = [spatial[axis]!, rest % spatial[axis]!];
       rest = Math.floor(rest / size);
-      grid[point * (d + 1) + (d - 1 - axis)] = alignCorners ? (size === 1 ? -1 : (2 * index) / (size - 1) - 1) : (2 * index + 1) / size - 1;
+      grid[point * (d + 1) + (d - 1 - axis)] = alignCorners
+        ? size === 1
+          ? -1
+          : (2 * index) / (size - 1) - 1
+        : (2 * index + 1) / size - 1;
     }
   }
   return grid;
@@ -68,7 +83,11 @@ function baseGrid(spatial: readonly number[], alignCorners: boolean): Float32Arr
 function inferAffineGrid(info: NodeInfo): Inferred[] {
   const size = intsOfConstants(info)(1);
   const rank = shapeOf(info, 1)?.[0];
-  const shape: Dim[] | null = size ? [size[0]!, ...size.slice(2), size.length - 2] : typeof rank === 'number' ? [...openShape(rank).slice(1), rank - 2] : null;
+  const shape: Dim[] | null = size
+    ? [size[0]!, ...size.slice(2), size.length - 2]
+    : typeof rank === 'number'
+      ? [...openShape(rank).slice(1), rank - 2]
+      : null;
   return [{ dtype: typeOf(info).dtype, shape }];
 }
 
@@ -77,12 +96,21 @@ function roiAlign(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const [, h, w, c] = x.shape as [number, number, number, number];
   const [height, width] = [ctx.int('output_height', 1), ctx.int('output_width', 1)];
-  const half = ctx.string('coordinate_transformation_mode', ctx.opset < 16 ? 'output_half_pixel' : 'half_pixel') === 'half_pixel';
-  const regions = { regions: hostNumbers(ctx.host(1)), images: ctx.hostInts(2), scale: ctx.float('spatial_scale', 1), ratio: ctx.int('sampling_ratio', 0), half };
+  const half =
+    ctx.string('coordinate_transformation_mode', ctx.opset < 16 ? 'output_half_pixel' : 'half_pixel') === 'half_pixel';
+  const regions = {
+    regions: hostNumbers(ctx.host(1)),
+    images: ctx.hostInts(2),
+    scale: ctx.float('spatial_scale', 1),
+    ratio: ctx.int('sampling_ratio', 0),
+    half,
+  };
   const max = ctx.string('mode', 'avg') === 'max';
   const bins = binsOf(regions, { h, w, height, width }, max);
   const rows = tf.reshape(x, [-1, c]);
-  const parts = bins.map(({ rows: at, weights }) => tf.mul(takeRows(rows, tf.tensor1d(at, 'int32')), tf.tensor2d(weights, [weights.length, 1])));
+  const parts = bins.map(({ rows: at, weights }) =>
+    tf.mul(takeRows(rows, tf.tensor1d(at, 'int32')), tf.tensor2d(weights, [weights.length, 1])),
+  );
   const merged = parts.reduce((a, b) => (max ? tf.maximum(a, b) : tf.add(a, b)));
   return [tf.reshape(merged, [regions.images.length, height, width, c])];
 }
@@ -99,18 +127,35 @@ function deformConv(ctx: RunContext): TfTensor[] {
   const base = basePlaces(ctx, [kh, kw], [oh, ow]);
   const columns = Array.from({ length: parts }, (_, part) => {
     const own = tf.reshape(tf.slice(offsets, [0, part, 0, 0, 0], [-1, 1, -1, -1, -1]), [n, taps, 2, points]);
-    const places = [0, 1].map((axis) => tf.reshape(tf.add(tf.reshape(tf.slice(own, [0, 0, axis, 0], [-1, -1, 1, -1]), [n, taps, points]), base[axis]!), [n, taps * points]));
+    const places = [0, 1].map((axis) =>
+      tf.reshape(tf.add(tf.reshape(tf.slice(own, [0, 0, axis, 0], [-1, -1, 1, -1]), [n, taps, points]), base[axis]!), [
+        n,
+        taps * points,
+      ]),
+    );
     const image = tf.slice(x, [0, 0, 0, part * (c / parts)], [-1, -1, -1, c / parts]);
-    const taken = tf.reshape(sample(image, places, { interpolation: 'linear', outside: 'zeros', alignCorners: true }), [n, taps, points, c / parts]);
+    const taken = tf.reshape(sample(image, places, { interpolation: 'linear', outside: 'zeros', alignCorners: true }), [
+      n,
+      taps,
+      points,
+      c / parts,
+    ]);
     if (!ctx.has(4)) return taken;
-    const mask = tf.slice(tf.reshape(ctx.tensor(4), [n, parts, taps, points, 1]), [0, part, 0, 0, 0], [-1, 1, -1, -1, -1]);
+    const mask = tf.slice(
+      tf.reshape(ctx.tensor(4), [n, parts, taps, points, 1]),
+      [0, part, 0, 0, 0],
+      [-1, 1, -1, -1, -1],
+    );
     return tf.mul(taken, tf.reshape(mask, [n, taps, points, 1]));
   });
   const matrix = tf.transpose(tf.concat(columns, 3), [0, 2, 1, 3]); // [n, points, taps, c]
   const groups = ctx.int('group', 1);
   const kernel = tf.reshape(tf.transpose(ctx.tensor(1), [2, 3, 1, 0]), [taps * perGroup, out]);
   const products = Array.from({ length: groups }, (_, group) => {
-    const rows = tf.reshape(tf.slice(matrix, [0, 0, 0, group * perGroup], [-1, -1, -1, perGroup]), [n * points, taps * perGroup]);
+    const rows = tf.reshape(tf.slice(matrix, [0, 0, 0, group * perGroup], [-1, -1, -1, perGroup]), [
+      n * points,
+      taps * perGroup,
+    ]);
     return tf.matMul(rows as never, tf.slice(kernel, [0, group * (out / groups)], [-1, out / groups]) as never);
   });
   const y = tf.transpose(tf.reshape(tf.concat(products, 1), [n, oh, ow, out]), [0, 3, 1, 2]);
@@ -121,15 +166,21 @@ function deformConv(ctx: RunContext): TfTensor[] {
 function basePlaces(ctx: RunContext, kernel: readonly [number, number], out: readonly [number, number]): TfTensor[] {
   const { strides, dilations } = windowOf(ctx, kernel);
   const pads = ctx.ints('pads') ?? [0, 0, 0, 0];
-  return untaped(() => [0, 1].map((axis) => {
-    const place = (i: number): number => {
-      const [tap, point] = [Math.floor(i / (out[0] * out[1])), i % (out[0] * out[1])];
-      const [at, index] = axis === 0 ? [Math.floor(tap / kernel[1]), Math.floor(point / out[1])] : [tap % kernel[1], point % out[1]];
-      return index * strides[axis]! - pads[axis]! + at * dilations[axis]!;
-    };
-    const count = kernel[0] * kernel[1] * out[0] * out[1];
-    return tf.tensor2d(Float32Array.from({ length: count }, (_, i) => place(i)), [kernel[0] * kernel[1], out[0] * out[1]]);
-  }));
+  return untaped(() =>
+    [0, 1].map((axis) => {
+      const place = (i: number): number => {
+        const [tap, point] = [Math.floor(i / (out[0] * out[1])), i % (out[0] * out[1])];
+        const [at, index] =
+          axis === 0 ? [Math.floor(tap / kernel[1]), Math.floor(point / out[1])] : [tap % kernel[1], point % out[1]];
+        return index * strides[axis]! - pads[axis]! + at * dilations[axis]!;
+      };
+      const count = kernel[0] * kernel[1] * out[0] * out[1];
+      return tf.tensor2d(
+        Float32Array.from({ length: count }, (_, i) => place(i)),
+        [kernel[0] * kernel[1], out[0] * out[1]],
+      );
+    }),
+  );
 }
 
 function inferDeformConv(info: NodeInfo): Inferred[] {
@@ -141,14 +192,56 @@ function inferDeformConv(info: NodeInfo): Inferred[] {
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 
 export const samplingOperators: readonly Operator[] = [
-  { type: 'GridSample', domain: '', since: 16, layout: image, differentiability: FULL, infer: inferGridSample, device: gridSample, channels: overPositions },
-  { type: 'AffineGrid', domain: '', since: 20, layout: ONNX_ORDER, differentiability: firstInput(0), infer: inferAffineGrid, device: affineGrid },
   {
-    type: 'RoiAlign', domain: '', since: 10, layout: image, differentiability: firstInput(0), device: roiAlign, channels: overRegions,
-    infer: (info) => [{ dtype: typeOf(info).dtype, shape: [shapeOf(info, 1)?.[0] ?? null, shapeOf(info)?.[1] ?? null, info.int('output_height', 1), info.int('output_width', 1)] }],
+    type: 'GridSample',
+    domain: '',
+    since: 16,
+    layout: image,
+    differentiability: FULL,
+    infer: inferGridSample,
+    device: gridSample,
+    channels: overPositions,
   },
   {
-    type: 'DeformConv', domain: '', since: 19, layout: ONNX_ORDER, differentiability: FULL, infer: inferDeformConv, device: deformConv,
-    weights: [{ input: 1, kind: 'kernel', outputAxis: () => 0 }, { input: 3, kind: 'bias', outputAxis: () => 0 }],
+    type: 'AffineGrid',
+    domain: '',
+    since: 20,
+    layout: ONNX_ORDER,
+    differentiability: firstInput(0),
+    infer: inferAffineGrid,
+    device: affineGrid,
+  },
+  {
+    type: 'RoiAlign',
+    domain: '',
+    since: 10,
+    layout: image,
+    differentiability: firstInput(0),
+    device: roiAlign,
+    channels: overRegions,
+    infer: (info) => [
+      {
+        dtype: typeOf(info).dtype,
+        shape: [
+          shapeOf(info, 1)?.[0] ?? null,
+          shapeOf(info)?.[1] ?? null,
+          info.int('output_height', 1),
+          info.int('output_width', 1),
+        ],
+      },
+    ],
+  },
+  {
+    type: 'DeformConv',
+    domain: '',
+    since: 19,
+    layout: ONNX_ORDER,
+    differentiability: FULL,
+    infer: inferDeformConv,
+    device: deformConv,
+    weights: [
+      { input: 1, kind: 'kernel', outputAxis: () => 0 },
+      { input: 3, kind: 'bias', outputAxis: () => 0 },
+    ],
   },
 ];

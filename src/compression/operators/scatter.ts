@@ -65,7 +65,9 @@ const scatterNdHost: HostForm = ([data, indices, updates], info) => {
   const size = sizeOf(data!.dims.slice(indices!.dims.at(-1)!));
   const rows = sliceRows(hostNumbers(indices!), indices!.dims, data!.dims, 0);
   const offsets = new Int32Array(rows.length * size);
-  rows.forEach((row, i) => { for (let j = 0; j < size; j++) offsets[i * size + j] = row * size + j; });
+  rows.forEach((row, i) => {
+    for (let j = 0; j < size; j++) offsets[i * size + j] = row * size + j;
+  });
   return [put(data!, offsets, updates!.data, combination(info))];
 };
 
@@ -74,7 +76,9 @@ function onDevice(host: HostForm, scatter: (ctx: RunContext, reduction: Reductio
   const exact = onHost(host);
   return (ctx) => {
     combination(ctx);
-    return ctx.tensor(0).dtype === 'float32' ? [scatter(ctx, ctx.string('reduction', 'none') as Reduction)] : exact(ctx);
+    return ctx.tensor(0).dtype === 'float32'
+      ? [scatter(ctx, ctx.string('reduction', 'none') as Reduction)]
+      : exact(ctx);
   };
 }
 
@@ -82,7 +86,10 @@ function scatterElements(ctx: RunContext, reduction: Reduction): TfTensor {
   const [data, updates] = [ctx.tensor(0), ctx.tensor(2)];
   const axis = resolveAxis(ctx.int('axis', 0), data.rank);
   const rows = elementTargets(data.shape, ctx.host(1), axis);
-  return tf.reshape(scatterRows(tf.reshape(data, [data.size, 1]), rows, tf.reshape(updates, [updates.size, 1]), reduction), data.shape);
+  return tf.reshape(
+    scatterRows(tf.reshape(data, [data.size, 1]), rows, tf.reshape(updates, [updates.size, 1]), reduction),
+    data.shape,
+  );
 }
 
 function scatterNd(ctx: RunContext, reduction: Reduction): TfTensor {
@@ -90,13 +97,29 @@ function scatterNd(ctx: RunContext, reduction: Reduction): TfTensor {
   const size = sizeOf(data.shape.slice(indices.dims.at(-1)!));
   if (size === 0 || updates.size === 0) return tf.clone(data);
   const rows = sliceRows(hostNumbers(indices), indices.dims, data.shape, 0);
-  return tf.reshape(scatterRows(tf.reshape(data, [data.size / size, size]), rows, tf.reshape(updates, [rows.length, size]), reduction), data.shape);
+  return tf.reshape(
+    scatterRows(tf.reshape(data, [data.size / size, size]), rows, tf.reshape(updates, [rows.length, size]), reduction),
+    data.shape,
+  );
 }
 
 const common = { domain: '', layout: ONNX_ORDER, differentiability: firstInput(0, 2), infer: sameType() } as const;
 
 export const scatterOperators: readonly Operator[] = [
-  { ...common, type: 'Scatter', since: 9, until: 10, host: scatterElementsHost, device: onDevice(scatterElementsHost, scatterElements) },
-  { ...common, type: 'ScatterElements', since: 11, host: scatterElementsHost, device: onDevice(scatterElementsHost, scatterElements) },
+  {
+    ...common,
+    type: 'Scatter',
+    since: 9,
+    until: 10,
+    host: scatterElementsHost,
+    device: onDevice(scatterElementsHost, scatterElements),
+  },
+  {
+    ...common,
+    type: 'ScatterElements',
+    since: 11,
+    host: scatterElementsHost,
+    device: onDevice(scatterElementsHost, scatterElements),
+  },
   { ...common, type: 'ScatterND', since: 11, host: scatterNdHost, device: onDevice(scatterNdHost, scatterNd) },
 ];

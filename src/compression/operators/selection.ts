@@ -4,7 +4,17 @@ import { elementCount, hostNumbers, isFloat } from '../graph/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
-import { firstInput, hostValue, intsOfConstants, intsOfHost, intsOfRun, onHost, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
+import {
+  firstInput,
+  hostValue,
+  intsOfConstants,
+  intsOfHost,
+  intsOfRun,
+  onHost,
+  ONNX_ORDER,
+  ZERO,
+  type HostForm,
+} from './define.ts';
 import { takeElements } from './device/rows.ts';
 import { positive } from './gather.ts';
 import { generate, isInteger } from './host/data.ts';
@@ -27,11 +37,16 @@ function order(a: Comparable, b: Comparable): number {
 /* TopK */
 
 function topKSize(info: NodeInfo, ints = intsOfConstants(info)): number | null {
-  return info.opset < 10 ? info.int('k', 1) : ints(1)?.[0] ?? null;
+  return info.opset < 10 ? info.int('k', 1) : (ints(1)?.[0] ?? null);
 }
 
 /** Per lane the positions of the k best; equal elements in order of their positions. */
-function bestPositions(x: HostTensor, axis: number, k: number, largest: boolean): { positions: Int32Array; starts: Int32Array; stride: number } {
+function bestPositions(
+  x: HostTensor,
+  axis: number,
+  k: number,
+  largest: boolean,
+): { positions: Int32Array; starts: Int32Array; stride: number } {
   const size = x.dims[axis]!;
   if (k > size || k < 0) throw new GraphError(`k = ${k} of an axis of ${size}`);
   const { starts, steps } = lanes(x.dims, [axis]);
@@ -98,7 +113,10 @@ function topKByHost(ctx: RunContext): (TfTensor | Value)[] {
 function pickedAlong(x: TfTensor, indices: TfTensor, axis: number): TfTensor {
   const offsets = untaped(() => {
     const strides = stridesOf(x.shape);
-    const beside = offsetsAlong(x.shape, indices.shape.map((size, i) => (i === axis ? new Array<number>(size).fill(0) : countTo(size))));
+    const beside = offsetsAlong(
+      x.shape,
+      indices.shape.map((size, i) => (i === axis ? new Array<number>(size).fill(0) : countTo(size))),
+    );
     return tf.add(tf.mul(indices, tf.scalar(strides[axis]!, 'int32')), tf.tensor(beside, indices.shape, 'int32'));
   });
   return takeElements(x, offsets, indices.shape);
@@ -108,7 +126,10 @@ function topKType(info: NodeInfo): Inferred[] {
   const shape = shapeOf(info);
   const axis = shape && resolveAxis(info.int('axis', -1), shape.length);
   const result = shape && shape.map((size, i) => (i === axis ? topKSize(info) : size));
-  return [{ dtype: typeOf(info).dtype, shape: result }, { dtype: 'int64', shape: result }];
+  return [
+    { dtype: typeOf(info).dtype, shape: result },
+    { dtype: 'int64', shape: result },
+  ];
 }
 
 /* ArgMax, ArgMin */
@@ -132,22 +153,42 @@ function argHost(better: (relation: number) => boolean): HostForm {
   };
 }
 
-function arg(type: string, better: (relation: number) => boolean, find: (x: TfTensor, axis: number) => TfTensor): Operator {
+function arg(
+  type: string,
+  better: (relation: number) => boolean,
+  find: (x: TfTensor, axis: number) => TfTensor,
+): Operator {
   const host = argHost(better);
   return {
-    type, domain: '', since: 1, layout: ONNX_ORDER, differentiability: ZERO, host,
+    type,
+    domain: '',
+    since: 1,
+    layout: ONNX_ORDER,
+    differentiability: ZERO,
+    host,
     infer: (info) => {
       const shape = shapeOf(info);
       const axis = shape && resolveAxis(info.int('axis', 0), shape.length);
       if (!shape) return [{ dtype: 'int64', shape: null }];
-      return [{ dtype: 'int64', shape: info.int('keepdims', 1) === 1 ? shape.map((size, i) => (i === axis ? 1 : size)) : shape.filter((_, i) => i !== axis) }];
+      return [
+        {
+          dtype: 'int64',
+          shape:
+            info.int('keepdims', 1) === 1
+              ? shape.map((size, i) => (i === axis ? 1 : size))
+              : shape.filter((_, i) => i !== axis),
+        },
+      ];
     },
     device: (ctx) => {
       const x = ctx.tensor(0);
       if (x.dtype !== 'float32' || x.size === 0) return onHost(host)(ctx);
       const axis = resolveAxis(ctx.int('axis', 0), x.rank);
       const tensor = untaped(() => {
-        const found = ctx.int('select_last_index', 0) === 1 ? tf.sub(tf.scalar(x.shape[axis]! - 1, 'int32'), find(tf.reverse(x, axis), axis)) : find(x, axis);
+        const found =
+          ctx.int('select_last_index', 0) === 1
+            ? tf.sub(tf.scalar(x.shape[axis]! - 1, 'int32'), find(tf.reverse(x, axis), axis))
+            : find(x, axis);
         return ctx.int('keepdims', 1) === 1 ? tf.expandDims(found, axis) : found;
       });
       return [{ kind: 'device', dtype: 'int64', tensor }];
@@ -161,7 +202,9 @@ const nonZeroHost: HostForm = ([x]) => {
   const data = elementsOf(x!.data);
   const found = countTo(data.length).filter((i) => Number(data[i]) !== 0);
   const strides = stridesOf(x!.dims);
-  const coordinates = x!.dims.flatMap((size, axis) => found.map((offset) => Math.floor(offset / strides[axis]!) % size));
+  const coordinates = x!.dims.flatMap((size, axis) =>
+    found.map((offset) => Math.floor(offset / strides[axis]!) % size),
+  );
   return [generate('int64', [x!.dims.length, found.length], (i) => coordinates[i]!)];
 };
 
@@ -172,7 +215,12 @@ const compressHost: HostForm = ([x, condition], info) => {
     return [pickAlong(flat, [kept.filter((i) => i < flat.dims[0]!)])];
   }
   const axis = resolveAxis(info.int('axis', 0), x!.dims.length);
-  return [pickAlong(x!, x!.dims.map((size, i) => (i === axis ? kept.filter((k) => k < size) : countTo(size))))];
+  return [
+    pickAlong(
+      x!,
+      x!.dims.map((size, i) => (i === axis ? kept.filter((k) => k < size) : countTo(size))),
+    ),
+  ];
 };
 
 /** Differentiable: the kept elements are known once the condition is. */
@@ -184,17 +232,26 @@ function compress(ctx: RunContext): (TfTensor | Value)[] {
   return [takeElements(x, kept!.data as Int32Array, kept!.dims)];
 }
 
-/** Distinct elements (or slices along `axis`), sorted or in order of appearance, with first positions, inverse and counts. */
+/**
+ * Distinct elements (or slices along `axis`), sorted or in order of appearance, with first positions, inverse and
+ * counts.
+ */
 const uniqueHost: HostForm = ([given], info) => {
   const whole = info.attribute('axis') === undefined;
   const x = whole ? { ...given!, dims: [elementCount(given!.dims)] } : given!;
   const axis = whole ? 0 : resolveAxis(info.int('axis', 0), x.dims.length);
   const size = x.dims[axis]!;
-  const others = offsetsAlong(x.dims, x.dims.map((length, i) => (i === axis ? [0] : countTo(length))));
+  const others = offsetsAlong(
+    x.dims,
+    x.dims.map((length, i) => (i === axis ? [0] : countTo(length))),
+  );
   const stride = stridesOf(x.dims)[axis]!;
   const data = elementsOf(x.data);
   const relate = (a: number, b: number): number => {
-    for (const offset of others) { const relation = order(data[offset + a * stride]!, data[offset + b * stride]!); if (relation !== 0) return relation; }
+    for (const offset of others) {
+      const relation = order(data[offset + a * stride]!, data[offset + b * stride]!);
+      if (relation !== 0) return relation;
+    }
     return 0;
   };
   const ranked = countTo(size).sort((a, b) => relate(a, b) || a - b);
@@ -206,10 +263,20 @@ const uniqueHost: HostForm = ([given], info) => {
   }
   if (info.int('sorted', 1) === 0) groups.sort((a, b) => a[0]! - b[0]!);
   const inverse = new Array<number>(size);
-  groups.forEach((members, group) => { for (const i of members) inverse[i] = group; });
+  groups.forEach((members, group) => {
+    for (const i of members) inverse[i] = group;
+  });
   const int64 = (values: readonly number[]): HostTensor => generate('int64', [values.length], (i) => values[i]!);
-  const values = pickAlong(x, x.dims.map((length, i) => (i === axis ? groups.map((members) => members[0]!) : countTo(length))));
-  return [values, int64(groups.map((members) => members[0]!)), int64(inverse), int64(groups.map((members) => members.length))];
+  const values = pickAlong(
+    x,
+    x.dims.map((length, i) => (i === axis ? groups.map((members) => members[0]!) : countTo(length))),
+  );
+  return [
+    values,
+    int64(groups.map((members) => members[0]!)),
+    int64(inverse),
+    int64(groups.map((members) => members.length)),
+  ];
 };
 
 /* OneHot */
@@ -255,12 +322,41 @@ function oneHotType(info: NodeInfo): Inferred[] {
 const common = { domain: '', layout: ONNX_ORDER } as const;
 
 export const selectionOperators: readonly Operator[] = [
-  { ...common, type: 'TopK', since: 1, differentiability: firstInput(0), infer: topKType, host: topKHost, device: topKDevice },
-  arg('ArgMax', (relation) => relation > 0, (x, axis) => tf.argMax(x, axis)),
-  arg('ArgMin', (relation) => relation < 0, (x, axis) => tf.argMin(x, axis)),
-  { ...common, type: 'NonZero', since: 9, differentiability: ZERO, infer: (info) => [{ dtype: 'int64', shape: [shapeOf(info)?.length ?? null, null] }], host: nonZeroHost, device: onHost(nonZeroHost) },
   {
-    ...common, type: 'Compress', since: 9, differentiability: firstInput(0), host: compressHost, device: compress,
+    ...common,
+    type: 'TopK',
+    since: 1,
+    differentiability: firstInput(0),
+    infer: topKType,
+    host: topKHost,
+    device: topKDevice,
+  },
+  arg(
+    'ArgMax',
+    (relation) => relation > 0,
+    (x, axis) => tf.argMax(x, axis),
+  ),
+  arg(
+    'ArgMin',
+    (relation) => relation < 0,
+    (x, axis) => tf.argMin(x, axis),
+  ),
+  {
+    ...common,
+    type: 'NonZero',
+    since: 9,
+    differentiability: ZERO,
+    infer: (info) => [{ dtype: 'int64', shape: [shapeOf(info)?.length ?? null, null] }],
+    host: nonZeroHost,
+    device: onHost(nonZeroHost),
+  },
+  {
+    ...common,
+    type: 'Compress',
+    since: 9,
+    differentiability: firstInput(0),
+    host: compressHost,
+    device: compress,
     infer: (info) => {
       const shape = shapeOf(info);
       if (info.attribute('axis') === undefined) return [{ dtype: typeOf(info).dtype, shape: [null] }];
@@ -269,14 +365,28 @@ export const selectionOperators: readonly Operator[] = [
     },
   },
   {
-    ...common, type: 'Unique', since: 11, differentiability: ZERO, host: uniqueHost, device: onHost(uniqueHost),
+    ...common,
+    type: 'Unique',
+    since: 11,
+    differentiability: ZERO,
+    host: uniqueHost,
+    device: onHost(uniqueHost),
     infer: (info) => {
       const shape = shapeOf(info);
       const axis = shape && resolveAxis(info.int('axis', 0), shape.length);
-      const values = info.attribute('axis') === undefined ? [null] : shape && shape.map((size, i) => (i === axis ? null : size));
+      const values =
+        info.attribute('axis') === undefined ? [null] : shape && shape.map((size, i) => (i === axis ? null : size));
       const list = { dtype: 'int64', shape: [null] } as const;
       return [{ dtype: typeOf(info).dtype, shape: values }, list, list, list];
     },
   },
-  { ...common, type: 'OneHot', since: 9, differentiability: firstInput(2), infer: oneHotType, host: oneHotHost, device: oneHot },
+  {
+    ...common,
+    type: 'OneHot',
+    since: 9,
+    differentiability: firstInput(2),
+    infer: oneHotType,
+    host: oneHotHost,
+    device: oneHot,
+  },
 ];

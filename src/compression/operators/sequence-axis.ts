@@ -9,12 +9,15 @@ import type { HostTensor, NodeInfo, Operator } from './operator.ts';
 import { moved } from './reshape.ts';
 import { resolveAxis, sameType } from './shapes.ts';
 
-/** Row of x [d0, d1, ...] that each row of the result takes: the first `length` steps of each sample in reverse order. */
+/**
+ * Row of x [d0, d1, ...] that each row of the result takes: the first `length` steps of each sample in reverse order.
+ */
 function reversedRows(dims: readonly number[], lengths: readonly number[], info: NodeInfo): Int32Array {
   const time = resolveAxis(info.int('time_axis', 0), 2);
   const batch = resolveAxis(info.int('batch_axis', 1), 2);
   if (time === batch) throw new GraphError('time and batch axis are the same');
-  if (lengths.length !== dims[batch] || lengths.some((length) => length < 0 || length > dims[time]!)) throw new GraphError(`sequence lengths [${lengths.join(', ')}] do not fit [${dims.join(', ')}]`);
+  if (lengths.length !== dims[batch] || lengths.some((length) => length < 0 || length > dims[time]!))
+    throw new GraphError(`sequence lengths [${lengths.join(', ')}] do not fit [${dims.join(', ')}]`);
   const columns = dims[1]!;
   return Int32Array.from({ length: dims[0]! * columns }, (_, row) => {
     const at = [Math.floor(row / columns), row % columns];
@@ -37,7 +40,12 @@ interface Write {
   readonly width: number;
 }
 
-function writeOf(cache: readonly number[], update: readonly number[], at: readonly number[] | null, info: NodeInfo): Write {
+function writeOf(
+  cache: readonly number[],
+  update: readonly number[],
+  at: readonly number[] | null,
+  info: NodeInfo,
+): Write {
   const axis = resolveAxis(info.int('axis', -2), cache.length);
   const mode = info.string('mode', 'linear');
   if (mode !== 'linear' && mode !== 'circular') throw new GraphError(`unknown mode "${mode}"`);
@@ -49,7 +57,8 @@ function writeOf(cache: readonly number[], update: readonly number[], at: readon
     const start = at ? at[Math.floor(lane / perSample)]! : 0;
     for (let i = 0; i < fresh; i++) {
       const position = mode === 'circular' ? (((start + i) % length) + length) % length : start + i;
-      if (position < 0 || position >= length) throw new GraphError(`position ${position} lies outside a cache of ${length}`);
+      if (position < 0 || position >= length)
+        throw new GraphError(`position ${position} lies outside a cache of ${length}`);
       rows[lane * length + position] = outer * length + lane * fresh + i;
     }
   }
@@ -58,25 +67,52 @@ function writeOf(cache: readonly number[], update: readonly number[], at: readon
 
 export const sequenceAxisOperators: readonly Operator[] = [
   {
-    type: 'ReverseSequence', domain: '', since: 10, layout: ONNX_ORDER, differentiability: firstInput(0), infer: sameType(),
-    host: ([x, lengths], info) => [reshape(rowsOnHost(x!, reversedRows(x!.dims, hostNumbers(lengths!), info), elementCount(x!.dims.slice(2))), x!.dims)],
+    type: 'ReverseSequence',
+    domain: '',
+    since: 10,
+    layout: ONNX_ORDER,
+    differentiability: firstInput(0),
+    infer: sameType(),
+    host: ([x, lengths], info) => [
+      reshape(
+        rowsOnHost(x!, reversedRows(x!.dims, hostNumbers(lengths!), info), elementCount(x!.dims.slice(2))),
+        x!.dims,
+      ),
+    ],
     device: (ctx) => {
       const rows = reversedRows(ctx.dims(0), ctx.hostInts(1), ctx);
-      return [moved(ctx.tensor(0), (x) => tf.reshape(takeRows(tf.reshape(x, [rows.length, -1]), tf.tensor1d(rows, 'int32')), x.shape))];
+      return [
+        moved(ctx.tensor(0), (x) =>
+          tf.reshape(takeRows(tf.reshape(x, [rows.length, -1]), tf.tensor1d(rows, 'int32')), x.shape),
+        ),
+      ];
     },
   },
   {
-    type: 'TensorScatter', domain: '', since: 24, layout: ONNX_ORDER, differentiability: firstInput(0, 1), infer: sameType(),
+    type: 'TensorScatter',
+    domain: '',
+    since: 24,
+    layout: ONNX_ORDER,
+    differentiability: firstInput(0, 1),
+    infer: sameType(),
     host: ([cache, update, at], info) => {
       const { rows, width } = writeOf(cache!.dims, update!.dims, at ? hostNumbers(at) : null, info);
-      const all = concat([reshape(cache!, [elementCount(cache!.dims)]), reshape(update!, [elementCount(update!.dims)])], 0);
+      const all = concat(
+        [reshape(cache!, [elementCount(cache!.dims)]), reshape(update!, [elementCount(update!.dims)])],
+        0,
+      );
       return [reshape(rowsOnHost(all, rows, width), cache!.dims)];
     },
     device: (ctx) => {
       const { rows, width } = writeOf(ctx.dims(0), ctx.dims(1), ctx.has(2) ? ctx.hostInts(2) : null, ctx);
       const [cache, update] = [ctx.tensor(0), ctx.tensor(1)];
       const all = tf.concat([tf.reshape(cache, [-1, width]), tf.reshape(update, [-1, width])], 0);
-      return [tf.reshape(moved(all, (x) => takeRows(x, tf.tensor1d(rows, 'int32'))), cache.shape)];
+      return [
+        tf.reshape(
+          moved(all, (x) => takeRows(x, tf.tensor1d(rows, 'int32'))),
+          cache.shape,
+        ),
+      ];
     },
   },
 ];

@@ -1,4 +1,7 @@
-/** Operators that make values out of shapes and attributes: Shape, Size, Constant, ConstantOfShape, Range, EyeLike, Identity. */
+/**
+ * Operators that make values out of shapes and attributes: Shape, Size, Constant, ConstantOfShape, Range, EyeLike,
+ * Identity.
+ */
 import { constantTensor } from '../graph/constants.ts';
 import { GraphError } from '../graph/graph-error.ts';
 import { elementCount, hostNumbers, int64Host, isFloat, toHost } from '../graph/tensor-data.ts';
@@ -20,7 +23,10 @@ const common = { domain: '', since: 1, differentiability: ZERO } as const;
 /** `start` and `end` (since 15) of Shape, clamped. */
 function span<T>(dims: readonly T[], info: NodeInfo): readonly T[] {
   const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + dims.length : at, 0), dims.length);
-  return dims.slice(clamp(info.int('start', 0)), Math.max(clamp(info.int('end', dims.length)), clamp(info.int('start', 0))));
+  return dims.slice(
+    clamp(info.int('start', 0)),
+    Math.max(clamp(info.int('end', dims.length)), clamp(info.int('start', 0))),
+  );
 }
 
 function inferShape(info: NodeInfo): Inferred[] {
@@ -48,7 +54,13 @@ function inferConstantOfShape(info: NodeInfo): Inferred[] {
   const length = shapeOf(info)?.[0];
   const shape = info.partial(0) ?? (typeof length === 'number' ? openShape(length) : null);
   const known = shape?.length === 1 && typeof shape[0] === 'number' && shape[0] >= 0 && shape[0] <= 1024;
-  return [{ dtype: value.dtype, shape, ...(known && { elements: new Array<Dim>(shape[0] as number).fill(hostNumbers(value)[0]!) }) }];
+  return [
+    {
+      dtype: value.dtype,
+      shape,
+      ...(known && { elements: new Array<Dim>(shape[0] as number).fill(hostNumbers(value)[0]!) }),
+    },
+  ];
 }
 
 function fill(dims: readonly number[], value: HostTensor): HostTensor {
@@ -68,8 +80,12 @@ const range: HostForm = ([start, limit, delta], info) => {
   const [from, to, by] = [start!, limit!, delta!].map((x) => hostNumbers(x)[0]!) as [number, number, number];
   const stash = DATA_TYPES[info.int('stash_type', 1)];
   const isNarrow = dtype === 'float16' || dtype === 'bfloat16';
-  if (isNarrow && stash !== 'float32' && stash !== 'float64') throw new GraphError(`stash_type ${info.int('stash_type', 1)} is neither float32 (1) nor float64 (11)`);
-  const counted = isNarrow && stash === 'float32' ? (i: number): number => Math.fround(from + Math.fround(i * by)) : (i: number): number => from + i * by;
+  if (isNarrow && stash !== 'float32' && stash !== 'float64')
+    throw new GraphError(`stash_type ${info.int('stash_type', 1)} is neither float32 (1) nor float64 (11)`);
+  const counted =
+    isNarrow && stash === 'float32'
+      ? (i: number): number => Math.fround(from + Math.fround(i * by))
+      : (i: number): number => from + i * by;
   return [generate(dtype, [rangeLength(from, to, by)], counted)];
 };
 
@@ -100,31 +116,66 @@ function dimsOf(ctx: RunContext): readonly number[] {
 
 export const shapeValueOperators: readonly Operator[] = [
   {
-    ...common, type: 'Shape', layout: UNREAD, channels: readsShape, infer: inferShape,
+    ...common,
+    type: 'Shape',
+    layout: UNREAD,
+    channels: readsShape,
+    infer: inferShape,
     host: ([x], info) => [int64Host(span(x!.dims, info))],
     device: (ctx) => [hostValue(int64Host(span(dimsOf(ctx), ctx)))],
   },
   {
-    ...common, type: 'Size', layout: UNREAD, channels: readsShape,
-    infer: (info) => { const shape = shapeOf(info); return [{ dtype: 'int64', shape: [], ...(shape && { elements: [productOf(shape)] }) }]; },
+    ...common,
+    type: 'Size',
+    layout: UNREAD,
+    channels: readsShape,
+    infer: (info) => {
+      const shape = shapeOf(info);
+      return [{ dtype: 'int64', shape: [], ...(shape && { elements: [productOf(shape)] }) }];
+    },
     host: ([x]) => [scalar('int64', elementCount(x!.dims))],
     device: (ctx) => [hostValue(scalar('int64', elementCount(dimsOf(ctx))))],
   },
   {
-    ...common, type: 'Constant', layout: ONNX_ORDER, host: (_, info) => [constant(info)],
-    infer: (info) => { const { dtype, dims } = constant(info); return [{ dtype, shape: dims }]; },
+    ...common,
+    type: 'Constant',
+    layout: ONNX_ORDER,
+    host: (_, info) => [constant(info)],
+    infer: (info) => {
+      const { dtype, dims } = constant(info);
+      return [{ dtype, shape: dims }];
+    },
   },
-  { ...common, type: 'ConstantOfShape', since: 9, channels: anySize, layout: ONNX_ORDER, infer: inferConstantOfShape, host: ([shape], info) => [fill(hostNumbers(shape!), filling(info))] },
+  {
+    ...common,
+    type: 'ConstantOfShape',
+    since: 9,
+    channels: anySize,
+    layout: ONNX_ORDER,
+    infer: inferConstantOfShape,
+    host: ([shape], info) => [fill(hostNumbers(shape!), filling(info))],
+  },
   { ...common, type: 'Range', since: 11, layout: ONNX_ORDER, infer: inferRange, host: range },
   {
-    ...common, type: 'EyeLike', since: 9, layout: UNREAD,
+    ...common,
+    type: 'EyeLike',
+    since: 9,
+    layout: UNREAD,
     infer: (info) => [{ dtype: info.int('dtype', 0) === 0 ? typeOf(info).dtype : eyeType(info), shape: shapeOf(info) }],
     host: ([x], info) => [eye(x!.dims, info)],
     device: (ctx) => [hostValue(eye(dimsOf(ctx), ctx))],
   },
   {
-    ...common, type: 'Identity', layout: FOLLOWS, channels: ofFirst, differentiability: FULL, quantization: PASSES,
-    infer: (info) => { const elements = info.partial(0); return [{ ...sameType()(info)[0]!, ...(elements && { elements }) }]; },
+    ...common,
+    type: 'Identity',
+    layout: FOLLOWS,
+    channels: ofFirst,
+    differentiability: FULL,
+    quantization: PASSES,
+    infer: (info) => {
+      const elements = info.partial(0);
+      return [{ ...sameType()(info)[0]!, ...(elements && { elements }) }];
+    },
     host: ([x]) => [x!],
     device: (ctx) => [isFloat(ctx.dtype(0)) ? tf.clone(ctx.tensor(0)) : untaped(() => tf.clone(ctx.tensor(0)))],
   },

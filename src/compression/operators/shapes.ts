@@ -29,15 +29,17 @@ export function sameType(input = 0): (info: NodeInfo) => Inferred[] {
 
 /** `infer` of operators that broadcast all their inputs; the type is that of input `typed`, or the one given. */
 export function broadcastType(typed: number | DataType = 0): (info: NodeInfo) => Inferred[] {
-  return (info) => [{
-    dtype: typeof typed === 'number' ? typeOf(info, typed).dtype : typed,
-    shape: broadcastShapes(...info.types.map((type) => type?.shape ?? null)),
-  }];
+  return (info) => [
+    {
+      dtype: typeof typed === 'number' ? typeOf(info, typed).dtype : typed,
+      shape: broadcastShapes(...info.types.map((type) => type?.shape ?? null)),
+    },
+  ];
 }
 
 /**
- * Multidirectional broadcasting. A dimension of one gives way; of two different symbols (or a symbol and nothing) nothing is known;
- * a number above one wins over a symbol, which can then only be that number or one.
+ * Multidirectional broadcasting. A dimension of one gives way; of two different symbols (or a symbol and nothing)
+ * nothing is known; a number above one wins over a symbol, which can then only be that number or one.
  * @throws GraphError where two sizes contradict each other.
  */
 export function broadcastShapes(...shapes: Shape[]): Dim[] | null {
@@ -46,7 +48,13 @@ export function broadcastShapes(...shapes: Shape[]): Dim[] | null {
     if (shape === null) return null;
     const rank = Math.max(result.length, shape.length);
     const merged: Dim[] = [];
-    for (let i = 0; i < rank; i++) merged.push(broadcastDim(result[result.length - rank + i] ?? (i < rank - result.length ? 1 : null), i < rank - shape.length ? 1 : shape[shape.length - rank + i]!));
+    for (let i = 0; i < rank; i++)
+      merged.push(
+        broadcastDim(
+          result[result.length - rank + i] ?? (i < rank - result.length ? 1 : null),
+          i < rank - shape.length ? 1 : shape[shape.length - rank + i]!,
+        ),
+      );
     result = merged;
   }
   return result;
@@ -62,7 +70,8 @@ function broadcastDim(a: Dim, b: Dim): Dim {
 
 /** The same size said twice: the more definite of the two. @throws GraphError where they contradict each other. */
 export function unifyDim(a: Dim, b: Dim, what = 'dimensions'): Dim {
-  if (typeof a === 'number' && typeof b === 'number' && a !== b) throw new GraphError(`${what} ${a} and ${b} should be equal`);
+  if (typeof a === 'number' && typeof b === 'number' && a !== b)
+    throw new GraphError(`${what} ${a} and ${b} should be equal`);
   if (typeof a === 'number') return a;
   return typeof b === 'number' ? b : (a ?? b);
 }
@@ -70,7 +79,8 @@ export function unifyDim(a: Dim, b: Dim, what = 'dimensions'): Dim {
 /** ONNX axis (negative: from the end) -> 0-based. @throws GraphError outside the rank. */
 export function resolveAxis(axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(axis) || resolved < 0 || resolved >= Math.max(rank, 1)) throw new GraphError(`axis ${axis} lies outside a tensor of rank ${rank}`);
+  if (!Number.isInteger(axis) || resolved < 0 || resolved >= Math.max(rank, 1))
+    throw new GraphError(`axis ${axis} lies outside a tensor of rank ${rank}`);
   return resolved;
 }
 
@@ -114,7 +124,8 @@ export function openShape(rank: number): Dim[] {
 /** @throws GraphError where the rank is known and not allowed. */
 export function requireRank(shape: Shape, least: number, what: string, most = Infinity): void {
   if (shape && (shape.length < least || shape.length > most)) {
-    const allowed = most === least ? `rank ${least}` : most === Infinity ? `rank ${least} or more` : `rank ${least} to ${most}`;
+    const allowed =
+      most === least ? `rank ${least}` : most === Infinity ? `rank ${least} or more` : `rank ${least} to ${most}`;
     throw new GraphError(`${what} must be of ${allowed}, it is of shape [${shape.join(', ')}]`);
   }
 }

@@ -2,7 +2,17 @@
 import { GraphError } from '../graph/graph-error.ts';
 import type { Dim } from '../graph/types.ts';
 import { slicing, type TakenRange } from './channels/join-split.ts';
-import { attributeOrInput, FOLLOWS, firstInput, given, intsOfConstants, intsOfHost, intsOfRun, PASSES, type Ints } from './define.ts';
+import {
+  attributeOrInput,
+  FOLLOWS,
+  firstInput,
+  given,
+  intsOfConstants,
+  intsOfHost,
+  intsOfRun,
+  PASSES,
+  type Ints,
+} from './define.ts';
 import { slicedBy } from './device/slice.ts';
 import { slice } from './host/movement.ts';
 import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
@@ -31,7 +41,8 @@ function specOf(info: NodeInfo, ints: Ints, rank: number): Spec | null {
   const axes = attributeOrInput(info, ints, 'axes', 3, 10) ?? (given(info, 3) ? null : starts.map((_, i) => i));
   const steps = ints(4) ?? (given(info, 4) ? null : starts.map(() => 1));
   if (!axes || !steps) return null;
-  if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length) throw new GraphError('starts, ends, axes and steps differ in length');
+  if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length)
+    throw new GraphError('starts, ends, axes and steps differ in length');
   if (steps.includes(0)) throw new GraphError('a step of a slice is zero');
   return { starts, ends, axes: resolveAxes(axes, rank), steps };
 }
@@ -62,7 +73,9 @@ function rangeAlong(info: NodeInfo, rank: number, axis: number, size: number): T
   const spec = specOf(info, intsOfConstants(info), rank);
   if (!spec) return null;
   const i = spec.axes.indexOf(axis);
-  return i < 0 ? { start: 0, step: 1, count: size } : { ...clampRange(size, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!), step: spec.steps[i]! };
+  return i < 0
+    ? { start: 0, step: 1, count: size }
+    : { ...clampRange(size, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!), step: spec.steps[i]! };
 }
 
 function infer(info: NodeInfo): Inferred[] {
@@ -71,11 +84,19 @@ function infer(info: NodeInfo): Inferred[] {
   const spec = specOf(info, intsOfConstants(info), shape.length);
   if (!spec) return [{ dtype, shape: unknownEnds(info, shape) }];
   const result = [...shape];
-  spec.axes.forEach((axis, i) => { result[axis] = sizeAfter(shape[axis]!, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!); });
+  spec.axes.forEach((axis, i) => {
+    result[axis] = sizeAfter(shape[axis]!, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!);
+  });
   const elements = info.partial(0);
   if (!elements || shape.length !== 1) return [{ dtype, shape: result }];
   const { starts, steps, sizes } = rangesOf([elements.length], info, intsOfConstants(info));
-  return [{ dtype, shape: sizes, elements: Array.from({ length: sizes[0]! }, (_, i) => elements[starts[0]! + i * steps[0]!]!) }];
+  return [
+    {
+      dtype,
+      shape: sizes,
+      elements: Array.from({ length: sizes[0]! }, (_, i) => elements[starts[0]! + i * steps[0]!]!),
+    },
+  ];
 }
 
 const FAR = 2 ** 31 - 1;
@@ -107,14 +128,30 @@ function unknownEnds(info: NodeInfo, shape: readonly Dim[]): readonly Dim[] {
 function run(ctx: RunContext) {
   const x = ctx.tensor(0);
   const ranges = rangesOf(ctx.dims(0), ctx, intsOfRun(ctx));
-  const place = (list: readonly number[]): number[] => { const out = [...list]; list.forEach((value, axis) => { out[ctx.axis(axis, x.rank)] = value; }); return out; };
+  const place = (list: readonly number[]): number[] => {
+    const out = [...list];
+    list.forEach((value, axis) => {
+      out[ctx.axis(axis, x.rank)] = value;
+    });
+    return out;
+  };
   return [moved(x, (v) => slicedBy(v, place(ranges.starts), place(ranges.steps), place(ranges.sizes)))];
 }
 
-export const sliceOperators: readonly Operator[] = [{
-  type: 'Slice', domain: '', since: 1, layout: { ...FOLLOWS, inputs: [0] }, differentiability: firstInput(0), quantization: PASSES, infer, device: run, channels: slicing(rangeAlong, 10),
-  host: (inputs, info) => {
-    const { starts, steps, sizes } = rangesOf(inputs[0]!.dims, info, intsOfHost(inputs));
-    return [slice(inputs[0]!, starts, steps, sizes)];
+export const sliceOperators: readonly Operator[] = [
+  {
+    type: 'Slice',
+    domain: '',
+    since: 1,
+    layout: { ...FOLLOWS, inputs: [0] },
+    differentiability: firstInput(0),
+    quantization: PASSES,
+    infer,
+    device: run,
+    channels: slicing(rangeAlong, 10),
+    host: (inputs, info) => {
+      const { starts, steps, sizes } = rangesOf(inputs[0]!.dims, info, intsOfHost(inputs));
+      return [slice(inputs[0]!, starts, steps, sizes)];
+    },
   },
-}];
+];

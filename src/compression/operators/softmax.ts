@@ -23,7 +23,9 @@ function alongAxis(x: TfTensor, axis: number, compute: (x: TfTensor) => TfTensor
 
 /** Softmax of x as it was at an opset. */
 export function softmaxAt(opset: number, x: TfTensor, axis: number): TfTensor {
-  return opset < 13 ? flattened(x, resolveAxis(axis, x.rank), rowSoftmax) : alongAxis(x, resolveAxis(axis, x.rank), rowSoftmax);
+  return opset < 13
+    ? flattened(x, resolveAxis(axis, x.rank), rowSoftmax)
+    : alongAxis(x, resolveAxis(axis, x.rank), rowSoftmax);
 }
 
 function flattened(x: TfTensor, axis: number, compute: (x: TfTensor) => TfTensor): TfTensor {
@@ -43,8 +45,18 @@ const behindAxis = alongAxes(({ info }, rank) => Array.from({ length: rank }, (_
 
 /** Since 13 one axis is all that matters, whatever the layout; before, the order of the axes does. */
 function versions(type: string, compute: (x: TfTensor) => TfTensor, more: Partial<Operator> = {}): Operator[] {
-  const common = { type, domain: '', differentiability: { kind: 'full' }, infer: sameType(), device: along(compute), ...more } as const;
-  return [{ ...common, since: 1, until: 12, layout: { kind: 'onnx' }, channels: behindAxis }, { ...common, since: 13, layout: { kind: 'follows' }, channels: onAxis }];
+  const common = {
+    type,
+    domain: '',
+    differentiability: { kind: 'full' },
+    infer: sameType(),
+    device: along(compute),
+    ...more,
+  } as const;
+  return [
+    { ...common, since: 1, until: 12, layout: { kind: 'onnx' }, channels: behindAxis },
+    { ...common, since: 13, layout: { kind: 'follows' }, channels: onAxis },
+  ];
 }
 
 export const softmaxOperators: readonly Operator[] = [

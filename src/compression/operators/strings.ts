@@ -1,4 +1,7 @@
-/** Operators on strings: on the host, exactly. (RegexFullMatch is not among them: JavaScript's regular expressions can take exponential time.) */
+/**
+ * Operators on strings: on the host, exactly. (RegexFullMatch is not among them: JavaScript's regular expressions can
+ * take exponential time.)
+ */
 import { GraphError } from '../graph/graph-error.ts';
 import { hostOf } from '../graph/tensor-data.ts';
 import { firstInput, ONNX_ORDER, type HostForm } from './define.ts';
@@ -19,7 +22,12 @@ const concatenate: HostForm = ([a, b]) => {
   const [x, y] = [stringsOf(a!), stringsOf(b!)];
   const [left, right] = [offsetsInto(a!.dims, dims), offsetsInto(b!.dims, dims)];
   const length = dims.reduce((n, size) => n * size, 1);
-  return [strings(dims, Array.from({ length }, (_, i) => x[left ? left[i]! : i]! + y[right ? right[i]! : i]!))];
+  return [
+    strings(
+      dims,
+      Array.from({ length }, (_, i) => x[left ? left[i]! : i]! + y[right ? right[i]! : i]!),
+    ),
+  ];
 };
 
 /** The parts of each string, padded to the longest list with '', and how many there are. */
@@ -29,7 +37,14 @@ const split: HostForm = ([x], info) => {
   const parts = stringsOf(x!).map((text) => splitText(text, delimiter, most < 0 ? Infinity : most));
   const width = Math.max(0, ...parts.map(({ length }) => length));
   const padded = parts.flatMap((list) => [...list, ...new Array<string>(width - list.length).fill('')]);
-  return [strings([...x!.dims, width], padded), hostOf('int64', x!.dims, parts.map(({ length }) => length))];
+  return [
+    strings([...x!.dims, width], padded),
+    hostOf(
+      'int64',
+      x!.dims,
+      parts.map(({ length }) => length),
+    ),
+  ];
 };
 
 /** At most `most` cuts; without a delimiter at runs of white space, those at the ends left out. */
@@ -56,7 +71,9 @@ const normalize: HostForm = ([x], info) => {
   const sensitive = info.int('is_case_sensitive', 0) === 1;
   const same = (text: string): string => (sensitive ? text : text.toLowerCase());
   const dropped = new Set(words.map(same));
-  const kept = stringsOf(x!).filter((text) => !dropped.has(same(text))).map(caseChange(info));
+  const kept = stringsOf(x!)
+    .filter((text) => !dropped.has(same(text)))
+    .map(caseChange(info));
   const result = kept.length > 0 ? kept : [''];
   return [strings(x!.dims.length === 2 ? [1, result.length] : [result.length], result)];
 };
@@ -72,8 +89,23 @@ function caseChange(info: NodeInfo): (text: string) => string {
 export const stringOperators: readonly Operator[] = [
   { ...common, type: 'StringConcat', since: 20, infer: broadcastType(), host: concatenate },
   {
-    ...common, type: 'StringSplit', since: 20, host: split,
-    infer: (info) => { const shape = shapeOf(info); return [{ dtype: 'string', shape: shape && [...shape, null] }, { dtype: 'int64', shape }]; },
+    ...common,
+    type: 'StringSplit',
+    since: 20,
+    host: split,
+    infer: (info) => {
+      const shape = shapeOf(info);
+      return [
+        { dtype: 'string', shape: shape && [...shape, null] },
+        { dtype: 'int64', shape },
+      ];
+    },
   },
-  { ...common, type: 'StringNormalizer', since: 10, host: normalize, infer: (info) => [{ dtype: 'string', shape: shapeOf(info)?.length === 2 ? [1, null] : [null] }] },
+  {
+    ...common,
+    type: 'StringNormalizer',
+    since: 10,
+    host: normalize,
+    infer: (info) => [{ dtype: 'string', shape: shapeOf(info)?.length === 2 ? [1, null] : [null] }],
+  },
 ];

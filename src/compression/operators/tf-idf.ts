@@ -28,7 +28,8 @@ function vocabularyOf(info: NodeInfo): Vocabulary {
   const numbers = new Map<string, number>();
   let number = 0;
   counts.forEach((start, i) => {
-    for (let at = start; at + i < (counts[i + 1] ?? pool.length); at += i + 1) numbers.set(keyOf(pool.slice(at, at + i + 1)), number++);
+    for (let at = start; at + i < (counts[i + 1] ?? pool.length); at += i + 1)
+      numbers.set(keyOf(pool.slice(at, at + i + 1)), number++);
   });
   if (numbers.size > indexes.length) throw new GraphError(`${numbers.size} n-grams have ${indexes.length} indexes`);
   return { numbers, indexes, weights: info.floats('weights') ?? [], width: Math.max(-1, ...indexes) + 1 };
@@ -36,16 +37,22 @@ function vocabularyOf(info: NodeInfo): Vocabulary {
 
 /** Calls `found` with the number of each n-gram of a row. Single items have no gaps, and are counted once. */
 function visit(row: readonly string[], info: NodeInfo, vocabulary: Vocabulary, found: (number: number) => void): void {
-  const [least, most, gaps] = [info.int('min_gram_length', 1), info.int('max_gram_length', 1), info.int('max_skip_count', 0)];
-  for (let gap = 0; gap <= gaps; gap++) for (let n = Math.max(least, gap > 0 ? 2 : 1); n <= most; n++) {
-    for (let start = 0; start + (n - 1) * (gap + 1) < row.length; start++) {
-      const number = vocabulary.numbers.get(keyOf(Array.from({ length: n }, (_, i) => row[start + i * (gap + 1)]!)));
-      if (number !== undefined) found(number);
+  const [least, most, gaps] = [
+    info.int('min_gram_length', 1),
+    info.int('max_gram_length', 1),
+    info.int('max_skip_count', 0),
+  ];
+  for (let gap = 0; gap <= gaps; gap++)
+    for (let n = Math.max(least, gap > 0 ? 2 : 1); n <= most; n++) {
+      for (let start = 0; start + (n - 1) * (gap + 1) < row.length; start++) {
+        const number = vocabulary.numbers.get(keyOf(Array.from({ length: n }, (_, i) => row[start + i * (gap + 1)]!)));
+        if (number !== undefined) found(number);
+      }
     }
-  }
 }
 
-const itemsOf = (x: HostTensor): string[] => (x.dtype === 'string' ? [...(x.data as readonly string[])] : hostNumbers(x).map(String));
+const itemsOf = (x: HostTensor): string[] =>
+  x.dtype === 'string' ? [...(x.data as readonly string[])] : hostNumbers(x).map(String);
 
 const tfIdf: HostForm = ([x], info) => {
   const vocabulary = vocabularyOf(info);
@@ -54,16 +61,38 @@ const tfIdf: HostForm = ([x], info) => {
   const items = itemsOf(x!);
   const counts = new Float64Array(rows * width);
   const weightOf = new Float64Array(width).fill(1);
-  weights.forEach((weight, number) => { weightOf[indexes[number]!] = weight; });
-  for (let row = 0; row < rows; row++) visit(items.slice(row * length, (row + 1) * length), info, vocabulary, (number) => { counts[row * width + indexes[number]!]!++; });
+  weights.forEach((weight, number) => {
+    weightOf[indexes[number]!] = weight;
+  });
+  for (let row = 0; row < rows; row++)
+    visit(items.slice(row * length, (row + 1) * length), info, vocabulary, (number) => {
+      counts[row * width + indexes[number]!]!++;
+    });
   const mode = info.string('mode', 'TF');
-  const value = (i: number): number => (mode === 'TF' ? counts[i]! : mode === 'IDF' ? (counts[i]! > 0 ? weightOf[i % width]! : 0) : counts[i]! * weightOf[i % width]!);
+  const value = (i: number): number =>
+    mode === 'TF'
+      ? counts[i]!
+      : mode === 'IDF'
+        ? counts[i]! > 0
+          ? weightOf[i % width]!
+          : 0
+        : counts[i]! * weightOf[i % width]!;
   return [generate('float32', x!.dims.length === 2 ? [rows, width] : [width], value)];
 };
 
 export const tfIdfOperators: readonly Operator[] = [
   {
-    type: 'TfIdfVectorizer', domain: '', since: 9, layout: ONNX_ORDER, differentiability: ZERO, host: tfIdf, device: onHost(tfIdf),
-    infer: (info) => { const shape = shapeOf(info); const { width } = vocabularyOf(info); return [{ dtype: 'float32', shape: shape && (shape.length === 2 ? [shape[0]!, width] : [width]) }]; },
+    type: 'TfIdfVectorizer',
+    domain: '',
+    since: 9,
+    layout: ONNX_ORDER,
+    differentiability: ZERO,
+    host: tfIdf,
+    device: onHost(tfIdf),
+    infer: (info) => {
+      const shape = shapeOf(info);
+      const { width } = vocabularyOf(info);
+      return [{ dtype: 'float32', shape: shape && (shape.length === 2 ? [shape[0]!, width] : [width]) }];
+    },
   },
 ];

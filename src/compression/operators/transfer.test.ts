@@ -4,7 +4,9 @@ import { startEngine } from '../tensor/engine.ts';
 import { tf } from '../tensor/tf.ts';
 import { uploadConstant } from './transfer.ts';
 
-beforeAll(async () => { await startEngine('auto', { threads: 1 }); });
+beforeAll(async () => {
+  await startEngine('auto', { threads: 1 });
+});
 
 const VALUES = Float32Array.from({ length: 48 }, (_, i) => (i - 20) / 7);
 
@@ -38,10 +40,14 @@ describe('a float32 constant', () => {
     const { bytes } = inFile(1, Float32Array.of(2.5));
     const one = uploadConstant({ name: 'w', dtype: 'float32', dims: [], bytes });
     expect([one.shape, one.dataSync()[0]]).toEqual([[], 2.5]);
-    expect(uploadConstant({ name: 'w', dtype: 'float32', dims: [0, 3], bytes: new Uint8Array(0) }).shape).toEqual([0, 3]);
+    expect(uploadConstant({ name: 'w', dtype: 'float32', dims: [0, 3], bytes: new Uint8Array(0) }).shape).toEqual([
+      0, 3,
+    ]);
   });
 
   test('of too few bytes is malformed', () => {
-    expect(() => uploadConstant({ name: 'w', dtype: 'float32', dims: [3], bytes: new Uint8Array(8) })).toThrow(/needs 12 bytes, it has 8/);
+    expect(() => uploadConstant({ name: 'w', dtype: 'float32', dims: [3], bytes: new Uint8Array(8) })).toThrow(
+      /needs 12 bytes, it has 8/,
+    );
   });
 });

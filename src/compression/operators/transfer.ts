@@ -19,10 +19,14 @@ export function upload(host: HostTensor): TfTensor {
   return tf.tensor(data instanceof Int32Array ? data : int32s(host), dims, type);
 }
 
-/** A constant -> device, without a copy of its values on the host where the engine takes the bytes as they lie in the file. @throws as `upload` */
+/**
+ * A constant -> device, without a copy of its values on the host where the engine takes the bytes as they lie in the
+ * file. @throws as `upload`
+ */
 export function uploadConstant(tensor: Tensor): TfTensor {
   const whole = tensor.bytes.byteLength === byteLength(tensor.dtype, tensor.dims);
-  if (tensor.dtype === 'float32' && whole && tensor.bytes.byteLength > 0 && takesBytes()) return tensorOfBytes(tensor.bytes, tensor.dims);
+  if (tensor.dtype === 'float32' && whole && tensor.bytes.byteLength > 0 && takesBytes())
+    return tensorOfBytes(tensor.bytes, tensor.dims);
   return upload(toHost(tensor));
 }
 
@@ -31,7 +35,10 @@ function float32s(host: HostTensor): Float32Array {
   const values = Float32Array.from(exact);
   for (let i = 0; i < values.length; i++) {
     if (Number.isFinite(values[i]) || !Number.isFinite(exact[i])) continue;
-    throw new LatheError('unsupported-operator', `${host.dtype} value ${exact[i]} is beyond the range of float32, in which the engine computes`);
+    throw new LatheError(
+      'unsupported-operator',
+      `${host.dtype} value ${exact[i]} is beyond the range of float32, in which the engine computes`,
+    );
   }
   return values;
 }
@@ -41,7 +48,10 @@ function int32s(host: HostTensor): Int32Array {
   const exact = host.data as ArrayLike<number | bigint>;
   for (let i = 0; i < values.length; i++) {
     if (Number(exact[i]!) === values[i]) continue;
-    throw new LatheError('unsupported-operator', `${host.dtype} value ${exact[i]} is beyond the 32 bits that the engine's tensors hold`);
+    throw new LatheError(
+      'unsupported-operator',
+      `${host.dtype} value ${exact[i]} is beyond the 32 bits that the engine's tensors hold`,
+    );
   }
   return values;
 }
@@ -55,7 +65,8 @@ export function download(tensor: TfTensor, dtype: DataType): HostTensor {
 function convert(source: Float32Array | Int32Array | Uint8Array, dtype: DataType): HostData {
   const target = allocate(dtype, source.length);
   if (target.constructor === source.constructor) return source;
-  if (target instanceof BigInt64Array || target instanceof BigUint64Array) for (let i = 0; i < source.length; i++) target[i] = BigInt(source[i]!);
+  if (target instanceof BigInt64Array || target instanceof BigUint64Array)
+    for (let i = 0; i < source.length; i++) target[i] = BigInt(source[i]!);
   else target.set(source);
   return target;
 }
@@ -64,7 +75,7 @@ function convert(source: Float32Array | Int32Array | Uint8Array, dtype: DataType
 export function deviceType(dtype: DataType): TfType {
   if (isFloat(dtype)) return 'float32';
   if (dtype === 'bool') return 'bool';
-  if (dtype === 'string' || dtype === 'undefined' || dtype === 'complex64' || dtype === 'complex128') throw new LatheError('unsupported-operator', `Values of type ${dtype} cannot be computed with on the device`);
+  if (dtype === 'string' || dtype === 'undefined' || dtype === 'complex64' || dtype === 'complex128')
+    throw new LatheError('unsupported-operator', `Values of type ${dtype} cannot be computed with on the device`);
   return 'int32';
 }
-

@@ -10,7 +10,14 @@ import { map, mapTo, type Unary } from './host/elementwise.ts';
 import type { Operator, RunContext } from './operator.ts';
 import { sameType, shapeOf } from './shapes.ts';
 
-const common = { domain: '', since: 1, layout: FOLLOWS, differentiability: FULL, infer: sameType(), channels: ofFirst } as const;
+const common = {
+  domain: '',
+  since: 1,
+  layout: FOLLOWS,
+  differentiability: FULL,
+  infer: sameType(),
+  channels: ofFirst,
+} as const;
 
 function unary(type: string, host: Unary, device: (x: TfTensor) => TfTensor, more: Partial<Operator> = {}): Operator {
   const exact: HostForm = ([x]) => [map(x!, host)];
@@ -20,12 +27,24 @@ function unary(type: string, host: Unary, device: (x: TfTensor) => TfTensor, mor
 /** A staircase: its gradient is zero wherever it exists. */
 function stairs(type: string, host: Unary, device: (x: TfTensor) => TfTensor): Operator {
   const exact: HostForm = ([x]) => [map(x!, host)];
-  return { ...common, type, differentiability: ZERO, host: exact, device: exactIntegers(exact, discrete((ctx) => [device(ctx.tensor(0))])) };
+  return {
+    ...common,
+    type,
+    differentiability: ZERO,
+    host: exact,
+    device: exactIntegers(
+      exact,
+      discrete((ctx) => [device(ctx.tensor(0))]),
+    ),
+  };
 }
 
 function predicate(type: string, host: HostForm, device: (ctx: RunContext) => TfTensor): Operator {
   return {
-    ...common, type, differentiability: ZERO, host,
+    ...common,
+    type,
+    differentiability: ZERO,
+    host,
     infer: (info) => [{ dtype: 'bool', shape: shapeOf(info) }],
     device: discrete((ctx) => [device(ctx)]),
   };
@@ -50,7 +69,10 @@ function isInfinite(ctx: RunContext): TfTensor {
   return tf.logicalAnd(tf.isInf(x), positive ? tf.greater(x, 0) : tf.less(x, 0));
 }
 
-/** Abramowitz and Stegun's approximations fall short of float64: the series for small x, the continued fraction for large. */
+/**
+ * Abramowitz and Stegun's approximations fall short of float64: the series for small x, the continued fraction for
+ * large.
+ */
 export function erf(x: number): number {
   if (Number.isNaN(x)) return NaN;
   const magnitude = Math.abs(x);
@@ -100,8 +122,15 @@ export const unaryOperators: readonly Operator[] = [
   stairs('Ceil', { number: Math.ceil }, (x) => tf.ceil(x)),
   stairs('Round', { number: roundHalfEven }, (x) => tf.round(x)),
   stairs('Sign', SIGN, (x) => tf.sign(x)),
-  predicate('IsNaN', ([x]) => [mapTo(x!, 'bool', (v: number) => (Number.isNaN(v) ? 1 : 0))], (ctx) => tf.isNaN(ctx.tensor(0))),
+  predicate(
+    'IsNaN',
+    ([x]) => [mapTo(x!, 'bool', (v: number) => (Number.isNaN(v) ? 1 : 0))],
+    (ctx) => tf.isNaN(ctx.tensor(0)),
+  ),
   predicate('IsInf', hostIsInf, isInfinite),
-  predicate('Not', ([x]) => [map(cast(x!, 'bool'), { number: (v) => 1 - v })], (ctx) => tf.logicalNot(tf.cast(ctx.tensor(0), 'bool'))),
+  predicate(
+    'Not',
+    ([x]) => [map(cast(x!, 'bool'), { number: (v) => 1 - v })],
+    (ctx) => tf.logicalNot(tf.cast(ctx.tensor(0), 'bool')),
+  ),
 ];
-

@@ -32,7 +32,10 @@ export function toDevice(value: Value): TfTensor {
 
 function sliceHost({ dtype, dims, data }: HostTensor, axis: number, index: number): HostTensor {
   const [outer, inner] = [sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis + 1))];
-  const indices = Array.from({ length: outer * inner }, (_, i) => (Math.floor(i / inner) * dims[axis]! + index) * inner + (i % inner));
+  const indices = Array.from(
+    { length: outer * inner },
+    (_, i) => (Math.floor(i / inner) * dims[axis]! + index) * inner + (i % inner),
+  );
   return { dtype, dims: dims.filter((_, i) => i !== axis), data: pick(data, indices, dtype) };
 }
 
@@ -41,13 +44,21 @@ function stackHosts(hosts: readonly HostTensor[], axis: number): HostTensor {
   const [outer, inner] = [sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis))];
   const all = hosts.flatMap(({ data }) => Array.from(data as ArrayLike<number | bigint | string>));
   const indices: number[] = [];
-  for (let o = 0; o < outer; o++) for (let h = 0; h < hosts.length; h++) for (let i = 0; i < inner; i++) indices.push(h * outer * inner + o * inner + i);
-  return { dtype, dims: [...dims.slice(0, axis), hosts.length, ...dims.slice(axis)], data: pick(all as unknown as HostData, indices, dtype) };
+  for (let o = 0; o < outer; o++)
+    for (let h = 0; h < hosts.length; h++)
+      for (let i = 0; i < inner; i++) indices.push(h * outer * inner + o * inner + i);
+  return {
+    dtype,
+    dims: [...dims.slice(0, axis), hosts.length, ...dims.slice(axis)],
+    data: pick(all as unknown as HostData, indices, dtype),
+  };
 }
 
 function pick(source: HostData, indices: readonly number[], dtype: HostTensor['dtype']): HostData {
   if (dtype === 'string') return indices.map((i) => source[i] as string);
   const target = allocate(dtype, indices.length);
-  indices.forEach((from, i) => { target[i] = source[from] as never; });
+  indices.forEach((from, i) => {
+    target[i] = source[from] as never;
+  });
   return target;
 }

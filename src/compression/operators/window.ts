@@ -14,7 +14,8 @@ export function windowOf(info: NodeInfo, kernel: readonly number[]): Window {
   const ones = kernel.map(() => 1);
   const window = { kernel, strides: info.ints('strides') ?? ones, dilations: info.ints('dilations') ?? ones };
   for (const [name, values] of Object.entries(window) as [string, readonly number[]][]) {
-    if (values.length !== kernel.length) throw new GraphError(`${name} [${values.join(', ')}] must have ${kernel.length} values`);
+    if (values.length !== kernel.length)
+      throw new GraphError(`${name} [${values.join(', ')}] must have ${kernel.length} values`);
     if (values.some((value) => value < 1)) throw new GraphError(`${name} [${values.join(', ')}] must be positive`);
   }
   return window;
@@ -26,7 +27,8 @@ export function extent({ kernel, dilations }: Window, axis: number): number {
 }
 
 /**
- * Pads, begins then ends. `SAME_*` makes the output ceil(size / stride) long; an odd pixel goes to the end (UPPER) or the beginning (LOWER).
+ * Pads, begins then ends. `SAME_*` makes the output ceil(size / stride) long; an odd pixel goes to the end (UPPER) or
+ * the beginning (LOWER).
  * @returns null where they depend on sizes that are open.
  */
 export function padsOf(info: NodeInfo, window: Window, sizes: readonly Dim[]): number[] | null {
@@ -39,7 +41,9 @@ export function padsOf(info: NodeInfo, window: Window, sizes: readonly Dim[]): n
     return [...pads];
   }
   if (!sizes.every((size) => typeof size === 'number')) return null;
-  const totals = sizes.map((size, i) => Math.max(0, (Math.ceil(size / window.strides[i]!) - 1) * window.strides[i]! + extent(window, i) - size));
+  const totals = sizes.map((size, i) =>
+    Math.max(0, (Math.ceil(size / window.strides[i]!) - 1) * window.strides[i]! + extent(window, i) - size),
+  );
   return split(totals, mode === 'SAME_UPPER');
 }
 
@@ -66,10 +70,12 @@ export function countAlong(size: number, window: Window, pads: readonly number[]
   const stride = window.strides[axis]!;
   const begin = pads[axis]!;
   const room = size + begin + pads[axis + window.kernel.length]! - extent(window, axis);
-  if (room < 0 && !ceil) throw new GraphError(`a window of ${extent(window, axis)} does not fit into size ${size} with its pads`);
+  if (room < 0 && !ceil)
+    throw new GraphError(`a window of ${extent(window, axis)} does not fit into size ${size} with its pads`);
   if (!ceil) return Math.floor(room / stride) + 1;
   const count = Math.ceil(room / stride) + 1;
-  if (count < 1) throw new GraphError(`a window of ${extent(window, axis)} does not fit into size ${size} with its pads`);
+  if (count < 1)
+    throw new GraphError(`a window of ${extent(window, axis)} does not fit into size ${size} with its pads`);
   return (count - 1) * stride >= size + begin ? count - 1 : count;
 }
 

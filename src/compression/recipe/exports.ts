@@ -1,6 +1,7 @@
 /**
- * Files beside the ONNX one: the result in the upload's own format, and what the job asks for. They hold the last model of floats; how a
- * quantizing step coded it is said in the format's own storage of weights, where it has one. Each file is read back and compared before it is given out.
+ * Files beside the ONNX one: the result in the upload's own format, and what the job asks for. They hold the last model
+ * of floats; how a quantizing step coded it is said in the format's own storage of weights, where it has one. Each file
+ * is read back and compared before it is given out.
  */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -31,16 +32,29 @@ export interface FloatModel {
 
 const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', int8: 'uint8', int4: 'uint8' };
 
-/** The float model after a step, with every clustered weight as the floats it stands for. Steps behind a quantizing one work on its codes, which other formats cannot say. */
-export function followStep(known: FloatModel, { technique, ...parameters }: Step, step: number, before: ModelState, after: ModelState): FloatModel {
+/**
+ * The float model after a step, with every clustered weight as the floats it stands for. Steps behind a quantizing one
+ * work on its codes, which other formats cannot say.
+ */
+export function followStep(
+  known: FloatModel,
+  { technique, ...parameters }: Step,
+  step: number,
+  before: ModelState,
+  after: ModelState,
+): FloatModel {
   if (before.quantized) return known;
-  if (technique !== 'quantize') return after.model === before.model ? known : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept, folded: false };
+  if (technique !== 'quantize')
+    return after.model === before.model
+      ? known
+      : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept, folded: false };
   if (!after.quantized) return known;
   const storage = STORAGE[String((parameters as Record<string, unknown>)['precision'])] ?? known.storage;
   return { ...known, step, storage, folded: normalizations(after) < normalizations(before) };
 }
 
-const normalizations = ({ model }: ModelState): number => model.graph.nodes.filter(({ opType, domain }) => opType === 'BatchNormalization' && domain === '').length;
+const normalizations = ({ model }: ModelState): number =>
+  model.graph.nodes.filter(({ opType, domain }) => opType === 'BatchNormalization' && domain === '').length;
 
 export interface Exported extends WrittenModel {
   /** ONNX of the file read back: what it is measured by. */
@@ -50,30 +64,69 @@ export interface Exported extends WrittenModel {
 type Warn = (warning: ReportWarning) => void;
 
 /** What a format cannot say is a warning, not a failure: the ONNX file is there. */
-export async function exportModels(input: RecipeInput, format: ModelFormat, float: FloatModel, warn: Warn): Promise<Exported[]> {
+export async function exportModels(
+  input: RecipeInput,
+  format: ModelFormat,
+  float: FloatModel,
+  warn: Warn,
+): Promise<Exported[]> {
   const written = [await attempt(() => ownFile(input, format, float, warn), warn)];
-  for (const { weights } of input.request.export ?? []) written.push(await attempt(() => writeGraphModel(float.model, weights ?? (float.storage === 'own' ? 'float32' : float.storage)), warn));
+  for (const { weights } of input.request.export ?? [])
+    written.push(
+      await attempt(
+        () => writeGraphModel(float.model, weights ?? (float.storage === 'own' ? 'float32' : float.storage)),
+        warn,
+      ),
+    );
   const files = distinct(written.filter((file) => file !== null));
-  const read = await Promise.all(files.map((file) => attempt(async () => ({ ...file, readBack: await readBack(file) }), warn)));
+  const read = await Promise.all(
+    files.map((file) => attempt(async () => ({ ...file, readBack: await readBack(file) }), warn)),
+  );
   return read.filter((file) => file !== null);
 }
 
-export async function exportReport({ name, format, storage, bytes }: Exported, { accuracy, fidelity }: Measures): Promise<ExportedFile> {
-  return { name, format, weights: storage, sizeBytes: bytes.length, gzipBytes: (await promisify(gzip)(bytes, { level: 9 })).length, accuracy, fidelity };
+export async function exportReport(
+  { name, format, storage, bytes }: Exported,
+  { accuracy, fidelity }: Measures,
+): Promise<ExportedFile> {
+  return {
+    name,
+    format,
+    weights: storage,
+    sizeBytes: bytes.length,
+    gzipBytes: (await promisify(gzip)(bytes, { level: 9 })).length,
+    accuracy,
+    fidelity,
+  };
 }
 
 /**
- * Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, where it is another model than the
- * uploaded one: a step has changed them, or quantizing folded normalizations.
+ * Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, where it
+ * is another model than the uploaded one: a step has changed them, or quantizing folded normalizations.
  */
-async function ownFile({ modelBytes, request }: RecipeInput, format: ModelFormat, float: FloatModel, warn: Warn): Promise<WrittenModel | null> {
+async function ownFile(
+  { modelBytes, request }: RecipeInput,
+  format: ModelFormat,
+  float: FloatModel,
+  warn: Warn,
+): Promise<WrittenModel | null> {
   const inFloats = format.startsWith('keras') && float.storage === 'uint8';
   const storage = inFloats ? 'own' : float.storage;
-  const declined = (reason: string) => warn({ code: 'own-format-not-folded', message: `Normalizations are layers of their own in the file of the uploaded format: ${reason}`, step: float.step });
+  const declined = (reason: string) =>
+    warn({
+      code: 'own-format-not-folded',
+      message: `Normalizations are layers of their own in the file of the uploaded format: ${reason}`,
+      step: float.step,
+    });
   const folded = float.folded ? await foldedFile(modelBytes, format, float, storage, declined) : null;
   const trained = request.steps.slice(0, float.step).some(({ technique }) => technique !== 'quantize');
-  if (!inFloats || (!folded && !trained)) return folded ?? writeOwnFormat(modelBytes, format, float.model, float.storage, float.kept);
-  warn({ code: 'own-format-not-quantized', message: 'Keras files hold float weights only: the one given is the model before it was quantized', step: float.step });
+  if (!inFloats || (!folded && !trained))
+    return folded ?? writeOwnFormat(modelBytes, format, float.model, float.storage, float.kept);
+  warn({
+    code: 'own-format-not-quantized',
+    message: 'Keras files hold float weights only: the one given is the model before it was quantized',
+    step: float.step,
+  });
   return folded ?? writeOwnFormat(modelBytes, format, float.model, storage, float.kept);
 }
 
@@ -82,7 +135,8 @@ async function readBack({ name, bytes }: WrittenModel): Promise<Uint8Array> {
   try {
     return writeOnnx((await readModel(bytes)).model);
   } catch (error) {
-    if (error instanceof LatheError) throw new LatheError('unsupported-operator', `${name}: ${error.message}`, error.errors, { cause: error });
+    if (error instanceof LatheError)
+      throw new LatheError('unsupported-operator', `${name}: ${error.message}`, error.errors, { cause: error });
     throw error;
   }
 }
@@ -99,6 +153,12 @@ async function attempt<T>(write: () => Promise<T | null>, warn: Warn): Promise<T
 
 /** Names made distinct; a file that is asked for and given anyway is given once. */
 function distinct(files: readonly WrittenModel[]): WrittenModel[] {
-  const kept = files.filter((file, i) => files.findIndex(({ format, storage }) => format === file.format && storage === file.storage) === i);
-  return kept.map((file, i) => (kept.findIndex(({ name }) => name === file.name) === i ? file : { ...file, name: file.name.replace('model.', `model-${file.storage}.`) }));
+  const kept = files.filter(
+    (file, i) => files.findIndex(({ format, storage }) => format === file.format && storage === file.storage) === i,
+  );
+  return kept.map((file, i) =>
+    kept.findIndex(({ name }) => name === file.name) === i
+      ? file
+      : { ...file, name: file.name.replace('model.', `model-${file.storage}.`) },
+  );
 }

@@ -1,4 +1,7 @@
-/** The result in the upload's own format with its normalizations folded, given out only where it computes what the model before does. */
+/**
+ * The result in the upload's own format with its normalizations folded, given out only where it computes what the model
+ * before does.
+ */
 import type { ModelFormat } from '../../contracts/model.ts';
 import { LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
@@ -18,13 +21,20 @@ const BATCHES = 3;
  * @param decline told why the file is not to be had where there is something to fold
  * @returns null: there is nothing to fold, or the file was declined
  */
-export async function foldedFile(upload: Uint8Array, format: ModelFormat, { model, kept }: FloatModel, storage: WeightStorage, decline: (reason: string) => void): Promise<WrittenModel | null> {
+export async function foldedFile(
+  upload: Uint8Array,
+  format: ModelFormat,
+  { model, kept }: FloatModel,
+  storage: WeightStorage,
+  decline: (reason: string) => void,
+): Promise<WrittenModel | null> {
   try {
     const exact = await writeOwnFormat(upload, format, model, 'float32', kept, true);
     if (!exact || exact.folded.length === 0) return null;
     const difference = await largestDifference(model, (await readModel(exact.bytes)).model);
     const asWanted = storage === 'float32' || (storage === 'own' && format.startsWith('keras')); // whose own are floats
-    if (difference <= TOLERANCE) return asWanted ? exact : await writeOwnFormat(upload, format, model, storage, kept, true);
+    if (difference <= TOLERANCE)
+      return asWanted ? exact : await writeOwnFormat(upload, format, model, storage, kept, true);
     decline(`outputs differ by ${difference.toExponential(1)} of their size`);
   } catch (error) {
     if (!(error instanceof LatheError)) throw error;
@@ -33,7 +43,10 @@ export async function foldedFile(upload: Uint8Array, format: ModelFormat, { mode
   return null;
 }
 
-/** On the same random inputs in onnxruntime, relative to the largest value of each output; Infinity where outputs are not the same ones. */
+/**
+ * On the same random inputs in onnxruntime, relative to the largest value of each output; Infinity where outputs are
+ * not the same ones.
+ */
 export async function largestDifference(model: Model, other: Model): Promise<number> {
   const runtimes = [await openRuntime(writeOnnx(model))];
   try {

@@ -26,13 +26,21 @@ export function writeManifest({ modelBytes, request, dataset, provenance, files,
   const manifest = {
     manifestVersion: 1,
     createdAt: new Date().toISOString(),
-    input: { model: { id: request.model, sha256: sha256(modelBytes), sizeBytes: modelBytes.length }, dataset: dataset ? { id: request.dataset ?? null, ...dataset } : null },
+    input: {
+      model: { id: request.model, sha256: sha256(modelBytes), sizeBytes: modelBytes.length },
+      dataset: dataset ? { id: request.dataset ?? null, ...dataset } : null,
+    },
     recipe: request,
     seed: request.seed ?? 0,
     techniques: Object.fromEntries(techniques.map((technique) => [technique, SPECS.get(technique)?.version ?? null])),
     software: { lathe: ownVersion(), node: process.version, runtime: RUNTIME, engine: `${name} ${version}` },
     device: { devices, threads, platform: `${process.platform} ${process.arch}` },
-    files: files.map((file) => ({ name: file.name, step: file.step, sizeBytes: file.bytes.length, sha256: sha256(file.bytes) })),
+    files: files.map((file) => ({
+      name: file.name,
+      step: file.step,
+      sizeBytes: file.bytes.length,
+      sha256: sha256(file.bytes),
+    })),
     report,
     ...provenance,
   };

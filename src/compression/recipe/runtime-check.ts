@@ -1,4 +1,7 @@
-/** A model is offered only after it has run: in onnxruntime, on real samples where there are any, with outputs that are finite where they were before. */
+/**
+ * A model is offered only after it has run: in onnxruntime, on real samples where there are any, with outputs that are
+ * finite where they were before.
+ */
 import type { Transform } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -23,13 +26,22 @@ export interface CheckInput {
 const SAMPLES = 8;
 
 /**
- * @throws LatheError `internal` where onnxruntime refuses the file or an output is not finite: the step, not the user, is at fault;
- * where it refuses the model before the step too, what it says of that; `malformed-model` where an output was NaN before the step already.
+ * @throws LatheError `internal` where onnxruntime refuses the file or an output is not finite: the step, not the user,
+ * is at fault; where it refuses the model before the step too, what it says of that; `malformed-model` where an output
+ * was NaN before the step already.
  */
-export async function checkRuns(bytes: Uint8Array, { dataset, transform, technique, before }: CheckInput): Promise<void> {
+export async function checkRuns(
+  bytes: Uint8Array,
+  { dataset, transform, technique, before }: CheckInput,
+): Promise<void> {
   const runtime = await openRuntime(bytes).catch(async (error: unknown) => {
     if (before) await withRuntime(writeOnnx(before), () => Promise.resolve());
-    throw new LatheError('internal', `The model that ${technique} made does not open: ${(error as Error).message}`, [], { cause: error });
+    throw new LatheError(
+      'internal',
+      `The model that ${technique} made does not open: ${(error as Error).message}`,
+      [],
+      { cause: error },
+    );
   });
   try {
     const feeds = await someInputs(bytes, runtime, dataset, transform);
@@ -42,28 +54,52 @@ export async function checkRuns(bytes: Uint8Array, { dataset, transform, techniq
   }
 }
 
-const madeNotFinite = (name: string, technique: string): LatheError => new LatheError('internal', `Output "${name}" of the model that ${technique} made is not finite`);
+const madeNotFinite = (name: string, technique: string): LatheError =>
+  new LatheError('internal', `Output "${name}" of the model that ${technique} made is not finite`);
 
 /** Infinities that were there before pass: scores masked with -inf are meant so. */
-async function compareWithBefore(wild: readonly (readonly [string, RuntimeOutput])[], feeds: Feeds, technique: string, before: Model): Promise<void> {
+async function compareWithBefore(
+  wild: readonly (readonly [string, RuntimeOutput])[],
+  feeds: Feeds,
+  technique: string,
+  before: Model,
+): Promise<void> {
   const outputs = await withRuntime(writeOnnx(before), (runtime) => runtime.run(feeds));
   for (const [name, output] of wild) {
     const own = outputs.get(name);
     if (own && [...own.data].some(Number.isNaN)) {
       const why = nanWarnings(weights(before.graph))[0]?.message ?? 'what is not finite cannot be compared';
-      throw new LatheError('malformed-model', `Output "${name}" is not finite, and was not before ${technique}: ${why}`);
+      throw new LatheError(
+        'malformed-model',
+        `Output "${name}" is not finite, and was not before ${technique}: ${why}`,
+      );
     }
-    if (own?.data.length !== output.data.length || output.data.some((value, i) => !Number.isFinite(value) && value !== own.data[i])) throw madeNotFinite(name, technique);
+    if (
+      own?.data.length !== output.data.length ||
+      output.data.some((value, i) => !Number.isFinite(value) && value !== own.data[i])
+    )
+      throw madeNotFinite(name, technique);
   }
 }
 
-async function someInputs(bytes: Uint8Array, runtime: Runtime, dataset: Dataset | null, transform: Transform): Promise<Feeds> {
-  const split = dataset && (['test', 'validation', 'train'] as const).map((name) => dataset.split(name)).find(({ length }) => length > 0);
-  if (split) for await (const { inputs } of datasetFeeds(sampleOf(split, SAMPLES, 0), runtime.inputs, transform, SAMPLES)) return inputs;
+async function someInputs(
+  bytes: Uint8Array,
+  runtime: Runtime,
+  dataset: Dataset | null,
+  transform: Transform,
+): Promise<Feeds> {
+  const split =
+    dataset &&
+    (['test', 'validation', 'train'] as const).map((name) => dataset.split(name)).find(({ length }) => length > 0);
+  if (split)
+    for await (const { inputs } of datasetFeeds(sampleOf(split, SAMPLES, 0), runtime.inputs, transform, SAMPLES))
+      return inputs;
   const random = await randomInputs(readOnnx(bytes), runtime, 0);
   return random.make(0, random.least);
 }
 
 function allFinite({ data }: RuntimeOutput): boolean {
-  return !(data instanceof Float32Array || data instanceof Float64Array) || data.every((value) => Number.isFinite(value));
+  return (
+    !(data instanceof Float32Array || data instanceof Float64Array) || data.every((value) => Number.isFinite(value))
+  );
 }

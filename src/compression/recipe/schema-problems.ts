@@ -11,7 +11,8 @@ export function schemaProblems(schema: TSchema, value: unknown): ErrorDetail[] {
   const findings = Value.Errors(schema, value);
   const choices = findings.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => `${schemaPath}/anyOf/`);
   for (const finding of findings) {
-    if (choices.some((choice) => finding.schemaPath.startsWith(choice))) continue; // why each form does not fit says less than which there are
+    // why each form does not fit says less than which there are
+    if (choices.some((choice) => finding.schemaPath.startsWith(choice))) continue;
     for (const { path, message } of explain(finding, schema)) if (!problems.has(path)) problems.set(path, message);
   }
   return [...problems].map(([path, message]) => ({ path, message }));
@@ -23,23 +24,35 @@ function explain({ keyword, instancePath, schemaPath, params, message }: Finding
       const names = (params as { additionalProperties: readonly string[] }).additionalProperties;
       return names.map((name) => ({ path: `${instancePath}/${name}`, message: 'there is no such parameter' }));
     }
-    case 'boolean': return []; // the value of an unknown property: said by additionalProperties
+    case 'boolean':
+      return []; // the value of an unknown property: said by additionalProperties
     case 'required': {
       const names = (params as { requiredProperties: readonly string[] }).requiredProperties;
       return [{ path: instancePath, message: `needs ${names.join(' and ')}` }];
     }
     case 'enum': {
       const allowed = (params as { allowedValues?: readonly unknown[] }).allowedValues;
-      return [{ path: instancePath, message: allowed ? `must be one of ${allowed.map((item) => JSON.stringify(item)).join(', ')}` : message }];
+      return [
+        {
+          path: instancePath,
+          message: allowed ? `must be one of ${allowed.map((item) => JSON.stringify(item)).join(', ')}` : message,
+        },
+      ];
     }
-    case 'anyOf': return [{ path: instancePath, message: `must be one of ${formsAt(schema, schemaPath).join(', ')}` }];
-    default: return [{ path: instancePath, message }];
+    case 'anyOf':
+      return [{ path: instancePath, message: `must be one of ${formsAt(schema, schemaPath).join(', ')}` }];
+    default:
+      return [{ path: instancePath, message }];
   }
 }
 
 /** What may stand where the schema leaves a choice: `"auto"`, `integer >= 0`, `{"absolute": number}`. */
 function formsAt(schema: TSchema, schemaPath: string): string[] {
-  const at = schemaPath.slice(1).split('/').slice(1).reduce<unknown>((inner, key) => (inner as Record<string, unknown>)[key], schema);
+  const at = schemaPath
+    .slice(1)
+    .split('/')
+    .slice(1)
+    .reduce<unknown>((inner, key) => (inner as Record<string, unknown>)[key], schema);
   return (at as { anyOf: readonly Form[] }).anyOf.map(formText);
 }
 
@@ -53,6 +66,9 @@ interface Form {
 
 function formText({ const: only, type = 'value', minimum, maximum, properties }: Form): string {
   if (only !== undefined) return JSON.stringify(only);
-  if (properties) return `{${Object.entries(properties).map(([name, form]) => `${JSON.stringify(name)}: ${formText(form)}`).join(', ')}}`;
+  if (properties)
+    return `{${Object.entries(properties)
+      .map(([name, form]) => `${JSON.stringify(name)}: ${formText(form)}`)
+      .join(', ')}}`;
   return `${type}${minimum === undefined ? '' : ` >= ${minimum}`}${maximum === undefined ? '' : ` <= ${maximum}`}`;
 }

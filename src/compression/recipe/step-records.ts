@@ -1,6 +1,6 @@
 /**
- * What a step leaves in its checkpoint store: first the technique's own checkpoints, at last its result. One byte tells which; a result
- * follows as a JSON header (length first, uint32 little-endian) and the ONNX file.
+ * What a step leaves in its checkpoint store: first the technique's own checkpoints, at last its result. One byte tells
+ * which; a result follows as a JSON header (length first, uint32 little-endian) and the ONNX file.
  */
 import type { ReportWarning } from '../../contracts/report.ts';
 import type { KeptIndices } from '../graph/channels/remove.ts';
@@ -28,8 +28,19 @@ export function techniqueCheckpoints(store: CheckpointStore): CheckpointStore {
   };
 }
 
-export async function saveFinished(store: CheckpointStore, { bytes, state, warnings, evidence }: FinishedStep): Promise<void> {
-  const header = Buffer.from(JSON.stringify({ frozenZeros: [...state.frozenZeros], kept: [...state.kept], quantized: state.quantized, warnings, evidence }));
+export async function saveFinished(
+  store: CheckpointStore,
+  { bytes, state, warnings, evidence }: FinishedStep,
+): Promise<void> {
+  const header = Buffer.from(
+    JSON.stringify({
+      frozenZeros: [...state.frozenZeros],
+      kept: [...state.kept],
+      quantized: state.quantized,
+      warnings,
+      evidence,
+    }),
+  );
   const start = Buffer.alloc(5);
   start[0] = FINISHED;
   start.writeUInt32LE(header.length, 1);
@@ -42,7 +53,18 @@ export async function loadFinished(store: CheckpointStore): Promise<FinishedStep
   if (!record || record[0] !== FINISHED) return null;
   const buffer = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   const end = 5 + buffer.readUInt32LE(1);
-  const { frozenZeros, kept, quantized, warnings, evidence } = JSON.parse(buffer.toString('utf8', 5, end)) as { frozenZeros: string[]; kept: [string, KeptIndices][]; quantized: boolean; warnings: ReportWarning[]; evidence: StepEvidence };
+  const { frozenZeros, kept, quantized, warnings, evidence } = JSON.parse(buffer.toString('utf8', 5, end)) as {
+    frozenZeros: string[];
+    kept: [string, KeptIndices][];
+    quantized: boolean;
+    warnings: ReportWarning[];
+    evidence: StepEvidence;
+  };
   const bytes = new Uint8Array(buffer.subarray(end));
-  return { bytes, warnings, evidence, state: { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), kept: new Map(kept), quantized } };
+  return {
+    bytes,
+    warnings,
+    evidence,
+    state: { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), kept: new Map(kept), quantized },
+  };
 }

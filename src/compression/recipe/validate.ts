@@ -1,6 +1,6 @@
 /**
- * Is a recipe sound? Asked before anything runs, from descriptions alone (no engine): every problem of every step is found in one go.
- * Paths are JSON pointers into the job request.
+ * Is a recipe sound? Asked before anything runs, from descriptions alone (no engine): every problem of every step is
+ * found in one go. Paths are JSON pointers into the job request.
  */
 import { Value } from 'typebox/value';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
@@ -25,7 +25,14 @@ interface Setting {
 }
 
 /** Where problems of several kinds meet, the error's code is the first of these. */
-const PRECEDENCE: readonly ErrorCode[] = ['invalid-request', 'not-found', 'dataset-required', 'model-not-trainable', 'unsupported-operator', 'shape-mismatch'];
+const PRECEDENCE: readonly ErrorCode[] = [
+  'invalid-request',
+  'not-found',
+  'dataset-required',
+  'model-not-trainable',
+  'unsupported-operator',
+  'shape-mismatch',
+];
 
 /** Ids of other models that the steps name (distillation's teachers). */
 export function modelsNamedBy(steps: readonly Step[]): string[] {
@@ -38,21 +45,31 @@ export function modelsNamedBy(steps: readonly Step[]): string[] {
  * @param others descriptions of the models that `modelsNamedBy` lists
  * @throws LatheError with all problems in `errors`
  */
-export function validateRecipe(request: JobRequest, model: ModelDescription, dataset: DatasetDescription | null, others: ReadonlyMap<string, ModelDescription> = new Map()): JobRequest {
+export function validateRecipe(
+  request: JobRequest,
+  model: ModelDescription,
+  dataset: DatasetDescription | null,
+  others: ReadonlyMap<string, ModelDescription> = new Map(),
+): JobRequest {
   const setting: Setting = { request, model, dataset, others };
   const steps = request.steps.map((step, index) => completeStep(step, index, setting));
   const problems = [
     ...steps.flatMap((step) => step.problems),
     ...orderProblems(steps.map((step) => step.step)),
     ...parallelProblems(request),
-    ...(dataset ? datasetProblems(model, dataset, request.transform).map((problem): Problem => ({ code: 'shape-mismatch', ...problem })) : []),
+    ...(dataset
+      ? datasetProblems(model, dataset, request.transform).map(
+          (problem): Problem => ({ code: 'shape-mismatch', ...problem }),
+        )
+      : []),
   ];
   if (problems.length > 0) throw recipeError(problems);
   return { ...request, steps: steps.map(({ step }) => step) };
 }
 
 function recipeError(problems: readonly Problem[]): LatheError {
-  const code = PRECEDENCE.find((candidate) => problems.some((problem) => problem.code === candidate)) ?? 'invalid-request';
+  const code =
+    PRECEDENCE.find((candidate) => problems.some((problem) => problem.code === candidate)) ?? 'invalid-request';
   const details = problems.map(({ path, message }) => ({ path, message }));
   return new LatheError(code, details.map(({ path, message }) => `${path}: ${message}`).join('; '), details);
 }
@@ -69,51 +86,97 @@ function completeStep(step: Step, index: number, setting: Setting): { step: Step
   const parameters = withDefaults(spec, given, setting);
   const problems = parameterProblems(spec, parameters);
   const all = problems.length > 0 ? problems : settingProblems(spec, parameters, setting);
-  return { step: { technique: step.technique, ...parameters }, problems: all.map((problem) => ({ ...problem, path: path + problem.path })) };
+  return {
+    step: { technique: step.technique, ...parameters },
+    problems: all.map((problem) => ({ ...problem, path: path + problem.path })),
+  };
 }
 
 /**
- * Given values win, then the job's own epochs, then what the technique derives from the job, then the schema's defaults. A step's training
- * settings override those of the job one by one, so that they get no defaults of their own.
+ * Given values win, then the job's own epochs, then what the technique derives from the job, then the schema's
+ * defaults. A step's training settings override those of the job one by one, so that they get no defaults of their own.
  */
 function withDefaults(spec: TechniqueSpec, given: Record<string, unknown>, setting: Setting): Record<string, unknown> {
   const takesEpochs = 'epochs' in ((spec.parameters as { properties?: object }).properties ?? {});
   const epochs = setting.request.training?.epochs;
-  const parameters = { ...spec.defaults?.(given, available(setting)), ...(takesEpochs && epochs !== undefined ? { epochs } : {}), ...given };
+  const parameters = {
+    ...spec.defaults?.(given, available(setting)),
+    ...(takesEpochs && epochs !== undefined ? { epochs } : {}),
+    ...given,
+  };
   const complete = Value.Default(spec.parameters, Value.Clone(parameters)) as Record<string, unknown>;
   return 'training' in given ? { ...complete, training: given.training } : complete;
 }
 
 function available({ model, dataset }: Setting): Available {
-  return { trainable: model.trainable, data: dataset === null ? 'none' : dataset.target.kind === 'none' ? 'inputs' : 'labels' };
+  return {
+    trainable: model.trainable,
+    data: dataset === null ? 'none' : dataset.target.kind === 'none' ? 'inputs' : 'labels',
+  };
 }
 
 function parameterProblems(spec: TechniqueSpec, parameters: Record<string, unknown>): Problem[] {
   const schema = schemaProblems(spec.parameters, parameters);
-  const problems = schema.length > 0 ? schema : spec.contradictions?.(parameters) ?? [];
+  const problems = schema.length > 0 ? schema : (spec.contradictions?.(parameters) ?? []);
   return problems.map((problem) => ({ code: 'invalid-request', ...problem }));
 }
 
 /** Does the job bring what the step needs: data, labels, a model that can be trained, a teacher that fits? */
 function settingProblems(spec: TechniqueSpec, parameters: Record<string, unknown>, setting: Setting): Problem[] {
   const { data, trainable } = spec.needs(parameters);
-  return [...dataProblems(spec.name, data, setting), ...(trainable ? trainingProblems(spec.name, setting) : []), ...teacherProblems(parameters.teacher, setting)];
+  return [
+    ...dataProblems(spec.name, data, setting),
+    ...(trainable ? trainingProblems(spec.name, setting) : []),
+    ...teacherProblems(parameters.teacher, setting),
+  ];
 }
 
-function dataProblems(technique: string, need: ReturnType<TechniqueSpec['needs']>['data'], { dataset }: Setting): Problem[] {
+function dataProblems(
+  technique: string,
+  need: ReturnType<TechniqueSpec['needs']>['data'],
+  { dataset }: Setting,
+): Problem[] {
   if (need === 'none' || need === 'optional') return [];
-  if (!dataset) return [{ code: 'dataset-required', path: '', message: `${technique} needs a dataset${need === 'labels' ? ' with labels' : ' (labels are not needed)'}` }];
-  if (dataset.splits.train === 0) return [{ code: 'dataset-required', path: '', message: `${technique} needs training samples; the dataset's training split is empty` }];
+  if (!dataset)
+    return [
+      {
+        code: 'dataset-required',
+        path: '',
+        message: `${technique} needs a dataset${need === 'labels' ? ' with labels' : ' (labels are not needed)'}`,
+      },
+    ];
+  if (dataset.splits.train === 0)
+    return [
+      {
+        code: 'dataset-required',
+        path: '',
+        message: `${technique} needs training samples; the dataset's training split is empty`,
+      },
+    ];
   if (need === 'labels' && dataset.target.kind === 'none') {
-    return [{ code: 'dataset-required', path: '', message: `${technique} needs labels and the dataset has none; distill does without` }];
+    return [
+      {
+        code: 'dataset-required',
+        path: '',
+        message: `${technique} needs labels and the dataset has none; distill does without`,
+      },
+    ];
   }
   return [];
 }
 
 function trainingProblems(technique: string, { model }: Setting): Problem[] {
   if (model.trainable) return [];
-  const reasons = model.untrainable.map(({ node, operator, reason }) => `node "${node}" (${operator}): ${reason}`).join('; ');
-  return [{ code: 'model-not-trainable', path: '', message: `${technique} trains, and this model cannot be trained${reasons ? `: ${reasons}` : ''}` }];
+  const reasons = model.untrainable
+    .map(({ node, operator, reason }) => `node "${node}" (${operator}): ${reason}`)
+    .join('; ');
+  return [
+    {
+      code: 'model-not-trainable',
+      path: '',
+      message: `${technique} trains, and this model cannot be trained${reasons ? `: ${reasons}` : ''}`,
+    },
+  ];
 }
 
 function teacherProblems(teacher: unknown, { model, others }: Setting): Problem[] {
@@ -121,20 +184,54 @@ function teacherProblems(teacher: unknown, { model, others }: Setting): Problem[
   const description = others.get(teacher);
   const path = '/teacher';
   if (!description) return [{ code: 'not-found', path, message: `there is no model "${teacher}"` }];
-  const reasons = description.untrainable.map(({ node, operator, reason }) => `node "${node}" (${operator}): ${reason}`).join('; ');
-  const runs: Problem[] = description.trainable ? [] : [{ code: 'model-not-trainable', path, message: `the teacher cannot be run while training${reasons ? `: ${reasons}` : ''}` }];
-  return [...runs, ...mismatches('input', description.inputs, model.inputs, path), ...mismatches('output', description.outputs, model.outputs, path)];
+  const reasons = description.untrainable
+    .map(({ node, operator, reason }) => `node "${node}" (${operator}): ${reason}`)
+    .join('; ');
+  const runs: Problem[] = description.trainable
+    ? []
+    : [
+        {
+          code: 'model-not-trainable',
+          path,
+          message: `the teacher cannot be run while training${reasons ? `: ${reasons}` : ''}`,
+        },
+      ];
+  return [
+    ...runs,
+    ...mismatches('input', description.inputs, model.inputs, path),
+    ...mismatches('output', description.outputs, model.outputs, path),
+  ];
 }
 
 type Tensors = ModelDescription['inputs'];
 
-/** Teacher and student must take the same inputs and give outputs of the same sizes: paired by name where all names agree, else by order. */
+/**
+ * Teacher and student must take the same inputs and give outputs of the same sizes: paired by name where all names
+ * agree, else by order.
+ */
 function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors, path: string): Problem[] {
-  if (teacher.length !== student.length) return [{ code: 'shape-mismatch', path, message: `the teacher has ${teacher.length} ${kind}(s), the model ${student.length}` }];
+  if (teacher.length !== student.length)
+    return [
+      {
+        code: 'shape-mismatch',
+        path,
+        message: `the teacher has ${teacher.length} ${kind}(s), the model ${student.length}`,
+      },
+    ];
   return student.flatMap((mine, i) => {
     const theirs = teacher.find(({ name }) => name === mine.name) ?? teacher[i]!;
-    const fit = theirs.shape.length === mine.shape.length && theirs.shape.every((size, axis) => size === null || mine.shape[axis] === null || size === mine.shape[axis]);
-    return fit ? [] : [{ code: 'shape-mismatch' as const, path, message: `the teacher's ${kind} "${theirs.name}" has shape ${text(theirs.shape)}, the model's "${mine.name}" ${text(mine.shape)}` }];
+    const fit =
+      theirs.shape.length === mine.shape.length &&
+      theirs.shape.every((size, axis) => size === null || mine.shape[axis] === null || size === mine.shape[axis]);
+    return fit
+      ? []
+      : [
+          {
+            code: 'shape-mismatch' as const,
+            path,
+            message: `the teacher's ${kind} "${theirs.name}" has shape ${text(theirs.shape)}, the model's "${mine.name}" ${text(mine.shape)}`,
+          },
+        ];
   });
 }
 
@@ -142,30 +239,60 @@ const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size
 
 /** What comes after integer quantization can neither train the weights nor quantize them again. */
 function orderProblems(steps: readonly Step[]): Problem[] {
-  const integer = steps.findIndex((step) => step.technique === 'quantize' && /^int/.test(String((step as Record<string, unknown>).precision)));
+  const integer = steps.findIndex(
+    (step) => step.technique === 'quantize' && /^int/.test(String((step as Record<string, unknown>).precision)),
+  );
   if (integer < 0) return [];
   return steps.flatMap((step, index): Problem[] => {
     const spec = SPECS.get(step.technique);
     if (index <= integer || !spec) return [];
     const { technique, ...parameters } = step;
-    if (technique === 'quantize') return [{ code: 'invalid-request', path: `/steps/${index}`, message: `already-quantized: step ${integer} has quantized the model to integers` }];
+    if (technique === 'quantize')
+      return [
+        {
+          code: 'invalid-request',
+          path: `/steps/${index}`,
+          message: `already-quantized: step ${integer} has quantized the model to integers`,
+        },
+      ];
     const trains = schemaProblems(spec.parameters, parameters).length === 0 && spec.needs(parameters).trainable;
     const changes = technique.startsWith('prune-') || technique === 'cluster' || technique === 'factorize';
-    return trains || changes ? [{ code: 'invalid-request', path: `/steps/${index}`, message: `already-quantized: ${technique} changes float weights; put it before step ${integer}, which quantizes them to integers` }] : [];
+    return trains || changes
+      ? [
+          {
+            code: 'invalid-request',
+            path: `/steps/${index}`,
+            message: `already-quantized: ${technique} changes float weights; put it before step ${integer}, which quantizes them to integers`,
+          },
+        ]
+      : [];
   });
 }
 
-/** One process computes what synchronous replicas would; what computes something else is not there, and is said so rather than left out. */
+/**
+ * One process computes what synchronous replicas would; what computes something else is not there, and is said so
+ * rather than left out.
+ */
 function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[] {
-  const problem = (name: string, message: string): Problem => ({ code: 'invalid-request', path: `/parallel/${name}`, message });
+  const problem = (name: string, message: string): Problem => ({
+    code: 'invalid-request',
+    path: `/parallel/${name}`,
+    message,
+  });
   const { mode, replicas, stages = 1, microBatches = 1, staleness, syncBatchNorm = true, compression } = parallel;
   if (mode !== 'none' && mode !== 'sync') return [problem('mode', `"${mode}" is not available; "none" and "sync" are`)];
   return [
-    ...(mode === 'none' && typeof replicas === 'number' && replicas > 1 ? [problem('replicas', `mode "none" has one replica, not ${replicas}; "sync" has several`)] : []),
+    ...(mode === 'none' && typeof replicas === 'number' && replicas > 1
+      ? [problem('replicas', `mode "none" has one replica, not ${replicas}; "sync" has several`)]
+      : []),
     ...(stages > 1 ? [problem('stages', `mode "${mode}" does not cut the model`)] : []),
     ...(microBatches > 1 ? [problem('microBatches', `mode "${mode}" has no pipeline`)] : []),
     ...(staleness ? [problem('staleness', `no gradient is late in mode "${mode}"`)] : []),
-    ...(syncBatchNorm ? [] : [problem('syncBatchNorm', 'statistics are those of the whole batch; others are not available')]),
-    ...(compression && compression.topK < 1 ? [problem('compression', 'gradients are exchanged whole; compression is not available')] : []),
+    ...(syncBatchNorm
+      ? []
+      : [problem('syncBatchNorm', 'statistics are those of the whole batch; others are not available')]),
+    ...(compression && compression.topK < 1
+      ? [problem('compression', 'gradients are exchanged whole; compression is not available')]
+      : []),
   ];
 }

@@ -8,7 +8,10 @@ const SLOWER = 1.1;
 const LARGER = 1.02;
 const ACCURACY_LOSS = 0.01;
 const AGREEMENT = 0.9;
-/** Of values there is no agreement to count: outputs off by a tenth of their size, and losses that grew though outputs are not as good as equal. */
+/**
+ * Of values there is no agreement to count: outputs off by a tenth of their size, and losses that grew though outputs
+ * are not as good as equal.
+ */
 const NOISE_DB = 20;
 const AS_GOOD_AS_EQUAL_DB = 40;
 const LOSS_GROWTH = 1.1;
@@ -27,23 +30,43 @@ export function comparisonWarnings(steps: readonly Step[], measures: readonly Me
 function stepWarnings(technique: string, before: Measures, after: Measures): ReportWarning[] {
   const warnings: ReportWarning[] = [];
   if (before.latencyMs && after.latencyMs && after.latencyMs.median > before.latencyMs.median * SLOWER) {
-    warnings.push({ code: 'slower', message: `After ${technique} the model takes ${ms(after)} instead of ${ms(before)} on ${after.latencyMs.runtime}` });
+    warnings.push({
+      code: 'slower',
+      message: `After ${technique} the model takes ${ms(after)} instead of ${ms(before)} on ${after.latencyMs.runtime}`,
+    });
   }
   if (after.sizeBytes > before.sizeBytes * LARGER) {
-    warnings.push({ code: 'larger', message: `After ${technique} the file has ${after.sizeBytes} bytes instead of ${before.sizeBytes}` });
+    warnings.push({
+      code: 'larger',
+      message: `After ${technique} the file has ${after.sizeBytes} bytes instead of ${before.sizeBytes}`,
+    });
   }
   const [was, is] = [before.accuracy?.top1, after.accuracy?.top1];
   if (was != null && is != null && is < was - ACCURACY_LOSS) {
-    warnings.push({ code: 'less-accurate', message: `After ${technique} the top-1 accuracy is ${percent(is)} instead of ${percent(was)}` });
+    warnings.push({
+      code: 'less-accurate',
+      message: `After ${technique} the top-1 accuracy is ${percent(is)} instead of ${percent(was)}`,
+    });
   }
   const agreement = after.fidelity.top1Agreement;
-  if (was == null && agreement !== null && agreement < AGREEMENT && (before.fidelity.top1Agreement ?? 1) - agreement > ACCURACY_LOSS) {
-    warnings.push({ code: 'less-faithful', message: `After ${technique} the model agrees with the original on ${percent(agreement)} of the samples` });
+  if (
+    was == null &&
+    agreement !== null &&
+    agreement < AGREEMENT &&
+    (before.fidelity.top1Agreement ?? 1) - agreement > ACCURACY_LOSS
+  ) {
+    warnings.push({
+      code: 'less-faithful',
+      message: `After ${technique} the model agrees with the original on ${percent(agreement)} of the samples`,
+    });
   }
   return [...warnings, ...arithmeticWarnings(technique, before, after), ...valueWarnings(technique, before, after)];
 }
 
-/** Integer products that come out differently on other processors than on the one that measured, or on it than they should. */
+/**
+ * Integer products that come out differently on other processors than on the one that measured, or on it than they
+ * should.
+ */
 function arithmeticWarnings(technique: string, before: Measures, { fidelity, latencyMs }: Measures): ReportWarning[] {
   const { exact, sqnrDb } = fidelity;
   if (!exact || exact.saturatingProducts <= (before.fidelity.exact?.saturatingProducts ?? 0)) return [];
@@ -51,10 +74,20 @@ function arithmeticWarnings(technique: string, before: Measures, { fidelity, lat
   const products = `${exact.saturatingProducts} product(s) of integers`;
   const remedy = 'quantize\'s target "any" codes weights so that this cannot happen';
   if (Math.abs(here - exactly) <= DIFFERENT_DB) {
-    return [{ code: 'may-saturate', message: `After ${technique} ${products} can saturate in 16 bits on x86 processors without VNNI, where the outputs then differ from those measured here; ${remedy}` }];
+    return [
+      {
+        code: 'may-saturate',
+        message: `After ${technique} ${products} can saturate in 16 bits on x86 processors without VNNI, where the outputs then differ from those measured here; ${remedy}`,
+      },
+    ];
   }
   const processor = latencyMs?.processor ? ` (${latencyMs.processor})` : '';
-  return [{ code: 'saturates', message: `After ${technique} ${products} saturate in 16 bits on this processor${processor}: ${decibels(here)} against the original instead of the ${decibels(exactly)} of exact arithmetic; ${remedy}` }];
+  return [
+    {
+      code: 'saturates',
+      message: `After ${technique} ${products} saturate in 16 bits on this processor${processor}: ${decibels(here)} against the original instead of the ${decibels(exactly)} of exact arithmetic; ${remedy}`,
+    },
+  ];
 }
 
 const decibels = (value: number) => (Number.isFinite(value) ? `${value.toFixed(1)} dB` : 'no noise');
@@ -65,10 +98,21 @@ function valueWarnings(technique: string, before: Measures, after: Measures): Re
   if (before.accuracy && after.accuracy) {
     const [was, is] = [before.accuracy.loss, after.accuracy.loss];
     if (before.accuracy.top1 !== null || is <= was * LOSS_GROWTH || noise > AS_GOOD_AS_EQUAL_DB) return [];
-    return [{ code: 'less-accurate', message: `After ${technique} the mean squared error is ${is.toPrecision(3)} instead of ${was.toPrecision(3)}` }];
+    return [
+      {
+        code: 'less-accurate',
+        message: `After ${technique} the mean squared error is ${is.toPrecision(3)} instead of ${was.toPrecision(3)}`,
+      },
+    ];
   }
-  if (after.fidelity.top1Agreement !== null || noise > NOISE_DB || noise > (before.fidelity.sqnrDb ?? Infinity) - 1) return [];
-  return [{ code: 'less-faithful', message: `After ${technique} the outputs are off by ${percent(10 ** (-noise / 20))} of their size (${noise.toFixed(1)} dB)` }];
+  if (after.fidelity.top1Agreement !== null || noise > NOISE_DB || noise > (before.fidelity.sqnrDb ?? Infinity) - 1)
+    return [];
+  return [
+    {
+      code: 'less-faithful',
+      message: `After ${technique} the outputs are off by ${percent(10 ** (-noise / 20))} of their size (${noise.toFixed(1)} dB)`,
+    },
+  ];
 }
 
 const ms = ({ latencyMs }: Measures) => `${latencyMs!.median.toPrecision(3)} ms`;

@@ -10,18 +10,56 @@ export type Scores = ReadonlyMap<number, number>;
 export type WeightScore = 'l1' | 'l2' | 'bn-scale' | 'geometric-median' | 'random';
 
 /**
- * A group is as important as all that makes its channels (Fang et al. 2023, arXiv 2301.12900): what a channel has in each tied layer is added up,
- * each layer counting as much as the others.
+ * A group is as important as all that makes its channels (Fang et al. 2023, arXiv 2301.12900): what a channel has in
+ * each tied layer is added up, each layer counting as much as the others.
  */
 export function weightScores(map: ChannelMap, group: ChannelGroup, score: WeightScore, seed: number): Scores {
   switch (score) {
-    case 'l1': return summed(map, group, group.makers.map((maker) => ({ maker, values: norms(maker, (x) => Math.abs(x), (x) => x) })));
-    case 'l2': return summed(map, group, group.makers.map((maker) => ({ maker, values: norms(maker, (x) => x * x, Math.sqrt) })));
-    case 'geometric-median': return summed(map, group, group.makers.map((maker) => ({ maker, values: distances(maker) })));
-    case 'random': { const next = seededRandom(seed, group.units[0]!); return new Map(group.units.map((unit) => [unit, next()])); }
+    case 'l1':
+      return summed(
+        map,
+        group,
+        group.makers.map((maker) => ({
+          maker,
+          values: norms(
+            maker,
+            (x) => Math.abs(x),
+            (x) => x,
+          ),
+        })),
+      );
+    case 'l2':
+      return summed(
+        map,
+        group,
+        group.makers.map((maker) => ({ maker, values: norms(maker, (x) => x * x, Math.sqrt) })),
+      );
+    case 'geometric-median':
+      return summed(
+        map,
+        group,
+        group.makers.map((maker) => ({ maker, values: distances(maker) })),
+      );
+    case 'random': {
+      const next = seededRandom(seed, group.units[0]!);
+      return new Map(group.units.map((unit) => [unit, next()]));
+    }
     case 'bn-scale': {
       const scales = normalizationScales(map, group);
-      return scales.length === 0 ? weightScores(map, group, 'l2', seed) : summed(map, group, scales.map((maker) => ({ maker, values: norms(maker, (x) => Math.abs(x), (x) => x) })));
+      return scales.length === 0
+        ? weightScores(map, group, 'l2', seed)
+        : summed(
+            map,
+            group,
+            scales.map((maker) => ({
+              maker,
+              values: norms(
+                maker,
+                (x) => Math.abs(x),
+                (x) => x,
+              ),
+            })),
+          );
     }
   }
 }
@@ -31,13 +69,21 @@ export function hasScales(map: ChannelMap, group: ChannelGroup): boolean {
   return normalizationScales(map, group).length > 0;
 }
 
-const NORMALIZATIONS: ReadonlySet<string> = new Set(['BatchNormalization', 'InstanceNormalization', 'GroupNormalization', 'LayerNormalization']);
+const NORMALIZATIONS: ReadonlySet<string> = new Set([
+  'BatchNormalization',
+  'InstanceNormalization',
+  'GroupNormalization',
+  'LayerNormalization',
+]);
 
 /** Scales of normalizations along the group's channels (network slimming, Liu et al. 2017). */
 function normalizationScales(map: ChannelMap, { units }: ChannelGroup): ConstantAxis[] {
   const own = new Set(units);
   return map.constants.flatMap(({ tensor, node, input, units: [labels] }) =>
-    (input === 1 && NORMALIZATIONS.has(node.opType) && labels && labels.some((unit) => own.has(map.units.find(unit))) ? [{ tensor, axis: 0, labels }] : []));
+    input === 1 && NORMALIZATIONS.has(node.opType) && labels && labels.some((unit) => own.has(map.units.find(unit)))
+      ? [{ tensor, axis: 0, labels }]
+      : [],
+  );
 }
 
 export interface AxisValues {
@@ -61,7 +107,11 @@ export function summed(map: ChannelMap, { units }: ChannelGroup, parts: readonly
 }
 
 /** Rows of the tensor along the maker's axis, each flattened: [size of the axis, everything else]. */
-function rowsOf({ tensor, axis }: ConstantAxis): { readonly data: Float64Array; readonly count: number; readonly width: number } {
+function rowsOf({ tensor, axis }: ConstantAxis): {
+  readonly data: Float64Array;
+  readonly count: number;
+  readonly width: number;
+} {
   const values = toHost(tensor).data as ArrayLike<number>;
   const count = tensor.dims[axis]!;
   const inner = elementCount(tensor.dims.slice(axis + 1));
@@ -84,7 +134,10 @@ function norms(maker: ConstantAxis, term: (x: number) => number, whole: (sum: nu
   });
 }
 
-/** Sum of distances to all other channels: those near the middle can be replaced by the others (He et al. 2019, arXiv 1811.00250). */
+/**
+ * Sum of distances to all other channels: those near the middle can be replaced by the others (He et al. 2019, arXiv
+ * 1811.00250).
+ */
 function distances(maker: ConstantAxis): Float64Array {
   const { data, count, width } = rowsOf(maker);
   const sums = new Float64Array(count);

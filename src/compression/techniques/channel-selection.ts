@@ -21,10 +21,21 @@ export interface Selection {
   readonly maxRatio: number;
 }
 
-/** Marks units as gone in `survival`, the least important first (of equal ones, the first), until `fraction` of the way to the ratio is reached. */
-export function selectChannels(groups: readonly ScoredGroup[], survival: Survival, { ratio, scope, roundTo, maxRatio }: Selection, fraction: number): void {
+/**
+ * Marks units as gone in `survival`, the least important first (of equal ones, the first), until `fraction` of the way
+ * to the ratio is reached.
+ */
+export function selectChannels(
+  groups: readonly ScoredGroup[],
+  survival: Survival,
+  { ratio, scope, roundTo, maxRatio }: Selection,
+  fraction: number,
+): void {
   const target = ratio * fraction;
-  const quotas = scope === 'layer' ? groups.map(({ original }) => original - Math.floor(original * target + 1e-9)) : globalQuotas(groups, target, maxRatio);
+  const quotas =
+    scope === 'layer'
+      ? groups.map(({ original }) => original - Math.floor(original * target + 1e-9))
+      : globalQuotas(groups, target, maxRatio);
   groups.forEach(({ group, scores }, i) => {
     const keep = Math.max(1 - group.fixed, rounded(quotas[i]!, roundTo, group));
     const order = [...group.units].sort((a, b) => scores.get(a)! - scores.get(b)! || a - b);
@@ -38,14 +49,19 @@ function rounded(keep: number, roundTo: number, { units, fixed }: ChannelGroup):
   return Math.min(units.length, Math.ceil((keep + fixed) / roundTo) * roundTo - fixed);
 }
 
-/** How many each group keeps where the least important of all go. Scores are means over layers, and so can be compared between groups. */
+/**
+ * How many each group keeps where the least important of all go. Scores are means over layers, and so can be compared
+ * between groups.
+ */
 function globalQuotas(groups: readonly ScoredGroup[], target: number, maxRatio: number): number[] {
   const keep = groups.map(({ group }) => group.units.length);
   const least = groups.map(({ original }) => original - Math.floor(original * maxRatio + 1e-9));
-  const all = groups.flatMap(({ group, scores }, i) => {
-    const mean = group.units.reduce((sum, unit) => sum + scores.get(unit)!, 0) / group.units.length || 1;
-    return group.units.map((unit) => ({ i, unit, score: scores.get(unit)! / mean }));
-  }).sort((a, b) => a.score - b.score || a.unit - b.unit);
+  const all = groups
+    .flatMap(({ group, scores }, i) => {
+      const mean = group.units.reduce((sum, unit) => sum + scores.get(unit)!, 0) / group.units.length || 1;
+      return group.units.map((unit) => ({ i, unit, score: scores.get(unit)! / mean }));
+    })
+    .sort((a, b) => a.score - b.score || a.unit - b.unit);
   const originally = groups.reduce((sum, { original }) => sum + original, 0);
   let excess = all.length - (originally - Math.floor(originally * target + 1e-9));
   for (const { i } of all) {

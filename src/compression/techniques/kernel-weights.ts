@@ -1,4 +1,7 @@
-/** The weights that pruning and clustering are about: constants that the operators call kernels, wherever in the graph and its subgraphs they lie. */
+/**
+ * The weights that pruning and clustering are about: constants that the operators call kernels, wherever in the graph
+ * and its subgraphs they lie.
+ */
 import { constantTensor } from '../graph/constants.ts';
 import { mapSubgraphs, subgraphs } from '../graph/edit.ts';
 import { NodeView, type InputFacts } from '../graph/node-info.ts';
@@ -33,7 +36,10 @@ interface Constant {
   readonly place: Tensor | Node;
 }
 
-/** What can be seen from inside a graph: constants and the nodes that make values, those of the graphs around it included. */
+/**
+ * What can be seen from inside a graph: constants and the nodes that make values, those of the graphs around it
+ * included.
+ */
 interface Scope {
   readonly constants: ReadonlyMap<string, Constant>;
   readonly producers: ReadonlyMap<string, Node>;
@@ -80,18 +86,25 @@ function visitNode(node: Node, scope: Scope, { model, kinds, found }: Search): v
     if (!source || !FLOATS.has(source.tensor.dtype) || elementCount(source.tensor.dims) === 0) continue;
     const known = found.get(source.place);
     const names = [...new Set([...(known?.names ?? [source.tensor.name]), node.name, ...node.outputs])];
-    const outputAxis = source.direct ? role.outputAxis?.(new NodeView(node, opset, factsOf(scope))) ?? null : null;
+    const outputAxis = source.direct ? (role.outputAxis?.(new NodeView(node, opset, factsOf(scope))) ?? null) : null;
     const rank = source.tensor.dims.length;
     const axis = known ? known.reductionAxis : reductionAxis(node, outputAxis, rank);
     const given = known ? known.outputAxis : outputAxis !== null && outputAxis < 0 ? outputAxis + rank : outputAxis;
-    found.set(source.place, { name: source.tensor.name, tensor: source.tensor, names, reductionAxis: axis, outputAxis: given, place: source.place });
+    found.set(source.place, {
+      name: source.tensor.name,
+      tensor: source.tensor,
+      names,
+      reductionAxis: axis,
+      outputAxis: given,
+      place: source.place,
+    });
   }
 }
 
 /** The constant behind a value; `direct`: not reshaped or transposed on the way. */
 function trace(name: string, { constants, producers }: Scope): (Constant & { readonly direct: boolean }) | null {
   let direct = true;
-  for (let at = name; ;) {
+  for (let at = name; ; ) {
     const constant = constants.get(at);
     if (constant) return { ...constant, direct };
     const node = producers.get(at);
@@ -112,7 +125,10 @@ function factsOf({ constants }: Scope): InputFacts {
   };
 }
 
-/** Conv [out, in, ...], Gemm with transB [out, in]: after the output axis; MatMul [in, out]: before it; ConvTranspose [in, out, ...]: 0. */
+/**
+ * Conv [out, in, ...], Gemm with transB [out, in]: after the output axis; MatMul [in, out]: before it; ConvTranspose
+ * [in, out, ...]: 0.
+ */
 function reductionAxis(node: Node, outputAxis: number | null, rank: number): number | null {
   if (outputAxis === null || rank < 2) return null;
   const axis = outputAxis < 0 ? outputAxis + rank : outputAxis;
@@ -130,11 +146,15 @@ export function replaceWeights(model: Model, values: ReadonlyMap<Tensor | Node, 
 function replaceIn(graph: Graph, values: ReadonlyMap<Tensor | Node, Tensor>): Graph {
   const nodes = graph.nodes.map((node) => {
     const value = values.get(node);
-    const own = value ? { ...node, attributes: new Map([['value', { kind: 'tensor' as const, value: { ...value, name: '' } }]]) } : node;
+    const own = value
+      ? { ...node, attributes: new Map([['value', { kind: 'tensor' as const, value: { ...value, name: '' } }]]) }
+      : node;
     return mapSubgraphs(own, (inner) => replaceIn(inner, values));
   });
   const touched = [...graph.initializers.values()].some((tensor) => values.has(tensor));
-  const initializers = touched ? new Map([...graph.initializers].map(([name, tensor]) => [name, values.get(tensor) ?? tensor])) : graph.initializers;
+  const initializers = touched
+    ? new Map([...graph.initializers].map(([name, tensor]) => [name, values.get(tensor) ?? tensor]))
+    : graph.initializers;
   const same = !touched && nodes.every((node, i) => node === graph.nodes[i]);
   return same ? graph : { ...graph, nodes, initializers };
 }

@@ -12,12 +12,23 @@ import type { ModelState, StepContext, Technique } from './technique.ts';
 
 type Apply = (state: ModelState, parameters: never, context: StepContext) => Promise<ModelState>;
 
-const APPLY: Readonly<Record<string, Apply>> = { retrain, 'prune-weights': pruneWeights, 'prune-channels': pruneChannels, distill, factorize, cluster, quantize, analyze };
+const APPLY: Readonly<Record<string, Apply>> = {
+  retrain,
+  'prune-weights': pruneWeights,
+  'prune-channels': pruneChannels,
+  distill,
+  factorize,
+  cluster,
+  quantize,
+  analyze,
+};
 
 /** A spec without its engine half, or the other way round, stops the process at its start. */
-export const TECHNIQUES: ReadonlyMap<string, Technique> = new Map([...new Set([...SPECS.keys(), ...Object.keys(APPLY)])].map((name): [string, Technique] => {
-  const spec = SPECS.get(name);
-  const apply = APPLY[name];
-  if (!spec || !apply) throw new Error(`technique "${name}" has ${spec ? 'a spec only' : 'no spec'}`);
-  return [name, { spec, apply: apply as Technique['apply'] }];
-}));
+export const TECHNIQUES: ReadonlyMap<string, Technique> = new Map(
+  [...new Set([...SPECS.keys(), ...Object.keys(APPLY)])].map((name): [string, Technique] => {
+    const spec = SPECS.get(name);
+    const apply = APPLY[name];
+    if (!spec || !apply) throw new Error(`technique "${name}" has ${spec ? 'a spec only' : 'no spec'}`);
+    return [name, { spec, apply: apply as Technique['apply'] }];
+  }),
+);

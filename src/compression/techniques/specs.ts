@@ -10,5 +10,7 @@ import { spec as retrain } from './retrain/spec.ts';
 import type { TechniqueSpec } from './technique.ts';
 
 export const SPECS: ReadonlyMap<string, TechniqueSpec> = new Map<string, TechniqueSpec>(
-  [retrain, pruneWeights, pruneChannels, distill, factorize, cluster, quantize, analyze].map((spec): [string, TechniqueSpec] => [spec.name, spec as TechniqueSpec]),
+  [retrain, pruneWeights, pruneChannels, distill, factorize, cluster, quantize, analyze].map(
+    (spec): [string, TechniqueSpec] => [spec.name, spec as TechniqueSpec],
+  ),
 );

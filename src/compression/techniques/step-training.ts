@@ -2,4 +2,7 @@
 import { Type } from 'typebox';
 import { Training } from '../../contracts/job-request.ts';
 
-export const StepTraining = Type.Optional({ ...Training, description: 'overrides the job\'s training settings for this step' });
+export const StepTraining = Type.Optional({
+  ...Training,
+  description: "overrides the job's training settings for this step",
+});

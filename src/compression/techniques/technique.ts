@@ -1,4 +1,7 @@
-/** What a compression technique is: a spec (parameters, needs, source) that the API can read, and the engine's `check` and `apply`. */
+/**
+ * What a compression technique is: a spec (parameters, needs, source) that the API can read, and the engine's `check`
+ * and `apply`.
+ */
 import type { Static, TSchema } from 'typebox';
 import type { ErrorDetail } from '../../errors.ts';
 import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
@@ -31,7 +34,10 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   /** The model comes out as it went in, whatever the parameters: the step is about what it records. */
   readonly isReadOnly?: true;
   needs(parameters: Static<P>): { data: DataNeed; trainable: boolean };
-  /** Whether the technique leaves clustered weights in their codebooks. Absent: it works on the weights, and is given them as floats. */
+  /**
+   * Whether the technique leaves clustered weights in their codebooks. Absent: it works on the weights, and is given
+   * them as floats.
+   */
   keepsCodebooks?(parameters: Static<P>): boolean;
   /** Defaults that depend on what there is to work with; they come before the schema's own. */
   defaults?(given: Readonly<Record<string, unknown>>, available: Available): Record<string, unknown>;

@@ -17,11 +17,18 @@ function network() {
   const runningMean = tf.variable(tf.zeros([4]));
   const step = ([x, y, rate, seed]: TfTensor[]) => {
     const loss = () => {
-      const { y: normalized, mean } = nn.batchNormTraining(nn.conv(x!, weights[0]!, { pads: [1, 1, 1, 1] }), weights[1]!, weights[2]!, 1e-3);
+      const { y: normalized, mean } = nn.batchNormTraining(
+        nn.conv(x!, weights[0]!, { pads: [1, 1, 1, 1] }),
+        weights[1]!,
+        weights[2]!,
+        1e-3,
+      );
       runningMean.assign(tf.add(tf.mul(runningMean, 0.9), tf.mul(mean, 0.1)));
       const kept = tf.cast(tf.less(nn.statelessUniform([x!.shape[0]!, 3, 3, 4], seed!, 1), 0.8), 'float32');
       const pooled = tf.mul(nn.maxPool(nn.relu(normalized), { kernel: [2, 2], strides: [2, 2] }), kept);
-      return tf.mean(nn.softmaxCrossEntropy(nn.biasAdd(tf.matMul(tf.reshape(pooled, [-1, 36]), weights[3]!), weights[4]!), y!)) as never;
+      return tf.mean(
+        nn.softmaxCrossEntropy(nn.biasAdd(tf.matMul(tf.reshape(pooled, [-1, 36]), weights[3]!), weights[4]!), y!),
+      ) as never;
     };
     const { value, grads } = tf.variableGrads(loss, weights);
     weights.forEach((weight, i) => {
@@ -44,11 +51,32 @@ function batch(size: number, seed: number): TfTensor[] {
 
 const values = (variables: readonly TfVariable[]) => variables.map((variable) => Array.from(variable.dataSync()));
 
-/** What is fused where it is compiled: products with a bias, reshaped between and not, with ReLU and without; a convolution with a bias. */
+/**
+ * What is fused where it is compiled: products with a bias, reshaped between and not, with ReLU and without; a
+ * convolution with a bias.
+ */
 function fusedNetwork() {
   const random = (shape: number[], seed: number) => tf.variable(tf.randomNormal(shape, 0, 0.3, 'float32', seed));
-  const weights = [random([3, 3, 2, 5], 1), random([5], 2), random([80, 12], 3), random([12], 4), random([4, 6], 5), random([6], 6), random([18, 5], 7), random([5], 8)];
-  const [kernel, b0, w1, b1, w2, b2, w3, b3] = weights as [TfVariable, TfVariable, TfVariable, TfVariable, TfVariable, TfVariable, TfVariable, TfVariable];
+  const weights = [
+    random([3, 3, 2, 5], 1),
+    random([5], 2),
+    random([80, 12], 3),
+    random([12], 4),
+    random([4, 6], 5),
+    random([6], 6),
+    random([18, 5], 7),
+    random([5], 8),
+  ];
+  const [kernel, b0, w1, b1, w2, b2, w3, b3] = weights as [
+    TfVariable,
+    TfVariable,
+    TfVariable,
+    TfVariable,
+    TfVariable,
+    TfVariable,
+    TfVariable,
+    TfVariable,
+  ];
   const step = ([x, y, rate]: TfTensor[]) => {
     const { value, grads } = tf.variableGrads(() => {
       const convolved = nn.biasAdd(nn.conv(x!, kernel, {}), b0);
@@ -98,11 +126,16 @@ describe('a compiled step', () => {
     const [x, target] = [tf.randomNormal([16, 3]), tf.randomNormal([16, 1])];
     const [whole, split] = [tf.variable(tf.ones([3, 1])), tf.variable(tf.ones([3, 1]))];
     const loss = (weight: TfVariable) => tf.losses.meanSquaredError(target, tf.matMul(x, weight as never));
-    const gradientOf = (weight: TfVariable) => tf.variableGrads(() => loss(weight) as never, [weight]).grads[weight.name]!;
+    const gradientOf = (weight: TfVariable) =>
+      tf.variableGrads(() => loss(weight) as never, [weight]).grads[weight.name]!;
     const update = (weight: TfVariable, gradient: TfTensor) => weight.assign(tf.sub(weight, tf.mul(gradient, 0.1)));
     const all = compileStep({ inputs: [], variables: [whole], step: () => (update(whole, gradientOf(whole)), []) });
     const gradients = compileStep({ inputs: [], variables: [split], step: () => [gradientOf(split)] });
-    const apply = compileStep({ inputs: [tf.zeros([3, 1])], variables: [split], step: ([gradient]) => (update(split, gradient!), []) });
+    const apply = compileStep({
+      inputs: [tf.zeros([3, 1])],
+      variables: [split],
+      step: ([gradient]) => (update(split, gradient!), []),
+    });
     for (let i = 0; i < 6; i++) {
       all.run([]);
       apply.run(gradients.run([]));
@@ -113,7 +146,11 @@ describe('a compiled step', () => {
 
   test('sees assignments from outside, and keeps what others hold of a variable', () => {
     const weight = tf.variable(tf.scalar(1));
-    const step = compileStep({ inputs: [tf.scalar(0)], variables: [weight], step: ([x]) => [weight.assign(tf.add(weight, x!)), tf.mul(weight, 1)].slice(1) as TfTensor[] });
+    const step = compileStep({
+      inputs: [tf.scalar(0)],
+      variables: [weight],
+      step: ([x]) => [weight.assign(tf.add(weight, x!)), tf.mul(weight, 1)].slice(1) as TfTensor[],
+    });
     for (let i = 0; i < 4; i++) step.run([tf.scalar(1)]);
     const snapshot = weight.clone();
     step.run([tf.scalar(1)]);
@@ -124,7 +161,11 @@ describe('a compiled step', () => {
   });
 
   test('two inputs that were one tensor while recording may differ later', () => {
-    const step = compileStep({ inputs: [tf.scalar(0), tf.scalar(0)], variables: [], step: ([a, b]) => [tf.sub(a!, tf.mul(b!, 2))] });
+    const step = compileStep({
+      inputs: [tf.scalar(0), tf.scalar(0)],
+      variables: [],
+      step: ([a, b]) => [tf.sub(a!, tf.mul(b!, 2))],
+    });
     const same = tf.scalar(3);
     for (let i = 0; i < 3; i++) step.run([same, same]);
     expect(step.status().compiled).toBe(1);
@@ -142,10 +183,18 @@ describe('a compiled step', () => {
 
   test('stays eager and right where a constant changes or values are read', () => {
     let calls = 0;
-    const counting = compileStep({ inputs: [tf.scalar(0)], variables: [], step: ([x]) => [tf.add(x!, tf.tensor1d([++calls]))] });
+    const counting = compileStep({
+      inputs: [tf.scalar(0)],
+      variables: [],
+      step: ([x]) => [tf.add(x!, tf.tensor1d([++calls]))],
+    });
     for (let i = 1; i <= 6; i++) expect(counting.run([tf.scalar(0)])[0]!.dataSync()[0]).toBe(i);
     expect(counting.status().eager[0]!.reason).toMatch(/changed from run to run; it feeds Add/);
-    const reading = compileStep({ inputs: [tf.scalar(0)], variables: [], step: ([x]) => [tf.scalar(x!.dataSync()[0]! > 0 ? 1 : -1)] });
+    const reading = compileStep({
+      inputs: [tf.scalar(0)],
+      variables: [],
+      step: ([x]) => [tf.scalar(x!.dataSync()[0]! > 0 ? 1 : -1)],
+    });
     expect([1, 1, 1, -1].map((x) => reading.run([tf.scalar(x)])[0]!.dataSync()[0])).toEqual([1, 1, 1, -1]);
     expect(reading.status().eager[0]!.reason).toMatch(/reads the values/);
   });

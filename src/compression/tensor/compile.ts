@@ -1,7 +1,7 @@
 /**
- * A training step run again and again. On TensorFlow it is recorded while it runs eagerly, and once two runs were the same program it is
- * compiled to one TensorFlow function, which is then run instead: 1.3 to 3 times as fast, with the same numbers
- * (docs/decisions/compiled-step.md). Other engines run it eagerly each time.
+ * A training step run again and again. On TensorFlow it is recorded while it runs eagerly, and once two runs were the
+ * same program it is compiled to one TensorFlow function, which is then run instead: 1.3 to 3 times as fast, with the
+ * same numbers (docs/decisions/compiled-step.md). Other engines run it eagerly each time.
  */
 import { engine } from './engine.ts';
 import { compileProgram } from './compiled/compiled-function.ts';
@@ -16,15 +16,19 @@ import type { TfTensor, TfVariable } from './tf.ts';
 export { isRecording };
 
 export interface StepSpec {
-  /** Example inputs: everything that changes from step to step (batch, learning rate, seed). Their number is fixed, their shapes may vary. */
+  /**
+   * Example inputs: everything that changes from step to step (batch, learning rate, seed). Their number is fixed,
+   * their shapes may vary.
+   */
   readonly inputs: readonly TfTensor[];
   /** The variables that the step reads or assigns; others that it meets are found by themselves. */
   readonly variables: readonly TfVariable[];
   /** Computes with its inputs, variables and constants; assigns variables; returns its results. */
   readonly step: (inputs: TfTensor[]) => TfTensor[];
   /**
-   * Runs with inputs of these shapes that the step has behind it in a process that ended. They are made up for without effect, so that it is compiled
-   * at the same run as there: TensorFlow may reorder a compiled step's arithmetic, which shows in the last bit. Default: none.
+   * Runs with inputs of these shapes that the step has behind it in a process that ended. They are made up for without
+   * effect, so that it is compiled at the same run as there: TensorFlow may reorder a compiled step's arithmetic, which
+   * shows in the last bit. Default: none.
    */
   readonly earlierRuns?: (inputs: readonly TfTensor[]) => number;
 }
@@ -62,10 +66,12 @@ export function compileStep(spec: StepSpec): CompiledStep {
 
   function run(inputs: readonly TfTensor[]): TfTensor[] {
     if (disposed) throw new Error('The compiled step was disposed');
-    if (inputs.length !== spec.inputs.length) throw new Error(`The step takes ${spec.inputs.length} inputs; ${inputs.length} were given`);
+    if (inputs.length !== spec.inputs.length)
+      throw new Error(`The step takes ${spec.inputs.length} inputs; ${inputs.length} were given`);
     if (!engine().native || isRecording()) return runEagerly(inputs);
     const shapes = inputs.map(({ dtype, shape }) => `${dtype}[${shape.join(',')}]`).join(' ');
-    if (!entries.has(shapes) && entries.size < MAX_COMPILED_SHAPES) rehearse(shapes, inputs, spec.earlierRuns?.(inputs) ?? 0);
+    if (!entries.has(shapes) && entries.size < MAX_COMPILED_SHAPES)
+      rehearse(shapes, inputs, spec.earlierRuns?.(inputs) ?? 0);
     const entry = entries.get(shapes);
     if (entry?.state === 'compiled') return entry.function.run(inputs);
     if (entry?.state === 'eager' || (!entry && entries.size >= MAX_COMPILED_SHAPES)) return runEagerly(inputs);
@@ -74,7 +80,12 @@ export function compileStep(spec: StepSpec): CompiledStep {
 
   function recorded(shapes: string, inputs: readonly TfTensor[]): TfTensor[] {
     const { results, program, variables, obstacle } = runAndRecord(spec.step, inputs, spec.variables);
-    entries.set(shapes, obstacle ? { state: 'eager', reason: obstacle } : next(entries.get(shapes), program, (stable) => compileProgram(stable, inputs, variables, results)));
+    entries.set(
+      shapes,
+      obstacle
+        ? { state: 'eager', reason: obstacle }
+        : next(entries.get(shapes), program, (stable) => compileProgram(stable, inputs, variables, results)),
+    );
     return results;
   }
 
@@ -82,7 +93,8 @@ export function compileStep(spec: StepSpec): CompiledStep {
   function rehearse(shapes: string, inputs: readonly TfTensor[], earlierRuns: number): void {
     if (earlierRuns === 0) return;
     const held = spec.variables.map((variable) => variable.clone());
-    for (let i = 0; i < Math.min(earlierRuns, MAX_RECORDINGS) && isPending(entries.get(shapes)); i++) tf.dispose(recorded(shapes, inputs));
+    for (let i = 0; i < Math.min(earlierRuns, MAX_RECORDINGS) && isPending(entries.get(shapes)); i++)
+      tf.dispose(recorded(shapes, inputs));
     spec.variables.forEach((variable, i) => variable.assign(held[i]! as TfVariable));
     tf.dispose(held);
   }

@@ -1,6 +1,6 @@
 /**
- * The engine: which tfjs backend computes. TensorFlow's own kernels where the binding was built (see scripts/engine), else
- * WebAssembly. Started once per process.
+ * The engine: which tfjs backend computes. TensorFlow's own kernels where the binding was built (see scripts/engine),
+ * else WebAssembly. Started once per process.
  */
 import { availableParallelism } from 'node:os';
 import { LatheError } from '../../errors.ts';
@@ -23,7 +23,10 @@ export interface Engine {
   /** The TensorFlow build; null on other engines. */
   readonly variant: 'cpu' | 'cuda' | null;
   readonly gpu: boolean;
-  /** The instruction set of the engine's own kernels (LATHE_KERNELS, else the processor's best); null where they do not exist. */
+  /**
+   * The instruction set of the engine's own kernels (LATHE_KERNELS, else the processor's best); null where they do not
+   * exist.
+   */
   readonly kernels: KernelSet | null;
 }
 
@@ -51,23 +54,29 @@ export function engine(): Engine {
 }
 
 async function start(choice: EngineChoice, threads: number): Promise<Engine> {
-  if (choice === 'webgpu') throw new LatheError('unavailable', 'The WebGPU engine is not part of this version; use tensorflow or wasm');
+  if (choice === 'webgpu')
+    throw new LatheError('unavailable', 'The WebGPU engine is not part of this version; use tensorflow or wasm');
   if (choice === 'wasm') return startWasm(threads, 'chosen');
   const found = await findBuiltEngine();
   try {
     if (found) return await startTensorflow(found, threads, choice);
   } catch (error) {
-    if (choice === 'tensorflow' || process.env['LATHE_KERNELS']) throw new LatheError('unavailable', `The TensorFlow engine does not load: ${messageOf(error)}`, [], { cause: error });
+    if (choice === 'tensorflow' || process.env['LATHE_KERNELS'])
+      throw new LatheError('unavailable', `The TensorFlow engine does not load: ${messageOf(error)}`, [], {
+        cause: error,
+      });
     return startWasm(threads, `the TensorFlow engine does not load: ${messageOf(error)}`);
   }
-  if (choice === 'tensorflow') throw new LatheError('unavailable', 'The TensorFlow engine is not built: run "npm run setup"');
+  if (choice === 'tensorflow')
+    throw new LatheError('unavailable', 'The TensorFlow engine is not built: run "npm run setup"');
   return startWasm(threads, 'the TensorFlow engine is not built ("npm run setup" builds it)');
 }
 
 async function startTensorflow(found: FoundEngine, threads: number, choice: EngineChoice): Promise<Engine> {
   const { binding, isUsingGpuDevice } = await loadTensorflow(found, threads);
   const devices = binding.devices().map((name) => name.replace(/^.*device:/, ''));
-  const onCpu = found.variant === 'cuda' && !isUsingGpuDevice ? '; no usable NVIDIA GPU, so it computes on the CPU' : '';
+  const onCpu =
+    found.variant === 'cuda' && !isUsingGpuDevice ? '; no usable NVIDIA GPU, so it computes on the CPU' : '';
   return {
     name: 'tensorflow',
     reason: `${choice === 'auto' ? 'built, and the fastest here' : 'chosen'}${onCpu}`,

@@ -1,6 +1,7 @@
 /**
- * Optimizer updates of one parameter. On TensorFlow's CPU engine each is one pass over memory (scripts/engine/native/kernels.cc); composed of
- * elementwise operations, Adam takes 14 passes. Scalars that change from step to step are tensors [].
+ * Optimizer updates of one parameter. On TensorFlow's CPU engine each is one pass over memory
+ * (scripts/engine/native/kernels.cc); composed of elementwise operations, Adam takes 14 passes. Scalars that change
+ * from step to step are tensors [].
  */
 import { hasOwnKernels, rawOps } from './native/raw-op.ts';
 import { tf } from './tf.ts';
@@ -19,10 +20,20 @@ export interface MomentumSettings {
   readonly decay: number;
 }
 
-/** g <- g + decay * w; v <- momentum * v + g; w <- w - rate * v (Nesterov, in Sutskever's form: w <- w - rate * (g + momentum * v)). */
-export function momentumUpdate({ weight, velocity, gradient, rate }: MomentumInput, { momentum, nesterov, decay }: MomentumSettings): { weight: TfTensor; velocity: TfTensor } {
+/**
+ * g <- g + decay * w; v <- momentum * v + g; w <- w - rate * v (Nesterov, in Sutskever's form: w <- w - rate * (g +
+ * momentum * v)).
+ */
+export function momentumUpdate(
+  { weight, velocity, gradient, rate }: MomentumInput,
+  { momentum, nesterov, decay }: MomentumSettings,
+): { weight: TfTensor; velocity: TfTensor } {
   if (hasOwnKernels()) {
-    const attributes = { momentum: { float: momentum }, decay: { float: decay }, nesterov: { float: nesterov ? 1 : 0 } };
+    const attributes = {
+      momentum: { float: momentum },
+      decay: { float: decay },
+      nesterov: { float: nesterov ? 1 : 0 },
+    };
     const [w, v] = rawOps('LatheMomentum', [weight, velocity, gradient, rate], attributes, 2);
     return { weight: w!, velocity: v! };
   }
@@ -53,11 +64,24 @@ export interface AdamSettings {
 }
 
 /** Kingma and Ba 2014 (arXiv 1412.6980), algorithm 1; with `keep`, Loshchilov and Hutter 2017 (arXiv 1711.05101). */
-export function adamUpdate(input: AdamInput, { beta1, beta2, epsilon, decay }: AdamSettings): { weight: TfTensor; mean: TfTensor; square: TfTensor } {
+export function adamUpdate(
+  input: AdamInput,
+  { beta1, beta2, epsilon, decay }: AdamSettings,
+): { weight: TfTensor; mean: TfTensor; square: TfTensor } {
   const { weight, gradient, rate, root, keep } = input;
   if (hasOwnKernels()) {
-    const attributes = { beta1: { float: beta1 }, beta2: { float: beta2 }, epsilon: { float: epsilon }, decay: { float: decay } };
-    const [w, m, v] = rawOps('LatheAdam', [weight, input.mean, input.square, gradient, rate, root, keep], attributes, 3);
+    const attributes = {
+      beta1: { float: beta1 },
+      beta2: { float: beta2 },
+      epsilon: { float: epsilon },
+      decay: { float: decay },
+    };
+    const [w, m, v] = rawOps(
+      'LatheAdam',
+      [weight, input.mean, input.square, gradient, rate, root, keep],
+      attributes,
+      3,
+    );
     return { weight: w!, mean: m!, square: v! };
   }
   const g = withL2(gradient, weight, decay);

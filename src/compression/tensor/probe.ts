@@ -8,13 +8,24 @@ import { tf } from './tf.ts';
 /** Starts the engine as a job would, computes with it, and says what it found. */
 export async function engineFindings(choice: EngineChoice = 'auto', threads?: number): Promise<Finding[]> {
   const started = await startEngine(choice, { threads });
-  return [engineFinding(started, choice), { name: 'devices', value: started.devices.join(', '), state: 'ok' }, threadsFinding(started), speedFinding()];
+  return [
+    engineFinding(started, choice),
+    { name: 'devices', value: started.devices.join(', '), state: 'ok' },
+    threadsFinding(started),
+    speedFinding(),
+  ];
 }
 
 function engineFinding({ name, version, reason, native, variant, gpu }: Engine, choice: EngineChoice): Finding {
   const value = `${name === 'tensorflow' ? `TensorFlow ${version} (${variant})` : `${name} (tfjs ${version})`}: ${reason}`;
   if (!native && choice === 'auto') return { name: 'engine', value, state: 'warning', remedy: 'npm run setup' };
-  if (variant === 'cuda' && !gpu) return { name: 'engine', value, state: 'warning', remedy: 'install an NVIDIA driver (nvidia-smi shows it) and the CUDA 12 libraries' };
+  if (variant === 'cuda' && !gpu)
+    return {
+      name: 'engine',
+      value,
+      state: 'warning',
+      remedy: 'install an NVIDIA driver (nvidia-smi shows it) and the CUDA 12 libraries',
+    };
   return { name: 'engine', value, state: 'ok' };
 }
 

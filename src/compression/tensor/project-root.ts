@@ -6,6 +6,6 @@ import { fileURLToPath } from 'node:url';
 export const projectRoot: string = (() => {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     if (existsSync(join(folder, 'package.json'))) return folder;
-    if (folder === dirname(folder)) throw new Error('No package.json above the engine\'s files');
+    if (folder === dirname(folder)) throw new Error("No package.json above the engine's files");
   }
 })();

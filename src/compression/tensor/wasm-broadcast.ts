@@ -1,6 +1,7 @@
 /**
- * XNNPACK, which the WebAssembly engine computes sums and products with, takes operands of at most six axes: of more the engine returns memory
- * that nothing was written to. Neighbouring axes that broadcast alike are therefore joined before its kernels see them.
+ * XNNPACK, which the WebAssembly engine computes sums and products with, takes operands of at most six axes: of more
+ * the engine returns memory that nothing was written to. Neighbouring axes that broadcast alike are therefore joined
+ * before its kernels see them.
  */
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import { LatheError } from '../../errors.ts';
@@ -23,8 +24,15 @@ function onJoinedAxes(compute: KernelFunc): KernelFunc {
     const { a, b } = params.inputs as { a: TensorInfo; b: TensorInfo };
     if (Math.max(a.shape.length, b.shape.length) <= MOST_AXES) return compute(params);
     const joined = joinAxes(a.shape, b.shape);
-    if (joined.a.length > MOST_AXES) throw new LatheError('unsupported-operator', `shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}] broadcast along more than ${MOST_AXES} axes`);
-    const result = compute({ ...params, inputs: { a: { ...infoOf(a), shape: joined.a }, b: { ...infoOf(b), shape: joined.b } } }) as TensorInfo;
+    if (joined.a.length > MOST_AXES)
+      throw new LatheError(
+        'unsupported-operator',
+        `shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}] broadcast along more than ${MOST_AXES} axes`,
+      );
+    const result = compute({
+      ...params,
+      inputs: { a: { ...infoOf(a), shape: joined.a }, b: { ...infoOf(b), shape: joined.b } },
+    }) as TensorInfo;
     return { ...infoOf(result), shape: joined.result };
   };
 }
@@ -33,7 +41,10 @@ function infoOf({ dataId, shape, dtype }: TensorInfo): TensorInfo {
   return { dataId, shape, dtype };
 }
 
-/** Both shapes with neighbouring axes joined where the same operand is repeated along them, or none; and the shape of the result. */
+/**
+ * Both shapes with neighbouring axes joined where the same operand is repeated along them, or none; and the shape of
+ * the result.
+ */
 export function joinAxes(a: readonly number[], b: readonly number[]): { a: number[]; b: number[]; result: number[] } {
   const rank = Math.max(a.length, b.length);
   const joined = { a: [] as number[], b: [] as number[], result: [] as number[] };

@@ -1,4 +1,7 @@
-/** The WebAssembly engine: tfjs's XNNPACK backend, its files taken from node_modules, with threads and SIMD where Node has them. */
+/**
+ * The WebAssembly engine: tfjs's XNNPACK backend, its files taken from node_modules, with threads and SIMD where Node
+ * has them.
+ */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { tf } from './tf.ts';
@@ -16,5 +19,15 @@ export async function startWasm(threads: number, reason: string): Promise<Engine
   await tf.setBackend('wasm');
   await tf.ready();
   liftRankLimits();
-  return { name: 'wasm', reason, version: wasm.version_wasm, devices: ['WebAssembly on the CPU'], threads, native: false, variant: null, gpu: false, kernels: null };
+  return {
+    name: 'wasm',
+    reason,
+    version: wasm.version_wasm,
+    devices: ['WebAssembly on the CPU'],
+    threads,
+    native: false,
+    variant: null,
+    gpu: false,
+    kernels: null,
+  };
 }

@@ -1,6 +1,7 @@
 /**
- * A training in bytes: a JSON header (its length first, uint32 little-endian), then float32 arrays in the header's order, padded to four
- * bytes. Batches, seeds and learning rates follow from epoch and step, so that a resumed training ends with the same weights.
+ * A training in bytes: a JSON header (its length first, uint32 little-endian), then float32 arrays in the header's
+ * order, padded to four bytes. Batches, seeds and learning rates follow from epoch and step, so that a resumed training
+ * ends with the same weights.
  */
 import type { Snapshot } from './snapshot.ts';
 
@@ -22,18 +23,31 @@ export interface Checkpoint {
 const VERSION = 1;
 
 export function encodeCheckpoint({ current, best, ...rest }: Checkpoint): Uint8Array {
-  const header = Buffer.from(JSON.stringify({ version: VERSION, ...rest, current: current.map(({ length }) => length), best: best.map(({ length }) => length) }));
+  const header = Buffer.from(
+    JSON.stringify({
+      version: VERSION,
+      ...rest,
+      current: current.map(({ length }) => length),
+      best: best.map(({ length }) => length),
+    }),
+  );
   const start = Buffer.alloc(4 + Math.ceil(header.length / 4) * 4, ' ');
   start.writeUInt32LE(start.length - 4);
   header.copy(start, 4);
-  return Buffer.concat([start, ...[...current, ...best].map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength))]);
+  return Buffer.concat([
+    start,
+    ...[...current, ...best].map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)),
+  ]);
 }
 
 /** null where the bytes are of another version. */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = 4 + buffer.readUInt32LE(0);
-  const { version, current, best, ...rest } = JSON.parse(buffer.toString('utf8', 4, start)) as Omit<Checkpoint, 'current' | 'best'> & { version: number; current: number[]; best: number[] };
+  const { version, current, best, ...rest } = JSON.parse(buffer.toString('utf8', 4, start)) as Omit<
+    Checkpoint,
+    'current' | 'best'
+  > & { version: number; current: number[]; best: number[] };
   if (version !== VERSION) return null;
   let at = start;
   const take = (length: number): Float32Array => {

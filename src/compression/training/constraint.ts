@@ -15,7 +15,9 @@ export class Masks implements Constraint {
 
   /** All ones, for these parameters. */
   constructor(parameters: readonly Parameter[]) {
-    this.byName = new Map(parameters.map(({ name, variable }) => [name, tf.tidy(() => tf.variable(tf.ones(variable.shape), false))]));
+    this.byName = new Map(
+      parameters.map(({ name, variable }) => [name, tf.tidy(() => tf.variable(tf.ones(variable.shape), false))]),
+    );
   }
 
   get variables(): readonly TfVariable[] {
@@ -39,7 +41,10 @@ export class Masks implements Constraint {
 
   /** Closes a mask wherever the weight is zero now. */
   freezeZeros(parameter: Parameter): void {
-    this.set(parameter, Float32Array.from(parameter.variable.dataSync(), (weight) => (weight === 0 ? 0 : 1)));
+    this.set(
+      parameter,
+      Float32Array.from(parameter.variable.dataSync(), (weight) => (weight === 0 ? 0 : 1)),
+    );
   }
 
   dispose(): void {

@@ -22,10 +22,14 @@ export function divergenceGuard(): (loss: number, place: Place) => void {
     mean = seen === 0 ? loss : MEMORY * mean + (1 - MEMORY) * loss;
     seen++;
     if (seen <= FIRST_STEPS && loss < 1e6) reference = Math.max(reference, Math.abs(loss));
-    else if (mean > FACTOR * reference) throw diverged(`the loss rose to ${mean.toPrecision(3)}, from ${reference.toPrecision(3)} or less`, place);
+    else if (mean > FACTOR * reference)
+      throw diverged(`the loss rose to ${mean.toPrecision(3)}, from ${reference.toPrecision(3)} or less`, place);
   };
 }
 
 export function diverged(what: string, { epoch, step }: Place): LatheError {
-  return new LatheError('diverged', `Training diverged in epoch ${epoch + 1}, step ${step}: ${what}. Try a lower learning rate or clipNorm`);
+  return new LatheError(
+    'diverged',
+    `Training diverged in epoch ${epoch + 1}, step ${step}: ${what}. Try a lower learning rate or clipNorm`,
+  );
 }

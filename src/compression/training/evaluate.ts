@@ -14,15 +14,28 @@ export interface Evaluator {
   dispose(): void;
 }
 
-/** @param earlierRuns how often it has evaluated the same data in a process that ended, asked at the first batch of each size */
-export function evaluator(network: Network, terms: readonly LossTerm[], metrics: readonly Metric[], earlierRuns: () => number): Evaluator {
+/**
+ * @param earlierRuns how often it has evaluated the same data in a process that ended, asked at the first batch of each
+ * size
+ */
+export function evaluator(
+  network: Network,
+  terms: readonly LossTerm[],
+  metrics: readonly Metric[],
+  earlierRuns: () => number,
+): Evaluator {
   let compiled: CompiledStep | null = null;
   const fetch = [...terms, ...metrics].flatMap((item) => item.fetch);
   const variables = lossVariables(network, terms);
   const step = (inputs: TfTensor[]): TfTensor[] => {
     const { feeds, rows, target } = feedsOf(network, inputs);
     const { outputs } = network.run(feeds, { training: false, fetch });
-    const loss = weightedSum(terms, terms.map((term) => term.loss(viewOf({ outputs, rows, target, prepared: term.prepare?.({ feeds, rows }) ?? [] }))));
+    const loss = weightedSum(
+      terms,
+      terms.map((term) =>
+        term.loss(viewOf({ outputs, rows, target, prepared: term.prepare?.({ feeds, rows }) ?? [] })),
+      ),
+    );
     return [loss, ...metrics.map((metric) => metric.evaluate(viewOf({ outputs, rows, target, prepared: [] })))];
   };
   return {

@@ -1,4 +1,7 @@
-/** Lets timers, signals and messages in: training computes synchronously, and a cancel must be heard between two batches. */
+/**
+ * Lets timers, signals and messages in: training computes synchronously, and a cancel must be heard between two
+ * batches.
+ */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,4 +1,6 @@
-/** Batches (host arrays in the model's own form) -> tensors on the engine, in a fixed order, and -> the network's feeds. */
+/**
+ * Batches (host arrays in the model's own form) -> tensors on the engine, in a fixed order, and -> the network's feeds.
+ */
 import { LatheError } from '../../errors.ts';
 import type { Batch, HostArray } from '../data/dataset.ts';
 import type { Network } from '../network/network.ts';
@@ -30,7 +32,12 @@ export function feedsOf(network: Network, tensors: readonly TfTensor[]): BatchFe
   const samples = tensors.slice(0, network.inputs.length);
   const counted = samplesOf(samples);
   const rows = { counted, run: fixedBatchOf(network) ?? counted };
-  const feeds = new Map(network.inputs.map(({ name, type }, i): [string, Value] => [name, { kind: 'device', dtype: type.dtype, tensor: filledUp(samples[i]!, rows) }]));
+  const feeds = new Map(
+    network.inputs.map(({ name, type }, i): [string, Value] => [
+      name,
+      { kind: 'device', dtype: type.dtype, tensor: filledUp(samples[i]!, rows) },
+    ]),
+  );
   return { feeds, rows, target: tensors[network.inputs.length] ?? null };
 }
 
@@ -49,12 +56,20 @@ export function upload({ dtype, shape, data }: HostArray): TfTensor {
 function narrowed(data: BigInt64Array): Int32Array {
   const values = Int32Array.from(data, Number);
   const lost = data.findIndex((value, i) => BigInt(values[i]!) !== value);
-  if (lost >= 0) throw new LatheError('malformed-dataset', `the value ${data[lost]} does not fit the 32-bit integers that training computes with`);
+  if (lost >= 0)
+    throw new LatheError(
+      'malformed-dataset',
+      `the value ${data[lost]} does not fit the 32-bit integers that training computes with`,
+    );
   return values;
 }
 
 /** A value of the network as a float tensor (scores of float16 models are float32 on the engine already). */
 export function floatTensor(value: Value): TfTensor {
   if (value.kind === 'device') return value.tensor.dtype === 'float32' ? value.tensor : value.tensor.cast('float32');
-  return tf.tensor(Float32Array.from(value.value.data as ArrayLike<number | bigint>, Number), [...value.value.dims], 'float32');
+  return tf.tensor(
+    Float32Array.from(value.value.data as ArrayLike<number | bigint>, Number),
+    [...value.value.dims],
+    'float32',
+  );
 }

@@ -1,13 +1,13 @@
 /**
- * Where a graph's output comes from, as far as a loss needs to know: does it end in Softmax, LogSoftmax or Sigmoid? The loss is then taken
- * on what goes into the activation (logits), which is stable where log(softmax(x)) underflows.
+ * Where a graph's output comes from, as far as a loss needs to know: does it end in Softmax, LogSoftmax or Sigmoid? The
+ * loss is then taken on what goes into the activation (logits), which is stable where log(softmax(x)) underflows.
  */
 import { indexGraph } from '../graph/edit.ts';
 import type { Graph, Model, Node } from '../graph/types.ts';
 
 /**
- * `none`: no activation found, the output is taken for scores as it is. `probabilities`, `probability`: no activation found, but the values
- * (lesson.ts looks at some) are those that a softmax or a sigmoid gives.
+ * `none`: no activation found, the output is taken for scores as it is. `probabilities`, `probability`: no activation
+ * found, but the values (lesson.ts looks at some) are those that a softmax or a sigmoid gives.
  */
 export type Activation = 'none' | 'softmax' | 'log-softmax' | 'sigmoid' | 'probabilities' | 'probability';
 
@@ -31,7 +31,9 @@ export function findHead(model: Model, output: string): Head {
   const scores = node.inputs[0]!;
   if (node.opType === 'Sigmoid') return { output, activation: 'sigmoid', scores, axis: NO_AXIS };
   const axis = softmaxAxis(model, node);
-  return axis === null ? plain : { output, activation: node.opType === 'Softmax' ? 'softmax' : 'log-softmax', scores, axis };
+  return axis === null
+    ? plain
+    : { output, activation: node.opType === 'Softmax' ? 'softmax' : 'log-softmax', scores, axis };
 }
 
 function activationBefore(graph: Graph, output: string): Node | null {
@@ -48,7 +50,10 @@ function logOfSoftmax(log: Node, producer: ReadonlyMap<string, Node>): Node | nu
   return inner?.opType === 'Softmax' && inner.domain === '' ? { ...inner, opType: 'LogSoftmax' } : null;
 }
 
-/** Before opset 13 Softmax flattens all axes from `axis` on: the same thing only where that leaves one; null where it may not. */
+/**
+ * Before opset 13 Softmax flattens all axes from `axis` on: the same thing only where that leaves one; null where it
+ * may not.
+ */
 function softmaxAxis(model: Model, node: Node): number | null {
   const attribute = node.attributes.get('axis');
   const given = attribute?.kind === 'int' ? attribute.value : undefined;

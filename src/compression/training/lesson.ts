@@ -1,4 +1,7 @@
-/** What every training technique sets up in the same way: data in the model's form, the head, the loss against labels, the metrics. */
+/**
+ * What every training technique sets up in the same way: data in the model's form, the head, the loss against labels,
+ * the metrics.
+ */
 import type { Training } from '../../contracts/job-request.ts';
 import type { TensorDescription } from '../../contracts/model.ts';
 import { LatheError } from '../../errors.ts';
@@ -31,7 +34,10 @@ export interface Lesson {
   /** Number of classes; null: the target is no classes. */
   readonly classes: number | null;
   /** The part of `TrainOptions` that is the same for every technique. */
-  readonly common: Pick<TrainOptions, 'network' | 'settings' | 'seed' | 'train' | 'validation' | 'checkpoints' | 'signal' | 'report'>;
+  readonly common: Pick<
+    TrainOptions,
+    'network' | 'settings' | 'seed' | 'train' | 'validation' | 'checkpoints' | 'signal' | 'report'
+  >;
 }
 
 /** `overrides`: the step's own training settings, which win over the job's. */
@@ -40,22 +46,42 @@ export async function openLesson(network: Network, context: StepContext, overrid
   if (!dataset) throw new LatheError('dataset-required', 'training needs a dataset');
   const settings = { ...context.training, ...overrides };
   const { train, validation } = trainAndValidation(dataset, settings.validationFraction, seed);
-  const sourceOf = (split: Split, shuffle: boolean) => modelBatches(network, split, { context, shuffle, batchSize: settings.batchSize });
+  const sourceOf = (split: Split, shuffle: boolean) =>
+    modelBatches(network, split, { context, shuffle, batchSize: settings.batchSize });
   const source = sourceOf(train, true);
   const heads = await headsOf(network, source);
-  const common = { network, settings, seed, checkpoints, signal, train: source, validation: validation.length > 0 ? sourceOf(validation, false) : null, report: (progress) => context.report(progress) } satisfies Lesson['common'];
+  const common = {
+    network,
+    settings,
+    seed,
+    checkpoints,
+    signal,
+    train: source,
+    validation: validation.length > 0 ? sourceOf(validation, false) : null,
+    report: (progress) => context.report(progress),
+  } satisfies Lesson['common'];
   return { heads, common, ...supervision(heads, dataset, settings) };
 }
 
-function supervision(heads: readonly SizedHead[], dataset: Dataset, settings: Training): Pick<Lesson, 'labels' | 'metrics' | 'classes'> {
+function supervision(
+  heads: readonly SizedHead[],
+  dataset: Dataset,
+  settings: Training,
+): Pick<Lesson, 'labels' | 'metrics' | 'classes'> {
   const { target } = dataset.description;
   const head = heads[0];
   if (target.kind === 'none' || !head) return { labels: null, metrics: [], classes: null };
   const labels = supervisedTerm(head, chooseLoss(settings.loss, head, target.kind));
-  return { labels, metrics: [target.kind === 'classes' ? top1(head) : meanAbsoluteError(head)], classes: target.classes };
+  return {
+    labels,
+    metrics: [target.kind === 'classes' ? top1(head) : meanAbsoluteError(head)],
+    classes: target.classes,
+  };
 }
 
-/** The most samples in a batch by default; fewer where the data are so few that an epoch would have under twenty steps. */
+/**
+ * The most samples in a batch by default; fewer where the data are so few that an epoch would have under twenty steps.
+ */
 function defaultBatchSize(samples: number): number {
   return Math.min(128, Math.max(8, 2 ** Math.floor(Math.log2(Math.max(1, samples / 20)))));
 }
@@ -67,14 +93,24 @@ interface SourceOptions {
 }
 
 /**
- * Batches for a network, of the size that its file fixes, if it does. A short last batch is then filled up as it is run (rows.ts); in training, where
- * that would weigh in the statistics of BatchNormalization, it is left out, unless it is the only one.
+ * Batches for a network, of the size that its file fixes, if it does. A short last batch is then filled up as it is run
+ * (rows.ts); in training, where that would weigh in the statistics of BatchNormalization, it is left out, unless it is
+ * the only one.
  */
 function modelBatches(network: Network, split: Split, { context, shuffle, batchSize }: SourceOptions): BatchSource {
-  const inputs = network.inputs.map(({ name, type }): TensorDescription => ({ name, dtype: type.dtype, shape: (type.shape ?? []).map(sizeOf) }));
+  const inputs = network.inputs.map(
+    ({ name, type }): TensorDescription => ({ name, dtype: type.dtype, shape: (type.shape ?? []).map(sizeOf) }),
+  );
   const fixed = fixedBatchOf(network);
   const size = fixed ?? Math.min(batchSize ?? defaultBatchSize(split.length), Math.max(1, split.length));
-  const source = batchSource(split, { batchSize: size, shuffle, seed: context.seed, transform: context.transform, inputs, ...context.loader });
+  const source = batchSource(split, {
+    batchSize: size,
+    shuffle,
+    seed: context.seed,
+    transform: context.transform,
+    inputs,
+    ...context.loader,
+  });
   return shuffle && fixed !== null && split.length >= size ? fullBatches(source, size) : source;
 }
 
@@ -98,7 +134,9 @@ async function headsOf(network: Network, source: BatchSource): Promise<SizedHead
   const heads: SizedHead[] = [];
   tf.tidy(() => {
     const { outputs } = network.run(feedsOf(network, inputs).feeds, { training: false });
-    for (const [name, value] of outputs) if (isFloat(value.kind === 'device' ? value.dtype : value.value.dtype)) heads.push(headOf(network, name, floatTensor(value)));
+    for (const [name, value] of outputs)
+      if (isFloat(value.kind === 'device' ? value.dtype : value.value.dtype))
+        heads.push(headOf(network, name, floatTensor(value)));
   });
   tf.dispose(inputs);
   return heads;

@@ -11,8 +11,8 @@ export function crossEntropy(logits: TfTensor, targets: TfTensor): TfTensor {
 }
 
 /**
- * Binary cross-entropy of sigmoid(logits), mean over all but the first axis: max(z, 0) - z * y + log(1 + exp(-|z|)), written with
- * softplus(z) - z * y, which tfjs computes without overflow.
+ * Binary cross-entropy of sigmoid(logits), mean over all but the first axis: max(z, 0) - z * y + log(1 + exp(-|z|)),
+ * written with softplus(z) - z * y, which tfjs computes without overflow.
  */
 export function binaryCrossEntropy(logits: TfTensor, targets: TfTensor): TfTensor {
   return perSampleMean(tf.sub(tf.softplus(logits), tf.mul(logits, targets)));

@@ -1,9 +1,9 @@
 /**
- * Optimizers as functions of tensors, so that a whole step can be compiled: what changes from step to step comes in as scalars, state
- * lives in variables ("slots").
+ * Optimizers as functions of tensors, so that a whole step can be compiled: what changes from step to step comes in as
+ * scalars, state lives in variables ("slots").
  *
- * Weight decay touches kernels and embeddings only. `sgd` and `adam` add it to the gradient (L2); `adamw` shrinks the weight by
- * rate * decay, apart from the gradient (Loshchilov & Hutter 2017, arXiv 1711.05101).
+ * Weight decay touches kernels and embeddings only. `sgd` and `adam` add it to the gradient (L2); `adamw` shrinks the
+ * weight by rate * decay, apart from the gradient (Loshchilov & Hutter 2017, arXiv 1711.05101).
  */
 import type { Training } from '../../contracts/job-request.ts';
 import type { Parameter } from '../network/network.ts';
@@ -23,17 +23,25 @@ export interface Optimizer {
 type OptimizerName = NonNullable<Training['optimizer']>;
 type OptimizerSettings = Pick<Training, 'momentum' | 'nesterov' | 'weightDecay'>;
 
-export function makeOptimizer(name: OptimizerName, settings: OptimizerSettings, parameters: readonly Parameter[]): Optimizer {
+export function makeOptimizer(
+  name: OptimizerName,
+  settings: OptimizerSettings,
+  parameters: readonly Parameter[],
+): Optimizer {
   return OPTIMIZERS[name](settings, parameters);
 }
 
-const OPTIMIZERS: Record<OptimizerName, (settings: OptimizerSettings, parameters: readonly Parameter[]) => Optimizer> = {
-  sgd: momentumSgd,
-  adam: (settings, parameters) => adam(settings, parameters, false),
-  adamw: (settings, parameters) => adam(settings, parameters, true),
-};
+const OPTIMIZERS: Record<OptimizerName, (settings: OptimizerSettings, parameters: readonly Parameter[]) => Optimizer> =
+  {
+    sgd: momentumSgd,
+    adam: (settings, parameters) => adam(settings, parameters, false),
+    adamw: (settings, parameters) => adam(settings, parameters, true),
+  };
 
-function momentumSgd({ momentum = 0.9, nesterov = false, weightDecay = 0 }: OptimizerSettings, parameters: readonly Parameter[]): Optimizer {
+function momentumSgd(
+  { momentum = 0.9, nesterov = false, weightDecay = 0 }: OptimizerSettings,
+  parameters: readonly Parameter[],
+): Optimizer {
   const slots = momentum === 0 ? [] : parameters.map(({ variable }) => zerosLike(variable));
   return {
     slots,
@@ -66,12 +74,30 @@ function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Param
   const squares = parameters.map(({ variable }) => zerosLike(variable));
   return {
     slots: [...means, ...squares],
-    scalars: (step, learningRate) => [learningRate / (1 - BETA1 ** (step + 1)), 1 / Math.sqrt(1 - BETA2 ** (step + 1)), decoupled ? 1 - learningRate * weightDecay : 1, 1],
+    scalars: (step, learningRate) => [
+      learningRate / (1 - BETA1 ** (step + 1)),
+      1 / Math.sqrt(1 - BETA2 ** (step + 1)),
+      decoupled ? 1 - learningRate * weightDecay : 1,
+      1,
+    ],
     update: (index, gradient, [rate, root, keep, whole]) => {
       const { variable, decays } = parameters[index]!;
       const [mean, square] = [means[index]!, squares[index]!];
-      const input = { weight: variable, mean, square, gradient, rate: rate!, root: root!, keep: decays ? keep! : whole! };
-      const next = adamUpdate(input, { beta1: BETA1, beta2: BETA2, epsilon: EPSILON, decay: decays && !decoupled ? weightDecay : 0 });
+      const input = {
+        weight: variable,
+        mean,
+        square,
+        gradient,
+        rate: rate!,
+        root: root!,
+        keep: decays ? keep! : whole!,
+      };
+      const next = adamUpdate(input, {
+        beta1: BETA1,
+        beta2: BETA2,
+        epsilon: EPSILON,
+        decay: decays && !decoupled ? weightDecay : 0,
+      });
       mean.assign(next.mean as TfVariable);
       square.assign(next.square as TfVariable);
       return next.weight;

@@ -10,14 +10,23 @@ export interface Phase {
   readonly allEpochs: number;
 }
 
-/** The step's context for one of its trainings, which reports as a part of the whole and keeps its checkpoints in a store of its own. */
-export function phaseOf(context: StepContext, checkpoints: CheckpointStore, { epochsBefore, epochs, allEpochs }: Phase): StepContext {
+/**
+ * The step's context for one of its trainings, which reports as a part of the whole and keeps its checkpoints in a
+ * store of its own.
+ */
+export function phaseOf(
+  context: StepContext,
+  checkpoints: CheckpointStore,
+  { epochsBefore, epochs, allEpochs }: Phase,
+): StepContext {
   return {
-    ...context, checkpoints,
-    report: (progress: StepProgress) => context.report({
-      ...progress,
-      progress: (epochsBefore + progress.progress * epochs) / Math.max(1, allEpochs),
-      ...(progress.epoch !== undefined && { epoch: epochsBefore + progress.epoch }),
-    }),
+    ...context,
+    checkpoints,
+    report: (progress: StepProgress) =>
+      context.report({
+        ...progress,
+        progress: (epochsBefore + progress.progress * epochs) / Math.max(1, allEpochs),
+        ...(progress.epoch !== undefined && { epoch: epochsBefore + progress.epoch }),
+      }),
   };
 }

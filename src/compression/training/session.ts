@@ -12,15 +12,27 @@ import { Masks } from './constraint.ts';
 export function networkOf(model: Model, what = 'The model'): Network {
   const lowered = lowerModel(model);
   if (lowered.ok) return lowered.network;
-  const errors = lowered.untrainable.map(({ node, operator, reason }) => ({ path: `node "${node}"`, message: `${operator}: ${reason}` }));
-  throw new LatheError('model-not-trainable', `${what} cannot be run for training: ${errors.map(({ path, message }) => `${path} (${message})`).join('; ')}`, errors);
+  const errors = lowered.untrainable.map(({ node, operator, reason }) => ({
+    path: `node "${node}"`,
+    message: `${operator}: ${reason}`,
+  }));
+  throw new LatheError(
+    'model-not-trainable',
+    `${what} cannot be run for training: ${errors.map(({ path, message }) => `${path} (${message})`).join('; ')}`,
+    errors,
+  );
 }
 
 /** Runs `work` on the lowered model and gives the state with the weights it left; everything on the engine is freed. */
-export async function withNetwork(state: ModelState, context: StepContext, work: (network: Network) => Promise<void>): Promise<ModelState> {
+export async function withNetwork(
+  state: ModelState,
+  context: StepContext,
+  work: (network: Network) => Promise<void>,
+): Promise<ModelState> {
   const network = networkOf(state.model);
   try {
-    if (network.parameters.length === 0) throw new LatheError('model-not-trainable', 'The model has no weights that gradients reach');
+    if (network.parameters.length === 0)
+      throw new LatheError('model-not-trainable', 'The model has no weights that gradients reach');
     warnOfFrozen(network, context);
     await work(network);
     return { ...state, model: await network.toModel() };
@@ -31,7 +43,9 @@ export async function withNetwork(state: ModelState, context: StepContext, work:
 
 function warnOfFrozen({ frozen }: Network, context: StepContext): void {
   if (frozen.length === 0) return;
-  const nodes = [...new Map(frozen.map(({ node, reason }) => [node, reason]))].map(([node, reason]) => `"${node}" (${reason})`);
+  const nodes = [...new Map(frozen.map(({ node, reason }) => [node, reason]))].map(
+    ([node, reason]) => `"${node}" (${reason})`,
+  );
   context.warn('frozen-weights', `${frozen.length} weight(s) are not trained: no gradient passes ${nodes.join(', ')}`);
 }
 

@@ -8,5 +8,7 @@ export function takeSnapshot(variables: readonly TfVariable[]): Float32Array[] {
 }
 
 export function restoreSnapshot(variables: readonly TfVariable[], snapshot: Snapshot): void {
-  variables.forEach((variable, i) => tf.tidy(() => variable.assign(tf.tensor(snapshot[i]!, variable.shape, 'float32'))));
+  variables.forEach((variable, i) =>
+    tf.tidy(() => variable.assign(tf.tensor(snapshot[i]!, variable.shape, 'float32'))),
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * One training step as a function of tensors, compiled: whole (gradients and update in one call), or split at the gradients, so that
- * several replicas can average them in between.
+ * One training step as a function of tensors, compiled: whole (gradients and update in one call), or split at the
+ * gradients, so that several replicas can average them in between.
  */
 import type { Batch } from '../data/dataset.ts';
 import type { Network, Parameter } from '../network/network.ts';
@@ -90,7 +90,12 @@ function splitStep(parts: StepParts, exchange: GradientExchange): TrainingStep {
   return {
     run: async (batch, settings) => {
       const inputs = pack(parts, batch, settings);
-      gradientStep ??= compileStep({ inputs, variables: variablesOf(parts), step: gradients, earlierRuns: earlierRuns(parts) });
+      gradientStep ??= compileStep({
+        inputs,
+        variables: variablesOf(parts),
+        step: gradients,
+        earlierRuns: earlierRuns(parts),
+      });
       const results = gradientStep.run(inputs);
       const averaged = await exchange.average(results.slice(terms.length + 1), batch.size);
       const updateInputs = [...averaged, ...inputs.slice(inputs.length - scalarCount).map((scalar) => scalar.clone())];
@@ -116,7 +121,10 @@ function pack({ network, optimizer }: StepParts, batch: Batch, { step, learningR
   return [...batchTensors(network, batch), tf.tensor1d([seed | 0, step], 'int32'), ...scalars];
 }
 
-function unpack({ optimizer }: StepParts, inputs: readonly TfTensor[]): { batch: TfTensor[]; seed: TfTensor; scalars: TfTensor[] } {
+function unpack(
+  { optimizer }: StepParts,
+  inputs: readonly TfTensor[],
+): { batch: TfTensor[]; seed: TfTensor; scalars: TfTensor[] } {
   const from = inputs.length - optimizer.scalars(0, 0).length;
   return { batch: inputs.slice(0, from - 1), seed: inputs[from - 1]!, scalars: inputs.slice(from) };
 }
@@ -154,14 +162,20 @@ function differentiate({ network, terms }: StepParts, batch: readonly TfTensor[]
   const { value, grads } = tf.variableGrads(() => {
     const run = network.run(feeds, { training: true, seed, fetch: terms.flatMap(({ fetch }) => fetch) });
     for (const [name, tensor] of run.stateUpdates) state.set(name, tf.keep(tensor));
-    const losses = terms.map((term, i) => term.loss(viewOf({ outputs: run.outputs, rows, target, prepared: prepared[i]! })));
+    const losses = terms.map((term, i) =>
+      term.loss(viewOf({ outputs: run.outputs, rows, target, prepared: prepared[i]! })),
+    );
     escaped.push(...losses.map((loss) => tf.keep(loss)));
     return weightedSum(terms, losses);
   }, variables);
   const losses = [value, ...escaped.map((loss) => loss.clone())];
   const kept = new Map([...state].map(([name, tensor]) => [name, tensor.clone()]));
   tf.dispose([...escaped, ...state.values()]);
-  return { losses, gradients: variables.map((variable) => grads[variable.name] ?? tf.zerosLike(variable)), state: kept };
+  return {
+    losses,
+    gradients: variables.map((variable) => grads[variable.name] ?? tf.zerosLike(variable)),
+    state: kept,
+  };
 }
 
 export interface RunView extends Pick<BatchFeeds, 'rows' | 'target'> {
@@ -183,13 +197,25 @@ export function weightedSum(terms: readonly LossTerm[], losses: readonly TfTenso
   return tf.reshape(weighted.length === 1 ? weighted[0]! : tf.addN(weighted), []);
 }
 
-/** Observers see the raw gradients; then clipping, the optimizer's update, the constraints; running statistics are set as they are. */
-function update({ network, terms, optimizer, constraints, observers, clipNorm }: StepParts, gradients: readonly TfTensor[], state: ReadonlyMap<string, TfTensor>, scalars: readonly TfTensor[]): void {
-  network.parameters.forEach((parameter, i) => observers.forEach((observer) => observer.observe(parameter, gradients[i]!)));
+/**
+ * Observers see the raw gradients; then clipping, the optimizer's update, the constraints; running statistics are set
+ * as they are.
+ */
+function update(
+  { network, terms, optimizer, constraints, observers, clipNorm }: StepParts,
+  gradients: readonly TfTensor[],
+  state: ReadonlyMap<string, TfTensor>,
+  scalars: readonly TfTensor[],
+): void {
+  network.parameters.forEach((parameter, i) =>
+    observers.forEach((observer) => observer.observe(parameter, gradients[i]!)),
+  );
   const clipped = clipNorm === undefined ? gradients : clipByGlobalNorm(gradients, clipNorm);
   trainedParameters(network, terms).forEach((parameter, i) => {
     const proposed = optimizer.update(i, clipped[i]!, scalars);
-    parameter.variable.assign(constraints.reduce((value, constraint) => constraint.project(parameter, value), proposed));
+    parameter.variable.assign(
+      constraints.reduce((value, constraint) => constraint.project(parameter, value), proposed),
+    );
   });
   for (const { name, variable } of network.state) {
     const value = state.get(name);

@@ -3,13 +3,24 @@ import type { Training } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import type { Head } from './head.ts';
-import { absoluteError, binaryCrossEntropy, crossEntropy, klDivergence, logitsOfBernoulli, logitsOfProbabilities, squaredError } from './losses.ts';
+import {
+  absoluteError,
+  binaryCrossEntropy,
+  crossEntropy,
+  klDivergence,
+  logitsOfBernoulli,
+  logitsOfProbabilities,
+  squaredError,
+} from './losses.ts';
 import type { LossTerm, Metric, TermView } from './term.ts';
 
 export type LossName = Exclude<NonNullable<Training['loss']>, 'auto'>;
 export type TargetKind = 'classes' | 'values';
 
-/** Classes: cross-entropy; values: binary cross-entropy behind a sigmoid, cross-entropy behind a softmax, else the squared error. */
+/**
+ * Classes: cross-entropy; values: binary cross-entropy behind a sigmoid, cross-entropy behind a softmax, else the
+ * squared error.
+ */
 export function chooseLoss(asked: Training['loss'], head: Head, target: TargetKind): LossName {
   if (asked !== undefined && asked !== 'auto') return asked;
   if (head.activation === 'sigmoid') return 'binary-cross-entropy';
@@ -66,11 +77,15 @@ function targetLike(scores: TfTensor, { target }: TermView): TfTensor {
   const [n, c] = scores.shape as [number, number];
   const isClasses = target.dtype === 'int32' && target.rank === 1;
   if (isClasses && c > 1) return tf.oneHot(target as ReturnType<typeof tf.tensor1d>, c).cast('float32');
-  if (target.size !== n * c) throw new LatheError('shape-mismatch', `the model gives ${c} value(s) a sample, the dataset ${target.size / n}`);
+  if (target.size !== n * c)
+    throw new LatheError('shape-mismatch', `the model gives ${c} value(s) a sample, the dataset ${target.size / n}`);
   return tf.reshape(target.cast('float32'), [n, c]);
 }
 
-/** Share of samples whose highest score is the label's; a single score says class 1 where it is above 0 (probability 0.5). */
+/**
+ * Share of samples whose highest score is the label's; a single score says class 1 where it is above 0 (probability
+ * 0.5).
+ */
 export function top1(head: Head): Metric {
   return {
     name: 'top1',
@@ -78,7 +93,8 @@ export function top1(head: Head): Metric {
     fetch: [head.scores],
     evaluate: (view) => {
       const scores = classScores(head, view);
-      const predicted = scores.shape[1] === 1 ? tf.greater(tf.reshape(scores, [-1]), 0).cast('int32') : tf.argMax(scores, 1);
+      const predicted =
+        scores.shape[1] === 1 ? tf.greater(tf.reshape(scores, [-1]), 0).cast('int32') : tf.argMax(scores, 1);
       return tf.sum(tf.equal(predicted, view.target!).cast('float32'));
     },
   };

@@ -37,9 +37,17 @@ export function standInTeacher(lesson: Pick<Lesson, 'labels'>, original: Model):
  * The labels' loss; without labels (a teacher is given) what the teacher says.
  * @throws LatheError `model-not-trainable` where the model has no float output
  */
-export function retrainingTerms(lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>, teacher: Network | null): LossTerm[] {
+export function retrainingTerms(
+  lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>,
+  teacher: Network | null,
+): LossTerm[] {
   if (!teacher) return [lesson.labels!];
-  const terms = distillationTerms({ lesson, teacher: new TeacherRun(teacher), temperature: STAND_IN_TEMPERATURE, alpha: 1 });
+  const terms = distillationTerms({
+    lesson,
+    teacher: new TeacherRun(teacher),
+    temperature: STAND_IN_TEMPERATURE,
+    alpha: 1,
+  });
   if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output to retrain on');
   return terms;
 }
@@ -50,7 +58,11 @@ function pairOutputs({ heads, classes }: TeacherLesson['lesson'], teacher: Netwo
   const byName = heads.every(({ output }) => names.includes(output));
   return heads.map((student, i): OutputPair => {
     const output = byName ? student.output : names[i]!;
-    return { student, teacher: teacherHead(teacher, output, student), isClasses: classes !== null && i === 0 && student.width > 1 };
+    return {
+      student,
+      teacher: teacherHead(teacher, output, student),
+      isClasses: classes !== null && i === 0 && student.width > 1,
+    };
   });
 }
 

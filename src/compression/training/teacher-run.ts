@@ -28,14 +28,20 @@ export class TeacherRun {
   }
 
   /**
-   * The wanted values as float tensors in ONNX's order of axes, for the samples that count. Terms that ask for the same batch share one run.
+   * The wanted values as float tensors in ONNX's order of axes, for the samples that count. Terms that ask for the same
+   * batch share one run.
    * @throws LatheError `shape-mismatch` where the teacher's file fixes a smaller batch
    */
   values({ feeds, rows }: PreparedBatch): ReadonlyMap<string, TfTensor> {
     if (this.last?.batch === feeds) return this.last.values;
     const run = { counted: rows.counted, run: fixedBatchOf(this.network) ?? rows.run };
-    const { outputs } = this.network.run(refilled(renamed(feeds, this.network), rows, run), { training: false, fetch: [...this.wanted] });
-    const values = new Map([...this.wanted].map((name): [string, TfTensor] => [name, countedRows(floatTensor(outputs.get(name)!), run)]));
+    const { outputs } = this.network.run(refilled(renamed(feeds, this.network), rows, run), {
+      training: false,
+      fetch: [...this.wanted],
+    });
+    const values = new Map(
+      [...this.wanted].map((name): [string, TfTensor] => [name, countedRows(floatTensor(outputs.get(name)!), run)]),
+    );
     this.last = { batch: feeds, values };
     return values;
   }
@@ -50,6 +56,15 @@ function renamed(feeds: ReadonlyMap<string, Value>, teacher: Network): Map<strin
 /** The samples of the student's run in the number that the teacher's file fixes. */
 function refilled(feeds: ReadonlyMap<string, Value>, from: Rows, to: Rows): ReadonlyMap<string, Value> {
   if (from.run === to.run) return feeds;
-  if (from.counted > to.run) throw new LatheError('shape-mismatch', `the teacher takes batches of ${to.run} and nothing else, the student's have ${from.run}; give training.batchSize ${to.run}`);
-  return new Map([...feeds].map(([name, value]) => [name, value.kind === 'device' ? { ...value, tensor: filledUp(countedRows(value.tensor, from), to) } : value]));
+  if (from.counted > to.run)
+    throw new LatheError(
+      'shape-mismatch',
+      `the teacher takes batches of ${to.run} and nothing else, the student's have ${from.run}; give training.batchSize ${to.run}`,
+    );
+  return new Map(
+    [...feeds].map(([name, value]) => [
+      name,
+      value.kind === 'device' ? { ...value, tensor: filledUp(countedRows(value.tensor, from), to) } : value,
+    ]),
+  );
 }

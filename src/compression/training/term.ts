@@ -5,7 +5,10 @@ import type { BatchFeeds } from './feeds.ts';
 
 /** What a term sees of one batch. */
 export interface TermView {
-  /** A float tensor of the trained network for the samples that count, in ONNX's order of axes: one of its outputs or of the term's `fetch`. */
+  /**
+   * A float tensor of the trained network for the samples that count, in ONNX's order of axes: one of its outputs or of
+   * the term's `fetch`.
+   */
   value(name: string): TfTensor;
   /** int32 [n] classes or float32 [n, ...] values; null: the data are unlabelled. */
   readonly target: TfTensor | null;

@@ -56,14 +56,29 @@ const REPORT_EVERY = 10;
 /**
  * Trains for `epochs` and leaves the best weights in the network: best by validation, among those that qualify.
  * The same options and seed give the same weights, also across a resume from a checkpoint.
- * @throws LatheError `diverged` (the network then holds the best weights so far); the signal's reason within a batch of an abort.
+ * @throws LatheError `diverged` (the network then holds the best weights so far); the signal's reason within a batch of
+ * an abort.
  */
 export async function train(options: TrainOptions): Promise<Trained> {
   const { network, terms, settings, epochs, seed, signal, report } = options;
   const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, trainedParameters(network, terms));
-  const learningRate = learningRateSchedule({ learningRate: settings.learningRate ?? 0.001, schedule: settings.schedule, stepsPerEpoch: options.train.batchesPerEpoch, epochs, cycles: options.cycles });
+  const learningRate = learningRateSchedule({
+    learningRate: settings.learningRate ?? 0.001,
+    schedule: settings.schedule,
+    stepsPerEpoch: options.train.batchesPerEpoch,
+    epochs,
+    cycles: options.cycles,
+  });
   const run = new Run(options, optimizer.slots);
-  const parts = { network, terms, optimizer, constraints: options.constraints ?? [], observers: options.observers ?? [], clipNorm: settings.clipNorm, earlierSteps: (samples: number) => run.earlierSteps(samples) };
+  const parts = {
+    network,
+    terms,
+    optimizer,
+    constraints: options.constraints ?? [],
+    observers: options.observers ?? [],
+    clipNorm: settings.clipNorm,
+    earlierSteps: (samples: number) => run.earlierSteps(samples),
+  };
   const step = trainingStep(parts, options.exchange ?? null);
   const validate = validator(options, () => run.earlierValidations);
   const guard = divergenceGuard();
@@ -78,7 +93,8 @@ export async function train(options: TrainOptions): Promise<Trained> {
         guard(loss!, run);
         sum += loss! * batch.size;
         run.step++;
-        if (run.step % REPORT_EVERY === 0) report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss: loss! } });
+        if (run.step % REPORT_EVERY === 0)
+          report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss: loss! } });
         await nextTurn();
       }
       const figures = await validate(run.step);
@@ -96,10 +112,16 @@ export async function train(options: TrainOptions): Promise<Trained> {
   }
 }
 
-/** Figures on the validation split of weights that may be the result; null for others, and where there is no such split. */
-function validator({ network, terms, metrics, validation, signal, qualifies = () => true }: TrainOptions, earlierRuns: () => number): { (step: number): Promise<Record<string, number> | null>; dispose(): void } {
+/**
+ * Figures on the validation split of weights that may be the result; null for others, and where there is no such split.
+ */
+function validator(
+  { network, terms, metrics, validation, signal, qualifies = () => true }: TrainOptions,
+  earlierRuns: () => number,
+): { (step: number): Promise<Record<string, number> | null>; dispose(): void } {
   const evaluation = evaluator(network, terms, metrics, earlierRuns);
-  const validate = async (step: number) => (validation && validation.samples > 0 && (step > 0 || qualifies(0)) ? evaluation.run(validation, signal) : null);
+  const validate = async (step: number) =>
+    validation && validation.samples > 0 && (step > 0 || qualifies(0)) ? evaluation.run(validation, signal) : null;
   return Object.assign(validate, { dispose: () => evaluation.dispose() });
 }
 
@@ -125,7 +147,12 @@ class Run {
     const { network, terms, constraints = [], observers = [] } = options;
     this.options = options;
     this.weights = [...trainedParameters(network, terms), ...network.state].map(({ variable }) => variable);
-    this.everything = [...this.weights, ...slots, ...constraints.flatMap(({ variables }) => variables), ...observers.flatMap(({ variables }) => variables)];
+    this.everything = [
+      ...this.weights,
+      ...slots,
+      ...constraints.flatMap(({ variables }) => variables),
+      ...observers.flatMap(({ variables }) => variables),
+    ];
   }
 
   get progress(): number {
@@ -146,7 +173,9 @@ class Run {
     this.epoch = this.resumedEpochs = checkpoint.epoch;
     this.step = checkpoint.step;
     this.history = [...checkpoint.history];
-    this.earlierValidations = this.history.filter((figures) => 'validation.loss' in figures).length + Number(this.options.qualifies?.(0) ?? true);
+    this.earlierValidations =
+      this.history.filter((figures) => 'validation.loss' in figures).length +
+      Number(this.options.qualifies?.(0) ?? true);
     this.bestMetrics = checkpoint.bestMetrics;
     this.bestStep = checkpoint.bestStep;
     this.best = checkpoint.best;
@@ -156,13 +185,15 @@ class Run {
 
   async save(): Promise<void> {
     const { epoch, step, history, bestMetrics, bestStep, best } = this;
-    await this.options.checkpoints.save(encodeCheckpoint({ epoch, step, history, bestMetrics, bestStep, best, current: takeSnapshot(this.everything) }));
+    await this.options.checkpoints.save(
+      encodeCheckpoint({ epoch, step, history, bestMetrics, bestStep, best, current: takeSnapshot(this.everything) }),
+    );
   }
 
   finishEpoch(trainingLoss: number, figures: Record<string, number> | null): void {
     this.epoch++;
     const validation = Object.entries(figures ?? {}).map(([name, value]) => [`validation.${name}`, value]);
-    this.history.push({ loss: trainingLoss, ...Object.fromEntries(validation) as Record<string, number> });
+    this.history.push({ loss: trainingLoss, ...(Object.fromEntries(validation) as Record<string, number>) });
     this.offer(figures);
   }
 
@@ -177,7 +208,8 @@ class Run {
 
   private isBetter(a: Record<string, number>, b: Record<string, number>): boolean {
     const first = this.options.metrics[0];
-    if (first && a[first.name] !== b[first.name]) return (a[first.name]! > b[first.name]!) === (first.better === 'higher');
+    if (first && a[first.name] !== b[first.name])
+      return a[first.name]! > b[first.name]! === (first.better === 'higher');
     return a.loss! < b.loss!;
   }
 

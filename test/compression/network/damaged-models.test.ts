@@ -1,6 +1,6 @@
 /**
- * Small sound models with one to three things wrong each, from a seed: read, described and lowered, or refused with an error of the catalogue that
- * names the place; nothing that onnxruntime runs is refused.
+ * Small sound models with one to three things wrong each, from a seed: read, described and lowered, or refused with an
+ * error of the catalogue that names the place; nothing that onnxruntime runs is refused.
  */
 import seedrandom from 'seedrandom';
 import { beforeAll, expect, test } from 'vitest';
@@ -25,13 +25,28 @@ import { quantizationCases } from '../../support/operator-cases/quantization.ts'
 import { reductionCases } from '../../support/operator-cases/reductions.ts';
 
 const CASES: readonly OperatorCase[] = [
-  ...elementwiseCases, ...reductionCases, ...movementCases, ...indexingCases, ...quantizationCases, ...contractionCases, ...integerContribCases, ...networkCases,
+  ...elementwiseCases,
+  ...reductionCases,
+  ...movementCases,
+  ...indexingCases,
+  ...quantizationCases,
+  ...contractionCases,
+  ...integerContribCases,
+  ...networkCases,
 ];
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['malformed-model', 'unsupported-operator', 'unsupported-format', 'too-large', 'shape-mismatch']);
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'malformed-model',
+  'unsupported-operator',
+  'unsupported-format',
+  'too-large',
+  'shape-mismatch',
+]);
 /** Processor time of one model, ms. */
 const MOST_MS = 2000;
 
-beforeAll(async () => { await startEngine('auto', { threads: 1 }); });
+beforeAll(async () => {
+  await startEngine('auto', { threads: 1 });
+});
 
 interface Damaged {
   readonly label: string;
@@ -45,7 +60,11 @@ function* models(seed: string, rounds: number): Generator<Damaged> {
     for (let round = 0; round < rounds; round++) {
       const random = seedrandom(`${seed} ${item.type} ${item.note} ${round}`);
       const { model, what } = damaged(modelOfCase(random() < 0.5 ? someConstant(item, random) : item), random);
-      yield { label: `${item.type} ${item.note} #${round}: ${what}`, model, bytes: random() < 0.2 ? flipped(writeOnnx(model), random) : writeOnnx(model) };
+      yield {
+        label: `${item.type} ${item.note} #${round}: ${what}`,
+        model,
+        bytes: random() < 0.2 ? flipped(writeOnnx(model), random) : writeOnnx(model),
+      };
     }
   }
 }
@@ -94,9 +113,11 @@ test('only errors of the catalogue, each in time', async () => {
 test('what is refused does not run in onnxruntime either', async () => {
   const wrong: string[] = [];
   for (const { label, model, bytes } of models('1', 1)) {
-    const huge = model.graph.inputs.some(({ type }) => type?.shape?.some((dim) => typeof dim === 'number' && dim > 1000));
+    const huge = model.graph.inputs.some(({ type }) =>
+      type?.shape?.some((dim) => typeof dim === 'number' && dim > 1000),
+    );
     const error = huge ? null : await refusal(bytes);
-    if (error !== null && await runs(model, bytes)) wrong.push(`${label}: ${String(error)}`);
+    if (error !== null && (await runs(model, bytes))) wrong.push(`${label}: ${String(error)}`);
   }
   expect(wrong).toEqual([]);
 }, 60_000);
@@ -104,7 +125,10 @@ test('what is refused does not run in onnxruntime either', async () => {
 async function runs(model: Model, bytes: Uint8Array): Promise<boolean> {
   const runtime = await openRuntime(bytes).catch(() => null);
   if (!runtime) return false;
-  const ran = await randomInputs(model, runtime, 1).then(() => true, () => false);
+  const ran = await randomInputs(model, runtime, 1).then(
+    () => true,
+    () => false,
+  );
   await runtime.release();
   return ran;
 }

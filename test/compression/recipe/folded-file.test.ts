@@ -13,7 +13,14 @@ const upload = readFileSync(join(projectRoot, 'test', 'data', 'keras', 'towers.k
 const float = (model: Model): FloatModel => ({ model, kept: new Map(), step: 0, storage: 'own', folded: true });
 
 /** The layers named multiplied: values between them are large and small, yet finite. */
-const FACTORS: Readonly<Record<string, number>> = { 'first/kernel': 1e-10, 'first/bias': 1e-10, 'dense_10/kernel': 1e25, 'dense_10/bias': 1e15, 'batch_normalization_5/gamma': 1e20, 'dense_9/kernel': 1e-35 };
+const FACTORS: Readonly<Record<string, number>> = {
+  'first/kernel': 1e-10,
+  'first/bias': 1e-10,
+  'dense_10/kernel': 1e25,
+  'dense_10/bias': 1e15,
+  'batch_normalization_5/gamma': 1e20,
+  'dense_9/kernel': 1e-35,
+};
 const factorOf = (name: string): number => Object.entries(FACTORS).find(([part]) => name.includes(part))?.[1] ?? 1;
 
 it('is the one without normalizations', async () => {
@@ -46,7 +53,14 @@ it('models of other results or outputs differ', async () => {
   const difference = await largestDifference(model, other);
   expect(difference).toBeGreaterThan(1e-5);
   expect(difference).toBeLessThan(0.1);
-  const renamed = { ...model, graph: { ...model.graph, nodes: model.graph.nodes.map((node) => ({ ...node, outputs: node.outputs.map(rename) })), outputs: model.graph.outputs.map((output) => ({ ...output, name: rename(output.name) })) } };
+  const renamed = {
+    ...model,
+    graph: {
+      ...model.graph,
+      nodes: model.graph.nodes.map((node) => ({ ...node, outputs: node.outputs.map(rename) })),
+      outputs: model.graph.outputs.map((output) => ({ ...output, name: rename(output.name) })),
+    },
+  };
   expect(await largestDifference(model, renamed)).toBe(Infinity);
 
   function rename(name: string): string {

@@ -12,7 +12,9 @@ import { memoryCheckpoints } from '../../support/steps.ts';
 
 const model = perceptron({ hidden: 32, activation: 'Softmax' });
 const STEPS = [
-  { technique: 'retrain', epochs: 3 }, { technique: 'prune-weights', sparsity: 0.6, schedule: 'gradual', epochs: 2 }, { technique: 'quantize', precision: 'int8', method: 'weight-only' },
+  { technique: 'retrain', epochs: 3 },
+  { technique: 'prune-weights', sparsity: 0.6, schedule: 'gradual', epochs: 2 },
+  { technique: 'quantize', precision: 'int8', method: 'weight-only' },
 ] as Step[];
 
 beforeAll(async () => {
@@ -23,19 +25,35 @@ function input(more: Partial<RecipeInput> = {}, events: RecipeEvent[] = []): Rec
   const stores = new Map<number, CheckpointStore>();
   return {
     modelBytes: writeOnnx(model),
-    request: { model: 'mdl_1', dataset: 'dst_1', seed: 4, steps: STEPS, training: { batchSize: 16, learningRate: 0.01 } },
+    request: {
+      model: 'mdl_1',
+      dataset: 'dst_1',
+      seed: 4,
+      steps: STEPS,
+      training: { batchSize: 16, learningRate: 0.01 },
+    },
     model: { ...describeModel(model, 'onnx'), trainable: true, untrainable: [] },
     dataset: clouds({ samples: 500 }),
-    loadModelBytes: async () => { throw new Error('no other model'); },
+    loadModelBytes: async () => {
+      throw new Error('no other model');
+    },
     checkpoints: (step) => stores.get(step) ?? stores.set(step, memoryCheckpoints()).get(step)!,
-    signal: new AbortController().signal, report: (event) => events.push(event), threads: 1, ...more,
+    signal: new AbortController().signal,
+    report: (event) => events.push(event),
+    threads: 1,
+    ...more,
   };
 }
 
-test('runs the steps in order and gives each one\'s file, the manifest, and measured evidence', async () => {
+test("runs the steps in order and gives each one's file, the manifest, and measured evidence", async () => {
   const events: RecipeEvent[] = [];
   const { report, files, recommended } = await runRecipe(input({}, events));
-  expect(files.map(({ name }) => name)).toEqual(['step-1-retrain.onnx', 'step-2-prune-weights.onnx', 'model.onnx', 'manifest.json']);
+  expect(files.map(({ name }) => name)).toEqual([
+    'step-1-retrain.onnx',
+    'step-2-prune-weights.onnx',
+    'model.onnx',
+    'manifest.json',
+  ]);
   expect(recommended).toBe(2);
   expect(report.before.accuracy!.top1).toBeLessThan(0.9);
   expect(report.steps[0]!.after.accuracy!.top1).toBeGreaterThan(0.95);
@@ -43,13 +61,19 @@ test('runs the steps in order and gives each one\'s file, the manifest, and meas
   // 224 kernel weights, 60 % of them gone, and 35 biases.
   expect(report.steps[1]!.after.nonZero).toBe(224 - Math.round(224 * 0.6) + 35);
   expect(report.after).toEqual(report.steps[2]!.after);
-  const manifest = JSON.parse(new TextDecoder().decode(files[3]!.bytes)) as { recipe: { steps: Step[] }; seed: number; software: Record<string, string> };
+  const manifest = JSON.parse(new TextDecoder().decode(files[3]!.bytes)) as {
+    recipe: { steps: Step[] };
+    seed: number;
+    software: Record<string, string>;
+  };
   expect(manifest.recipe.steps[1]).toMatchObject({ sparsity: 0.6, rampFraction: 0.5 });
   expect(manifest.seed).toBe(4);
   expect(manifest.software.runtime).toMatch(/^onnxruntime \d/);
 
   const steps = events.filter(({ type }) => type === 'step').map(({ data }) => data);
-  expect(steps).toEqual(STEPS.flatMap(({ technique }, step) => ['running', 'succeeded'].map((state) => ({ step, technique, state }))));
+  expect(steps).toEqual(
+    STEPS.flatMap(({ technique }, step) => ['running', 'succeeded'].map((state) => ({ step, technique, state }))),
+  );
   expect(events.filter(({ type }) => type === 'metric')).toHaveLength(5);
   const progress = events.flatMap((event) => (event.type === 'progress' ? [event.data.progress] : []));
   expect(progress).toEqual([...progress].sort((a, b) => a - b));
@@ -60,28 +84,39 @@ test('killed within a step and started again, it ends with the same files; finis
   const stop = new AbortController();
   const first: RecipeEvent[] = [];
   const base = input();
-  const killed = { ...base, signal: stop.signal, report: (event: RecipeEvent) => {
-    first.push(event);
-    if (event.type === 'metric' && event.data.step === 1) stop.abort(new Error('killed'));
-  } };
+  const killed = {
+    ...base,
+    signal: stop.signal,
+    report: (event: RecipeEvent) => {
+      first.push(event);
+      if (event.type === 'metric' && event.data.step === 1) stop.abort(new Error('killed'));
+    },
+  };
   await expect(runRecipe(killed)).rejects.toThrow('killed');
   const second: RecipeEvent[] = [];
   const resumed = await runRecipe({ ...base, report: (event) => second.push(event) });
   expect(second.some((event) => event.type === 'step' && event.data.step === 0)).toBe(false);
   expect(second.filter((event) => event.type === 'metric' && event.data.step === 1)).toHaveLength(1);
-  for (let i = 0; i < 3; i++) expect(Buffer.from(resumed.files[i]!.bytes).equals(Buffer.from(whole.files[i]!.bytes))).toBe(true);
+  for (let i = 0; i < 3; i++)
+    expect(Buffer.from(resumed.files[i]!.bytes).equals(Buffer.from(whole.files[i]!.bytes))).toBe(true);
 });
 
 test('nothing runs where a later step is wrong', async () => {
   const events: RecipeEvent[] = [];
   const base = input({}, events);
   const request = { ...base.request, steps: [STEPS[0]!, { technique: 'prune-weights', sparsity: 7 }] as Step[] };
-  await expect(runRecipe({ ...base, request })).rejects.toMatchObject({ code: 'invalid-request', errors: [{ path: '/steps/1/sparsity' }] });
+  await expect(runRecipe({ ...base, request })).rejects.toMatchObject({
+    code: 'invalid-request',
+    errors: [{ path: '/steps/1/sparsity' }],
+  });
   expect(events).toEqual([]);
 });
 
 test('what analyze found is in the report, also of a job that goes on after a kill, and the model goes through untouched', async () => {
-  const steps = [{ technique: 'analyze', sparsities: [0.5] }, { technique: 'prune-weights', sparsity: 0.5, epochs: 0 }] as Step[];
+  const steps = [
+    { technique: 'analyze', sparsities: [0.5] },
+    { technique: 'prune-weights', sparsity: 0.5, epochs: 0 },
+  ] as Step[];
   const base = input();
   const whole = await runRecipe({ ...base, request: { ...base.request, steps } });
   expect(Buffer.from(whole.files[0]!.bytes).equals(Buffer.from(base.modelBytes))).toBe(true);
@@ -96,7 +131,10 @@ test('what analyze found is in the report, also of a job that goes on after a ki
 
 test('analyze tries clustered weights as floats and hands them on clustered', async () => {
   const base = input();
-  const steps = [{ technique: 'cluster', epochs: 0 }, { technique: 'analyze', of: ['int8'] }] as Step[];
+  const steps = [
+    { technique: 'cluster', epochs: 0 },
+    { technique: 'analyze', of: ['int8'] },
+  ] as Step[];
   const { files, report } = await runRecipe({ ...base, request: { ...base.request, steps } });
   expect(Buffer.from(files[0]!.bytes).equals(Buffer.from(base.modelBytes))).toBe(false);
   expect(Buffer.from(files[1]!.bytes).equals(Buffer.from(files[0]!.bytes))).toBe(true);

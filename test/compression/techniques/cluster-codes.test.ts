@@ -19,10 +19,18 @@ function normalValues(count: number, seed: number): Float32Array {
   return Float32Array.from({ length: count }, normal);
 }
 
-const nearest = (value: number, centres: ArrayLike<number>): number => Array.from(centres).reduce((best, centre, i) => (Math.abs(centre - value) < Math.abs(centres[best]! - value) ? i : best), 0);
-const squaredError = (values: ArrayLike<number>, centres: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + (value - centres[nearest(value, centres)]!) ** 2, 0);
+const nearest = (value: number, centres: ArrayLike<number>): number =>
+  Array.from(centres).reduce(
+    (best, centre, i) => (Math.abs(centre - value) < Math.abs(centres[best]! - value) ? i : best),
+    0,
+  );
+const squaredError = (values: ArrayLike<number>, centres: ArrayLike<number>): number =>
+  Array.from(values).reduce((sum, value) => sum + (value - centres[nearest(value, centres)]!) ** 2, 0);
 
-/** The least squared error of k clusters, by dynamic programming over where each begins (Wang & Song 2011, R Journal 3(2)). */
+/**
+ * The least squared error of k clusters, by dynamic programming over where each begins (Wang & Song 2011, R Journal
+ * 3(2)).
+ */
 function leastError(values: ArrayLike<number>, k: number): number {
   const sorted = Array.from(values).sort((a, b) => a - b);
   const costOf = (from: number, to: number): number => {
@@ -30,13 +38,20 @@ function leastError(values: ArrayLike<number>, k: number): number {
     return sorted.slice(from, to).reduce((sum, value) => sum + (value - mean) ** 2, 0);
   };
   let least = sorted.map((_, i) => costOf(0, i + 1));
-  for (let c = 1; c < k; c++) least = least.map((one, i) => Array.from({ length: i }, (_, j) => least[j]! + costOf(j + 1, i + 1)).reduce((a, b) => Math.min(a, b), one));
+  for (let c = 1; c < k; c++)
+    least = least.map((one, i) =>
+      Array.from({ length: i }, (_, j) => least[j]! + costOf(j + 1, i + 1)).reduce((a, b) => Math.min(a, b), one),
+    );
   return least.at(-1)!;
 }
 
 describe('k-means', () => {
   it.each(INITS)('%s: ends where every centre is the mean of the values nearest to it', (init) => {
-    for (const [count, k] of [[500, 2], [2000, 16], [4000, 255]] as const) {
+    for (const [count, k] of [
+      [500, 2],
+      [2000, 16],
+      [4000, 255],
+    ] as const) {
       const values = normalValues(count, k);
       const centres = kMeans(values, k, init, seededRandom(3));
       expect(centres).toHaveLength(k);
@@ -71,7 +86,9 @@ describe('k-means', () => {
     const values = Float32Array.from({ length: 1000 }, (_, i) => (i < 999 ? i / 1e6 : 1)); // one far out
     const far = (init: Initialization) => kMeans(values, 4, init, seededRandom(1)).at(-1)!;
     expect(far('linear')).toBe(1);
-    const two = INITS.map((init) => [1, 2].map((seed) => kMeans(normalValues(300, 2), 20, init, seededRandom(seed)).join()));
+    const two = INITS.map((init) =>
+      [1, 2].map((seed) => kMeans(normalValues(300, 2), 20, init, seededRandom(seed)).join()),
+    );
     expect(two.map(([a, b]) => a === b)).toEqual([true, true, false]);
   });
 });
@@ -83,14 +100,32 @@ function weightOf(count: number, zeros: number, seed: number): Float32Array {
 }
 
 function product(weight: ReturnType<typeof tensor>, opset: number): Model {
-  return modelOf({ nodes: [makeNode('MatMul', ['x', 'w'], ['y'])], initializers: [weight], inputs: [value('x', ['n', weight.dims[0]!])], outputs: [value('y', ['n', weight.dims[1]!])], opset });
+  return modelOf({
+    nodes: [makeNode('MatMul', ['x', 'w'], ['y'])],
+    initializers: [weight],
+    inputs: [value('x', ['n', weight.dims[0]!])],
+    outputs: [value('y', ['n', weight.dims[1]!])],
+    opset,
+  });
 }
 
 describe.each([1, 2, 3, 4, 5, 6, 7, 8])('codes of %i bits', (bits) => {
-  it.each([[0, 11], [0, 17], [0.95, 13], [0.95, 21], [0.9995, 11], [0, 9]])('a share of %f zeros, opset %i: onnxruntime unpacks the very values', async (zeros, opset) => {
+  it.each([
+    [0, 11],
+    [0, 17],
+    [0.95, 13],
+    [0.95, 21],
+    [0.9995, 11],
+    [0, 9],
+  ])('a share of %f zeros, opset %i: onnxruntime unpacks the very values', async (zeros, opset) => {
     const dims = opset === 17 ? [64, 61] : [67, 61]; // a number of elements that fills bytes, and one that does not
     const weight = tensor('w', dims, weightOf(dims[0]! * dims[1]!, zeros, bits));
-    const coded = encodeWeight(weight, { clusters: 2 ** bits, init: 'linear', pruned: zeros > 0, random: seededRandom(1) })!;
+    const coded = encodeWeight(weight, {
+      clusters: 2 ** bits,
+      init: 'linear',
+      pruned: zeros > 0,
+      random: seededRandom(1),
+    })!;
     const before = product(weight, opset);
     const { model } = shareWeights(before, new Map([[weight, coded]]));
     validateModel(model);
@@ -104,7 +139,9 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('codes of %i bits', (bits) => {
       expect(graph.nodes.map(({ opType }) => opType)).toEqual(['MatMul']);
     }
     expect(unpackCodes(model.graph).nodes.map(({ opType }) => opType)).toEqual(['Gather', 'MatMul']);
-    expect(countWeights(model.graph)).toEqual(countWeights({ ...before.graph, initializers: new Map([['w', tensor('w', dims, expected)]]) }));
+    expect(countWeights(model.graph)).toEqual(
+      countWeights({ ...before.graph, initializers: new Map([['w', tensor('w', dims, expected)]]) }),
+    );
     expect(sharedWeights(model.graph).get('w')!.codebook.dims[0]).toBeLessThanOrEqual(2 ** bits);
   });
 });
@@ -112,8 +149,17 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('codes of %i bits', (bits) => {
 describe('codebooks', () => {
   it('zeros keep a code of their own where pruning made them, or where they are many', () => {
     const book = (zeros: number, pruned: boolean) => {
-      const coded = encodeWeight(tensor('w', [40, 50], weightOf(2000, zeros, 5)), { clusters: 8, init: 'density', pruned, random: seededRandom(1) })!;
-      return [coded.keepsZeros, coded.values.dims[0], Array.from(toHost(coded.values).data as Float32Array).includes(0)];
+      const coded = encodeWeight(tensor('w', [40, 50], weightOf(2000, zeros, 5)), {
+        clusters: 8,
+        init: 'density',
+        pruned,
+        random: seededRandom(1),
+      })!;
+      return [
+        coded.keepsZeros,
+        coded.values.dims[0],
+        Array.from(toHost(coded.values).data as Float32Array).includes(0),
+      ];
     };
     expect(book(0.3, false)).toEqual([true, 8, true]);
     expect(book(0.02, false)).toEqual([false, 8, false]);
@@ -122,13 +168,23 @@ describe('codebooks', () => {
   });
 
   it('a weight of zeros alone, of either sign, has one value', () => {
-    const coded = encodeWeight(tensor('w', [2, 200], new Float32Array(400).fill(-0)), { clusters: 4, init: 'linear', pruned: false, random: seededRandom(1) })!;
-    expect([...toHost(coded.values).data as Float32Array]).toEqual([0]);
+    const coded = encodeWeight(tensor('w', [2, 200], new Float32Array(400).fill(-0)), {
+      clusters: 4,
+      init: 'linear',
+      pruned: false,
+      random: seededRandom(1),
+    })!;
+    expect([...(toHost(coded.values).data as Float32Array)]).toEqual([0]);
   });
 
   it('half floats and doubles have codebooks of their type; values that round to one are one', () => {
     for (const dtype of ['float16', 'bfloat16', 'float64'] as const) {
-      const coded = encodeWeight(tensor('w', [50, 40], normalValues(2000, 4), dtype), { clusters: 200, init: 'density', pruned: false, random: seededRandom(1) })!;
+      const coded = encodeWeight(tensor('w', [50, 40], normalValues(2000, 4), dtype), {
+        clusters: 200,
+        init: 'density',
+        pruned: false,
+        random: seededRandom(1),
+      })!;
       const values = Array.from(toHost(coded.values).data as Float32Array);
       expect(coded.values.dtype).toBe(dtype);
       expect(new Set(values).size).toBe(values.length);
@@ -137,17 +193,40 @@ describe('codebooks', () => {
   });
 
   it.each([NaN, Infinity, -Infinity])('a weight that holds %d has none', (odd) => {
-    expect(encodeWeight(tensor('w', [1, 3], [1, odd, 2]), { clusters: 2, init: 'linear', pruned: false, random: seededRandom(1) })).toBeNull();
+    expect(
+      encodeWeight(tensor('w', [1, 3], [1, odd, 2]), {
+        clusters: 2,
+        init: 'linear',
+        pruned: false,
+        random: seededRandom(1),
+      }),
+    ).toBeNull();
   });
 
   it('leaves alone what only looks like one: indices from outside, too few codes, codes beyond the book, runs that a small file claims', () => {
-    const odd = (nodes: Parameters<typeof modelOf>[0]['nodes'], initializers: Parameters<typeof modelOf>[0]['initializers']) =>
-      modelOf({ nodes: [...nodes, makeNode('Gather', ['book', 'codes'], ['w'])], initializers: [tensor('book', [4], [1, 2, 3, 4]), ...initializers!], inputs: [value('x', ['n'], 'int64')], outputs: [value('y', null)] }).graph;
+    const odd = (
+      nodes: Parameters<typeof modelOf>[0]['nodes'],
+      initializers: Parameters<typeof modelOf>[0]['initializers'],
+    ) =>
+      modelOf({
+        nodes: [...nodes, makeNode('Gather', ['book', 'codes'], ['w'])],
+        initializers: [tensor('book', [4], [1, 2, 3, 4]), ...initializers!],
+        inputs: [value('x', ['n'], 'int64')],
+        outputs: [value('y', null)],
+      }).graph;
     const cases = [
       odd([makeNode('Identity', ['x'], ['codes'])], []),
       odd([], [tensor('codes', [3], [0, 1, 2], 'int64')]),
       odd([], [tensor('codes', [6], [0, 1, 2, 3, 4, 0], 'int64')]),
-      odd([makeNode('ConstantOfShape', ['size'], ['zeros'], { value: { kind: 'tensor', value: tensor('', [1], [0], 'int32') } }), makeNode('Identity', ['zeros'], ['codes'])], [tensor('size', [1], [1e9], 'int64')]),
+      odd(
+        [
+          makeNode('ConstantOfShape', ['size'], ['zeros'], {
+            value: { kind: 'tensor', value: tensor('', [1], [0], 'int32') },
+          }),
+          makeNode('Identity', ['zeros'], ['codes']),
+        ],
+        [tensor('size', [1], [1e9], 'int64')],
+      ),
     ];
     for (const graph of cases) expect(expandCodebooks(graph)).toBe(graph);
   });

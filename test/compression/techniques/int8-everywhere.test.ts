@@ -1,6 +1,7 @@
 /**
- * int8 files compute the same on every processor. What processors without VNNI make of a file is computed by a reference that adds products with
- * saturation (support/saturating.ts), and by onnxruntime itself where this machine saturates.
+ * int8 files compute the same on every processor. What processors without VNNI make of a file is computed by a
+ * reference that adds products with saturation (support/saturating.ts), and by onnxruntime itself where this machine
+ * saturates.
  */
 import Value from 'typebox/value';
 import { describe, expect, it } from 'vitest';
@@ -49,8 +50,14 @@ async function outputs(model: Model, feeds: Feeds, options: RuntimeOptions = {})
 }
 
 /** Decibels of each model's noise against the float model, on samples that were not calibrated on. */
-async function noise(model: Model, shape: readonly number[], others: readonly (readonly [Model, RuntimeOptions])[]): Promise<number[]> {
-  const feeds: Feeds = new Map([['x', { dtype: 'float32', shape: [SAMPLES, ...shape], data: inputs(shape, SAMPLES, 2) }]]);
+async function noise(
+  model: Model,
+  shape: readonly number[],
+  others: readonly (readonly [Model, RuntimeOptions])[],
+): Promise<number[]> {
+  const feeds: Feeds = new Map([
+    ['x', { dtype: 'float32', shape: [SAMPLES, ...shape], data: inputs(shape, SAMPLES, 2) }],
+  ]);
   const reference = await outputs(model, feeds);
   const found: number[] = [];
   for (const [other, options] of others) {
@@ -65,10 +72,19 @@ const SPELLED: RuntimeOptions = { optimization: 'disabled' };
 
 describe.each(INTEGER_NETWORKS)('$title', ({ input, model: make }) => {
   const model = make();
-  it.each([['static', {}], ['static, everywhere', { where: 'everywhere' }], ['static, one scale', { where: 'everywhere', perChannel: false }], ['dynamic', { method: 'dynamic' }]])('%s: one model on every processor', async (_, given) => {
+  it.each([
+    ['static', {}],
+    ['static, everywhere', { where: 'everywhere' }],
+    ['static, one scale', { where: 'everywhere', perChannel: false }],
+    ['dynamic', { method: 'dynamic' }],
+  ])('%s: one model on every processor', async (_, given) => {
     const small = await quantized(model, input, given);
     expect(saturatingProducts(small.graph)).toEqual([]);
-    const [here, exact, saturating] = await noise(model, input, [[small, {}], [unsignedWeights(small), {}], [saturatingTwin(small), SPELLED]]);
+    const [here, exact, saturating] = await noise(model, input, [
+      [small, {}],
+      [unsignedWeights(small), {}],
+      [saturatingTwin(small), SPELLED],
+    ]);
     expect(exact).toBeGreaterThan('perChannel' in given ? 22 : 25);
     expect(Math.abs(here! - exact!)).toBeLessThan(1);
     expect(Math.abs(saturating! - exact!)).toBeLessThan(1);
@@ -79,10 +95,17 @@ describe('files for processors with VNNI alone', () => {
   const { input, model: make } = INTEGER_NETWORKS.find(({ title }) => title === 'a perceptron')!;
   // Weights of one sign and size: most pairs of products pass 16 bits.
   const model = withWeights(make(), (weight) => (0.9 + 0.1 * Math.sign(weight)) / 75);
-  it.each([['static', { target: 'x86-vnni', where: 'everywhere' }], ['dynamic', { target: 'arm64', method: 'dynamic' }]])('%s: take all 8 bits, and come out wrong elsewhere', async (_, given) => {
+  it.each([
+    ['static', { target: 'x86-vnni', where: 'everywhere' }],
+    ['dynamic', { target: 'arm64', method: 'dynamic' }],
+  ])('%s: take all 8 bits, and come out wrong elsewhere', async (_, given) => {
     const small = await quantized(model, input, given);
     expect(saturatingProducts(small.graph)).toHaveLength(integerProducts(small.graph).length);
-    const [here, exact, saturating] = await noise(model, input, [[small, {}], [unsignedWeights(small), {}], [saturatingTwin(small), SPELLED]]);
+    const [here, exact, saturating] = await noise(model, input, [
+      [small, {}],
+      [unsignedWeights(small), {}],
+      [saturatingTwin(small), SPELLED],
+    ]);
     expect(exact!).toBeGreaterThan(30);
     expect(saturating!).toBeLessThan(exact! - 5);
     // The reference says what this machine does, whichever it is.

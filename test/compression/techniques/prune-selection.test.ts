@@ -6,7 +6,14 @@ import { groupMask, lowestMasks } from '../../../src/compression/techniques/prun
 import type { PruneWeightsParameters } from '../../../src/compression/techniques/prune-weights/spec.ts';
 
 const parameters = (given: Partial<PruneWeightsParameters>): PruneWeightsParameters => ({
-  scope: 'global', score: 'magnitude', schedule: 'one-shot', epochs: 1, rampFraction: 0.5, rounds: 3, layers: {}, ...given,
+  scope: 'global',
+  score: 'magnitude',
+  schedule: 'one-shot',
+  epochs: 1,
+  rampFraction: 0.5,
+  rounds: 3,
+  layers: {},
+  ...given,
 });
 const closed = (mask: Float32Array) => mask.filter((open) => open === 0).length;
 
@@ -42,12 +49,17 @@ describe('criteria', () => {
 
   test('sparsity: global takes the smallest wherever they are, layer takes the share of each', () => {
     expect(makeCriterion(parameters({ sparsity: 0.5 }), weights)(layers, 1).map(closed)).toEqual([4, 0]);
-    expect(makeCriterion(parameters({ sparsity: 0.5, scope: 'layer' }), weights)(layers, 1).map(closed)).toEqual([2, 2]);
+    expect(makeCriterion(parameters({ sparsity: 0.5, scope: 'layer' }), weights)(layers, 1).map(closed)).toEqual([
+      2, 2,
+    ]);
   });
 
   test('sparsity counts zeros that are there: pruning to less changes nothing', () => {
     const sparse = [Float32Array.of(0, 0, 0, 5)];
-    const masks = makeCriterion(parameters({ sparsity: 0.5 }), sparse)([{ scores: sparse[0]!.map(Math.abs), dims: [4], axis: 0 }], 1);
+    const masks = makeCriterion(parameters({ sparsity: 0.5 }), sparse)(
+      [{ scores: sparse[0]!.map(Math.abs), dims: [4], axis: 0 }],
+      1,
+    );
     expect([...masks[0]!]).toEqual([0, 0, 0, 1]);
   });
 
@@ -65,7 +77,13 @@ describe('plans', () => {
   };
 
   test('gradual follows the cubic, never falls back, and reaches the target before the training ends', () => {
-    for (const [rampFraction, steps] of [[0.5, 100], [1, 100], [0.5, 1], [1, 2], [0.75, 1000]] as const) {
+    for (const [rampFraction, steps] of [
+      [0.5, 100],
+      [1, 100],
+      [0.5, 1],
+      [1, 2],
+      [0.75, 1000],
+    ] as const) {
       const { at, reachedAt } = fractions({ schedule: 'gradual', sparsity: 0.9, rampFraction }, steps);
       const taken = at.filter((fraction) => fraction !== null);
       expect(taken).toEqual([...taken].sort((a, b) => a - b));

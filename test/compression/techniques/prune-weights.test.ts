@@ -11,9 +11,16 @@ import { clouds, convolutional, images, perceptron, randomTensor } from '../../s
 import { contextFor, initialState } from '../../support/steps.ts';
 
 const parameters = (given: Partial<PruneWeightsParameters>): PruneWeightsParameters => ({
-  scope: 'global', score: 'magnitude', schedule: 'one-shot', epochs: 0, rampFraction: 0.5, rounds: 2, layers: {}, ...given,
+  scope: 'global',
+  score: 'magnitude',
+  schedule: 'one-shot',
+  epochs: 0,
+  rampFraction: 0.5,
+  rounds: 2,
+  layers: {},
+  ...given,
 });
-const weights = (model: Model, name: string) => [...toHost(model.graph.initializers.get(name)!).data as Float32Array];
+const weights = (model: Model, name: string) => [...(toHost(model.graph.initializers.get(name)!).data as Float32Array)];
 const sparsity = (values: readonly number[]) => values.filter((weight) => weight === 0).length / values.length;
 const kernels = (model: Model) => [...weights(model, 'w1'), ...weights(model, 'w2')];
 
@@ -29,7 +36,11 @@ async function taught(): Promise<Model> {
 describe('without training', () => {
   test('takes the smallest kernels, leaves biases and the larger ones as they were', async () => {
     const model = perceptron();
-    const { model: pruned, frozenZeros } = await apply(initialState(model), parameters({ sparsity: 0.5 }), contextFor(model, null));
+    const { model: pruned, frozenZeros } = await apply(
+      initialState(model),
+      parameters({ sparsity: 0.5 }),
+      contextFor(model, null),
+    );
     const [before, after] = [kernels(model), kernels(pruned)];
     expect(sparsity(after)).toBe(0.5);
     const kept = before.filter((_, i) => after[i] !== 0).map(Math.abs);
@@ -42,44 +53,82 @@ describe('without training', () => {
 
   test('a threshold closes exactly what lies under it; layers can be left out', async () => {
     const model = perceptron();
-    const { model: pruned } = await apply(initialState(model), parameters({ threshold: { absolute: 0.2 }, layers: { exclude: ['sec*'] } }), contextFor(model, null));
+    const { model: pruned } = await apply(
+      initialState(model),
+      parameters({ threshold: { absolute: 0.2 }, layers: { exclude: ['sec*'] } }),
+      contextFor(model, null),
+    );
     expect(weights(pruned, 'w1')).toEqual(weights(model, 'w1').map((weight) => (Math.abs(weight) < 0.2 ? 0 : weight)));
     expect(pruned.graph.initializers.get('w2')).toBe(model.graph.initializers.get('w2'));
   });
 
   test('2:4 keeps the two largest of every four inputs of an output', async () => {
     const model = perceptron({ features: 8, hidden: 6 });
-    const { model: pruned } = await apply(initialState(model), parameters({ pattern: '2:4', layers: { include: ['w1'] } }), contextFor(model, null));
+    const { model: pruned } = await apply(
+      initialState(model),
+      parameters({ pattern: '2:4', layers: { include: ['w1'] } }),
+      contextFor(model, null),
+    );
     const [before, after] = [weights(model, 'w1'), weights(pruned, 'w1')];
     for (let at = 0; at < before.length; at += 4) {
-      const largest = before.slice(at, at + 4).map(Math.abs).sort((a, b) => b - a).slice(0, 2);
-      expect(after.slice(at, at + 4).filter((weight) => weight !== 0).map(Math.abs).sort((a, b) => b - a)).toEqual(largest);
+      const largest = before
+        .slice(at, at + 4)
+        .map(Math.abs)
+        .sort((a, b) => b - a)
+        .slice(0, 2);
+      expect(
+        after
+          .slice(at, at + 4)
+          .filter((weight) => weight !== 0)
+          .map(Math.abs)
+          .sort((a, b) => b - a),
+      ).toEqual(largest);
     }
   });
 
   test('finds kernels in Constant nodes and in branches, also of a model that cannot be trained', async () => {
     const inner = randomTensor('inner', [4, 4], 3);
-    const branch = { name: 'branch', initializers: new Map([['inner', inner]]), inputs: [], valueInfos: [], nodes: [makeNode('MatMul', ['x', 'inner'], ['out'])], outputs: [value('out', ['n', 4])] };
+    const branch = {
+      name: 'branch',
+      initializers: new Map([['inner', inner]]),
+      inputs: [],
+      valueInfos: [],
+      nodes: [makeNode('MatMul', ['x', 'inner'], ['out'])],
+      outputs: [value('out', ['n', 4])],
+    };
     const model = modelOf({
       nodes: [
         makeNode('Constant', [], ['k'], { value: { kind: 'tensor', value: randomTensor('', [4, 4], 5) } }),
         makeNode('MatMul', ['x', 'k'], ['h']),
-        makeNode('If', ['flag'], ['y'], { then_branch: { kind: 'graph', value: branch }, else_branch: { kind: 'graph', value: { ...branch, name: 'other' } } }),
+        makeNode('If', ['flag'], ['y'], {
+          then_branch: { kind: 'graph', value: branch },
+          else_branch: { kind: 'graph', value: { ...branch, name: 'other' } },
+        }),
         makeNode('Add', ['h', 'y'], ['z']),
       ],
-      initializers: [], inputs: [value('x', ['n', 4]), value('flag', [], 'bool')], outputs: [value('z', ['n', 4])],
+      initializers: [],
+      inputs: [value('x', ['n', 4]), value('flag', [], 'bool')],
+      outputs: [value('z', ['n', 4])],
     });
-    const { model: pruned } = await apply(initialState(model), parameters({ sparsity: 0.5, scope: 'layer' }), contextFor(model, null));
+    const { model: pruned } = await apply(
+      initialState(model),
+      parameters({ sparsity: 0.5, scope: 'layer' }),
+      contextFor(model, null),
+    );
     const constant = pruned.graph.nodes[0]!.attributes.get('value')!;
     const body = pruned.graph.nodes[2]!.attributes.get('then_branch')!;
-    expect(constant.kind === 'tensor' && sparsity([...toHost(constant.value).data as Float32Array])).toBe(0.5);
-    expect(body.kind === 'graph' && sparsity([...toHost(body.value.initializers.get('inner')!).data as Float32Array])).toBe(0.5);
+    expect(constant.kind === 'tensor' && sparsity([...(toHost(constant.value).data as Float32Array)])).toBe(0.5);
+    expect(
+      body.kind === 'graph' && sparsity([...(toHost(body.value.initializers.get('inner')!).data as Float32Array)]),
+    ).toBe(0.5);
   });
 
   test('float16 kernels stay float16', async () => {
     const model = modelOf({
-      nodes: [makeNode('MatMul', ['x', 'w'], ['y'])], initializers: [tensor('w', [2, 2], [0.5, -0.25, 2, 1], 'float16')],
-      inputs: [value('x', ['n', 2], 'float16')], outputs: [value('y', ['n', 2], 'float16')],
+      nodes: [makeNode('MatMul', ['x', 'w'], ['y'])],
+      initializers: [tensor('w', [2, 2], [0.5, -0.25, 2, 1], 'float16')],
+      inputs: [value('x', ['n', 2], 'float16')],
+      outputs: [value('y', ['n', 2], 'float16')],
     });
     const { model: pruned } = await apply(initialState(model), parameters({ sparsity: 0.5 }), contextFor(model, null));
     expect(pruned.graph.initializers.get('w')!.dtype).toBe('float16');
@@ -89,7 +138,11 @@ describe('without training', () => {
   test('says so where no layer matches', async () => {
     const model = perceptron();
     const context = contextFor(model, null);
-    const state = await apply(initialState(model), parameters({ sparsity: 0.5, layers: { include: ['nothing'] } }), context);
+    const state = await apply(
+      initialState(model),
+      parameters({ sparsity: 0.5, layers: { include: ['nothing'] } }),
+      context,
+    );
     expect(state.model).toBe(model);
     expect(context.warnings).toEqual(['nothing-to-prune']);
   });
@@ -98,8 +151,17 @@ describe('without training', () => {
     const warnings = async (rows: number) => {
       const table = tensor('table', [rows, 4], new Float32Array(rows * 4).fill(1));
       const model = modelOf({
-        nodes: [makeNode('Gather', ['table', 'ids'], ['e']), makeNode('MatMul', ['e', 'w'], ['y'])], initializers: [table, tensor('w', [4, 4], Float32Array.from({ length: 16 }, (_, i) => i + 1))],
-        inputs: [value('ids', ['n'], 'int64')], outputs: [value('y', ['n', 4])],
+        nodes: [makeNode('Gather', ['table', 'ids'], ['e']), makeNode('MatMul', ['e', 'w'], ['y'])],
+        initializers: [
+          table,
+          tensor(
+            'w',
+            [4, 4],
+            Float32Array.from({ length: 16 }, (_, i) => i + 1),
+          ),
+        ],
+        inputs: [value('ids', ['n'], 'int64')],
+        outputs: [value('y', ['n', 4])],
       });
       const context = contextFor(model, null);
       await apply(initialState(model), parameters({ sparsity: 0.5 }), context);
@@ -112,40 +174,72 @@ describe('without training', () => {
 
 describe('while training', () => {
   test.each([
-    ['gradual', 'magnitude'], ['iterative', 'magnitude'], ['one-shot', 'taylor'], ['gradual', 'movement'],
+    ['gradual', 'magnitude'],
+    ['iterative', 'magnitude'],
+    ['one-shot', 'taylor'],
+    ['gradual', 'movement'],
   ] as const)('%s by %s meets the sparsity exactly and still knows the classes', async (schedule, score) => {
     const model = await taught();
     const context = contextFor(model, clouds());
-    const { model: pruned } = await apply(initialState(model), parameters({ sparsity: 0.8, schedule, score, epochs: 6 }), context);
+    const { model: pruned } = await apply(
+      initialState(model),
+      parameters({ sparsity: 0.8, schedule, score, epochs: 6 }),
+      context,
+    );
     expect(sparsity(kernels(pruned))).toBeCloseTo(0.8, 2);
-    expect(context.progress.filter(({ endOfEpoch }) => endOfEpoch).at(-1)!.metrics!['validation.top1']).toBeGreaterThan(0.9);
+    expect(context.progress.filter(({ endOfEpoch }) => endOfEpoch).at(-1)!.metrics!['validation.top1']).toBeGreaterThan(
+      0.9,
+    );
   });
 
   test('kernels of branches are trained where their branch is taken, and keep their zeros', async () => {
-    const branch = (name: string, seed: number) => ({ kind: 'graph' as const, value: {
-      name, initializers: new Map([[`w_${name}`, randomTensor(`w_${name}`, [4, 3], seed)]]), inputs: [], valueInfos: [],
-      nodes: [makeNode('MatMul', ['x', `w_${name}`], [`y_${name}`])], outputs: [value(`y_${name}`, null)],
-    } });
+    const branch = (name: string, seed: number) => ({
+      kind: 'graph' as const,
+      value: {
+        name,
+        initializers: new Map([[`w_${name}`, randomTensor(`w_${name}`, [4, 3], seed)]]),
+        inputs: [],
+        valueInfos: [],
+        nodes: [makeNode('MatMul', ['x', `w_${name}`], [`y_${name}`])],
+        outputs: [value(`y_${name}`, null)],
+      },
+    });
     const model = modelOf({
       nodes: [
-        makeNode('ReduceMean', ['x'], ['mean'], { keepdims: 0 }), makeNode('Less', ['mean', 'bound'], ['low']), // of a whole batch: always so for these clouds
+        makeNode('ReduceMean', ['x'], ['mean'], { keepdims: 0 }),
+        makeNode('Less', ['mean', 'bound'], ['low']), // of a whole batch: always so for these clouds
         makeNode('If', ['low'], ['y'], { then_branch: branch('taken', 1), else_branch: branch('other', 2) }),
       ],
-      initializers: [tensor('bound', [], [1e6])], inputs: [value('x', ['n', 4])], outputs: [value('y', ['n', 3])],
+      initializers: [tensor('bound', [], [1e6])],
+      inputs: [value('x', ['n', 4])],
+      outputs: [value('y', ['n', 3])],
     });
-    const inBranches = ({ graph }: Model) => subgraphs(graph.nodes[2]!).flatMap(({ graph: inner }) => [...inner.initializers.values()].map((kernel) => [...toHost(kernel).data as Float32Array]));
-    const pruned = await apply(initialState(model), parameters({ sparsity: 0.5, scope: 'layer', epochs: 2 }), contextFor(model, clouds()));
+    const inBranches = ({ graph }: Model) =>
+      subgraphs(graph.nodes[2]!).flatMap(({ graph: inner }) =>
+        [...inner.initializers.values()].map((kernel) => [...(toHost(kernel).data as Float32Array)]),
+      );
+    const pruned = await apply(
+      initialState(model),
+      parameters({ sparsity: 0.5, scope: 'layer', epochs: 2 }),
+      contextFor(model, clouds()),
+    );
     expect(inBranches(pruned.model).map(sparsity)).toEqual([0.5, 0.5]);
     const again = await retrain(pruned, { epochs: 1 }, contextFor(model, clouds()));
     const [before, after] = [inBranches(pruned.model), inBranches(again.model)];
-    expect(after.map((kernel) => kernel.map((weight) => weight === 0))).toEqual(before.map((kernel) => kernel.map((weight) => weight === 0)));
+    expect(after.map((kernel) => kernel.map((weight) => weight === 0))).toEqual(
+      before.map((kernel) => kernel.map((weight) => weight === 0)),
+    );
     expect(after[0]).not.toEqual(before[0]);
     expect(after[1]).toEqual(before[1]);
   });
 
   test('2:4 of a convolution lies along its input channels, whatever layout the engine trains it in', async () => {
     const model = convolutional({ channels: 8 });
-    const { model: pruned } = await apply(initialState(model), parameters({ pattern: '2:4', epochs: 1, layers: { include: ['conv'] } }), contextFor(model, images({ channels: 8 })));
+    const { model: pruned } = await apply(
+      initialState(model),
+      parameters({ pattern: '2:4', epochs: 1, layers: { include: ['conv'] } }),
+      contextFor(model, images({ channels: 8 })),
+    );
     const kernel = weights(pruned, 'kernel'); // [filters, 8, 3, 3]
     for (let filter = 0; filter < 8; filter++) {
       for (let place = 0; place < 9; place++) {
@@ -179,7 +273,11 @@ describe('while training', () => {
     const model = await taught();
     const unlabelled = clouds({ labelled: false });
     const context = contextFor(model, unlabelled);
-    const { model: pruned } = await apply(initialState(model), parameters({ sparsity: 0.8, schedule: 'gradual', epochs: 12 }), context);
+    const { model: pruned } = await apply(
+      initialState(model),
+      parameters({ sparsity: 0.8, schedule: 'gradual', epochs: 12 }),
+      context,
+    );
     expect(sparsity(kernels(pruned))).toBeCloseTo(0.8, 2);
     const last = context.progress.filter(({ endOfEpoch }) => endOfEpoch).at(-1)!.metrics!;
     expect(last['validation.loss']).toBeLessThan(0.05); // squared error relative to the teacher's scores

@@ -34,15 +34,32 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const settings = (given: Record<string, unknown>): QuantizeParameters => Value.Default(spec.parameters, structuredClone(given)) as QuantizeParameters;
-async function quantized(model: Model, given: Record<string, unknown>, context: TestContext = contextFor(model, null)): Promise<Model> {
+const settings = (given: Record<string, unknown>): QuantizeParameters =>
+  Value.Default(spec.parameters, structuredClone(given)) as QuantizeParameters;
+async function quantized(
+  model: Model,
+  given: Record<string, unknown>,
+  context: TestContext = contextFor(model, null),
+): Promise<Model> {
   return (await apply(initialState(model), settings(given), context)).model;
 }
-const quality = async (model: Model, candidate: Model) => (await measureModels({ original: writeOnnx(model), candidates: [writeOnnx(candidate)], dataset: null, transform: {}, seed: 5, latencyBudgetMs: 1 }))[1]!;
+const quality = async (model: Model, candidate: Model) =>
+  (
+    await measureModels({
+      original: writeOnnx(model),
+      candidates: [writeOnnx(candidate)],
+      dataset: null,
+      transform: {},
+      seed: 5,
+      latencyBudgetMs: 1,
+    })
+  )[1]!;
 /** What computes the data of each convolution and product. */
 function kernelInputs({ graph: { nodes } }: Model): string[] {
   const producers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node.opType] as const)));
-  return nodes.filter(({ opType }) => opType === 'Conv' || opType === 'Gemm').map(({ inputs }) => producers.get(inputs[0]!) ?? 'input');
+  return nodes
+    .filter(({ opType }) => opType === 'Conv' || opType === 'Gemm')
+    .map(({ inputs }) => producers.get(inputs[0]!) ?? 'input');
 }
 
 const operators = (model: Model) => new Set(model.graph.nodes.map(({ opType }) => opType));
@@ -70,7 +87,14 @@ describe('digits', () => {
     const bytes = readFileSync(DIGITS);
     const model = readOnnx(bytes);
     const file = writeOnnx(await quantized(model, given, contextFor(model, mnist, { transform: TRANSFORM })));
-    const [before, after] = await measureModels({ original: bytes, candidates: [file], dataset: mnist, transform: TRANSFORM, seed: 1, latencyBudgetMs: 1 });
+    const [before, after] = await measureModels({
+      original: bytes,
+      candidates: [file],
+      dataset: mnist,
+      transform: TRANSFORM,
+      seed: 1,
+      latencyBudgetMs: 1,
+    });
     expect(after!.sizeBytes / before!.sizeBytes).toBeLessThan(size);
     expect(after!.fidelity.sqnrDb!).toBeGreaterThan(decibels);
     expect(after!.accuracy!.top1!).toBeGreaterThanOrEqual(before!.accuracy!.top1! - loss);
@@ -90,28 +114,67 @@ describe('digits', () => {
     const context = contextFor(model, mnist, { transform: TRANSFORM });
     const small = await quantized(model, {}, context);
     expect(kernelInputs(small)).toEqual(['input', ...new Array<string>(4).fill('DequantizeLinear')]);
-    const [before, after] = await measureModels({ original: bytes, candidates: [writeOnnx(small)], dataset: mnist, transform: TRANSFORM, seed: 1 });
+    const [before, after] = await measureModels({
+      original: bytes,
+      candidates: [writeOnnx(small)],
+      dataset: mnist,
+      transform: TRANSFORM,
+      seed: 1,
+    });
     expect(after!.latencyMs!.median).toBeLessThan(0.85 * before!.latencyMs!.median); // 0.5 on an idle machine with VNNI
   });
 
   it('gives the same bytes for the same seed, and stops when told', async () => {
     const model = readOnnx(readFileSync(DIGITS));
-    const once = async (seed: number) => Buffer.from(writeOnnx(await quantized(model, { calibration: { samples: 32 } }, contextFor(model, mnist, { transform: TRANSFORM, seed }))));
+    const once = async (seed: number) =>
+      Buffer.from(
+        writeOnnx(
+          await quantized(
+            model,
+            { calibration: { samples: 32 } },
+            contextFor(model, mnist, { transform: TRANSFORM, seed }),
+          ),
+        ),
+      );
     const first = await once(1);
     expect((await once(1)).equals(first)).toBe(true);
     expect((await once(2)).equals(first)).toBe(false);
     const controller = new AbortController();
-    const context = contextFor(model, mnist, { transform: TRANSFORM, signal: controller.signal, report: () => controller.abort() });
-    await expect(quantized(model, {}, context)).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }) as Error);
+    const context = contextFor(model, mnist, {
+      transform: TRANSFORM,
+      signal: controller.signal,
+      report: () => controller.abort(),
+    });
+    await expect(quantized(model, {}, context)).rejects.toThrow(
+      expect.objectContaining({ name: 'AbortError' }) as Error,
+    );
   });
 
   it('keeps pruned weights at zero', async () => {
     const model = readOnnx(readFileSync(DIGITS));
-    const initializers = new Map([...model.graph.initializers].map(([name, weight]) => [name, weight.dims.length < 2 ? weight : tensor(name, weight.dims, (toHost(weight).data as Float32Array).map((w) => (Math.abs(w) < 0.03 ? 0 : w)))]));
+    const initializers = new Map(
+      [...model.graph.initializers].map(([name, weight]) => [
+        name,
+        weight.dims.length < 2
+          ? weight
+          : tensor(
+              name,
+              weight.dims,
+              (toHost(weight).data as Float32Array).map((w) => (Math.abs(w) < 0.03 ? 0 : w)),
+            ),
+      ]),
+    );
     const pruned: Model = { ...model, graph: { ...model.graph, initializers } };
     const { nonZero } = countWeights(pruned.graph);
     expect(nonZero).toBeLessThan(300_000);
-    for (const given of [{}, { method: 'weight-only' }, { method: 'weight-only', symmetric: false }, { perChannel: false, symmetric: false }, { precision: 'int4' }, { method: 'dynamic' }]) {
+    for (const given of [
+      {},
+      { method: 'weight-only' },
+      { method: 'weight-only', symmetric: false },
+      { perChannel: false, symmetric: false },
+      { precision: 'int4' },
+      { method: 'dynamic' },
+    ]) {
       const small = await quantized(pruned, given, contextFor(model, mnist, { transform: TRANSFORM }));
       expect(countWeights(small.graph).nonZero, JSON.stringify(given)).toBeLessThanOrEqual(nonZero);
     }
@@ -133,7 +196,11 @@ describe('digits', () => {
     const context = contextFor(model, null);
     const { model: small } = await apply(initialState(model), settings({ precision: 'int4' }), context);
     expect(context.warnings).toEqual(['int4-as-int8']);
-    const eight = await apply(initialState(model), settings({ precision: 'int8', method: 'weight-only' }), contextFor(model, null));
+    const eight = await apply(
+      initialState(model),
+      settings({ precision: 'int8', method: 'weight-only' }),
+      contextFor(model, null),
+    );
     expect(writeOnnx(small)).toEqual(writeOnnx(eight.model));
     const large = contextFor(model, null);
     await apply(initialState(perceptron({ features: 64, hidden: 64 })), settings({ precision: 'int4' }), large);
@@ -147,93 +214,227 @@ describe('digits', () => {
 
   it('quantizes the layers that are asked for', async () => {
     const model = readOnnx(readFileSync(DIGITS));
-    const small = await quantized(model, { layers: { include: ['fc_layers.*'], exclude: ['fc_layers.2.weight'] } }, contextFor(model, mnist, { transform: TRANSFORM }));
-    const floats = [...small.graph.initializers.values()].filter(({ dtype, dims }) => dtype === 'float32' && dims.length > 1).map(({ name }) => name);
-    expect(floats).toEqual(['conv_layers.0.weight', 'conv_layers.3.weight', 'conv_layers.6.weight', 'fc_layers.2.weight']);
+    const small = await quantized(
+      model,
+      { layers: { include: ['fc_layers.*'], exclude: ['fc_layers.2.weight'] } },
+      contextFor(model, mnist, { transform: TRANSFORM }),
+    );
+    const floats = [...small.graph.initializers.values()]
+      .filter(({ dtype, dims }) => dtype === 'float32' && dims.length > 1)
+      .map(({ name }) => name);
+    expect(floats).toEqual([
+      'conv_layers.0.weight',
+      'conv_layers.3.weight',
+      'conv_layers.6.weight',
+      'fc_layers.2.weight',
+    ]);
   });
 });
 
 /** Graphs that bring out one thing each. */
 const image = value('x', ['n', 8, 12, 12]);
-const conv = (name: string, out: number, inputs: number, k = 3, seed = 1) => tensor(name, [out, inputs, k, k], spread(out * inputs * k * k, seed).map((w) => w / Math.sqrt(inputs * k * k)));
+const conv = (name: string, out: number, inputs: number, k = 3, seed = 1) =>
+  tensor(
+    name,
+    [out, inputs, k, k],
+    spread(out * inputs * k * k, seed).map((w) => w / Math.sqrt(inputs * k * k)),
+  );
 const MICROSOFT = { domain: 'com.microsoft' };
 const CASES: Readonly<Record<string, Model>> = {
   'residual with Clip, and a depthwise kernel': modelOf({
     nodes: [
-      makeNode('Conv', ['x', 'a', 'ab'], ['c1'], { pads: [1, 1, 1, 1] }), makeNode('Clip', ['c1', 'zero', 'six'], ['r1']),
-      makeNode('Conv', ['r1', 'd'], ['c2'], { pads: [1, 1, 1, 1], group: 16 }), makeNode('Add', ['c2', 'r1'], ['s']), makeNode('Relu', ['s'], ['r2']),
+      makeNode('Conv', ['x', 'a', 'ab'], ['c1'], { pads: [1, 1, 1, 1] }),
+      makeNode('Clip', ['c1', 'zero', 'six'], ['r1']),
+      makeNode('Conv', ['r1', 'd'], ['c2'], { pads: [1, 1, 1, 1], group: 16 }),
+      makeNode('Add', ['c2', 'r1'], ['s']),
+      makeNode('Relu', ['s'], ['r2']),
       makeNode('Conv', ['r2', 'b'], ['y'], {}),
     ],
-    initializers: [conv('a', 16, 8), tensor('ab', [16], spread(16)), conv('d', 16, 1, 3, 2), conv('b', 4, 16, 1, 3), tensor('zero', [], [0]), tensor('six', [], [6])],
-    inputs: [image], outputs: [value('y', ['n', 4, 12, 12])],
+    initializers: [
+      conv('a', 16, 8),
+      tensor('ab', [16], spread(16)),
+      conv('d', 16, 1, 3, 2),
+      conv('b', 4, 16, 1, 3),
+      tensor('zero', [], [0]),
+      tensor('six', [], [6]),
+    ],
+    inputs: [image],
+    outputs: [value('y', ['n', 4, 12, 12])],
   }),
   'BatchNormalization, Concat, pooling, Gemm with factors': modelOf({
     nodes: [
-      makeNode('Conv', ['x', 'a'], ['c1'], { pads: [1, 1, 1, 1] }), makeNode('BatchNormalization', ['c1', 'scale', 'shift', 'mean', 'variance'], ['n1']), makeNode('Relu', ['n1'], ['r1']),
-      makeNode('Conv', ['x', 'b'], ['c2'], {}), makeNode('Concat', ['r1', 'c2'], ['cat'], { axis: 1 }), makeNode('MaxPool', ['cat'], ['p'], { kernel_shape: [2, 2], strides: [2, 2] }),
-      makeNode('Conv', ['p', 'd'], ['c3'], {}), makeNode('GlobalAveragePool', ['c3'], ['g']), makeNode('Flatten', ['g'], ['f']),
+      makeNode('Conv', ['x', 'a'], ['c1'], { pads: [1, 1, 1, 1] }),
+      makeNode('BatchNormalization', ['c1', 'scale', 'shift', 'mean', 'variance'], ['n1']),
+      makeNode('Relu', ['n1'], ['r1']),
+      makeNode('Conv', ['x', 'b'], ['c2'], {}),
+      makeNode('Concat', ['r1', 'c2'], ['cat'], { axis: 1 }),
+      makeNode('MaxPool', ['cat'], ['p'], { kernel_shape: [2, 2], strides: [2, 2] }),
+      makeNode('Conv', ['p', 'd'], ['c3'], {}),
+      makeNode('GlobalAveragePool', ['c3'], ['g']),
+      makeNode('Flatten', ['g'], ['f']),
       makeNode('Gemm', ['f', 'w', 'wb'], ['y'], { alpha: { float: 0.5 }, beta: { float: 2 } }),
     ],
     initializers: [
-      conv('a', 8, 8), conv('b', 8, 8, 1, 2), conv('d', 16, 16, 3, 3), tensor('w', [16, 10], spread(160)), tensor('wb', [10], spread(10)),
-      tensor('scale', [8], spread(8, 2).map((v) => 1 + v / 2)), tensor('shift', [8], spread(8, 3)), tensor('mean', [8], spread(8, 4).map((v) => v / 9)), tensor('variance', [8], spread(8, 5).map((v) => 1 + v / 2)),
+      conv('a', 8, 8),
+      conv('b', 8, 8, 1, 2),
+      conv('d', 16, 16, 3, 3),
+      tensor('w', [16, 10], spread(160)),
+      tensor('wb', [10], spread(10)),
+      tensor(
+        'scale',
+        [8],
+        spread(8, 2).map((v) => 1 + v / 2),
+      ),
+      tensor('shift', [8], spread(8, 3)),
+      tensor(
+        'mean',
+        [8],
+        spread(8, 4).map((v) => v / 9),
+      ),
+      tensor(
+        'variance',
+        [8],
+        spread(8, 5).map((v) => 1 + v / 2),
+      ),
     ],
-    inputs: [image], outputs: [value('y', ['n', 10])],
+    inputs: [image],
+    outputs: [value('y', ['n', 10])],
   }),
   'ConvTranspose, Resize and weights in Constant nodes': modelOf({
     nodes: [
-      makeNode('Constant', [], ['a'], { value: { kind: 'tensor', value: conv('a', 16, 8) } }), makeNode('Conv', ['x', 'a'], ['c']), makeNode('Relu', ['c'], ['r']),
-      makeNode('ConvTranspose', ['r', 't'], ['u'], { strides: [2, 2] }), makeNode('Resize', ['u', '', 'scales'], ['z'], { mode: 'nearest' }), makeNode('Conv', ['z', 'b'], ['y'], {}),
+      makeNode('Constant', [], ['a'], { value: { kind: 'tensor', value: conv('a', 16, 8) } }),
+      makeNode('Conv', ['x', 'a'], ['c']),
+      makeNode('Relu', ['c'], ['r']),
+      makeNode('ConvTranspose', ['r', 't'], ['u'], { strides: [2, 2] }),
+      makeNode('Resize', ['u', '', 'scales'], ['z'], { mode: 'nearest' }),
+      makeNode('Conv', ['z', 'b'], ['y'], {}),
     ],
-    initializers: [tensor('t', [16, 8, 2, 2], spread(512, 2).map((v) => v / 5)), conv('b', 8, 8, 1, 3), tensor('scales', [4], [1, 1, 2, 2])],
-    inputs: [image], outputs: [value('y', null)],
+    initializers: [
+      tensor(
+        't',
+        [16, 8, 2, 2],
+        spread(512, 2).map((v) => v / 5),
+      ),
+      conv('b', 8, 8, 1, 3),
+      tensor('scales', [4], [1, 1, 2, 2]),
+    ],
+    inputs: [image],
+    outputs: [value('y', null)],
   }),
   'convolutions, products and attention fused by onnxruntime': modelOf({
     nodes: [
-      makeNode('FusedConv', ['x', 'a', 'ab'], ['c1'], { pads: [1, 1, 1, 1], activation: 'Relu' }, MICROSOFT), makeNode('FusedConv', ['c1', 'd', '', 'c1'], ['c2'], { pads: [1, 1, 1, 1], activation: 'Relu' }, MICROSOFT),
-      makeNode('Flatten', ['c2'], ['f'], { axis: 2 }), makeNode('FusedMatMul', ['f', 'm'], ['p'], { transB: 1, alpha: { float: 0.1 } }, MICROSOFT), makeNode('Reshape', ['p', 'sequence'], ['s']),
+      makeNode('FusedConv', ['x', 'a', 'ab'], ['c1'], { pads: [1, 1, 1, 1], activation: 'Relu' }, MICROSOFT),
+      makeNode('FusedConv', ['c1', 'd', '', 'c1'], ['c2'], { pads: [1, 1, 1, 1], activation: 'Relu' }, MICROSOFT),
+      makeNode('Flatten', ['c2'], ['f'], { axis: 2 }),
+      makeNode('FusedMatMul', ['f', 'm'], ['p'], { transB: 1, alpha: { float: 0.1 } }, MICROSOFT),
+      makeNode('Reshape', ['p', 'sequence'], ['s']),
       makeNode('Attention', ['s', 'w', 'wb'], ['y'], { num_heads: 2 }, MICROSOFT),
     ],
     initializers: [
-      conv('a', 16, 8), tensor('ab', [16], spread(16)), conv('d', 16, 16, 3, 2), tensor('m', [16, 144], spread(2304, 3)), tensor('sequence', [3], [-1, 16, 16], 'int64'),
-      tensor('w', [16, 48], spread(768, 4).map((v) => v / 4)), tensor('wb', [48], spread(48)),
+      conv('a', 16, 8),
+      tensor('ab', [16], spread(16)),
+      conv('d', 16, 16, 3, 2),
+      tensor('m', [16, 144], spread(2304, 3)),
+      tensor('sequence', [3], [-1, 16, 16], 'int64'),
+      tensor(
+        'w',
+        [16, 48],
+        spread(768, 4).map((v) => v / 4),
+      ),
+      tensor('wb', [48], spread(48)),
     ],
-    inputs: [image], outputs: [value('y', null)], domains: { 'com.microsoft': 1 },
+    inputs: [image],
+    outputs: [value('y', null)],
+    domains: { 'com.microsoft': 1 },
   }),
   'a kernel used twice': modelOf({
-    nodes: [makeNode('Conv', ['x', 'a'], ['c1'], { pads: [1, 1, 1, 1] }), makeNode('Relu', ['c1'], ['r1']), makeNode('Conv', ['r1', 'a'], ['c2'], { pads: [1, 1, 1, 1] }), makeNode('Sigmoid', ['c2'], ['y'])],
-    initializers: [conv('a', 8, 8)], inputs: [image], outputs: [value('y', null)],
+    nodes: [
+      makeNode('Conv', ['x', 'a'], ['c1'], { pads: [1, 1, 1, 1] }),
+      makeNode('Relu', ['c1'], ['r1']),
+      makeNode('Conv', ['r1', 'a'], ['c2'], { pads: [1, 1, 1, 1] }),
+      makeNode('Sigmoid', ['c2'], ['y']),
+    ],
+    initializers: [conv('a', 8, 8)],
+    inputs: [image],
+    outputs: [value('y', null)],
   }),
   'sequences: MatMul of rank 3, Transpose, Softmax, an embedding, two outputs': modelOf({
     nodes: [
-      makeNode('Gather', ['table', 'ids'], ['e']), makeNode('MatMul', ['e', 'q'], ['mq']), makeNode('Add', ['mq', 'qb'], ['q1']), makeNode('MatMul', ['e', 'k'], ['k1']), makeNode('Transpose', ['k1'], ['kt'], { perm: [0, 2, 1] }),
-      makeNode('MatMul', ['q1', 'kt'], ['s']), makeNode('Softmax', ['s'], ['p'], { axis: -1 }), makeNode('MatMul', ['p', 'e'], ['o']), makeNode('MatMul', ['o', 'w'], ['y']),
+      makeNode('Gather', ['table', 'ids'], ['e']),
+      makeNode('MatMul', ['e', 'q'], ['mq']),
+      makeNode('Add', ['mq', 'qb'], ['q1']),
+      makeNode('MatMul', ['e', 'k'], ['k1']),
+      makeNode('Transpose', ['k1'], ['kt'], { perm: [0, 2, 1] }),
+      makeNode('MatMul', ['q1', 'kt'], ['s']),
+      makeNode('Softmax', ['s'], ['p'], { axis: -1 }),
+      makeNode('MatMul', ['p', 'e'], ['o']),
+      makeNode('MatMul', ['o', 'w'], ['y']),
     ],
-    initializers: [tensor('table', [50, 16], spread(800)), tensor('q', [16, 16], spread(256, 2).map((v) => v / 4)), tensor('qb', [16], spread(16)), tensor('k', [16, 16], spread(256, 3).map((v) => v / 4)), tensor('w', [16, 24], spread(384, 4))],
-    inputs: [value('ids', ['n', 'length'], 'int64')], outputs: [value('y', ['n', 'length', 24]), value('p', ['n', 'length', 'length'])],
+    initializers: [
+      tensor('table', [50, 16], spread(800)),
+      tensor(
+        'q',
+        [16, 16],
+        spread(256, 2).map((v) => v / 4),
+      ),
+      tensor('qb', [16], spread(16)),
+      tensor(
+        'k',
+        [16, 16],
+        spread(256, 3).map((v) => v / 4),
+      ),
+      tensor('w', [16, 24], spread(384, 4)),
+    ],
+    inputs: [value('ids', ['n', 'length'], 'int64')],
+    outputs: [value('y', ['n', 'length', 24]), value('p', ['n', 'length', 'length'])],
   }),
   'opset 9: Clip, Pad and Softmax in their old form': modelOf({
     nodes: [
-      makeNode('Pad', ['x'], ['p'], { pads: [0, 0, 1, 1, 0, 0, 1, 1], value: { float: 0 } }), makeNode('Conv', ['p', 'a'], ['c']), makeNode('Clip', ['c'], ['r'], { min: { float: 0 }, max: { float: 1 } }),
-      makeNode('Conv', ['r', 'b'], ['d']), makeNode('Softmax', ['d'], ['y'], { axis: 1 }),
+      makeNode('Pad', ['x'], ['p'], { pads: [0, 0, 1, 1, 0, 0, 1, 1], value: { float: 0 } }),
+      makeNode('Conv', ['p', 'a'], ['c']),
+      makeNode('Clip', ['c'], ['r'], { min: { float: 0 }, max: { float: 1 } }),
+      makeNode('Conv', ['r', 'b'], ['d']),
+      makeNode('Softmax', ['d'], ['y'], { axis: 1 }),
     ],
-    initializers: [conv('a', 16, 8), conv('b', 4, 16, 1, 2)], inputs: [image], outputs: [value('y', null)], opset: 9,
+    initializers: [conv('a', 16, 8), conv('b', 4, 16, 1, 2)],
+    inputs: [image],
+    outputs: [value('y', null)],
+    opset: 9,
   }),
   'weights inside an If': modelOf({
-    nodes: [makeNode('ReduceSum', ['x'], ['sum'], { keepdims: 0 }), makeNode('Greater', ['sum', 'zero'], ['positive']), makeNode('If', ['positive'], ['y'], { then_branch: branch('t', 1), else_branch: branch('e', 2) })],
-    initializers: [tensor('zero', [], [0])], inputs: [value('x', ['n', 16])], outputs: [value('y', ['n', 32])],
+    nodes: [
+      makeNode('ReduceSum', ['x'], ['sum'], { keepdims: 0 }),
+      makeNode('Greater', ['sum', 'zero'], ['positive']),
+      makeNode('If', ['positive'], ['y'], { then_branch: branch('t', 1), else_branch: branch('e', 2) }),
+    ],
+    initializers: [tensor('zero', [], [0])],
+    inputs: [value('x', ['n', 16])],
+    outputs: [value('y', ['n', 32])],
   }),
 };
 
 function branch(name: string, seed: number) {
-  const graph = { name, nodes: [makeNode('MatMul', ['x', `${name}w`], [`${name}y`])], initializers: new Map([[`${name}w`, tensor(`${name}w`, [16, 32], spread(512, seed))]]), inputs: [], outputs: [value(`${name}y`, ['n', 32])], valueInfos: [] };
+  const graph = {
+    name,
+    nodes: [makeNode('MatMul', ['x', `${name}w`], [`${name}y`])],
+    initializers: new Map([[`${name}w`, tensor(`${name}w`, [16, 32], spread(512, seed))]]),
+    inputs: [],
+    outputs: [value(`${name}y`, ['n', 32])],
+    valueInfos: [],
+  };
   return { kind: 'graph' as const, value: graph };
 }
 
 describe.each(Object.entries(CASES))('%s', (_name, model) => {
   it.each([
-    ['static', { where: 'everywhere' }, 22], ['static, where faster', {}, 22], ['weight-only', { method: 'weight-only' }, 30], ['dynamic', { method: 'dynamic' }, 25],
-    ['float16', { precision: 'float16' }, 50], ['float16 at the border too', { precision: 'float16', keepIO: false }, 40], ['bfloat16', { precision: 'bfloat16' }, 40], ['int4', { precision: 'int4', blockSize: 16 }, 15],
+    ['static', { where: 'everywhere' }, 22],
+    ['static, where faster', {}, 22],
+    ['weight-only', { method: 'weight-only' }, 30],
+    ['dynamic', { method: 'dynamic' }, 25],
+    ['float16', { precision: 'float16' }, 50],
+    ['float16 at the border too', { precision: 'float16', keepIO: false }, 40],
+    ['bfloat16', { precision: 'bfloat16' }, 40],
+    ['int4', { precision: 'int4', blockSize: 16 }, 15],
   ])('%s', async (_method, given, decibels) => {
     const candidate = await quantized(model, given);
     const { fidelity } = await quality(model, candidate);
@@ -242,7 +443,9 @@ describe.each(Object.entries(CASES))('%s', (_name, model) => {
 
   it('has no weights left that are float32', async () => {
     for (const given of [{}, { method: 'weight-only' }, { method: 'dynamic' }]) {
-      const large = [...(await quantized(model, given)).graph.initializers.values()].filter(({ dtype, dims }) => dtype === 'float32' && dims.length > 1 && dims.reduce((a, b) => a * b, 1) > 100);
+      const large = [...(await quantized(model, given)).graph.initializers.values()].filter(
+        ({ dtype, dims }) => dtype === 'float32' && dims.length > 1 && dims.reduce((a, b) => a * b, 1) > 100,
+      );
       expect(large.map(({ name }) => name)).toEqual([]);
     }
   });
@@ -252,11 +455,22 @@ describe('float16', () => {
   it('keeps in float32 what leaves its range, and bounds within it', async () => {
     const model = modelOf({
       nodes: [
-        makeNode('Mul', ['x', 'large'], ['big']), makeNode('Mul', ['big', 'small'], ['back']), makeNode('Clip', ['back', '', 'top'], ['clipped']), makeNode('MatMul', ['clipped', 'w'], ['m']),
-        makeNode('Add', ['m', 'epsilon'], ['shifted']), makeNode('Div', ['shifted', 'shifted'], ['y']),
+        makeNode('Mul', ['x', 'large'], ['big']),
+        makeNode('Mul', ['big', 'small'], ['back']),
+        makeNode('Clip', ['back', '', 'top'], ['clipped']),
+        makeNode('MatMul', ['clipped', 'w'], ['m']),
+        makeNode('Add', ['m', 'epsilon'], ['shifted']),
+        makeNode('Div', ['shifted', 'shifted'], ['y']),
       ],
-      initializers: [tensor('large', [], [3e5]), tensor('small', [], [1e-5]), tensor('top', [], [3e38]), tensor('w', [8, 16], new Float32Array(128)), tensor('epsilon', [1], [1e-9])],
-      inputs: [value('x', ['n', 8])], outputs: [value('y', ['n', 16])],
+      initializers: [
+        tensor('large', [], [3e5]),
+        tensor('small', [], [1e-5]),
+        tensor('top', [], [3e38]),
+        tensor('w', [8, 16], new Float32Array(128)),
+        tensor('epsilon', [1], [1e-9]),
+      ],
+      inputs: [value('x', ['n', 8])],
+      outputs: [value('y', ['n', 16])],
     });
     const half = await quantized(model, { precision: 'float16' });
     const { fidelity } = await quality(model, half);
@@ -265,28 +479,63 @@ describe('float16', () => {
   });
 
   it('leaves the scales of integer operators as they are', async () => {
-    const constants = [tensor('s', [], [0.05]), tensor('z', [], [128], 'uint8'), tensor('k', [4, 2, 1, 1], Float32Array.from({ length: 8 }, (_, i) => 131 - 4 * i), 'uint8'), tensor('m', [4, 4], Float32Array.from({ length: 16 }, (_, i) => 150 - 3 * i), 'uint8')];
+    const constants = [
+      tensor('s', [], [0.05]),
+      tensor('z', [], [128], 'uint8'),
+      tensor(
+        'k',
+        [4, 2, 1, 1],
+        Float32Array.from({ length: 8 }, (_, i) => 131 - 4 * i),
+        'uint8',
+      ),
+      tensor(
+        'm',
+        [4, 4],
+        Float32Array.from({ length: 16 }, (_, i) => 150 - 3 * i),
+        'uint8',
+      ),
+    ];
     const scales = ['s', 'z'] as const;
     const model = modelOf({
       nodes: [
-        makeNode('Sigmoid', ['x'], ['a']), makeNode('QuantizeLinear', ['a', ...scales], ['q']), makeNode('QLinearConv', ['q', ...scales, 'k', ...scales, ...scales], ['c']),
-        makeNode('QLinearMatMul', ['c', ...scales, 'm', ...scales, ...scales], ['p']), makeNode('DequantizeLinear', ['p', ...scales], ['d']), makeNode('Tanh', ['d'], ['y']),
+        makeNode('Sigmoid', ['x'], ['a']),
+        makeNode('QuantizeLinear', ['a', ...scales], ['q']),
+        makeNode('QLinearConv', ['q', ...scales, 'k', ...scales, ...scales], ['c']),
+        makeNode('QLinearMatMul', ['c', ...scales, 'm', ...scales, ...scales], ['p']),
+        makeNode('DequantizeLinear', ['p', ...scales], ['d']),
+        makeNode('Tanh', ['d'], ['y']),
       ],
-      initializers: constants, inputs: [value('x', ['n', 2, 4, 4])], outputs: [value('y', null)],
+      initializers: constants,
+      inputs: [value('x', ['n', 2, 4, 4])],
+      outputs: [value('y', null)],
     });
     const half = await quantized(model, { precision: 'float16' });
     expect((await quality(model, half)).fidelity.maxAbsError).toBeLessThan(2 ** -10); // of tanh, rounded to 11 bits
   });
 
-  it.each([[[1, 0, 2], [3, 5, 8]], [[1, 2, 0], [8, 3, 5]]])('leaves transpositions %j in float32, whose half form in front of a product onnxruntime does not survive', async (perm, shape) => {
-    const model = modelOf({
-      nodes: [makeNode('Transpose', ['x'], ['t'], { perm }), makeNode('MatMul', ['t', 'w'], ['y'])],
-      initializers: [tensor('w', [8, 16], spread(128))], inputs: [value('x', shape)], outputs: [value('y', null)],
-    });
-    const half = await quantized(model, { precision: 'float16', keepIO: false });
-    expect(half.graph.nodes.map(({ opType }) => opType)).toEqual(['Cast', 'Transpose', 'Cast', 'MatMul']);
-    expect((await quality(model, half)).fidelity.sqnrDb!).toBeGreaterThan(50);
-  });
+  it.each([
+    [
+      [1, 0, 2],
+      [3, 5, 8],
+    ],
+    [
+      [1, 2, 0],
+      [8, 3, 5],
+    ],
+  ])(
+    'leaves transpositions %j in float32, whose half form in front of a product onnxruntime does not survive',
+    async (perm, shape) => {
+      const model = modelOf({
+        nodes: [makeNode('Transpose', ['x'], ['t'], { perm }), makeNode('MatMul', ['t', 'w'], ['y'])],
+        initializers: [tensor('w', [8, 16], spread(128))],
+        inputs: [value('x', shape)],
+        outputs: [value('y', null)],
+      });
+      const half = await quantized(model, { precision: 'float16', keepIO: false });
+      expect(half.graph.nodes.map(({ opType }) => opType)).toEqual(['Cast', 'Transpose', 'Cast', 'MatMul']);
+      expect((await quality(model, half)).fidelity.sqnrDb!).toBeGreaterThan(50);
+    },
+  );
 
   it('changes the types at the border only when asked, and goes back to float32', async () => {
     const model = readOnnx(readFileSync(DIGITS));
@@ -303,15 +552,25 @@ describe('float16', () => {
   });
 
   it('quantizes a float64 model', async () => {
-    const model = modelOf({ nodes: [makeNode('MatMul', ['x', 'w'], ['y'])], initializers: [tensor('w', [16, 16], spread(256), 'float64')], inputs: [value('x', ['n', 16], 'float64')], outputs: [value('y', ['n', 16], 'float64')] });
-    for (const given of [{ precision: 'float32' }, { precision: 'float16' }, {}, { method: 'weight-only' }]) expect((await quality(model, await quantized(model, given))).fidelity.sqnrDb!).toBeGreaterThan(30);
+    const model = modelOf({
+      nodes: [makeNode('MatMul', ['x', 'w'], ['y'])],
+      initializers: [tensor('w', [16, 16], spread(256), 'float64')],
+      inputs: [value('x', ['n', 16], 'float64')],
+      outputs: [value('y', ['n', 16], 'float64')],
+    });
+    for (const given of [{ precision: 'float32' }, { precision: 'float16' }, {}, { method: 'weight-only' }])
+      expect((await quality(model, await quantized(model, given))).fidelity.sqnrDb!).toBeGreaterThan(30);
   });
 });
 
 describe('parameters', () => {
   it.each([
-    [{ precision: 'int8', method: 'cast' }, '/method'], [{ precision: 'float16', method: 'static' }, '/method'], [{ symmetric: false }, '/symmetric'],
-    [{ method: 'dynamic', symmetric: false }, '/symmetric'], [{ blockSize: 32 }, '/blockSize'], [{ precision: 'float16', method: 'weight-only', blockSize: 32 }, '/blockSize'],
+    [{ precision: 'int8', method: 'cast' }, '/method'],
+    [{ precision: 'float16', method: 'static' }, '/method'],
+    [{ symmetric: false }, '/symmetric'],
+    [{ method: 'dynamic', symmetric: false }, '/symmetric'],
+    [{ blockSize: 32 }, '/blockSize'],
+    [{ precision: 'float16', method: 'weight-only', blockSize: 32 }, '/blockSize'],
   ])('%j contradict each other', (given, path) => {
     expect(spec.contradictions!(settings(given)).map((problem) => problem.path)).toEqual([path]);
   });
@@ -335,10 +594,18 @@ describe('parameters', () => {
     expect(await seen(32)).not.toContain('few-calibration-samples');
   });
   it('warns of weights that operators take as floats only', async () => {
-    const held = (size: number) => modelOf({
-      nodes: [makeNode('MatMul', ['x', 'a'], ['h']), makeNode('Trilu', ['b'], ['lower'], {}, MICROSOFT), makeNode('MatMul', ['h', 'lower'], ['y'])],
-      initializers: [tensor('a', [64, size], spread(64 * size)), tensor('b', [size, size], spread(size ** 2, 2))], inputs: [value('x', ['n', 64])], outputs: [value('y', null)], domains: { 'com.microsoft': 1 },
-    });
+    const held = (size: number) =>
+      modelOf({
+        nodes: [
+          makeNode('MatMul', ['x', 'a'], ['h']),
+          makeNode('Trilu', ['b'], ['lower'], {}, MICROSOFT),
+          makeNode('MatMul', ['h', 'lower'], ['y']),
+        ],
+        initializers: [tensor('a', [64, size], spread(64 * size)), tensor('b', [size, size], spread(size ** 2, 2))],
+        inputs: [value('x', ['n', 64])],
+        outputs: [value('y', null)],
+        domains: { 'com.microsoft': 1 },
+      });
     const warnings = async (model: Model, given = {}) => {
       const context = contextFor(model, null);
       await quantized(model, { method: 'weight-only', ...given }, context);
@@ -351,7 +618,9 @@ describe('parameters', () => {
   it('takes half floats for floats', async () => {
     const half = await quantized(readOnnx(readFileSync(DIGITS)), { precision: 'float16' });
     const context = contextFor(half, null);
-    expect(countWeights((await quantized(half, { method: 'weight-only' }, context)).graph).parameters).toBe(countWeights(half.graph).parameters);
+    expect(countWeights((await quantized(half, { method: 'weight-only' }, context)).graph).parameters).toBe(
+      countWeights(half.graph).parameters,
+    );
     expect(context.warnings).toEqual([]);
   });
 });

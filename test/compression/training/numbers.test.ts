@@ -6,7 +6,15 @@ import { tf, type TfTensor } from '../../../src/compression/tensor/tf.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../src/compression/training/checkpoint.ts';
 import { divergenceGuard } from '../../../src/compression/training/divergence.ts';
 import { findHead } from '../../../src/compression/training/head.ts';
-import { binaryCrossEntropy, binaryKlDivergence, crossEntropy, klDivergence, logitsOfBernoulli, logitsOfProbabilities, squaredError } from '../../../src/compression/training/losses.ts';
+import {
+  binaryCrossEntropy,
+  binaryKlDivergence,
+  crossEntropy,
+  klDivergence,
+  logitsOfBernoulli,
+  logitsOfProbabilities,
+  squaredError,
+} from '../../../src/compression/training/losses.ts';
 import { clipByGlobalNorm } from '../../../src/compression/training/optimizer.ts';
 import { learningRateSchedule } from '../../../src/compression/training/schedule.ts';
 import { modelOf, value } from '../../support/graphs.ts';
@@ -17,39 +25,110 @@ beforeAll(async () => {
 
 const rows = (values: number[][]) => tf.tensor2d(values);
 const numbers = (compute: () => TfTensor) => [...tf.tidy(compute).dataSync()];
-const near = (actual: readonly number[], expected: readonly number[], digits = 5) => expected.forEach((item, i) => expect(actual[i]).toBeCloseTo(item, digits));
+const near = (actual: readonly number[], expected: readonly number[], digits = 5) =>
+  expected.forEach((item, i) => expect(actual[i]).toBeCloseTo(item, digits));
 
 describe('losses', () => {
   // References: the definitions in float64.
   test('cross-entropy and KL, also where softmax would underflow', () => {
-    near(numbers(() => crossEntropy(rows([[1, 2, 3], [1000, 0, 0]]), rows([[0, 0, 1], [0, 1, 0]]))), [Math.log(1 + Math.exp(-1) + Math.exp(-2)), 1000], 3);
-    const [p, q] = [[0.2, 0.8], [0.5, 0.5]];
+    near(
+      numbers(() =>
+        crossEntropy(
+          rows([
+            [1, 2, 3],
+            [1000, 0, 0],
+          ]),
+          rows([
+            [0, 0, 1],
+            [0, 1, 0],
+          ]),
+        ),
+      ),
+      [Math.log(1 + Math.exp(-1) + Math.exp(-2)), 1000],
+      3,
+    );
+    const [p, q] = [
+      [0.2, 0.8],
+      [0.5, 0.5],
+    ];
     const expected = p.reduce((sum, share, i) => sum + share * Math.log(share / q[i]!), 0);
-    near(numbers(() => klDivergence(tf.log(rows([q])), rows([p]))), [expected]);
-    near(numbers(() => klDivergence(tf.log(rows([p])), rows([p]))), [0]);
+    near(
+      numbers(() => klDivergence(tf.log(rows([q])), rows([p]))),
+      [expected],
+    );
+    near(
+      numbers(() => klDivergence(tf.log(rows([p])), rows([p]))),
+      [0],
+    );
   });
 
   test('binary cross-entropy of logits is finite at both ends', () => {
-    near(numbers(() => binaryCrossEntropy(rows([[0, 0], [200, -200], [-200, 200]]), rows([[1, 0], [1, 0], [1, 0]]))), [Math.log(2), 0, 200], 3);
-    near(numbers(() => binaryKlDivergence(rows([[0]]), rows([[0.9]]))), [0.9 * Math.log(0.9 / 0.5) + 0.1 * Math.log(0.1 / 0.5)]);
+    near(
+      numbers(() =>
+        binaryCrossEntropy(
+          rows([
+            [0, 0],
+            [200, -200],
+            [-200, 200],
+          ]),
+          rows([
+            [1, 0],
+            [1, 0],
+            [1, 0],
+          ]),
+        ),
+      ),
+      [Math.log(2), 0, 200],
+      3,
+    );
+    near(
+      numbers(() => binaryKlDivergence(rows([[0]]), rows([[0.9]]))),
+      [0.9 * Math.log(0.9 / 0.5) + 0.1 * Math.log(0.1 / 0.5)],
+    );
   });
 
   test('probabilities become the logits that give them', () => {
-    near(numbers(() => tf.softmax(logitsOfProbabilities(rows([[0.1, 0.2, 0.7]])))), [0.1, 0.2, 0.7]);
-    near(numbers(() => tf.sigmoid(logitsOfBernoulli(rows([[0.25, 1, 0]])))), [0.25, 1, 0]);
+    near(
+      numbers(() => tf.softmax(logitsOfProbabilities(rows([[0.1, 0.2, 0.7]])))),
+      [0.1, 0.2, 0.7],
+    );
+    near(
+      numbers(() => tf.sigmoid(logitsOfBernoulli(rows([[0.25, 1, 0]])))),
+      [0.25, 1, 0],
+    );
   });
 
   test('the squared error is a mean over all but the samples', () => {
-    near(numbers(() => squaredError(tf.tensor3d([[[1], [3]], [[0], [0]]]), tf.tensor3d([[[0], [0]], [[0], [2]]]))), [5, 2]);
+    near(
+      numbers(() =>
+        squaredError(
+          tf.tensor3d([
+            [[1], [3]],
+            [[0], [0]],
+          ]),
+          tf.tensor3d([
+            [[0], [0]],
+            [[0], [2]],
+          ]),
+        ),
+      ),
+      [5, 2],
+    );
   });
 });
 
 describe('findHead', () => {
-  const headOf = (nodes: readonly Node[], opset = 17) => findHead(modelOf({ nodes, inputs: [value('x', ['n', 3])], outputs: [value('y', ['n', 3])], opset }), 'y');
+  const headOf = (nodes: readonly Node[], opset = 17) =>
+    findHead(modelOf({ nodes, inputs: [value('x', ['n', 3])], outputs: [value('y', ['n', 3])], opset }), 'y');
 
   test.each([
     ['Softmax', [makeNode('Softmax', ['x'], ['y'])], 'softmax', 'x'],
-    ['behind shape-only nodes', [makeNode('Softmax', ['x'], ['s']), makeNode('Identity', ['s'], ['i']), makeNode('Flatten', ['i'], ['y'])], 'softmax', 'x'],
+    [
+      'behind shape-only nodes',
+      [makeNode('Softmax', ['x'], ['s']), makeNode('Identity', ['s'], ['i']), makeNode('Flatten', ['i'], ['y'])],
+      'softmax',
+      'x',
+    ],
     ['Log of Softmax', [makeNode('Softmax', ['x'], ['s']), makeNode('Log', ['s'], ['y'])], 'log-softmax', 'x'],
     ['Sigmoid', [makeNode('Relu', ['x'], ['r']), makeNode('Sigmoid', ['r'], ['y'])], 'sigmoid', 'r'],
     ['none', [makeNode('Relu', ['x'], ['y'])], 'none', 'y'],
@@ -58,14 +137,20 @@ describe('findHead', () => {
   });
 
   test('a Softmax of opset 11 that flattens several axes is none to take logits from', () => {
-    const model = modelOf({ nodes: [makeNode('Softmax', ['x'], ['y'], { axis: 1 })], inputs: [value('x', ['n', 3, 4])], outputs: [value('y', ['n', 3, 4])], opset: 11 });
+    const model = modelOf({
+      nodes: [makeNode('Softmax', ['x'], ['y'], { axis: 1 })],
+      inputs: [value('x', ['n', 3, 4])],
+      outputs: [value('y', ['n', 3, 4])],
+      opset: 11,
+    });
     expect(findHead(model, 'y').activation).toBe('none');
     expect(headOf([makeNode('Softmax', ['x'], ['y'], { axis: 1 })], 11).activation).toBe('softmax');
   });
 });
 
 describe('learning rates', () => {
-  const rates = (settings: Partial<Parameters<typeof learningRateSchedule>[0]>) => learningRateSchedule({ learningRate: 0.1, schedule: undefined, stepsPerEpoch: 100, epochs: 2, ...settings });
+  const rates = (settings: Partial<Parameters<typeof learningRateSchedule>[0]>) =>
+    learningRateSchedule({ learningRate: 0.1, schedule: undefined, stepsPerEpoch: 100, epochs: 2, ...settings });
 
   test('by default: up from little within 5 %, down to nearly nothing', () => {
     const rate = rates({});
@@ -86,8 +171,14 @@ describe('learning rates', () => {
 });
 
 test('gradients are scaled to the common norm, smaller ones left alone', () => {
-  near(numbers(() => tf.concat(clipByGlobalNorm([tf.tensor1d([3]), tf.tensor1d([0, 4])], 1))), [0.6, 0, 0.8]);
-  near(numbers(() => tf.concat(clipByGlobalNorm([tf.tensor1d([3]), tf.tensor1d([0, 4])], 10))), [3, 0, 4]);
+  near(
+    numbers(() => tf.concat(clipByGlobalNorm([tf.tensor1d([3]), tf.tensor1d([0, 4])], 1))),
+    [0.6, 0, 0.8],
+  );
+  near(
+    numbers(() => tf.concat(clipByGlobalNorm([tf.tensor1d([3]), tf.tensor1d([0, 4])], 10))),
+    [3, 0, 4],
+  );
 });
 
 test('the guard tells divergence from noise', () => {
@@ -96,13 +187,20 @@ test('the guard tells divergence from noise', () => {
   for (let i = 0; i < 50; i++) calm(i === 20 ? 60 : 0.5 + Math.sin(i) * 0.4, place);
   expect(() => calm(NaN, place)).toThrow(/epoch 1, step 7/);
   const rising = divergenceGuard();
-  expect(() => { for (let i = 0; i < 30; i++) rising(2 ** i, place); }).toThrow(/rose/);
+  expect(() => {
+    for (let i = 0; i < 30; i++) rising(2 ** i, place);
+  }).toThrow(/rose/);
 });
 
 test('checkpoints keep every value; those of another version are refused', () => {
   const checkpoint = {
-    epoch: 2, step: 31, history: [{ loss: 0.5 }], bestMetrics: { loss: 0.25 }, bestStep: 20,
-    current: [Float32Array.of(1.5, -0, 3e-40), new Float32Array(0)], best: [Float32Array.of(Math.PI)],
+    epoch: 2,
+    step: 31,
+    history: [{ loss: 0.5 }],
+    bestMetrics: { loss: 0.25 },
+    bestStep: 20,
+    current: [Float32Array.of(1.5, -0, 3e-40), new Float32Array(0)],
+    best: [Float32Array.of(Math.PI)],
   };
   const bytes = encodeCheckpoint(checkpoint);
   // A view that does not start at a multiple of four bytes, as files and slices give.

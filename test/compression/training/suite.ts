@@ -36,12 +36,26 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
   function options(network: Network, dataset: Dataset, more: Partial<TrainOptions> = {}): TrainOptions {
     const head = findHead(network.model, 'y');
     const { train: training, validation } = trainAndValidation(dataset, 0.2, 1);
-    const inputs = network.inputs.map(({ name, type }) => ({ name, dtype: type.dtype, shape: type.shape!.map((dim) => (typeof dim === 'number' ? dim : null)) }));
-    const source = (split: typeof training, shuffle: boolean) => batchSource(split, { batchSize: 16, shuffle, seed: 1, transform: {}, inputs, numWorkers: 0 });
+    const inputs = network.inputs.map(({ name, type }) => ({
+      name,
+      dtype: type.dtype,
+      shape: type.shape!.map((dim) => (typeof dim === 'number' ? dim : null)),
+    }));
+    const source = (split: typeof training, shuffle: boolean) =>
+      batchSource(split, { batchSize: 16, shuffle, seed: 1, transform: {}, inputs, numWorkers: 0 });
     return {
-      network, terms: [supervisedTerm(head, chooseLoss('auto', head, 'classes'))], metrics: [top1(head)], settings: { learningRate: 0.01 }, epochs: 3, seed: 5,
-      train: source(training, true), validation: source(validation, false),
-      checkpoints: memoryCheckpoints(), signal: new AbortController().signal, report: () => undefined, ...more,
+      network,
+      terms: [supervisedTerm(head, chooseLoss('auto', head, 'classes'))],
+      metrics: [top1(head)],
+      settings: { learningRate: 0.01 },
+      epochs: 3,
+      seed: 5,
+      train: source(training, true),
+      validation: source(validation, false),
+      checkpoints: memoryCheckpoints(),
+      signal: new AbortController().signal,
+      report: () => undefined,
+      ...more,
     };
   }
 
@@ -59,8 +73,14 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
       const runs = [];
       for (const seed of [5, 5, 6]) {
         const network = lower(perceptron());
-        const base = options(network, clouds(), { settings: { optimizer, learningRate: 0.01, weightDecay: 0.01, clipNorm: 1 } });
-        await train({ ...base, seed, train: seed === 5 ? base.train : { ...base.train, epoch: (epoch) => base.train.epoch(epoch + 10) } });
+        const base = options(network, clouds(), {
+          settings: { optimizer, learningRate: 0.01, weightDecay: 0.01, clipNorm: 1 },
+        });
+        await train({
+          ...base,
+          seed,
+          train: seed === 5 ? base.train : { ...base.train, epoch: (epoch) => base.train.epoch(epoch + 10) },
+        });
         runs.push(weightsOf(network));
       }
       expect(runs[1]).toEqual(runs[0]);
@@ -73,7 +93,15 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
       const checkpoints = memoryCheckpoints();
       const stop = new AbortController();
       const first = lower(perceptron());
-      const interrupted = train(options(first, clouds(), { checkpoints, signal: stop.signal, report: ({ epoch, endOfEpoch }) => { if (epoch === 3 && !endOfEpoch) stop.abort(new Error('stopped')); } }));
+      const interrupted = train(
+        options(first, clouds(), {
+          checkpoints,
+          signal: stop.signal,
+          report: ({ epoch, endOfEpoch }) => {
+            if (epoch === 3 && !endOfEpoch) stop.abort(new Error('stopped'));
+          },
+        }),
+      );
       await expect(interrupted).rejects.toThrow('stopped');
       const second = lower(perceptron({ seed: 99 }));
       const { history } = await train(options(second, clouds(), { checkpoints }));
@@ -93,10 +121,13 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
       const network = lower(convolutional());
       const before = tf.memory().numTensors;
       const counts: number[] = [];
-      const { metrics } = await train(options(network, images(), { epochs: 6, beforeStep: () => counts.push(tf.memory().numTensors) }));
+      const { metrics } = await train(
+        options(network, images(), { epochs: 6, beforeStep: () => counts.push(tf.memory().numTensors) }),
+      );
       expect(metrics!.top1).toBeGreaterThan(0.9);
       expect(network.state.map(({ name }) => name).sort()).toEqual(['mean', 'variance']);
-      for (const { name, variable } of network.state) expect([...variable.dataSync()].every((value) => value !== (name === 'mean' ? 0 : 1))).toBe(true);
+      for (const { name, variable } of network.state)
+        expect([...variable.dataSync()].every((value) => value !== (name === 'mean' ? 0 : 1))).toBe(true);
       expect(new Set(counts.slice(4)).size).toBe(1);
       expect(tf.memory().numTensors).toBe(before);
     });
@@ -113,7 +144,14 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
     test('an abort is heard within one batch', async () => {
       const stop = new AbortController();
       let steps = 0;
-      const aborted = train(options(lower(perceptron()), clouds(), { signal: stop.signal, beforeStep: () => { if (++steps === 4) stop.abort(new Error('enough')); } }));
+      const aborted = train(
+        options(lower(perceptron()), clouds(), {
+          signal: stop.signal,
+          beforeStep: () => {
+            if (++steps === 4) stop.abort(new Error('enough'));
+          },
+        }),
+      );
       await expect(aborted).rejects.toThrow('enough');
       expect(steps).toBe(4);
     });
@@ -121,7 +159,11 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
     test('divergence stops with its code and leaves the best weights', async () => {
       const network = lower(perceptron());
       const before = weightsOf(network);
-      const run = train(options(network, clouds(), { settings: { optimizer: 'sgd', learningRate: 1e20, schedule: { kind: 'constant' } } }));
+      const run = train(
+        options(network, clouds(), {
+          settings: { optimizer: 'sgd', learningRate: 1e20, schedule: { kind: 'constant' } },
+        }),
+      );
       await expect(run).rejects.toMatchObject({ code: 'diverged' });
       expect(weightsOf(network)).toEqual(before);
     });

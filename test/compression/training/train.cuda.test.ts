@@ -1,4 +1,7 @@
-/** TensorFlow's CUDA build, where it is in the cache: without an NVIDIA GPU it computes on the CPU, and says so. Its wheel has 572 MB. */
+/**
+ * TensorFlow's CUDA build, where it is in the cache: without an NVIDIA GPU it computes on the CPU, and says so. Its
+ * wheel has 572 MB.
+ */
 import { describe, expect, test } from 'vitest';
 import { engine } from '../../../src/compression/tensor/engine.ts';
 import { findBuiltEngine } from '../../../src/compression/tensor/native/binding.ts';
@@ -6,7 +9,8 @@ import { trainingSuite } from './suite.ts';
 
 process.env.LATHE_ENGINE_BUILD = 'cuda';
 const built = await findBuiltEngine('cuda');
-if (!built) console.warn('The CUDA build is not tested, since it is not there: "LATHE_ENGINE_BUILD=cuda npm run setup" makes it');
+if (!built)
+  console.warn('The CUDA build is not tested, since it is not there: "LATHE_ENGINE_BUILD=cuda npm run setup" makes it');
 
 describe.skipIf(!built)('the CUDA build', () => {
   trainingSuite('tensorflow');

@@ -1,6 +1,6 @@
 /**
- * Checks one case: the device's form and the host's against ONNX Runtime, and the gradient against finite differences: in float64 by the host's
- * form, or, where there is none, of the device's own form, extrapolated.
+ * Checks one case: the device's form and the host's against ONNX Runtime, and the gradient against finite differences:
+ * in float64 by the host's form, or, where there is none, of the device's own form, extrapolated.
  */
 import * as ort from 'onnxruntime-node';
 import { expect } from 'vitest';
@@ -49,7 +49,13 @@ const operatorOf = ({ domain, type, opset }: OperatorCase) => findOperator(domai
 const hasHostForm = (item: OperatorCase): boolean => operatorOf(item)?.host !== undefined;
 
 function expectSame(what: string, got: readonly HostTensor[], want: readonly HostTensor[]): void {
-  want.forEach((tensor, i) => expect({ what, output: i, difference: difference(got[i]!, tensor, FORWARD) }).toEqual({ what, output: i, difference: null }));
+  want.forEach((tensor, i) =>
+    expect({ what, output: i, difference: difference(got[i]!, tensor, FORWARD) }).toEqual({
+      what,
+      output: i,
+      difference: null,
+    }),
+  );
 }
 
 /** Inferred types are those of the values; dimensions left open are allowed. */
@@ -58,7 +64,8 @@ function expectForetold(item: OperatorCase, model: Model, values: readonly HostT
   values.forEach((value, i) => {
     const type = types.typeOf(`output${i}`);
     expect(type?.dtype).toBe(value.dtype);
-    if (type?.shape) expect(type.shape.map((dim, axis) => (typeof dim === 'number' ? dim : value.dims[axis]))).toEqual(value.dims);
+    if (type?.shape)
+      expect(type.shape.map((dim, axis) => (typeof dim === 'number' ? dim : value.dims[axis]))).toEqual(value.dims);
   });
 }
 
@@ -73,7 +80,9 @@ export function checkGradient(item: OperatorCase, image = false): void {
     const expected = exact ? slope(item, index, direction) : deviceSlope(item, model, index, direction);
     const actual = dot(gradients[k]!, direction);
     const scale = Math.max(Math.abs(expected), norm(gradients[k]!), 1e-3);
-    expect(Math.abs(actual - expected) / scale, `input ${index}: ${actual} should be ${expected}`).toBeLessThan(exact ? GRADIENT : DEVICE_GRADIENT);
+    expect(Math.abs(actual - expected) / scale, `input ${index}: ${actual} should be ${expected}`).toBeLessThan(
+      exact ? GRADIENT : DEVICE_GRADIENT,
+    );
   });
 }
 
@@ -82,9 +91,13 @@ function gradientsOnDevice(item: OperatorCase, model: Model, varying: readonly n
   try {
     return tf.tidy(() => {
       const objective = (...moved: TfTensor[]): TfTensor => {
-        const feeds = feedsOf(item, (input, index) => (input.varies ? { kind: 'device', dtype: 'float32', tensor: moved[varying.indexOf(index)]! } : undefined));
+        const feeds = feedsOf(item, (input, index) =>
+          input.varies ? { kind: 'device', dtype: 'float32', tensor: moved[varying.indexOf(index)]! } : undefined,
+        );
         const { outputs } = network.run(feeds, { training: false });
-        const terms = floatOutputs([...outputs.values()]).map((tensor, i) => tf.sum(tf.mul(tensor, tf.tensor(Float32Array.from(spreadOf(tensor.size, i)), tensor.shape))));
+        const terms = floatOutputs([...outputs.values()]).map((tensor, i) =>
+          tf.sum(tf.mul(tensor, tf.tensor(Float32Array.from(spreadOf(tensor.size, i)), tensor.shape))),
+        );
         return tf.addN(terms as never);
       };
       const inputs = varying.map((index) => upload(hostOfInput(item.inputs[index]!)));
@@ -102,7 +115,11 @@ function floatOutputs(values: readonly Value[]): TfTensor[] {
 /** Central difference of the same weighted sum, by the operator's exact form on float64. */
 function slope(item: OperatorCase, index: number, direction: readonly number[]): number {
   const at = (sign: number): number => {
-    const inputs = item.inputs.map((input, i) => (i === index && input ? { ...input, values: Float64Array.from(input.values, (value, k) => value + sign * STEP * direction[k]!) } : input));
+    const inputs = item.inputs.map((input, i) =>
+      i === index && input
+        ? { ...input, values: Float64Array.from(input.values, (value, k) => value + sign * STEP * direction[k]!) }
+        : input,
+    );
     const outputs = runOnHost({ ...item, inputs }, 'float64').filter(({ dtype }) => isFloat(dtype));
     return outputs.reduce((sum, { data }, i) => sum + dot(data as Float64Array, spreadOf(data.length, i)), 0);
   };
@@ -112,7 +129,11 @@ function slope(item: OperatorCase, index: number, direction: readonly number[]):
 /** The same by the device form: differences at two steps, extrapolated to none (Richardson, 1911). */
 function deviceSlope(item: OperatorCase, model: Model, index: number, direction: readonly number[]): number {
   const at = (step: number): number => {
-    const inputs = item.inputs.map((input, i) => (i === index && input ? { ...input, values: Float32Array.from(input.values, (value, k) => value + step * direction[k]!) } : input));
+    const inputs = item.inputs.map((input, i) =>
+      i === index && input
+        ? { ...input, values: Float32Array.from(input.values, (value, k) => value + step * direction[k]!) }
+        : input,
+    );
     const outputs = runOnDevice({ ...item, inputs }, model).filter(({ dtype }) => isFloat(dtype));
     return outputs.reduce((sum, { data }, i) => sum + dot(data as Float32Array, spreadOf(data.length, i)), 0);
   };
@@ -124,7 +145,9 @@ function deviceSlope(item: OperatorCase, model: Model, index: number, direction:
 function runOnHost(item: OperatorCase, floatType: DataType): HostTensor[] {
   const model = modelOfCase(item, floatType);
   const operator = operatorOf(item)!;
-  const inputs = item.inputs.map((input) => input && hostOfInput({ ...input, dtype: isFloat(input.dtype) ? floatType : input.dtype }));
+  const inputs = item.inputs.map(
+    (input) => input && hostOfInput({ ...input, dtype: isFloat(input.dtype) ? floatType : input.dtype }),
+  );
   return operator.host!(inputs, inferShapes(model).info(model.graph.nodes[0]!)).slice(0, item.outputs);
 }
 
@@ -138,7 +161,8 @@ export function runModel(model: Model, feeds: () => ReadonlyMap<string, Value>):
   try {
     const results = new Map<string, HostTensor>();
     tf.tidy(() => {
-      for (const [name, value] of network.run(feeds(), { training: false }).outputs) results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
+      for (const [name, value] of network.run(feeds(), { training: false }).outputs)
+        results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
     });
     return results;
   } finally {
@@ -158,18 +182,38 @@ function feedsOf(item: OperatorCase, own: (input: CaseInput, index: number) => V
 
 export function feedOf(input: CaseInput): Value {
   const host = hostOfInput(input);
-  return isFloat(host.dtype) || host.dtype === 'bool' ? { kind: 'device', dtype: host.dtype, tensor: upload(host) } : { kind: 'host', value: host };
+  return isFloat(host.dtype) || host.dtype === 'bool'
+    ? { kind: 'device', dtype: host.dtype, tensor: upload(host) }
+    : { kind: 'host', value: host };
 }
 
-/** ONNX Runtime multiplies int8 weights with saturation on some processors: they are given to it as constants, in the uint8 form that it multiplies exactly. */
+/**
+ * ONNX Runtime multiplies int8 weights with saturation on some processors: they are given to it as constants, in the
+ * uint8 form that it multiplies exactly.
+ */
 async function runInRuntime(item: OperatorCase, model: Model): Promise<HostTensor[]> {
-  const codes = item.inputs.flatMap((input, i) => (input?.dtype === 'int8' && !input.constant ? [fromHost(nameOf(i), hostOfInput(input))] : []));
+  const codes = item.inputs.flatMap((input, i) =>
+    input?.dtype === 'int8' && !input.constant ? [fromHost(nameOf(i), hostOfInput(input))] : [],
+  );
   const constant = new Set(codes.map(({ name }) => name));
   const graph = withInitializers(model.graph, codes);
-  const exact = unsignedWeights({ ...model, graph: { ...graph, inputs: graph.inputs.filter(({ name }) => !constant.has(name)) } });
-  const session = await ort.InferenceSession.create(writeOnnx(exact), { graphOptimizationLevel: 'disabled', intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const exact = unsignedWeights({
+    ...model,
+    graph: { ...graph, inputs: graph.inputs.filter(({ name }) => !constant.has(name)) },
+  });
+  const session = await ort.InferenceSession.create(writeOnnx(exact), {
+    graphOptimizationLevel: 'disabled',
+    intraOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
   try {
-    const results = await session.run(Object.fromEntries(item.inputs.flatMap((input, i) => (input && !input.constant && !constant.has(nameOf(i)) ? [[nameOf(i), runtimeTensor(hostOfInput(input))]] : []))));
+    const results = await session.run(
+      Object.fromEntries(
+        item.inputs.flatMap((input, i) =>
+          input && !input.constant && !constant.has(nameOf(i)) ? [[nameOf(i), runtimeTensor(hostOfInput(input))]] : [],
+        ),
+      ),
+    );
     return session.outputNames.map((name) => {
       const { type, dims, data } = results[name]!;
       return { dtype: type as DataType, dims, data: data as Float32Array };

@@ -1,4 +1,7 @@
-/** Values of five and six axes, as grouped attention (keys repeated), windowed attention (images cut into windows) and detection heads hold them. */
+/**
+ * Values of five and six axes, as grouped attention (keys repeated), windowed attention (images cut into windows) and
+ * detection heads hold them.
+ */
 import { fixed, given, ints, x, type OperatorCase } from './case.ts';
 
 const five = [2, 2, 3, 2, 2];

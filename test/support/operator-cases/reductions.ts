@@ -1,7 +1,18 @@
 import { constant, exactly, fixed, given, ints, x, type OperatorCase } from './case.ts';
 
 const positive: ReadonlySet<string> = new Set(['ReduceLogSum', 'ReduceProd']);
-const types = ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceSumSquare'];
+const types = [
+  'ReduceSum',
+  'ReduceMean',
+  'ReduceMax',
+  'ReduceMin',
+  'ReduceProd',
+  'ReduceL1',
+  'ReduceL2',
+  'ReduceLogSum',
+  'ReduceLogSumExp',
+  'ReduceSumSquare',
+];
 const NO_GRADIENT = { differentiable: false };
 
 function reductions(type: string): OperatorCase[] {
@@ -15,7 +26,13 @@ function reductions(type: string): OperatorCase[] {
     given(type, 'axes as attribute', [data([2, 3, 4])], { axes: [0, -1], keepdims: 0 }, { opset: older }),
     given(type, 'images over space', [data([2, 3, 4, 5]), constant(ints([2, 3]))], { keepdims: 0 }, { image: true }),
     given(type, 'images over channels', [data([2, 3, 4, 5]), constant(ints([1]))], {}, { image: true }),
-    given(type, 'images over samples and rows', [data([2, 3, 4, 5]), constant(ints([0, 2]))], { keepdims: 0 }, { image: true }),
+    given(
+      type,
+      'images over samples and rows',
+      [data([2, 3, 4, 5]), constant(ints([0, 2]))],
+      { keepdims: 0 },
+      { image: true },
+    ),
   ];
 }
 
@@ -31,12 +48,47 @@ export const reductionCases: readonly OperatorCase[] = [
     given(type, 'an axis', [fixed(x([2, 3, 4]))], { axis: 1 }, NO_GRADIENT),
     given(type, 'the last axis, dropped', [fixed(x([2, 3, 4]))], { axis: -1, keepdims: 0 }, NO_GRADIENT),
     given(type, 'ties, the first', [fixed(exactly([2, 3], [1, 1, 0, 2, 0, 2]))], { axis: 1 }, NO_GRADIENT),
-    given(type, 'ties, the last', [fixed(exactly([2, 3], [1, 1, 0, 0, 2, 0]))], { axis: 1, select_last_index: 1 }, NO_GRADIENT),
+    given(
+      type,
+      'ties, the last',
+      [fixed(exactly([2, 3], [1, 1, 0, 0, 2, 0]))],
+      { axis: 1, select_last_index: 1 },
+      NO_GRADIENT,
+    ),
   ]),
   given('TopK', 'greatest', [x([3, 6]), ints([3])], {}, { outputs: 2 }),
   given('TopK', 'least, another axis', [x([4, 3, 2]), ints([2])], { axis: 0, largest: 0 }, { outputs: 2 }),
-  given('TopK', 'ties', [fixed(exactly([1, 5], [2, 1, 2, 3, 1])), ints([4])], {}, { outputs: 2, differentiable: false }),
-  ...[[0, 0], [1, 0], [0, 1], [1, 1]].map(([exclusive, reverse]) => given('CumSum', `exclusive ${exclusive}, reverse ${reverse}`, [x([2, 4, 3]), ints([1], [])], { exclusive: exclusive!, reverse: reverse! })),
-  ...[[0, 0], [1, 0], [0, 1], [1, 1]].map(([exclusive, reverse]) => given('CumProd', `exclusive ${exclusive}, reverse ${reverse}`, [x([2, 4, 3]), ints([1], [])], { exclusive: exclusive!, reverse: reverse! }, { opset: 26, runtime: false })),
+  given(
+    'TopK',
+    'ties',
+    [fixed(exactly([1, 5], [2, 1, 2, 3, 1])), ints([4])],
+    {},
+    { outputs: 2, differentiable: false },
+  ),
+  ...[
+    [0, 0],
+    [1, 0],
+    [0, 1],
+    [1, 1],
+  ].map(([exclusive, reverse]) =>
+    given('CumSum', `exclusive ${exclusive}, reverse ${reverse}`, [x([2, 4, 3]), ints([1], [])], {
+      exclusive: exclusive!,
+      reverse: reverse!,
+    }),
+  ),
+  ...[
+    [0, 0],
+    [1, 0],
+    [0, 1],
+    [1, 1],
+  ].map(([exclusive, reverse]) =>
+    given(
+      'CumProd',
+      `exclusive ${exclusive}, reverse ${reverse}`,
+      [x([2, 4, 3]), ints([1], [])],
+      { exclusive: exclusive!, reverse: reverse! },
+      { opset: 26, runtime: false },
+    ),
+  ),
   given('CumSum', 'int64', [ints([1, 2, 3, 4], [2, 2]), ints([-1], [])], {}, NO_GRADIENT),
 ];

@@ -5,18 +5,26 @@ import { answers } from '../../openapi/answers.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 export function deleteDataset(app: App, { store, keeper }: ApiDeps): void {
-  app.delete('/datasets/:id', {
-    schema: {
-      operationId: 'deleteDataset', tags: ['datasets'], summary: 'Delete a dataset', params: ID_PARAMS,
-      description: 'Jobs that have ended keep their reports and artifacts.',
-      response: answers({ 204: { description: 'It is gone' } }, 'not-found', 'conflict'),
+  app.delete(
+    '/datasets/:id',
+    {
+      schema: {
+        operationId: 'deleteDataset',
+        tags: ['datasets'],
+        summary: 'Delete a dataset',
+        params: ID_PARAMS,
+        description: 'Jobs that have ended keep their reports and artifacts.',
+        response: answers({ 204: { description: 'It is gone' } }, 'not-found', 'conflict'),
+      },
     },
-  }, async ({ params: { id }, principal }, reply) => {
-    if (!isId('dataset', id)) throw notFound('dataset', id);
-    const removal = await store.datasets.remove(principal.tenantId, id);
-    if (removal.outcome === 'not-found') throw notFound('dataset', id);
-    if (removal.outcome === 'in-use') throw new LatheError('conflict', 'A job that is queued or running uses the dataset; cancel it first');
-    await keeper.collect(removal.sha256);
-    return reply.code(204).send();
-  });
+    async ({ params: { id }, principal }, reply) => {
+      if (!isId('dataset', id)) throw notFound('dataset', id);
+      const removal = await store.datasets.remove(principal.tenantId, id);
+      if (removal.outcome === 'not-found') throw notFound('dataset', id);
+      if (removal.outcome === 'in-use')
+        throw new LatheError('conflict', 'A job that is queued or running uses the dataset; cancel it first');
+      await keeper.collect(removal.sha256);
+      return reply.code(204).send();
+    },
+  );
 }

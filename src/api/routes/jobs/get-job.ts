@@ -5,10 +5,18 @@ import type { ApiDeps, App } from '../../types.ts';
 import { jobView } from '../../views.ts';
 
 export function getJob(app: App, { store }: ApiDeps): void {
-  app.get('/jobs/:id', {
-    schema: {
-      operationId: 'getJob', tags: ['jobs'], summary: 'A job', params: ID_PARAMS,
-      response: answers({ 200: json('The job', Job) }, 'not-found'),
+  app.get(
+    '/jobs/:id',
+    {
+      schema: {
+        operationId: 'getJob',
+        tags: ['jobs'],
+        summary: 'A job',
+        params: ID_PARAMS,
+        response: answers({ 200: json('The job', Job) }, 'not-found'),
+      },
     },
-  }, async ({ params, principal }) => jobView(await existing('job', params.id, (id) => store.jobs.find(principal.tenantId, id))));
+    async ({ params, principal }) =>
+      jobView(await existing('job', params.id, (id) => store.jobs.find(principal.tenantId, id))),
+  );
 }

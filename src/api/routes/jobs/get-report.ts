@@ -5,14 +5,25 @@ import { answers, json } from '../../openapi/answers.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 export function getReport(app: App, { store }: ApiDeps): void {
-  app.get('/jobs/:id/report', {
-    schema: {
-      operationId: 'getReport', tags: ['jobs'], summary: 'The evidence of a job: what was measured before and after', params: ID_PARAMS,
-      response: answers({ 200: json('The report', { ...Report, title: 'Report' } as typeof Report) }, 'not-found', 'conflict'),
+  app.get(
+    '/jobs/:id/report',
+    {
+      schema: {
+        operationId: 'getReport',
+        tags: ['jobs'],
+        summary: 'The evidence of a job: what was measured before and after',
+        params: ID_PARAMS,
+        response: answers(
+          { 200: json('The report', { ...Report, title: 'Report' } as typeof Report) },
+          'not-found',
+          'conflict',
+        ),
+      },
     },
-  }, async ({ params, principal }) => {
-    const { report, state } = await existing('job', params.id, (id) => store.jobs.find(principal.tenantId, id));
-    if (report === null) throw new LatheError('conflict', `The job has no report: it is ${state}`);
-    return report;
-  });
+    async ({ params, principal }) => {
+      const { report, state } = await existing('job', params.id, (id) => store.jobs.find(principal.tenantId, id));
+      if (report === null) throw new LatheError('conflict', `The job has no report: it is ${state}`);
+      return report;
+    },
+  );
 }

@@ -5,10 +5,18 @@ import type { ApiDeps, App } from '../../types.ts';
 import { modelView } from '../../views.ts';
 
 export function getModel(app: App, { store }: ApiDeps): void {
-  app.get('/models/:id', {
-    schema: {
-      operationId: 'getModel', tags: ['models'], summary: 'A model', params: ID_PARAMS,
-      response: answers({ 200: json('The model', Model) }, 'not-found'),
+  app.get(
+    '/models/:id',
+    {
+      schema: {
+        operationId: 'getModel',
+        tags: ['models'],
+        summary: 'A model',
+        params: ID_PARAMS,
+        response: answers({ 200: json('The model', Model) }, 'not-found'),
+      },
     },
-  }, async ({ params, principal }) => modelView(await existing('model', params.id, (id) => store.models.find(principal.tenantId, id))));
+    async ({ params, principal }) =>
+      modelView(await existing('model', params.id, (id) => store.models.find(principal.tenantId, id))),
+  );
 }

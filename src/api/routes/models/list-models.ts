@@ -6,11 +6,18 @@ import type { ApiDeps, App } from '../../types.ts';
 import { modelView } from '../../views.ts';
 
 export function listModels(app: App, { store }: ApiDeps): void {
-  app.get('/models', {
-    schema: {
-      operationId: 'listModels', tags: ['models'], summary: 'List models, newest first',
-      querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-      response: answers({ 200: json('A page of models', pageOf(Model)) }, 'invalid-request'),
+  app.get(
+    '/models',
+    {
+      schema: {
+        operationId: 'listModels',
+        tags: ['models'],
+        summary: 'List models, newest first',
+        querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
+        response: answers({ 200: json('A page of models', pageOf(Model)) }, 'invalid-request'),
+      },
     },
-  }, async (request) => pageView(await store.models.list(request.principal.tenantId, pageRequest('model', request.query)), modelView));
+    async (request) =>
+      pageView(await store.models.list(request.principal.tenantId, pageRequest('model', request.query)), modelView),
+  );
 }

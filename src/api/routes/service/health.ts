@@ -7,40 +7,76 @@ const CHECK_MS = 3000;
 const OPEN = { tags: ['service'], security: [] };
 
 export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): void {
-  app.get('/healthz', {
-    logLevel: 'warn',
-    schema: { ...OPEN, operationId: 'getHealth', summary: 'The process answers', response: openAnswers({ 200: json('It does', Health) }) },
-  }, async () => ({ status: 'ok' as const }));
-
-  app.get('/readyz', {
-    logLevel: 'warn',
-    schema: {
-      ...OPEN, operationId: 'getReadiness', summary: 'Database, queue and artifact store can be used',
-      response: openAnswers({ 200: json('All can', Readiness), 503: json('Some cannot', Readiness) }),
+  app.get(
+    '/healthz',
+    {
+      logLevel: 'warn',
+      schema: {
+        ...OPEN,
+        operationId: 'getHealth',
+        summary: 'The process answers',
+        response: openAnswers({ 200: json('It does', Health) }),
+      },
     },
-  }, async (_request, reply) => {
-    const checks = await allOf({ database: () => store.ping(), queue: () => queue.ping(), artifacts: () => blobs.check() });
-    const ready = Object.values(checks).every((result) => result === 'ok');
-    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'unavailable', checks });
-  });
+    async () => ({ status: 'ok' as const }),
+  );
 
-  app.get('/metrics', {
-    logLevel: 'warn',
-    schema: {
-      ...OPEN, operationId: 'getMetrics', summary: 'Metrics for Prometheus',
-      response: openAnswers({ 200: { description: 'Text in Prometheus\' format', content: { 'text/plain': Type.String() } } }),
+  app.get(
+    '/readyz',
+    {
+      logLevel: 'warn',
+      schema: {
+        ...OPEN,
+        operationId: 'getReadiness',
+        summary: 'Database, queue and artifact store can be used',
+        response: openAnswers({ 200: json('All can', Readiness), 503: json('Some cannot', Readiness) }),
+      },
     },
-  }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+    async (_request, reply) => {
+      const checks = await allOf({
+        database: () => store.ping(),
+        queue: () => queue.ping(),
+        artifacts: () => blobs.check(),
+      });
+      const ready = Object.values(checks).every((result) => result === 'ok');
+      return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'unavailable', checks });
+    },
+  );
 
-  app.get('/openapi.json', {
-    schema: {
-      ...OPEN, operationId: 'getDocument', summary: 'This document',
-      response: openAnswers({ 200: json('OpenAPI 3.1', Type.Object({}, { additionalProperties: true })) }),
+  app.get(
+    '/metrics',
+    {
+      logLevel: 'warn',
+      schema: {
+        ...OPEN,
+        operationId: 'getMetrics',
+        summary: 'Metrics for Prometheus',
+        response: openAnswers({
+          200: { description: "Text in Prometheus' format", content: { 'text/plain': Type.String() } },
+        }),
+      },
     },
-  }, async (_request, reply) => reply.type('application/json').send(app.swagger()));
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
+  );
+
+  app.get(
+    '/openapi.json',
+    {
+      schema: {
+        ...OPEN,
+        operationId: 'getDocument',
+        summary: 'This document',
+        response: openAnswers({ 200: json('OpenAPI 3.1', Type.Object({}, { additionalProperties: true })) }),
+      },
+    },
+    async (_request, reply) => reply.type('application/json').send(app.swagger()),
+  );
 }
 
-/** Says of each check whether it went well; one that hangs has not. The words of errors stay in the logs: they may name hosts. */
+/**
+ * Says of each check whether it went well; one that hangs has not. The words of errors stay in the logs: they may name
+ * hosts.
+ */
 async function allOf(checks: Record<string, () => Promise<void>>): Promise<Record<string, string>> {
   const results = Object.entries(checks).map(async ([name, check]) => [name, await inTime(check())] as const);
   return Object.fromEntries(await Promise.all(results));
@@ -49,6 +85,11 @@ async function allOf(checks: Record<string, () => Promise<void>>): Promise<Recor
 function inTime(check: Promise<void>): Promise<string> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(`no answer within ${CHECK_MS} ms`), CHECK_MS);
-    check.then(() => resolve('ok'), () => resolve('cannot be reached')).finally(() => clearTimeout(timer));
+    check
+      .then(
+        () => resolve('ok'),
+        () => resolve('cannot be reached'),
+      )
+      .finally(() => clearTimeout(timer));
   });
 }

@@ -10,24 +10,41 @@ import type { App } from '../../types.ts';
 
 /** A few dozen at most: always one page. */
 export function listTechniques(app: App): void {
-  app.get('/techniques', {
-    schema: {
-      operationId: 'listTechniques', tags: ['techniques'], summary: 'The techniques that steps may name',
-      querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-      response: answers({ 200: json('All techniques', Type.Object({ items: Type.Array(Technique), nextCursor: Type.Null() })) }, 'invalid-request'),
+  app.get(
+    '/techniques',
+    {
+      schema: {
+        operationId: 'listTechniques',
+        tags: ['techniques'],
+        summary: 'The techniques that steps may name',
+        querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
+        response: answers(
+          { 200: json('All techniques', Type.Object({ items: Type.Array(Technique), nextCursor: Type.Null() })) },
+          'invalid-request',
+        ),
+      },
     },
-  }, async () => ({ items: [...SPECS.values()].map(techniqueView), nextCursor: null }));
+    async () => ({ items: [...SPECS.values()].map(techniqueView), nextCursor: null }),
+  );
 
-  app.get('/techniques/:name', {
-    schema: {
-      operationId: 'getTechnique', tags: ['techniques'], summary: 'A technique and its parameters', params: Type.Object({ name: Type.String() }),
-      response: answers({ 200: json('The technique', Technique) }, 'not-found'),
+  app.get(
+    '/techniques/:name',
+    {
+      schema: {
+        operationId: 'getTechnique',
+        tags: ['techniques'],
+        summary: 'A technique and its parameters',
+        params: Type.Object({ name: Type.String() }),
+        response: answers({ 200: json('The technique', Technique) }, 'not-found'),
+      },
     },
-  }, async ({ params: { name } }) => {
-    const spec = SPECS.get(name);
-    if (!spec) throw new LatheError('not-found', `There is no technique "${name}"; there are ${[...SPECS.keys()].join(', ')}`);
-    return techniqueView(spec);
-  });
+    async ({ params: { name } }) => {
+      const spec = SPECS.get(name);
+      if (!spec)
+        throw new LatheError('not-found', `There is no technique "${name}"; there are ${[...SPECS.keys()].join(', ')}`);
+      return techniqueView(spec);
+    },
+  );
 }
 
 function techniqueView(spec: TechniqueSpec): Technique {

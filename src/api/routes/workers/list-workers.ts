@@ -8,20 +8,37 @@ import type { ApiDeps, App } from '../../types.ts';
 const SEEN_WITHIN_MS = 15_000;
 
 export function listWorkers(app: App, { store }: ApiDeps): void {
-  app.get('/workers', {
-    schema: {
-      operationId: 'listWorkers', tags: ['workers'], summary: 'Live workers: their pools, devices, and what each is doing',
-      querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-      response: answers({ 200: json('All live workers', Type.Object({ items: Type.Array(WorkerStatus), nextCursor: Type.Null() })) }, 'invalid-request'),
+  app.get(
+    '/workers',
+    {
+      schema: {
+        operationId: 'listWorkers',
+        tags: ['workers'],
+        summary: 'Live workers: their pools, devices, and what each is doing',
+        querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
+        response: answers(
+          { 200: json('All live workers', Type.Object({ items: Type.Array(WorkerStatus), nextCursor: Type.Null() })) },
+          'invalid-request',
+        ),
+      },
     },
-  }, async ({ principal }) => {
-    const workers = await store.workers.live(SEEN_WITHIN_MS);
-    const own = await store.jobs.ownedBy(principal.tenantId, workers.flatMap(({ jobs }) => jobs));
-    return {
-      items: workers.map(({ jobs, startedAt, seenAt, devices, ...worker }) => ({
-        ...worker, devices: [...devices], jobs: jobs.filter((id) => own.has(id)), busy: jobs.length, startedAt: startedAt.toISOString(), seenAt: seenAt.toISOString(),
-      })),
-      nextCursor: null,
-    };
-  });
+    async ({ principal }) => {
+      const workers = await store.workers.live(SEEN_WITHIN_MS);
+      const own = await store.jobs.ownedBy(
+        principal.tenantId,
+        workers.flatMap(({ jobs }) => jobs),
+      );
+      return {
+        items: workers.map(({ jobs, startedAt, seenAt, devices, ...worker }) => ({
+          ...worker,
+          devices: [...devices],
+          jobs: jobs.filter((id) => own.has(id)),
+          busy: jobs.length,
+          startedAt: startedAt.toISOString(),
+          seenAt: seenAt.toISOString(),
+        })),
+        nextCursor: null,
+      };
+    },
+  );
 }

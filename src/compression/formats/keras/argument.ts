@@ -16,9 +16,19 @@ export interface Literal {
   readonly value: unknown;
 }
 
-export type Argument = Signal | Slice | Literal | { readonly kind: 'ellipsis' } | number | string | boolean | null | readonly Argument[];
+export type Argument =
+  | Signal
+  | Slice
+  | Literal
+  | { readonly kind: 'ellipsis' }
+  | number
+  | string
+  | boolean
+  | null
+  | readonly Argument[];
 
-export const isSignal = (argument: Argument | undefined): argument is Signal => typeof argument === 'object' && argument !== null && 'channelsFirst' in argument;
+export const isSignal = (argument: Argument | undefined): argument is Signal =>
+  typeof argument === 'object' && argument !== null && 'channelsFirst' in argument;
 export const isList = (argument: Argument | undefined): argument is readonly Argument[] => Array.isArray(argument);
 
 /** `find` gives the signal of a tensor that earlier layers made. */
@@ -33,14 +43,21 @@ export function readArgument(value: unknown, find: (ref: TensorRef) => Signal | 
 
 function readObject(value: Config): Argument {
   const config = (value['config'] ?? {}) as Config;
-  const end = (key: string, old: string): number | null => (typeof (config[key] ?? value[old]) === 'number' ? Number(config[key] ?? value[old]) : null);
+  const end = (key: string, old: string): number | null =>
+    typeof (config[key] ?? value[old]) === 'number' ? Number(config[key] ?? value[old]) : null;
   switch (value['class_name']) {
-    case '__slice__': return { kind: 'slice', start: end('start', 'start'), stop: end('stop', 'stop'), step: end('step', 'step') };
-    case '__ellipsis__': return { kind: 'ellipsis' };
-    case '__numpy__': case '__tensor__': return { kind: 'literal', value: config['value'] };
-    default: break;
+    case '__slice__':
+      return { kind: 'slice', start: end('start', 'start'), stop: end('stop', 'stop'), step: end('step', 'step') };
+    case '__ellipsis__':
+      return { kind: 'ellipsis' };
+    case '__numpy__':
+    case '__tensor__':
+      return { kind: 'literal', value: config['value'] };
+    default:
+      break;
   }
   // Keras 2 writes a slice as a bare object.
-  if ('start' in value && 'stop' in value) return { kind: 'slice', start: end('', 'start'), stop: end('', 'stop'), step: end('', 'step') };
+  if ('start' in value && 'stop' in value)
+    return { kind: 'slice', start: end('', 'start'), stop: end('', 'stop'), step: end('', 'step') };
   throw new Error(`an argument of class "${String(value['class_name'] ?? 'dictionary')}" has no meaning here`);
 }

@@ -37,17 +37,31 @@ const MODEL_CLASSES = new Set(['Model', 'Functional', 'Sequential', 'Keras>Funct
 export const isModelClass = (className: string): boolean => MODEL_CLASSES.has(className);
 
 /** Layers whose configuration does not say whether they are trainable. */
-const BARE_LAYERS: ReadonlySet<string> = new Set(['InputLayer', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'Discretization', 'Pipeline', 'Lambda']);
+const BARE_LAYERS: ReadonlySet<string> = new Set([
+  'InputLayer',
+  'SpatialDropout1D',
+  'SpatialDropout2D',
+  'SpatialDropout3D',
+  'Discretization',
+  'Pipeline',
+  'Lambda',
+]);
 
 /**
- * A node of a Keras 3 graph that is a function of keras.ops, not a layer: `Add` is both. The HDF5 form tells no modules; there only
- * layers say whether they are trainable.
+ * A node of a Keras 3 graph that is a function of keras.ops, not a layer: `Add` is both. The HDF5 form tells no
+ * modules; there only layers say whether they are trainable.
  */
 export function isOperation({ className, config, raw }: LayerConfig): boolean {
   if (typeof raw['module'] === 'string') return raw['module'].startsWith('keras.src.ops');
   const nodes = raw['inbound_nodes'];
   const isNew = Array.isArray(nodes) && typeof nodes[0] === 'object' && nodes[0] !== null && !Array.isArray(nodes[0]);
-  return isNew && !('trainable' in config) && !BARE_LAYERS.has(className) && !className.includes('>') && !isModelClass(className);
+  return (
+    isNew &&
+    !('trainable' in config) &&
+    !BARE_LAYERS.has(className) &&
+    !className.includes('>') &&
+    !isModelClass(className)
+  );
 }
 
 const object = (value: unknown, what: string): Config => {
@@ -66,7 +80,8 @@ export function layerConfig(raw: Config): LayerConfig {
 /** Parses a model's `{class_name, config}`. Subclassed models store no topology and are refused. */
 export function modelConfig(raw: Config): ModelConfig {
   const { className, config, name } = layerConfig(raw);
-  if (!isModelClass(className)) throw new Error(`the model is of class "${className}": only Functional and Sequential models hold their topology`);
+  if (!isModelClass(className))
+    throw new Error(`the model is of class "${className}": only Functional and Sequential models hold their topology`);
   return className === 'Sequential' ? sequential(config, name) : functional(config, name);
 }
 
@@ -75,22 +90,40 @@ function functional(config: Config, name: string): ModelConfig {
     const raw = object(item, 'a layer');
     return { ...layerConfig(raw), calls: list(raw['inbound_nodes'] ?? [], 'inbound_nodes').map(parseCall) };
   });
-  const nodes = list(config['layers'], 'layers').flatMap((item) => ((item as Config)['inbound_nodes'] ?? []) as unknown[]);
+  const nodes = list(config['layers'], 'layers').flatMap(
+    (item) => ((item as Config)['inbound_nodes'] ?? []) as unknown[],
+  );
   const outputs = references(config['output_layers'], 'output_layers');
-  const counted = nodes.some(Array.isArray) ? renumbered(layers, outputs) : { layers, outputs: outputs.map((ref) => withoutOwnNode(layers, ref)) };
+  const counted = nodes.some(Array.isArray)
+    ? renumbered(layers, outputs)
+    : { layers, outputs: outputs.map((ref) => withoutOwnNode(layers, ref)) };
   return { name, inputs: references(config['input_layers'], 'input_layers'), ...counted };
 }
 
-/** In Keras 3 the outputs of a model count a functional model's own graph as the first of its calls; the inputs of layers do not. */
+/**
+ * In Keras 3 the outputs of a model count a functional model's own graph as the first of its calls; the inputs of
+ * layers do not.
+ */
 function withoutOwnNode(layers: readonly LayerConfig[], ref: TensorRef): TensorRef {
   const layer = layers.find(({ name }) => name === ref.layer);
-  return layer && isModelClass(layer.className) && layer.className !== 'Sequential' && ref.node > 0 ? { ...ref, node: ref.node - 1 } : ref;
+  return layer && isModelClass(layer.className) && layer.className !== 'Sequential' && ref.node > 0
+    ? { ...ref, node: ref.node - 1 }
+    : ref;
 }
 
-/** Keras 2 counts calls of nested models from 1 (their own graph is call 0), in some versions from 0: the least number is the first call. */
-function renumbered(layers: ModelConfig['layers'], outputs: readonly TensorRef[]): Pick<ModelConfig, 'layers' | 'outputs'> {
+/**
+ * Keras 2 counts calls of nested models from 1 (their own graph is call 0), in some versions from 0: the least number
+ * is the first call.
+ */
+function renumbered(
+  layers: ModelConfig['layers'],
+  outputs: readonly TensorRef[],
+): Pick<ModelConfig, 'layers' | 'outputs'> {
   const models = new Set(layers.filter(({ className }) => isModelClass(className)).map(({ name }) => name));
-  const refs = [...outputs, ...layers.flatMap(({ calls }) => calls.flatMap((call) => [...call.inputs, ...[...call.keywords.values()].flat()]))];
+  const refs = [
+    ...outputs,
+    ...layers.flatMap(({ calls }) => calls.flatMap((call) => [...call.inputs, ...[...call.keywords.values()].flat()])),
+  ];
   const first = new Map<string, number>();
   for (const { layer, node } of refs) if (models.has(layer)) first.set(layer, Math.min(node, first.get(layer) ?? node));
   const shift = (ref: TensorRef): TensorRef => ({ ...ref, node: ref.node - (first.get(ref.layer) ?? 0) });
@@ -102,22 +135,48 @@ function renumbered(layers: ModelConfig['layers'], outputs: readonly TensorRef[]
     const { layer, node, tensor } = shift(reference(value));
     return [layer, node, tensor];
   };
-  const moved = (call: Call): Call => ({ ...call, inputs: call.inputs.map(shift), keywords: new Map([...call.keywords].map(([key, own]) => [key, own.map(shift)])), args: raw(call.args) as unknown[], kwargs: raw(call.kwargs) as Config });
+  const moved = (call: Call): Call => ({
+    ...call,
+    inputs: call.inputs.map(shift),
+    keywords: new Map([...call.keywords].map(([key, own]) => [key, own.map(shift)])),
+    args: raw(call.args) as unknown[],
+    kwargs: raw(call.kwargs) as Config,
+  });
   return { outputs: outputs.map(shift), layers: layers.map((layer) => ({ ...layer, calls: layer.calls.map(moved) })) };
 }
 
 /** A chain; where the first layer only tells its input shape, an InputLayer is put before it. */
 function sequential(config: Config, name: string): ModelConfig {
-  const given = (Array.isArray(config) ? config : list(config['layers'], 'layers')).map((item) => layerConfig(object(item, 'a layer')));
+  const given = (Array.isArray(config) ? config : list(config['layers'], 'layers')).map((item) =>
+    layerConfig(object(item, 'a layer')),
+  );
   const first = given[0];
   if (!first) throw new Error('the model has no layers');
-  const shape = first.config['batch_input_shape'] ?? first.config['batch_shape'] ?? config['build_input_shape'] ?? firstInputShape(first.raw);
+  const shape =
+    first.config['batch_input_shape'] ??
+    first.config['batch_shape'] ??
+    config['build_input_shape'] ??
+    firstInputShape(first.raw);
   const chain = first.className === 'InputLayer' ? given : [inputLayer(`${name}_input`, first, shape), ...given];
-  const layers = chain.map((layer, i) => ({ ...layer, calls: i === 0 ? [] : [plainCall({ layer: chain[i - 1]!.name, node: 0, tensor: 0 })] }));
-  return { name, layers, inputs: [{ layer: chain[0]!.name, node: 0, tensor: 0 }], outputs: [{ layer: chain.at(-1)!.name, node: 0, tensor: 0 }] };
+  const layers = chain.map((layer, i) => ({
+    ...layer,
+    calls: i === 0 ? [] : [plainCall({ layer: chain[i - 1]!.name, node: 0, tensor: 0 })],
+  }));
+  return {
+    name,
+    layers,
+    inputs: [{ layer: chain[0]!.name, node: 0, tensor: 0 }],
+    outputs: [{ layer: chain.at(-1)!.name, node: 0, tensor: 0 }],
+  };
 }
 
-const plainCall = (input: TensorRef): Call => ({ inputs: [input], keywords: new Map(), arguments: {}, args: [], kwargs: {} });
+const plainCall = (input: TensorRef): Call => ({
+  inputs: [input],
+  keywords: new Map(),
+  arguments: {},
+  args: [],
+  kwargs: {},
+});
 
 function firstInputShape(raw: Config): unknown {
   const inner = (raw['config'] as Config | undefined)?.['layers'];
@@ -139,7 +198,9 @@ function list(value: unknown, what: string): readonly unknown[] {
   throw new Error(`${what} is missing or no list`);
 }
 
-/** [["name", 0, 0], ...], one bare ["name", 0, 0], or an object of them (dictionary inputs, in Keras's sorted order). */
+/**
+ * [["name", 0, 0], ...], one bare ["name", 0, 0], or an object of them (dictionary inputs, in Keras's sorted order).
+ */
 function references(value: unknown, what: string): TensorRef[] {
   if (Array.isArray(value)) {
     if (typeof value[0] === 'string') return [reference(value)];
@@ -150,9 +211,16 @@ function references(value: unknown, what: string): TensorRef[] {
 }
 
 /** A dictionary flattens in the order of its keys. */
-const sortedValues = (value: object): unknown[] => Object.entries(value).sort(([a], [z]) => (a < z ? -1 : 1)).map(([, item]) => item as unknown);
+const sortedValues = (value: object): unknown[] =>
+  Object.entries(value)
+    .sort(([a], [z]) => (a < z ? -1 : 1))
+    .map(([, item]) => item as unknown);
 
-const reference = ([layer, node, tensor]: readonly unknown[]): TensorRef => ({ layer: String(layer), node: Number(node), tensor: Number(tensor) });
+const reference = ([layer, node, tensor]: readonly unknown[]): TensorRef => ({
+  layer: String(layer),
+  node: Number(node),
+  tensor: Number(tensor),
+});
 
 /** Keras 3: `{args, kwargs}` with `__keras_tensor__` objects; Keras 2: [["name", node, tensor, {kwargs}], ...]. */
 function parseCall(node: unknown): Call {
@@ -172,7 +240,13 @@ function parseCall(node: unknown): Call {
       if (isReference(item.slice(0, 3))) inputs.push(reference(item));
       takeKeywords((item[3] ?? {}) as Config);
     }
-    return { inputs, keywords, arguments: others, args: items.map((item) => (item[0] === '_CONSTANT_VALUE' ? item[2] : item.slice(0, 3))), kwargs: Object.assign({}, ...items.map((item) => item[3] ?? {})) as Config };
+    return {
+      inputs,
+      keywords,
+      arguments: others,
+      args: items.map((item) => (item[0] === '_CONSTANT_VALUE' ? item[2] : item.slice(0, 3))),
+      kwargs: Object.assign({}, ...items.map((item) => item[3] ?? {})) as Config,
+    };
   }
   const { args, kwargs } = object(node, 'an inbound node') as { args?: unknown; kwargs?: Config };
   inputs.push(...tensorsIn(args ?? []));
@@ -188,7 +262,12 @@ export function tensorRef(value: unknown): TensorRef | null {
   return className === '__keras_tensor__' && config?.keras_history ? reference(config.keras_history) : null;
 }
 
-const isReference = (value: readonly unknown[]): boolean => value.length === 3 && typeof value[0] === 'string' && value[0] !== '_CONSTANT_VALUE' && typeof value[1] === 'number' && typeof value[2] === 'number';
+const isReference = (value: readonly unknown[]): boolean =>
+  value.length === 3 &&
+  typeof value[0] === 'string' &&
+  value[0] !== '_CONSTANT_VALUE' &&
+  typeof value[1] === 'number' &&
+  typeof value[2] === 'number';
 
 function tensorsIn(value: unknown): TensorRef[] {
   const own = tensorRef(value);

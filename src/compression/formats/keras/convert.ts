@@ -1,9 +1,21 @@
-/** A Keras topology with its arrays -> ONNX. Nothing in the file is ever evaluated: layers are looked up in a table, others are refused. */
+/**
+ * A Keras topology with its arrays -> ONNX. Nothing in the file is ever evaluated: layers are looked up in a table,
+ * others are refused.
+ */
 import { LatheError } from '../../../errors.ts';
 import type { DataType, Model } from '../../graph/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import { readArgument } from './argument.ts';
-import { isModelClass, isOperation, layerConfig, modelConfig, type Call, type LayerConfig, type ModelConfig, type TensorRef } from './config.ts';
+import {
+  isModelClass,
+  isOperation,
+  layerConfig,
+  modelConfig,
+  type Call,
+  type LayerConfig,
+  type ModelConfig,
+  type TensorRef,
+} from './config.ts';
 import { UnsupportedLayer, type Config, type KerasRuntime, type WeightArray } from './layer.ts';
 import { KERAS_LAYERS } from './layers.ts';
 import { MASK_PASSING, Masks, TAKES_INTEGERS } from './masks.ts';
@@ -28,7 +40,13 @@ interface Conversion {
  * Converts a serialized model. Inputs and outputs keep Keras's order of axes.
  * @throws LatheError `unsupported-operator` naming the layer, or `malformed-model`.
  */
-export function convertKeras(raw: Config, weights: (layers: readonly LayerConfig[]) => WeightSource, kerasMajor: number, runtime: KerasRuntime = 'keras', reading: Reading = AS_STORED): Model {
+export function convertKeras(
+  raw: Config,
+  weights: (layers: readonly LayerConfig[]) => WeightSource,
+  kerasMajor: number,
+  runtime: KerasRuntime = 'keras',
+  reading: Reading = AS_STORED,
+): Model {
   const b = new GraphBuilder();
   const config = parse(() => modelConfig(reading.topology(raw)));
   const conversion: Conversion = { b, kerasMajor, masks: new Masks(), runtime, path: '', reading };
@@ -44,7 +62,9 @@ const parse = <T>(read: () => T): T => {
   try {
     return read();
   } catch (error) {
-    throw error instanceof LatheError ? error : new LatheError('malformed-model', `Keras configuration: ${(error as Error).message}`, [], { cause: error });
+    throw error instanceof LatheError
+      ? error
+      : new LatheError('malformed-model', `Keras configuration: ${(error as Error).message}`, [], { cause: error });
   }
 };
 
@@ -57,28 +77,62 @@ function outputNames(outputs: readonly TensorRef[]): string[] {
   });
 }
 
-const openBatch = (shape: Shape): (number | string | null)[] => shape.map((size, axis) => size ?? (axis === 0 ? 'batch' : null));
+const openBatch = (shape: Shape): (number | string | null)[] =>
+  shape.map((size, axis) => size ?? (axis === 0 ? 'batch' : null));
 
-const INPUT_TYPES: Readonly<Record<string, DataType>> = { float16: 'float32', bfloat16: 'float32', float32: 'float32', float64: 'float32', int32: 'int32', int64: 'int64', uint8: 'uint8', bool: 'bool' };
+const INPUT_TYPES: Readonly<Record<string, DataType>> = {
+  float16: 'float32',
+  bfloat16: 'float32',
+  float32: 'float32',
+  float64: 'float32',
+  int32: 'int32',
+  int64: 'int64',
+  uint8: 'uint8',
+  bool: 'bool',
+};
 
 function graphInput(b: GraphBuilder, model: ModelConfig, name: string): Signal {
   const layer = model.layers.find((candidate) => candidate.name === name);
-  if (!layer) throw new LatheError('malformed-model', `Keras configuration: the input layer "${name}" is not in the list of layers`);
+  if (!layer)
+    throw new LatheError(
+      'malformed-model',
+      `Keras configuration: the input layer "${name}" is not in the list of layers`,
+    );
   const shape = (layer.config['batch_shape'] ?? layer.config['batch_input_shape']) as Shape | undefined;
-  if (!Array.isArray(shape)) throw new LatheError('malformed-model', `layer "${name}" (InputLayer): has no shape`, [{ path: name, message: 'has no shape' }]);
+  if (!Array.isArray(shape))
+    throw new LatheError('malformed-model', `layer "${name}" (InputLayer): has no shape`, [
+      { path: name, message: 'has no shape' },
+    ]);
   const dtype = INPUT_TYPES[dtypeName(layer.config['dtype'])];
-  if (!dtype) throw new LatheError('unsupported-operator', `layer "${name}" (InputLayer): inputs of type ${dtypeName(layer.config['dtype'])} have no ONNX form`, [{ path: name, message: 'input type' }]);
+  if (!dtype)
+    throw new LatheError(
+      'unsupported-operator',
+      `layer "${name}" (InputLayer): inputs of type ${dtypeName(layer.config['dtype'])} have no ONNX form`,
+      [{ path: name, message: 'input type' }],
+    );
   return plainSignal(b.input(name, dtype, openBatch(shape)), shape, dtype);
 }
 
-const dtypeName = (value: unknown): string => (typeof value === 'object' && value !== null ? String((value as { config?: { name?: string } }).config?.name) : String(value ?? 'float32'));
+const dtypeName = (value: unknown): string =>
+  typeof value === 'object' && value !== null
+    ? String((value as { config?: { name?: string } }).config?.name)
+    : String(value ?? 'float32');
 
-/** Converts calls as soon as their inputs are there; shared layers are converted once per call, with the same arrays. */
-function convertModel(conversion: Conversion, model: ModelConfig, inputs: readonly Signal[], weights: WeightSource): Signal[] {
+/**
+ * Converts calls as soon as their inputs are there; shared layers are converted once per call, with the same arrays.
+ */
+function convertModel(
+  conversion: Conversion,
+  model: ModelConfig,
+  inputs: readonly Signal[],
+  weights: WeightSource,
+): Signal[] {
   const done = new Map<string, readonly Signal[]>();
   model.inputs.forEach(({ layer }, i) => done.set(`${layer}/0`, [inputs[i]!]));
   const find = ({ layer, node, tensor }: TensorRef): Signal | undefined => done.get(`${layer}/${node}`)?.[tensor];
-  let pending = model.layers.flatMap((layer) => layer.calls.map((call, node) => ({ layer, call, key: `${layer.name}/${node}` }))).filter(({ key }) => !done.has(key));
+  let pending = model.layers
+    .flatMap((layer) => layer.calls.map((call, node) => ({ layer, call, key: `${layer.name}/${node}` })))
+    .filter(({ key }) => !done.has(key));
   while (pending.length > 0) {
     const waiting = pending.filter(({ layer, call, key }) => {
       const ready = [...call.inputs, ...[...call.keywords.values()].flat()].every((ref) => find(ref));
@@ -87,18 +141,29 @@ function convertModel(conversion: Conversion, model: ModelConfig, inputs: readon
     });
     if (waiting.length === pending.length) {
       const { layer } = waiting[0]!;
-      throw new LatheError('malformed-model', `layer "${layer.name}" (${layer.className}): its inputs come from no layer, or from itself`, [{ path: layer.name, message: 'inputs missing or cyclic' }]);
+      throw new LatheError(
+        'malformed-model',
+        `layer "${layer.name}" (${layer.className}): its inputs come from no layer, or from itself`,
+        [{ path: layer.name, message: 'inputs missing or cyclic' }],
+      );
     }
     pending = waiting;
   }
   return model.outputs.map((ref) => {
     const signal = find(ref);
-    if (!signal) throw new LatheError('malformed-model', `Keras configuration: the output "${ref.layer}" is no layer's output`);
+    if (!signal)
+      throw new LatheError('malformed-model', `Keras configuration: the output "${ref.layer}" is no layer's output`);
     return signal;
   });
 }
 
-function convertCall(conversion: Conversion, layer: LayerConfig, call: Call, find: (ref: TensorRef) => Signal | undefined, weights: WeightSource): readonly Signal[] {
+function convertCall(
+  conversion: Conversion,
+  layer: LayerConfig,
+  call: Call,
+  find: (ref: TensorRef) => Signal | undefined,
+  weights: WeightSource,
+): readonly Signal[] {
   const inputs = call.inputs.map((ref) => find(ref)!);
   const keywords = new Map([...call.keywords].map(([key, refs]) => [key, refs.map((ref) => find(ref)!)] as const));
   const outputs = convertTo(conversion, layer, call, { inputs, keywords, find }, weights);
@@ -112,31 +177,76 @@ interface Given {
   find(ref: TensorRef): Signal | undefined;
 }
 
-function convertTo(conversion: Conversion, layer: LayerConfig, call: Call, { inputs, keywords, find }: Given, weights: WeightSource): readonly Signal[] {
+function convertTo(
+  conversion: Conversion,
+  layer: LayerConfig,
+  call: Call,
+  { inputs, keywords, find }: Given,
+  weights: WeightSource,
+): readonly Signal[] {
   if (isModelClass(layer.className)) {
     const nested = parse(() => modelConfig(layer.raw));
     const given = inputs.length > 0 ? inputs : [...keywords.values()].flat();
-    if (given.length !== nested.inputs.length) throw unsupported(layer, `it is given ${given.length} tensors where it has ${nested.inputs.length} inputs`);
-    return convertModel({ ...conversion, path: `${conversion.path}${layer.name}/` }, nested, given, weights.nested(layer));
+    if (given.length !== nested.inputs.length)
+      throw unsupported(layer, `it is given ${given.length} tensors where it has ${nested.inputs.length} inputs`);
+    return convertModel(
+      { ...conversion, path: `${conversion.path}${layer.name}/` },
+      nested,
+      given,
+      weights.nested(layer),
+    );
   }
-  if (isOperation(layer) || layer.className === 'TFOpLambda' || layer.className === 'SlicingOpLambda') return convertOperation(conversion, layer, call, find);
-  return conversion.b.layer(conversion.path + layer.name, () => convertLayer(conversion, layer, inputs, locate(layer, () => weights.arrays(layer)), keywords, call.arguments, weights));
+  if (isOperation(layer) || layer.className === 'TFOpLambda' || layer.className === 'SlicingOpLambda')
+    return convertOperation(conversion, layer, call, find);
+  return conversion.b.layer(conversion.path + layer.name, () =>
+    convertLayer(
+      conversion,
+      layer,
+      inputs,
+      locate(layer, () => weights.arrays(layer)),
+      keywords,
+      call.arguments,
+      weights,
+    ),
+  );
 }
 
 /** A function of keras.ops (Keras 3), or one of TensorFlow's that Keras 2 wrapped into a layer. */
-function convertOperation({ b, kerasMajor }: Conversion, layer: LayerConfig, call: Call, find: (ref: TensorRef) => Signal | undefined): readonly Signal[] {
-  const [table, name] = isOperation(layer) ? [KERAS_OPERATIONS, layer.className] : [TF_FUNCTIONS, String(layer.config['function'])];
+function convertOperation(
+  { b, kerasMajor }: Conversion,
+  layer: LayerConfig,
+  call: Call,
+  find: (ref: TensorRef) => Signal | undefined,
+): readonly Signal[] {
+  const [table, name] = isOperation(layer)
+    ? [KERAS_OPERATIONS, layer.className]
+    : [TF_FUNCTIONS, String(layer.config['function'])];
   const operation = table.get(name);
   if (!operation) throw unsupported(layer, `the operation "${name}" has no conversion to ONNX`);
   return locate(layer, () => {
     const args = call.args.map((value) => readArgument(value, find));
-    const named = Object.entries({ ...layer.config, ...call.kwargs }).filter(([key]) => key !== 'name' && key !== 'function' && key !== 'trainable' && key !== 'dtype_policy');
-    const kwargs = new Map(named.map(([key, value]) => [key, key === 'dtype' && typeof value === 'object' ? null : readArgument(value, find)] as const));
+    const named = Object.entries({ ...layer.config, ...call.kwargs }).filter(
+      ([key]) => key !== 'name' && key !== 'function' && key !== 'trainable' && key !== 'dtype_policy',
+    );
+    const kwargs = new Map(
+      named.map(
+        ([key, value]) =>
+          [key, key === 'dtype' && typeof value === 'object' ? null : readArgument(value, find)] as const,
+      ),
+    );
     return [operation({ b, kerasMajor, name: layer.name, args, kwargs })].flat();
   });
 }
 
-function convertLayer(conversion: Conversion, layer: LayerConfig, given: readonly Signal[], arrays: readonly WeightArray[], keywords: ReadonlyMap<string, readonly Signal[]>, callArguments: Config, weights: WeightSource | null): Signal[] {
+function convertLayer(
+  conversion: Conversion,
+  layer: LayerConfig,
+  given: readonly Signal[],
+  arrays: readonly WeightArray[],
+  keywords: ReadonlyMap<string, readonly Signal[]>,
+  callArguments: Config,
+  weights: WeightSource | null,
+): Signal[] {
   const className = layer.className.split('>').at(-1)!;
   const converter = KERAS_LAYERS.get(className);
   if (!converter) throw unsupported(layer, refusal(layer));
@@ -145,22 +255,61 @@ function convertLayer(conversion: Conversion, layer: LayerConfig, given: readonl
     refuseQuantized(layer.config);
     const explicit = keywords.get('mask');
     const inputs = given.map((signal) => (TAKES_INTEGERS.has(className) ? signal : floating(conversion, signal)));
-    const inputMasks = explicit ? explicit.map((mask) => cast(b, mask, 'bool').value) : inputs.map((signal) => masks.of(signal));
-    const outputs = [converter({
-      ...conversion, className, name: layer.name, config: layer.config, inputs, keywords, callArguments, weights: arrays,
-      masks: inputMasks, maskOf: (signal) => masks.of(signal), setMask: (signal, mask) => { masks.set(signal, mask); },
-      inner: (raw, innerInputs, innerArrays, attribute) => convertInner(conversion, layer, layerConfig(raw), innerInputs, innerArrays, attribute, weights),
-    })].flat();
-    if (MASK_PASSING.has(className) && outputs[0] && masks.of(outputs[0]) === null) masks.set(outputs[0], inputMasks[0] ?? null);
+    const inputMasks = explicit
+      ? explicit.map((mask) => cast(b, mask, 'bool').value)
+      : inputs.map((signal) => masks.of(signal));
+    const outputs = [
+      converter({
+        ...conversion,
+        className,
+        name: layer.name,
+        config: layer.config,
+        inputs,
+        keywords,
+        callArguments,
+        weights: arrays,
+        masks: inputMasks,
+        maskOf: (signal) => masks.of(signal),
+        setMask: (signal, mask) => {
+          masks.set(signal, mask);
+        },
+        inner: (raw, innerInputs, innerArrays, attribute) =>
+          convertInner(conversion, layer, layerConfig(raw), innerInputs, innerArrays, attribute, weights),
+      }),
+    ].flat();
+    if (MASK_PASSING.has(className) && outputs[0] && masks.of(outputs[0]) === null)
+      masks.set(outputs[0], inputMasks[0] ?? null);
     return outputs;
   });
 }
 
 /** What a wrapper holds: a layer with its arrays, or a model, which has arrays of its own. */
-function convertInner(conversion: Conversion, wrapper: LayerConfig, inner: LayerConfig, inputs: readonly Signal[], arrays: readonly WeightArray[], attribute: string, weights: WeightSource | null): Signal[] {
-  if (!isModelClass(inner.className)) return convertLayer(conversion, { ...inner, name: `${wrapper.name}/${inner.name}` }, inputs, arrays, new Map(), {}, null);
+function convertInner(
+  conversion: Conversion,
+  wrapper: LayerConfig,
+  inner: LayerConfig,
+  inputs: readonly Signal[],
+  arrays: readonly WeightArray[],
+  attribute: string,
+  weights: WeightSource | null,
+): Signal[] {
+  if (!isModelClass(inner.className))
+    return convertLayer(
+      conversion,
+      { ...inner, name: `${wrapper.name}/${inner.name}` },
+      inputs,
+      arrays,
+      new Map(),
+      {},
+      null,
+    );
   if (!weights) throw new UnsupportedLayer('a model within a wrapper within a wrapper');
-  const outputs = convertModel({ ...conversion, path: `${conversion.path}${wrapper.name}/` }, parse(() => modelConfig(inner.raw)), inputs, weights.wrapped(wrapper, attribute, inner));
+  const outputs = convertModel(
+    { ...conversion, path: `${conversion.path}${wrapper.name}/` },
+    parse(() => modelConfig(inner.raw)),
+    inputs,
+    weights.wrapped(wrapper, attribute, inner),
+  );
   conversion.reading.called(inner, conversion.path, inputs, outputs);
   return outputs;
 }
@@ -176,21 +325,29 @@ function floating({ b, masks }: Conversion, signal: Signal): Signal {
 function refuseQuantized(config: Config): void {
   const policy = dtypeName(config['dtype']);
   const className = String((config['dtype'] as Config | undefined)?.['class_name'] ?? '');
-  const mode = /^(int8|int4|float8|gptq|awq)/.exec(String(((config['dtype'] as Config | undefined)?.['config'] as Config | undefined)?.['mode'] ?? policy));
-  if (mode || /Quantized|GPTQ|AWQ|Float8/.test(className)) throw new UnsupportedLayer(`already-quantized: Keras has quantized it (${mode?.[1] ?? className}); upload the model from before model.quantize()`);
+  const mode = /^(int8|int4|float8|gptq|awq)/.exec(
+    String(((config['dtype'] as Config | undefined)?.['config'] as Config | undefined)?.['mode'] ?? policy),
+  );
+  if (mode || /Quantized|GPTQ|AWQ|Float8/.test(className))
+    throw new UnsupportedLayer(
+      `already-quantized: Keras has quantized it (${mode?.[1] ?? className}); upload the model from before model.quantize()`,
+    );
 }
 
 function refusal({ className, raw }: LayerConfig): string {
   const module = raw['module'];
   const known = REFUSED_LAYERS.get(className.split('>').at(-1)!);
   if (known && (className === 'Lambda' || typeof module !== 'string' || module.startsWith('keras'))) return known;
-  if (typeof module === 'string' && !module.startsWith('keras')) return `it is a custom object of "${module}", whose code is not in the file`;
+  if (typeof module === 'string' && !module.startsWith('keras'))
+    return `it is a custom object of "${module}", whose code is not in the file`;
   if (className.includes('>')) return 'it is a custom object, whose code is not in the file';
   return 'this layer has no conversion to ONNX';
 }
 
 const unsupported = ({ name, className }: LayerConfig, reason: string): LatheError =>
-  new LatheError('unsupported-operator', `layer "${name}" (${className}): ${reason}`, [{ path: name, message: reason }]);
+  new LatheError('unsupported-operator', `layer "${name}" (${className}): ${reason}`, [
+    { path: name, message: reason },
+  ]);
 
 /** Errors of a converter, with the layer they concern. */
 function locate<T>(layer: LayerConfig, run: () => T): T {
@@ -200,6 +357,11 @@ function locate<T>(layer: LayerConfig, run: () => T): T {
     if (error instanceof LatheError) throw error;
     if (error instanceof UnsupportedLayer) throw unsupported(layer, error.message);
     const message = error instanceof Error ? error.message : String(error);
-    throw new LatheError('malformed-model', `layer "${layer.name}" (${layer.className}): ${message}`, [{ path: layer.name, message }], { cause: error });
+    throw new LatheError(
+      'malformed-model',
+      `layer "${layer.name}" (${layer.className}): ${message}`,
+      [{ path: layer.name, message }],
+      { cause: error },
+    );
   }
 }

@@ -1,6 +1,7 @@
 /**
- * HDF5 through h5wasm's in-memory build: the file lives in WebAssembly's own file system, so external links cannot reach this machine's
- * files; they are refused all the same. Every read is checked, since a failed one gives arbitrary bytes.
+ * HDF5 through h5wasm's in-memory build: the file lives in WebAssembly's own file system, so external links cannot
+ * reach this machine's files; they are refused all the same. Every read is checked, since a failed one gives arbitrary
+ * bytes.
  */
 import * as h5wasm from 'h5wasm';
 import { LatheError } from '../../../errors.ts';
@@ -21,7 +22,8 @@ export interface Hdf5Node {
   array(path: string): WeightArray;
 }
 
-const damaged = (path: string, message: string): LatheError => new LatheError('malformed-model', `HDF5 ${path}: ${message}`, [{ path, message }]);
+const damaged = (path: string, message: string): LatheError =>
+  new LatheError('malformed-model', `HDF5 ${path}: ${message}`, [{ path, message }]);
 
 /** Emscripten's file system then keeps the array itself, not a copy: the file is only read. */
 const SHARED = { flags: 'w+', canOwn: true };
@@ -40,7 +42,12 @@ export async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Node) => T)
     return use(nodeOf(file));
   } catch (error) {
     if (error instanceof LatheError) throw error;
-    throw new LatheError('malformed-model', `HDF5: the file is damaged: ${(error as Error).message}`, [{ path: '/', message: 'damaged' }], { cause: error });
+    throw new LatheError(
+      'malformed-model',
+      `HDF5: the file is damaged: ${(error as Error).message}`,
+      [{ path: '/', message: 'damaged' }],
+      { cause: error },
+    );
   } finally {
     file?.close();
     FS.unlink(name);
@@ -91,11 +98,14 @@ function readArray(dataset: h5wasm.Dataset, place: string): WeightArray {
   if (type !== 0 && type !== 1) throw damaged(place, 'holds no numbers');
   const values = readValues(dataset, elements);
   if (!values) throw damaged(place, 'cannot be read');
-  if (values.length !== elements) throw damaged(place, `holds ${values.length} elements where its shape says ${elements}`);
+  if (values.length !== elements)
+    throw damaged(place, `holds ${values.length} elements where its shape says ${elements}`);
   return { dims, values, place };
 }
 
-/** Float16 has no typed array and comes as raw bytes; Keras 3 stores bfloat16 as uint16 with a note. null: unreadable. */
+/**
+ * Float16 has no typed array and comes as raw bytes; Keras 3 stores bfloat16 as uint16 with a note. null: unreadable.
+ */
 function readValues(dataset: h5wasm.Dataset, elements: number): Float32Array | null {
   const { type, size } = dataset.metadata as { type: number; size: number };
   if (type === 1 && size === 2) return rawHalves(dataset, elements);
@@ -105,7 +115,9 @@ function readValues(dataset: h5wasm.Dataset, elements: number): Float32Array | n
   if (value instanceof Uint16Array && dataset.attrs['dtype']?.value === 'bfloat16') return decodeBfloat16(value);
   if (value instanceof Float32Array) return value;
   const isBig = value instanceof BigInt64Array || value instanceof BigUint64Array;
-  return isBig ? Float32Array.from(value as BigInt64Array, Number) : new Float32Array(value as unknown as ArrayLike<number>);
+  return isBig
+    ? Float32Array.from(value as BigInt64Array, Number)
+    : new Float32Array(value as unknown as ArrayLike<number>);
 }
 
 function rawHalves(dataset: h5wasm.Dataset, elements: number): Float32Array | null {

@@ -35,7 +35,10 @@ export interface LayerContext {
   maskOf(signal: Signal): string | null;
   /** Attaches a mask to a tensor, or takes it off: it goes with the value to whatever reads it later. */
   setMask(signal: Signal, mask: string | null): void;
-  /** Converts an inner layer or model (wrappers): its serialized form, its inputs, its arrays; `attribute`: where the wrapper keeps it. */
+  /**
+   * Converts an inner layer or model (wrappers): its serialized form, its inputs, its arrays; `attribute`: where the
+   * wrapper keeps it.
+   */
   inner(layer: Config, inputs: readonly Signal[], weights: readonly WeightArray[], attribute: string): Signal[];
 }
 

@@ -13,7 +13,19 @@ import { RESIZE_LAYERS } from './layers/resize.ts';
 import { SPECTROGRAM_LAYERS } from './layers/spectrogram.ts';
 import { WRAPPER_LAYERS } from './layers/wrappers.ts';
 
-export const KERAS_LAYERS: ReadonlyMap<string, LayerConverter> = new Map(Object.entries({
-  ...CORE_LAYERS, ...CONVOLUTION_LAYERS, ...POOLING_LAYERS, ...NORMALIZATION_LAYERS, ...MERGE_LAYERS, ...RESHAPE_LAYERS,
-  ...RESIZE_LAYERS, ...RECURRENT_LAYERS, ...ATTENTION_LAYERS, ...WRAPPER_LAYERS, ...PREPROCESSING_LAYERS, ...SPECTROGRAM_LAYERS,
-}));
+export const KERAS_LAYERS: ReadonlyMap<string, LayerConverter> = new Map(
+  Object.entries({
+    ...CORE_LAYERS,
+    ...CONVOLUTION_LAYERS,
+    ...POOLING_LAYERS,
+    ...NORMALIZATION_LAYERS,
+    ...MERGE_LAYERS,
+    ...RESHAPE_LAYERS,
+    ...RESIZE_LAYERS,
+    ...RECURRENT_LAYERS,
+    ...ATTENTION_LAYERS,
+    ...WRAPPER_LAYERS,
+    ...PREPROCESSING_LAYERS,
+    ...SPECTROGRAM_LAYERS,
+  }),
+);

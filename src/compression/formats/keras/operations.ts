@@ -6,6 +6,12 @@ import type { Operation } from './operations/operation.ts';
 import { REDUCE_OPERATIONS } from './operations/reduce.ts';
 import { SHAPE_OPERATIONS } from './operations/shape.ts';
 
-export const KERAS_OPERATIONS: ReadonlyMap<string, Operation> = new Map(Object.entries({
-  ...ELEMENTWISE_OPERATIONS, ...REDUCE_OPERATIONS, ...SHAPE_OPERATIONS, ...INDEX_OPERATIONS, ...NN_OPERATIONS,
-}));
+export const KERAS_OPERATIONS: ReadonlyMap<string, Operation> = new Map(
+  Object.entries({
+    ...ELEMENTWISE_OPERATIONS,
+    ...REDUCE_OPERATIONS,
+    ...SHAPE_OPERATIONS,
+    ...INDEX_OPERATIONS,
+    ...NN_OPERATIONS,
+  }),
+);

@@ -13,20 +13,41 @@ export async function readKerasH5(bytes: Uint8Array, reading: Reading = AS_STORE
     const config = root.attribute('model_config');
     const weights = root.group('model_weights');
     if (config === undefined || !weights) {
-      throw new LatheError('unsupported-format', 'This HDF5 file holds weights alone, no model: save the whole model (model.save) instead of its weights');
+      throw new LatheError(
+        'unsupported-format',
+        'This HDF5 file holds weights alone, no model: save the whole model (model.save) instead of its weights',
+      );
     }
     const version = String(root.attribute('keras_version') ?? weights.attribute('keras_version') ?? '2');
-    return convertKeras(parseJson(config, 'model_config'), () => legacyH5Source(weights), majorOf(version), 'keras', reading);
+    return convertKeras(
+      parseJson(config, 'model_config'),
+      () => legacyH5Source(weights),
+      majorOf(version),
+      'keras',
+      reading,
+    );
   });
 }
 
 /** Reads the members of a `.keras` archive. */
-export async function readKerasArchive(members: ReadonlyMap<string, Uint8Array>, reading: Reading = AS_STORED): Promise<Model> {
+export async function readKerasArchive(
+  members: ReadonlyMap<string, Uint8Array>,
+  reading: Reading = AS_STORED,
+): Promise<Model> {
   const [config, weights] = [members.get('config.json'), members.get('model.weights.h5')];
-  if (!config || !weights) throw new LatheError('malformed-model', `The .keras archive lacks ${config ? 'model.weights.h5' : 'config.json'}`);
+  if (!config || !weights)
+    throw new LatheError('malformed-model', `The .keras archive lacks ${config ? 'model.weights.h5' : 'config.json'}`);
   const metadata = members.get('metadata.json');
-  const version = metadata ? String((parseJson(decode(metadata), 'metadata.json'))['keras_version'] ?? '3') : '3';
-  return withHdf5(weights, (root) => convertKeras(parseJson(decode(config), 'config.json'), (layers) => keras3Source(root, layers), majorOf(version), 'keras', reading));
+  const version = metadata ? String(parseJson(decode(metadata), 'metadata.json')['keras_version'] ?? '3') : '3';
+  return withHdf5(weights, (root) =>
+    convertKeras(
+      parseJson(decode(config), 'config.json'),
+      (layers) => keras3Source(root, layers),
+      majorOf(version),
+      'keras',
+      reading,
+    ),
+  );
 }
 
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -37,6 +58,11 @@ function parseJson(value: unknown, place: string): Config {
   try {
     return JSON.parse(typeof value === 'string' ? value : decode(value as Uint8Array)) as Config;
   } catch (error) {
-    throw new LatheError('malformed-model', `${place} is no JSON: ${(error as Error).message}`, [{ path: place, message: 'no JSON' }], { cause: error });
+    throw new LatheError(
+      'malformed-model',
+      `${place} is no JSON: ${(error as Error).message}`,
+      [{ path: place, message: 'no JSON' }],
+      { cause: error },
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** What may look on while a Keras topology is read, and change what is read: writers read the upload again to learn where its parts went. */
+/**
+ * What may look on while a Keras topology is read, and change what is read: writers read the upload again to learn
+ * where its parts went.
+ */
 import type { LayerConfig } from './config.ts';
 import type { Config } from './layer.ts';
 import type { Signal } from './signal.ts';

@@ -1,6 +1,7 @@
 /**
- * A tensor on its way from a Keras model to ONNX. Keras thinks channels last, ONNX computes channels first: a signal remembers in which
- * order its ONNX value lies, so that transposes stand only where the two really meet (at image inputs, and before layers that mix axes).
+ * A tensor on its way from a Keras model to ONNX. Keras thinks channels last, ONNX computes channels first: a signal
+ * remembers in which order its ONNX value lies, so that transposes stand only where the two really meet (at image
+ * inputs, and before layers that mix axes).
  */
 import type { DataType } from '../../graph/types.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
@@ -29,19 +30,29 @@ export const toChannelsLast = (rank: number): number[] => [0, ...range(2, rank),
 
 /** The value with axes in Keras's own order. */
 export function plain(b: GraphBuilder, signal: Signal): string {
-  return signal.channelsFirst ? b.op('Transpose', [signal.value], { perm: toChannelsLast(rankOf(signal)) }, `${signal.value}_channels_last`) : signal.value;
+  return signal.channelsFirst
+    ? b.op('Transpose', [signal.value], { perm: toChannelsLast(rankOf(signal)) }, `${signal.value}_channels_last`)
+    : signal.value;
 }
 
 /** The value as [n, c, ...spatial], for a layer of `dataFormat`. */
 export function image(b: GraphBuilder, signal: Signal, dataFormat: DataFormat): string {
   if (dataFormat === 'channels_first') return plain(b, signal);
-  return signal.channelsFirst ? signal.value : b.op('Transpose', [signal.value], { perm: toChannelsFirst(rankOf(signal)) }, `${signal.value}_channels_first`);
+  return signal.channelsFirst
+    ? signal.value
+    : b.op('Transpose', [signal.value], { perm: toChannelsFirst(rankOf(signal)) }, `${signal.value}_channels_first`);
 }
 
 export type DataFormat = 'channels_last' | 'channels_first';
 
 /** The result of a layer that computed channels first. `channels` and `spatial` give the Keras shape. */
-export function imageSignal(value: string, batch: number | null, spatial: Shape, channels: number | null, dataFormat: DataFormat): Signal {
+export function imageSignal(
+  value: string,
+  batch: number | null,
+  spatial: Shape,
+  channels: number | null,
+  dataFormat: DataFormat,
+): Signal {
   return dataFormat === 'channels_first'
     ? { value, shape: [batch, channels, ...spatial], channelsFirst: false }
     : { value, shape: [batch, ...spatial, channels], channelsFirst: true };
@@ -68,15 +79,32 @@ export function knownSize(signal: Signal, axis: number, what: string): number {
   return size;
 }
 
-export const plainSignal = (value: string, shape: Shape, dtype: DataType = 'float32'): Signal => ({ value, shape, channelsFirst: false, dtype });
+export const plainSignal = (value: string, shape: Shape, dtype: DataType = 'float32'): Signal => ({
+  value,
+  shape,
+  channelsFirst: false,
+  dtype,
+});
 
 /** The same tensor under another name: an elementwise step keeps shape and order. */
 export const like = (signal: Signal, value: string): Signal => ({ ...signal, value });
 
-export const product = (sizes: Shape): number | null => sizes.reduce<number | null>((total, size) => (total === null || size === null ? null : total * size), 1);
+export const product = (sizes: Shape): number | null =>
+  sizes.reduce<number | null>((total, size) => (total === null || size === null ? null : total * size), 1);
 
 /** ONNX's codes for the target of a Cast. */
-const TYPE_CODES: Partial<Record<DataType, number>> = { float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, bool: 9, uint32: 12, uint64: 13 };
+const TYPE_CODES: Partial<Record<DataType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  uint32: 12,
+  uint64: 13,
+};
 
 /** The signal as `dtype`; itself where it is so already. */
 export function cast(b: GraphBuilder, signal: Signal, dtype: DataType): Signal {

@@ -1,4 +1,7 @@
-/** Where a layer's arrays are: Keras 2's HDF5 lists them by name, Keras 3 files them by attribute path, TF.js in a manifest. */
+/**
+ * Where a layer's arrays are: Keras 2's HDF5 lists them by name, Keras 3 files them by attribute path, TF.js in a
+ * manifest.
+ */
 import { LatheError } from '../../../errors.ts';
 import { snakeCase } from './activations.ts';
 import { isOperation, type LayerConfig } from './config.ts';
@@ -20,24 +23,34 @@ export interface NamedArray {
   read(): WeightArray;
 }
 
-/** Arrays listed by names such as `outer/conv/kernel:0`: a layer's are those with its name among the leading segments. */
+/**
+ * Arrays listed by names such as `outer/conv/kernel:0`: a layer's are those with its name among the leading segments.
+ */
 export function namedSource(entries: readonly NamedArray[]): WeightSource {
   const of = ({ name }: LayerConfig): NamedArray[] => {
     const own = entries.filter((entry) => containsSegments(entry.name, name));
     const starting = own.filter((entry) => entry.name.startsWith(`${name}/`));
     return starting.length > 0 ? starting : own;
   };
-  // Keras 3 names the arrays of nested models by their layers alone, and refuses to save them where two layers share a name.
-  const nested = (layer: LayerConfig): WeightSource => { const own = of(layer); return namedSource(own.length > 0 ? own : entries); };
+  // Keras 3 names the arrays of nested models by their layers alone, and refuses to save them where two layers share a
+  // name.
+  const nested = (layer: LayerConfig): WeightSource => {
+    const own = of(layer);
+    return namedSource(own.length > 0 ? own : entries);
+  };
   return {
     arrays: (layer) => of(layer).map((entry) => entry.read()),
     nested,
-    wrapped: (wrapper, _, inner) => { const own = of(wrapper); return namedSource(own.length > 0 ? own : entries).nested(inner); },
+    wrapped: (wrapper, _, inner) => {
+      const own = of(wrapper);
+      return namedSource(own.length > 0 ? own : entries).nested(inner);
+    },
   };
 }
 
 /** `name` may itself hold slashes. */
-const containsSegments = (path: string, name: string): boolean => `/${path.slice(0, path.lastIndexOf('/') + 1)}`.includes(`/${name}/`);
+const containsSegments = (path: string, name: string): boolean =>
+  `/${path.slice(0, path.lastIndexOf('/') + 1)}`.includes(`/${name}/`);
 
 /** Keras 2's whole-model HDF5: a group per layer with `weight_names`, in creation order. */
 export function legacyH5Source(weights: Hdf5Node): WeightSource {
@@ -59,7 +72,8 @@ function listAttribute(group: Hdf5Node, name: string): unknown[] {
   const whole = group.attribute(name);
   if (Array.isArray(whole)) return whole;
   const parts: unknown[] = [];
-  for (let i = 0, part = group.attribute(`${name}0`); Array.isArray(part); part = group.attribute(`${name}${++i}`)) parts.push(...(part as unknown[]));
+  for (let i = 0, part = group.attribute(`${name}0`); Array.isArray(part); part = group.attribute(`${name}${++i}`))
+    parts.push(...(part as unknown[]));
   return parts;
 }
 
@@ -68,21 +82,32 @@ const ATTENTION_PARTS = ['query_dense', 'key_dense', 'gate_dense', 'value_dense'
 /** Attributes of wrappers and composite layers that hold arrays, in creation order. */
 const CHILDREN: Readonly<Record<string, readonly string[]>> = {
   Bidirectional: ['forward_layer', 'backward_layer'],
-  TimeDistributed: ['layer'], SpectralNormalization: ['layer'],
-  LSTM: ['cell'], GRU: ['cell'], SimpleRNN: ['cell'], RNN: ['cell'], ConvLSTM1D: ['cell'], ConvLSTM2D: ['cell'], ConvLSTM3D: ['cell'],
-  MultiHeadAttention: ATTENTION_PARTS, GroupQueryAttention: ATTENTION_PARTS, GroupedQueryAttention: ATTENTION_PARTS,
+  TimeDistributed: ['layer'],
+  SpectralNormalization: ['layer'],
+  LSTM: ['cell'],
+  GRU: ['cell'],
+  SimpleRNN: ['cell'],
+  RNN: ['cell'],
+  ConvLSTM1D: ['cell'],
+  ConvLSTM2D: ['cell'],
+  ConvLSTM3D: ['cell'],
+  MultiHeadAttention: ATTENTION_PARTS,
+  GroupQueryAttention: ATTENTION_PARTS,
+  GroupedQueryAttention: ATTENTION_PARTS,
 };
 
 /** Classes whose Python name, which files layers, is another than the one that Keras serializes. */
 const PYTHON_NAMES: Readonly<Record<string, string>> = { GroupQueryAttention: 'GroupedQueryAttention' };
 
 /**
- * Keras 3's `model.weights.h5`. Layers are filed under their class name in snake case, numbered by occurrence, not under their own
- * name; arrays under `vars/0`, `vars/1`, ...
+ * Keras 3's `model.weights.h5`. Layers are filed under their class name in snake case, numbered by occurrence, not
+ * under their own name; arrays under `vars/0`, `vars/1`, ...
  */
 export function keras3Source(model: Hdf5Node, layers: readonly LayerConfig[]): WeightSource {
   const paths = keras3Groups(layers);
-  const groupOf = (layer: LayerConfig): Hdf5Node | null => model.group(`layers/${paths.get(layer.name) ?? layer.name}`) ?? model.group(`_layer_checkpoint_dependencies/${layer.name}`);
+  const groupOf = (layer: LayerConfig): Hdf5Node | null =>
+    model.group(`layers/${paths.get(layer.name) ?? layer.name}`) ??
+    model.group(`_layer_checkpoint_dependencies/${layer.name}`);
   return {
     arrays(layer) {
       const group = groupOf(layer);
@@ -90,12 +115,18 @@ export function keras3Source(model: Hdf5Node, layers: readonly LayerConfig[]): W
     },
     nested(layer) {
       const group = groupOf(layer);
-      if (!group) throw new LatheError('malformed-model', `The file holds no arrays for the nested model "${layer.name}"`, [{ path: layer.name, message: 'has no arrays' }]);
+      if (!group)
+        throw new LatheError('malformed-model', `The file holds no arrays for the nested model "${layer.name}"`, [
+          { path: layer.name, message: 'has no arrays' },
+        ]);
       return keras3Source(group, innerLayers(layer));
     },
     wrapped(wrapper, attribute, inner) {
       const group = groupOf(wrapper)?.group(attribute);
-      if (!group) throw new LatheError('malformed-model', `The file holds no arrays for the model in "${wrapper.name}"`, [{ path: wrapper.name, message: 'has no arrays' }]);
+      if (!group)
+        throw new LatheError('malformed-model', `The file holds no arrays for the model in "${wrapper.name}"`, [
+          { path: wrapper.name, message: 'has no arrays' },
+        ]);
       return keras3Source(group, innerLayers(inner));
     },
   };
@@ -115,7 +146,8 @@ export function keras3Groups(layers: readonly LayerConfig[]): Map<string, string
   return groups;
 }
 
-const innerLayers = ({ config }: LayerConfig): LayerConfig[] => ((config['layers'] as Config[] | undefined) ?? []).map(configOf);
+const innerLayers = ({ config }: LayerConfig): LayerConfig[] =>
+  ((config['layers'] as Config[] | undefined) ?? []).map(configOf);
 
 const configOf = (raw: Config): LayerConfig => {
   const config = (raw['config'] ?? {}) as Config;
@@ -124,19 +156,32 @@ const configOf = (raw: Config): LayerConfig => {
 
 function arraysUnder(group: Hdf5Node, className: string, config: Config): WeightArray[] {
   const own = group.group('vars');
-  const arrays = own ? own.members().map(Number).sort((a, z) => a - z).map((index) => own.array(String(index))) : [];
-  const children = childrenOf(group, className, config).flatMap(({ group: inner, layer }) => arraysUnder(inner, layer?.class_name ?? '', layer?.config ?? {}));
+  const arrays = own
+    ? own
+        .members()
+        .map(Number)
+        .sort((a, z) => a - z)
+        .map((index) => own.array(String(index)))
+    : [];
+  const children = childrenOf(group, className, config).flatMap(({ group: inner, layer }) =>
+    arraysUnder(inner, layer?.class_name ?? '', layer?.config ?? {}),
+  );
   // The wrapper repeats the kernel of its layer; its own vector, which only training reads, comes last.
   return className === 'SpectralNormalization' ? [...children, ...arrays.slice(-1)] : [...arrays, ...children];
 }
 
-interface Child { readonly group: Hdf5Node; readonly layer: { readonly class_name?: string; readonly config?: Config } | undefined }
+interface Child {
+  readonly group: Hdf5Node;
+  readonly layer: { readonly class_name?: string; readonly config?: Config } | undefined;
+}
 
 function childrenOf(group: Hdf5Node, className: string, config: Config): Child[] {
   if (className === 'StackedRNNCells') return cellsOf(group, config);
   return (CHILDREN[className] ?? []).flatMap((name) => {
     const inner = group.group(name) ?? group.group(`_${name}`);
-    const layer = (name === 'backward_layer' ? config['backward_layer'] ?? config['layer'] : config[name] ?? config['layer']) as Child['layer'];
+    const layer = (
+      name === 'backward_layer' ? (config['backward_layer'] ?? config['layer']) : (config[name] ?? config['layer'])
+    ) as Child['layer'];
     return inner ? [{ group: inner, layer }] : [];
   });
 }

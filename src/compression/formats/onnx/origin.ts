@@ -1,7 +1,8 @@
 /**
- * Which bytes an object of the representation was decoded from. They are held in a property that copying leaves behind: a pass that makes a changed
- * copy (`{ ...node, inputs }`) gets an object without origin, which the writer encodes anew; everything else it copies byte for byte.
- * (A WeakMap says the same, but a million entries cost the garbage collector seconds.)
+ * Which bytes an object of the representation was decoded from. They are held in a property that copying leaves behind:
+ * a pass that makes a changed copy (`{ ...node, inputs }`) gets an object without origin, which the writer encodes
+ * anew; everything else it copies byte for byte. (A WeakMap says the same, but a million entries cost the garbage
+ * collector seconds.)
  */
 const ORIGIN = Symbol('origin');
 

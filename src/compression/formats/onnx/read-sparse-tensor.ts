@@ -1,4 +1,7 @@
-/** SparseTensorProto -> Tensor: what a graph stores sparsely is computed densely, as onnxruntime does when it opens the file. */
+/**
+ * SparseTensorProto -> Tensor: what a graph stores sparsely is computed densely, as onnxruntime does when it opens the
+ * file.
+ */
 import { LatheError } from '../../../errors.ts';
 import { BITS, byteLength, elementCount, hostNumbers, toHost } from '../../graph/tensor-data.ts';
 import { printable } from '../../graph/graph-error.ts';
@@ -10,9 +13,10 @@ import type { MessageReader } from './wire.ts';
 const LARGEST_DENSE = 2 ** 30;
 
 /**
- * Decodes a sparse tensor: values [nnz], indices [nnz] (places in the flattened tensor) or [nnz, rank] (coordinates), dims [rank].
- * Source: onnx.proto, SparseTensorProto.
- * @throws LatheError `malformed-model` where the three contradict each other; `too-large` beyond 1 GiB of dense elements
+ * Decodes a sparse tensor: values [nnz], indices [nnz] (places in the flattened tensor) or [nnz, rank] (coordinates),
+ * dims [rank]. Source: onnx.proto, SparseTensorProto.
+ * @throws LatheError `malformed-model` where the three contradict each other; `too-large` beyond 1 GiB of dense
+ * elements
  */
 export function readSparseTensor(reader: MessageReader): Tensor {
   let values: Tensor | undefined;
@@ -26,9 +30,14 @@ export function readSparseTensor(reader: MessageReader): Tensor {
   }
   if (!values) throw reader.error('a sparse tensor without values');
   const { name, dtype } = values;
-  if (BITS[dtype] < 8 || dims.length === 0 || dims.some((dim) => dim < 0)) throw reader.error(`a sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}]`);
+  if (BITS[dtype] < 8 || dims.length === 0 || dims.some((dim) => dim < 0))
+    throw reader.error(`a sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}]`);
   const size = byteLength(dtype, dims);
-  if (size > LARGEST_DENSE) throw new LatheError('too-large', `The sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}] would take ${size} bytes; ${LARGEST_DENSE} are allowed`);
+  if (size > LARGEST_DENSE)
+    throw new LatheError(
+      'too-large',
+      `The sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}] would take ${size} bytes; ${LARGEST_DENSE} are allowed`,
+    );
   const places = flatPlaces(reader, values, indices, dims);
   const bytes = new Uint8Array(size);
   const width = BITS[dtype] / 8;
@@ -37,19 +46,28 @@ export function readSparseTensor(reader: MessageReader): Tensor {
 }
 
 /** The place of each value in the row-major dense tensor. */
-function flatPlaces(reader: MessageReader, values: Tensor, indices: Tensor | undefined, dims: readonly number[]): number[] {
+function flatPlaces(
+  reader: MessageReader,
+  values: Tensor,
+  indices: Tensor | undefined,
+  dims: readonly number[],
+): number[] {
   const count = elementCount(values.dims);
   const named = `sparse tensor "${printable(values.name)}"`;
   if (count === 0) return [];
   const coordinates = indices?.dims.length === 2;
   const expected = coordinates ? [count, dims.length] : [count];
   if (indices?.dtype !== 'int64' || indices.dims.join() !== expected.join()) {
-    throw reader.error(`${named}: ${count} values with indices ${indices ? `${indices.dtype} [${indices.dims.join(', ')}]` : 'missing'}`);
+    throw reader.error(
+      `${named}: ${count} values with indices ${indices ? `${indices.dtype} [${indices.dims.join(', ')}]` : 'missing'}`,
+    );
   }
   const numbers = hostNumbers(toHost(indices));
   const limits = coordinates ? dims : [elementCount(dims)];
   const outside = numbers.find((index, i) => index < 0 || index >= limits[i % limits.length]!);
   if (outside !== undefined) throw reader.error(`${named}: index ${outside} lies outside [${dims.join(', ')}]`);
   if (!coordinates) return numbers;
-  return Array.from({ length: count }, (_, row) => dims.reduce((place, dim, axis) => place * dim + numbers[row * dims.length + axis]!, 0));
+  return Array.from({ length: count }, (_, row) =>
+    dims.reduce((place, dim, axis) => place * dim + numbers[row * dims.length + axis]!, 0),
+  );
 }

@@ -1,4 +1,7 @@
-/** ValueInfoProto and TypeProto -> ValueInfo. Only tensor types are modelled; sequences, maps, optionals and sparse tensors are carried. */
+/**
+ * ValueInfoProto and TypeProto -> ValueInfo. Only tensor types are modelled; sequences, maps, optionals and sparse
+ * tensors are carried.
+ */
 import type { Dim, TensorType, ValueInfo } from '../../graph/types.ts';
 import { printable } from '../../graph/graph-error.ts';
 import { setOrigin } from './origin.ts';
@@ -44,7 +47,8 @@ function readShape(reader: MessageReader): Dim[] {
   const dims: Dim[] = [];
   while (reader.next()) {
     if (reader.field !== 1) reader.record();
-    else if (dims.push(readDim(reader.message(() => 'dimension'))) > 64) throw reader.error('a shape of more than 64 dimensions');
+    else if (dims.push(readDim(reader.message(() => 'dimension'))) > 64)
+      throw reader.error('a shape of more than 64 dimensions');
   }
   return dims;
 }
@@ -72,13 +76,28 @@ export function otherType({ name, rest = [] }: ValueInfo): string | null {
   return null;
 }
 
-/** TypeProto's fields: 1 tensor, 4 sequence (its elements: field 1), 5 map (key 1, value 2), 8 sparse tensor, 9 optional (1). */
+/**
+ * TypeProto's fields: 1 tensor, 4 sequence (its elements: field 1), 5 map (key 1, value 2), 8 sparse tensor, 9 optional
+ * (1).
+ */
 function typeInWords(reader: MessageReader): string {
   let words = 'value of unknown type';
   while (reader.next()) {
-    if (reader.field === 4) words = `sequence of ${typeInField(reader.message(() => 'sequence type'), 1)}s`;
-    else if (reader.field === 5) words = `map to ${typeInField(reader.message(() => 'map type'), 2)}s`;
-    else if (reader.field === 9) words = `optional ${typeInField(reader.message(() => 'optional type'), 1)}`;
+    if (reader.field === 4)
+      words = `sequence of ${typeInField(
+        reader.message(() => 'sequence type'),
+        1,
+      )}s`;
+    else if (reader.field === 5)
+      words = `map to ${typeInField(
+        reader.message(() => 'map type'),
+        2,
+      )}s`;
+    else if (reader.field === 9)
+      words = `optional ${typeInField(
+        reader.message(() => 'optional type'),
+        1,
+      )}`;
     else if (reader.field === 1) words = `${readTensorType(reader.message(() => 'tensor type')).dtype} tensor`;
     else {
       if (reader.field === 8) words = 'sparse tensor';

@@ -1,6 +1,7 @@
 /**
- * ONNX file -> representation. Tensor bytes are views on the file. What the representation does not model is carried as raw records, and
- * every object remembers the bytes it came from (origin.ts), so that `writeOnnx` reproduces what was not changed byte for byte.
+ * ONNX file -> representation. Tensor bytes are views on the file. What the representation does not model is carried as
+ * raw records, and every object remembers the bytes it came from (origin.ts), so that `writeOnnx` reproduces what was
+ * not changed byte for byte.
  */
 import { LatheError } from '../../../errors.ts';
 import type { Attribute, FunctionDefinition, Graph, Model, Node, Tensor, ValueInfo } from '../../graph/types.ts';
@@ -16,10 +17,12 @@ export const NEWEST_OPSET = 28;
 
 /**
  * Decodes an ONNX model. The bytes must stay unchanged while the model is in use.
- * @throws LatheError `malformed-model` naming the place; `unsupported-format` for external data; `unsupported-operator` for an opset newer than `NEWEST_OPSET`.
+ * @throws LatheError `malformed-model` naming the place; `unsupported-format` for external data; `unsupported-operator`
+ * for an opset newer than `NEWEST_OPSET`.
  */
 export function readOnnx(file: Uint8Array): Model {
-  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength); // a plain view also where a Buffer was given
+  // a plain view also where a Buffer was given
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
   const reader = new MessageReader(bytes, () => 'model');
   if (bytes.length === 0) throw reader.error('the file is empty');
   const order = new FieldOrder();
@@ -33,20 +36,39 @@ export function readOnnx(file: Uint8Array): Model {
   while (reader.next()) {
     order.add(reader.field);
     switch (reader.field) {
-      case 1: irVersion = reader.int(); break;
-      case 2: producerName = reader.text(); break;
-      case 7: graph = readGraph(reader.message(() => 'graph')); break;
-      case 8: opsets.add(reader, readOpset(reader)); break;
-      case 14: metadata.add(reader, readPair(reader.message(() => 'metadata'))); break;
-      case 25: functions.push(readFunction(reader.message(() => `function ${functions.length}`))); break;
-      default: rest.push(reader.record());
+      case 1:
+        irVersion = reader.int();
+        break;
+      case 2:
+        producerName = reader.text();
+        break;
+      case 7:
+        graph = readGraph(reader.message(() => 'graph'));
+        break;
+      case 8:
+        opsets.add(reader, readOpset(reader));
+        break;
+      case 14:
+        metadata.add(reader, readPair(reader.message(() => 'metadata')));
+        break;
+      case 25:
+        functions.push(readFunction(reader.message(() => `function ${functions.length}`)));
+        break;
+      default:
+        rest.push(reader.record());
     }
   }
   if (!graph) throw reader.error('there is no graph in the file');
   checkOpset(reader, opsets.map);
   const model: Model = {
-    irVersion, opsets: opsets.finish(), graph, functions, metadata: metadata.finish(),
-    ...(producerName !== undefined && { producerName }), ...(rest.length > 0 && { rest }), order: order.runs,
+    irVersion,
+    opsets: opsets.finish(),
+    graph,
+    functions,
+    metadata: metadata.finish(),
+    ...(producerName !== undefined && { producerName }),
+    ...(rest.length > 0 && { rest }),
+    order: order.runs,
   };
   return setOrigin(model, bytes);
 }
@@ -102,17 +124,39 @@ function readGraph(reader: MessageReader): Graph {
   while (reader.next()) {
     order.add(reader.field);
     switch (reader.field) {
-      case 1: nodes.push(readNode(reader, nodes.length)); break;
-      case 2: name = reader.text(); break;
-      case 5: addInitializer(reader, readTensor(reader.message(() => `initializer ${initializers.size}`)), initializers); break;
-      case 15: addInitializer(reader, readSparseTensor(reader.message(() => `initializer ${initializers.size} (sparse)`)), initializers); break;
-      case 11: lists.inputs.push(named(reader, readValueInfo(reader.message(() => `graph input ${lists.inputs.length}`)))); break;
-      case 12: lists.outputs.push(named(reader, readValueInfo(reader.message(() => `graph output ${lists.outputs.length}`)))); break;
-      case 13: lists.valueInfos.push(readValueInfo(reader.message(() => `value info ${lists.valueInfos.length}`))); break;
-      default: rest.push(reader.record());
+      case 1:
+        nodes.push(readNode(reader, nodes.length));
+        break;
+      case 2:
+        name = reader.text();
+        break;
+      case 5:
+        addInitializer(reader, readTensor(reader.message(() => `initializer ${initializers.size}`)), initializers);
+        break;
+      case 15:
+        addInitializer(
+          reader,
+          readSparseTensor(reader.message(() => `initializer ${initializers.size} (sparse)`)),
+          initializers,
+        );
+        break;
+      case 11:
+        lists.inputs.push(named(reader, readValueInfo(reader.message(() => `graph input ${lists.inputs.length}`))));
+        break;
+      case 12:
+        lists.outputs.push(named(reader, readValueInfo(reader.message(() => `graph output ${lists.outputs.length}`))));
+        break;
+      case 13:
+        lists.valueInfos.push(readValueInfo(reader.message(() => `value info ${lists.valueInfos.length}`)));
+        break;
+      default:
+        rest.push(reader.record());
     }
   }
-  return setOrigin({ name, nodes, initializers, ...lists, ...(rest.length > 0 && { rest }), order: order.runs }, reader.bytes);
+  return setOrigin(
+    { name, nodes, initializers, ...lists, ...(rest.length > 0 && { rest }), order: order.runs },
+    reader.bytes,
+  );
 }
 
 function named(reader: MessageReader, info: ValueInfo): ValueInfo {
@@ -138,18 +182,42 @@ function readNode(parent: MessageReader, index: number): Node {
   const rest: Uint8Array[] = [];
   while (reader.next()) {
     switch (reader.field) {
-      case 1: inputs.push(reader.text()); break;
-      case 2: outputs.push(reader.text()); break;
-      case 3: name = reader.text(); break;
-      case 4: opType = reader.text(); break;
-      case 5: addAttribute(reader, attributes); break;
-      case 7: domain = reader.text(); break;
-      case 8: overload = reader.text(); break;
-      default: rest.push(reader.record());
+      case 1:
+        inputs.push(reader.text());
+        break;
+      case 2:
+        outputs.push(reader.text());
+        break;
+      case 3:
+        name = reader.text();
+        break;
+      case 4:
+        opType = reader.text();
+        break;
+      case 5:
+        addAttribute(reader, attributes);
+        break;
+      case 7:
+        domain = reader.text();
+        break;
+      case 8:
+        overload = reader.text();
+        break;
+      default:
+        rest.push(reader.record());
     }
   }
   if (opType === '') throw reader.error('a node without operator type');
-  const node = { name, opType, domain: ownDomain(domain), inputs, outputs, attributes, ...(overload && { overload }), ...(rest.length > 0 && { rest }) };
+  const node = {
+    name,
+    opType,
+    domain: ownDomain(domain),
+    inputs,
+    outputs,
+    attributes,
+    ...(overload && { overload }),
+    ...(rest.length > 0 && { rest }),
+  };
   return setOrigin(node, reader.bytes);
 }
 
@@ -159,31 +227,67 @@ function addAttribute(parent: MessageReader, attributes: Map<string, Attribute>)
   attributes.set(name, attribute);
 }
 
-/** AttributeProto's fields by the type code that selects them; the type is missing in files of IR version 1, where the field present decides. */
+/**
+ * AttributeProto's fields by the type code that selects them; the type is missing in files of IR version 1, where the
+ * field present decides.
+ */
 function readAttribute(reader: MessageReader): [string, Attribute] {
   let name = '';
   let type = 0;
   let reference = '';
   let value: Attribute | undefined;
-  const lists = { floats: [] as number[], ints: [] as number[], strings: [] as (string | undefined)[], tensors: [] as Tensor[], graphs: [] as Graph[] };
+  const lists = {
+    floats: [] as number[],
+    ints: [] as number[],
+    strings: [] as (string | undefined)[],
+    tensors: [] as Tensor[],
+    graphs: [] as Graph[],
+  };
   let seen = 0;
   while (reader.next()) {
     if (FIELD_OF_TYPE.includes(reader.field)) seen = FIELD_OF_TYPE.indexOf(reader.field);
     switch (reader.field) {
-      case 1: name = reader.text(); break;
-      case 2: value = { kind: 'float', value: reader.float() }; break;
-      case 3: value = { kind: 'int', value: reader.int() }; break;
-      case 4: value = stringAttribute(reader.payload(), reader.bytes); break;
-      case 5: value = { kind: 'tensor', value: readTensor(reader.message(() => `attribute "${printable(name)}"`)) }; break;
-      case 6: value = { kind: 'graph', value: readGraph(reader.message(() => `attribute "${printable(name)}"`)) }; break;
-      case 7: reader.floats(lists.floats); break;
-      case 8: reader.ints(lists.ints); break;
-      case 9: lists.strings.push(decodeText(reader.payload())); break;
-      case 10: lists.tensors.push(readTensor(reader.message(() => `attribute "${printable(name)}"`))); break;
-      case 11: lists.graphs.push(readGraph(reader.message(() => `attribute "${printable(name)}"`))); break;
-      case 20: type = reader.int(); break;
-      case 21: reference = reader.text(); break;
-      default: reader.record();
+      case 1:
+        name = reader.text();
+        break;
+      case 2:
+        value = { kind: 'float', value: reader.float() };
+        break;
+      case 3:
+        value = { kind: 'int', value: reader.int() };
+        break;
+      case 4:
+        value = stringAttribute(reader.payload(), reader.bytes);
+        break;
+      case 5:
+        value = { kind: 'tensor', value: readTensor(reader.message(() => `attribute "${printable(name)}"`)) };
+        break;
+      case 6:
+        value = { kind: 'graph', value: readGraph(reader.message(() => `attribute "${printable(name)}"`)) };
+        break;
+      case 7:
+        reader.floats(lists.floats);
+        break;
+      case 8:
+        reader.ints(lists.ints);
+        break;
+      case 9:
+        lists.strings.push(decodeText(reader.payload()));
+        break;
+      case 10:
+        lists.tensors.push(readTensor(reader.message(() => `attribute "${printable(name)}"`)));
+        break;
+      case 11:
+        lists.graphs.push(readGraph(reader.message(() => `attribute "${printable(name)}"`)));
+        break;
+      case 20:
+        type = reader.int();
+        break;
+      case 21:
+        reference = reader.text();
+        break;
+      default:
+        reader.record();
     }
   }
   if (reference !== '') return [name, setOrigin({ kind: 'reference', value: reference }, reader.bytes)];
@@ -205,16 +309,27 @@ function listAttribute(
   record: Uint8Array,
 ): Attribute | undefined {
   switch (type) {
-    case 6: return { kind: 'floats', value: lists.floats };
-    case 7: return { kind: 'ints', value: lists.ints };
+    case 6:
+      return { kind: 'floats', value: lists.floats };
+    case 7:
+      return { kind: 'ints', value: lists.ints };
     case 8: {
       const strings = lists.strings.filter((text) => text !== undefined);
-      return strings.length === lists.strings.length ? { kind: 'strings', value: strings } : { kind: 'opaque', value: record };
+      return strings.length === lists.strings.length
+        ? { kind: 'strings', value: strings }
+        : { kind: 'opaque', value: record };
     }
-    case 9: return { kind: 'tensors', value: lists.tensors };
-    case 10: return { kind: 'graphs', value: lists.graphs };
-    case 11: case 12: case 13: case 14: return { kind: 'opaque', value: record };
-    default: return undefined;
+    case 9:
+      return { kind: 'tensors', value: lists.tensors };
+    case 10:
+      return { kind: 'graphs', value: lists.graphs };
+    case 11:
+    case 12:
+    case 13:
+    case 14:
+      return { kind: 'opaque', value: record };
+    default:
+      return undefined;
   }
 }
 
@@ -238,21 +353,49 @@ function readFunction(reader: MessageReader): FunctionDefinition {
   let overload = '';
   while (reader.next()) {
     switch (reader.field) {
-      case 1: name = reader.text(); break;
-      case 4: inputs.push(reader.text()); break;
-      case 5: outputs.push(reader.text()); break;
-      case 6: attributes.push(reader.text()); break;
-      case 7: nodes.push(readNode(reader, nodes.length)); break;
-      case 9: opsets.add(reader, readOpset(reader)); break;
-      case 10: domain = reader.text(); break;
-      case 11: addAttribute(reader, attributeDefaults); break;
-      case 13: overload = reader.text(); break;
-      default: rest.push(reader.record());
+      case 1:
+        name = reader.text();
+        break;
+      case 4:
+        inputs.push(reader.text());
+        break;
+      case 5:
+        outputs.push(reader.text());
+        break;
+      case 6:
+        attributes.push(reader.text());
+        break;
+      case 7:
+        nodes.push(readNode(reader, nodes.length));
+        break;
+      case 9:
+        opsets.add(reader, readOpset(reader));
+        break;
+      case 10:
+        domain = reader.text();
+        break;
+      case 11:
+        addAttribute(reader, attributeDefaults);
+        break;
+      case 13:
+        overload = reader.text();
+        break;
+      default:
+        rest.push(reader.record());
     }
   }
   checkNotNewer(opsets.map.get('') ?? 0, `function "${printable(name)}"`);
   const definition = {
-    name, domain: ownDomain(domain), overload, inputs, outputs, attributes, attributeDefaults, nodes, opsets: opsets.finish(), ...(rest.length > 0 && { rest }),
+    name,
+    domain: ownDomain(domain),
+    overload,
+    inputs,
+    outputs,
+    attributes,
+    attributeDefaults,
+    nodes,
+    opsets: opsets.finish(),
+    ...(rest.length > 0 && { rest }),
   };
   return setOrigin(definition, reader.bytes);
 }

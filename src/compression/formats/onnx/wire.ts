@@ -1,7 +1,7 @@
 /**
- * The protobuf wire format, reading and writing, for untrusted input: every length is checked against its message, and nesting and the
- * number of messages are limited before memory is spent on them.
- * Source: protobuf.dev/programming-guides/encoding.
+ * The protobuf wire format, reading and writing, for untrusted input: every length is checked against its message, and
+ * nesting and the number of messages are limited before memory is spent on them. Source:
+ * protobuf.dev/programming-guides/encoding.
  */
 import { LatheError } from '../../../errors.ts';
 
@@ -19,7 +19,10 @@ export interface Budget {
   messages: number;
 }
 
-/** Reads one message field by field: `while (reader.next()) switch (reader.field) { ... }`; each case consumes the field's value once. */
+/**
+ * Reads one message field by field: `while (reader.next()) switch (reader.field) { ... }`; each case consumes the
+ * field's value once.
+ */
 export class MessageReader {
   field = 0;
   wire = 0;
@@ -105,7 +108,9 @@ export class MessageReader {
     this.repeated(FIXED32, Infinity, (reader) => target.push(reader.fixed32()));
   }
 
-  /** One repeated varint field: each as its low and high 32 bits (negative numbers of either width are extended to 64). */
+  /**
+   * One repeated varint field: each as its low and high 32 bits (negative numbers of either width are extended to 64).
+   */
   varints(each: (low: number, high: number) => void): void {
     this.repeated(VARINT, Infinity, (reader) => {
       reader.varint();
@@ -124,7 +129,9 @@ export class MessageReader {
 
   error(message: string): LatheError {
     const place = this.describe();
-    return new LatheError('malformed-model', `${place}: ${message} (byte ${this.position} of ${this.bytes.length})`, [{ path: place, message }]);
+    return new LatheError('malformed-model', `${place}: ${message} (byte ${this.position} of ${this.bytes.length})`, [
+      { path: place, message },
+    ]);
   }
 
   private fixed32(): number {
@@ -164,7 +171,8 @@ export class MessageReader {
   /** Start of the next `length` bytes, which are consumed. */
   private take(length: number): number {
     const start = this.position;
-    if (length > this.bytes.length - start) throw this.error(`field ${this.field} reaches ${length - (this.bytes.length - start)} bytes beyond its message`);
+    if (length > this.bytes.length - start)
+      throw this.error(`field ${this.field} reaches ${length - (this.bytes.length - start)} bytes beyond its message`);
     this.position += length;
     return start;
   }
@@ -246,7 +254,9 @@ export class MessageWriter {
   }
 
   payload(field: number, bytes: Uint8Array): this {
-    return this.raw(varintBytes(field * 8 + LENGTH_DELIMITED)).raw(varintBytes(bytes.length)).raw(bytes);
+    return this.raw(varintBytes(field * 8 + LENGTH_DELIMITED))
+      .raw(varintBytes(bytes.length))
+      .raw(bytes);
   }
 
   text(field: number, text: string): this {

@@ -1,8 +1,21 @@
 /**
- * Representation -> ONNX file. Objects that are still the ones the reader made are copied byte for byte; others are encoded in the order of
- * fields that the file had, or ONNX's own (ascending field numbers). Tensor elements always go into `raw_data`.
+ * Representation -> ONNX file. Objects that are still the ones the reader made are copied byte for byte; others are
+ * encoded in the order of fields that the file had, or ONNX's own (ascending field numbers). Tensor elements always go
+ * into `raw_data`.
  */
-import { DATA_TYPES, type Attribute, type Dim, type FunctionDefinition, type Graph, type Model, type Node, type Records, type Tensor, type TensorType, type ValueInfo } from '../../graph/types.ts';
+import {
+  DATA_TYPES,
+  type Attribute,
+  type Dim,
+  type FunctionDefinition,
+  type Graph,
+  type Model,
+  type Node,
+  type Records,
+  type Tensor,
+  type TensorType,
+  type ValueInfo,
+} from '../../graph/types.ts';
 import { originOf } from './origin.ts';
 import { MessageReader, MessageWriter } from './wire.ts';
 
@@ -12,18 +25,33 @@ export function writeOnnx(model: Model): Uint8Array {
   if (origin) return origin;
   const writer = new MessageWriter();
   const order = model.order ?? [];
-  writeInOrder(writer, order, model.rest, new Map<number, Emit[]>([
-    [1, [(w) => w.int(1, irVersion(model))]],
-    [2, optional(model.producerName, (w, name) => w.text(2, name))],
-    [7, [(w) => w.message(7, graphMessage(model.graph))]],
-    [8, recorded(model.opsets, (w, domain, version) => w.message(8, opsetMessage(domain, version)))],
-    [14, recorded(model.metadata, (w, key, value) => w.message(14, new MessageWriter().text(1, key).text(2, value)))],
-    [25, model.functions.map((definition): Emit => (w) => w.message(25, functionMessage(definition)))],
-  ]));
+  writeInOrder(
+    writer,
+    order,
+    model.rest,
+    new Map<number, Emit[]>([
+      [1, [(w) => w.int(1, irVersion(model))]],
+      [2, optional(model.producerName, (w, name) => w.text(2, name))],
+      [7, [(w) => w.message(7, graphMessage(model.graph))]],
+      [8, recorded(model.opsets, (w, domain, version) => w.message(8, opsetMessage(domain, version)))],
+      [14, recorded(model.metadata, (w, key, value) => w.message(14, new MessageWriter().text(1, key).text(2, value)))],
+      [
+        25,
+        model.functions.map(
+          (definition): Emit =>
+            (w) =>
+              w.message(25, functionMessage(definition)),
+        ),
+      ],
+    ]),
+  );
   return writer.finish();
 }
 
-/** Before version 4 every initializer was an input, too; one that a step added, or whose input it took away, needs that version. */
+/**
+ * Before version 4 every initializer was an input, too; one that a step added, or whose input it took away, needs that
+ * version.
+ */
 function irVersion({ irVersion, graph }: Model): number {
   if (irVersion >= CONSTANT_INITIALIZERS) return irVersion;
   const inputs = new Set(graph.inputs.map(({ name }) => name));
@@ -39,10 +67,15 @@ export function writeTensor(tensor: Tensor): Uint8Array {
 type Emit = (writer: MessageWriter) => void;
 
 /**
- * Emits fields in the order of the file they came from. Each run of a field takes as many of its items; items added since come with its last run.
- * Fields the file did not have follow in ascending order, unknown records among them.
+ * Emits fields in the order of the file they came from. Each run of a field takes as many of its items; items added
+ * since come with its last run. Fields the file did not have follow in ascending order, unknown records among them.
  */
-function writeInOrder(writer: MessageWriter, order: readonly number[], rest: Records | undefined, fields: ReadonlyMap<number, readonly Emit[]>): void {
+function writeInOrder(
+  writer: MessageWriter,
+  order: readonly number[],
+  rest: Records | undefined,
+  fields: ReadonlyMap<number, readonly Emit[]>,
+): void {
   const queues = new Map<number, Emit[]>();
   for (const [field, emits] of fields) queues.set(field, [...emits].reverse());
   for (const record of [...(rest ?? [])].reverse()) {
@@ -54,9 +87,15 @@ function writeInOrder(writer: MessageWriter, order: readonly number[], rest: Rec
   const runs = order.length > 0 ? order : [];
   for (let i = 0; i < runs.length; i += 2) {
     const queue = queues.get(runs[i]!) ?? [];
-    for (let count = lastRun.get(runs[i]!) === i ? queue.length : Math.min(runs[i + 1]!, queue.length); count > 0; count--) queue.pop()!(writer);
+    for (
+      let count = lastRun.get(runs[i]!) === i ? queue.length : Math.min(runs[i + 1]!, queue.length);
+      count > 0;
+      count--
+    )
+      queue.pop()!(writer);
   }
-  for (const field of [...queues.keys()].sort((a, b) => a - b)) for (const emit of queues.get(field)!.reverse()) emit(writer);
+  for (const field of [...queues.keys()].sort((a, b) => a - b))
+    for (const emit of queues.get(field)!.reverse()) emit(writer);
 }
 
 function fieldOf(record: Uint8Array): number {
@@ -73,10 +112,17 @@ function optional<T>(value: T | undefined, emit: (writer: MessageWriter, value: 
 }
 
 /** A map's records as they stood, or its entries anew. */
-function recorded<V>(map: ReadonlyMap<string, V>, emit: (writer: MessageWriter, key: string, value: V) => void): Emit[] {
+function recorded<V>(
+  map: ReadonlyMap<string, V>,
+  emit: (writer: MessageWriter, key: string, value: V) => void,
+): Emit[] {
   const origin = originOf(map);
   if (origin) return [(writer) => writer.raw(origin)];
-  return [...map].map(([key, value]) => (writer) => emit(writer, key, value));
+  return [...map].map(
+    ([key, value]) =>
+      (writer) =>
+        emit(writer, key, value),
+  );
 }
 
 function opsetMessage(domain: string, version: number): MessageWriter {
@@ -93,15 +139,40 @@ function graphMessage(graph: Graph): MessageWriter {
   const untouched = copied(graph);
   if (untouched) return untouched;
   const writer = new MessageWriter();
-  const infos = (field: number, list: readonly ValueInfo[]): Emit[] => list.map((info) => (w) => w.message(field, valueInfoMessage(info)));
-  writeInOrder(writer, graph.order ?? [], graph.rest, new Map<number, Emit[]>([
-    [1, graph.nodes.map((node): Emit => (w) => w.message(1, nodeMessage(node)))],
-    [2, graph.name === '' && graph.order && !graph.order.some((field, i) => i % 2 === 0 && field === 2) ? [] : [(w) => w.text(2, graph.name)]],
-    [5, [...graph.initializers].map(([name, tensor]): Emit => (w) => w.message(5, tensorMessage(tensor.name === name ? tensor : { ...tensor, name })))],
-    [11, infos(11, graph.inputs)],
-    [12, infos(12, graph.outputs)],
-    [13, infos(13, graph.valueInfos)],
-  ]));
+  const infos = (field: number, list: readonly ValueInfo[]): Emit[] =>
+    list.map((info) => (w) => w.message(field, valueInfoMessage(info)));
+  writeInOrder(
+    writer,
+    graph.order ?? [],
+    graph.rest,
+    new Map<number, Emit[]>([
+      [
+        1,
+        graph.nodes.map(
+          (node): Emit =>
+            (w) =>
+              w.message(1, nodeMessage(node)),
+        ),
+      ],
+      [
+        2,
+        graph.name === '' && graph.order && !graph.order.some((field, i) => i % 2 === 0 && field === 2)
+          ? []
+          : [(w) => w.text(2, graph.name)],
+      ],
+      [
+        5,
+        [...graph.initializers].map(
+          ([name, tensor]): Emit =>
+            (w) =>
+              w.message(5, tensorMessage(tensor.name === name ? tensor : { ...tensor, name })),
+        ),
+      ],
+      [11, infos(11, graph.inputs)],
+      [12, infos(12, graph.outputs)],
+      [13, infos(13, graph.valueInfos)],
+    ]),
+  );
   return writer;
 }
 
@@ -124,18 +195,30 @@ function attributeMessage(name: string, attribute: Attribute): MessageWriter {
   if (origin && attributeName(origin) === name) return new MessageWriter().raw(origin);
   const writer = new MessageWriter().text(1, name);
   switch (attribute.kind) {
-    case 'float': return writer.float(2, attribute.value).int(20, 1);
-    case 'int': return writer.int(3, attribute.value).int(20, 2);
-    case 'string': return writer.text(4, attribute.value).int(20, 3);
-    case 'tensor': return writer.message(5, tensorMessage(attribute.value)).int(20, 4);
-    case 'graph': return writer.message(6, graphMessage(attribute.value)).int(20, 5);
-    case 'floats': return writer.floats(7, attribute.value).int(20, 6);
-    case 'ints': return writer.ints(8, attribute.value).int(20, 7);
-    case 'strings': return attribute.value.reduce((w, text) => w.text(9, text), writer).int(20, 8);
-    case 'tensors': return attribute.value.reduce((w, tensor) => w.message(10, tensorMessage(tensor)), writer).int(20, 9);
-    case 'graphs': return attribute.value.reduce((w, graph) => w.message(11, graphMessage(graph)), writer).int(20, 10);
-    case 'reference': return writer.text(21, attribute.value);
-    case 'opaque': return new MessageWriter().raw(attribute.value);
+    case 'float':
+      return writer.float(2, attribute.value).int(20, 1);
+    case 'int':
+      return writer.int(3, attribute.value).int(20, 2);
+    case 'string':
+      return writer.text(4, attribute.value).int(20, 3);
+    case 'tensor':
+      return writer.message(5, tensorMessage(attribute.value)).int(20, 4);
+    case 'graph':
+      return writer.message(6, graphMessage(attribute.value)).int(20, 5);
+    case 'floats':
+      return writer.floats(7, attribute.value).int(20, 6);
+    case 'ints':
+      return writer.ints(8, attribute.value).int(20, 7);
+    case 'strings':
+      return attribute.value.reduce((w, text) => w.text(9, text), writer).int(20, 8);
+    case 'tensors':
+      return attribute.value.reduce((w, tensor) => w.message(10, tensorMessage(tensor)), writer).int(20, 9);
+    case 'graphs':
+      return attribute.value.reduce((w, graph) => w.message(11, graphMessage(graph)), writer).int(20, 10);
+    case 'reference':
+      return writer.text(21, attribute.value);
+    case 'opaque':
+      return new MessageWriter().raw(attribute.value);
   }
 }
 
@@ -190,7 +273,8 @@ function functionMessage(definition: FunctionDefinition): MessageWriter {
   for (const output of definition.outputs) writer.text(5, output);
   for (const attribute of definition.attributes) writer.text(6, attribute);
   for (const node of definition.nodes) writer.message(7, nodeMessage(node));
-  for (const emit of recorded(definition.opsets, (w, domain, version) => w.message(9, opsetMessage(domain, version)))) emit(writer);
+  for (const emit of recorded(definition.opsets, (w, domain, version) => w.message(9, opsetMessage(domain, version))))
+    emit(writer);
   writer.text(10, definition.domain);
   for (const [name, attribute] of definition.attributeDefaults) writer.message(11, attributeMessage(name, attribute));
   if (definition.overload !== '') writer.text(13, definition.overload);

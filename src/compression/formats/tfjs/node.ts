@@ -11,7 +11,11 @@ export interface AttrValue {
   readonly s?: string;
   readonly type?: string;
   readonly shape?: { readonly dim?: readonly { readonly size: string | number }[]; readonly unknownRank?: boolean };
-  readonly list?: { readonly i?: readonly (string | number)[]; readonly f?: readonly number[]; readonly s?: readonly string[] };
+  readonly list?: {
+    readonly i?: readonly (string | number)[];
+    readonly f?: readonly number[];
+    readonly s?: readonly string[];
+  };
 }
 
 export interface NodeDef {
@@ -21,7 +25,10 @@ export interface NodeDef {
   readonly attr?: Readonly<Record<string, AttrValue>>;
 }
 
-/** A tensor on its way to ONNX. Images that a convolution made lie channels first until an operator needs TensorFlow's order. */
+/**
+ * A tensor on its way to ONNX. Images that a convolution made lie channels first until an operator needs TensorFlow's
+ * order.
+ */
 export interface TfValue {
   readonly value: string;
   /** The ONNX value is [n, c, h, w] while TensorFlow's is [n, h, w, c]. */
@@ -64,7 +71,8 @@ export function image(ctx: NodeContext, index: number): string {
 }
 
 /** The result of an operator that computed channels first. */
-export const imageResult = (ctx: NodeContext, value: string): TfValue => (string(ctx, 'data_format', 'NHWC') === 'NCHW' ? plainValue(value) : imageValue(value));
+export const imageResult = (ctx: NodeContext, value: string): TfValue =>
+  string(ctx, 'data_format', 'NHWC') === 'NCHW' ? plainValue(value) : imageValue(value);
 
 /** Numbers of an input that must be constant (axes, kernels). */
 export function constantAt(ctx: NodeContext, index: number, what: string): TfjsWeight {
@@ -73,7 +81,8 @@ export function constantAt(ctx: NodeContext, index: number, what: string): TfjsW
   return constant;
 }
 
-export const numbersAt = (ctx: NodeContext, index: number, what: string): number[] => Array.from(constantAt(ctx, index, what).values);
+export const numbersAt = (ctx: NodeContext, index: number, what: string): number[] =>
+  Array.from(constantAt(ctx, index, what).values);
 
 /** Numbers of a vector as far as they are constant; null: not even its length is known. */
 export function elementsAt(ctx: NodeContext, index: number): readonly (number | null)[] | null {
@@ -84,7 +93,8 @@ export function elementsAt(ctx: NodeContext, index: number): readonly (number | 
 /** An int32 input (a shape, indices) as the int64 that ONNX wants; scalars as vectors of one. */
 export function int64At(ctx: NodeContext, index: number): string {
   const { constant } = at(ctx, index);
-  if (constant && constant.dims.length > 1) return ctx.b.weight(`${constant.name}_int64`, constant.dims, constant.values, 'int64');
+  if (constant && constant.dims.length > 1)
+    return ctx.b.weight(`${constant.name}_int64`, constant.dims, constant.values, 'int64');
   if (constant) return ctx.b.ints(Array.from(constant.values));
   return ctx.b.op('Cast', [plain(ctx, index)], { to: 7 }, `${ctx.node.name}/int64`);
 }
@@ -118,20 +128,52 @@ export function strings({ node }: NodeContext, name: string): string[] {
   return (node.attr?.[name]?.list?.s ?? []).map(decodeString);
 }
 
-const TYPES: Readonly<Record<string, DataType>> = { DT_FLOAT: 'float32', DT_INT32: 'int32', DT_BOOL: 'bool', DT_INT64: 'int64', DT_UINT8: 'uint8', DT_HALF: 'float32', DT_DOUBLE: 'float32' };
+const TYPES: Readonly<Record<string, DataType>> = {
+  DT_FLOAT: 'float32',
+  DT_INT32: 'int32',
+  DT_BOOL: 'bool',
+  DT_INT64: 'int64',
+  DT_UINT8: 'uint8',
+  DT_HALF: 'float32',
+  DT_DOUBLE: 'float32',
+};
 
 /** Types come as names or as enum numbers. */
 export function typeOf(type: string | number | undefined): DataType {
-  const names: Readonly<Record<number, string>> = { 1: 'DT_FLOAT', 3: 'DT_INT32', 4: 'DT_UINT8', 9: 'DT_INT64', 10: 'DT_BOOL', 19: 'DT_HALF', 2: 'DT_DOUBLE' };
-  const dtype = TYPES[typeof type === 'number' ? names[type] ?? '' : type ?? 'DT_FLOAT'];
+  const names: Readonly<Record<number, string>> = {
+    1: 'DT_FLOAT',
+    3: 'DT_INT32',
+    4: 'DT_UINT8',
+    9: 'DT_INT64',
+    10: 'DT_BOOL',
+    19: 'DT_HALF',
+    2: 'DT_DOUBLE',
+  };
+  const dtype = TYPES[typeof type === 'number' ? (names[type] ?? '') : (type ?? 'DT_FLOAT')];
   if (!dtype) throw new UnsupportedNode(`the type ${type} has no ONNX form`);
   return dtype;
 }
 
 /** ONNX's number of an element type. */
-export const ONNX_TYPE: Readonly<Partial<Record<DataType, number>>> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 };
+export const ONNX_TYPE: Readonly<Partial<Record<DataType, number>>> = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+};
 
-/** A constant in the layout that an operator wants; operators that read the same constant in the same layout share one weight. */
-export function weightOf({ b }: NodeContext, { name }: TfjsWeight, layout: string, dims: readonly number[], values: ArrayLike<number>, dtype?: DataType): string {
+/**
+ * A constant in the layout that an operator wants; operators that read the same constant in the same layout share one
+ * weight.
+ */
+export function weightOf(
+  { b }: NodeContext,
+  { name }: TfjsWeight,
+  layout: string,
+  dims: readonly number[],
+  values: ArrayLike<number>,
+  dtype?: DataType,
+): string {
   return b.layer(`${name} ${layout}`, () => b.weight(name, dims, values, dtype));
 }

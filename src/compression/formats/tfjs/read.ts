@@ -20,26 +20,43 @@ interface ModelJson {
 }
 
 /** Reads the members of a TF.js archive (`model.json` and its shards beside it). */
-export function readTfjs(members: ReadonlyMap<string, Uint8Array>, reading: Reading = AS_STORED): { format: 'tfjs-layers' | 'tfjs-graph'; model: Model } {
+export function readTfjs(
+  members: ReadonlyMap<string, Uint8Array>,
+  reading: Reading = AS_STORED,
+): { format: 'tfjs-layers' | 'tfjs-graph'; model: Model } {
   const json = parse(members.get('model.json')!);
   const topology = json.modelTopology;
-  if (!topology) throw new LatheError('unsupported-format', 'model.json holds no modelTopology: weights alone are no model');
+  if (!topology)
+    throw new LatheError('unsupported-format', 'model.json holds no modelTopology: weights alone are no model');
   const weights = readManifest(json.weightsManifest, members);
   if (Array.isArray(topology['node'])) {
     const signature = json.signature ?? json.userDefinedMetadata?.signature;
-    return { format: 'tfjs-graph', model: tidy(convertGraphModel(topology as unknown as GraphDef, weights, signature)) };
+    return {
+      format: 'tfjs-graph',
+      model: tidy(convertGraphModel(topology as unknown as GraphDef, weights, signature)),
+    };
   }
   return { format: 'tfjs-layers', model: readLayersModel(topology, weights, reading) };
 }
 
-/** Each TensorFlow operator was converted on its own, with transposes round every convolution: what cancels is taken out. */
+/**
+ * Each TensorFlow operator was converted on its own, with transposes round every convolution: what cancels is taken
+ * out.
+ */
 function tidy(model: Model): Model {
   return sinkTransposes(removeIdentities(foldConstants(model)));
 }
 
-function readLayersModel(topology: Record<string, unknown>, weights: ReadonlyMap<string, TfjsWeight>, reading: Reading): Model {
+function readLayersModel(
+  topology: Record<string, unknown>,
+  weights: ReadonlyMap<string, TfjsWeight>,
+  reading: Reading,
+): Model {
   const config = (topology['model_config'] ?? topology) as Config;
-  const entries = [...weights.values()].map(({ name, dims, values }) => ({ name, read: () => ({ dims, values: Float32Array.from(values), place: name }) }));
+  const entries = [...weights.values()].map(({ name, dims, values }) => ({
+    name,
+    read: () => ({ dims, values: Float32Array.from(values), place: name }),
+  }));
   // TF.js implements Keras 2's definitions, whatever version exported the file.
   return convertKeras(config, () => namedSource(entries), 2, 'tfjs', reading);
 }
@@ -48,6 +65,11 @@ function parse(bytes: Uint8Array): ModelJson {
   try {
     return JSON.parse(new TextDecoder().decode(bytes)) as ModelJson;
   } catch (error) {
-    throw new LatheError('malformed-model', `model.json is no JSON: ${(error as Error).message}`, [{ path: 'model.json', message: 'no JSON' }], { cause: error });
+    throw new LatheError(
+      'malformed-model',
+      `model.json is no JSON: ${(error as Error).message}`,
+      [{ path: 'model.json', message: 'no JSON' }],
+      { cause: error },
+    );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Labels every axis of every value with units (units.ts), as the operators' channel rules say. What no rule speaks for keeps all its channels:
- * inputs and outputs of the model, operators without a rule, values that subgraphs read.
+ * Labels every axis of every value with units (units.ts), as the operators' channel rules say. What no rule speaks for
+ * keeps all its channels: inputs and outputs of the model, operators without a rule, values that subgraphs read.
  */
 import type { ChannelRule, Coupling, ValueUnits } from '../../operators/channels/rule.ts';
 import { constantTensor } from '../constants.ts';
@@ -12,7 +12,10 @@ import { isFloat } from '../tensor-data.ts';
 import type { Model, Node, Tensor } from '../types.ts';
 import { Units, type AxisUnits } from './units.ts';
 
-/** A constant as one input of one node reads it: small ones are labelled for each use, so that layers which happen to share zeros are not tied. */
+/**
+ * A constant as one input of one node reads it: small ones are labelled for each use, so that layers which happen to
+ * share zeros are not tied.
+ */
 export interface ConstantUse {
   readonly tensor: Tensor;
   readonly node: Node;
@@ -55,7 +58,8 @@ class Walk {
   }
 
   run(): ChannelMap {
-    for (const { name } of this.model.graph.inputs) if (!this.tensors.has(name)) this.values.set(name, this.whole(name));
+    for (const { name } of this.model.graph.inputs)
+      if (!this.tensors.has(name)) this.values.set(name, this.whole(name));
     for (const node of topologicalOrder(this.model.graph)) {
       const constant = constantTensor(node);
       if (constant) this.setConstant(constant);
@@ -66,7 +70,14 @@ class Walk {
       this.freezeValue(name);
     }
     const { units, types, values, made } = this;
-    return { units, types, values, made, constants: [...this.uses.values()].flatMap((uses) => [...uses.values()]), unitsOf: (node, input) => this.unitsOf(node, input) ?? [] };
+    return {
+      units,
+      types,
+      values,
+      made,
+      constants: [...this.uses.values()].flatMap((uses) => [...uses.values()]),
+      unitsOf: (node, input) => this.unitsOf(node, input) ?? [],
+    };
   }
 
   private setConstant(tensor: Tensor): void {
@@ -82,7 +93,8 @@ class Walk {
     node.outputs.forEach((name, i) => {
       if (name === '') return;
       this.values.set(name, this.fitting(name, outputs[i] ?? null));
-      if (node.inputs.length > 0 && node.inputs.every((input) => input === '' || this.weights.has(input))) this.weights.add(name);
+      if (node.inputs.length > 0 && node.inputs.every((input) => input === '' || this.weights.has(input)))
+        this.weights.add(name);
     });
   }
 
@@ -90,7 +102,8 @@ class Walk {
     const read = new Set<number>();
     const outputs = rule.couple(this.coupling(node, read));
     node.inputs.forEach((name, input) => {
-      if (name !== '' && !read.has(input)) for (const axis of this.unitsOf(node, input) ?? []) this.units.freezeAxis(axis);
+      if (name !== '' && !read.has(input))
+        for (const axis of this.unitsOf(node, input) ?? []) this.units.freezeAxis(axis);
     });
     return outputs;
   }
@@ -106,12 +119,20 @@ class Walk {
       output: (index) => types.typeOf(node.outputs[index] ?? ''),
       isWeight: (index) => this.weights.has(node.inputs[index] ?? ''),
       fresh: (size) => units.fresh(size),
-      unite: (a, b) => { units.unite(a, b); },
+      unite: (a, b) => {
+        units.unite(a, b);
+      },
       same: (a, b) => units.uniteAxes(a, b),
-      freeze: (axis) => { units.freezeAxis(axis); },
-      freezeUnit: (unit) => { units.freeze(unit); },
+      freeze: (axis) => {
+        units.freezeAxis(axis);
+      },
+      freezeUnit: (unit) => {
+        units.freeze(unit);
+      },
       representative: (unit) => units.find(unit),
-      makes: (axis) => { if (axis) this.made.add(axis); },
+      makes: (axis) => {
+        if (axis) this.made.add(axis);
+      },
     };
   }
 
@@ -133,7 +154,8 @@ class Walk {
 
   private constantUnits(tensor: Tensor): ValueUnits {
     if (tensor.dims.length < 2) return this.ofConstant(tensor);
-    if (this.settings.has(tensor.name) && tensor.dims.filter((size) => size > 1).length > 1) return tensor.dims.map(() => null); // a filter bank is not learned
+    if (this.settings.has(tensor.name) && tensor.dims.filter((size) => size > 1).length > 1)
+      return tensor.dims.map(() => null); // a filter bank is not learned
     const units = this.shared.get(tensor.name) ?? this.ofConstant(tensor);
     this.shared.set(tensor.name, units);
     return units;

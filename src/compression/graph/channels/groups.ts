@@ -34,7 +34,9 @@ export function channelGroups(map: ChannelMap): ChannelGroup[] {
   }
   return [...groups.values()].flatMap(({ roots, makers, names }) => {
     const units = [...roots].filter((unit) => !map.units.isFrozen(unit)).sort((a, b) => a - b);
-    return units.length === 0 ? [] : [{ names: [...names], units, fixed: roots.size - units.length, makers: [...makers.values()] }];
+    return units.length === 0
+      ? []
+      : [{ names: [...names], units, fixed: roots.size - units.length, makers: [...makers.values()] }];
   });
 }
 
@@ -62,7 +64,11 @@ interface Maker extends ConstantAxis {
 
 /** Constants one of whose axes holds what they make, under their own name and those of the nodes that use them. */
 function makersOf(map: ChannelMap): Maker[] {
-  return map.constants.flatMap((use) => use.units.flatMap((labels, axis) => (labels && map.made.has(labels) ? [{ tensor: use.tensor, axis, labels, names: namesOf(use) }] : [])));
+  return map.constants.flatMap((use) =>
+    use.units.flatMap((labels, axis) =>
+      labels && map.made.has(labels) ? [{ tensor: use.tensor, axis, labels, names: namesOf(use) }] : [],
+    ),
+  );
 }
 
 function namesOf({ tensor, node }: ConstantUse): string[] {

@@ -13,8 +13,9 @@ export interface RemovableChannels {
 }
 
 /**
- * Couples the channels, then removes about half of each group on trial: where shape inference finds another size than the labels say (a shape that
- * the model computes in its own way), those channels stay. Ends, since every round freezes some.
+ * Couples the channels, then removes about half of each group on trial: where shape inference finds another size than
+ * the labels say (a shape that the model computes in its own way), those channels stay. Ends, since every round freezes
+ * some.
  * @throws LatheError `malformed-model` where the model's own shapes contradict each other
  */
 export function removableChannels(model: Model): RemovableChannels {
@@ -22,7 +23,10 @@ export function removableChannels(model: Model): RemovableChannels {
   for (;;) {
     const groups = channelGroups(map);
     const survival = new Survival(map);
-    for (const { units } of groups) units.forEach((unit, i) => { if (i % 2 === 1) survival.remove(unit); });
+    for (const { units } of groups)
+      units.forEach((unit, i) => {
+        if (i % 2 === 1) survival.remove(unit);
+      });
     const culprits = trial(model, map, survival.gone);
     if (culprits.length === 0) return { map, groups };
     for (const axis of culprits) map.units.freezeAxis(axis);
@@ -46,6 +50,13 @@ function trial(model: Model, map: ChannelMap, gone: ReadonlySet<number>): readon
 function shrinkingAt(model: Model, map: ChannelMap, gone: ReadonlySet<number>, error: LatheError): Int32Array[] {
   const path = error.errors[0]?.path;
   const node = model.graph.nodes.find((candidate) => nodeLabel(candidate) === path);
-  const axes = node ? [...node.inputs.flatMap((_, i) => map.unitsOf(node, i)), ...node.outputs.flatMap((name) => map.values.get(name) ?? [])] : [];
-  return axes.filter((axis): axis is Int32Array => axis !== null && axis.some((unit) => gone.has(map.units.find(unit))));
+  const axes = node
+    ? [
+        ...node.inputs.flatMap((_, i) => map.unitsOf(node, i)),
+        ...node.outputs.flatMap((name) => map.values.get(name) ?? []),
+      ]
+    : [];
+  return axes.filter(
+    (axis): axis is Int32Array => axis !== null && axis.some((unit) => gone.has(map.units.find(unit))),
+  );
 }

@@ -18,8 +18,10 @@ export interface RemovedChannels {
 }
 
 /**
- * Removes the units whose representatives are in `gone`. They must not be frozen, and every axis must keep one at least.
- * @throws ChannelMismatch where the smaller graph's shapes are not those that the labels say; what shape inference throws.
+ * Removes the units whose representatives are in `gone`. They must not be frozen, and every axis must keep one at
+ * least.
+ * @throws ChannelMismatch where the smaller graph's shapes are not those that the labels say; what shape inference
+ * throws.
  */
 export function removeChannels(model: Model, map: ChannelMap, gone: ReadonlySet<number>): RemovedChannels {
   if (gone.size === 0) return { model, kept: new Map() };
@@ -28,14 +30,20 @@ export function removeChannels(model: Model, map: ChannelMap, gone: ReadonlySet<
 }
 
 /** What is left, in indices of the first model, of what was `before` left of it and has lost more `now`. */
-export function composeKept(before: ReadonlyMap<string, KeptIndices>, now: ReadonlyMap<string, KeptIndices>): Map<string, KeptIndices> {
+export function composeKept(
+  before: ReadonlyMap<string, KeptIndices>,
+  now: ReadonlyMap<string, KeptIndices>,
+): Map<string, KeptIndices> {
   const all = new Map(before);
   for (const [name, axes] of now) {
     const known = before.get(name);
-    all.set(name, axes.map((indices, axis) => {
-      const earlier = known?.[axis] ?? null;
-      return indices && earlier ? indices.map((index) => earlier[index]!) : (indices ?? earlier);
-    }));
+    all.set(
+      name,
+      axes.map((indices, axis) => {
+        const earlier = known?.[axis] ?? null;
+        return indices && earlier ? indices.map((index) => earlier[index]!) : (indices ?? earlier);
+      }),
+    );
   }
   return all;
 }
@@ -67,10 +75,14 @@ class Removal {
       const shrunk = this.shrinkNode(this.constantNode(node));
       return [...this.before.splice(0), shrunk];
     });
-    const initializers = new Map([...graph.initializers].map(([name, tensor]): [string, Tensor] => [name, this.replaced.get(name) ?? tensor]));
+    const initializers = new Map(
+      [...graph.initializers].map(([name, tensor]): [string, Tensor] => [name, this.replaced.get(name) ?? tensor]),
+    );
     for (const tensor of this.added) initializers.set(tensor.name, tensor);
     const smaller: Graph = {
-      ...graph, nodes, initializers,
+      ...graph,
+      nodes,
+      initializers,
       inputs: graph.inputs.map((info) => this.declared(info)),
       valueInfos: graph.valueInfos.map((info) => this.declared(info)),
     };
@@ -88,7 +100,13 @@ class Removal {
       const parts = new Set(uses.map((use) => JSON.stringify(this.keptOf(use.units))));
       const kept = this.keptOf(uses[0]!.units);
       // Reads by subgraphs and by operators without a rule are not among the uses: such a constant stays whole.
-      if (parts.size > 1 || uses.length !== consumers.get(name)?.length || outputs.has(name) || kept.every((axis) => axis === null)) continue;
+      if (
+        parts.size > 1 ||
+        uses.length !== consumers.get(name)?.length ||
+        outputs.has(name) ||
+        kept.every((axis) => axis === null)
+      )
+        continue;
       this.replaced.set(name, cutTensor(uses[0]!.tensor, kept));
       this.kept.set(name, kept);
     }
@@ -96,7 +114,9 @@ class Removal {
 
   private constantNode(node: Node): Node {
     const tensor = node.opType === 'Constant' ? this.replaced.get(node.outputs[0] ?? '') : undefined;
-    return tensor ? { ...node, attributes: new Map([['value', { kind: 'tensor', value: { ...tensor, name: '' } }]]) } : node;
+    return tensor
+      ? { ...node, attributes: new Map([['value', { kind: 'tensor', value: { ...tensor, name: '' } }]]) }
+      : node;
   }
 
   private shrinkNode(node: Node): Node {
@@ -105,7 +125,11 @@ class Removal {
     for (const use of this.uses.get(node) ?? []) inputs[use.input] = this.readName(use);
     const shrunk = rule?.shrink?.(this.shrinking(node)) ?? {};
     const same = inputs.every((name, i) => name === node.inputs[i]);
-    return shrunk.attributes || shrunk.constants || shrunk.computed ? this.rewritten(node, inputs, shrunk) : same ? node : { ...node, inputs };
+    return shrunk.attributes || shrunk.constants || shrunk.computed
+      ? this.rewritten(node, inputs, shrunk)
+      : same
+        ? node
+        : { ...node, inputs };
   }
 
   /** The name of the part that this node reads. */
@@ -121,14 +145,20 @@ class Removal {
     return name;
   }
 
-  private rewritten(node: Node, inputs: string[], { attributes = {}, constants = new Map(), computed = new Map() }: Shrunk): Node {
+  private rewritten(
+    node: Node,
+    inputs: string[],
+    { attributes = {}, constants = new Map(), computed = new Map() }: Shrunk,
+  ): Node {
     for (const [input, value] of computed) {
       this.before.push(value.node);
       inputs[input] = value.node.outputs[0]!;
       for (const [name, constant] of value.constants) this.added.push(fromHost(name, constant));
     }
     for (const [input, value] of constants) {
-      const name = this.name(`${node.outputs.find((output) => output !== '') ?? node.name}_${node.opType.toLowerCase()}_${input}`);
+      const name = this.name(
+        `${node.outputs.find((output) => output !== '') ?? node.name}_${node.opType.toLowerCase()}_${input}`,
+      );
       while (inputs.length <= input) inputs.push('');
       inputs[input] = name;
       this.added.push(fromHost(name, value));
@@ -158,7 +188,9 @@ class Removal {
     const known = this.cache.get(axis);
     if (known) return known;
     const kept: number[] = [];
-    axis.forEach((unit, i) => { if (!this.gone.has(this.map.units.find(unit))) kept.push(i); });
+    axis.forEach((unit, i) => {
+      if (!this.gone.has(this.map.units.find(unit))) kept.push(i);
+    });
     this.cache.set(axis, kept);
     return kept;
   }
@@ -172,7 +204,10 @@ class Removal {
     const tensor = this.replaced.get(info.name);
     if (tensor && info.type) return { ...info, type: { ...info.type, shape: tensor.dims } };
     if (!units || !info.type?.shape || this.keptOf(units).every((axis) => axis === null)) return info;
-    return { ...info, type: { ...info.type, shape: info.type.shape.map((dim, i) => this.sizeAlong(units[i] ?? null) ?? dim) } };
+    return {
+      ...info,
+      type: { ...info.type, shape: info.type.shape.map((dim, i) => this.sizeAlong(units[i] ?? null) ?? dim) },
+    };
   }
 
   private sizeAlong(axis: AxisUnits): number | null {
@@ -189,7 +224,11 @@ class Removal {
         const shape = types.typeOf(name)?.shape;
         units.forEach((axis, i) => {
           const expected = this.sizeAlong(axis);
-          if (axis && expected !== null && shape?.[i] !== expected) throw new ChannelMismatch(axis, `axis ${i} of "${printable(name)}" should be ${expected}, its shape is [${shape?.join(', ') ?? 'unknown'}]`);
+          if (axis && expected !== null && shape?.[i] !== expected)
+            throw new ChannelMismatch(
+              axis,
+              `axis ${i} of "${printable(name)}" should be ${expected}, its shape is [${shape?.join(', ') ?? 'unknown'}]`,
+            );
         });
       }
     }
@@ -222,7 +261,13 @@ export function cutTensor(tensor: Tensor, kept: KeptIndices): Tensor {
 }
 
 /** Row-major: blocks of everything behind the axis. */
-function cutAxis(bytes: Uint8Array, dims: readonly number[], axis: number, indices: readonly number[], elementBytes: number): Uint8Array {
+function cutAxis(
+  bytes: Uint8Array,
+  dims: readonly number[],
+  axis: number,
+  indices: readonly number[],
+  elementBytes: number,
+): Uint8Array {
   const block = elementCount(dims.slice(axis + 1)) * elementBytes;
   const rows = elementCount(dims.slice(0, axis));
   const result = new Uint8Array(rows * indices.length * block);

@@ -1,6 +1,6 @@
 /**
- * Factors that a model computes from its own widths, such as the 1 / sqrt(d) of attention written out by exporters: they are part of the function
- * that was trained, and must not follow d when it shrinks.
+ * Factors that a model computes from its own widths, such as the 1 / sqrt(d) of attention written out by exporters:
+ * they are part of the function that was trained, and must not follow d when it shrinks.
  */
 import { inferShapes } from '../infer.ts';
 import { foldConstants } from '../passes/fold-constants.ts';

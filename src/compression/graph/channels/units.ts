@@ -1,10 +1,14 @@
 /**
- * Units: what channel pruning removes. A unit is one index along an axis, together with every index of every other axis that has to go with it (a
- * filter, its bias, the input channels that read it, the same channel of each branch that is added to it). Axes are labelled with units; operators
- * say which labels are one and the same, and a union-find structure (Tarjan, 1975) keeps the classes.
+ * Units: what channel pruning removes. A unit is one index along an axis, together with every index of every other axis
+ * that has to go with it (a filter, its bias, the input channels that read it, the same channel of each branch that is
+ * added to it). Axes are labelled with units; operators say which labels are one and the same, and a union-find
+ * structure (Tarjan, 1975) keeps the classes.
  */
 
-/** Per index along an axis, its unit. null: nothing may be removed along the axis (sizes that are open, batches, positions, or an axis of one). */
+/**
+ * Per index along an axis, its unit. null: nothing may be removed along the axis (sizes that are open, batches,
+ * positions, or an axis of one).
+ */
 export type AxisUnits = Int32Array | null;
 
 export class Units {
@@ -68,7 +72,8 @@ export class Units {
   }
 
   /**
-   * Two axes that hold the same channels: index by index their units become one. An axis that cannot shrink freezes the other.
+   * Two axes that hold the same channels: index by index their units become one. An axis that cannot shrink freezes the
+   * other.
    * @returns the labels of both
    */
   uniteAxes(a: AxisUnits, b: AxisUnits): AxisUnits {

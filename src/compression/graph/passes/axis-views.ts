@@ -36,11 +36,17 @@ export function unsqueezeView({ base, axes }: AxisView, at: readonly number[]): 
 /** The view on the base after its axes `removed` (of size 1) are gone. */
 export function dropBaseAxes({ base, axes }: AxisView, removed: readonly number[]): AxisView {
   const kept = axes.filter((axis) => axis === NEW_AXIS || !removed.includes(axis));
-  return { base, axes: kept.map((axis) => (axis === NEW_AXIS ? NEW_AXIS : axis - removed.filter((gone) => gone < axis).length)) };
+  return {
+    base,
+    axes: kept.map((axis) => (axis === NEW_AXIS ? NEW_AXIS : axis - removed.filter((gone) => gone < axis).length)),
+  };
 }
 
 /** What makes the value from its base: a Transpose by `perm` (null: none needed), then an Unsqueeze at `newAxes`. */
-export function materialization({ axes }: AxisView): { readonly perm: readonly number[] | null; readonly newAxes: readonly number[] } {
+export function materialization({ axes }: AxisView): {
+  readonly perm: readonly number[] | null;
+  readonly newAxes: readonly number[];
+} {
   const order = axes.filter((axis) => axis !== NEW_AXIS);
   const newAxes = axes.flatMap((axis, i) => (axis === NEW_AXIS ? [i] : []));
   return { perm: order.every((axis, i) => axis === i) ? null : order, newAxes };
@@ -50,7 +56,10 @@ export function materialization({ axes }: AxisView): { readonly perm: readonly n
  * Sizes that a constant broadcast against the value has along the axes of the base, or null where it spans a new axis.
  * `perm` orders the constant's own axes (padded with ones in front to the value's rank) like the base's.
  */
-export function constantForBase({ axes }: AxisView, dims: readonly number[]): { readonly padded: readonly number[]; readonly perm: readonly number[] } | null {
+export function constantForBase(
+  { axes }: AxisView,
+  dims: readonly number[],
+): { readonly padded: readonly number[]; readonly perm: readonly number[] } | null {
   if (dims.length > axes.length) return null;
   const padded = [...new Array<number>(axes.length - dims.length).fill(1), ...dims];
   if (axes.some((axis, i) => axis === NEW_AXIS && padded[i] !== 1)) return null;

@@ -3,8 +3,8 @@ import { constantTensor } from '../constants.ts';
 import type { Graph, Model, Tensor } from '../types.ts';
 
 /**
- * Turns Constant nodes into initializers, in subgraphs as well, so that weights have one form. A Constant whose output is a graph output stays:
- * ONNX Runtime accepts initializers as outputs, but older readers do not.
+ * Turns Constant nodes into initializers, in subgraphs as well, so that weights have one form. A Constant whose output
+ * is a graph output stays: ONNX Runtime accepts initializers as outputs, but older readers do not.
  */
 export function constantsAsInitializers(model: Model): Model {
   const graph = convert(model.graph);

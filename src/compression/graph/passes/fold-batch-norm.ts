@@ -5,9 +5,10 @@ import { floatAttribute, intAttribute } from '../node-attributes.ts';
 import type { Graph, Model, Node, Tensor } from '../types.ts';
 
 /**
- * Folds inference-mode BatchNormalization into the Conv, ConvTranspose, Gemm or MatMul before it (Jacob et al., 2018, eq. 14):
- * y = scale (W x + b - mean) / sqrt(variance + epsilon) + bias becomes W' x + b' with W' = W g, b' = (b - mean) g + bias, g = scale / sqrt(variance + epsilon).
- * Where a weight is shared, or its product read elsewhere, the pair stays. Training wants models unfolded: only quantization and export ask for this.
+ * Folds inference-mode BatchNormalization into the Conv, ConvTranspose, Gemm or MatMul before it (Jacob et al., 2018,
+ * eq. 14): y = scale (W x + b - mean) / sqrt(variance + epsilon) + bias becomes W' x + b' with W' = W g, b' = (b -
+ * mean) g + bias, g = scale / sqrt(variance + epsilon). Where a weight is shared, or its product read elsewhere, the
+ * pair stays. Training wants models unfolded: only quantization and export ask for this.
  */
 export function foldBatchNorm(model: Model): Model {
   const fresh = freshNames(model);
@@ -19,7 +20,8 @@ export function foldBatchNorm(model: Model): Model {
   for (const norm of model.graph.nodes) {
     if (norm.opType !== 'BatchNormalization' || norm.domain !== '') continue;
     const product = producer.get(norm.inputs[0]!);
-    if (!product || changed.has(product) || outputs.has(norm.inputs[0]!) || consumers.get(norm.inputs[0]!)!.length > 1) continue;
+    if (!product || changed.has(product) || outputs.has(norm.inputs[0]!) || consumers.get(norm.inputs[0]!)!.length > 1)
+      continue;
     const folded = foldPair(product, norm, model.graph, fresh, rankOf);
     if (!folded) continue;
     tensors.push(...folded.tensors);
@@ -30,7 +32,10 @@ export function foldBatchNorm(model: Model): Model {
   const nodes = model.graph.nodes.flatMap((node) => (changed.has(node) ? (changed.get(node) ?? []) : node));
   const gone = new Set([...changed.keys()].flatMap((node) => (changed.get(node) ? node.outputs : [])));
   const valueInfos = model.graph.valueInfos.filter(({ name }) => !gone.has(name));
-  return { ...model, graph: removeUnusedInitializers(withInitializers({ ...model.graph, nodes, valueInfos }, tensors)) };
+  return {
+    ...model,
+    graph: removeUnusedInitializers(withInitializers({ ...model.graph, nodes, valueInfos }, tensors)),
+  };
 }
 
 interface Folded {
@@ -44,7 +49,13 @@ interface Affine {
   readonly shift: Float64Array;
 }
 
-function foldPair(product: Node, norm: Node, graph: Graph, fresh: (base: string) => string, rankOf: (name: string) => number | null): Folded | null {
+function foldPair(
+  product: Node,
+  norm: Node,
+  graph: Graph,
+  fresh: (base: string) => string,
+  rankOf: (name: string) => number | null,
+): Folded | null {
   const affine = product.domain === '' ? affineOf(norm, graph) : null;
   const weight = floatInitializer(graph, product.inputs[1]);
   const channelOf = affine && weight && channelMap(product, weight, affine.gain.length, rankOf);
@@ -56,10 +67,21 @@ function foldPair(product: Node, norm: Node, graph: Graph, fresh: (base: string)
   const weightName = fresh(`${weight.name}_folded`);
   const biasName = fresh(`${product.inputs[2] || weight.name}_bias_folded`);
   const tensors = [
-    fromHost(weightName, { dtype: weight.dtype, dims: weight.dims, data: scaled(weight, channelOf, affine.gain, alpha) }),
-    fromHost(biasName, { dtype: weight.dtype, dims: [affine.gain.length], data: affine.shift.map((shift, c) => beta * oldBias[c]! * affine.gain[c]! + shift) }),
+    fromHost(weightName, {
+      dtype: weight.dtype,
+      dims: weight.dims,
+      data: scaled(weight, channelOf, affine.gain, alpha),
+    }),
+    fromHost(biasName, {
+      dtype: weight.dtype,
+      dims: [affine.gain.length],
+      data: affine.shift.map((shift, c) => beta * oldBias[c]! * affine.gain[c]! + shift),
+    }),
   ];
-  return { node: { ...asAffine(product), inputs: [product.inputs[0]!, weightName, biasName], outputs: [norm.outputs[0]!] }, tensors };
+  return {
+    node: { ...asAffine(product), inputs: [product.inputs[0]!, weightName, biasName], outputs: [norm.outputs[0]!] },
+    tensors,
+  };
 }
 
 /** MatMul has no bias input: as a product of matrices it becomes Gemm. */
@@ -74,35 +96,62 @@ function asAffine(product: Node): Node {
 
 function affineOf(norm: Node, graph: Graph): Affine | null {
   const training = norm.attributes.get('training_mode');
-  if ((training?.kind === 'int' && training.value !== 0) || norm.outputs.slice(1).some((name) => name !== '')) return null;
+  if ((training?.kind === 'int' && training.value !== 0) || norm.outputs.slice(1).some((name) => name !== ''))
+    return null;
   const parameters = norm.inputs.slice(1, 5).map((name) => floatInitializer(graph, name));
   if (parameters.length < 4 || parameters.some((tensor) => tensor === null)) return null;
-  const [scale, bias, mean, variance] = parameters.map((tensor) => hostNumbers(toHost(tensor!))) as [number[], number[], number[], number[]];
+  const [scale, bias, mean, variance] = parameters.map((tensor) => hostNumbers(toHost(tensor!))) as [
+    number[],
+    number[],
+    number[],
+    number[],
+  ];
   const epsilon = norm.attributes.get('epsilon');
   const eps = epsilon?.kind === 'float' ? epsilon.value : 1e-5;
   const gain = Float64Array.from(scale, (value, c) => value / Math.sqrt(variance[c]! + eps));
   return { gain, shift: gain.map((value, c) => bias[c]! - mean[c]! * value) };
 }
 
-/** Channel of the product that an element of the weight (by its first two indices) belongs to; null where the pair cannot be folded. */
-function channelMap(product: Node, { dims }: Tensor, channels: number, rankOf: (name: string) => number | null): ((first: number, second: number) => number) | null {
+/**
+ * Channel of the product that an element of the weight (by its first two indices) belongs to; null where the pair
+ * cannot be folded.
+ */
+function channelMap(
+  product: Node,
+  { dims }: Tensor,
+  channels: number,
+  rankOf: (name: string) => number | null,
+): ((first: number, second: number) => number) | null {
   switch (product.opType) {
-    case 'Conv': return dims[0] === channels ? (first) => first : null;
-    case 'ConvTranspose': { // [cin, cout / groups, ...]
+    case 'Conv':
+      return dims[0] === channels ? (first) => first : null;
+    case 'ConvTranspose': {
+      // [cin, cout / groups, ...]
       const groups = intAttribute(product, 'group', 1);
-      return dims[1]! * groups === channels ? (first, second) => Math.floor(first / (dims[0]! / groups)) * dims[1]! + second : null;
+      return dims[1]! * groups === channels
+        ? (first, second) => Math.floor(first / (dims[0]! / groups)) * dims[1]! + second
+        : null;
     }
     case 'Gemm': {
       const transposed = intAttribute(product, 'transB', 0) !== 0;
       return dims[transposed ? 0 : 1] === channels ? (first, second) => (transposed ? first : second) : null;
     }
     // Only [n, k] x [k, c]: of higher ranks BatchNormalization normalizes another axis, and Gemm takes matrices only.
-    case 'MatMul': return dims.length === 2 && dims[1] === channels && rankOf(product.inputs[0]!) === 2 ? (_, second) => second : null;
-    default: return null;
+    case 'MatMul':
+      return dims.length === 2 && dims[1] === channels && rankOf(product.inputs[0]!) === 2
+        ? (_, second) => second
+        : null;
+    default:
+      return null;
   }
 }
 
-function scaled(weight: Tensor, channelOf: (first: number, second: number) => number, gain: Float64Array, alpha: number): Float64Array {
+function scaled(
+  weight: Tensor,
+  channelOf: (first: number, second: number) => number,
+  gain: Float64Array,
+  alpha: number,
+): Float64Array {
   const second = weight.dims[1] ?? 1;
   const inner = elementCount(weight.dims.slice(2));
   const values = Float64Array.from(hostNumbers(toHost(weight)));

@@ -10,12 +10,16 @@ export interface FoldOptions {
   readonly where?: (node: Node) => boolean;
 }
 
-/** Results may be as large as what they are computed from, or this many elements: folding must not blow the file up (Expand, Tile). */
+/**
+ * Results may be as large as what they are computed from, or this many elements: folding must not blow the file up
+ * (Expand, Tile).
+ */
 const ALWAYS_FOLDED = 65_536;
 
 /**
- * Computes nodes of the main graph that depend on constants alone, by their operators' exact host form. What the operators' inference knows already
- * (shapes of fixed inputs) is used too. DequantizeLinear stays: folding it would undo a compressed model's compression.
+ * Computes nodes of the main graph that depend on constants alone, by their operators' exact host form. What the
+ * operators' inference knows already (shapes of fixed inputs) is used too. DequantizeLinear stays: folding it would
+ * undo a compressed model's compression.
  */
 export function foldConstants(model: Model, options: FoldOptions = {}): Model {
   const graph = fold(model.graph, inferShapes(model), options);
@@ -33,10 +37,13 @@ function fold(graph: Graph, table: TypeTable, options: FoldOptions): Graph {
     return made.get(name) ?? table.constantOf(name) ?? (tensor ? toHost(tensor) : null);
   };
   const kept = topologicalOrder(graph).filter((node) => {
-    if (KEPT.has(node.opType) || options.where?.(node) === false || node.outputs.some((name) => outputs.has(name))) return true;
+    if (KEPT.has(node.opType) || options.where?.(node) === false || node.outputs.some((name) => outputs.has(name)))
+      return true;
     const results = known(node, value) ?? computed(node, table, value);
     if (!results) return true;
-    node.outputs.forEach((name, i) => { if (name !== '' && results[i]) made.set(name, results[i]!); });
+    node.outputs.forEach((name, i) => {
+      if (name !== '' && results[i]) made.set(name, results[i]!);
+    });
     return false;
   });
   if (made.size === 0) return graph;
@@ -51,7 +58,11 @@ function known(node: Node, value: (name: string) => HostTensor | null): (HostTen
   return results.every((result, i) => result !== null || node.outputs[i] === '') ? results : null;
 }
 
-function computed(node: Node, table: TypeTable, value: (name: string) => HostTensor | null): readonly HostTensor[] | null {
+function computed(
+  node: Node,
+  table: TypeTable,
+  value: (name: string) => HostTensor | null,
+): readonly HostTensor[] | null {
   const operator: Operator | undefined = table.operator(node);
   if (!operator?.host) return null;
   const inputs = node.inputs.map((name) => (name === '' ? null : value(name)));

@@ -3,8 +3,9 @@ import { isFloat } from '../tensor-data.ts';
 import type { Graph, Model, Tensor } from '../types.ts';
 
 /**
- * Moves the float initializers of branches and bodies to the main graph, from which the bodies then capture them: weights there are weights like any
- * other. Only those whose name nothing else in the model has, since it must mean the same everywhere; the others stay.
+ * Moves the float initializers of branches and bodies to the main graph, from which the bodies then capture them:
+ * weights there are weights like any other. Only those whose name nothing else in the model has, since it must mean the
+ * same everywhere; the others stay.
  */
 export function hoistConstants(model: Model): Model {
   const counts = new Map<string, number>();
@@ -21,12 +22,21 @@ export function hoistConstants(model: Model): Model {
   };
   const nodes = model.graph.nodes.map((node) => mapSubgraphs(node, strip));
   if (moved.length === 0) return model;
-  return { ...model, graph: { ...model.graph, nodes, initializers: new Map([...model.graph.initializers, ...moved.map((tensor) => [tensor.name, tensor] as const)]) } };
+  return {
+    ...model,
+    graph: {
+      ...model.graph,
+      nodes,
+      initializers: new Map([...model.graph.initializers, ...moved.map((tensor) => [tensor.name, tensor] as const)]),
+    },
+  };
 }
 
 /** How often each name is defined: by inputs, initializers and nodes of any graph. */
 function countNames(graph: Graph, counts: Map<string, number>): void {
-  const add = (name: string): void => { counts.set(name, (counts.get(name) ?? 0) + 1); };
+  const add = (name: string): void => {
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  };
   for (const { name } of graph.inputs) add(name);
   for (const name of graph.initializers.keys()) add(name);
   for (const node of graph.nodes) {

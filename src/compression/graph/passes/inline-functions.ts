@@ -6,9 +6,9 @@ import { identityNode, instantiateNode } from './instantiate.ts';
 const MOST_NODES = 200_000;
 
 /**
- * Replaces every call of a model-local function by the function's body, in subgraphs as well. Opset imports of the bodies are joined to the
- * model's; where both import a domain at different versions the model's is used, as ONNX asks the two to be compatible.
- * Expects a validated model (functions do not call themselves).
+ * Replaces every call of a model-local function by the function's body, in subgraphs as well. Opset imports of the
+ * bodies are joined to the model's; where both import a domain at different versions the model's is used, as ONNX asks
+ * the two to be compatible. Expects a validated model (functions do not call themselves).
  * @throws LatheError `malformed-model` where functions expand without measure.
  */
 export function inlineFunctions(model: Model): Model {
@@ -16,7 +16,8 @@ export function inlineFunctions(model: Model): Model {
   const inliner = new Inliner(model);
   const graph = inliner.graph(model.graph);
   const opsets = new Map(model.opsets);
-  for (const definition of model.functions) for (const [domain, version] of definition.opsets) if (!opsets.has(domain)) opsets.set(domain, version);
+  for (const definition of model.functions)
+    for (const [domain, version] of definition.opsets) if (!opsets.has(domain)) opsets.set(domain, version);
   return { ...model, graph, opsets, functions: [] };
 }
 
@@ -26,17 +27,25 @@ class Inliner {
   private nodes = 0;
 
   constructor(model: Model) {
-    this.functions = new Map(model.functions.map((definition) => [`${definition.domain}:${definition.name}:${definition.overload}`, definition]));
+    this.functions = new Map(
+      model.functions.map((definition) => [
+        `${definition.domain}:${definition.name}:${definition.overload}`,
+        definition,
+      ]),
+    );
     this.fresh = freshNames(model);
   }
 
   graph(graph: Graph): Graph {
     const nodes = graph.nodes.flatMap((node) => this.node(node));
-    return nodes.length === graph.nodes.length && nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
+    return nodes.length === graph.nodes.length && nodes.every((node, i) => node === graph.nodes[i])
+      ? graph
+      : { ...graph, nodes };
   }
 
   private node(node: Node): Node[] {
-    if (++this.nodes > MOST_NODES) throw malformed(nodeLabel(node), `functions expand to more than ${MOST_NODES} nodes`);
+    if (++this.nodes > MOST_NODES)
+      throw malformed(nodeLabel(node), `functions expand to more than ${MOST_NODES} nodes`);
     const definition = this.functions.get(`${node.domain}:${node.opType}:${node.overload ?? ''}`);
     if (!definition) return [mapSubgraphs(node, (graph) => this.graph(graph))];
     return this.body(node, definition).flatMap((inner) => this.node(inner));
@@ -51,7 +60,8 @@ class Inliner {
     definition.outputs.forEach((name, i) => {
       const wanted = call.outputs[i];
       if (!wanted) return;
-      if (names.has(name)) copies.push(identityNode(names.get(name)!, wanted)); // an output that is an input itself
+      if (names.has(name))
+        copies.push(identityNode(names.get(name)!, wanted)); // an output that is an input itself
       else names.set(name, wanted);
     });
     const rename = (name: string): string => {
@@ -62,7 +72,9 @@ class Inliner {
       return unique;
     };
     const attributes = new Map<string, Attribute>([...definition.attributeDefaults, ...call.attributes]);
-    const nodes = definition.nodes.map((node) => instantiateNode(node, rename, (name) => this.fresh(`${prefix}/${name}`), attributes));
+    const nodes = definition.nodes.map((node) =>
+      instantiateNode(node, rename, (name) => this.fresh(`${prefix}/${name}`), attributes),
+    );
     return [...nodes, ...copies];
   }
 }

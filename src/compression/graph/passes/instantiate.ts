@@ -5,24 +5,44 @@ import type { Attribute, Graph, Node, Tensor } from '../types.ts';
 export type Rename = (name: string) => string;
 
 /** The node with every value renamed, in its subgraphs as well; its own name goes through `nodeName`. */
-export function instantiateNode(node: Node, rename: Rename, nodeName: Rename, attributes: ReadonlyMap<string, Attribute> = new Map()): Node {
+export function instantiateNode(
+  node: Node,
+  rename: Rename,
+  nodeName: Rename,
+  attributes: ReadonlyMap<string, Attribute> = new Map(),
+): Node {
   const bound = bindAttributes(node, attributes);
   const inner = mapSubgraphs(bound, (graph) => instantiateGraph(graph, rename, nodeName, attributes));
-  return { ...inner, name: node.name === '' ? '' : nodeName(node.name), inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) };
+  return {
+    ...inner,
+    name: node.name === '' ? '' : nodeName(node.name),
+    inputs: node.inputs.map(rename),
+    outputs: node.outputs.map(rename),
+  };
 }
 
-function instantiateGraph(graph: Graph, rename: Rename, nodeName: Rename, attributes: ReadonlyMap<string, Attribute>): Graph {
+function instantiateGraph(
+  graph: Graph,
+  rename: Rename,
+  nodeName: Rename,
+  attributes: ReadonlyMap<string, Attribute>,
+): Graph {
   return {
     ...graph,
     nodes: graph.nodes.map((node) => instantiateNode(node, rename, nodeName, attributes)),
-    initializers: new Map([...graph.initializers.values()].map((tensor) => [rename(tensor.name), { ...tensor, name: rename(tensor.name) }])),
+    initializers: new Map(
+      [...graph.initializers.values()].map((tensor) => [rename(tensor.name), { ...tensor, name: rename(tensor.name) }]),
+    ),
     inputs: graph.inputs.map((info) => ({ ...info, name: rename(info.name) })),
     outputs: graph.outputs.map((info) => ({ ...info, name: rename(info.name) })),
     valueInfos: graph.valueInfos.map((info) => ({ ...info, name: rename(info.name) })),
   };
 }
 
-/** References (`ref_attr_name`) become the given attributes; those not given disappear, so that the operator's default holds. */
+/**
+ * References (`ref_attr_name`) become the given attributes; those not given disappear, so that the operator's default
+ * holds.
+ */
 function bindAttributes(node: Node, attributes: ReadonlyMap<string, Attribute>): Node {
   if (![...node.attributes.values()].some(({ kind }) => kind === 'reference')) return node;
   const bound = new Map<string, Attribute>();
@@ -43,10 +63,17 @@ export interface Inlined {
 }
 
 /**
- * The body of a subgraph as nodes of the graph around it. `inputs` are the values that the subgraph's inputs stand for, `outputs` the names that its
- * outputs must have ('' where nobody reads one); everything else that it defines gets a fresh name.
+ * The body of a subgraph as nodes of the graph around it. `inputs` are the values that the subgraph's inputs stand for,
+ * `outputs` the names that its outputs must have ('' where nobody reads one); everything else that it defines gets a
+ * fresh name.
  */
-export function inlineGraph(graph: Graph, inputs: readonly string[], outputs: readonly string[], fresh: Rename, prefix: string): Inlined {
+export function inlineGraph(
+  graph: Graph,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  fresh: Rename,
+  prefix: string,
+): Inlined {
   const made = new Set(graph.nodes.flatMap((node) => node.outputs));
   const own = new Set([...made, ...graph.initializers.keys()]);
   const names = new Map<string, string>([['', '']]);

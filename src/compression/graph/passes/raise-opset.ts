@@ -1,6 +1,7 @@
 /**
- * A model brought to a newer opset of ONNX's own domain. Most operators mean the same in every version; for those whose form changed, the
- * table below says what becomes of a node, one version step at a time (https://onnx.ai/onnx/operators, "Changelog").
+ * A model brought to a newer opset of ONNX's own domain. Most operators mean the same in every version; for those whose
+ * form changed, the table below says what becomes of a node, one version step at a time
+ * (https://onnx.ai/onnx/operators, "Changelog").
  */
 import { LatheError } from '../../../errors.ts';
 import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../edit.ts';
@@ -11,7 +12,16 @@ import type { Attribute, DataType, Graph, Model, Node, Tensor, TensorType } from
 import { inlineFunctions } from './inline-functions.ts';
 
 /** Least IR version by opset (onnx/helper.py, VERSION_TABLE). */
-const IR_VERSIONS: readonly (readonly [number, number])[] = [[21, 10], [19, 9], [15, 8], [12, 7], [11, 6], [10, 5], [9, 4], [0, 3]];
+const IR_VERSIONS: readonly (readonly [number, number])[] = [
+  [21, 10],
+  [19, 9],
+  [15, 8],
+  [12, 7],
+  [11, 6],
+  [10, 5],
+  [9, 4],
+  [0, 3],
+];
 
 /**
  * The model at opset `target` (13 to 21), or unchanged where it is that new already.
@@ -24,11 +34,17 @@ export function raiseOpset(model: Model, target: number): Model {
   const raiser = new Raiser(inlined, target);
   const graph = removeUnusedInitializers(raiser.graph(inlined.graph));
   const irVersion = Math.max(inlined.irVersion, IR_VERSIONS.find(([opset]) => target >= opset)![1]);
-  return { ...inlined, irVersion, opsets: new Map(inlined.opsets).set('', target), graph: constantInitializers(withInitializers(graph, raiser.tensors), inlined.irVersion) };
+  return {
+    ...inlined,
+    irVersion,
+    opsets: new Map(inlined.opsets).set('', target),
+    graph: constantInitializers(withInitializers(graph, raiser.tensors), inlined.irVersion),
+  };
 }
 
 /** Up to IR version 3 initializers are listed among the inputs; from 4 on that would make them variable. */
-const constantInitializers = (graph: Graph, irVersion: number): Graph => (irVersion >= 4 ? graph : { ...graph, inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)) });
+const constantInitializers = (graph: Graph, irVersion: number): Graph =>
+  irVersion >= 4 ? graph : { ...graph, inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)) };
 
 class Raiser {
   readonly tensors: Tensor[] = [];
@@ -45,7 +61,10 @@ class Raiser {
   }
 
   graph(graph: Graph): Graph {
-    return { ...graph, nodes: graph.nodes.flatMap((node) => this.node(mapSubgraphs(node, (inner) => this.graph(inner)))) };
+    return {
+      ...graph,
+      nodes: graph.nodes.flatMap((node) => this.node(mapSubgraphs(node, (inner) => this.graph(inner)))),
+    };
   }
 
   private node(node: Node): Node[] {
@@ -77,13 +96,22 @@ class Raiser {
 
 /** Types of all values, subgraphs' included; of names that occur in several scopes, the last. */
 function knownTypes(graph: Graph, table: TypeTable, types = new Map<string, TensorType>()): Map<string, TensorType> {
-  const add = (name: string) => { const type = table.typeOf(name); if (type) types.set(name, type); };
-  for (const { name, type } of [...graph.valueInfos, ...graph.inputs, ...graph.outputs]) if (type) types.set(name, type);
+  const add = (name: string) => {
+    const type = table.typeOf(name);
+    if (type) types.set(name, type);
+  };
+  for (const { name, type } of [...graph.valueInfos, ...graph.inputs, ...graph.outputs])
+    if (type) types.set(name, type);
   for (const [name, { dtype, dims }] of graph.initializers) types.set(name, { dtype, shape: dims });
   for (const node of graph.nodes) {
     node.outputs.forEach(add);
     for (const attribute of node.attributes.values()) {
-      for (const inner of attribute.kind === 'graph' ? [attribute.value] : attribute.kind === 'graphs' ? attribute.value : []) knownTypes(inner, table.subgraph(inner) ?? table, types);
+      for (const inner of attribute.kind === 'graph'
+        ? [attribute.value]
+        : attribute.kind === 'graphs'
+          ? attribute.value
+          : [])
+        knownTypes(inner, table.subgraph(inner) ?? table, types);
     }
   }
   return types;
@@ -91,10 +119,22 @@ function knownTypes(graph: Graph, table: TypeTable, types = new Map<string, Tens
 
 type Change = (node: Node, raiser: Raiser) => Node[];
 
-const int = (node: Node, name: string, fallback: number): number => { const found = node.attributes.get(name); return found?.kind === 'int' ? found.value : fallback; };
-const float = (node: Node, name: string): number | null => { const found = node.attributes.get(name); return found?.kind === 'float' ? found.value : null; };
-const ints = (node: Node, name: string): readonly number[] | null => { const found = node.attributes.get(name); return found?.kind === 'ints' ? found.value : null; };
-const floats = (node: Node, name: string): readonly number[] | null => { const found = node.attributes.get(name); return found?.kind === 'floats' ? found.value : null; };
+const int = (node: Node, name: string, fallback: number): number => {
+  const found = node.attributes.get(name);
+  return found?.kind === 'int' ? found.value : fallback;
+};
+const float = (node: Node, name: string): number | null => {
+  const found = node.attributes.get(name);
+  return found?.kind === 'float' ? found.value : null;
+};
+const ints = (node: Node, name: string): readonly number[] | null => {
+  const found = node.attributes.get(name);
+  return found?.kind === 'ints' ? found.value : null;
+};
+const floats = (node: Node, name: string): readonly number[] | null => {
+  const found = node.attributes.get(name);
+  return found?.kind === 'floats' ? found.value : null;
+};
 const label = (node: Node) => node.name || node.outputs[0] || node.opType;
 
 function without(node: Node, ...names: readonly string[]): Node {
@@ -102,7 +142,10 @@ function without(node: Node, ...names: readonly string[]): Node {
   for (const name of names) attributes.delete(name);
   return { ...node, attributes };
 }
-const withAttribute = (node: Node, name: string, value: Attribute): Node => ({ ...node, attributes: new Map(node.attributes).set(name, value) });
+const withAttribute = (node: Node, name: string, value: Attribute): Node => ({
+  ...node,
+  attributes: new Map(node.attributes).set(name, value),
+});
 const withInputs = (node: Node, inputs: readonly string[]): Node => ({ ...node, inputs: trimmed(inputs) });
 
 /** Without omitted inputs at the end. */
@@ -114,24 +157,38 @@ function trimmed(inputs: readonly string[]): string[] {
 
 function refuse(node: Node, reason: string): never {
   const place = nodeLabel(node);
-  throw new LatheError('unsupported-operator', `${place}: cannot be brought to a newer opset: ${reason}`, [{ path: place, message: reason }]);
+  throw new LatheError('unsupported-operator', `${place}: cannot be brought to a newer opset: ${reason}`, [
+    { path: place, message: reason },
+  ]);
 }
 
 /** An attribute of whole numbers becomes the input at `position`. */
-const attributeToInput = (attribute: string, position: number): Change => (node, raiser) => {
-  const values = ints(node, attribute);
-  if (!values) return [node];
-  const inputs = Array.from({ length: position }, (_, i) => node.inputs[i] ?? '');
-  return [withInputs(without(node, attribute), [...inputs, raiser.constant(`${label(node)}_${attribute}`, 'int64', values)])];
-};
+const attributeToInput =
+  (attribute: string, position: number): Change =>
+  (node, raiser) => {
+    const values = ints(node, attribute);
+    if (!values) return [node];
+    const inputs = Array.from({ length: position }, (_, i) => node.inputs[i] ?? '');
+    return [
+      withInputs(without(node, attribute), [
+        ...inputs,
+        raiser.constant(`${label(node)}_${attribute}`, 'int64', values),
+      ]),
+    ];
+  };
 
 /** Up to 12, over everything from `axis` (default 1) on, as one; from 13, along one axis (default -1). */
 const softmax: Change = (node, raiser) => {
   const rank = raiser.rankOf(node.inputs[0]!);
   const axis = int(node, 'axis', 1);
-  if (axis === -1 || (rank !== null && (axis === rank - 1 || rank === 1))) return [withAttribute(node, 'axis', { kind: 'int', value: -1 })];
+  if (axis === -1 || (rank !== null && (axis === rank - 1 || rank === 1)))
+    return [withAttribute(node, 'axis', { kind: 'int', value: -1 })];
   const base = label(node);
-  const [shape, flat, result] = [raiser.fresh(`${base}_shape`), raiser.fresh(`${base}_flat`), raiser.fresh(`${base}_result`)];
+  const [shape, flat, result] = [
+    raiser.fresh(`${base}_shape`),
+    raiser.fresh(`${base}_flat`),
+    raiser.fresh(`${base}_result`),
+  ];
   return [
     makeNode('Shape', [node.inputs[0]!], [shape], {}, { name: raiser.fresh(`${base}_Shape`) }),
     makeNode('Flatten', [node.inputs[0]!], [flat], { axis }, { name: raiser.fresh(`${base}_Flatten`) }),
@@ -142,29 +199,43 @@ const softmax: Change = (node, raiser) => {
 
 const clip: Change = (node, raiser) => {
   const dtype = raiser.floatType(node.inputs[0]!);
-  const bound = (name: string) => { const value = float(node, name); return value === null ? '' : raiser.constant(`${label(node)}_${name}`, dtype, [value], true); };
+  const bound = (name: string) => {
+    const value = float(node, name);
+    return value === null ? '' : raiser.constant(`${label(node)}_${name}`, dtype, [value], true);
+  };
   return [withInputs(without(node, 'min', 'max'), [node.inputs[0]!, bound('min'), bound('max')])];
 };
 
 const dropout: Change = (node, raiser) => {
   if (node.outputs[1]) refuse(node, 'the mask of Dropout is read');
   const ratio = float(node, 'ratio');
-  return [withInputs({ ...without(node, 'ratio'), outputs: node.outputs.slice(0, 1) }, [node.inputs[0]!, ratio === null ? '' : raiser.constant(`${label(node)}_ratio`, 'float32', [ratio], true)])];
+  return [
+    withInputs({ ...without(node, 'ratio'), outputs: node.outputs.slice(0, 1) }, [
+      node.inputs[0]!,
+      ratio === null ? '' : raiser.constant(`${label(node)}_ratio`, 'float32', [ratio], true),
+    ]),
+  ];
 };
 
 const pad: Change = (node, raiser) => {
   const value = float(node, 'value');
   const pads = raiser.constant(`${label(node)}_pads`, 'int64', ints(node, 'pads') ?? []);
-  const filler = value === null ? '' : raiser.constant(`${label(node)}_value`, raiser.floatType(node.inputs[0]!), [value], true);
+  const filler =
+    value === null ? '' : raiser.constant(`${label(node)}_value`, raiser.floatType(node.inputs[0]!), [value], true);
   return [withInputs(without(node, 'pads', 'value'), [node.inputs[0]!, pads, filler])];
 };
 
 const slice: Change = (node, raiser) => {
-  const names = (['starts', 'ends', 'axes'] as const).map((name) => { const values = ints(node, name); return values ? raiser.constant(`${label(node)}_${name}`, 'int64', values) : ''; });
+  const names = (['starts', 'ends', 'axes'] as const).map((name) => {
+    const values = ints(node, name);
+    return values ? raiser.constant(`${label(node)}_${name}`, 'int64', values) : '';
+  });
   return [withInputs(without(node, 'starts', 'ends', 'axes'), [node.inputs[0]!, ...names])];
 };
 
-const topK: Change = (node, raiser) => [withInputs(without(node, 'k'), [node.inputs[0]!, raiser.constant(`${label(node)}_k`, 'int64', [int(node, 'k', 1)])])];
+const topK: Change = (node, raiser) => [
+  withInputs(without(node, 'k'), [node.inputs[0]!, raiser.constant(`${label(node)}_k`, 'int64', [int(node, 'k', 1)])]),
+];
 
 /** What Upsample and the first Resize computed, in the words of today's Resize. */
 const resize: Change = (node, raiser) => {
@@ -172,7 +243,13 @@ const resize: Change = (node, raiser) => {
   const scaleInput = scales ? raiser.constant(`${label(node)}_scales`, 'float32', scales) : node.inputs[1]!;
   const mode = node.attributes.get('mode');
   const linear = mode?.kind === 'string' && mode.value !== 'nearest';
-  const settled = makeNode('Resize', [node.inputs[0]!, '', scaleInput], node.outputs, { mode: linear ? 'linear' : 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }, { name: node.name });
+  const settled = makeNode(
+    'Resize',
+    [node.inputs[0]!, '', scaleInput],
+    node.outputs,
+    { mode: linear ? 'linear' : 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
+    { name: node.name },
+  );
   // The region of interest may be left out from opset 13 on; an empty one was needed before and is allowed still.
   return [withInputs(settled, [node.inputs[0]!, raiser.constant(`${label(node)}_roi`, 'float32', []), scaleInput])];
 };
@@ -188,34 +265,78 @@ const oneOutput: Change = (node) => {
 };
 
 /** Equal parts are asked for by their number from 18 on. */
-const split: Change = (node) => [node.inputs[1] ? node : withAttribute(node, 'num_outputs', { kind: 'int', value: node.outputs.length })];
+const split: Change = (node) => [
+  node.inputs[1] ? node : withAttribute(node, 'num_outputs', { kind: 'int', value: node.outputs.length }),
+];
 
-const renamed = (opType: string): Change => (node) => [{ ...node, opType }];
-const refused = (reason: string): Change => (node) => refuse(node, reason);
-const settled = (name: string, value: string): Change => (node) => [node.attributes.has(name) ? node : withAttribute(node, name, { kind: 'string', value })];
+const renamed =
+  (opType: string): Change =>
+  (node) => [{ ...node, opType }];
+const refused =
+  (reason: string): Change =>
+  (node) =>
+    refuse(node, reason);
+const settled =
+  (name: string, value: string): Change =>
+  (node) => [node.attributes.has(name) ? node : withAttribute(node, name, { kind: 'string', value })];
 
 const gridSample: Change = (node) => {
   const mode = node.attributes.get('mode');
   const names: Readonly<Record<string, string>> = { bilinear: 'linear', bicubic: 'cubic' };
-  return [withAttribute(node, 'mode', { kind: 'string', value: names[mode?.kind === 'string' ? mode.value : 'bilinear'] ?? 'nearest' })];
+  return [
+    withAttribute(node, 'mode', {
+      kind: 'string',
+      value: names[mode?.kind === 'string' ? mode.value : 'bilinear'] ?? 'nearest',
+    }),
+  ];
 };
 
-const dft: Change = (node, raiser) => [withInputs(without(node, 'axis'), [node.inputs[0]!, node.inputs[1] ?? '', raiser.constant(`${label(node)}_axis`, 'int64', [int(node, 'axis', 1)], true)])];
+const dft: Change = (node, raiser) => [
+  withInputs(without(node, 'axis'), [
+    node.inputs[0]!,
+    node.inputs[1] ?? '',
+    raiser.constant(`${label(node)}_axis`, 'int64', [int(node, 'axis', 1)], true),
+  ]),
+];
 
 const reduction: readonly (readonly [number, Change])[] = [[18, attributeToInput('axes', 1)]];
 
 /** By operator: at which version its form changed, and how. In ascending order of versions. */
 const CHANGES: Readonly<Record<string, readonly (readonly [number, Change])[]>> = {
-  Softmax: [[13, softmax]], LogSoftmax: [[13, softmax]], Hardmax: [[13, softmax]],
-  Squeeze: [[13, attributeToInput('axes', 1)]], Unsqueeze: [[13, attributeToInput('axes', 1)]], ReduceSum: [[13, attributeToInput('axes', 1)]],
-  Split: [[13, attributeToInput('split', 1)], [18, split]],
-  Clip: [[11, clip]], Dropout: [[12, dropout]], Pad: [[11, pad]], Slice: [[10, slice]], TopK: [[10, topK]],
-  Upsample: [[10, resize]], Resize: [[11, resize]],
-  BatchNormalization: [[9, batchNormalization], [14, oneOutput]],
-  Scatter: [[11, renamed('ScatterElements')]], Scan: [[9, refused('Scan of opset 8 has another form')]],
+  Softmax: [[13, softmax]],
+  LogSoftmax: [[13, softmax]],
+  Hardmax: [[13, softmax]],
+  Squeeze: [[13, attributeToInput('axes', 1)]],
+  Unsqueeze: [[13, attributeToInput('axes', 1)]],
+  ReduceSum: [[13, attributeToInput('axes', 1)]],
+  Split: [
+    [13, attributeToInput('split', 1)],
+    [18, split],
+  ],
+  Clip: [[11, clip]],
+  Dropout: [[12, dropout]],
+  Pad: [[11, pad]],
+  Slice: [[10, slice]],
+  TopK: [[10, topK]],
+  Upsample: [[10, resize]],
+  Resize: [[11, resize]],
+  BatchNormalization: [
+    [9, batchNormalization],
+    [14, oneOutput],
+  ],
+  Scatter: [[11, renamed('ScatterElements')]],
+  Scan: [[9, refused('Scan of opset 8 has another form')]],
   RoiAlign: [[16, settled('coordinate_transformation_mode', 'output_half_pixel')]],
   GroupNormalization: [[21, refused('GroupNormalization of opset 18 has one scale per group')]],
-  GridSample: [[20, gridSample]], DFT: [[20, dft]],
-  ReduceMax: reduction, ReduceMin: reduction, ReduceMean: reduction, ReduceProd: reduction, ReduceL1: reduction, ReduceL2: reduction,
-  ReduceLogSum: reduction, ReduceLogSumExp: reduction, ReduceSumSquare: reduction,
+  GridSample: [[20, gridSample]],
+  DFT: [[20, dft]],
+  ReduceMax: reduction,
+  ReduceMin: reduction,
+  ReduceMean: reduction,
+  ReduceProd: reduction,
+  ReduceL1: reduction,
+  ReduceL2: reduction,
+  ReduceLogSum: reduction,
+  ReduceLogSumExp: reduction,
+  ReduceSumSquare: reduction,
 };

@@ -4,8 +4,9 @@ import { hostNumbers } from '../tensor-data.ts';
 import type { Dim, Graph, Model, Node, TensorType } from '../types.ts';
 
 /**
- * Removes nodes of the main graph that hand their first input through unchanged at inference: Identity, Dropout, and Cast, Reshape, Transpose,
- * Squeeze... that change nothing. Names of graph outputs are kept: a node between an input or initializer and an output stays.
+ * Removes nodes of the main graph that hand their first input through unchanged at inference: Identity, Dropout, and
+ * Cast, Reshape, Transpose, Squeeze... that change nothing. Names of graph outputs are kept: a node between an input or
+ * initializer and an output stays.
  */
 export function removeIdentities(model: Model, table: TypeTable = inferShapes(model)): Model {
   const graph = withoutIdentities(model.graph, table);
@@ -33,7 +34,10 @@ function withoutIdentities(graph: Graph, table: TypeTable): Graph {
   if (gone.size === 0) return graph;
   const names = new Map<string, string>([...replaced].map(([from, to]) => [from, renamedOutputs.get(to) ?? to]));
   for (const [from, to] of renamedOutputs) names.set(from, to);
-  const rest = { ...graph, nodes: graph.nodes.filter((node) => !gone.has(node)).map((node) => renameOutputs(node, renamedOutputs)) };
+  const rest = {
+    ...graph,
+    nodes: graph.nodes.filter((node) => !gone.has(node)).map((node) => renameOutputs(node, renamedOutputs)),
+  };
   const dropped = new Set(names.keys());
   return { ...renameUses(rest, names), valueInfos: graph.valueInfos.filter(({ name }) => !dropped.has(name)) };
 }
@@ -58,20 +62,37 @@ const single: Rule = (node) => node.inputs.length === 1;
 
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Identity', () => true],
-  ['Dropout', (node, table) => {
-    const training = node.inputs[2] ? table.constantOf(node.inputs[2]) : null;
-    return !node.inputs[2] || (training !== null && hostNumbers(training)[0] === 0);
-  }],
-  ['Cast', (node, table) => {
-    const [from, to] = [table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!)];
-    return from !== null && from.dtype === to?.dtype;
-  }],
-  ['Transpose', (node) => {
-    const perm = node.attributes.get('perm');
-    return perm?.kind === 'ints' && perm.value.every((axis, i) => axis === i);
-  }],
-  ['Reshape', sameShape], ['Flatten', sameShape], ['Squeeze', sameShape], ['Unsqueeze', sameShape], ['Expand', sameShape],
-  ['Concat', single], ['Sum', single], ['Mean', single], ['Max', single], ['Min', single],
+  [
+    'Dropout',
+    (node, table) => {
+      const training = node.inputs[2] ? table.constantOf(node.inputs[2]) : null;
+      return !node.inputs[2] || (training !== null && hostNumbers(training)[0] === 0);
+    },
+  ],
+  [
+    'Cast',
+    (node, table) => {
+      const [from, to] = [table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!)];
+      return from !== null && from.dtype === to?.dtype;
+    },
+  ],
+  [
+    'Transpose',
+    (node) => {
+      const perm = node.attributes.get('perm');
+      return perm?.kind === 'ints' && perm.value.every((axis, i) => axis === i);
+    },
+  ],
+  ['Reshape', sameShape],
+  ['Flatten', sameShape],
+  ['Squeeze', sameShape],
+  ['Unsqueeze', sameShape],
+  ['Expand', sameShape],
+  ['Concat', single],
+  ['Sum', single],
+  ['Mean', single],
+  ['Max', single],
+  ['Min', single],
 ]);
 
 /** Equal for sure: symbols count as equal where they have the same name, unknown dimensions never. */

@@ -11,7 +11,8 @@ const MOST_UNROLLED_NODES = 20_000;
 const DEEPEST = 16;
 
 /**
- * Replaces If by the branch its condition chooses, and Loop by its rounds, where condition and trip count follow from constants and shapes.
+ * Replaces If by the branch its condition chooses, and Loop by its rounds, where condition and trip count follow from
+ * constants and shapes.
  * `options` may fix open dimensions first.
  */
 export function resolveControlFlow(model: Model, options: InferOptions = {}): Model {
@@ -25,7 +26,8 @@ export function resolveControlFlow(model: Model, options: InferOptions = {}): Mo
 }
 
 function resolveOnce(model: Model, options: InferOptions): Model {
-  if (!model.graph.nodes.some(({ opType, domain }) => domain === '' && (opType === 'If' || opType === 'Loop'))) return model;
+  if (!model.graph.nodes.some(({ opType, domain }) => domain === '' && (opType === 'If' || opType === 'Loop')))
+    return model;
   const resolver = new Resolver(model);
   const graph = resolver.graph(model.graph, inferShapes(model, options));
   return graph === model.graph ? model : { ...model, graph: removeUnusedInitializers(graph) };
@@ -70,7 +72,10 @@ class Resolver {
     return inlineGraph(branch.value, [], node.outputs, this.fresh, node.name || node.outputs[0] || 'if');
   }
 
-  /** Loop(M, cond, v...) with body (i, cond, v...) -> (cond, v..., scans...): M copies of the body, scans stacked along a new first axis. */
+  /**
+   * Loop(M, cond, v...) with body (i, cond, v...) -> (cond, v..., scans...): M copies of the body, scans stacked along
+   * a new first axis.
+   */
   private unroll(node: Node, table: TypeTable): Inlined | null {
     const body = node.attributes.get('body');
     if (body?.kind !== 'graph') return null;
@@ -81,7 +86,10 @@ class Resolver {
     const prefix = node.name || node.outputs.find((name) => name !== '') || 'loop';
     const nodes: Node[] = [];
     const initializers: Tensor[] = [];
-    const constant = (tensor: Tensor): string => { initializers.push(tensor); return tensor.name; };
+    const constant = (tensor: Tensor): string => {
+      initializers.push(tensor);
+      return tensor.name;
+    };
     const yes = constant(fromHost(this.fresh(`${prefix}/true`), hostOf('bool', [], [1])));
     let carried: readonly string[] = node.inputs.slice(2);
     const scans: string[][] = Array.from({ length: scanCount }, () => []);
@@ -94,16 +102,36 @@ class Resolver {
       carried = outputs.slice(1, 1 + carriedCount);
       outputs.slice(1 + carriedCount).forEach((name, k) => scans[k]!.push(name));
     }
-    const results = [...carried.map((name, k): Node[] => (node.outputs[k] ? [identityNode(name, node.outputs[k])] : [])),
-      ...scans.map((names, k): Node[] => (node.outputs[carriedCount + k] ? this.stack(names, node.outputs[carriedCount + k]!, prefix, constant) : []))];
+    const results = [
+      ...carried.map((name, k): Node[] => (node.outputs[k] ? [identityNode(name, node.outputs[k])] : [])),
+      ...scans.map((names, k): Node[] =>
+        node.outputs[carriedCount + k] ? this.stack(names, node.outputs[carriedCount + k]!, prefix, constant) : [],
+      ),
+    ];
     return { nodes: [...nodes, ...results.flat()], initializers };
   }
 
-  private stack(names: readonly string[], output: string, prefix: string, constant: (tensor: Tensor) => string): Node[] {
+  private stack(
+    names: readonly string[],
+    output: string,
+    prefix: string,
+    constant: (tensor: Tensor) => string,
+  ): Node[] {
     const old = !this.unsqueezeTakesAxesInput;
     const axes = old ? [] : [constant(fromHost(this.fresh(`${prefix}/axis`), int64Host([0])))];
-    const lifted = names.map((name) => makeNode('Unsqueeze', [name, ...axes], [this.fresh(`${prefix}/lifted`)], old ? { axes: [0] } : {}, { name: '' }));
-    return [...lifted, makeNode('Concat', lifted.map(({ outputs }) => outputs[0]!), [output], { axis: 0 }, { name: '' })];
+    const lifted = names.map((name) =>
+      makeNode('Unsqueeze', [name, ...axes], [this.fresh(`${prefix}/lifted`)], old ? { axes: [0] } : {}, { name: '' }),
+    );
+    return [
+      ...lifted,
+      makeNode(
+        'Concat',
+        lifted.map(({ outputs }) => outputs[0]!),
+        [output],
+        { axis: 0 },
+        { name: '' },
+      ),
+    ];
   }
 }
 
@@ -114,7 +142,10 @@ function roundsOf(node: Node, body: Graph, table: TypeTable): number | null {
   return rounds <= MOST_ROUNDS && rounds * body.nodes.length <= MOST_UNROLLED_NODES ? rounds : null;
 }
 
-/** Rounds of a Loop: the trip count (none: Infinity), if the condition starts true and the body leaves it so; null where only a run can tell. */
+/**
+ * Rounds of a Loop: the trip count (none: Infinity), if the condition starts true and the body leaves it so; null where
+ * only a run can tell.
+ */
 export function knownRounds(node: Node, body: Graph, table: TypeTable): number | null {
   const start = node.inputs[1] ? knownNumber(table, node.inputs[1]) : 1;
   if (start === 0) return 0;

@@ -1,6 +1,7 @@
 /**
- * Exporters store constants of equal value once: a fresh BatchNormalization's scale and running variance (all ones), its shift and running mean (all
- * zeros), and those of every layer like it. What training changes must be apart: a running statistic is no weight, and not another layer's.
+ * Exporters store constants of equal value once: a fresh BatchNormalization's scale and running variance (all ones),
+ * its shift and running mean (all zeros), and those of every layer like it. What training changes must be apart: a
+ * running statistic is no weight, and not another layer's.
  */
 import { constantTensor } from '../constants.ts';
 import { freshNames, indexGraph, removeUnusedInitializers, type GraphIndex, type Use } from '../edit.ts';
@@ -20,8 +21,8 @@ const ROLES = ['', 'scale', 'shift', 'mean', 'variance'];
 const [MEAN, VARIANCE] = [3, 4];
 
 /**
- * Copies for the constants of the main graph that are a running statistic, and something else as well. Weights shared otherwise are tied, and stay
- * so; settings (graph/settings.ts) are not trained anyway.
+ * Copies for the constants of the main graph that are a running statistic, and something else as well. Weights shared
+ * otherwise are tied, and stay so; settings (graph/settings.ts) are not trained anyway.
  */
 export function sharedStatistics(model: Model): Copy[] {
   const { graph } = model;
@@ -29,16 +30,24 @@ export function sharedStatistics(model: Model): Copy[] {
   const position = new Map(graph.nodes.map((node, i) => [node, i]));
   const settings = settingsOf(model);
   const fresh = freshNames(model);
-  return constantsIn(graph).filter(({ name }) => !settings.has(name)).flatMap((origin) => {
-    const groups = grouped(usesOf(origin.name, consumers));
-    if (groups.length < 2 || !groups.flat().some(isStatistic)) return [];
-    return groups.map((uses) => ({ name: fresh(nameOf(origin, uses[0]!)), origin, uses: uses.map(({ node, input }) => ({ node: position.get(node)!, input })) }));
-  });
+  return constantsIn(graph)
+    .filter(({ name }) => !settings.has(name))
+    .flatMap((origin) => {
+      const groups = grouped(usesOf(origin.name, consumers));
+      if (groups.length < 2 || !groups.flat().some(isStatistic)) return [];
+      return groups.map((uses) => ({
+        name: fresh(nameOf(origin, uses[0]!)),
+        origin,
+        uses: uses.map(({ node, input }) => ({ node: position.get(node)!, input })),
+      }));
+    });
 }
 
 const nameOf = ({ name }: Tensor, { node, input }: Use): string => `${name}.${node.outputs[0]}.${roleOf(node, input)}`;
 
-/** Uses by nodes of the main graph, also those behind an Identity, which is how PyTorch gives one constant two names. */
+/**
+ * Uses by nodes of the main graph, also those behind an Identity, which is how PyTorch gives one constant two names.
+ */
 function usesOf(name: string, consumers: GraphIndex['consumers']): Use[] {
   return (consumers.get(name) ?? []).flatMap(({ node, input }) => {
     if (isIdentity(node)) return usesOf(node.outputs[0]!, consumers);
@@ -53,8 +62,8 @@ function constantsIn({ initializers, nodes }: Graph): Tensor[] {
 }
 
 /**
- * Uses that are one weight. A layer that is applied twice names its four constants alike in both places; layers whose scale and variance, say, go by
- * one name tell nothing, and each is its own.
+ * Uses that are one weight. A layer that is applied twice names its four constants alike in both places; layers whose
+ * scale and variance, say, go by one name tell nothing, and each is its own.
  */
 function grouped(uses: readonly Use[]): Use[][] {
   const groups = new Map<string, Use[]>();
@@ -72,17 +81,28 @@ const isNormalization = ({ opType, domain }: Node): boolean => opType === 'Batch
 const isStatistic = ({ node, input }: Use): boolean => isNormalization(node) && (input === MEAN || input === VARIANCE);
 const roleOf = (node: Node, input: number): string => (isNormalization(node) ? ROLES[input]! : String(input));
 
-/** The model in which each of these uses reads its own copy, of the origin's value or another. A constant that nothing reads any more goes. */
-export function withCopies(model: Model, copies: readonly Copy[], values: ReadonlyMap<string, Tensor> = new Map()): Model {
+/**
+ * The model in which each of these uses reads its own copy, of the origin's value or another. A constant that nothing
+ * reads any more goes.
+ */
+export function withCopies(
+  model: Model,
+  copies: readonly Copy[],
+  values: ReadonlyMap<string, Tensor> = new Map(),
+): Model {
   if (copies.length === 0) return model;
   const nodes = [...model.graph.nodes];
   const initializers = new Map(model.graph.initializers);
   for (const { name, origin, uses } of copies) {
-    for (const { node, input } of uses) nodes[node] = { ...nodes[node]!, inputs: nodes[node]!.inputs.map((old, i) => (i === input ? name : old)) };
+    for (const { node, input } of uses)
+      nodes[node] = { ...nodes[node]!, inputs: nodes[node]!.inputs.map((old, i) => (i === input ? name : old)) };
     initializers.set(name, values.get(name) ?? { ...origin, name });
   }
   const graph = declared({ ...model.graph, nodes, initializers }, copies, model.irVersion);
-  return { ...model, graph: removeUnusedInitializers(withoutUnusedSources(graph, new Set(copies.map(({ origin }) => origin.name)))) };
+  return {
+    ...model,
+    graph: removeUnusedInitializers(withoutUnusedSources(graph, new Set(copies.map(({ origin }) => origin.name)))),
+  };
 }
 
 /** Without the Constant and Identity nodes that led an origin's value to the uses that now have copies. */

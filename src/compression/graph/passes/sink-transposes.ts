@@ -3,11 +3,23 @@ import { inferShapes, type TypeTable } from '../infer.ts';
 import { BITS, elementCount, fromHost, hostNumbers, int64Host } from '../tensor-data.ts';
 import { transposeTensor } from '../transpose-tensor.ts';
 import type { Attribute, Graph, Model, Node, Tensor } from '../types.ts';
-import { constantForBase, dropBaseAxes, isPlain, materialization, NEW_AXIS, plainView, sameAxes, transposeView, unsqueezeView, type AxisView } from './axis-views.ts';
+import {
+  constantForBase,
+  dropBaseAxes,
+  isPlain,
+  materialization,
+  NEW_AXIS,
+  plainView,
+  sameAxes,
+  transposeView,
+  unsqueezeView,
+  type AxisView,
+} from './axis-views.ts';
 
 /**
- * Moves transposes (and unsqueezes) down through operators that do not care about the order of axes, until they cancel each other or meet one that
- * does. Models imported from channels-last formats lose most of their transposes this way. The model stays as it is where nothing is gained.
+ * Moves transposes (and unsqueezes) down through operators that do not care about the order of axes, until they cancel
+ * each other or meet one that does. Models imported from channels-last formats lose most of their transposes this way.
+ * The model stays as it is where nothing is gained.
  */
 export function sinkTransposes(model: Model): Model {
   if (!model.graph.nodes.some(({ opType }) => opType === 'Transpose')) return model;
@@ -15,16 +27,74 @@ export function sinkTransposes(model: Model): Model {
   return transposes(graph) < transposes(model.graph) ? { ...model, graph } : model;
 }
 
-const transposes = (graph: Graph): number => graph.nodes.filter(({ opType, domain }) => opType === 'Transpose' && domain === '').length;
+const transposes = (graph: Graph): number =>
+  graph.nodes.filter(({ opType, domain }) => opType === 'Transpose' && domain === '').length;
 
 const UNARY: ReadonlySet<string> = new Set([
-  'Relu', 'LeakyRelu', 'Sigmoid', 'Tanh', 'Elu', 'Selu', 'Celu', 'Softplus', 'Softsign', 'HardSigmoid', 'HardSwish', 'ThresholdedRelu', 'Clip', 'Gelu', 'Mish', 'Erf',
-  'Exp', 'Log', 'Sqrt', 'Neg', 'Abs', 'Sign', 'Floor', 'Ceil', 'Round', 'Reciprocal', 'Sin', 'Cos', 'Cast', 'Identity', 'Not',
+  'Relu',
+  'LeakyRelu',
+  'Sigmoid',
+  'Tanh',
+  'Elu',
+  'Selu',
+  'Celu',
+  'Softplus',
+  'Softsign',
+  'HardSigmoid',
+  'HardSwish',
+  'ThresholdedRelu',
+  'Clip',
+  'Gelu',
+  'Mish',
+  'Erf',
+  'Exp',
+  'Log',
+  'Sqrt',
+  'Neg',
+  'Abs',
+  'Sign',
+  'Floor',
+  'Ceil',
+  'Round',
+  'Reciprocal',
+  'Sin',
+  'Cos',
+  'Cast',
+  'Identity',
+  'Not',
 ]);
 const BROADCASTING: ReadonlySet<string> = new Set([
-  'Add', 'Sub', 'Mul', 'Div', 'Pow', 'Mod', 'Min', 'Max', 'Sum', 'Mean', 'Equal', 'Greater', 'Less', 'GreaterOrEqual', 'LessOrEqual', 'And', 'Or', 'Xor', 'Where', 'PRelu',
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Pow',
+  'Mod',
+  'Min',
+  'Max',
+  'Sum',
+  'Mean',
+  'Equal',
+  'Greater',
+  'Less',
+  'GreaterOrEqual',
+  'LessOrEqual',
+  'And',
+  'Or',
+  'Xor',
+  'Where',
+  'PRelu',
 ]);
-const REDUCTIONS: ReadonlySet<string> = new Set(['ReduceMean', 'ReduceSum', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare']);
+const REDUCTIONS: ReadonlySet<string> = new Set([
+  'ReduceMean',
+  'ReduceSum',
+  'ReduceMax',
+  'ReduceMin',
+  'ReduceProd',
+  'ReduceL1',
+  'ReduceL2',
+  'ReduceSumSquare',
+]);
 const ALONG_AXIS: ReadonlySet<string> = new Set(['Softmax', 'LogSoftmax', 'Concat']);
 
 /** New nodes go without a name: one made from an output's could be some other node's. */
@@ -53,7 +123,14 @@ class Sinker {
     for (const node of graph.nodes) if (node.domain !== '' || !this.sink(node)) this.keep(node);
     for (const { name } of graph.outputs) if (this.views.has(name)) this.materialize(name, true);
     const initializers = new Map([...graph.initializers, ...this.added]);
-    return removeUnusedInitializers(removeDeadNodes({ ...graph, nodes: this.nodes, initializers, valueInfos: graph.valueInfos.filter(({ name }) => !this.views.has(name)) }));
+    return removeUnusedInitializers(
+      removeDeadNodes({
+        ...graph,
+        nodes: this.nodes,
+        initializers,
+        valueInfos: graph.valueInfos.filter(({ name }) => !this.views.has(name)),
+      }),
+    );
   }
 
   /** Keeps a node as it is; what it reads is put into the order it expects. */
@@ -91,11 +168,16 @@ class Sinker {
 
   private sink(node: Node): boolean {
     switch (node.opType) {
-      case 'Transpose': return this.transpose(node);
-      case 'Unsqueeze': return this.unsqueeze(node);
-      case 'Squeeze': return this.squeeze(node);
-      case 'Pad': return this.pad(node);
-      case 'Slice': return this.slice(node);
+      case 'Transpose':
+        return this.transpose(node);
+      case 'Unsqueeze':
+        return this.unsqueeze(node);
+      case 'Squeeze':
+        return this.squeeze(node);
+      case 'Pad':
+        return this.pad(node);
+      case 'Slice':
+        return this.slice(node);
     }
     if (UNARY.has(node.opType)) return this.unary(node);
     if (BROADCASTING.has(node.opType)) return this.broadcast(node);
@@ -105,7 +187,9 @@ class Sinker {
 
   private transpose(node: Node): boolean {
     const attribute = node.attributes.get('perm');
-    const view = this.viewOf(node.inputs[0]!) ?? (attribute?.kind === 'ints' ? plainView(node.inputs[0]!, attribute.value.length) : null);
+    const view =
+      this.viewOf(node.inputs[0]!) ??
+      (attribute?.kind === 'ints' ? plainView(node.inputs[0]!, attribute.value.length) : null);
     if (!view) return false;
     const perm = attribute?.kind === 'ints' ? attribute.value : view.axes.map((_, i) => view.axes.length - 1 - i);
     if (perm.length !== view.axes.length) return false;
@@ -118,7 +202,13 @@ class Sinker {
     const axes = this.axesOf(node);
     if (!view || !axes || view.axes.length < 2) return false; // vectors and scalars: shape arithmetic
     const rank = view.axes.length + axes.length;
-    this.views.set(node.outputs[0]!, unsqueezeView(view, axes.map((axis) => (axis < 0 ? axis + rank : axis))));
+    this.views.set(
+      node.outputs[0]!,
+      unsqueezeView(
+        view,
+        axes.map((axis) => (axis < 0 ? axis + rank : axis)),
+      ),
+    );
     return true;
   }
 
@@ -132,7 +222,14 @@ class Sinker {
     if (gone.length === 0) this.views.set(node.outputs[0]!, rest);
     else {
       const base = this.fresh(`${node.outputs[0]!}_squeezed`);
-      this.nodes.push(this.axesNode('Squeeze', view.base, base, gone.sort((a, b) => a - b)));
+      this.nodes.push(
+        this.axesNode(
+          'Squeeze',
+          view.base,
+          base,
+          gone.sort((a, b) => a - b),
+        ),
+      );
       this.views.set(node.outputs[0]!, { ...dropBaseAxes(rest, gone), base });
     }
     return true;
@@ -146,7 +243,10 @@ class Sinker {
 
   private broadcast(node: Node): boolean {
     const given = node.inputs.map((name) => this.views.get(name));
-    const view = given.reduce<AxisView | undefined>((best, next) => (next && (!best || next.axes.length > best.axes.length) ? next : best), undefined);
+    const view = given.reduce<AxisView | undefined>(
+      (best, next) => (next && (!best || next.axes.length > best.axes.length) ? next : best),
+      undefined,
+    );
     if (!view) return false;
     const inputs: string[] = [];
     for (const [i, name] of node.inputs.entries()) {
@@ -177,11 +277,21 @@ class Sinker {
     const views = node.inputs.map((name) => this.views.get(name));
     const view = views[0];
     const attribute = node.attributes.get('axis');
-    if (!view || !views.every((other) => other && sameAxes(other, view)) || (this.opset < 13 && node.opType !== 'Concat')) return false;
+    if (
+      !view ||
+      !views.every((other) => other && sameAxes(other, view)) ||
+      (this.opset < 13 && node.opType !== 'Concat')
+    )
+      return false;
     const axis = attribute?.kind === 'int' ? attribute.value : -1;
     const inBase = view.axes[axis < 0 ? axis + view.axes.length : axis];
     if (inBase === undefined || inBase === NEW_AXIS) return false;
-    return this.emit(node, view, views.map((other) => other!.base), { axis: { kind: 'int', value: inBase } });
+    return this.emit(
+      node,
+      view,
+      views.map((other) => other!.base),
+      { axis: { kind: 'int', value: inBase } },
+    );
   }
 
   private reduce(node: Node): boolean {
@@ -195,7 +305,12 @@ class Sinker {
     const keeps = !(keep?.kind === 'int' && keep.value === 0);
     const result = keeps ? view : dropBaseAxes(view, inBase);
     const asInput = node.inputs.length > 1;
-    return this.emit(node, result, asInput ? [view.base, this.int64s(inBase)] : [view.base], asInput ? {} : { axes: { kind: 'ints', value: inBase } });
+    return this.emit(
+      node,
+      result,
+      asInput ? [view.base, this.int64s(inBase)] : [view.base],
+      asInput ? {} : { axes: { kind: 'ints', value: inBase } },
+    );
   }
 
   private pad(node: Node): boolean {
@@ -221,13 +336,29 @@ class Sinker {
     if (!view || !axes || node.inputs.length < 3) return false;
     const inBase = axes.map((axis) => view.axes[axis < 0 ? axis + view.axes.length : axis]!);
     if (inBase.some((axis) => axis === undefined || axis === NEW_AXIS)) return false;
-    return this.emit(node, view, [view.base, node.inputs[1]!, node.inputs[2]!, this.int64s(inBase), ...node.inputs.slice(4)]);
+    return this.emit(node, view, [
+      view.base,
+      node.inputs[1]!,
+      node.inputs[2]!,
+      this.int64s(inBase),
+      ...node.inputs.slice(4),
+    ]);
   }
 
   /** The node on the bases of its inputs; its output is the same view on what comes out. */
-  private emit(node: Node, view: AxisView, inputs: readonly string[], changed: Readonly<Record<string, Attribute>> = {}): boolean {
+  private emit(
+    node: Node,
+    view: AxisView,
+    inputs: readonly string[],
+    changed: Readonly<Record<string, Attribute>> = {},
+  ): boolean {
     const base = this.fresh(`${node.outputs[0]!}_base`);
-    this.nodes.push({ ...node, inputs, outputs: [base], attributes: new Map([...node.attributes, ...Object.entries(changed)]) });
+    this.nodes.push({
+      ...node,
+      inputs,
+      outputs: [base],
+      attributes: new Map([...node.attributes, ...Object.entries(changed)]),
+    });
     this.views.set(node.outputs[0]!, { base, axes: view.axes });
     return true;
   }
@@ -249,7 +380,9 @@ class Sinker {
   }
 
   private axesNode(opType: string, input: string, output: string, axes: readonly number[]): Node {
-    return this.opset >= 13 ? makeNode(opType, [input, this.int64s(axes)], [output], {}, UNNAMED) : makeNode(opType, [input], [output], { axes }, UNNAMED);
+    return this.opset >= 13
+      ? makeNode(opType, [input, this.int64s(axes)], [output], {}, UNNAMED)
+      : makeNode(opType, [input], [output], { axes }, UNNAMED);
   }
 
   private int64s(values: readonly number[]): string {

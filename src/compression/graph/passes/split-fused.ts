@@ -1,6 +1,7 @@
 /**
- * onnxruntime's optimizer writes convolutions and matrix products with their activation in one node (FusedConv, FusedGemm). As the standard
- * operators that they stand for they can be computed in integers; onnxruntime fuses them again when it loads the file.
+ * onnxruntime's optimizer writes convolutions and matrix products with their activation in one node (FusedConv,
+ * FusedGemm). As the standard operators that they stand for they can be computed in integers; onnxruntime fuses them
+ * again when it loads the file.
  */
 import { freshNames, makeNode, mapSubgraphs, withInitializers, type AttributeValue } from '../edit.ts';
 import { fromHost, hostOf } from '../tensor-data.ts';
@@ -11,9 +12,17 @@ const STANDARD: ReadonlyMap<string, { readonly opType: string; readonly addend: 
   ['FusedConv', { opType: 'Conv', addend: 3 }],
   ['FusedGemm', { opType: 'Gemm', addend: null }],
 ]);
-/** Activations with the attributes that their parameters are, in order; a missing one has the standard operator's default. */
+/**
+ * Activations with the attributes that their parameters are, in order; a missing one has the standard operator's
+ * default.
+ */
 const ACTIVATIONS: ReadonlyMap<string, readonly string[]> = new Map([
-  ['Relu', []], ['Sigmoid', []], ['Tanh', []], ['LeakyRelu', ['alpha']], ['HardSigmoid', ['alpha', 'beta']], ['Clip', ['min', 'max']],
+  ['Relu', []],
+  ['Sigmoid', []],
+  ['Tanh', []],
+  ['LeakyRelu', ['alpha']],
+  ['HardSigmoid', ['alpha', 'beta']],
+  ['Clip', ['min', 'max']],
 ]);
 const FUSED_ATTRIBUTES = /^activation(_|$)/;
 /** The first whose Clip has its bounds as inputs. */
@@ -32,14 +41,18 @@ export function splitFused(model: Model): Model {
 
 function split(graph: Graph, splitting: Splitting): Graph {
   const bounds: Tensor[] = [];
-  const nodes = graph.nodes.flatMap((node) => (isFused(node) ? apart(node, splitting, bounds) : [mapSubgraphs(node, (inner) => split(inner, splitting))]));
+  const nodes = graph.nodes.flatMap((node) =>
+    isFused(node) ? apart(node, splitting, bounds) : [mapSubgraphs(node, (inner) => split(inner, splitting))],
+  );
   if (nodes.length === graph.nodes.length && nodes.every((node, i) => node === graph.nodes[i])) return graph;
   return withInitializers({ ...graph, nodes }, bounds);
 }
 
 function isFused(node: Node): boolean {
   const activation = activationOf(node);
-  return node.domain === 'com.microsoft' && STANDARD.has(node.opType) && (activation === '' || ACTIVATIONS.has(activation));
+  return (
+    node.domain === 'com.microsoft' && STANDARD.has(node.opType) && (activation === '' || ACTIVATIONS.has(activation))
+  );
 }
 
 function activationOf({ attributes }: Node): string {
@@ -54,21 +67,51 @@ function apart(node: Node, splitting: Splitting, bounds: Tensor[]): Node[] {
   const activation = activationOf(node);
   const result = node.outputs[0]!;
   const stages = 1 + Number(added !== '') + Number(activation !== '');
-  const names = Array.from({ length: stages }, (_, i) => (i === stages - 1 ? result : splitting.fresh(`${result}_${i}`)));
+  const names = Array.from({ length: stages }, (_, i) =>
+    i === stages - 1 ? result : splitting.fresh(`${result}_${i}`),
+  );
   const attributes = new Map([...node.attributes].filter(([name]) => !FUSED_ATTRIBUTES.test(name)));
-  const nodes: Node[] = [{ ...node, opType, domain: '', inputs: node.inputs.slice(0, node.inputs[2] ? 3 : 2), outputs: [names.shift()!], attributes }];
+  const nodes: Node[] = [
+    {
+      ...node,
+      opType,
+      domain: '',
+      inputs: node.inputs.slice(0, node.inputs[2] ? 3 : 2),
+      outputs: [names.shift()!],
+      attributes,
+    },
+  ];
   const last = (): string => nodes.at(-1)!.outputs[0]!;
-  if (added !== '') nodes.push(makeNode('Add', [last(), added], [names.shift()!], {}, { name: splitting.fresh(`${node.name}_Add`) }));
+  if (added !== '')
+    nodes.push(makeNode('Add', [last(), added], [names.shift()!], {}, { name: splitting.fresh(`${node.name}_Add`) }));
   if (activation !== '') nodes.push(activated(node, activation, last(), result, splitting, bounds));
   return nodes;
 }
 
-function activated(node: Node, activation: string, from: string, to: string, { opset, fresh }: Splitting, bounds: Tensor[]): Node {
+function activated(
+  node: Node,
+  activation: string,
+  from: string,
+  to: string,
+  { opset, fresh }: Splitting,
+  bounds: Tensor[],
+): Node {
   const given = parametersOf(node);
-  const parameters = ACTIVATIONS.get(activation)!.flatMap((name, i): [string, number][] => (given[i] === undefined ? [] : [[name, given[i]]]));
+  const parameters = ACTIVATIONS.get(activation)!.flatMap((name, i): [string, number][] =>
+    given[i] === undefined ? [] : [[name, given[i]]],
+  );
   const name = fresh(`${node.name}_${activation}`);
-  if (activation !== 'Clip' || opset < CLIP_INPUTS) return makeNode(activation, [from], [to], Object.fromEntries(parameters.map(([parameter, float]): [string, AttributeValue] => [parameter, { float }])), { name });
-  const tensors = parameters.map(([parameter, bound]) => fromHost(fresh(`${to}_${parameter}`), hostOf('float32', [], [bound])));
+  if (activation !== 'Clip' || opset < CLIP_INPUTS)
+    return makeNode(
+      activation,
+      [from],
+      [to],
+      Object.fromEntries(parameters.map(([parameter, float]): [string, AttributeValue] => [parameter, { float }])),
+      { name },
+    );
+  const tensors = parameters.map(([parameter, bound]) =>
+    fromHost(fresh(`${to}_${parameter}`), hostOf('float32', [], [bound])),
+  );
   bounds.push(...tensors);
   return makeNode('Clip', [from, ...tensors.map((tensor) => tensor.name)], [to], {}, { name });
 }

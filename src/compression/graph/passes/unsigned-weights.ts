@@ -1,7 +1,7 @@
 /**
- * The same integer products with weights in uint8: codes and zero points 128 higher, so that every product is what it was. x86 kernels multiply
- * uint8 weights exactly whatever the processor, int8 ones with saturation where it has no VNNI (graph/saturation.ts): what this model gives is
- * the exact arithmetic of the file.
+ * The same integer products with weights in uint8: codes and zero points 128 higher, so that every product is what it
+ * was. x86 kernels multiply uint8 weights exactly whatever the processor, int8 ones with saturation where it has no
+ * VNNI (graph/saturation.ts): what this model gives is the exact arithmetic of the file.
  */
 import { freshNames, indexGraph, makeNode, withGraph, type GraphIndex } from '../edit.ts';
 import { constantCodes, integerProducts, type IntegerProduct } from '../integer-products.ts';
@@ -37,7 +37,11 @@ class Rewriter {
       else if (!codes) this.shiftQuantizer(product, index);
     }
     if (this.changed.size === 0) return this.graph;
-    return { ...this.graph, initializers: this.tensors, nodes: this.graph.nodes.flatMap((node) => this.changed.get(node) ?? [node]) };
+    return {
+      ...this.graph,
+      initializers: this.tensors,
+      nodes: this.graph.nodes.flatMap((node) => this.changed.get(node) ?? [node]),
+    };
   }
 
   private shiftReader({ reader, inputs: { codes, zero, scale } }: IntegerProduct, name: string | null): void {
@@ -57,11 +61,24 @@ class Rewriter {
 
   /** a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero -> MatMulInteger, times the scales, quantized. */
   private spelledOut({ inputs, outputs }: Node): Node[] {
-    const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = inputs as [string, string, string, string, string, string, string, string];
-    const [sums, floats, scale, scaled] = ['sums', 'floats', 'scale', 'scaled'].map((part) => this.fresh(`${outputs[0]!}_${part}`)) as [string, string, string, string];
+    const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = inputs as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    const [sums, floats, scale, scaled] = ['sums', 'floats', 'scale', 'scaled'].map((part) =>
+      this.fresh(`${outputs[0]!}_${part}`),
+    ) as [string, string, string, string];
     return [
-      makeNode('MatMulInteger', [a, b, aZero, bZero], [sums], {}, { name: '' }), makeNode('Cast', [sums], [floats], { to: DATA_TYPES.indexOf('float32') }, { name: '' }),
-      makeNode('Mul', [aScale, bScale], [scale], {}, { name: '' }), makeNode('Mul', [floats, scale], [scaled], {}, { name: '' }),
+      makeNode('MatMulInteger', [a, b, aZero, bZero], [sums], {}, { name: '' }),
+      makeNode('Cast', [sums], [floats], { to: DATA_TYPES.indexOf('float32') }, { name: '' }),
+      makeNode('Mul', [aScale, bScale], [scale], {}, { name: '' }),
+      makeNode('Mul', [floats, scale], [scaled], {}, { name: '' }),
       makeNode('QuantizeLinear', [scaled, yScale, yZero], [outputs[0]!], {}, { name: '' }),
     ];
   }
@@ -83,7 +100,12 @@ class Rewriter {
     if (present?.dtype === 'int8') return this.shift(present);
     if (name) return name; // shifted already, with the codes it is shared with
     const dims = this.graph.initializers.get(scale ?? '')?.dims ?? [];
-    return this.add(fromHost(this.fresh('zero_point_uint8'), hostOf('uint8', dims, new Array<number>(elementCount(dims)).fill(OFFSET))));
+    return this.add(
+      fromHost(
+        this.fresh('zero_point_uint8'),
+        hostOf('uint8', dims, new Array<number>(elementCount(dims)).fill(OFFSET)),
+      ),
+    );
   }
 
   private shift(tensor: Tensor): string {

@@ -22,18 +22,24 @@ export function attention(form: AttentionForm): ChannelRule {
     couple: (ctx) => {
       const [q, k, v] = [0, 1, 2].map((input) => ctx.input(input));
       const bias = form.bias === undefined ? null : ctx.input(form.bias);
-      const cached = form.past.some((input) => (ctx.info.node.inputs[input] ?? '') !== '') || ctx.info.node.outputs.slice(1).some((name) => name !== '');
+      const cached =
+        form.past.some((input) => (ctx.info.node.inputs[input] ?? '') !== '') ||
+        ctx.info.node.outputs.slice(1).some((name) => name !== '');
       const none = ctx.info.node.outputs.map(() => null);
       if (!q || !k || !v || q.length !== k.length || q.length !== v.length || cached) {
         for (const units of [q, k, v, bias]) keepAll(ctx, units ?? null);
         return none;
       }
       const [queryHeads, keyHeads] = [form.queries(ctx.info), form.keys(ctx.info)];
-      const size = (units: ValueUnits, count: number): AxisUnits => (units.length === 4 ? (ctx.freeze(units[1]!), units[3]!) : alikeInGroups(ctx, units[2]!, count));
+      const size = (units: ValueUnits, count: number): AxisUnits =>
+        units.length === 4 ? (ctx.freeze(units[1]!), units[3]!) : alikeInGroups(ctx, units[2]!, count);
       if (bias) coupleBias(ctx, bias, [q, k, v]);
       ctx.same(size(q, queryHeads), size(k, keyHeads));
       const value = size(v, keyHeads);
-      return [q.length === 4 ? [q[0]!, null, q[2]!, value] : [q[0]!, q[1]!, value && tiled(value, queryHeads)], ...none.slice(1)];
+      return [
+        q.length === 4 ? [q[0]!, null, q[2]!, value] : [q[0]!, q[1]!, value && tiled(value, queryHeads)],
+        ...none.slice(1),
+      ];
     },
     shrink: (ctx) => {
       const q = ctx.input(0);

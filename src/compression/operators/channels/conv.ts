@@ -1,6 +1,16 @@
 /** Convolution [out, in / groups, ...k] and transposed convolution [in, out / groups, ...k]; x [n, c, ...]. */
 import type { AxisUnits } from '../../graph/channels/units.ts';
-import { alikeInGroups, int, keepAll, repeated, tiled, type ChannelRule, type Coupling, type Shrinking, type ValueUnits } from './rule.ts';
+import {
+  alikeInGroups,
+  int,
+  keepAll,
+  repeated,
+  tiled,
+  type ChannelRule,
+  type Coupling,
+  type Shrinking,
+  type ValueUnits,
+} from './rule.ts';
 
 interface Parts {
   readonly x: ValueUnits;
@@ -17,7 +27,9 @@ export function convolution(addend?: number): ChannelRule {
       const parts = partsOf(ctx);
       if (!parts) return refuse(ctx, addend);
       const { x, weight, groups, dims } = parts;
-      const made = isDepthwise(parts, dims[1]! * groups) ? depthwise(ctx, x[1]!, weight[0]!, dims[0]! / groups) : grouped(ctx, parts);
+      const made = isDepthwise(parts, dims[1]! * groups)
+        ? depthwise(ctx, x[1]!, weight[0]!, dims[0]! / groups)
+        : grouped(ctx, parts);
       const bias = ctx.input(2);
       const channels = bias ? ctx.same(made, bias[0] ?? null) : made;
       const y = [x[0]!, channels, ...x.slice(2).map(() => null)];
@@ -89,8 +101,13 @@ function added(ctx: Coupling, y: ValueUnits, addend: number): ValueUnits {
   return other?.length === y.length ? y.map((axis, i) => ctx.same(axis, other[i]!)) : y;
 }
 
-function regroup(ctx: Shrinking, isDepthwiseConv: (dims: readonly number[], groups: number) => boolean): { attributes?: { group: ReturnType<typeof int> } } {
+function regroup(
+  ctx: Shrinking,
+  isDepthwiseConv: (dims: readonly number[], groups: number) => boolean,
+): { attributes?: { group: ReturnType<typeof int> } } {
   const channels = ctx.input(0)[1];
   const dims = ctx.info.types[1]!.shape as readonly number[];
-  return ctx.shrinks(channels) && isDepthwiseConv(dims, ctx.info.int('group', 1)) ? { attributes: { group: int(ctx.size(channels)) } } : {};
+  return ctx.shrinks(channels) && isDepthwiseConv(dims, ctx.info.int('group', 1))
+    ? { attributes: { group: int(ctx.size(channels)) } }
+    : {};
 }

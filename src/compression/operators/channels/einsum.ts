@@ -3,7 +3,12 @@ import type { AxisUnits } from '../../graph/channels/units.ts';
 import { keepAll, type ChannelRule } from './rule.ts';
 
 /** `parse`: letters of each operand's axes, and of the result's. */
-export function einsum(parse: (equation: string, ranks: readonly number[]) => { readonly operands: readonly (readonly string[])[]; readonly output: readonly string[] }): ChannelRule {
+export function einsum(
+  parse: (
+    equation: string,
+    ranks: readonly number[],
+  ) => { readonly operands: readonly (readonly string[])[]; readonly output: readonly string[] },
+): ChannelRule {
   return {
     kind: 'removes',
     couple: (ctx) => {
@@ -12,15 +17,21 @@ export function einsum(parse: (equation: string, ranks: readonly number[]) => { 
         for (const units of all) keepAll(ctx, units);
         return [null];
       }
-      const { operands, output } = parse(ctx.info.string('equation', ''), all.map((units) => units!.length));
+      const { operands, output } = parse(
+        ctx.info.string('equation', ''),
+        all.map((units) => units!.length),
+      );
       const byLetter = new Map<string, AxisUnits>();
-      operands.forEach((letters, i) => letters.forEach((letter, axis) => {
-        if (ctx.info.types[i]?.shape?.[axis] === 1 && byLetter.has(letter)) return; // broadcasts
-        const known = byLetter.get(letter);
-        byLetter.set(letter, known === undefined ? all[i]![axis]! : ctx.same(known, all[i]![axis]!));
-      }));
+      operands.forEach((letters, i) =>
+        letters.forEach((letter, axis) => {
+          if (ctx.info.types[i]?.shape?.[axis] === 1 && byLetter.has(letter)) return; // broadcasts
+          const known = byLetter.get(letter);
+          byLetter.set(letter, known === undefined ? all[i]![axis]! : ctx.same(known, all[i]![axis]!));
+        }),
+      );
       operands.forEach((letters, i) => {
-        if (ctx.isWeight(i)) for (const letter of letters) if (output.includes(letter)) ctx.makes(byLetter.get(letter)!);
+        if (ctx.isWeight(i))
+          for (const letter of letters) if (output.includes(letter)) ctx.makes(byLetter.get(letter)!);
       });
       return [output.map((letter) => byLetter.get(letter) ?? null)];
     },

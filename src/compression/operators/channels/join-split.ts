@@ -4,7 +4,16 @@ import type { Dim } from '../../graph/types.ts';
 import type { NodeInfo } from '../operator.ts';
 import { resolveAxis } from '../shapes.ts';
 import { int64Host, hostNumbers } from '../../graph/tensor-data.ts';
-import { ints, keepAll, tiled, type ChannelRule, type Coupling, type Shrinking, type Shrunk, type ValueUnits } from './rule.ts';
+import {
+  ints,
+  keepAll,
+  tiled,
+  type ChannelRule,
+  type Coupling,
+  type Shrinking,
+  type Shrunk,
+  type ValueUnits,
+} from './rule.ts';
 
 export const concatenation: ChannelRule = {
   kind: 'passes',
@@ -16,10 +25,18 @@ export const concatenation: ChannelRule = {
       return [null];
     }
     const along = resolveAxis(ctx.info.int('axis', 0), rank);
-    return [Array.from({ length: rank }, (_, axis) => {
-      const parts = all.map((units): AxisUnits => units![axis] ?? null);
-      return axis === along ? joined(ctx, parts, ctx.info.types.map((type) => type?.shape?.[axis] ?? null)) : parts.reduce((a, b) => ctx.same(a, b));
-    })];
+    return [
+      Array.from({ length: rank }, (_, axis) => {
+        const parts = all.map((units): AxisUnits => units![axis] ?? null);
+        return axis === along
+          ? joined(
+              ctx,
+              parts,
+              ctx.info.types.map((type) => type?.shape?.[axis] ?? null),
+            )
+          : parts.reduce((a, b) => ctx.same(a, b));
+      }),
+    ];
   },
 };
 
@@ -40,7 +57,9 @@ function frozenUnits(ctx: Coupling, size: number): Int32Array {
   return units;
 }
 
-/** Equal parts become parts of given sizes where they are no longer equal: an attribute up to opset 12, input 1 since. */
+/**
+ * Equal parts become parts of given sizes where they are no longer equal: an attribute up to opset 12, input 1 since.
+ */
 export const splitting: ChannelRule = {
   kind: 'passes',
   couple: (ctx) => {
@@ -53,13 +72,15 @@ export const splitting: ChannelRule = {
     const known = sizes.every((size) => typeof size === 'number');
     if (!known) ctx.freeze(labels);
     let start = 0;
-    return sizes.map((size) => units.map((axis, i) => {
-      if (i !== along) return axis;
-      if (!labels || !known) return null;
-      const part = labels.subarray(start, start += size as number);
-      if (part.length < 2) ctx.freeze(part);
-      return part.length < 2 ? null : part;
-    }));
+    return sizes.map((size) =>
+      units.map((axis, i) => {
+        if (i !== along) return axis;
+        if (!labels || !known) return null;
+        const part = labels.subarray(start, (start += size as number));
+        if (part.length < 2) ctx.freeze(part);
+        return part.length < 2 ? null : part;
+      }),
+    );
   },
   shrink: (ctx): Shrunk => {
     const along = resolveAxis(ctx.info.int('axis', 0), ctx.input(0).length);
@@ -68,7 +89,9 @@ export const splitting: ChannelRule = {
       const axis = ctx.output(i)[along];
       return axis ? ctx.size(axis) : (ctx.outputType(i)!.shape![along] as number);
     });
-    return ctx.info.opset < 13 ? { attributes: { split: ints(sizes) } } : { attributes: { num_outputs: null }, constants: new Map([[1, int64Host(sizes)]]) };
+    return ctx.info.opset < 13
+      ? { attributes: { split: ints(sizes) } }
+      : { attributes: { num_outputs: null }, constants: new Map([[1, int64Host(sizes)]]) };
   },
 };
 
@@ -80,7 +103,10 @@ export interface TakenRange {
 }
 
 /** `rangeOf`: what a slice takes of an axis of this size; null where that is not known before running. */
-export function slicing(rangeOf: (info: NodeInfo, rank: number, axis: number, size: number) => TakenRange | null, boundsAreInputsSince: number): ChannelRule {
+export function slicing(
+  rangeOf: (info: NodeInfo, rank: number, axis: number, size: number) => TakenRange | null,
+  boundsAreInputsSince: number,
+): ChannelRule {
   const shrunkRange = (ctx: Shrinking, axis: number): { axis: number; start: number; end: number } | null => {
     const labels = ctx.input(0)[axis];
     if (!ctx.shrinks(labels)) return null;
@@ -93,13 +119,17 @@ export function slicing(rangeOf: (info: NodeInfo, rank: number, axis: number, si
     kind: 'passes',
     couple: (ctx) => {
       const units = ctx.input(0);
-      return [units && units.map((labels, axis) => {
-        if (!labels) return null;
-        const range = rangeOf(ctx.info, units.length, axis, labels.length);
-        if (range?.step === 1 && range.count > 1) return range.count === labels.length ? labels : labels.subarray(range.start, range.start + range.count);
-        ctx.freeze(labels);
-        return null;
-      })];
+      return [
+        units &&
+          units.map((labels, axis) => {
+            if (!labels) return null;
+            const range = rangeOf(ctx.info, units.length, axis, labels.length);
+            if (range?.step === 1 && range.count > 1)
+              return range.count === labels.length ? labels : labels.subarray(range.start, range.start + range.count);
+            ctx.freeze(labels);
+            return null;
+          }),
+      ];
     },
     shrink: (ctx) => {
       const ranges = ctx.input(0).flatMap((_, axis) => shrunkRange(ctx, axis) ?? []);
@@ -111,7 +141,11 @@ export function slicing(rangeOf: (info: NodeInfo, rank: number, axis: number, si
 const FAR = 2 ** 31 - 1;
 
 /** Bounds of the axes that shrink, beside those that the node has for others. */
-function rewrittenBounds(ctx: Shrinking, ranges: readonly { axis: number; start: number; end: number }[], inputsSince: number): Shrunk {
+function rewrittenBounds(
+  ctx: Shrinking,
+  ranges: readonly { axis: number; start: number; end: number }[],
+  inputsSince: number,
+): Shrunk {
   const old = (name: string, input: number): readonly number[] | null => {
     if (ctx.info.opset < inputsSince) return ctx.info.ints(name) ?? null;
     const value = ctx.info.constant(input);
@@ -121,11 +155,28 @@ function rewrittenBounds(ctx: Shrinking, ranges: readonly { axis: number; start:
   const ends = old('ends', 2) ?? [];
   const axes = (old('axes', 3) ?? starts.map((_, i) => i)).map((axis) => resolveAxis(axis, ctx.input(0).length));
   const steps = old('steps', 4) ?? starts.map(() => 1);
-  const rest = axes.flatMap((axis, i) => (ranges.some((range) => range.axis === axis) ? [] : [{ axis, start: starts[i]!, end: Math.max(Math.min(ends[i]!, FAR), -FAR), step: steps[i]! }]));
+  const rest = axes.flatMap((axis, i) =>
+    ranges.some((range) => range.axis === axis)
+      ? []
+      : [{ axis, start: starts[i]!, end: Math.max(Math.min(ends[i]!, FAR), -FAR), step: steps[i]! }],
+  );
   const all = [...rest, ...ranges.map((range) => ({ ...range, step: 1 }))];
-  const lists = { starts: all.map(({ start }) => start), ends: all.map(({ end }) => end), axes: all.map(({ axis }) => axis), steps: all.map(({ step }) => step) };
-  if (ctx.info.opset < inputsSince) return { attributes: { starts: ints(lists.starts), ends: ints(lists.ends), axes: ints(lists.axes) } };
-  return { constants: new Map([[1, int64Host(lists.starts)], [2, int64Host(lists.ends)], [3, int64Host(lists.axes)], [4, int64Host(lists.steps)]]) };
+  const lists = {
+    starts: all.map(({ start }) => start),
+    ends: all.map(({ end }) => end),
+    axes: all.map(({ axis }) => axis),
+    steps: all.map(({ step }) => step),
+  };
+  if (ctx.info.opset < inputsSince)
+    return { attributes: { starts: ints(lists.starts), ends: ints(lists.ends), axes: ints(lists.axes) } };
+  return {
+    constants: new Map([
+      [1, int64Host(lists.starts)],
+      [2, int64Host(lists.ends)],
+      [3, int64Host(lists.axes)],
+      [4, int64Host(lists.steps)],
+    ]),
+  };
 }
 
 /** Elements put before and after an axis, and whether they are a constant. */
@@ -135,25 +186,35 @@ export interface PadAmounts {
   readonly constant: boolean;
 }
 
-/** Constant channels that are put beside others may go like these (the shortcut of a ResNet without projections, He et al. 2015, option A). */
+/**
+ * Constant channels that are put beside others may go like these (the shortcut of a ResNet without projections, He et
+ * al. 2015, option A).
+ */
 export function padding(padsOf: (info: NodeInfo, rank: number) => PadAmounts | null): ChannelRule {
   return {
     kind: 'passes',
     couple: (ctx) => {
       const units = ctx.input(0);
       const pads = units && padsOf(ctx.info, units.length);
-      return [units && units.map((labels, axis) => {
-        const [begin, end] = [pads?.begins[axis] ?? 0, pads?.ends[axis] ?? 0];
-        if (!labels || (pads && begin === 0 && end === 0)) return labels;
-        if (!pads?.constant || begin < 0 || end < 0) { ctx.freeze(labels); return null; }
-        const extra = ctx.fresh(Math.max(begin + end, 2))!;
-        return Int32Array.from([...extra.subarray(0, begin), ...labels, ...extra.subarray(begin, begin + end)]);
-      })];
+      return [
+        units &&
+          units.map((labels, axis) => {
+            const [begin, end] = [pads?.begins[axis] ?? 0, pads?.ends[axis] ?? 0];
+            if (!labels || (pads && begin === 0 && end === 0)) return labels;
+            if (!pads?.constant || begin < 0 || end < 0) {
+              ctx.freeze(labels);
+              return null;
+            }
+            const extra = ctx.fresh(Math.max(begin + end, 2))!;
+            return Int32Array.from([...extra.subarray(0, begin), ...labels, ...extra.subarray(begin, begin + end)]);
+          }),
+      ];
     },
     shrink: (ctx) => {
       const rank = ctx.input(0).length;
       const pads = padsOf(ctx.info, rank);
-      if (!pads || !ctx.output(0).some((axis, i) => ctx.shrinks(axis) && pads.begins[i]! + pads.ends[i]! > 0)) return {};
+      if (!pads || !ctx.output(0).some((axis, i) => ctx.shrinks(axis) && pads.begins[i]! + pads.ends[i]! > 0))
+        return {};
       const stay = (axis: number, from: number, to: number): number => {
         const labels = ctx.output(0)[axis];
         return ctx.shrinks(labels) ? ctx.kept(labels).filter((i) => i >= from && i < to).length : to - from;
@@ -164,7 +225,9 @@ export function padding(padsOf: (info: NodeInfo, rank: number) => PadAmounts | n
         return end > 0 ? stay(axis, length - end, length) : end;
       });
       if (ctx.info.opset < 11) return { attributes: { pads: ints([...begins, ...ends]) } };
-      const axes: [number, ReturnType<typeof int64Host>][] = ctx.info.node.inputs[3] ? [[3, int64Host(begins.map((_, i) => i))]] : [];
+      const axes: [number, ReturnType<typeof int64Host>][] = ctx.info.node.inputs[3]
+        ? [[3, int64Host(begins.map((_, i) => i))]]
+        : [];
       return { constants: new Map([[1, int64Host([...begins, ...ends])], ...axes]) };
     },
   };
@@ -177,11 +240,14 @@ export function repetition(repeatsOf: (info: NodeInfo) => readonly number[] | nu
     couple: (ctx) => {
       const units = ctx.input(0);
       const repeats = repeatsOf(ctx.info);
-      return [units && units.map((labels, axis) => {
-        if (labels && repeats?.[axis] !== undefined) return tiled(labels, repeats[axis]);
-        ctx.freeze(labels);
-        return null;
-      })];
+      return [
+        units &&
+          units.map((labels, axis) => {
+            if (labels && repeats?.[axis] !== undefined) return tiled(labels, repeats[axis]);
+            ctx.freeze(labels);
+            return null;
+          }),
+      ];
     },
   };
 }
@@ -209,10 +275,22 @@ export const gathering: ChannelRule = {
     const labels = units[resolveAxis(ctx.info.int('axis', 0), units.length)];
     if (!ctx.shrinks(labels)) return {};
     const kept = ctx.kept(labels);
-    const places = indicesOf(ctx.info, labels.length)!.map((index) => kept.indexOf(index)).filter((place) => place >= 0);
+    const places = indicesOf(ctx.info, labels.length)!
+      .map((index) => kept.indexOf(index))
+      .filter((place) => place >= 0);
     const { dtype, dims } = ctx.info.constant(1)!;
     const values = int64Host(places);
-    return { constants: new Map([[1, { ...(dtype === 'int64' ? values : { dtype, data: Int32Array.from(places) }), dims: dims.length === 0 ? [] : [places.length] }]]) };
+    return {
+      constants: new Map([
+        [
+          1,
+          {
+            ...(dtype === 'int64' ? values : { dtype, data: Int32Array.from(places) }),
+            dims: dims.length === 0 ? [] : [places.length],
+          },
+        ],
+      ]),
+    };
   },
 };
 

@@ -42,7 +42,9 @@ export const gemm: ChannelRule = {
   couple: (ctx) => {
     const turned = ([0, 1] as const).map((operand) => {
       const units = ctx.input(operand);
-      return units && (ctx.info.int(operand === 0 ? 'transA' : 'transB', 0) === 1 ? [units[1]!, units[0]!] : [...units]);
+      return (
+        units && (ctx.info.int(operand === 0 ? 'transA' : 'transB', 0) === 1 ? [units[1]!, units[0]!] : [...units])
+      );
     });
     const [a, b] = turned;
     if (a?.length !== 2 || b?.length !== 2) {
@@ -67,4 +69,7 @@ function withBias(ctx: Coupling, product: ValueUnits): ValueUnits {
 }
 
 /** x plus a vector over its last axis, then something elementwise. */
-export const biased: ChannelRule = { kind: 'passes', couple: (ctx) => [broadcastUnits(ctx, ctx.info.node.inputs[1] ? [0, 1] : [0])] };
+export const biased: ChannelRule = {
+  kind: 'passes',
+  couple: (ctx) => [broadcastUnits(ctx, ctx.info.node.inputs[1] ? [0, 1] : [0])],
+};

@@ -1,4 +1,7 @@
-/** Normalizations and pooling: channels pass, with the scale and shift that each has. Statistics over channels are those of the ones that stay. */
+/**
+ * Normalizations and pooling: channels pass, with the scale and shift that each has. Statistics over channels are those
+ * of the ones that stay.
+ */
 import { broadcastUnits } from './elementwise.ts';
 import { alikeInGroups, keepAll, type ChannelRule, type Coupling } from './rule.ts';
 
@@ -8,18 +11,25 @@ export function perChannel(...vectors: readonly number[]): ChannelRule {
     kind: 'passes',
     couple: (ctx) => {
       const x = ctx.input(0);
-      const channels = x && vectors.reduce((axis, input) => {
-        const vector = ctx.input(input);
-        return vector ? ctx.same(axis, vector[0] ?? null) : axis;
-      }, x[1] ?? null);
+      const channels =
+        x &&
+        vectors.reduce((axis, input) => {
+          const vector = ctx.input(input);
+          return vector ? ctx.same(axis, vector[0] ?? null) : axis;
+        }, x[1] ?? null);
       if (!x) for (const input of vectors) keepAll(ctx, ctx.input(input));
       const y = x && [x[0]!, channels, ...x.slice(2)];
-      return ctx.info.node.outputs.map((_, i) => (i === 0 ? y : ctx.output(i)?.shape?.length === 1 ? [channels] : null));
+      return ctx.info.node.outputs.map((_, i) =>
+        i === 0 ? y : ctx.output(i)?.shape?.length === 1 ? [channels] : null,
+      );
     },
   };
 }
 
-/** Scale and shift at `operands` broadcast to the last axes; outputs beside the first that are as large pass too (the sum of SkipLayerNormalization). */
+/**
+ * Scale and shift at `operands` broadcast to the last axes; outputs beside the first that are as large pass too (the
+ * sum of SkipLayerNormalization).
+ */
 export function overLastAxes(operands: readonly number[], summands: readonly number[] = [0]): ChannelRule {
   return {
     kind: 'passes',

@@ -1,7 +1,10 @@
 /** Recurrent layers: a hidden unit is one row of every gate, in each direction. */
 import { alikeInGroups, int, keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
-/** Inputs: x [s, b, i], W [d, g h, i], R [d, g h, h], B [d, 2 g h], lengths, initial h and c [d, b, h], P [d, 3 h]. With `layout` 1 batches come first. */
+/**
+ * Inputs: x [s, b, i], W [d, g h, i], R [d, g h, h], B [d, 2 g h], lengths, initial h and c [d, b, h], P [d, 3 h]. With
+ * `layout` 1 batches come first.
+ */
 export function recurrence(gates: number): ChannelRule {
   return {
     kind: 'removes',

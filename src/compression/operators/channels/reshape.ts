@@ -1,16 +1,30 @@
 /**
- * Reshapes: axes are matched in the smallest runs of equal size, [2, 3, 4] -> [6, 2, 2] being (2, 3 -> 6), (4 -> 2, 2). Where axes are joined,
- * labels are repeated; where one is cut in several, the channels that share an index along one of them go together: that of the most classes
- * (positions within heads or shuffled groups, maps of a flattened image).
+ * Reshapes: axes are matched in the smallest runs of equal size, [2, 3, 4] -> [6, 2, 2] being (2, 3 -> 6), (4 -> 2, 2).
+ * Where axes are joined, labels are repeated; where one is cut in several, the channels that share an index along one
+ * of them go together: that of the most classes (positions within heads or shuffled groups, maps of a flattened image).
  */
 import type { AxisUnits } from '../../graph/channels/units.ts';
 import { makeNode } from '../../graph/edit.ts';
 import { elementCount, int64Host } from '../../graph/tensor-data.ts';
 import type { Dim } from '../../graph/types.ts';
 import type { HostTensor, NodeInfo } from '../operator.ts';
-import { alikeInGroups, ints, keepAll, tiled, type ChannelRule, type Computed, type Coupling, type Shrinking, type Shrunk, type ValueUnits } from './rule.ts';
+import {
+  alikeInGroups,
+  ints,
+  keepAll,
+  tiled,
+  type ChannelRule,
+  type Computed,
+  type Coupling,
+  type Shrinking,
+  type Shrunk,
+  type ValueUnits,
+} from './rule.ts';
 
-/** Of operators that only change the shape; where the new one is an input or attribute that speaks of channels, it is written anew. */
+/**
+ * Of operators that only change the shape; where the new one is an input or attribute that speaks of channels, it is
+ * written anew.
+ */
 export const reshaping: ChannelRule = {
   kind: 'passes',
   couple: (ctx) => {
@@ -28,7 +42,11 @@ export const reshapeToShape: ChannelRule = {
     const [units] = reshaping.couple(ctx) as [ValueUnits | null];
     return [canRewrite(ctx.info) ? units : keepAll(ctx, units)];
   },
-  shrink: (ctx) => rewrittenShape(ctx, ctx.output(0).map((axis) => (ctx.shrinks(axis) ? ctx.size(axis) : null))),
+  shrink: (ctx) =>
+    rewrittenShape(
+      ctx,
+      ctx.output(0).map((axis) => (ctx.shrinks(axis) ? ctx.size(axis) : null)),
+    ),
 };
 
 /** A shape that the model computes is overridden by a Where, which came with opset 9. */
@@ -44,14 +62,18 @@ function rewrittenShape(ctx: Shrinking, sizes: readonly (number | null)[], input
   const shape = Array.from(constant as ArrayLike<number | bigint>, Number);
   const offset = sizes.length - shape.length; // Expand may name fewer axes than its result has
   const values = shape.map((size, i) => sizes[i + offset] ?? size);
-  return ctx.info.opset < 5 ? { attributes: { shape: ints(values) } } : { constants: new Map([[input, int64Host(values)]]) };
+  return ctx.info.opset < 5
+    ? { attributes: { shape: ints(values) } }
+    : { constants: new Map([[input, int64Host(values)]]) };
 }
 
 /** Where(axis shrinks, its size, what the model computes). */
 function overridden(ctx: Shrinking, all: readonly (number | null)[], input: number): Computed {
   const rank = ctx.info.types[input]?.shape?.[0];
   const sizes = typeof rank === 'number' ? all.slice(all.length - rank) : all;
-  const [mask, values, shape] = ['mask', 'sizes', 'shape'].map((part) => ctx.name(`${ctx.info.node.outputs[0]!}_${part}`)) as [string, string, string];
+  const [mask, values, shape] = ['mask', 'sizes', 'shape'].map((part) =>
+    ctx.name(`${ctx.info.node.outputs[0]!}_${part}`),
+  ) as [string, string, string];
   return {
     node: makeNode('Where', [mask, values, ctx.info.node.inputs[input]!], [shape]),
     constants: new Map<string, HostTensor>([
@@ -67,7 +89,9 @@ function reshapedUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], t
     const inputs = units.slice(run.from[0], run.from[1]);
     if (inputs.every((axis) => axis === null)) continue;
     const placed = moveUnits(ctx, inputs, from.slice(...run.from), to.slice(...run.to));
-    placed?.forEach((axis, i) => { result[run.to[0] + i] = axis; });
+    placed?.forEach((axis, i) => {
+      result[run.to[0] + i] = axis;
+    });
     if (!placed) for (const axis of inputs) ctx.freeze(axis);
   }
   return result;
@@ -82,9 +106,14 @@ interface Run {
 function matchedRuns(from: readonly Dim[], to: readonly Dim[]): Run[] {
   const head = prefixRuns(from, to);
   const [i, j] = head.at(-1) ? [head.at(-1)!.from[1], head.at(-1)!.to[1]] : [0, 0];
-  const tail = prefixRuns([...from.slice(i)].reverse(), [...to.slice(j)].reverse()).map(({ from: a, to: b }): Run => ({
-    from: [from.length - a[1], from.length - a[0]], to: [to.length - b[1], to.length - b[0]],
-  })).reverse();
+  const tail = prefixRuns([...from.slice(i)].reverse(), [...to.slice(j)].reverse())
+    .map(
+      ({ from: a, to: b }): Run => ({
+        from: [from.length - a[1], from.length - a[0]],
+        to: [to.length - b[1], to.length - b[0]],
+      }),
+    )
+    .reverse();
   const [k, l] = tail[0] ? [tail[0].from[0], tail[0].to[0]] : [from.length, to.length];
   return [...head, ...(i < k || j < l ? [{ from: [i, k], to: [j, l] } as const] : []), ...tail];
 }
@@ -107,8 +136,13 @@ function runEnd(from: readonly Dim[], to: readonly Dim[], i: number, j: number):
   let [a, b] = [from[i], to[j]];
   let [p, q] = [i + 1, j + 1];
   while (typeof a === 'number' && typeof b === 'number' && a !== b) {
-    if (a < b) { const next = from[p++]; a = typeof next === 'number' ? a * next : undefined; }
-    else { const next = to[q++]; b = typeof next === 'number' ? b * next : undefined; }
+    if (a < b) {
+      const next = from[p++];
+      a = typeof next === 'number' ? a * next : undefined;
+    } else {
+      const next = to[q++];
+      b = typeof next === 'number' ? b * next : undefined;
+    }
   }
   return typeof a === 'number' && typeof b === 'number' ? [p, q] : null;
 }
@@ -119,16 +153,21 @@ function moveUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], to: r
   const at = labelled[0]!;
   if (to.length === 1 && from.length === 1) return [units[0]!];
   const beside = (dims: readonly Dim[], except: number): boolean => dims.every((dim, i) => i === except || dim === 1);
-  if (labelled.length === 1 && beside(from, at)) { // an axis of its own, among ones
+  if (labelled.length === 1 && beside(from, at)) {
+    // an axis of its own, among ones
     const same = to.findIndex((dim) => dim === from[at]);
     if (same >= 0 && beside(to, same)) return to.map((_, i) => (i === same ? units[at]! : null));
   }
   if (labelled.length !== 1) return null;
-  if (!from.every((dim) => typeof dim === 'number') || !to.every((dim) => typeof dim === 'number')) return at === from.length - 1 ? lastOfOpenRun(ctx, units[at]!, to) : null;
+  if (!from.every((dim) => typeof dim === 'number') || !to.every((dim) => typeof dim === 'number'))
+    return at === from.length - 1 ? lastOfOpenRun(ctx, units[at]!, to) : null;
   return cut(ctx, flatLabels(units[at]!, from as number[], at), to as number[]);
 }
 
-/** Batch and heads in one open axis, [b, h * d] <-> [?, d]: whatever the axes before hold, the last ones are parts of each other. */
+/**
+ * Batch and heads in one open axis, [b, h * d] <-> [?, d]: whatever the axes before hold, the last ones are parts of
+ * each other.
+ */
 function lastOfOpenRun(ctx: Coupling, axis: Int32Array, to: readonly Dim[]): AxisUnits[] | null {
   const last = to.at(-1);
   if (typeof last !== 'number' || last < 2) return null;
@@ -149,7 +188,10 @@ function cut(ctx: Coupling, flat: Int32Array, dims: readonly number[]): AxisUnit
     const inner = elementCount(dims.slice(axis + 1));
     return { axis, size, indexOf: (element: number) => Math.floor(element / inner) % size };
   });
-  const best = axes.filter(({ size }) => size > 1).map((axis) => ({ ...axis, classes: classesAlong(ctx, flat, axis) })).sort((a, b) => b.classes - a.classes)[0];
+  const best = axes
+    .filter(({ size }) => size > 1)
+    .map((axis) => ({ ...axis, classes: classesAlong(ctx, flat, axis) }))
+    .sort((a, b) => b.classes - a.classes)[0];
   if (!best || best.classes < 2) {
     ctx.freeze(flat);
     return dims.map(() => null);
@@ -164,7 +206,11 @@ function cut(ctx: Coupling, flat: Int32Array, dims: readonly number[]): AxisUnit
 }
 
 /** How many classes of units would be left if those of equal index along the axis became one. */
-function classesAlong(ctx: Coupling, flat: Int32Array, { size, indexOf }: { size: number; indexOf(element: number): number }): number {
+function classesAlong(
+  ctx: Coupling,
+  flat: Int32Array,
+  { size, indexOf }: { size: number; indexOf(element: number): number },
+): number {
   const parent = new Map<number, number>();
   const find = (at: number): number => {
     while (parent.get(at) !== undefined && parent.get(at) !== at) at = parent.get(at)!;
@@ -192,21 +238,31 @@ export const transposition: ChannelRule = {
   },
 };
 
-/** Copies along axes of one: the copies are channels of their own. Along an axis that the input has, nothing is copied, and the shape may say 1. */
+/**
+ * Copies along axes of one: the copies are channels of their own. Along an axis that the input has, nothing is copied,
+ * and the shape may say 1.
+ */
 export const expansion: ChannelRule = {
   kind: 'passes',
   couple: (ctx) => {
     const units = ctx.input(0);
     const [from, to] = [ctx.info.types[0]?.shape, ctx.output(0)?.shape];
     if (!units || !from || !to || !canRewrite(ctx.info)) return [keepAll(ctx, units) && null];
-    return [to.map((size, i) => {
-      const at = i - (to.length - from.length);
-      return at < 0 || from[at] === 1 ? copies(ctx, size) : units[at]!;
-    })];
+    return [
+      to.map((size, i) => {
+        const at = i - (to.length - from.length);
+        return at < 0 || from[at] === 1 ? copies(ctx, size) : units[at]!;
+      }),
+    ];
   },
   shrink: (ctx) => {
     const rank = ctx.output(0).length - ctx.input(0).length;
-    return rewrittenShape(ctx, ctx.output(0).map((axis, i) => (ctx.shrinks(axis) ? (ctx.input(0)[i - rank] === axis ? 1 : ctx.size(axis)) : null)));
+    return rewrittenShape(
+      ctx,
+      ctx
+        .output(0)
+        .map((axis, i) => (ctx.shrinks(axis) ? (ctx.input(0)[i - rank] === axis ? 1 : ctx.size(axis)) : null)),
+    );
   },
 };
 
@@ -218,7 +274,12 @@ export const filling: ChannelRule = {
     ctx.input(0);
     return [shape && canRewrite(ctx.info, 0) ? shape.map((size) => copies(ctx, size)) : null];
   },
-  shrink: (ctx) => rewrittenShape(ctx, ctx.output(0).map((axis) => (ctx.shrinks(axis) ? ctx.size(axis) : null)), 0),
+  shrink: (ctx) =>
+    rewrittenShape(
+      ctx,
+      ctx.output(0).map((axis) => (ctx.shrinks(axis) ? ctx.size(axis) : null)),
+      0,
+    ),
 };
 
 function copies(ctx: Coupling, size: Dim): AxisUnits {
@@ -250,7 +311,10 @@ export const spaceToDepth: ChannelRule = {
     const x = keepAll(ctx, ctx.input(0), (axis) => axis >= 2);
     const blocks = ctx.info.int('blocksize', 1) ** 2;
     const channels = x?.[1] ?? null;
-    const made = ctx.info.string('mode', 'DCR') === 'CRD' ? channels && Int32Array.from({ length: channels.length * blocks }, (_, i) => channels[Math.floor(i / blocks)]!) : tiled(channels, blocks);
+    const made =
+      ctx.info.string('mode', 'DCR') === 'CRD'
+        ? channels && Int32Array.from({ length: channels.length * blocks }, (_, i) => channels[Math.floor(i / blocks)]!)
+        : tiled(channels, blocks);
     return [x && [x[0] ?? null, made, x[2] ?? null, x[3] ?? null]];
   },
 };

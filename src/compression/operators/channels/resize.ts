@@ -19,10 +19,19 @@ export function resizing(sizesInput: (info: NodeInfo) => number): ChannelRule {
       if (!sizes || !units.some((axis) => ctx.shrinks(axis))) return {};
       const axes = ctx.info.ints('axes') ?? units.map((_, i) => i);
       const values = hostNumbers(sizes);
-      return { constants: new Map([[input, int64Host(values.map((size, i) => {
-        const axis = units[axes[i]! < 0 ? axes[i]! + units.length : axes[i]!];
-        return axis ? ctx.size(axis) : size;
-      }))]]) };
+      return {
+        constants: new Map([
+          [
+            input,
+            int64Host(
+              values.map((size, i) => {
+                const axis = units[axes[i]! < 0 ? axes[i]! + units.length : axes[i]!];
+                return axis ? ctx.size(axis) : size;
+              }),
+            ),
+          ],
+        ]),
+      };
     },
   };
 }

@@ -1,4 +1,7 @@
-/** What an operator says of channels: which axes of its inputs and outputs shrink together, and what of the node has to change then. */
+/**
+ * What an operator says of channels: which axes of its inputs and outputs shrink together, and what of the node has to
+ * change then.
+ */
 import type { AxisUnits } from '../../graph/channels/units.ts';
 import type { Attribute, Node, TensorType } from '../../graph/types.ts';
 import type { HostTensor, NodeInfo } from '../operator.ts';
@@ -9,7 +12,9 @@ export type ValueUnits = readonly AxisUnits[];
 /** A node's surroundings while channels are coupled. */
 export interface Coupling {
   readonly info: NodeInfo;
-  /** Labels of an input; null where it is absent or of unknown rank. An input that a rule does not ask for is frozen. */
+  /**
+   * Labels of an input; null where it is absent or of unknown rank. An input that a rule does not ask for is frozen.
+   */
   input(index: number): ValueUnits | null;
   /** The type of an output, as inferred. */
   output(index: number): TensorType | null;
@@ -45,7 +50,9 @@ export interface Shrinking {
   shrinks(axis: AxisUnits | undefined): axis is Int32Array;
 }
 
-/** What changes of a node: attributes (null: removed), and inputs that become constants or the results of other nodes. */
+/**
+ * What changes of a node: attributes (null: removed), and inputs that become constants or the results of other nodes.
+ */
 export interface Shrunk {
   readonly attributes?: Readonly<Record<string, Attribute | null>>;
   readonly constants?: ReadonlyMap<number, HostTensor>;
@@ -59,7 +66,8 @@ export interface Computed {
 }
 
 /**
- * `removes`: channels of its weights can go. `passes`: channels go through it. Without a rule, an operator keeps all channels of its inputs.
+ * `removes`: channels of its weights can go. `passes`: channels go through it. Without a rule, an operator keeps all
+ * channels of its inputs.
  */
 export interface ChannelRule {
   readonly kind: 'removes' | 'passes';
@@ -73,12 +81,19 @@ export const int = (value: number): Attribute => ({ kind: 'int', value });
 export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
 
 /** Freezes the axes that `which` names, and gives the labels of the rest. */
-export function keepAll(ctx: Coupling, units: ValueUnits | null, which: (axis: number) => boolean = () => true): ValueUnits | null {
-  return units && units.map((axis, i) => {
-    if (!which(i)) return axis;
-    ctx.freeze(axis);
-    return null;
-  });
+export function keepAll(
+  ctx: Coupling,
+  units: ValueUnits | null,
+  which: (axis: number) => boolean = () => true,
+): ValueUnits | null {
+  return (
+    units &&
+    units.map((axis, i) => {
+      if (!which(i)) return axis;
+      ctx.freeze(axis);
+      return null;
+    })
+  );
 }
 
 /** Each label `times` times in a row. */
@@ -91,7 +106,10 @@ export function tiled(axis: AxisUnits, times: number): AxisUnits {
   return axis && Int32Array.from({ length: axis.length * times }, (_, i) => axis[i % axis.length]!);
 }
 
-/** Makes the axis the same in each of its `groups` equal parts, so that all parts stay equally large; gives the labels of one part. */
+/**
+ * Makes the axis the same in each of its `groups` equal parts, so that all parts stay equally large; gives the labels
+ * of one part.
+ */
 export function alikeInGroups(ctx: Coupling, axis: AxisUnits, groups: number): AxisUnits {
   if (!axis) return null;
   const size = axis.length / groups;

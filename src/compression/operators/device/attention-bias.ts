@@ -1,4 +1,7 @@
-/** What ONNX's Attention adds to the scores: masks, the causal frontier, windows round each query and lengths, and which rows they leave nothing. */
+/**
+ * What ONNX's Attention adds to the scores: masks, the causal frontier, windows round each query and lengths, and which
+ * rows they leave nothing.
+ */
 import { GraphError } from '../../graph/graph-error.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
@@ -24,7 +27,10 @@ export interface Bounds {
 }
 
 export interface Bias {
-  /** Broadcasts to [b, n, rows, columns], always of rank 4. Rows that may attend nothing hold 0: -infinity would make their shares NaN. */
+  /**
+   * Broadcasts to [b, n, rows, columns], always of rank 4. Rows that may attend nothing hold 0: -infinity would make
+   * their shares NaN.
+   */
   readonly values: TfTensor;
   /** Rows that may attend nothing, [b, n, rows, 1] (the first two possibly 1); null where there can be none. */
   readonly masked: TfTensor | null;
@@ -49,7 +55,10 @@ export function reachBias(rows: number, columns: number, offset: number, { befor
   return tf.tensor2d(values, [rows, columns]);
 }
 
-/** The sum of all bounds, null: nothing is bounded. A row is masked where each of its sums is -infinity: by the bias, whatever the scores are. */
+/**
+ * The sum of all bounds, null: nothing is bounded. A row is masked where each of its sums is -infinity: by the bias,
+ * whatever the scores are.
+ */
 export function boundsBias(bounds: Bounds): Bias | null {
   const { rows, columns, mask, lengths, past, reach } = bounds;
   const isBounded = reach.before !== Infinity || reach.after !== Infinity;
@@ -60,8 +69,10 @@ export function boundsBias(bounds: Bounds): Bias | null {
   ];
   if (parts.length === 0) return null;
   const bias = ofRank4(parts.reduce((a, b) => tf.add(a, b)));
-  if (!mask && !lengths && reach.before === Infinity && reach.after >= 0) return { values: bias, masked: null }; // position 0 is always seen
-  const whole = bias.shape[3] === columns ? bias : tf.add(bias, tf.zeros([1, 1, 1, columns])); // a mask of one column says the same of all
+  // position 0 is always seen
+  if (!mask && !lengths && reach.before === Infinity && reach.after >= 0) return { values: bias, masked: null };
+  // a mask of one column says the same of all
+  const whole = bias.shape[3] === columns ? bias : tf.add(bias, tf.zeros([1, 1, 1, columns]));
   const masked = untaped(() => tf.all(tf.equal(whole, -Infinity), 3, true));
   return { values: tf.where(masked as never, tf.zerosLike(whole), whole), masked };
 }
@@ -75,7 +86,13 @@ function paddedMask(mask: TfTensor, columns: number): TfTensor {
   const missing = columns - mask.shape.at(-1)!;
   if (missing < 0) throw new GraphError(`a mask of ${mask.shape.at(-1)} columns is given for ${columns} keys`);
   const bias = mask.dtype === 'bool' ? maskBias(mask) : tf.cast(mask, 'float32');
-  return missing > 0 ? tf.pad(bias, bias.shape.map((_, i): [number, number] => [0, i === bias.rank - 1 ? missing : 0]), -Infinity) : bias;
+  return missing > 0
+    ? tf.pad(
+        bias,
+        bias.shape.map((_, i): [number, number] => [0, i === bias.rank - 1 ? missing : 0]),
+        -Infinity,
+      )
+    : bias;
 }
 
 /** Queries are the last `rows` of each sample's keys: [b, 1, rows, columns]. */

@@ -1,4 +1,6 @@
-/** Attention operation by operation: where scores are capped or asked for, and where each result is rounded to 16 bits. */
+/**
+ * Attention operation by operation: where scores are capped or asked for, and where each result is rounded to 16 bits.
+ */
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
@@ -41,7 +43,10 @@ export function attendStepwise({ query, key, value, scale, cap, bias, precision,
   return { y: round(matMul(weights, value)), stages: [raw, capped, withoutMasked(biased, bias, -Infinity), weights] };
 }
 
-const rounding = (precision: Precision) => (x: TfTensor): TfTensor => (precision ? roundTo16(x, precision) : x);
+const rounding =
+  (precision: Precision) =>
+  (x: TfTensor): TfTensor =>
+    precision ? roundTo16(x, precision) : x;
 
 /** Along the last axis; with a precision every step of it is rounded: differences, powers, their sum and the shares. */
 function softmaxIn(precision: Precision, x: TfTensor): TfTensor {

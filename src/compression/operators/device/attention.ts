@@ -1,4 +1,7 @@
-/** Attention of operands as models have them: of rank 3 or 4, their axes in any order, batch and heads broadcast as in products of matrices. */
+/**
+ * Attention of operands as models have them: of rank 3 or 4, their axes in any order, batch and heads broadcast as in
+ * products of matrices.
+ */
 import { GraphError } from '../../graph/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import type { HeadOrder } from '../../tensor/nn.ts';
@@ -7,7 +10,10 @@ import type { TfTensor } from '../../tensor/tf.ts';
 import { broadcastShapes } from '../shapes.ts';
 import { spread } from './elementwise.ts';
 
-/** Where a tensor has its axes: permuted by it, it is [batch, heads, tokens, features], or of rank 3 without heads. The features are its last. */
+/**
+ * Where a tensor has its axes: permuted by it, it is [batch, heads, tokens, features], or of rank 3 without heads. The
+ * features are its last.
+ */
 export type AxisOrder = readonly number[];
 
 export interface Heads {
@@ -44,7 +50,10 @@ export function groupHeads({ x, order }: Heads, heads: number): Heads {
   if (own < 1 || heads % own !== 0) throw new GraphError(`${heads} heads of queries cannot share ${own} heads of keys`);
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
   const size = after.reduce((a, b) => a * b, 1);
-  return { x: tf.reshape(tf.tile(tf.reshape(x, [-1, 1, size]), [1, heads / own, 1]), [...before, heads, ...after]), order };
+  return {
+    x: tf.reshape(tf.tile(tf.reshape(x, [-1, 1, size]), [1, heads / own, 1]), [...before, heads, ...after]),
+    order,
+  };
 }
 
 /** softmax(q k' * scale + mask) v. */
@@ -53,11 +62,19 @@ export function attend({ query, key, value, scale, mask, maskLearns, order }: At
   const [q, k, v] = [query, key, value].map(ofRank4) as [Rank4, Rank4, Rank4];
   const bias = mask && ofScores(mask, flat);
   const columns = sizeOf(v, 2);
-  const batch = broadcastShapes(...[q, k, v].map((operand) => [sizeOf(operand, 0), sizeOf(operand, 1)]), bias ? bias.shape.slice(0, 2) : []) as number[];
+  const batch = broadcastShapes(
+    ...[q, k, v].map((operand) => [sizeOf(operand, 0), sizeOf(operand, 1)]),
+    bias ? bias.shape.slice(0, 2) : [],
+  ) as number[];
   const [rows] = broadcastShapes([sizeOf(q, 2)], [bias?.shape[2] ?? 1]) as [number];
   const wide = bias && bias.shape[3] !== columns ? spread(bias, [...bias.shape.slice(0, 3), columns]) : bias;
   const orders = { q: q.order, k: k.order, v: v.order, y: orderOf(order) };
-  const result = nn.attention(spreadTo(q, [...batch, rows]), spreadTo(k, [...batch, columns]), spreadTo(v, [...batch, columns]), { scale, mask: wide, maskLearns, orders });
+  const result = nn.attention(
+    spreadTo(q, [...batch, rows]),
+    spreadTo(k, [...batch, columns]),
+    spreadTo(v, [...batch, columns]),
+    { scale, mask: wide, maskLearns, orders },
+  );
   return flat ? tf.reshape(result, result.shape.slice(1)) : result;
 }
 
@@ -89,6 +106,8 @@ function sizeOf({ x, order }: Rank4, axis: number): number {
 /** Copied to this batch, these heads and tokens. */
 function spreadTo({ x, order }: Rank4, sizes: readonly number[]): TfTensor {
   const shape = [...x.shape];
-  sizes.forEach((size, i) => { shape[order[i]!] = size; });
+  sizes.forEach((size, i) => {
+    shape[order[i]!] = size;
+  });
   return shape.every((size, i) => size === x.shape[i]) ? x : spread(x, shape);
 }

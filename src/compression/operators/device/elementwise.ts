@@ -6,16 +6,28 @@ import { sumTo } from './broadcast.ts';
 
 /** The greater of two; equal ones share the gradient, NaN wins. */
 export function maximum(a: TfTensor, b: TfTensor): TfTensor {
-  return extremum(a, b, (x, y) => withNaN(tf.maximum(x, y), y), (x, y) => tf.greater(x, y));
+  return extremum(
+    a,
+    b,
+    (x, y) => withNaN(tf.maximum(x, y), y),
+    (x, y) => tf.greater(x, y),
+  );
 }
 
 export function minimum(a: TfTensor, b: TfTensor): TfTensor {
-  return extremum(a, b, (x, y) => withNaN(tf.minimum(x, y), y), (x, y) => tf.less(x, y));
+  return extremum(
+    a,
+    b,
+    (x, y) => withNaN(tf.minimum(x, y), y),
+    (x, y) => tf.less(x, y),
+  );
 }
 
 /** On WebAssembly a NaN of the second operand gets lost. */
 function withNaN(result: TfTensor, second: TfTensor): TfTensor {
-  return tf.getBackend() === 'wasm' ? tf.where(spread(tf.isNaN(second), result.shape), tf.fill(result.shape, NaN), result) : result;
+  return tf.getBackend() === 'wasm'
+    ? tf.where(spread(tf.isNaN(second), result.shape), tf.fill(result.shape, NaN), result)
+    : result;
 }
 
 type Pair = (a: TfTensor, b: TfTensor) => TfTensor;
@@ -26,7 +38,8 @@ function extremum(a: TfTensor, b: TfTensor, choose: Pair, beats: Pair): TfTensor
     saved: [x, y],
     gradient: (dy, [p, q]) => {
       const tie = tf.mul(dy, tf.mul(tf.cast(tf.equal(p!, q!), 'float32'), 0.5));
-      const share = (wins: TfTensor, shape: readonly number[]): TfTensor => sumTo(tf.add(tf.where(wins, dy, tf.zerosLike(dy)), tie), shape);
+      const share = (wins: TfTensor, shape: readonly number[]): TfTensor =>
+        sumTo(tf.add(tf.where(wins, dy, tf.zerosLike(dy)), tie), shape);
       return [share(beats(p!, q!), p!.shape), share(beats(q!, p!), q!.shape)];
     },
   }));
@@ -41,7 +54,11 @@ export function power(a: TfTensor, b: TfTensor): TfTensor {
       saved: [x, y, value],
       gradient: (dy, [p, q, r]) => {
         const flat = tf.equal(q!, 0);
-        const base = tf.where(spread(flat, dy.shape), tf.zerosLike(dy), tf.mul(dy, tf.mul(q!, tf.pow(p!, tf.sub(q!, 1)))));
+        const base = tf.where(
+          spread(flat, dy.shape),
+          tf.zerosLike(dy),
+          tf.mul(dy, tf.mul(q!, tf.pow(p!, tf.sub(q!, 1)))),
+        );
         const positive = tf.greater(p!, 0);
         const log = tf.log(tf.where(positive, p!, tf.onesLike(p!)));
         return [sumTo(base, p!.shape), sumTo(tf.mul(dy, tf.mul(r!, log)), q!.shape)];
@@ -56,7 +73,11 @@ export function powerOf(x: TfTensor, n: number): TfTensor {
   if (n === 0.5) return tf.sqrt(x);
   if (n === 1) return tf.clone(x);
   if (n === 0) return tf.onesLike(x);
-  return withGradient([x], (v) => ({ value: tf.pow(v, n), saved: [v], gradient: (dy, [p]) => [tf.mul(dy, tf.mul(n, tf.pow(p!, n - 1)))] }));
+  return withGradient([x], (v) => ({
+    value: tf.pow(v, n),
+    saved: [v],
+    gradient: (dy, [p]) => [tf.mul(dy, tf.mul(n, tf.pow(p!, n - 1)))],
+  }));
 }
 
 /** |x|, with gradient 0 at 0. */
@@ -81,7 +102,10 @@ export function choose(mask: TfTensor, a: TfTensor, b: TfTensor): TfTensor {
 }
 
 /** a - b floor(a / b), or with truncation: the sign of the divisor, or of the dividend. */
-/** x - whole * y. By an infinite divisor a finite number is its own remainder, or, rounded down with another sign, the divisor (IEEE 754's fmod, Python's %). */
+/**
+ * x - whole * y. By an infinite divisor a finite number is its own remainder, or, rounded down with another sign, the
+ * divisor (IEEE 754's fmod, Python's %).
+ */
 function remainder(x: TfTensor, y: TfTensor, whole: TfTensor, truncated: boolean): TfTensor {
   const plain = tf.sub(x, tf.mul(whole, y));
   const infinite = tf.logicalAnd(tf.isInf(y), tf.isFinite(x));
@@ -93,7 +117,11 @@ export function modulo(a: TfTensor, b: TfTensor, truncated: boolean): TfTensor {
   return withGradient([a, b], (x, y) => {
     const quotient = tf.div(x, y);
     const whole = truncated ? tf.mul(tf.sign(quotient), tf.floor(tf.abs(quotient))) : tf.floor(quotient);
-    return { value: remainder(x, y, whole, truncated), saved: [x, y, whole], gradient: (dy, [p, q, w]) => [sumTo(dy, p!.shape), sumTo(tf.neg(tf.mul(dy, w!)), q!.shape)] };
+    return {
+      value: remainder(x, y, whole, truncated),
+      saved: [x, y, whole],
+      gradient: (dy, [p, q, w]) => [sumTo(dy, p!.shape), sumTo(tf.neg(tf.mul(dy, w!)), q!.shape)],
+    };
   });
 }
 
@@ -105,11 +133,18 @@ export function spread(x: TfTensor, shape: readonly number[]): TfTensor {
   return tile(full, times);
 }
 
-/** Copies along the axes. Of a rank of any size: tfjs has a gradient up to rank 4, and grouped queries repeat keys [n, heads, 1, t, d] of rank 5. */
+/**
+ * Copies along the axes. Of a rank of any size: tfjs has a gradient up to rank 4, and grouped queries repeat keys [n,
+ * heads, 1, t, d] of rank 5.
+ */
 export function tile(x: TfTensor, times: readonly number[]): TfTensor {
   if (times.every((n) => n === 1)) return x;
   if (x.dtype !== 'float32') return tf.tile(x, [...times]);
-  return withGradient([x], (v) => ({ value: tf.tile(v, [...times]), saved: [], gradient: (dy) => [sumCopies(dy, x.shape, times)] }));
+  return withGradient([x], (v) => ({
+    value: tf.tile(v, [...times]),
+    saved: [],
+    gradient: (dy) => [sumCopies(dy, x.shape, times)],
+  }));
 }
 
 /** Sums the copies of each element, axis by axis: of [n s, rest] as [n, s rest]. */
@@ -118,7 +153,10 @@ function sumCopies(dy: TfTensor, shape: readonly number[], times: readonly numbe
   times.forEach((n, axis) => {
     if (n === 1) return;
     const outer = sum.shape.slice(0, axis).reduce((a, b) => a * b, 1);
-    sum = tf.reshape(tf.sum(tf.reshape(sum, [outer, n, sum.size / (outer * n)]), 1), [...shape.slice(0, axis + 1), ...sum.shape.slice(axis + 1)]);
+    sum = tf.reshape(tf.sum(tf.reshape(sum, [outer, n, sum.size / (outer * n)]), 1), [
+      ...shape.slice(0, axis + 1),
+      ...sum.shape.slice(axis + 1),
+    ]);
   });
   return sum;
 }
@@ -130,4 +168,3 @@ export function broadcastShape(...shapes: (readonly number[])[]): number[] {
     return sizes.find((size) => size !== 1) ?? 1;
   });
 }
-

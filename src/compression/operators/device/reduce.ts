@@ -22,7 +22,10 @@ export function reduceMin(x: TfTensor, axes: readonly number[]): TfTensor {
   return tf.neg(reduceMax(tf.neg(x), axes));
 }
 
-/** Product over the axes (kept as ones). The gradient of an element is the product of all others: right where some are zero, too. */
+/**
+ * Product over the axes (kept as ones). The gradient of an element is the product of all others: right where some are
+ * zero, too.
+ */
 export function reduceProduct(x: TfTensor, axes: readonly number[]): TfTensor {
   const kept = x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
   const rest = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
@@ -39,8 +42,8 @@ export function reduceProduct(x: TfTensor, axes: readonly number[]): TfTensor {
 }
 
 /**
- * Running products along the last axis of x [m, n], by doubling strides (Hillis and Steele, 1986): log2 n products of whole tensors,
- * differentiable as they are. tfjs has no such kernel on TensorFlow.
+ * Running products along the last axis of x [m, n], by doubling strides (Hillis and Steele, 1986): log2 n products of
+ * whole tensors, differentiable as they are. tfjs has no such kernel on TensorFlow.
  */
 export function cumulativeProduct(x: TfTensor, exclusive: boolean, reverse: boolean): TfTensor {
   const n = x.shape[1]!;
@@ -58,7 +61,11 @@ export function cumulativeProduct(x: TfTensor, exclusive: boolean, reverse: bool
 export function logSumExp(x: TfTensor, axes: readonly number[]): TfTensor {
   const top = withGradient([x], (v) => {
     const most = tf.max(v, [...axes], true);
-    return { value: tf.where(tf.isFinite(most), most, tf.zerosLike(most)), saved: [v], gradient: (_, [p]) => [tf.zerosLike(p!)] };
+    return {
+      value: tf.where(tf.isFinite(most), most, tf.zerosLike(most)),
+      saved: [v],
+      gradient: (_, [p]) => [tf.zerosLike(p!)],
+    };
   });
   return tf.add(tf.log(tf.sum(tf.exp(tf.sub(x, top)), [...axes], true)), top);
 }

@@ -5,7 +5,11 @@ import type { TfTensor } from '../../tensor/tf.ts';
 
 /** x as float16 or bfloat16 hold it, to nearest; the gradient passes through as if nothing had been rounded. */
 export function roundTo16(x: TfTensor, dtype: 'float16' | 'bfloat16'): TfTensor {
-  return withGradient([x], (v) => ({ value: dtype === 'float16' ? toFloat16(v) : toBfloat16(v), saved: [], gradient: (dy) => [dy] }));
+  return withGradient([x], (v) => ({
+    value: dtype === 'float16' ? toFloat16(v) : toBfloat16(v),
+    saved: [],
+    gradient: (dy) => [dy],
+  }));
 }
 
 /** 11 bits of mantissa; below 2^-14 multiples of 2^-24; beyond 65504 infinity. */

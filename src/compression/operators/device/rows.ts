@@ -1,6 +1,7 @@
 /**
- * Picking rows and adding rows up: the two linear maps, each the other's gradient, that gathering, scattering, picking the top k, reflecting pads
- * and their like come down to. tfjs's own gradient of gather needs a kernel that WebAssembly lacks, GatherND and ScatterND have none.
+ * Picking rows and adding rows up: the two linear maps, each the other's gradient, that gathering, scattering, picking
+ * the top k, reflecting pads and their like come down to. tfjs's own gradient of gather needs a kernel that WebAssembly
+ * lacks, GatherND and ScatterND have none.
  */
 import { withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
@@ -11,7 +12,11 @@ export function takeRows(x: TfTensor, rows: TfTensor): TfTensor {
   const n = x.shape[0]!;
   if (rows.size === 0 || x.size === 0) return tf.zeros([rows.size, x.shape[1]!], x.dtype);
   if (x.dtype !== 'float32') return tf.gather(x, rows as never);
-  return withGradient([x], (v) => ({ value: tf.gather(v, rows as never), saved: [rows], gradient: (dy, [at]) => [addRows(dy, at!, n)] }));
+  return withGradient([x], (v) => ({
+    value: tf.gather(v, rows as never),
+    saved: [rows],
+    gradient: (dy, [at]) => [addRows(dy, at!, n)],
+  }));
 }
 
 /** updates [m, k], rows int32 [m] -> [n, k]: the sum of the updates of each row. */
@@ -37,7 +42,8 @@ export function gatherAxis(x: TfTensor, indices: TfTensor, axis: number): TfTens
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
   if (x.size === 0 || indices.size === 0) return tf.zeros(shape, x.dtype);
   const flat = tf.reshape(indices, [indices.size]);
-  const gathered = x.dtype === 'float32' ? gatherFloats(x, flat, axis) : onNumbers(x, (v) => tf.gather(v, flat as never, axis));
+  const gathered =
+    x.dtype === 'float32' ? gatherFloats(x, flat, axis) : onNumbers(x, (v) => tf.gather(v, flat as never, axis));
   return tf.reshape(gathered, shape);
 }
 
@@ -51,7 +57,14 @@ function gatherFloats(x: TfTensor, indices: TfTensor, axis: number): TfTensor {
       const rest = front.slice(1).map((i) => shape[i]!);
       const rows = tf.reshape(axis === 0 ? dy : tf.transpose(dy, front), [at!.size, -1]);
       const summed = tf.reshape(addRows(rows, at!, shape[axis]!), [shape[axis]!, ...rest]);
-      return [axis === 0 ? summed : tf.transpose(summed, front.map((_, i) => front.indexOf(i)))];
+      return [
+        axis === 0
+          ? summed
+          : tf.transpose(
+              summed,
+              front.map((_, i) => front.indexOf(i)),
+            ),
+      ];
     },
   }));
 }

@@ -37,12 +37,23 @@ export function sample(image: TfTensor, places: readonly TfTensor[], sampling: S
   const strides = stridesOf(spatial);
   const start = tf.reshape(tf.range(0, n, 1, 'int32'), [n, 1]);
   const parts = combinations(taps).map((chosen) => {
-    const offsets = untaped(() => chosen.reduce<TfTensor>(
-      (sum, { index }, axis) => tf.add(sum, tf.mul(tf.cast(index, 'int32'), tf.scalar(strides[axis]!, 'int32'))), tf.mul(start, tf.scalar(sizeOf(spatial), 'int32')),
-    ));
+    const offsets = untaped(() =>
+      chosen.reduce<TfTensor>(
+        (sum, { index }, axis) => tf.add(sum, tf.mul(tf.cast(index, 'int32'), tf.scalar(strides[axis]!, 'int32'))),
+        tf.mul(start, tf.scalar(sizeOf(spatial), 'int32')),
+      ),
+    );
     const taken = tf.reshape(takeRows(rows, tf.reshape(offsets, [n * points])), [n, points, c]);
     const weights = chosen.flatMap(({ weight }) => (weight ? [weight] : []));
-    return weights.length === 0 ? taken : tf.mul(taken, tf.expandDims(weights.reduce((a, b) => tf.mul(a, b)), 2));
+    return weights.length === 0
+      ? taken
+      : tf.mul(
+          taken,
+          tf.expandDims(
+            weights.reduce((a, b) => tf.mul(a, b)),
+            2,
+          ),
+        );
   });
   return parts.reduce((a, b) => tf.add(a, b));
 }
@@ -54,13 +65,21 @@ function combinations(taps: readonly (readonly Tap[])[]): Tap[][] {
 /** The pixels that the places [n, p] read along an axis of this size. */
 function tapsOf(place: TfTensor, size: number, sampling: Sampling): Tap[] {
   const nearest = sampling.interpolation === 'nearest';
-  const cubic = sampling.interpolation === 'cubic'; // its pixels are brought inside, not its place (as in PyTorch and onnxruntime)
+  // its pixels are brought inside, not its place (as in PyTorch and onnxruntime)
+  const cubic = sampling.interpolation === 'cubic';
   const inside = cubic ? place : brought(nearest ? untaped(() => tf.round(place)) : place, size, sampling);
   if (nearest) return [tap(inside, null, size, sampling)];
   const floor = untaped(() => tf.floor(inside));
   const t = tf.sub(inside, floor);
   const [first, weights] = sampling.interpolation === 'linear' ? [0, [tf.sub(1, t), t]] : [-1, cubicWeights(t)];
-  return weights.map((weight, i) => tap(untaped(() => tf.add(floor, first + i)), weight, size, sampling));
+  return weights.map((weight, i) =>
+    tap(
+      untaped(() => tf.add(floor, first + i)),
+      weight,
+      size,
+      sampling,
+    ),
+  );
 }
 
 /** Places outside as the padding sees them. */
@@ -81,15 +100,28 @@ function mirrored(place: TfTensor, size: number, alignCorners: boolean): TfTenso
 }
 
 function tap(index: TfTensor, weight: TfTensor | null, size: number, sampling: Sampling): Tap {
-  if (sampling.outside !== 'zeros') return { index: untaped(() => tf.clipByValue(sampling.outside === 'reflection' ? tf.floor(mirrored(index, size, sampling.alignCorners)) : index, 0, size - 1)), weight };
-  const valid = untaped(() => tf.cast(tf.logicalAnd(tf.greaterEqual(index, 0), tf.lessEqual(index, size - 1)), 'float32'));
+  if (sampling.outside !== 'zeros')
+    return {
+      index: untaped(() =>
+        tf.clipByValue(
+          sampling.outside === 'reflection' ? tf.floor(mirrored(index, size, sampling.alignCorners)) : index,
+          0,
+          size - 1,
+        ),
+      ),
+      weight,
+    };
+  const valid = untaped(() =>
+    tf.cast(tf.logicalAnd(tf.greaterEqual(index, 0), tf.lessEqual(index, size - 1)), 'float32'),
+  );
   return { index: untaped(() => tf.clipByValue(index, 0, size - 1)), weight: weight ? tf.mul(weight, valid) : valid };
 }
 
 /** Weights of the pixels at distances 1 + t, t, 1 - t, 2 - t (Keys, 1981). */
 function cubicWeights(t: TfTensor): TfTensor[] {
   const near = (x: TfTensor): TfTensor => tf.add(tf.mul(tf.mul(tf.sub(tf.mul(x, CUBIC + 2), CUBIC + 3), x), x), 1);
-  const far = (x: TfTensor): TfTensor => tf.sub(tf.mul(tf.add(tf.mul(tf.sub(tf.mul(x, CUBIC), 5 * CUBIC), x), 8 * CUBIC), x), 4 * CUBIC);
+  const far = (x: TfTensor): TfTensor =>
+    tf.sub(tf.mul(tf.add(tf.mul(tf.sub(tf.mul(x, CUBIC), 5 * CUBIC), x), 8 * CUBIC), x), 4 * CUBIC);
   const other = tf.sub(1, t);
   return [far(tf.add(t, 1)), near(t), near(other), far(tf.add(other, 1))];
 }

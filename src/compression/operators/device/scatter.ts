@@ -10,26 +10,52 @@ const COMBINE = { mul: (a: TfTensor, b: TfTensor) => tf.mul(a, b), max: maximum,
 const NEUTRAL = { mul: 1, max: -Infinity, min: Infinity } as const;
 
 /** data [n, k] with updates [m, k] at these rows. Of several updates of one row the last stays, or all are combined. */
-export function scatterRows(data: TfTensor, rows: readonly number[], updates: TfTensor, reduction: Reduction): TfTensor {
+export function scatterRows(
+  data: TfTensor,
+  rows: readonly number[],
+  updates: TfTensor,
+  reduction: Reduction,
+): TfTensor {
   if (rows.length === 0 || data.size === 0) return tf.clone(data);
-  if (reduction === 'none') return putRows(data, rows, rows.map((_, i) => i), updates);
+  if (reduction === 'none')
+    return putRows(
+      data,
+      rows,
+      rows.map((_, i) => i),
+      updates,
+    );
   if (reduction === 'add') return tf.add(data, addRows(updates, rowTensor(rows), data.shape[0]!));
   const touched = [...new Set(rows)].sort((a, b) => a - b);
   const combined = combineByRow(rows, touched, updates, reduction);
   const present = takeRows(data, rowTensor(touched));
-  return putRows(data, touched, touched.map((_, i) => i), COMBINE[reduction](present, combined));
+  return putRows(
+    data,
+    touched,
+    touched.map((_, i) => i),
+    COMBINE[reduction](present, combined),
+  );
 }
 
 /** Row rows[i] of the result is updates[sources[i]], the others are data's: one choice among both. */
 function putRows(data: TfTensor, rows: readonly number[], sources: readonly number[], updates: TfTensor): TfTensor {
   const n = data.shape[0]!;
   const chosen = Int32Array.from({ length: n }, (_, row) => row);
-  rows.forEach((row, i) => { chosen[row] = n + sources[i]!; });
+  rows.forEach((row, i) => {
+    chosen[row] = n + sources[i]!;
+  });
   return takeRows(tf.concat([data, updates], 0), tf.tensor1d(chosen, 'int32'));
 }
 
-/** All updates of each row combined, [touched.length, k]: neighbours pairwise, in as many rounds as the most updates of a row have bits. */
-function combineByRow(rows: readonly number[], touched: readonly number[], updates: TfTensor, reduction: 'mul' | 'max' | 'min'): TfTensor {
+/**
+ * All updates of each row combined, [touched.length, k]: neighbours pairwise, in as many rounds as the most updates of
+ * a row have bits.
+ */
+function combineByRow(
+  rows: readonly number[],
+  touched: readonly number[],
+  updates: TfTensor,
+  reduction: 'mul' | 'max' | 'min',
+): TfTensor {
   let groups = groupByRow(rows, touched);
   let items = updates;
   while (groups.some((group) => group.length > 1)) {

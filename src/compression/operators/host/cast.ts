@@ -15,7 +15,12 @@ export interface CastOptions {
 
 export function cast(x: HostTensor, to: DataType, options: CastOptions = {}): HostTensor {
   if (x.dtype === to) return x;
-  if (to === 'string') return { dtype: to, dims: x.dims, data: Array.from(x.data as ArrayLike<number | bigint>, (value) => textOf(value, x.dtype)) };
+  if (to === 'string')
+    return {
+      dtype: to,
+      dims: x.dims,
+      data: Array.from(x.data as ArrayLike<number | bigint>, (value) => textOf(value, x.dtype)),
+    };
   if (x.dtype === 'string') return cast(parseAll(x, to), to, options);
   if (isBig(to)) return toBigs(x, to);
   const source = isBig(x.dtype) ? narrowed(x, to) : (x.data as ArrayLike<number>);
@@ -30,7 +35,9 @@ export function cast(x: HostTensor, to: DataType, options: CastOptions = {}): Ho
 function narrowed(x: HostTensor, to: DataType): ArrayLike<number> {
   const data = x.data as ArrayLike<bigint>;
   if (to === 'bool') return Float64Array.from(data, (value) => (value === 0n ? 0 : 1));
-  return isFloat(to) ? Float64Array.from(data, Number) : Float64Array.from(data, (value) => Number(BigInt.asIntN(32, value)));
+  return isFloat(to)
+    ? Float64Array.from(data, Number)
+    : Float64Array.from(data, (value) => Number(BigInt.asIntN(32, value)));
 }
 
 function toBigs(x: HostTensor, to: DataType): HostTensor {
@@ -51,7 +58,11 @@ function bigOf(value: number): bigint {
 }
 
 /** What is done to a number beyond storing it in the target's array; null: nothing. */
-function converter(from: DataType, to: DataType, { saturate = true, roundMode = 'up' }: CastOptions): ((value: number) => number) | null {
+function converter(
+  from: DataType,
+  to: DataType,
+  { saturate = true, roundMode = 'up' }: CastOptions,
+): ((value: number) => number) | null {
   if (to === 'bool') return (value) => (value === 0 ? 0 : 1);
   if (to === 'float8e8m0') return (value) => toPowerOfTwo(value, saturate, roundMode);
   if (to === 'float8e4m3fn' || to === 'float8e4m3fnuz' || to === 'float8e5m2' || to === 'float8e5m2fnuz') {
@@ -63,7 +74,10 @@ function converter(from: DataType, to: DataType, { saturate = true, roundMode = 
   return round ? (value) => round(truncate(value)) : truncate;
 }
 
-/** Float to integer of 32 bits or less: towards zero; what int32 and uint32 cannot hold (undefined in ONNX) becomes int32's least, as on x86. */
+/**
+ * Float to integer of 32 bits or less: towards zero; what int32 and uint32 cannot hold (undefined in ONNX) becomes
+ * int32's least, as on x86.
+ */
 function truncate(value: number): number {
   const whole = Math.trunc(value);
   return whole >= -(2 ** 31) && whole < 2 ** 32 ? whole : -(2 ** 31);
@@ -87,7 +101,12 @@ function toPowerOfTwo(value: number, saturate: boolean, mode: 'up' | 'down' | 'n
 /** Strings as float64 values, or as int64 where those are asked for. */
 function parseAll(x: HostTensor, to: DataType): HostTensor {
   const texts = stringsOf(x);
-  if (isBig(to) && texts.every((text) => /^\s*[+-]?\d+\s*$/.test(text))) return { dtype: 'int64', dims: x.dims, data: BigInt64Array.from(texts, (text) => BigInt(text.trim().replace(/^\+/, ''))) };
+  if (isBig(to) && texts.every((text) => /^\s*[+-]?\d+\s*$/.test(text)))
+    return {
+      dtype: 'int64',
+      dims: x.dims,
+      data: BigInt64Array.from(texts, (text) => BigInt(text.trim().replace(/^\+/, ''))),
+    };
   return { dtype: 'float64', dims: x.dims, data: Float64Array.from(texts, parse) };
 }
 
@@ -95,7 +114,8 @@ function parse(text: string): number {
   const trimmed = text.trim();
   const special = /^([+-]?)(inf|infinity|nan)$/i.exec(trimmed);
   if (special) return special[2]!.toLowerCase() === 'nan' ? NaN : special[1] === '-' ? -Infinity : Infinity;
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed)) throw new GraphError(`"${trimmed.slice(0, 40)}" is no number`);
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed))
+    throw new GraphError(`"${trimmed.slice(0, 40)}" is no number`);
   return Number(trimmed);
 }
 

@@ -38,7 +38,8 @@ export function stringsOf(x: HostTensor): readonly string[] {
 export function generate(dtype: DataType, dims: readonly number[], element: (index: number) => number): HostTensor {
   const data = allocate(dtype, elementCount(dims));
   const round = rounder(dtype);
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) for (let i = 0; i < data.length; i++) data[i] = BigInt(element(i));
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    for (let i = 0; i < data.length; i++) data[i] = BigInt(element(i));
   else if (round) for (let i = 0; i < data.length; i++) data[i] = round(element(i));
   else for (let i = 0; i < data.length; i++) data[i] = element(i);
   return { dtype, dims, data };
@@ -56,27 +57,50 @@ export function scalar(dtype: DataType, value: number): HostTensor {
 }
 
 /**
- * Rounds a float64 result to a value of the type, where the array that holds the type does not do so by itself: the 16 and 8-bit floats
- * (to nearest even, overflow to infinity) and the 4 and 2-bit integers (modulo, as the wider ones).
+ * Rounds a float64 result to a value of the type, where the array that holds the type does not do so by itself: the 16
+ * and 8-bit floats (to nearest even, overflow to infinity) and the 4 and 2-bit integers (modulo, as the wider ones).
  */
 export function rounder(dtype: DataType): ((value: number) => number) | null {
   switch (dtype) {
-    case 'float16': case 'bfloat16': case 'float8e4m3fn': case 'float8e4m3fnuz': case 'float8e5m2': case 'float8e5m2fnuz': case 'float6e2m3': case 'float6e3m2': case 'float4e2m1': case 'float8e8m0': {
+    case 'float16':
+    case 'bfloat16':
+    case 'float8e4m3fn':
+    case 'float8e4m3fnuz':
+    case 'float8e5m2':
+    case 'float8e5m2fnuz':
+    case 'float6e2m3':
+    case 'float6e3m2':
+    case 'float4e2m1':
+    case 'float8e8m0': {
       const format: SmallFloat = dtype;
       return (value) => roundToFormat(value, format);
     }
-    case 'int4': return (value) => (value << 28) >> 28;
-    case 'uint4': return (value) => value & 15;
-    case 'int2': return (value) => (value << 30) >> 30;
-    case 'uint2': return (value) => value & 3;
-    case 'bool': return (value) => (value === 0 ? 0 : 1);
-    default: return null;
+    case 'int4':
+      return (value) => (value << 28) >> 28;
+    case 'uint4':
+      return (value) => value & 15;
+    case 'int2':
+      return (value) => (value << 30) >> 30;
+    case 'uint2':
+      return (value) => value & 3;
+    case 'bool':
+      return (value) => (value === 0 ? 0 : 1);
+    default:
+      return null;
   }
 }
 
 const RANGES: Partial<Record<DataType, readonly [number, number]>> = {
-  int2: [-2, 1], uint2: [0, 3], int4: [-8, 7], uint4: [0, 15], int8: [-128, 127], uint8: [0, 255], int16: [-32768, 32767], uint16: [0, 65535],
-  int32: [-(2 ** 31), 2 ** 31 - 1], uint32: [0, 2 ** 32 - 1],
+  int2: [-2, 1],
+  uint2: [0, 3],
+  int4: [-8, 7],
+  uint4: [0, 15],
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
 };
 
 /** Least and greatest value of an integer type of up to 32 bits. */

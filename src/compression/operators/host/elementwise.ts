@@ -51,12 +51,20 @@ export function mapTo<T extends Scalar>(x: HostTensor, dtype: DataType, f: (x: T
 export function zip(a: HostTensor, b: HostTensor, f: Binary, dtype: DataType = a.dtype): HostTensor {
   const { dims, left, right } = align(a, b);
   const out = allocate(dtype, elementCount(dims));
-  if (out instanceof BigInt64Array || out instanceof BigUint64Array) combine(out, f.big ?? refuse(dtype), a, b, left, right);
+  if (out instanceof BigInt64Array || out instanceof BigUint64Array)
+    combine(out, f.big ?? refuse(dtype), a, b, left, right);
   else combine(out, roundedBinary(f, dtype), a, b, left, right);
   return { dtype, dims, data: out };
 }
 
-function combine<T>(out: { [i: number]: T; readonly length: number }, f: (x: T, y: T) => T, a: HostTensor, b: HostTensor, left: Offsets, right: Offsets): void {
+function combine<T>(
+  out: { [i: number]: T; readonly length: number },
+  f: (x: T, y: T) => T,
+  a: HostTensor,
+  b: HostTensor,
+  left: Offsets,
+  right: Offsets,
+): void {
   const [x, y] = [a.data as ArrayLike<unknown> as ArrayLike<T>, b.data as ArrayLike<unknown> as ArrayLike<T>];
   for (let i = 0; i < out.length; i++) out[i] = f(x[left ? left[i]! : i]!, y[right ? right[i]! : i]!);
 }
@@ -79,7 +87,10 @@ export function compare<T extends Scalar>(a: HostTensor, b: HostTensor, relation
 /** Offsets of an operand's elements; null where they run along with the result's. */
 type Offsets = Int32Array | null;
 
-function align(a: HostTensor, b: HostTensor): { readonly dims: readonly number[]; readonly left: Offsets; readonly right: Offsets } {
+function align(
+  a: HostTensor,
+  b: HostTensor,
+): { readonly dims: readonly number[]; readonly left: Offsets; readonly right: Offsets } {
   const dims = broadcastDims(a.dims, b.dims);
   return { dims, left: offsetsInto(a.dims, dims), right: offsetsInto(b.dims, dims) };
 }

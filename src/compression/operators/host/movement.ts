@@ -7,13 +7,25 @@ import { stridesOf } from '../shapes.ts';
 import { broadcastStrides, viewOffsets } from './offsets.ts';
 
 /** Elements at these offsets. An offset below 0 takes `fill` (default: zero, false or ''). */
-export function pick(x: HostTensor, offsets: ArrayLike<number>, dims: readonly number[], fill?: HostTensor | null): HostTensor {
+export function pick(
+  x: HostTensor,
+  offsets: ArrayLike<number>,
+  dims: readonly number[],
+  fill?: HostTensor | null,
+): HostTensor {
   return { dtype: x.dtype, dims, data: pickData(x.dtype, x.data, offsets, fill?.data[0]) };
 }
 
-function pickData(dtype: DataType, data: HostData, offsets: ArrayLike<number>, fill: string | number | bigint | undefined): HostData {
-  const out: { [i: number]: unknown } & HostData = dtype === 'string' ? new Array<string>(offsets.length) : allocate(dtype, offsets.length);
-  const blank = fill ?? (dtype === 'string' ? '' : typeof data[0] === 'bigint' || dtype === 'int64' || dtype === 'uint64' ? 0n : 0);
+function pickData(
+  dtype: DataType,
+  data: HostData,
+  offsets: ArrayLike<number>,
+  fill: string | number | bigint | undefined,
+): HostData {
+  const out: { [i: number]: unknown } & HostData =
+    dtype === 'string' ? new Array<string>(offsets.length) : allocate(dtype, offsets.length);
+  const blank =
+    fill ?? (dtype === 'string' ? '' : typeof data[0] === 'bigint' || dtype === 'int64' || dtype === 'uint64' ? 0n : 0);
   for (let i = 0; i < offsets.length; i++) {
     const offset = offsets[i]!;
     (out as { [i: number]: unknown })[i] = offset < 0 ? blank : data[offset];
@@ -23,7 +35,8 @@ function pickData(dtype: DataType, data: HostData, offsets: ArrayLike<number>, f
 
 /** Same elements in another shape. */
 export function reshape(x: HostTensor, dims: readonly number[]): HostTensor {
-  if (elementCount(dims) !== elementCount(x.dims)) throw new GraphError(`[${x.dims.join(', ')}] cannot be reshaped to [${dims.join(', ')}]`);
+  if (elementCount(dims) !== elementCount(x.dims))
+    throw new GraphError(`[${x.dims.join(', ')}] cannot be reshaped to [${dims.join(', ')}]`);
   return { ...x, dims };
 }
 
@@ -34,7 +47,11 @@ export function view(x: HostTensor, dims: readonly number[], strides: readonly n
 
 export function transpose(x: HostTensor, perm: readonly number[]): HostTensor {
   const strides = stridesOf(x.dims);
-  return view(x, perm.map((axis) => x.dims[axis]!), perm.map((axis) => strides[axis]!));
+  return view(
+    x,
+    perm.map((axis) => x.dims[axis]!),
+    perm.map((axis) => strides[axis]!),
+  );
 }
 
 export function broadcastTo(x: HostTensor, dims: readonly number[]): HostTensor {
@@ -42,10 +59,20 @@ export function broadcastTo(x: HostTensor, dims: readonly number[]): HostTensor 
 }
 
 /** Elements `start`, `start + step`... of each axis. */
-export function slice(x: HostTensor, starts: readonly number[], steps: readonly number[], dims: readonly number[]): HostTensor {
+export function slice(
+  x: HostTensor,
+  starts: readonly number[],
+  steps: readonly number[],
+  dims: readonly number[],
+): HostTensor {
   const strides = stridesOf(x.dims);
   const start = starts.reduce((sum, s, axis) => sum + s * strides[axis]!, 0);
-  return view(x, dims, strides.map((stride, axis) => stride * steps[axis]!), start);
+  return view(
+    x,
+    dims,
+    strides.map((stride, axis) => stride * steps[axis]!),
+    start,
+  );
 }
 
 export function concat(parts: readonly HostTensor[], axis: number): HostTensor {
@@ -55,13 +82,15 @@ export function concat(parts: readonly HostTensor[], axis: number): HostTensor {
   const total = parts.reduce((sum, { dims }) => sum + dims[axis]!, 0);
   const all = parts.flatMap(({ data }) => (typeof data[0] === 'string' ? [...(data as readonly string[])] : []));
   const dims = first.dims.map((size, i) => (i === axis ? total : size));
-  if (first.dtype === 'string') return pick({ dtype: 'string', dims: [all.length], data: all }, joinOffsets(parts, axis, outer, inner), dims);
+  if (first.dtype === 'string')
+    return pick({ dtype: 'string', dims: [all.length], data: all }, joinOffsets(parts, axis, outer, inner), dims);
   const out = allocate(first.dtype, elementCount(dims));
   let column = 0;
   for (const { dims: own, data } of parts) {
     const run = own[axis]! * inner;
     const source = data as Exclude<HostData, readonly string[]>;
-    for (let row = 0; row < outer; row++) out.set(source.subarray(row * run, (row + 1) * run) as never, row * total * inner + column);
+    for (let row = 0; row < outer; row++)
+      out.set(source.subarray(row * run, (row + 1) * run) as never, row * total * inner + column);
     column += run;
   }
   return { dtype: first.dtype, dims, data: out };
@@ -97,7 +126,8 @@ export function offsetsAlong(dims: readonly number[], maps: readonly ArrayLike<n
   maps.forEach((map, axis) => {
     const next = new Int32Array(offsets.length * map.length);
     for (let i = 0, k = 0; i < offsets.length; i++) {
-      for (let j = 0; j < map.length; j++) next[k++] = offsets[i]! < 0 || map[j]! < 0 ? -1 : offsets[i]! + map[j]! * strides[axis]!;
+      for (let j = 0; j < map.length; j++)
+        next[k++] = offsets[i]! < 0 || map[j]! < 0 ? -1 : offsets[i]! + map[j]! * strides[axis]!;
     }
     offsets = next;
   });

@@ -1,12 +1,14 @@
 /**
- * Where elements lie: every host kernel that moves data is a list of source offsets and one copy. Offsets are computed by an odometer
- * over the output's axes, so that the inner loop is one addition per element.
+ * Where elements lie: every host kernel that moves data is a list of source offsets and one copy. Offsets are computed
+ * by an odometer over the output's axes, so that the inner loop is one addition per element.
  */
 import { GraphError } from '../../graph/graph-error.ts';
 import { elementCount } from '../../graph/tensor-data.ts';
 import { stridesOf } from '../shapes.ts';
 
-/** Offsets of all elements of a strided view, in row-major order of `dims`. Strides may be 0 (broadcasting) or negative. */
+/**
+ * Offsets of all elements of a strided view, in row-major order of `dims`. Strides may be 0 (broadcasting) or negative.
+ */
 export function viewOffsets(dims: readonly number[], strides: readonly number[], start = 0): Int32Array {
   const count = elementCount(dims);
   const offsets = new Int32Array(count);
@@ -16,7 +18,7 @@ export function viewOffsets(dims: readonly number[], strides: readonly number[],
   const step = rank === 0 ? 0 : strides[rank - 1]!;
   const position = new Array<number>(Math.max(rank - 1, 0)).fill(0);
   let offset = start;
-  for (let i = 0; i < count;) {
+  for (let i = 0; i < count; ) {
     for (let j = 0; j < inner; j++) offsets[i++] = offset + j * step;
     offset = advance(position, dims, strides, offset);
   }
@@ -42,7 +44,8 @@ export function broadcastDims(...shapes: (readonly number[])[]): number[] {
     shape.forEach((size, i) => {
       const axis = rank - shape.length + i;
       if (size === dims[axis] || size === 1) return;
-      if (dims[axis] !== 1) throw new GraphError(`shapes ${shapes.map((s) => `[${s.join(', ')}]`).join(' and ')} do not broadcast`);
+      if (dims[axis] !== 1)
+        throw new GraphError(`shapes ${shapes.map((s) => `[${s.join(', ')}]`).join(' and ')} do not broadcast`);
       dims[axis] = size;
     });
   }

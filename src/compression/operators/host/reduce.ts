@@ -38,7 +38,13 @@ export interface Fold {
   big?(data: ArrayLike<bigint>, start: number, steps: Int32Array): bigint;
 }
 
-export function reduce(x: HostTensor, axes: readonly number[], keepDims: boolean, fold: Fold, dtype: DataType = x.dtype): HostTensor {
+export function reduce(
+  x: HostTensor,
+  axes: readonly number[],
+  keepDims: boolean,
+  fold: Fold,
+  dtype: DataType = x.dtype,
+): HostTensor {
   const { starts, steps, kept, dropped } = lanes(x.dims, axes);
   const dims = keepDims ? kept : dropped;
   const out = allocate(dtype, elementCount(dims));
@@ -51,7 +57,13 @@ export function reduce(x: HostTensor, axes: readonly number[], keepDims: boolean
   return { dtype, dims, data: out };
 }
 
-function foldBigs(out: BigInt64Array | BigUint64Array, source: HostData, starts: Int32Array, steps: Int32Array, fold: Fold): void {
+function foldBigs(
+  out: BigInt64Array | BigUint64Array,
+  source: HostData,
+  starts: Int32Array,
+  steps: Int32Array,
+  fold: Fold,
+): void {
   const data = source as BigInt64Array | BigUint64Array;
   if (fold.big) for (let i = 0; i < out.length; i++) out[i] = fold.big(data, starts[i]!, steps);
   else {

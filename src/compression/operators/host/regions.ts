@@ -30,27 +30,44 @@ interface Pixel {
   readonly weight: number;
 }
 
-/** As many entries as the most sampled bin has pixels; the others get pixels that change nothing. Weights of a mean are divided by its count. */
+/**
+ * As many entries as the most sampled bin has pixels; the others get pixels that change nothing. Weights of a mean are
+ * divided by its count.
+ */
 export function binsOf(given: Regions, sizes: RegionSizes, max: boolean): BinPixels[] {
   const bins = given.images.flatMap((image, region) => binsOfRegion(given, region, image, sizes, max));
   const most = Math.max(1, ...bins.map((pixels) => pixels.length));
   return Array.from({ length: most }, (_, i) => {
     const chosen = bins.map((pixels) => pixels[i] ?? (max ? pixels[0]! : { row: 0, weight: 0 }));
-    return { rows: Int32Array.from(chosen, ({ row }) => row), weights: Float32Array.from(chosen, ({ weight }) => weight) };
+    return {
+      rows: Int32Array.from(chosen, ({ row }) => row),
+      weights: Float32Array.from(chosen, ({ weight }) => weight),
+    };
   });
 }
 
-function binsOfRegion({ regions, scale, ratio, half }: Regions, region: number, imageIndex: number, { h, w, height, width }: RegionSizes, max: boolean): Pixel[][] {
-  const [x1, y1, x2, y2] = regions.slice(4 * region, 4 * region + 4).map((value) => value * scale - (half ? 0.5 : 0)) as [number, number, number, number];
+function binsOfRegion(
+  { regions, scale, ratio, half }: Regions,
+  region: number,
+  imageIndex: number,
+  { h, w, height, width }: RegionSizes,
+  max: boolean,
+): Pixel[][] {
+  const [x1, y1, x2, y2] = regions
+    .slice(4 * region, 4 * region + 4)
+    .map((value) => value * scale - (half ? 0.5 : 0)) as [number, number, number, number];
   const extent = (from: number, to: number): number => (half ? to - from : Math.max(to - from, 1));
   const [binHeight, binWidth] = [extent(y1, y2) / height, extent(x1, x2) / width];
   const counts = [ratio > 0 ? ratio : Math.ceil(binHeight), ratio > 0 ? ratio : Math.ceil(binWidth)] as const;
   const share = max ? 1 : 1 / Math.max(1, counts[0] * counts[1]);
-  const points = (start: number, size: number, bin: number, count: number): number[] => Array.from({ length: Math.max(0, count) }, (_, i) => start + bin * size + ((i + 0.5) * size) / count);
+  const points = (start: number, size: number, bin: number, count: number): number[] =>
+    Array.from({ length: Math.max(0, count) }, (_, i) => start + bin * size + ((i + 0.5) * size) / count);
   return Array.from({ length: height * width }, (_, bin) => {
     const ys = points(y1, binHeight, Math.floor(bin / width), counts[0]);
     const xs = points(x1, binWidth, bin % width, counts[1]);
-    const pixels = ys.flatMap((y) => xs.flatMap((x) => corners(y, x, h, w))).map(({ row, weight }) => ({ row: imageIndex * h * w + row, weight: weight * share }));
+    const pixels = ys
+      .flatMap((y) => xs.flatMap((x) => corners(y, x, h, w)))
+      .map(({ row, weight }) => ({ row: imageIndex * h * w + row, weight: weight * share }));
     return pixels.length > 0 ? pixels : [{ row: 0, weight: 0 }];
   });
 }
@@ -61,8 +78,10 @@ function corners(y: number, x: number, h: number, w: number): Pixel[] {
   const [top, bottom, dy] = neighbours(y, h);
   const [left, right, dx] = neighbours(x, w);
   return [
-    { row: top * w + left, weight: (1 - dy) * (1 - dx) }, { row: top * w + right, weight: (1 - dy) * dx },
-    { row: bottom * w + left, weight: dy * (1 - dx) }, { row: bottom * w + right, weight: dy * dx },
+    { row: top * w + left, weight: (1 - dy) * (1 - dx) },
+    { row: top * w + right, weight: (1 - dy) * dx },
+    { row: bottom * w + left, weight: dy * (1 - dx) },
+    { row: bottom * w + right, weight: dy * dx },
   ];
 }
 

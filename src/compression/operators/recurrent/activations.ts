@@ -13,18 +13,41 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   sigmoid: () => (x) => tf.sigmoid(x),
   tanh: () => (x) => tf.tanh(x),
   relu: () => nn.relu,
-  affine: (alpha = 1, beta = 0) => (x) => tf.add(tf.mul(x, alpha), beta),
-  leakyrelu: (alpha = 0.01) => (x) => leakyRelu(x, alpha),
-  thresholdedrelu: (alpha = 1) => (x) => thresholdedRelu(x, alpha),
-  scaledtanh: (alpha = 1, beta = 1) => (x) => tf.mul(tf.tanh(tf.mul(x, beta)), alpha),
-  hardsigmoid: (alpha = 0.2, beta = 0.5) => (x) => hardSigmoid(x, alpha, beta),
-  elu: (alpha = 1) => (x) => tf.add(nn.relu(x), negativeExponential(x, alpha)),
+  affine:
+    (alpha = 1, beta = 0) =>
+    (x) =>
+      tf.add(tf.mul(x, alpha), beta),
+  leakyrelu:
+    (alpha = 0.01) =>
+    (x) =>
+      leakyRelu(x, alpha),
+  thresholdedrelu:
+    (alpha = 1) =>
+    (x) =>
+      thresholdedRelu(x, alpha),
+  scaledtanh:
+    (alpha = 1, beta = 1) =>
+    (x) =>
+      tf.mul(tf.tanh(tf.mul(x, beta)), alpha),
+  hardsigmoid:
+    (alpha = 0.2, beta = 0.5) =>
+    (x) =>
+      hardSigmoid(x, alpha, beta),
+  elu:
+    (alpha = 1) =>
+    (x) =>
+      tf.add(nn.relu(x), negativeExponential(x, alpha)),
   softsign: () => (x) => tf.div(x, tf.add(tf.abs(x), 1)),
   softplus: () => (x) => tf.softplus(x),
 };
 /** How many of the lists `activation_alpha` and `activation_beta` each one takes. */
 const TAKES: Readonly<Record<string, readonly [number, number]>> = {
-  affine: [1, 1], leakyrelu: [1, 0], thresholdedrelu: [1, 0], scaledtanh: [1, 1], hardsigmoid: [1, 1], elu: [1, 0],
+  affine: [1, 1],
+  leakyrelu: [1, 0],
+  thresholdedrelu: [1, 0],
+  scaledtanh: [1, 1],
+  hardsigmoid: [1, 1],
+  elu: [1, 0],
 };
 
 export interface Activations {
@@ -36,8 +59,12 @@ export interface Activations {
 /** The functions of each direction, `perDirection` of them, clipped before they are applied where `clip` says so. */
 export function activationsOf(info: NodeInfo, defaults: readonly string[], directions: number): Activations[] {
   const attribute = info.attribute('activations');
-  const names = attribute?.kind === 'strings' && attribute.value.length > 0 ? attribute.value : Array.from({ length: directions }, () => defaults).flat();
-  if (names.length !== defaults.length * directions) throw new GraphError(`${names.length} activations are given, ${defaults.length * directions} are needed`);
+  const names =
+    attribute?.kind === 'strings' && attribute.value.length > 0
+      ? attribute.value
+      : Array.from({ length: directions }, () => defaults).flat();
+  if (names.length !== defaults.length * directions)
+    throw new GraphError(`${names.length} activations are given, ${defaults.length * directions} are needed`);
   const [alphas, betas] = [[...(info.floats('activation_alpha') ?? [])], [...(info.floats('activation_beta') ?? [])]];
   const clip = info.attribute('clip') ? info.float('clip', 0) : 0;
   const made = names.map((name) => {
@@ -49,7 +76,11 @@ export function activationsOf(info: NodeInfo, defaults: readonly string[], direc
   });
   return Array.from({ length: directions }, (_, d) => ({
     functions: made.slice(d * defaults.length, (d + 1) * defaults.length),
-    standard: clip === 0 && names.slice(d * defaults.length, (d + 1) * defaults.length).every((name, i) => name.toLowerCase() === defaults[i]!.toLowerCase()),
+    standard:
+      clip === 0 &&
+      names
+        .slice(d * defaults.length, (d + 1) * defaults.length)
+        .every((name, i) => name.toLowerCase() === defaults[i]!.toLowerCase()),
   }));
 }
 

@@ -1,4 +1,7 @@
-/** One step of each recurrent cell. What does not depend on the state (x W, biases) is computed for all steps at once, before. */
+/**
+ * One step of each recurrent cell. What does not depend on the state (x W, biases) is computed for all steps at once,
+ * before.
+ */
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import type { Activation } from './activations.ts';
@@ -35,7 +38,9 @@ export function gruCell({ r, candidateBias }: CellWeights, [f, g]: readonly Acti
   return (input, { h }) => {
     const [zr, x] = tf.split(input, [2 * hidden, hidden], 1) as [TfTensor, TfTensor];
     const [z, reset] = tf.split(f!(tf.add(zr, product(h, gates))), 2, 1) as [TfTensor, TfTensor];
-    const inner = candidateBias ? tf.mul(reset, tf.add(product(h, candidate), candidateBias)) : product(tf.mul(reset, h), candidate);
+    const inner = candidateBias
+      ? tf.mul(reset, tf.add(product(h, candidate), candidateBias))
+      : product(tf.mul(reset, h), candidate);
     const next = g!(tf.add(x, inner));
     return { h: tf.add(next, tf.mul(z, tf.sub(h, next))), c: null };
   };
@@ -47,7 +52,12 @@ export function lstmCell({ r, peepholes, inputForget }: CellWeights, [f, g, h]: 
   const peep = (x: TfTensor, p: TfTensor | null, c: TfTensor): TfTensor => (p ? tf.add(x, tf.mul(p, c)) : x);
   return (input, state) => {
     const c = state.c!;
-    const [xi, xo, xf, xc] = tf.split(tf.add(input, product(state.h, r)), 4, 1) as [TfTensor, TfTensor, TfTensor, TfTensor];
+    const [xi, xo, xf, xc] = tf.split(tf.add(input, product(state.h, r)), 4, 1) as [
+      TfTensor,
+      TfTensor,
+      TfTensor,
+      TfTensor,
+    ];
     const i = f!(peep(xi, pi, c));
     const forget = inputForget ? tf.sub(1, i) : f!(peep(xf, pf, c));
     const next = tf.add(tf.mul(forget, c), tf.mul(i, g!(xc)));

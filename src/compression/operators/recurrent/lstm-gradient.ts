@@ -1,6 +1,7 @@
 /**
- * The plain LSTM over a whole sequence with a gradient of its own. Differentiating step by step costs a product for the weights' gradient at every
- * step; here the gradients of all steps' gates are kept and the weights' gradient is one product over time and batch.
+ * The plain LSTM over a whole sequence with a gradient of its own. Differentiating step by step costs a product for the
+ * weights' gradient at every step; here the gradients of all steps' gates are kept and the weights' gradient is one
+ * product over time and batch.
  */
 import { hasOwnKernels, rawOps } from '../../tensor/native/raw-op.ts';
 import * as nn from '../../tensor/nn.ts';
@@ -21,7 +22,14 @@ function nativeSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTenso
   return withGradient([inputs, r, h0, c0], (xs, weights, h, c) => {
     const [hs, cs, gates] = rawOps('LatheLstm', [xs, weights, h, c], {}, 3);
     const gradient = (dy: TfTensor, saved: TfTensor[]): TfTensor[] => {
-      const [w, first, cell, states, cells, activated] = saved as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
+      const [w, first, cell, states, cells, activated] = saved as [
+        TfTensor,
+        TfTensor,
+        TfTensor,
+        TfTensor,
+        TfTensor,
+        TfTensor,
+      ];
       const [dGates, dh, dc] = rawOps('LatheLstmGrad', [dy, w, cell, cells, activated], {}, 3);
       const before = tf.concat([tf.expandDims(first, 0), tf.slice(states, 0, cells.shape[0]! - 1)]);
       return [dGates!, weightGradient(dGates!, before), dh!, dc!];
@@ -33,7 +41,12 @@ function nativeSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTenso
 /** One product over time and batch: gates [steps, batch, 4 * hidden], the states before them [steps, batch, hidden]. */
 function weightGradient(gates: TfTensor, before: TfTensor): TfTensor {
   const rows = before.shape[0]! * before.shape[1]!;
-  return nn.matMul(tf.reshape(gates, [rows, gates.shape[2]!]), tf.reshape(before, [rows, before.shape[2]!]), true, false);
+  return nn.matMul(
+    tf.reshape(gates, [rows, gates.shape[2]!]),
+    tf.reshape(before, [rows, before.shape[2]!]),
+    true,
+    false,
+  );
 }
 
 function portableSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTensor): TfTensor {
@@ -48,7 +61,13 @@ function portableSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTen
       h = tf.mul(step.o, step.tanh);
       hs.push(h);
     }
-    const saved = [weights, first, cell, ...hs, ...tape.flatMap(({ sigmoids, g, c: next, tanh }) => [sigmoids, g, next, tanh])];
+    const saved = [
+      weights,
+      first,
+      cell,
+      ...hs,
+      ...tape.flatMap(({ sigmoids, g, c: next, tanh }) => [sigmoids, g, next, tanh]),
+    ];
     return { value: tf.stack([...hs, c]), saved, gradient: (dy, kept) => backward(dy, kept, hs.length) };
   });
 }
@@ -87,7 +106,10 @@ function backward(dy: TfTensor, saved: readonly TfTensor[], steps: number): TfTe
     dh = tf.add(dh, outer[t]!);
     dc = tf.add(dc, tf.mul(tf.mul(dh, o), tf.sub(1, tf.square(tanh))));
     const straight = tf.concat([tf.mul(dc, g), tf.mul(dh, tanh), tf.mul(dc, before)], 1);
-    const dGates = tf.concat([tf.mul(straight, tf.mul(sigmoids, tf.sub(1, sigmoids))), tf.mul(tf.mul(dc, i), tf.sub(1, tf.square(g)))], 1);
+    const dGates = tf.concat(
+      [tf.mul(straight, tf.mul(sigmoids, tf.sub(1, sigmoids))), tf.mul(tf.mul(dc, i), tf.sub(1, tf.square(g)))],
+      1,
+    );
     gateGradients.unshift(dGates);
     dh = tf.matMul(dGates, r);
     dc = tf.mul(dc, f);

@@ -10,11 +10,16 @@ import { lstmSequence } from './lstm-gradient.ts';
 
 export type Kind = 'RNN' | 'GRU' | 'LSTM';
 export const GATES: Readonly<Record<Kind, number>> = { RNN: 1, GRU: 3, LSTM: 4 };
-const DEFAULTS: Readonly<Record<Kind, readonly string[]>> = { RNN: ['Tanh'], GRU: ['Sigmoid', 'Tanh'], LSTM: ['Sigmoid', 'Tanh', 'Tanh'] };
+const DEFAULTS: Readonly<Record<Kind, readonly string[]>> = {
+  RNN: ['Tanh'],
+  GRU: ['Sigmoid', 'Tanh'],
+  LSTM: ['Sigmoid', 'Tanh', 'Tanh'],
+};
 
 export function directionsOf(info: NodeInfo): number {
   const direction = info.string('direction', 'forward');
-  if (!/^(forward|reverse|bidirectional)$/.test(direction)) throw new GraphError(`direction "${direction}" is not known`);
+  if (!/^(forward|reverse|bidirectional)$/.test(direction))
+    throw new GraphError(`direction "${direction}" is not known`);
   return direction === 'bidirectional' ? 2 : 1;
 }
 
@@ -31,9 +36,20 @@ export function runRecurrent(kind: Kind): (ctx: RunContext) => TfTensor[] {
     const directions = directionsOf(ctx);
     const activations = activationsOf(ctx, DEFAULTS[kind], directions);
     const results = activations.map((functions, d) => runDirection(ctx, kind, x, d, functions, batchFirst));
-    const states = (select: (state: State) => TfTensor): TfTensor => stack(results.map(({ last }) => select(last)), batchFirst ? 1 : 0);
-    const ys = stack(results.map(({ ys }) => ys), 1); // [steps, directions, batch, hidden]
-    return [batchFirst ? tf.transpose(ys, [2, 0, 1, 3]) : ys, states(({ h }) => h), ...(kind === 'LSTM' ? [states(({ c }) => c!)] : [])];
+    const states = (select: (state: State) => TfTensor): TfTensor =>
+      stack(
+        results.map(({ last }) => select(last)),
+        batchFirst ? 1 : 0,
+      );
+    const ys = stack(
+      results.map(({ ys }) => ys),
+      1,
+    ); // [steps, directions, batch, hidden]
+    return [
+      batchFirst ? tf.transpose(ys, [2, 0, 1, 3]) : ys,
+      states(({ h }) => h),
+      ...(kind === 'LSTM' ? [states(({ c }) => c!)] : []),
+    ];
   };
 }
 
@@ -42,12 +58,23 @@ function stack(parts: TfTensor[], axis: number): TfTensor {
   return parts.length === 1 ? tf.expandDims(parts[0]!, axis) : tf.stack(parts, axis);
 }
 
-function runDirection(ctx: RunContext, kind: Kind, x: TfTensor, d: number, activations: Activations, batchFirst: boolean): Result {
+function runDirection(
+  ctx: RunContext,
+  kind: Kind,
+  x: TfTensor,
+  d: number,
+  activations: Activations,
+  batchFirst: boolean,
+): Result {
   const [steps, batch] = x.shape as [number, number];
-  const part = (input: number): TfTensor | null => (ctx.has(input) ? tf.squeeze(tf.slice(ctx.tensor(input), d, 1), [0]) : null);
+  const part = (input: number): TfTensor | null =>
+    ctx.has(input) ? tf.squeeze(tf.slice(ctx.tensor(input), d, 1), [0]) : null;
   const initial = (input: number, hidden: number): TfTensor => {
     if (!ctx.has(input)) return tf.zeros([batch, hidden]);
-    return tf.squeeze(batchFirst ? tf.slice(ctx.tensor(input), [0, d, 0], [-1, 1, -1]) : tf.slice(ctx.tensor(input), d, 1), [batchFirst ? 1 : 0]);
+    return tf.squeeze(
+      batchFirst ? tf.slice(ctx.tensor(input), [0, d, 0], [-1, 1, -1]) : tf.slice(ctx.tensor(input), d, 1),
+      [batchFirst ? 1 : 0],
+    );
   };
   const [w, r, bias] = [part(1)!, part(2)!, part(3)];
   const hidden = r.shape[1]!;
@@ -59,17 +86,32 @@ function runDirection(ctx: RunContext, kind: Kind, x: TfTensor, d: number, activ
   const peepholes = kind === 'LSTM' ? part(7) : null;
   const inputForget = kind === 'LSTM' && ctx.int('input_forget', 0) !== 0;
   const ragged = lengths !== null && lengths.some((length) => length !== steps);
-  if (kind === 'LSTM' && activations.standard && !peepholes && !inputForget && !ragged && steps > 0) return wholeLstm(inputs, r, state, reverse);
+  if (kind === 'LSTM' && activations.standard && !peepholes && !inputForget && !ragged && steps > 0)
+    return wholeLstm(inputs, r, state, reverse);
   const make = kind === 'LSTM' ? lstmCell : kind === 'GRU' ? gruCell : rnnCell;
-  return unroll(make({ r, candidateBias, peepholes, inputForget }, activations.functions), inputs, state, reverse, ragged ? lengths : null);
+  return unroll(
+    make({ r, candidateBias, peepholes, inputForget }, activations.functions),
+    inputs,
+    state,
+    reverse,
+    ragged ? lengths : null,
+  );
 }
 
 /** x W^T + b for all steps in one product: [steps, batch, gates * hidden]. */
-function inputProducts(x: TfTensor, w: TfTensor, bias: TfTensor | null, hidden: number, gates: number, late: boolean): { inputs: TfTensor; candidateBias?: TfTensor } {
+function inputProducts(
+  x: TfTensor,
+  w: TfTensor,
+  bias: TfTensor | null,
+  hidden: number,
+  gates: number,
+  late: boolean,
+): { inputs: TfTensor; candidateBias?: TfTensor } {
   const [steps, batch, size] = x.shape as [number, number, number];
   const product = nn.matMul(tf.reshape(x, [steps * batch, size]), w, false, true);
   const inSteps = (rows: TfTensor): TfTensor => tf.reshape(rows, [steps, batch, gates * hidden]);
-  if (!bias) return late ? { inputs: inSteps(product), candidateBias: tf.zeros([hidden]) } : { inputs: inSteps(product) };
+  if (!bias)
+    return late ? { inputs: inSteps(product), candidateBias: tf.zeros([hidden]) } : { inputs: inSteps(product) };
   const [own, recurrent] = tf.split(bias, 2) as [TfTensor, TfTensor];
   if (!late) return { inputs: inSteps(nn.biasAdd(product, tf.add(own, recurrent))) };
   const [early, candidateBias] = tf.split(recurrent, [2 * hidden, hidden]) as [TfTensor, TfTensor];
@@ -85,14 +127,25 @@ function wholeLstm(inputs: TfTensor, r: TfTensor, state: State, reverse: boolean
 }
 
 /** Beyond a sequence's length its state stays and its output is zero; read backwards, it so begins at its own end. */
-function unroll(cell: Cell, inputs: TfTensor, first: State, reverse: boolean, lengths: readonly number[] | null): Result {
+function unroll(
+  cell: Cell,
+  inputs: TfTensor,
+  first: State,
+  reverse: boolean,
+  lengths: readonly number[] | null,
+): Result {
   const xs = inputs.shape[0] === 0 ? [] : tf.unstack(inputs);
   const ys: TfTensor[] = [];
   let state = first;
   for (let i = 0; i < xs.length; i++) {
     const t = reverse ? xs.length - 1 - i : i;
     const next = cell(xs[t]!, state);
-    const alive = lengths && tf.tensor2d(lengths.map((length) => [t < length ? 1 : 0]), [lengths.length, 1]);
+    const alive =
+      lengths &&
+      tf.tensor2d(
+        lengths.map((length) => [t < length ? 1 : 0]),
+        [lengths.length, 1],
+      );
     ys[t] = alive ? tf.mul(next.h, alive) : next.h;
     state = alive ? { h: mix(alive, next.h, state.h), c: next.c && mix(alive, next.c, state.c!) } : next;
   }

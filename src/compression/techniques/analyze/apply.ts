@@ -21,19 +21,36 @@ const MOST_MACS = 1e13;
 const LEAST_SAMPLES = 16;
 
 /** Tries every layer in every way and records what it costs. The state comes back as it was. */
-export async function apply(state: ModelState, parameters: AnalyzeParameters, context: StepContext): Promise<ModelState> {
+export async function apply(
+  state: ModelState,
+  parameters: AnalyzeParameters,
+  context: StepContext,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   const { model } = state;
   const matches = layerMatcher(parameters.layers);
   const all = kernelWeights(model);
   const weights = all.filter(({ names }) => matches(names));
   if (weights.length === 0) {
-    context.warn('nothing-to-analyze', all.length === 0 ? 'The model has no float kernels' : `No layer matches ${JSON.stringify(parameters.layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`);
+    context.warn(
+      'nothing-to-analyze',
+      all.length === 0
+        ? 'The model has no float kernels'
+        : `No layer matches ${JSON.stringify(parameters.layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`,
+    );
     return state;
   }
   const trials = trialsOf(parameters);
-  const inputs = await withRuntime(writeOnnx(model), (runtime) => answeredSamples(model, runtime, affordable(model, weights.length * trials.length, parameters.samples, context), context));
-  if (inputs.samples === 0) throw new LatheError('dataset-required', 'analyze found no samples: the training split is empty');
+  const inputs = await withRuntime(writeOnnx(model), (runtime) =>
+    answeredSamples(
+      model,
+      runtime,
+      affordable(model, weights.length * trials.length, parameters.samples, context),
+      context,
+    ),
+  );
+  if (inputs.samples === 0)
+    throw new LatheError('dataset-required', 'analyze found no samples: the training split is empty');
   const untouched = await verdictOn(model, inputs, context.signal);
   const layers = await tryAll(model, weights, trials, { inputs, untouched, context });
   context.record({ sensitivity: summary(layers, trials, untouched, inputs, parameters) });
@@ -44,7 +61,11 @@ export async function apply(state: ModelState, parameters: AnalyzeParameters, co
 function affordable(model: Model, runs: number, wanted: number, context: StepContext): number {
   const macs = countMacs(model);
   const most = macs ? Math.max(LEAST_SAMPLES, Math.floor(MOST_MACS / (macs * (runs + 1)))) : wanted;
-  if (most < wanted) context.warn('fewer-samples', `${runs} trials of a model of ${macs} multiply-accumulates: each runs ${most} samples instead of ${wanted}`);
+  if (most < wanted)
+    context.warn(
+      'fewer-samples',
+      `${runs} trials of a model of ${macs} multiply-accumulates: each runs ${most} samples instead of ${wanted}`,
+    );
   return Math.min(most, wanted);
 }
 
@@ -57,25 +78,48 @@ interface Run {
 type Layers = Sensitivity['layers'];
 
 /** The most sensitive first; of equal ones, that whose outputs move most. */
-async function tryAll(model: Model, weights: readonly KernelWeight[], trials: readonly Trial[], { inputs, untouched, context }: Run): Promise<Layers> {
+async function tryAll(
+  model: Model,
+  weights: readonly KernelWeight[],
+  trials: readonly Trial[],
+  { inputs, untouched, context }: Run,
+): Promise<Layers> {
   const metric = metricOf(untouched);
   const found: { layer: Layers[number]; noise: number }[] = [];
   for (const [index, weight] of weights.entries()) {
     const tried: Layers[number]['trials'] = [];
     let noise = 0;
     for (const [i, trial] of trials.entries()) {
-      const verdict = await verdictOn(replaceWeights(model, new Map([[weight.place, attempted(weight, trial)]])), inputs, context.signal);
+      const verdict = await verdictOn(
+        replaceWeights(model, new Map([[weight.place, attempted(weight, trial)]])),
+        inputs,
+        context.signal,
+      );
       noise = Math.max(noise, noiseOf(verdict.fidelity));
       tried.push({ ...trial, drop: dropOf(metric, untouched, verdict), ...figures(verdict) });
       context.report({ progress: (index + (i + 1) / trials.length) / weights.length });
     }
     const nodes = weight.names.filter((name) => name !== '' && name !== weight.name);
-    found.push({ noise, layer: { weight: weight.name, nodes, parameters: elementCount(weight.tensor.dims), drop: Math.max(...tried.map(({ drop }) => drop)), trials: tried } });
+    found.push({
+      noise,
+      layer: {
+        weight: weight.name,
+        nodes,
+        parameters: elementCount(weight.tensor.dims),
+        drop: Math.max(...tried.map(({ drop }) => drop)),
+        trials: tried,
+      },
+    });
   }
   return found.sort((a, b) => b.layer.drop - a.layer.drop || b.noise - a.noise).map(({ layer }) => layer);
 }
 
-const figures = ({ accuracy, fidelity }: Verdict) => ({ top1: accuracy?.top1 ?? null, loss: accuracy?.loss ?? null, top1Agreement: fidelity.top1Agreement, sqnrDb: fidelity.sqnrDb });
+const figures = ({ accuracy, fidelity }: Verdict) => ({
+  top1: accuracy?.top1 ?? null,
+  loss: accuracy?.loss ?? null,
+  top1Agreement: fidelity.top1Agreement,
+  sqnrDb: fidelity.sqnrDb,
+});
 
 /** Runs a variant of the model on all samples, in onnxruntime. */
 async function verdictOn(model: Model, { batches, data }: AnsweredSamples, signal: AbortSignal): Promise<Verdict> {
@@ -94,8 +138,26 @@ async function verdictOn(model: Model, { batches, data }: AnsweredSamples, signa
   });
 }
 
-function summary(layers: Layers, trials: readonly Trial[], untouched: Verdict, { samples, data }: AnsweredSamples, { tolerance }: AnalyzeParameters): Sensitivity {
+function summary(
+  layers: Layers,
+  trials: readonly Trial[],
+  untouched: Verdict,
+  { samples, data }: AnsweredSamples,
+  { tolerance }: AnalyzeParameters,
+): Sensitivity {
   const { accuracy } = untouched;
-  const recommendations = trials.map(({ kind, sparsity }, i) => ({ kind, sparsity, exclude: layers.filter((layer) => layer.trials[i]!.drop > tolerance).map(({ weight }) => weight) }));
-  return { metric: metricOf(untouched), baseline: accuracy && { top1: accuracy.top1, loss: accuracy.loss }, samples, data, tolerance, layers, recommendations };
+  const recommendations = trials.map(({ kind, sparsity }, i) => ({
+    kind,
+    sparsity,
+    exclude: layers.filter((layer) => layer.trials[i]!.drop > tolerance).map(({ weight }) => weight),
+  }));
+  return {
+    metric: metricOf(untouched),
+    baseline: accuracy && { top1: accuracy.top1, loss: accuracy.loss },
+    samples,
+    data,
+    tolerance,
+    layers,
+    recommendations,
+  };
 }

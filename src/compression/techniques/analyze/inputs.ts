@@ -28,8 +28,16 @@ const MOST_BYTES = 256 * 2 ** 20;
 /** Random samples say little: a few are enough. */
 const RANDOM_SAMPLES = 16;
 
-/** Stops at `wanted` samples, or where they take more memory than is sensible. The test split is never looked at: it is the report's. */
-export async function answeredSamples(model: Model, runtime: Runtime, wanted: number, context: StepContext): Promise<AnsweredSamples> {
+/**
+ * Stops at `wanted` samples, or where they take more memory than is sensible. The test split is never looked at: it is
+ * the report's.
+ */
+export async function answeredSamples(
+  model: Model,
+  runtime: Runtime,
+  wanted: number,
+  context: StepContext,
+): Promise<AnsweredSamples> {
   const { data, source } = await sourceOf(model, runtime, wanted, context);
   const batches: Answered[] = [];
   let [samples, bytes] = [0, 0];
@@ -44,17 +52,24 @@ export async function answeredSamples(model: Model, runtime: Runtime, wanted: nu
   return { data, batches, samples };
 }
 
-async function sourceOf(model: Model, runtime: Runtime, wanted: number, { dataset, seed, transform, training }: StepContext): Promise<{ data: Sensitivity['data']; source: AsyncIterable<Batch> }> {
+async function sourceOf(
+  model: Model,
+  runtime: Runtime,
+  wanted: number,
+  { dataset, seed, transform, training }: StepContext,
+): Promise<{ data: Sensitivity['data']; source: AsyncIterable<Batch> }> {
   const splits = dataset && trainAndValidation(dataset, training.validationFraction, seed);
   const data = splits && splits.validation.length > 0 ? 'validation' : 'train';
   const split = splits?.[data];
-  if (!split || split.length === 0) return { data: 'random', source: randomBatches(model, runtime, Math.min(wanted, RANDOM_SAMPLES), seed) };
+  if (!split || split.length === 0)
+    return { data: 'random', source: randomBatches(model, runtime, Math.min(wanted, RANDOM_SAMPLES), seed) };
   return { data, source: (await workingFeeds(runtime, sampleOf(split, wanted, seed), transform))(LARGEST_BATCH) };
 }
 
 async function* randomBatches(model: Model, runtime: Runtime, wanted: number, seed: number): AsyncGenerator<Batch> {
   const inputs = await randomInputs(model, runtime, seed);
-  for (let made = 0, index = 0; made < wanted; made += inputs.least, index++) yield { size: inputs.least, inputs: inputs.make(index, inputs.least), target: null };
+  for (let made = 0, index = 0; made < wanted; made += inputs.least, index++)
+    yield { size: inputs.least, inputs: inputs.make(index, inputs.least), target: null };
 }
 
 function bytesOf(arrays: Iterable<{ readonly data: { readonly byteLength: number } }>): number {

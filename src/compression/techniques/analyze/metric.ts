@@ -18,15 +18,22 @@ export function metricOf({ accuracy, fidelity }: Verdict): Metric {
 /** How much worse; comparable with the tolerance: all are shares. */
 export function dropOf(metric: Metric, untouched: Verdict, trial: Verdict): number {
   switch (metric) {
-    case 'top1': return untouched.accuracy!.top1! - (trial.accuracy?.top1 ?? 0);
-    case 'loss': return growth(untouched.accuracy!.loss, trial.accuracy?.loss ?? Number.MAX_VALUE);
-    case 'top1Agreement': return 1 - (trial.fidelity.top1Agreement ?? 0);
-    case 'noise': return noiseOf(trial.fidelity);
+    case 'top1':
+      return untouched.accuracy!.top1! - (trial.accuracy?.top1 ?? 0);
+    case 'loss':
+      return growth(untouched.accuracy!.loss, trial.accuracy?.loss ?? Number.MAX_VALUE);
+    case 'top1Agreement':
+      return 1 - (trial.fidelity.top1Agreement ?? 0);
+    case 'noise':
+      return noiseOf(trial.fidelity);
   }
 }
 
-/** A loss of nothing at all (a model that is its own data) has no shares: then the loss itself. JSON has no infinities. */
-const growth = (before: number, after: number): number => Math.min(Number.MAX_VALUE, before > 0 ? after / before - 1 : after);
+/**
+ * A loss of nothing at all (a model that is its own data) has no shares: then the loss itself. JSON has no infinities.
+ */
+const growth = (before: number, after: number): number =>
+  Math.min(Number.MAX_VALUE, before > 0 ? after / before - 1 : after);
 
 /** Squared error as a share of the squared outputs: the inverse of the SQNR. */
 export const noiseOf = ({ sqnrDb }: Fidelity): number => (sqnrDb === null ? 0 : 10 ** (-sqnrDb / 10));

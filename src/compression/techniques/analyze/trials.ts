@@ -5,7 +5,9 @@ import type { Tensor } from '../../graph/types.ts';
 import type { KernelWeight } from '../kernel-weights.ts';
 import type { AnalyzeParameters } from './spec.ts';
 
-export type Trial = { readonly kind: 'prune'; readonly sparsity: number } | { readonly kind: 'int8'; readonly sparsity: null };
+export type Trial =
+  | { readonly kind: 'prune'; readonly sparsity: number }
+  | { readonly kind: 'int8'; readonly sparsity: null };
 
 export function trialsOf({ of, sparsities }: Pick<AnalyzeParameters, 'of' | 'sparsities'>): Trial[] {
   const prune = [...sparsities].sort((a, b) => a - b).map((sparsity): Trial => ({ kind: 'prune', sparsity }));
@@ -33,13 +35,19 @@ function zeroSmallest(values: Float64Array, count: number): void {
 
 const MOST = 127;
 
-/** Rounds to scale * {-127..127}, scale = largest magnitude of the output channel / 127 (of the whole weight where it has no such axis). */
+/**
+ * Rounds to scale * {-127..127}, scale = largest magnitude of the output channel / 127 (of the whole weight where it
+ * has no such axis).
+ */
 function roundToInt8(values: Float64Array, dims: readonly number[], outputAxis: number | null): void {
   const channels = outputAxis === null ? 1 : dims[outputAxis]!;
-  const inner = outputAxis === null ? values.length : dims.slice(outputAxis + 1).reduce((product, dim) => product * dim, 1);
+  const inner =
+    outputAxis === null ? values.length : dims.slice(outputAxis + 1).reduce((product, dim) => product * dim, 1);
   const channelOf = (i: number) => Math.floor(i / inner) % channels;
   const largest = new Float64Array(channels);
-  values.forEach((value, i) => { largest[channelOf(i)] = Math.max(largest[channelOf(i)]!, Math.abs(value)); });
+  values.forEach((value, i) => {
+    largest[channelOf(i)] = Math.max(largest[channelOf(i)]!, Math.abs(value));
+  });
   const scales = largest.map((magnitude) => Math.fround(magnitude / MOST) || 1);
   values.forEach((value, i) => {
     const scale = scales[channelOf(i)]!;

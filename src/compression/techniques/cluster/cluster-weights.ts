@@ -24,26 +24,47 @@ const HALF_BITS = 16;
 const RAISED_OPSET = 13;
 
 /** The same state where nothing is clustered, with a warning that says why. */
-export async function clusterWeights(state: ModelState, parameters: ClusterParameters, context: StepContext): Promise<ModelState> {
-  for (const { code, message } of quantizationWarnings(state.model.graph, HALF_BITS)) context.warn(code, `${message}; these parts are left as they are`);
+export async function clusterWeights(
+  state: ModelState,
+  parameters: ClusterParameters,
+  context: StepContext,
+): Promise<ModelState> {
+  for (const { code, message } of quantizationWarnings(state.model.graph, HALF_BITS))
+    context.warn(code, `${message}; these parts are left as they are`);
   const model = raised(withoutFiner(state.model, parameters));
   const { all, chosen } = floatWeights(model, parameters);
   const coded = await encodeAll(chosen, state, parameters, context);
-  for (const { place, tensor } of chosen) if (coded.has(place) && !pays(coded.get(place)!, tensor, opsetOf(model))) coded.delete(place);
+  for (const { place, tensor } of chosen)
+    if (coded.has(place) && !pays(coded.get(place)!, tensor, opsetOf(model))) coded.delete(place);
   if (coded.size === 0) return unchanged(state, all, chosen, parameters, context);
   const shared = shareWeights(model, coded);
   const keepingZeros = chosen.filter(({ place }) => coded.get(place)?.keepsZeros).map(({ name }) => name);
-  return { ...state, model: shared.model, frozenZeros: new Set([...state.frozenZeros, ...keepingZeros, ...shared.keepingZeros]) };
+  return {
+    ...state,
+    model: shared.model,
+    frozenZeros: new Set([...state.frozenZeros, ...keepingZeros, ...shared.keepingZeros]),
+  };
 }
 
-/** Selected weights that are clustered already, into more values than asked for, are floats again; coarser ones stay as they are. */
+/**
+ * Selected weights that are clustered already, into more values than asked for, are floats again; coarser ones stay as
+ * they are.
+ */
 function withoutFiner(model: Model, parameters: ClusterParameters): Model {
   if (sharedWeights(model.graph).size === 0) return model;
   const selected = new Set(floatWeights(withoutCodebooks(model), parameters).chosen.map(({ name }) => name));
-  return withGraph(model, expandCodebooks(model.graph, ({ gather, codebook }) => codebook.dims[0]! > clusterCount(parameters) && selected.has(gather.outputs[0]!)));
+  return withGraph(
+    model,
+    expandCodebooks(
+      model.graph,
+      ({ gather, codebook }) => codebook.dims[0]! > clusterCount(parameters) && selected.has(gather.outputs[0]!),
+    ),
+  );
 }
 
-/** A model too old for the operators that unpack codes as a newer one; where that cannot be, codes are stored as bytes. */
+/**
+ * A model too old for the operators that unpack codes as a newer one; where that cannot be, codes are stored as bytes.
+ */
 function raised(model: Model): Model {
   if (opsetOf(model) >= UNPACKING_OPSET) return model;
   try {
@@ -66,29 +87,65 @@ function floatWeights(model: Model, { layers }: ClusterParameters): FloatWeights
   const codebooks = new Set([...sharedWeights(model.graph).values()].map(({ codebook }) => codebook));
   const settings = settingsOf(model);
   const outputs = new Set(model.graph.outputs.map(({ name }) => name));
-  const all = kernelWeights(model, KINDS).filter(({ name, tensor }) => tensor.dims.length > 1 && !codebooks.has(tensor) && !settings.has(name) && !outputs.has(name));
+  const all = kernelWeights(model, KINDS).filter(
+    ({ name, tensor }) => tensor.dims.length > 1 && !codebooks.has(tensor) && !settings.has(name) && !outputs.has(name),
+  );
   return { all, chosen: all.filter(({ names }) => matches(names)) };
 }
 
-async function encodeAll(weights: readonly KernelWeight[], { frozenZeros }: ModelState, { init, ...parameters }: ClusterParameters, context: StepContext): Promise<Map<Tensor | Node, Coded>> {
+async function encodeAll(
+  weights: readonly KernelWeight[],
+  { frozenZeros }: ModelState,
+  { init, ...parameters }: ClusterParameters,
+  context: StepContext,
+): Promise<Map<Tensor | Node, Coded>> {
   const coded = new Map<Tensor | Node, Coded>();
   const broken: string[] = [];
   for (const [i, { name, tensor, place }] of weights.entries()) {
     context.signal.throwIfAborted();
-    const weight = encodeWeight(tensor, { clusters: clusterCount(parameters), init, pruned: frozenZeros.has(name), random: seededRandom(context.seed, i) });
+    const weight = encodeWeight(tensor, {
+      clusters: clusterCount(parameters),
+      init,
+      pruned: frozenZeros.has(name),
+      random: seededRandom(context.seed, i),
+    });
     if (weight) coded.set(place, weight);
     else broken.push(`"${name}"`);
     await nextTurn();
   }
-  if (broken.length > 0) context.warn('weights-not-finite', `Left as they are, since they hold values that are not finite: ${broken.join(', ')}`);
+  if (broken.length > 0)
+    context.warn(
+      'weights-not-finite',
+      `Left as they are, since they hold values that are not finite: ${broken.join(', ')}`,
+    );
   return coded;
 }
 
-function unchanged(state: ModelState, all: readonly KernelWeight[], chosen: readonly KernelWeight[], parameters: ClusterParameters, context: StepContext): ModelState {
+function unchanged(
+  state: ModelState,
+  all: readonly KernelWeight[],
+  chosen: readonly KernelWeight[],
+  parameters: ClusterParameters,
+  context: StepContext,
+): ModelState {
   const clusters = clusterCount(parameters);
   const known = sharedWeights(state.model.graph).size;
-  if (known > 0) context.warn('already-clustered', `${known} weight(s) of the model have at most ${clusters} different values already; no other that the step selects would be smaller`);
-  else if (chosen.length > 0) context.warn('nothing-to-cluster', `None of the ${chosen.length} weight(s) that the step selects would be smaller with ${clusters} values`);
-  else context.warn('nothing-to-cluster', all.length === 0 ? 'The model has no float kernels' : `No layer matches ${JSON.stringify(parameters.layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`);
+  if (known > 0)
+    context.warn(
+      'already-clustered',
+      `${known} weight(s) of the model have at most ${clusters} different values already; no other that the step selects would be smaller`,
+    );
+  else if (chosen.length > 0)
+    context.warn(
+      'nothing-to-cluster',
+      `None of the ${chosen.length} weight(s) that the step selects would be smaller with ${clusters} values`,
+    );
+  else
+    context.warn(
+      'nothing-to-cluster',
+      all.length === 0
+        ? 'The model has no float kernels'
+        : `No layer matches ${JSON.stringify(parameters.layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`,
+    );
   return state;
 }

@@ -22,8 +22,9 @@ export interface CodingOptions {
 }
 
 /**
- * Clusters by value alone. Zeros are apart, exact and as code 0, where pruning made them or where they are at least as many as an even share of the weights
- * a cluster: the others would draw their centre away, and what is sparse would be no more.
+ * Clusters by value alone. Zeros are apart, exact and as code 0, where pruning made them or where they are at least as
+ * many as an even share of the weights a cluster: the others would draw their centre away, and what is sparse would be
+ * no more.
  * @returns null where a value is not finite
  */
 export function encodeWeight(tensor: Tensor, { clusters, init, pruned, random }: CodingOptions): Coded | null {
@@ -37,15 +38,23 @@ export function encodeWeight(tensor: Tensor, { clusters, init, pruned, random }:
   const values = fromHost('', { dtype: host.dtype, dims: [centres.length], data: Float64Array.from(centres) });
   const distinct = new Set(toHost(values).data as Float32Array); // rounded to the element type, several may be one
   const book = Float64Array.from([...(keepsZeros ? [0] : []), ...distinct]);
-  return { values: fromHost('', { dtype: host.dtype, dims: [book.length], data: book }), codes: codesOf(weights, Float64Array.from(distinct), keepsZeros), keepsZeros };
+  return {
+    values: fromHost('', { dtype: host.dtype, dims: [book.length], data: book }),
+    codes: codesOf(weights, Float64Array.from(distinct), keepsZeros),
+    keepsZeros,
+  };
 }
 
-/** The nearest centre of each weight, by bisection over the middles between them; of two as near, the lower. Ascending centres. */
+/**
+ * The nearest centre of each weight, by bisection over the middles between them; of two as near, the lower. Ascending
+ * centres.
+ */
 function codesOf(weights: Float32Array | Float64Array, centres: Float64Array, keepsZeros: boolean): Uint8Array {
   const middles = centres.slice(1).map((centre, i) => (centres[i]! + centre) / 2);
   const first = keepsZeros ? 1 : 0;
   const codes = new Uint8Array(weights.length);
-  for (let i = 0; i < codes.length; i++) codes[i] = keepsZeros && weights[i] === 0 ? 0 : first + countBelow(middles, weights[i]!);
+  for (let i = 0; i < codes.length; i++)
+    codes[i] = keepsZeros && weights[i] === 0 ? 0 : first + countBelow(middles, weights[i]!);
   return codes;
 }
 
@@ -62,7 +71,10 @@ function countZeros(weights: Float32Array | Float64Array): number | null {
 }
 
 function withoutZeros(weights: Float32Array | Float64Array, zeros: number): Float32Array | Float64Array {
-  const others = weights instanceof Float64Array ? new Float64Array(weights.length - zeros) : new Float32Array(weights.length - zeros);
+  const others =
+    weights instanceof Float64Array
+      ? new Float64Array(weights.length - zeros)
+      : new Float32Array(weights.length - zeros);
   for (let i = 0, next = 0; i < weights.length; i++) if (weights[i] !== 0) others[next++] = weights[i]!;
   return others;
 }

@@ -1,6 +1,7 @@
 /**
- * k-means of numbers: Lloyd's iteration (1982, IEEE Trans. Inf. Theory 28(2)), exact. In one dimension clusters are stretches of the sorted values, so
- * that an iteration takes k bisections and k differences of running sums, O(k log n), however many values there are.
+ * k-means of numbers: Lloyd's iteration (1982, IEEE Trans. Inf. Theory 28(2)), exact. In one dimension clusters are
+ * stretches of the sorted values, so that an iteration takes k bisections and k differences of running sums, O(k log
+ * n), however many values there are.
  */
 import { SortedValues } from './sorted-values.ts';
 
@@ -14,34 +15,45 @@ const MOST_ITERATIONS = 2000;
  * @param values finite; at least one
  * @param random uniform in [0, 1), for 'random'
  */
-export function kMeans(values: Float32Array | Float64Array, k: number, init: Initialization, random: () => number): Float64Array {
+export function kMeans(
+  values: Float32Array | Float64Array,
+  k: number,
+  init: Initialization,
+  random: () => number,
+): Float64Array {
   const sorted = new SortedValues(values);
   const distinct = sorted.distinct(k);
   return distinct ? Float64Array.from(distinct) : iterate(sorted, INITIALIZATIONS[init](sorted, k, random).sort());
 }
 
 /** Han et al. 2016, section 3.2. */
-const INITIALIZATIONS: Record<Initialization, (sorted: SortedValues, k: number, random: () => number) => Float64Array> = {
-  // Evenly over the range: large weights, which are few and matter most, have centres near them.
-  linear: ({ values, length }, k) => {
-    const [low, high] = [values[0]!, values[length - 1]!];
-    return Float64Array.from({ length: k }, (_, i) => low + ((high - low) * i) / Math.max(1, k - 1));
-  },
-  // Evenly over the cumulative distribution: as many values round each.
-  density: ({ values, length }, k) => Float64Array.from({ length: k }, (_, i) => values[Math.floor(((i + 0.5) * length) / k)]!),
-  // Values drawn without replacement (Forgy).
-  random: ({ values, length }, k, random) => {
-    const drawn = new Set<number>();
-    while (drawn.size < k) drawn.add(Math.floor(random() * length));
-    return Float64Array.from(drawn, (index) => values[index]!);
-  },
-};
+const INITIALIZATIONS: Record<Initialization, (sorted: SortedValues, k: number, random: () => number) => Float64Array> =
+  {
+    // Evenly over the range: large weights, which are few and matter most, have centres near them.
+    linear: ({ values, length }, k) => {
+      const [low, high] = [values[0]!, values[length - 1]!];
+      return Float64Array.from({ length: k }, (_, i) => low + ((high - low) * i) / Math.max(1, k - 1));
+    },
+    // Evenly over the cumulative distribution: as many values round each.
+    density: ({ values, length }, k) =>
+      Float64Array.from({ length: k }, (_, i) => values[Math.floor(((i + 0.5) * length) / k)]!),
+    // Values drawn without replacement (Forgy).
+    random: ({ values, length }, k, random) => {
+      const drawn = new Set<number>();
+      while (drawn.size < k) drawn.add(Math.floor(random() * length));
+      return Float64Array.from(drawn, (index) => values[index]!);
+    },
+  };
 
-/** Until no value changes its cluster. Clusters that lose all their values start anew at the value that is worst served, one in an iteration. */
+/**
+ * Until no value changes its cluster. Clusters that lose all their values start anew at the value that is worst served,
+ * one in an iteration.
+ */
 function iterate(sorted: SortedValues, centres: Float64Array): Float64Array {
   let bounds = boundsOf(sorted, centres);
   for (let i = 0; i < MOST_ITERATIONS; i++) {
-    for (let c = 0; c < centres.length; c++) if (bounds[c + 1]! > bounds[c]!) centres[c] = sorted.mean(bounds[c]!, bounds[c + 1]!);
+    for (let c = 0; c < centres.length; c++)
+      if (bounds[c + 1]! > bounds[c]!) centres[c] = sorted.mean(bounds[c]!, bounds[c + 1]!);
     const empty = centres.findIndex((_, c) => bounds[c + 1] === bounds[c]);
     if (empty >= 0) centres[empty] = worstServed(sorted, centres, bounds);
     centres.sort();
@@ -52,7 +64,10 @@ function iterate(sorted: SortedValues, centres: Float64Array): Float64Array {
   return centres.filter((_, c) => bounds[c + 1]! > bounds[c]!);
 }
 
-/** bounds[c] .. bounds[c + 1] are the values nearest to centre c; what lies in the middle between two belongs to the lower one. */
+/**
+ * bounds[c] .. bounds[c + 1] are the values nearest to centre c; what lies in the middle between two belongs to the
+ * lower one.
+ */
 function boundsOf(sorted: SortedValues, centres: Float64Array): Int32Array {
   const bounds = new Int32Array(centres.length + 1);
   for (let c = 1; c < centres.length; c++) bounds[c] = sorted.countUpTo((centres[c - 1]! + centres[c]!) / 2);

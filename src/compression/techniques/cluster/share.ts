@@ -1,4 +1,7 @@
-/** Puts codebooks into a model: the nodes that make a weight come before all others of the graph that held it as a constant. */
+/**
+ * Puts codebooks into a model: the nodes that make a weight come before all others of the graph that held it as a
+ * constant.
+ */
 import { constantTensor } from '../../graph/constants.ts';
 import { freshNames, mapSubgraphs } from '../../graph/edit.ts';
 import { byteLength } from '../../graph/tensor-data.ts';
@@ -52,23 +55,34 @@ function shareIn(graph: Graph, sharing: Sharing): Graph {
     shareOne(weight, tensor, unpacking, sharing);
     gone.add(place);
   }
-  const nodes = graph.nodes.filter((node) => !gone.has(node)).map((node) => mapSubgraphs(node, (body) => shareIn(body, sharing)));
+  const nodes = graph.nodes
+    .filter((node) => !gone.has(node))
+    .map((node) => mapSubgraphs(node, (body) => shareIn(body, sharing)));
   if (gone.size === 0) return nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
   const kept = [...graph.initializers].filter(([, tensor]) => !gone.has(tensor));
   return {
     ...graph,
     initializers: new Map([...kept, ...unpacking.tensors.map((tensor): [string, Tensor] => [tensor.name, tensor])]),
-    inputs: graph.inputs.filter(({ name }) => !gone.has(graph.initializers.get(name)!)), // up to IR version 3, initializers are listed there
+    // up to IR version 3, initializers are listed there
+    inputs: graph.inputs.filter(({ name }) => !gone.has(graph.initializers.get(name)!)),
     nodes: [...unpacking.nodes, ...nodes],
   };
 }
 
 function constantsIn({ initializers, nodes }: Graph): [Tensor | Node, Tensor][] {
-  const held = nodes.flatMap((node): [Node, Tensor][] => { const tensor = constantTensor(node); return tensor ? [[node, tensor]] : []; });
+  const held = nodes.flatMap((node): [Node, Tensor][] => {
+    const tensor = constantTensor(node);
+    return tensor ? [[node, tensor]] : [];
+  });
   return [...[...initializers.values()].map((tensor): [Tensor, Tensor] => [tensor, tensor]), ...held];
 }
 
-function shareOne(weight: Coded, { name, dims }: Tensor, unpacking: Unpacking, { opset, fresh, keepingZeros }: Sharing): void {
+function shareOne(
+  weight: Coded,
+  { name, dims }: Tensor,
+  unpacking: Unpacking,
+  { opset, fresh, keepingZeros }: Sharing,
+): void {
   const codebook = fresh(`${name}_codebook`);
   const codes = storageFor(weight, dims, opset).write(unpacking);
   unpacking.node('Gather', [unpacking.add({ ...weight.values, name: codebook }), codes], {}, name);

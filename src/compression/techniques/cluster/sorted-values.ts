@@ -1,4 +1,7 @@
-/** Numbers in ascending order with their running sums: what the mean of a stretch of them, or how many lie below a limit, can be read off from. */
+/**
+ * Numbers in ascending order with their running sums: what the mean of a stretch of them, or how many lie below a
+ * limit, can be read off from.
+ */
 
 export class SortedValues {
   /** Ascending. */

@@ -5,14 +5,39 @@ import type { TechniqueSpec } from '../technique.ts';
 
 const DEFAULT_BITS = 5;
 
-const Parameters = Type.Object({
-  bits: Type.Optional(Type.Integer({ minimum: 1, maximum: 8, description: `2^bits different values in each weight; ${DEFAULT_BITS} where neither this nor clusters is given` })),
-  clusters: Type.Optional(Type.Integer({ minimum: 2, maximum: 256, description: 'different values in each weight, the zero of pruned ones included' })),
-  init: Type.Enum(['linear', 'density', 'random'], { default: 'linear', description: 'where k-means starts: centres evenly over the range of the values, evenly over their distribution, or at values drawn at random' }),
-  epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'epochs of training the shared values; 0: clusters only. Without data, or where the model cannot be trained, 0 is the default' }),
-  layers: LayerFilter,
-  training: StepTraining,
-}, { additionalProperties: false });
+const Parameters = Type.Object(
+  {
+    bits: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 8,
+        description: `2^bits different values in each weight; ${DEFAULT_BITS} where neither this nor clusters is given`,
+      }),
+    ),
+    clusters: Type.Optional(
+      Type.Integer({
+        minimum: 2,
+        maximum: 256,
+        description: 'different values in each weight, the zero of pruned ones included',
+      }),
+    ),
+    init: Type.Enum(['linear', 'density', 'random'], {
+      default: 'linear',
+      description:
+        'where k-means starts: centres evenly over the range of the values, evenly over their distribution, or at values drawn at random',
+    }),
+    epochs: Type.Integer({
+      minimum: 0,
+      maximum: 10_000,
+      default: 1,
+      description:
+        'epochs of training the shared values; 0: clusters only. Without data, or where the model cannot be trained, 0 is the default',
+    }),
+    layers: LayerFilter,
+    training: StepTraining,
+  },
+  { additionalProperties: false },
+);
 
 export type ClusterParameters = Type.Static<typeof Parameters>;
 
@@ -29,9 +54,18 @@ export const spec: TechniqueSpec<typeof Parameters> = {
     ...(given.bits === undefined && given.clusters === undefined ? { bits: DEFAULT_BITS } : {}),
     epochs: trainable && data !== 'none' ? 1 : 0,
   }),
-  contradictions: ({ bits, clusters }) => ((bits === undefined) === (clusters === undefined)
-    ? [{ path: '/clusters', message: bits === undefined ? 'give bits or clusters' : `give bits or clusters, not both: ${bits} bits are ${2 ** bits} clusters` }]
-    : []),
+  contradictions: ({ bits, clusters }) =>
+    (bits === undefined) === (clusters === undefined)
+      ? [
+          {
+            path: '/clusters',
+            message:
+              bits === undefined
+                ? 'give bits or clusters'
+                : `give bits or clusters, not both: ${bits} bits are ${2 ** bits} clusters`,
+          },
+        ]
+      : [],
 };
 
 /** Different values that a weight may have. */

@@ -1,6 +1,7 @@
 /**
- * How codes lie in the file, by operators that onnxruntime computes once when it loads the model: a byte each; in planes of 4, 2 and 1 bits, parted by
- * BitShift; or, of weights that are mostly zero, the codes of the others with the distance of each from the one before (Han et al. 2016, figure 2).
+ * How codes lie in the file, by operators that onnxruntime computes once when it loads the model: a byte each; in
+ * planes of 4, 2 and 1 bits, parted by BitShift; or, of weights that are mostly zero, the codes of the others with the
+ * distance of each from the one before (Han et al. 2016, figure 2).
  */
 import { elementCount } from '../../graph/tensor-data.ts';
 import type { Unpacking } from './unpacking.ts';
@@ -39,12 +40,15 @@ function denseStorage(array: CodeArray): Storage {
 }
 
 function byteStorage({ codes, dims }: CodeArray): Storage {
-  return { bytes: codes.length + 2 * PIECE_BYTES, write: (unpacking) => unpacking.cast(unpacking.constant('uint8', dims, codes)) };
+  return {
+    bytes: codes.length + 2 * PIECE_BYTES,
+    write: (unpacking) => unpacking.cast(unpacking.constant('uint8', dims, codes)),
+  };
 }
 
 /**
- * The high bits of all codes, then the others, in planes of widths that fill bytes: no bit is lost, and in the high plane gzip finds the values that
- * are frequent. Several planes are added up.
+ * The high bits of all codes, then the others, in planes of widths that fill bytes: no bit is lost, and in the high
+ * plane gzip finds the values that are frequent. Several planes are added up.
  */
 function planeStorage({ codes, bits, dims }: CodeArray): Storage {
   const widths = [8, 4, 2, 1].filter((width) => (bits & width) !== 0);
@@ -54,7 +58,9 @@ function planeStorage({ codes, bits, dims }: CodeArray): Storage {
     bytes: (padded * bits) / 8 + (10 * widths.length - 2 + (rest ? 5 : 0)) * PIECE_BYTES,
     write: (unpacking) => {
       let low = bits;
-      const planes = widths.map((width) => unpacking.reshape(plane(codes, width, (low -= width), unpacking), rest ? [padded] : dims));
+      const planes = widths.map((width) =>
+        unpacking.reshape(plane(codes, width, (low -= width), unpacking), rest ? [padded] : dims),
+      );
       const sum = planes.reduce((high, next) => unpacking.node('Add', [high, next]));
       return rest ? unpacking.reshape(unpacking.slice(sum, codes.length), dims) : sum;
     },
@@ -62,15 +68,22 @@ function planeStorage({ codes, bits, dims }: CodeArray): Storage {
 }
 
 /**
- * `width` bits of every code from bit `low` on, in their place: a byte is shifted left as far as it has other codes above, then right as far as it has any
- * below, all codes of all bytes at once.
+ * `width` bits of every code from bit `low` on, in their place: a byte is shifted left as far as it has other codes
+ * above, then right as far as it has any below, all codes of all bytes at once.
  * @returns the name of an int32 value [bytes, codes in a byte]
  */
 function plane(codes: Uint8Array, width: number, low: number, unpacking: Unpacking): string {
   const each = 8 / width;
   const bytes = packPlane(codes, width, low);
-  const shift = (value: string, direction: 'LEFT' | 'RIGHT', by: readonly number[]): string => unpacking.node('BitShift', [value, unpacking.constant('uint8', by.length > 1 ? [by.length] : [], by)], { direction });
-  const above = shift(unpacking.constant('uint8', [bytes.length, 1], bytes), 'LEFT', Array.from({ length: each }, (_, i) => 8 - width * (i + 1)));
+  const shift = (value: string, direction: 'LEFT' | 'RIGHT', by: readonly number[]): string =>
+    unpacking.node('BitShift', [value, unpacking.constant('uint8', by.length > 1 ? [by.length] : [], by)], {
+      direction,
+    });
+  const above = shift(
+    unpacking.constant('uint8', [bytes.length, 1], bytes),
+    'LEFT',
+    Array.from({ length: each }, (_, i) => 8 - width * (i + 1)),
+  );
   const alone = shift(above, 'RIGHT', [8 - width]);
   return unpacking.cast(low === 0 ? alone : shift(alone, 'LEFT', [low]));
 }
@@ -80,7 +93,8 @@ function packPlane(codes: Uint8Array, width: number, low: number): Uint8Array {
   const each = 8 / width;
   const mask = 2 ** width - 1;
   const bytes = new Uint8Array((Math.ceil(codes.length / 8) * 8) / each);
-  for (let i = 0; i < codes.length; i++) bytes[Math.floor(i / each)]! |= ((codes[i]! >> low) & mask) << (width * (i % each));
+  for (let i = 0; i < codes.length; i++)
+    bytes[Math.floor(i / each)]! |= ((codes[i]! >> low) & mask) << (width * (i % each));
   return bytes;
 }
 
@@ -88,24 +102,34 @@ function packPlane(codes: Uint8Array, width: number, low: number): Uint8Array {
 const GAP_BITS = [4, 5, 6, 7, 8] as const;
 
 function sparseStorage(array: CodeArray): Storage {
-  return GAP_BITS.map((bits) => runStorage(array, bits)).reduce((least, next) => (next.bytes < least.bytes ? next : least));
+  return GAP_BITS.map((bits) => runStorage(array, bits)).reduce((least, next) =>
+    next.bytes < least.bytes ? next : least,
+  );
 }
 
 function runStorage({ codes, bits, dims }: CodeArray, gapBits: number): Storage {
   const { gaps, kept } = distances(codes, 2 ** gapBits - 1);
-  const [distance, code] = [denseStorage({ codes: gaps, bits: gapBits, dims: [gaps.length] }), denseStorage({ codes: kept, bits, dims: [kept.length] })];
+  const [distance, code] = [
+    denseStorage({ codes: gaps, bits: gapBits, dims: [gaps.length] }),
+    denseStorage({ codes: kept, bits, dims: [kept.length] }),
+  ];
   return {
     bytes: distance.bytes + code.bytes + 8 * PIECE_BYTES,
     write: (unpacking) => {
       const positions = unpacking.node('CumSum', [distance.write(unpacking), unpacking.constant('int64', [], [0])]);
       const size = unpacking.constant('int64', [1], [elementCount(dims)]);
-      const zeros = unpacking.node('ConstantOfShape', [size], { value: { kind: 'tensor', value: { name: '', dtype: 'int32', dims: [1], bytes: new Uint8Array(4) } } });
+      const zeros = unpacking.node('ConstantOfShape', [size], {
+        value: { kind: 'tensor', value: { name: '', dtype: 'int32', dims: [1], bytes: new Uint8Array(4) } },
+      });
       return unpacking.reshape(unpacking.node('ScatterElements', [zeros, positions, code.write(unpacking)]), dims);
     },
   };
 }
 
-/** Of the codes that are not 0: how far each lies behind the one before (the first: behind the start). Where that is more than `most`, zeros between are kept. */
+/**
+ * Of the codes that are not 0: how far each lies behind the one before (the first: behind the start). Where that is
+ * more than `most`, zeros between are kept.
+ */
 function distances(codes: Uint8Array, most: number): { gaps: Uint8Array; kept: Uint8Array } {
   const [gaps, kept]: [number[], number[]] = [[], []];
   let last = 0;

@@ -24,7 +24,12 @@ export class Unpacking {
     return this.add(fromHost(this.fresh('c'), hostOf(dtype, dims, values)));
   }
 
-  node(opType: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}, output = this.fresh('v')): string {
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    output = this.fresh('v'),
+  ): string {
     this.nodes.push(makeNode(opType, inputs, [output], attributes, { name: '' }));
     return output;
   }

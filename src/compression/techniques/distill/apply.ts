@@ -20,13 +20,22 @@ import type { DistillParameters } from './spec.ts';
 import { stageStores } from './stage-stores.ts';
 import { deriveStudent } from './student.ts';
 
-/** Trains the model, or a smaller one made of the teacher, to give the teacher's outputs, and the labels' where there are some. */
-export async function apply(before: ModelState, parameters: DistillParameters, context: StepContext): Promise<ModelState> {
+/**
+ * Trains the model, or a smaller one made of the teacher, to give the teacher's outputs, and the labels' where there
+ * are some.
+ */
+export async function apply(
+  before: ModelState,
+  parameters: DistillParameters,
+  context: StepContext,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   if (parameters.epochs === 0) return before;
   const original = parameters.teacher === 'original';
   const model = original ? context.original : await context.loadModel(parameters.teacher);
-  const basis: ModelState = original ? before : { model: withoutCodebooks(model), frozenZeros: new Set(), kept: new Map(), quantized: false };
+  const basis: ModelState = original
+    ? before
+    : { model: withoutCodebooks(model), frozenZeros: new Set(), kept: new Map(), quantized: false };
   const state = parameters.student ? deriveStudent(basis, parameters.student, context) : before;
   const teacher = networkOf(model, 'The teacher');
   try {
@@ -74,19 +83,50 @@ async function lessons({ teacher, lesson, pairs, constraints, parameters, contex
   const stores = hintEpochs > 0 ? stageStores(context.checkpoints) : [context.checkpoints, context.checkpoints];
   const allEpochs = hintEpochs + epochs;
   const run = new TeacherRun(teacher);
-  if (hintEpochs > 0) await hinted(new TeacherRun(teacher), pairs, { ...lesson.common, ...sharedBy(phaseOf(context, stores[0]!, { epochsBefore: 0, epochs: hintEpochs, allEpochs })), epochs: hintEpochs, constraints }, context.seed);
-  const terms = [...distillationTerms({ lesson, teacher: run, temperature, alpha: alphaFor(lesson, alpha) }), ...featureTerms(run, pairs, parameters)];
-  if (terms.length === 0) throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
+  if (hintEpochs > 0)
+    await hinted(
+      new TeacherRun(teacher),
+      pairs,
+      {
+        ...lesson.common,
+        ...sharedBy(phaseOf(context, stores[0]!, { epochsBefore: 0, epochs: hintEpochs, allEpochs })),
+        epochs: hintEpochs,
+        constraints,
+      },
+      context.seed,
+    );
+  const terms = [
+    ...distillationTerms({ lesson, teacher: run, temperature, alpha: alphaFor(lesson, alpha) }),
+    ...featureTerms(run, pairs, parameters),
+  ];
+  if (terms.length === 0)
+    throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
   const phase = phaseOf(context, stores[1]!, { epochsBefore: hintEpochs, epochs, allEpochs });
-  const { unchanged } = await train({ ...lesson.common, ...sharedBy(phase), terms, metrics: lesson.metrics, epochs, constraints });
-  if (unchanged) context.warn('no-improvement', 'No epoch did better on the validation split than the weights it started with; they are kept');
+  const { unchanged } = await train({
+    ...lesson.common,
+    ...sharedBy(phase),
+    terms,
+    metrics: lesson.metrics,
+    epochs,
+    constraints,
+  });
+  if (unchanged)
+    context.warn(
+      'no-improvement',
+      'No epoch did better on the validation split than the weights it started with; they are kept',
+    );
 }
 
 function sharedBy({ checkpoints, report }: StepContext): Pick<TrainOptions, 'checkpoints' | 'report'> {
   return { checkpoints, report };
 }
 
-async function hinted(teacher: TeacherRun, pairs: readonly FeaturePair[], options: Omit<TrainOptions, 'terms' | 'metrics'>, seed: number): Promise<void> {
+async function hinted(
+  teacher: TeacherRun,
+  pairs: readonly FeaturePair[],
+  options: Omit<TrainOptions, 'terms' | 'metrics'>,
+  seed: number,
+): Promise<void> {
   const term = hintTerm(pairs, teacher, seed);
   try {
     await train({ ...options, terms: [term], metrics: [] });
@@ -96,12 +136,19 @@ async function hinted(teacher: TeacherRun, pairs: readonly FeaturePair[], option
 }
 
 /** What is learned beside the outputs. */
-function featureTerms(teacher: TeacherRun, pairs: readonly FeaturePair[], { method, beta }: DistillParameters): LossTerm[] {
+function featureTerms(
+  teacher: TeacherRun,
+  pairs: readonly FeaturePair[],
+  { method, beta }: DistillParameters,
+): LossTerm[] {
   switch (method) {
     case 'logits':
-    case 'hints': return [];
-    case 'attention': return [attentionTerm(pairs, teacher, beta ?? 1000)];
-    case 'relational': return [relationalTerm(pairs, teacher, beta ?? 1)];
+    case 'hints':
+      return [];
+    case 'attention':
+      return [attentionTerm(pairs, teacher, beta ?? 1000)];
+    case 'relational':
+      return [relationalTerm(pairs, teacher, beta ?? 1)];
   }
 }
 

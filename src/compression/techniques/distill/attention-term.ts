@@ -7,20 +7,29 @@ import type { Feature } from './features.ts';
 import { positions, type FeaturePair } from './pairs.ts';
 
 /**
- * beta / 2 times the mean, over positions and samples, of (Q_s / |Q_s| - Q_t / |Q_t|)^2 with Q the sum over channels of squared activations (eq. 2);
- * added up over the pairs. Maps of images may differ in size: the teacher's is then brought to the student's.
+ * beta / 2 times the mean, over positions and samples, of (Q_s / |Q_s| - Q_t / |Q_t|)^2 with Q the sum over channels of
+ * squared activations (eq. 2); added up over the pairs. Maps of images may differ in size: the teacher's is then
+ * brought to the student's.
  * @throws LatheError `shape-mismatch` for values without positions, or of other sizes that are no images
  */
 export function attentionTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, beta: number): LossTerm {
   pairs.forEach(requireMaps);
   teacher.want(pairs.map((pair) => pair.teacher.name));
   return {
-    name: 'attention', weight: beta / 2, fetch: pairs.map((pair) => pair.student.name), variables: teacher.variables,
+    name: 'attention',
+    weight: beta / 2,
+    fetch: pairs.map((pair) => pair.student.name),
+    variables: teacher.variables,
     prepare: (batch) => {
       const values = teacher.values(batch);
       return pairs.map((pair) => attention(values.get(pair.teacher.name)!, pair.teacher, positions(pair.student)));
     },
-    loss: ({ value, prepared }) => tf.addN(pairs.map(({ student }, i) => tf.mean(tf.squaredDifference(attention(value(student.name), student), prepared[i]!)))),
+    loss: ({ value, prepared }) =>
+      tf.addN(
+        pairs.map(({ student }, i) =>
+          tf.mean(tf.squaredDifference(attention(value(student.name), student), prepared[i]!)),
+        ),
+      ),
   };
 }
 
@@ -29,14 +38,23 @@ function requireMaps({ teacher, student }: FeaturePair): void {
   const sameSizes = a.join() === b.join();
   const images = a.length === 2 && b.length === 2 && b.every((size) => size !== null);
   if (a.length > 0 && b.length > 0 && (sameSizes || images)) return;
-  throw new LatheError('shape-mismatch', `Attention is transferred between maps: the teacher's "${teacher.name}" has positions [${a.map((size) => size ?? '?').join(', ')}], the student's "${student.name}" [${b.map((size) => size ?? '?').join(', ')}]`);
+  throw new LatheError(
+    'shape-mismatch',
+    `Attention is transferred between maps: the teacher's "${teacher.name}" has positions [${a.map((size) => size ?? '?').join(', ')}], the student's "${student.name}" [${b.map((size) => size ?? '?').join(', ')}]`,
+  );
 }
 
 /** [n, positions], each sample's of length 1. */
 function attention(value: TfTensor, feature: Feature, sizes = positions(feature)): TfTensor {
   const map = tf.mean(tf.square(value), feature.channelAxis); // the sum but for a factor that the norm takes away
   const [height, width] = sizes;
-  const resized = sizes.length === 2 && sizes.join() !== positions(feature).join() ? tf.image.resizeBilinear(tf.expandDims(map, -1) as Parameters<typeof tf.image.resizeBilinear>[0] & TfTensor, [height!, width!]) : map;
+  const resized =
+    sizes.length === 2 && sizes.join() !== positions(feature).join()
+      ? tf.image.resizeBilinear(tf.expandDims(map, -1) as Parameters<typeof tf.image.resizeBilinear>[0] & TfTensor, [
+          height!,
+          width!,
+        ])
+      : map;
   const flat = tf.reshape(resized, [value.shape[0] ?? 1, -1]);
   return tf.div(flat, tf.sqrt(tf.add(tf.sum(tf.square(flat), 1, true), 1e-12)));
 }

@@ -1,4 +1,6 @@
-/** What a network has learned on the way to its outputs: values between its layers, by which a student can be guided. */
+/**
+ * What a network has learned on the way to its outputs: values between its layers, by which a student can be guided.
+ */
 import type { Batch } from '../../data/dataset.ts';
 import { indexGraph, type GraphIndex } from '../../graph/edit.ts';
 import { inferShapes, type TypeTable } from '../../graph/infer.ts';
@@ -43,15 +45,36 @@ export class Features {
     for (let steps = 0; node && steps < MOST_STEPS; steps++) {
       if (CHANNELS_FIRST.has(node.opType)) return 1;
       if (CHANNELS_LAST.has(node.opType)) return rank - 1;
-      node = MOVES.has(node.opType) ? undefined : node.inputs.map((input) => this.producer.get(input)).find((before) => before !== undefined);
+      node = MOVES.has(node.opType)
+        ? undefined
+        : node.inputs.map((input) => this.producer.get(input)).find((before) => before !== undefined);
     }
     return rank >= 4 ? 1 : rank - 1;
   }
 }
 
 const MOST_STEPS = 16;
-const CHANNELS_FIRST: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'BatchNormalization', 'InstanceNormalization', 'GroupNormalization', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool']);
-const CHANNELS_LAST: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'LayerNormalization', 'Attention', 'SkipLayerNormalization', 'LSTM', 'GRU', 'RNN']);
+const CHANNELS_FIRST: ReadonlySet<string> = new Set([
+  'Conv',
+  'ConvTranspose',
+  'BatchNormalization',
+  'InstanceNormalization',
+  'GroupNormalization',
+  'MaxPool',
+  'AveragePool',
+  'GlobalAveragePool',
+  'GlobalMaxPool',
+]);
+const CHANNELS_LAST: ReadonlySet<string> = new Set([
+  'MatMul',
+  'Gemm',
+  'LayerNormalization',
+  'Attention',
+  'SkipLayerNormalization',
+  'LSTM',
+  'GRU',
+  'RNN',
+]);
 const MOVES: ReadonlySet<string> = new Set(['Transpose', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
 
 const sizeOf = (dim: Dim): number | null => (typeof dim === 'number' ? dim : null);
@@ -59,8 +82,10 @@ const sizeOf = (dim: Dim): number | null => (typeof dim === 'number' ? dim : nul
 /** Sizes of the network's inputs for this batch: by name where the batch has it, else by position. */
 function shapesFor(network: Network, batch: Batch): Map<string, readonly number[]> {
   const byPosition = [...batch.inputs.values()];
-  return new Map(network.inputs.flatMap(({ name }, i): [string, readonly number[]][] => {
-    const array = batch.inputs.get(name) ?? byPosition[i];
-    return array ? [[name, array.shape]] : [];
-  }));
+  return new Map(
+    network.inputs.flatMap(({ name }, i): [string, readonly number[]][] => {
+      const array = batch.inputs.get(name) ?? byPosition[i];
+      return array ? [[name, array.shape]] : [];
+    }),
+  );
 }

@@ -1,4 +1,7 @@
-/** FitNets' first stage (Romero et al. 2015, arXiv 1412.6550, eq. 3): the student's feature, through a regressor, becomes the teacher's. */
+/**
+ * FitNets' first stage (Romero et al. 2015, arXiv 1412.6550, eq. 3): the student's feature, through a regressor,
+ * becomes the teacher's.
+ */
 import { LatheError } from '../../../errors.ts';
 import { seededNormal } from '../../data/random.ts';
 import type { Parameter } from '../../network/network.ts';
@@ -8,7 +11,10 @@ import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
 import { samePositions, type FeaturePair } from './pairs.ts';
 
-/** A linear map of channels (a 1x1 convolution): [student channels, teacher channels] and a bias. Where both have as many it starts as the identity. */
+/**
+ * A linear map of channels (a 1x1 convolution): [student channels, teacher channels] and a bias. Where both have as
+ * many it starts as the identity.
+ */
 interface Regressor {
   readonly kernel: Parameter;
   readonly bias: Parameter;
@@ -19,7 +25,8 @@ export interface HintTerm extends LossTerm {
 }
 
 /**
- * The mean over the pairs of the squared error relative to the teacher's mean square, so that features of any scale weigh the same.
+ * The mean over the pairs of the squared error relative to the teacher's mean square, so that features of any scale
+ * weigh the same.
  * @throws LatheError `shape-mismatch` where a pair differs in more than its channels
  */
 export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, seed: number): HintTerm {
@@ -28,7 +35,11 @@ export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, see
   const parameters = regressors.flatMap(({ kernel, bias }) => [kernel, bias]);
   teacher.want(pairs.map((pair) => pair.teacher.name));
   return {
-    name: 'hints', weight: 1, parameters, fetch: pairs.map((pair) => pair.student.name), variables: teacher.variables,
+    name: 'hints',
+    weight: 1,
+    parameters,
+    fetch: pairs.map((pair) => pair.student.name),
+    variables: teacher.variables,
     prepare: (batch) => {
       const values = teacher.values(batch);
       return pairs.map((pair) => rowsOfChannels(values.get(pair.teacher.name)!, pair.teacher));
@@ -37,7 +48,10 @@ export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, see
       const losses = pairs.map(({ student }, i) => {
         const { kernel, bias } = regressors[i]!;
         const guess = tf.add(tf.matMul(rowsOfChannels(value(student.name), student), kernel.variable), bias.variable);
-        return tf.div(tf.mean(tf.squaredDifference(guess, prepared[i]!)), tf.add(tf.mean(tf.square(prepared[i]!)), 1e-12));
+        return tf.div(
+          tf.mean(tf.squaredDifference(guess, prepared[i]!)),
+          tf.add(tf.mean(tf.square(prepared[i]!)), 1e-12),
+        );
       });
       return losses.length === 1 ? losses[0]! : tf.div(tf.addN(losses), losses.length);
     },
@@ -48,29 +62,45 @@ export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, see
 function requireSamePositions({ teacher, student }: FeaturePair): void {
   if (samePositions(teacher, student)) return;
   const shown = ({ name, shape }: Feature): string => `"${name}" is [${shape.map((size) => size ?? '?').join(', ')}]`;
-  throw new LatheError('shape-mismatch', `A hint's values may differ in their channels only: the teacher's ${shown(teacher)}, the student's ${shown(student)}`);
+  throw new LatheError(
+    'shape-mismatch',
+    `A hint's values may differ in their channels only: the teacher's ${shown(teacher)}, the student's ${shown(student)}`,
+  );
 }
 
 /** [n, ...] -> [positions of all samples, channels]. */
 function rowsOfChannels(value: TfTensor, { channelAxis }: Feature): TfTensor {
   const last = value.rank - 1;
-  const moved = channelAxis === last ? value : tf.transpose(value, [...value.shape.keys()].filter((axis) => axis !== channelAxis).concat(channelAxis));
+  const moved =
+    channelAxis === last
+      ? value
+      : tf.transpose(value, [...value.shape.keys()].filter((axis) => axis !== channelAxis).concat(channelAxis));
   return tf.reshape(moved, [-1, value.shape[channelAxis]!]);
 }
 
 function makeRegressor({ teacher, student }: FeaturePair, index: number, seed: number): Regressor {
   const [inputs, outputs] = [channelsOf(student), channelsOf(teacher)];
   const normal = seededNormal(seed, index);
-  const start = (i: number): number => (inputs === outputs ? Number(i % (outputs + 1) === 0) : normal() * Math.sqrt(2 / (inputs + outputs)));
+  const start = (i: number): number =>
+    inputs === outputs ? Number(i % (outputs + 1) === 0) : normal() * Math.sqrt(2 / (inputs + outputs));
   return {
-    kernel: parameterOf(`hints.${index}.kernel`, [inputs, outputs], Float32Array.from({ length: inputs * outputs }, (_, i) => start(i)), 'kernel'),
+    kernel: parameterOf(
+      `hints.${index}.kernel`,
+      [inputs, outputs],
+      Float32Array.from({ length: inputs * outputs }, (_, i) => start(i)),
+      'kernel',
+    ),
     bias: parameterOf(`hints.${index}.bias`, [outputs], new Float32Array(outputs), 'bias'),
   };
 }
 
 function channelsOf({ name, shape, channelAxis }: Feature): number {
   const channels = shape[channelAxis];
-  if (channels == null) throw new LatheError('shape-mismatch', `The channels of "${name}" are not known before it runs; name another value in hints`);
+  if (channels == null)
+    throw new LatheError(
+      'shape-mismatch',
+      `The channels of "${name}" are not known before it runs; name another value in hints`,
+    );
   return channels;
 }
 

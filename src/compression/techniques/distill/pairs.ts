@@ -1,4 +1,7 @@
-/** Which value of the student learns from which of the teacher: as the request says, else where the two networks correspond. */
+/**
+ * Which value of the student learns from which of the teacher: as the request says, else where the two networks
+ * correspond.
+ */
 import { LatheError, type ErrorDetail } from '../../../errors.ts';
 import type { Feature, Features } from './features.ts';
 import type { DistillParameters } from './spec.ts';
@@ -18,23 +21,46 @@ type FeatureMethod = Exclude<DistillParameters['method'], 'logits'>;
 /**
  * @throws LatheError `invalid-request` for names that are no float values; `shape-mismatch` where nothing can be paired
  */
-export function featurePairs(method: FeatureMethod, networks: Networks, hints: DistillParameters['hints']): FeaturePair[] {
+export function featurePairs(
+  method: FeatureMethod,
+  networks: Networks,
+  hints: DistillParameters['hints'],
+): FeaturePair[] {
   const pairs = hints ? namedPairs(networks, hints) : CHOICES[method](networks);
   if (pairs.length > 0) return pairs;
-  throw new LatheError('shape-mismatch', `Method "${method}" finds no values of the student that correspond to the teacher's; name some in hints. ${listed(networks)}`);
+  throw new LatheError(
+    'shape-mismatch',
+    `Method "${method}" finds no values of the student that correspond to the teacher's; name some in hints. ${listed(networks)}`,
+  );
 }
 
-const CHOICES: Record<FeatureMethod, (networks: Networks) => FeaturePair[]> = { hints: middle, attention: resolutions, relational: embeddings };
+const CHOICES: Record<FeatureMethod, (networks: Networks) => FeaturePair[]> = {
+  hints: middle,
+  attention: resolutions,
+  relational: embeddings,
+};
 
 function namedPairs(networks: Networks, hints: NonNullable<DistillParameters['hints']>): FeaturePair[] {
   const errors: ErrorDetail[] = [];
   const find = (side: keyof Networks, name: string, i: number): Feature | null => {
     const feature = networks[side].find(name);
-    if (!feature) errors.push({ path: `/hints/${i}/${side}`, message: `the ${side} has no float value "${name}" with an axis of samples and another` });
+    if (!feature)
+      errors.push({
+        path: `/hints/${i}/${side}`,
+        message: `the ${side} has no float value "${name}" with an axis of samples and another`,
+      });
     return feature;
   };
-  const pairs = hints.map(({ teacher, student }, i) => ({ teacher: find('teacher', teacher, i), student: find('student', student, i) }));
-  if (errors.length > 0) throw new LatheError('invalid-request', `${errors.map(({ message }) => message).join('; ')}. ${listed(networks)}`, errors);
+  const pairs = hints.map(({ teacher, student }, i) => ({
+    teacher: find('teacher', teacher, i),
+    student: find('student', student, i),
+  }));
+  if (errors.length > 0)
+    throw new LatheError(
+      'invalid-request',
+      `${errors.map(({ message }) => message).join('; ')}. ${listed(networks)}`,
+      errors,
+    );
   return pairs as FeaturePair[];
 }
 
@@ -42,18 +68,30 @@ const MOST_LISTED = 12;
 
 /** What could be named. */
 function listed({ teacher, student }: Networks): string {
-  const names = ({ layers }: Features): string => layers.slice(0, MOST_LISTED).map(({ name }) => `"${name}"`).join(', ') + (layers.length > MOST_LISTED ? ', ...' : '') || 'nothing';
+  const names = ({ layers }: Features): string =>
+    layers
+      .slice(0, MOST_LISTED)
+      .map(({ name }) => `"${name}"`)
+      .join(', ') + (layers.length > MOST_LISTED ? ', ...' : '') || 'nothing';
   return `Between its layers the teacher has ${names(teacher)}; the student ${names(student)}`;
 }
 
-/** The layer in the middle of the student (Romero et al. 2015) with the teacher's of the same size that lies about as deep. */
+/**
+ * The layer in the middle of the student (Romero et al. 2015) with the teacher's of the same size that lies about as
+ * deep.
+ */
 function middle({ teacher, student }: Networks): FeaturePair[] {
   const centre = (student.layers.length - 1) / 2;
-  const order = student.layers.map((feature, i) => ({ feature, i })).sort((a, b) => Math.abs(a.i - centre) - Math.abs(b.i - centre) || a.i - b.i);
+  const order = student.layers
+    .map((feature, i) => ({ feature, i }))
+    .sort((a, b) => Math.abs(a.i - centre) - Math.abs(b.i - centre) || a.i - b.i);
   for (const { feature, i } of order) {
     const depth = (i + 1) / (student.layers.length + 1);
     const distance = (j: number): number => Math.abs((j + 1) / (teacher.layers.length + 1) - depth);
-    const [nearest] = teacher.layers.map((candidate, j) => ({ candidate, j })).filter(({ candidate }) => samePositions(candidate, feature)).sort((a, b) => distance(a.j) - distance(b.j));
+    const [nearest] = teacher.layers
+      .map((candidate, j) => ({ candidate, j }))
+      .filter(({ candidate }) => samePositions(candidate, feature))
+      .sort((a, b) => distance(a.j) - distance(b.j));
     if (nearest) return [{ teacher: nearest.candidate, student: feature }];
   }
   return [];

@@ -1,4 +1,7 @@
-/** Relational distillation (Park et al. 2019, arXiv 1904.05068): distances and angles between samples are those that the teacher sees. */
+/**
+ * Relational distillation (Park et al. 2019, arXiv 1904.05068): distances and angles between samples are those that the
+ * teacher sees.
+ */
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import type { TeacherRun } from '../../training/teacher-run.ts';
 import type { LossTerm } from '../../training/term.ts';
@@ -11,23 +14,37 @@ const ANGLE = 50;
 const MOST_IN_ANGLES = 64;
 const EPSILON = 1e-12;
 
-/** beta times (25 times the Huber loss of distances + 50 times that of angles, eqs. 5 and 8), the mean over the pairs. */
+/**
+ * beta times (25 times the Huber loss of distances + 50 times that of angles, eqs. 5 and 8), the mean over the pairs.
+ */
 export function relationalTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, beta: number): LossTerm {
   teacher.want(pairs.map((pair) => pair.teacher.name));
   return {
-    name: 'relations', weight: beta / pairs.length, fetch: pairs.map((pair) => pair.student.name), variables: teacher.variables,
+    name: 'relations',
+    weight: beta / pairs.length,
+    fetch: pairs.map((pair) => pair.student.name),
+    variables: teacher.variables,
     prepare: (batch) => {
       const values = teacher.values(batch);
       return pairs.flatMap((pair) => relationsOf(values.get(pair.teacher.name)!));
     },
-    loss: ({ value, prepared }) => tf.addN(pairs.map(({ student }, i) => {
-      const [distances, angles] = relationsOf(value(student.name));
-      return tf.add(tf.mul(huber(distances, prepared[2 * i]!), DISTANCE), tf.mul(huber(angles, prepared[2 * i + 1]!), ANGLE));
-    })),
+    loss: ({ value, prepared }) =>
+      tf.addN(
+        pairs.map(({ student }, i) => {
+          const [distances, angles] = relationsOf(value(student.name));
+          return tf.add(
+            tf.mul(huber(distances, prepared[2 * i]!), DISTANCE),
+            tf.mul(huber(angles, prepared[2 * i + 1]!), ANGLE),
+          );
+        }),
+      ),
   };
 }
 
-/** [n, ...] -> distances [n, n] over their mean, and cosines [m, m, m] of the angles at the first sample between the other two. */
+/**
+ * [n, ...] -> distances [n, n] over their mean, and cosines [m, m, m] of the angles at the first sample between the
+ * other two.
+ */
 function relationsOf(value: TfTensor): [TfTensor, TfTensor] {
   const rows = centred(tf.reshape(value, [value.shape[0] ?? 1, -1]));
   const count = rows.shape[0]!;
@@ -56,13 +73,19 @@ function squaresOf(products: TfTensor): TfTensor {
   return tf.sum(tf.mul(products, tf.eye(products.shape[0]!)), 1, true);
 }
 
-/** (x_j - x_i).(x_k - x_i) / (d_ij d_ik), from the products alone: the differences themselves would be n^2 vectors. 0 where j or k is i. */
+/**
+ * (x_j - x_i).(x_k - x_i) / (d_ij d_ik), from the products alone: the differences themselves would be n^2 vectors. 0
+ * where j or k is i.
+ */
 function angles(products: TfTensor, distances: TfTensor, apart: TfTensor): TfTensor {
   const count = Math.min(products.shape[0]!, MOST_IN_ANGLES);
   const corner = (matrix: TfTensor): TfTensor => tf.slice(matrix, [0, 0], [count, count]);
   const both = (matrix: TfTensor): TfTensor => tf.mul(tf.expandDims(matrix, 2), tf.expandDims(matrix, 1));
   const gram = corner(products);
-  const dots = tf.add(tf.sub(tf.sub(tf.expandDims(gram, 0), tf.expandDims(gram, 2)), tf.expandDims(gram, 1)), tf.reshape(squaresOf(gram), [count, 1, 1]));
+  const dots = tf.add(
+    tf.sub(tf.sub(tf.expandDims(gram, 0), tf.expandDims(gram, 2)), tf.expandDims(gram, 1)),
+    tf.reshape(squaresOf(gram), [count, 1, 1]),
+  );
   return tf.div(tf.mul(dots, both(corner(apart))), tf.add(both(corner(distances)), 1e-6));
 }
 

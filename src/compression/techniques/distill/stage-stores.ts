@@ -1,13 +1,25 @@
 /** One store for two trainings, one after the other: what either saves says which it is. */
 import type { CheckpointStore } from '../technique.ts';
 
-/** The first stage loads its own checkpoints only, and the end of it where the second has begun; the second loads its own. */
+/**
+ * The first stage loads its own checkpoints only, and the end of it where the second has begun; the second loads its
+ * own.
+ */
 export function stageStores(store: CheckpointStore): [CheckpointStore, CheckpointStore] {
   let end: Uint8Array | null = null; // of the first stage
   const saved = async (): Promise<Saved | null> => parse(await store.load());
   return [
-    { load: async () => (await saved())?.first ?? null, save: async (bytes) => { end = bytes; await store.save(joined(bytes, null)); } },
-    { load: async () => (await saved())?.second ?? null, save: async (bytes) => store.save(joined(end ?? (await saved())?.first ?? new Uint8Array(), bytes)) },
+    {
+      load: async () => (await saved())?.first ?? null,
+      save: async (bytes) => {
+        end = bytes;
+        await store.save(joined(bytes, null));
+      },
+    },
+    {
+      load: async () => (await saved())?.second ?? null,
+      save: async (bytes) => store.save(joined(end ?? (await saved())?.first ?? new Uint8Array(), bytes)),
+    },
   ];
 }
 

@@ -1,4 +1,7 @@
-/** A student made of its teacher: fewer channels in every layer, fewer of the blocks that repeat, with the weights of what is kept. */
+/**
+ * A student made of its teacher: fewer channels in every layer, fewer of the blocks that repeat, with the weights of
+ * what is kept.
+ */
 import { removableBlocks, withoutBlocks, type Run } from '../../graph/blocks.ts';
 import { removableChannels } from '../../graph/channels/removable.ts';
 import { composeKept, removeChannels } from '../../graph/channels/remove.ts';
@@ -13,7 +16,11 @@ import type { DistillParameters } from './spec.ts';
 type Size = NonNullable<DistillParameters['student']>;
 
 /** Depth first: what is left then loses its least channels. */
-export function deriveStudent(teacher: ModelState, { width, depth }: Size, context: Pick<StepContext, 'seed' | 'warn'>): ModelState {
+export function deriveStudent(
+  teacher: ModelState,
+  { width, depth }: Size,
+  context: Pick<StepContext, 'seed' | 'warn'>,
+): ModelState {
   return narrower(shallower(teacher, depth, context), width, context);
 }
 
@@ -22,7 +29,12 @@ function shallower(state: ModelState, depth: number, { warn }: Pick<StepContext,
   const found = removableBlocks(state.model);
   const gone = found.runs.flatMap((run) => leftOut(run, depth));
   if (gone.length > 0) return { ...state, model: withoutBlocks(found, gone) };
-  warn('depth-kept', found.runs.length === 0 ? 'No block of the teacher gives the shape that it takes: the student is as deep' : `Of ${found.runs.map((run) => run.length).join(' + ')} blocks, a share of ${depth} is all of them`);
+  warn(
+    'depth-kept',
+    found.runs.length === 0
+      ? 'No block of the teacher gives the shape that it takes: the student is as deep'
+      : `Of ${found.runs.map((run) => run.length).join(' + ')} blocks, a share of ${depth} is all of them`,
+  );
   return state;
 }
 
@@ -43,7 +55,11 @@ function narrower(before: ModelState, width: number, { seed, warn }: Pick<StepCo
     return before;
   }
   const survival = new Survival(map);
-  const scored = groups.map((group) => ({ group, scores: weightScores(map, group, 'l2', seed), original: group.units.length }));
+  const scored = groups.map((group) => ({
+    group,
+    scores: weightScores(map, group, 'l2', seed),
+    original: group.units.length,
+  }));
   selectChannels(scored, survival, { ratio: 1 - width, scope: 'layer', roundTo: 1, maxRatio: 1 }, 1);
   const { model, kept } = removeChannels(state.model, map, survival.gone);
   return { ...state, model, kept: composeKept(state.kept, kept) };

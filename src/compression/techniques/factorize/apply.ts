@@ -14,22 +14,35 @@ import { matrixFactorizations } from './matrix.ts';
 import type { FactorizeParameters } from './spec.ts';
 
 /** Replaces layers by their factors, and trains what came of it. */
-export async function apply(before: ModelState, parameters: FactorizeParameters, context: StepContext): Promise<ModelState> {
+export async function apply(
+  before: ModelState,
+  parameters: FactorizeParameters,
+  context: StepContext,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   const model = constantsAsInitializers(inlineFunctions(before.model));
   const layers = chosenLayers(model, before, parameters);
-  const replaced = layers.length === 0 ? new Map<Node, Replacement>() : await factorizeAll(model, layers, parameters, context);
-  if (replaced.size === 0 && parameters.energy !== 1) context.warn('nothing-factorized', nothing(model, layers, before));
+  const replaced =
+    layers.length === 0 ? new Map<Node, Replacement>() : await factorizeAll(model, layers, parameters, context);
+  if (replaced.size === 0 && parameters.energy !== 1)
+    context.warn('nothing-factorized', nothing(model, layers, before));
   const state = replaced.size === 0 ? before : { ...before, model: withReplacements(model, replaced) };
   return parameters.epochs === 0 ? state : recovered(state, parameters, context, parameters.epochs);
 }
 
 function chosenLayers(model: Model, { frozenZeros }: ModelState, { layers }: FactorizeParameters): Layer[] {
   const matches = layerMatcher(layers);
-  return factorizableLayers(model, frozenZeros).filter(({ node, weight }) => matches([weight.name, node.name, ...node.outputs]));
+  return factorizableLayers(model, frozenZeros).filter(({ node, weight }) =>
+    matches([weight.name, node.name, ...node.outputs]),
+  );
 }
 
-async function factorizeAll(model: Model, layers: readonly Layer[], parameters: FactorizeParameters, { signal, warn }: StepContext): Promise<Map<Node, Replacement>> {
+async function factorizeAll(
+  model: Model,
+  layers: readonly Layer[],
+  parameters: FactorizeParameters,
+  { signal, warn }: StepContext,
+): Promise<Map<Node, Replacement>> {
   const fresh = freshNames(model);
   const replaced = new Map<Node, Replacement>();
   for (const layer of layers) {
@@ -61,8 +74,11 @@ function withReplacements(model: Model, replaced: ReadonlyMap<Node, Replacement>
 }
 
 function nothing(model: Model, layers: readonly Layer[], { frozenZeros }: ModelState): string {
-  if (layers.length > 0) return `At this target the factors of ${layers.length} layer(s) would not be cheaper than the layers; lower energy, rank or ratio`;
+  if (layers.length > 0)
+    return `At this target the factors of ${layers.length} layer(s) would not be cheaper than the layers; lower energy, rank or ratio`;
   const all = factorizableLayers(model, frozenZeros);
   if (all.length > 0) return `No layer matches; there are ${all.map(({ weight }) => `"${weight.name}"`).join(', ')}`;
-  return frozenZeros.size > 0 ? 'The layers hold zeros that pruning made, which factors would not keep' : 'The model has no matrix products or convolutions of one group with constant float weights';
+  return frozenZeros.size > 0
+    ? 'The layers hold zeros that pruning made, which factors would not keep'
+    : 'The model has no matrix products or convolutions of one group with constant float weights';
 }

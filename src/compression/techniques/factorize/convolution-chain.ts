@@ -19,7 +19,16 @@ export interface Convolution {
 export function convolutionOf(node: Node, weight: Tensor): Convolution {
   const [outputs, inputs, ...size] = weight.dims as [number, number, ...number[]];
   const cost = outputs * inputs * product(size);
-  return { node, weight, values: hostNumbers(toHost(weight)), outputs, inputs, size, strides: ints(node, 'strides') ?? size.map(() => 1), layer: { parameters: cost, macs: cost } };
+  return {
+    node,
+    weight,
+    values: hostNumbers(toHost(weight)),
+    outputs,
+    inputs,
+    size,
+    strides: ints(node, 'strides') ?? size.map(() => 1),
+    layer: { parameters: cost, macs: cost },
+  };
 }
 
 export const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
@@ -40,7 +49,16 @@ export function chain(node: Node, links: readonly Link[], fresh: (base: string) 
   const nodes = links.map(({ kernel: { name }, attributes }, i): Node => {
     const isLast = i === links.length - 1;
     const output = isLast ? node.outputs[0]! : fresh(`${node.outputs[0]!}_factor`);
-    const made = { ...makeNode('Conv', [input, name, ...(isLast ? node.inputs.slice(2) : [])], [output], {}, { name: isLast ? node.name : output }), attributes };
+    const made = {
+      ...makeNode(
+        'Conv',
+        [input, name, ...(isLast ? node.inputs.slice(2) : [])],
+        [output],
+        {},
+        { name: isLast ? node.name : output },
+      ),
+      attributes,
+    };
     input = output;
     return made;
   });
@@ -51,15 +69,27 @@ export function kernel({ dtype }: Tensor, name: string, dims: readonly number[],
   return fromHost(name, hostOf(dtype, dims, values));
 }
 
-export const pointSettings = (size: readonly number[]): ReadonlyMap<string, Attribute> => new Map([['kernel_shape', { kind: 'ints', value: size.map(() => 1) }]]);
+export const pointSettings = (size: readonly number[]): ReadonlyMap<string, Attribute> =>
+  new Map([['kernel_shape', { kind: 'ints', value: size.map(() => 1) }]]);
 
 /** The node's settings; where an axis is named, along it alone. */
 export function settings(node: Node, size: readonly number[], only?: number): ReadonlyMap<string, Attribute> {
-  const attributes = new Map<string, Attribute>(node.attributes).set('kernel_shape', { kind: 'ints', value: size.map((extent, axis) => (only === undefined || axis === only ? extent : 1)) });
+  const attributes = new Map<string, Attribute>(node.attributes).set('kernel_shape', {
+    kind: 'ints',
+    value: size.map((extent, axis) => (only === undefined || axis === only ? extent : 1)),
+  });
   if (only === undefined) return attributes;
-  for (const [name, neutral] of [['strides', 1], ['dilations', 1], ['pads', 0]] as const) {
+  for (const [name, neutral] of [
+    ['strides', 1],
+    ['dilations', 1],
+    ['pads', 0],
+  ] as const) {
     const given = ints(node, name);
-    if (given) attributes.set(name, { kind: 'ints', value: given.map((value, i) => (i % size.length === only ? value : neutral)) });
+    if (given)
+      attributes.set(name, {
+        kind: 'ints',
+        value: given.map((value, i) => (i % size.length === only ? value : neutral)),
+      });
   }
   return attributes;
 }

@@ -25,12 +25,20 @@ export interface Factorization extends LayerCost {
 
 export type Target = Pick<FactorizeParameters, 'energy' | 'rank' | 'ratio'>;
 
-/** Of those that are cheaper than the layer, by weights and by operations: with an energy the cheapest, else the closest; null: none is. */
-export function choose(factorizations: readonly Factorization[], layer: LayerCost, { energy }: Target): Factorization | null {
+/**
+ * Of those that are cheaper than the layer, by weights and by operations: with an energy the cheapest, else the
+ * closest; null: none is.
+ */
+export function choose(
+  factorizations: readonly Factorization[],
+  layer: LayerCost,
+  { energy }: Target,
+): Factorization | null {
   const cheaper = factorizations.filter(({ parameters, macs }) => parameters < layer.parameters && macs < layer.macs);
-  const order = energy !== undefined
-    ? (a: Factorization, b: Factorization) => a.macs - b.macs || a.parameters - b.parameters
-    : (a: Factorization, b: Factorization) => a.error - b.error || a.macs - b.macs;
+  const order =
+    energy !== undefined
+      ? (a: Factorization, b: Factorization) => a.macs - b.macs || a.parameters - b.parameters
+      : (a: Factorization, b: Factorization) => a.error - b.error || a.macs - b.macs;
   return cheaper.sort(order)[0] ?? null;
 }
 
@@ -43,7 +51,12 @@ export function lostEnergy(values: ArrayLike<number>): Float64Array {
 }
 
 /** The rank of two factors. @param perRank weights that one more rank costs */
-export function rankFor(lost: Float64Array, perRank: number, { parameters }: LayerCost, { energy, rank, ratio }: Target): number {
+export function rankFor(
+  lost: Float64Array,
+  perRank: number,
+  { parameters }: LayerCost,
+  { energy, rank, ratio }: Target,
+): number {
   const most = lost.length - 1;
   if (rank !== undefined) return Math.min(rank, most);
   if (ratio !== undefined) return Math.min(Math.floor((ratio * parameters) / perRank), most);

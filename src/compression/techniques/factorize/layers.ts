@@ -7,7 +7,10 @@ export type Layer =
   | { readonly kind: 'matrix'; readonly node: Node; readonly weight: Tensor; readonly isTransposed: boolean }
   | { readonly kind: 'convolution'; readonly node: Node; readonly weight: Tensor };
 
-/** In the order of the main graph. Weights that several nodes share, or that lost single weights to pruning, stay whole: products of factors keep no zeros. */
+/**
+ * In the order of the main graph. Weights that several nodes share, or that lost single weights to pruning, stay whole:
+ * products of factors keep no zeros.
+ */
 export function factorizableLayers({ graph }: Model, frozenZeros: ReadonlySet<string>): Layer[] {
   const { consumers, outputs } = indexGraph(graph);
   return graph.nodes.flatMap((node): Layer[] => {
@@ -22,10 +25,16 @@ export function factorizableLayers({ graph }: Model, frozenZeros: ReadonlySet<st
 function layerOf(node: Node, weight: Tensor): Layer | null {
   const rank = weight.dims.length;
   switch (node.opType) {
-    case 'MatMul': return rank === 2 ? { kind: 'matrix', node, weight, isTransposed: false } : null;
-    case 'Gemm': return rank === 2 && isPlainGemm(node) ? { kind: 'matrix', node, weight, isTransposed: intOf(node, 'transB', 0) !== 0 } : null;
-    case 'Conv': return rank >= 3 && intOf(node, 'group', 1) === 1 ? { kind: 'convolution', node, weight } : null;
-    default: return null;
+    case 'MatMul':
+      return rank === 2 ? { kind: 'matrix', node, weight, isTransposed: false } : null;
+    case 'Gemm':
+      return rank === 2 && isPlainGemm(node)
+        ? { kind: 'matrix', node, weight, isTransposed: intOf(node, 'transB', 0) !== 0 }
+        : null;
+    case 'Conv':
+      return rank >= 3 && intOf(node, 'group', 1) === 1 ? { kind: 'convolution', node, weight } : null;
+    default:
+      return null;
   }
 }
 

@@ -4,7 +4,14 @@ import { fromHost, hostOf, hostNumbers, toHost } from '../../graph/tensor-data.t
 import type { Node, Tensor } from '../../graph/types.ts';
 import { readFromEngine, svd } from '../../tensor/svd.ts';
 import { tf } from '../../tensor/tf.ts';
-import { lostEnergy, rankFor, type Factorization, type LayerCost, type Replacement, type Target } from './factorization.ts';
+import {
+  lostEnergy,
+  rankFor,
+  type Factorization,
+  type LayerCost,
+  type Replacement,
+  type Target,
+} from './factorization.ts';
 
 export interface Factors {
   /** [rows, k], each column times the root of its singular value. */
@@ -26,7 +33,10 @@ export function balancedFactors(matrix: ArrayLike<number>, rows: number, columns
 
 /** The first `rank` columns of a matrix [rows, k]. */
 export function firstColumns(matrix: Float32Array, rank: number, k: number): Float32Array {
-  return Float32Array.from({ length: (matrix.length / k) * rank }, (_, i) => matrix[Math.floor(i / rank) * k + (i % rank)]!);
+  return Float32Array.from(
+    { length: (matrix.length / k) * rank },
+    (_, i) => matrix[Math.floor(i / rank) * k + (i % rank)]!,
+  );
 }
 
 /** [rows, columns] -> [columns, rows] */
@@ -36,7 +46,12 @@ export function transposed(matrix: ArrayLike<number>, rows: number): Float32Arra
 }
 
 /** A Gemm or MatMul with the weight [inputs, outputs], or [outputs, inputs] where it is transposed. */
-export function matrixFactorizations(node: Node, weight: Tensor, isTransposed: boolean, target: Target): { layer: LayerCost; found: Factorization[] } {
+export function matrixFactorizations(
+  node: Node,
+  weight: Tensor,
+  isTransposed: boolean,
+  target: Target,
+): { layer: LayerCost; found: Factorization[] } {
   const [inputs, outputs] = (isTransposed ? [...weight.dims].reverse() : weight.dims) as [number, number];
   const layer = { parameters: inputs * outputs, macs: inputs * outputs };
   const values = hostNumbers(toHost(weight));
@@ -45,17 +60,39 @@ export function matrixFactorizations(node: Node, weight: Tensor, isTransposed: b
   const rank = rankFor(lost, inputs + outputs, layer, target);
   if (rank < 1) return { layer, found: [] };
   const cost = rank * (inputs + outputs);
-  return { layer, found: [{ parameters: cost, macs: cost, error: lost[rank]!, replacement: (fresh) => twoProducts(node, weight, factors, rank, fresh) }] };
+  return {
+    layer,
+    found: [
+      {
+        parameters: cost,
+        macs: cost,
+        error: lost[rank]!,
+        replacement: (fresh) => twoProducts(node, weight, factors, rank, fresh),
+      },
+    ],
+  };
 }
 
-function twoProducts(node: Node, { name, dtype }: Tensor, { left, right, values }: Factors, rank: number, fresh: (base: string) => string): Replacement {
+function twoProducts(
+  node: Node,
+  { name, dtype }: Tensor,
+  { left, right, values }: Factors,
+  rank: number,
+  fresh: (base: string) => string,
+): Replacement {
   const k = values.length;
   const first = fromHost(fresh(`${name}_first`), hostOf(dtype, [left.length / k, rank], firstColumns(left, rank, k)));
-  const second = fromHost(fresh(`${name}_second`), hostOf(dtype, [rank, right.length / k], transposed(firstColumns(right, rank, k), right.length / k)));
+  const second = fromHost(
+    fresh(`${name}_second`),
+    hostOf(dtype, [rank, right.length / k], transposed(firstColumns(right, rank, k), right.length / k)),
+  );
   const between = fresh(`${node.outputs[0]!}_factor`);
   const attributes = new Map([...node.attributes].filter(([attribute]) => attribute !== 'transB'));
   return {
-    nodes: [makeNode('MatMul', [node.inputs[0]!, first.name], [between], {}, { name: between }), { ...node, inputs: [between, second.name, ...node.inputs.slice(2)], attributes }],
+    nodes: [
+      makeNode('MatMul', [node.inputs[0]!, first.name], [between], {}, { name: between }),
+      { ...node, inputs: [between, second.name, ...node.inputs.slice(2)], attributes },
+    ],
     tensors: [first, second],
   };
 }

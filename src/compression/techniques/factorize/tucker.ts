@@ -1,12 +1,19 @@
 /**
- * Tucker-2 of a convolution's channels (Kim et al. 2016, arXiv 1511.06530): W [o, i, ...] = core x outputs x inputs becomes 1x1, a kernel of the old
- * size between fewer channels, 1x1. Bases by the singular vectors of the unfoldings, then a few rounds of orthogonal iteration (HOOI, De Lathauwer
- * et al. 2000), which can only bring the product closer.
+ * Tucker-2 of a convolution's channels (Kim et al. 2016, arXiv 1511.06530): W [o, i, ...] = core x outputs x inputs
+ * becomes 1x1, a kernel of the old size between fewer channels, 1x1. Bases by the singular vectors of the unfoldings,
+ * then a few rounds of orthogonal iteration (HOOI, De Lathauwer et al. 2000), which can only bring the product closer.
  */
 import { readFromEngine, svd } from '../../tensor/svd.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import { chain, kernel, pointSettings, product, settings, type Convolution, type Link } from './convolution-chain.ts';
-import { leastRank, lostEnergy, type Factorization, type LayerCost, type Replacement, type Target } from './factorization.ts';
+import {
+  leastRank,
+  lostEnergy,
+  type Factorization,
+  type LayerCost,
+  type Replacement,
+  type Target,
+} from './factorization.ts';
 
 interface Ranks {
   readonly outputs: number;
@@ -21,9 +28,20 @@ export function tuckerFactorization(convolution: Convolution, target: Target): F
     const weight = tf.tensor3d(Float32Array.from(values), [outputs, inputs, product(size)]);
     return { outputs: lostEnergy(spectrum(weight, 0)), inputs: lostEnergy(spectrum(weight, 1)) };
   });
-  const candidates = pairsOfRanks(convolution, lost, target).map((ranks) => ({ ranks, ...costOf(convolution, ranks), error: Math.min(1, lost.outputs[ranks.outputs]! + lost.inputs[ranks.inputs]!) }));
+  const candidates = pairsOfRanks(convolution, lost, target).map((ranks) => ({
+    ranks,
+    ...costOf(convolution, ranks),
+    error: Math.min(1, lost.outputs[ranks.outputs]! + lost.inputs[ranks.inputs]!),
+  }));
   const [best] = candidates.sort(target.energy !== undefined ? (a, b) => a.macs - b.macs : (a, b) => a.error - b.error);
-  return best ? { parameters: best.parameters, macs: best.macs, error: best.error, replacement: (fresh) => threeConvolutions(convolution, best.ranks, fresh) } : null;
+  return best
+    ? {
+        parameters: best.parameters,
+        macs: best.macs,
+        error: best.error,
+        replacement: (fresh) => threeConvolutions(convolution, best.ranks, fresh),
+      }
+    : null;
 }
 
 function spectrum(weight: TfTensor, axis: 0 | 1): Float32Array {
@@ -37,7 +55,11 @@ function unfolded(weight: TfTensor, axis: 0 | 1): TfTensor {
 }
 
 /** Singular values of a wide or tall unfolding are as many as its shorter side: a rank beyond is all of it. */
-function pairsOfRanks(convolution: Convolution, lost: Record<keyof Ranks, Float64Array>, { energy, rank, ratio }: Target): Ranks[] {
+function pairsOfRanks(
+  convolution: Convolution,
+  lost: Record<keyof Ranks, Float64Array>,
+  { energy, rank, ratio }: Target,
+): Ranks[] {
   const most = { outputs: lost.outputs.length - 1, inputs: lost.inputs.length - 1 };
   if (rank !== undefined) return [{ outputs: Math.min(rank, most.outputs), inputs: Math.min(rank, most.inputs) }];
   const pairs = Array.from({ length: most.outputs }, (_, i) => i + 1).map((outputs): Ranks | null => {
@@ -68,9 +90,22 @@ function threeConvolutions(convolution: Convolution, ranks: Ranks, fresh: (base:
   const { node, weight, outputs, inputs, size } = convolution;
   const { core, left, right } = decompose(convolution, ranks);
   const points = size.map(() => 1);
-  const links: Link[] = [{ kernel: kernel(weight, fresh(`${weight.name}_core`), [ranks.outputs, ranks.inputs, ...size], core), attributes: settings(node, size) }];
-  if (right) links.unshift({ kernel: kernel(weight, fresh(`${weight.name}_inputs`), [ranks.inputs, inputs, ...points], right), attributes: pointSettings(size) });
-  if (left) links.push({ kernel: kernel(weight, fresh(`${weight.name}_outputs`), [outputs, ranks.outputs, ...points], left), attributes: pointSettings(size) });
+  const links: Link[] = [
+    {
+      kernel: kernel(weight, fresh(`${weight.name}_core`), [ranks.outputs, ranks.inputs, ...size], core),
+      attributes: settings(node, size),
+    },
+  ];
+  if (right)
+    links.unshift({
+      kernel: kernel(weight, fresh(`${weight.name}_inputs`), [ranks.inputs, inputs, ...points], right),
+      attributes: pointSettings(size),
+    });
+  if (left)
+    links.push({
+      kernel: kernel(weight, fresh(`${weight.name}_outputs`), [outputs, ranks.outputs, ...points], left),
+      attributes: pointSettings(size),
+    });
   return chain(node, links, fresh);
 }
 
@@ -107,5 +142,7 @@ function projected(weight: TfTensor, basis: TfTensor | null, axis: 0 | 1): TfTen
   if (!basis) return weight;
   const [outputs, inputs, positions] = weight.shape as [number, number, number];
   const made = tf.matMul(basis, unfolded(weight, axis), true, false);
-  return axis === 0 ? tf.reshape(made, [basis.shape[1]!, inputs, positions]) : tf.transpose(tf.reshape(made, [basis.shape[1]!, outputs, positions]), [1, 0, 2]);
+  return axis === 0
+    ? tf.reshape(made, [basis.shape[1]!, inputs, positions])
+    : tf.transpose(tf.reshape(made, [basis.shape[1]!, outputs, positions]), [1, 0, 2]);
 }

@@ -22,7 +22,11 @@ interface Job {
 }
 
 /** Removes channels round by round, and trains what is left after each. */
-export async function apply(before: ModelState, parameters: PruneChannelsParameters, context: StepContext): Promise<ModelState> {
+export async function apply(
+  before: ModelState,
+  parameters: PruneChannelsParameters,
+  context: StepContext,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   if (parameters.ratio === 0 && parameters.epochs === 0) return before;
   const start = { ...before, model: fixShapeFactors(inlineFunctions(before.model)) };
@@ -31,7 +35,11 @@ export async function apply(before: ModelState, parameters: PruneChannelsParamet
     context.warn('nothing-to-prune', nothingToPrune(start, channels, parameters));
     return before;
   }
-  const job = { parameters, context, originally: new Map(channels.groups.map((group) => [group.names[0]!, group.units.length])) };
+  const job = {
+    parameters,
+    context,
+    originally: new Map(channels.groups.map((group) => [group.names[0]!, group.units.length])),
+  };
   return runRounds(start, job);
 }
 
@@ -44,42 +52,81 @@ async function runRounds(start: ModelState, job: Job): Promise<ModelState> {
   let epochsBefore = 0;
   for (const [round, { fraction, epochs }] of rounds.entries()) {
     if (!resumed || round >= resumed.round) {
-      const running = resumed?.round === round ? resumed : { round, state: await pruned(state, job, fraction, round), training: null };
-      state = epochs === 0 ? running.state : await recovered(running.state, parameters, phaseOf(context, await beginRound(context.checkpoints, running), { epochsBefore, epochs, allEpochs }), epochs);
+      const running =
+        resumed?.round === round
+          ? resumed
+          : { round, state: await pruned(state, job, fraction, round), training: null };
+      state =
+        epochs === 0
+          ? running.state
+          : await recovered(
+              running.state,
+              parameters,
+              phaseOf(context, await beginRound(context.checkpoints, running), { epochsBefore, epochs, allEpochs }),
+              epochs,
+            );
     }
     epochsBefore += epochs;
   }
   return state;
 }
 
-/** The groups that the layer filter lets through; a group that ties several layers stays where one of them is excluded. */
+/**
+ * The groups that the layer filter lets through; a group that ties several layers stays where one of them is excluded.
+ */
 function chosenChannels({ model }: ModelState, { layers }: PruneChannelsParameters): RemovableChannels {
   const { map, groups } = removableChannels(model);
   const matches = layerMatcher(layers);
   return { map, groups: groups.filter(({ names }) => matches(names)) };
 }
 
-async function pruned(state: ModelState, { parameters, context, originally }: Job, fraction: number, round: number): Promise<ModelState> {
+async function pruned(
+  state: ModelState,
+  { parameters, context, originally }: Job,
+  fraction: number,
+  round: number,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   const channels = chosenChannels(state, parameters);
   const scores = await scoresOf(state, channels, parameters, context, round);
   const survival = new Survival(channels.map);
-  const groups = channels.groups.map((group, i) => ({ group, scores: scores[i]!, original: originally.get(group.names[0]!) ?? group.units.length }));
+  const groups = channels.groups.map((group, i) => ({
+    group,
+    scores: scores[i]!,
+    original: originally.get(group.names[0]!) ?? group.units.length,
+  }));
   selectChannels(groups, survival, parameters, fraction);
   const { model, kept } = removeChannels(state.model, channels.map, survival.gone);
   return { ...state, model, kept: composeKept(state.kept, kept) };
 }
 
-async function scoresOf(state: ModelState, { map, groups }: RemovableChannels, { score, training }: PruneChannelsParameters, context: StepContext, round: number): Promise<Scores[]> {
+async function scoresOf(
+  state: ModelState,
+  { map, groups }: RemovableChannels,
+  { score, training }: PruneChannelsParameters,
+  context: StepContext,
+  round: number,
+): Promise<Scores[]> {
   if (score === 'taylor') return taylorScores(state, map, groups, context, training);
   const without = score === 'bn-scale' ? groups.filter((group) => !hasScales(map, group)) : [];
-  if (without.length > 0 && round === 0) context.warn('no-normalization', `These layers pass no normalization with a scale and are scored by the norm of their weights: ${without.map(({ names }) => `"${names[0]!}"`).join(', ')}`);
+  if (without.length > 0 && round === 0)
+    context.warn(
+      'no-normalization',
+      `These layers pass no normalization with a scale and are scored by the norm of their weights: ${without.map(({ names }) => `"${names[0]!}"`).join(', ')}`,
+    );
   return groups.map((group) => weightScores(map, group, score, context.seed));
 }
 
-function nothingToPrune({ model }: ModelState, { map }: RemovableChannels, { layers }: PruneChannelsParameters): string {
+function nothingToPrune(
+  { model }: ModelState,
+  { map }: RemovableChannels,
+  { layers }: PruneChannelsParameters,
+): string {
   const { groups } = removableChannels(model);
-  if (groups.length > 0) return `No layer matches ${JSON.stringify(layers)}; there are ${groups.map(({ names }) => `"${names[0]!}"`).join(', ')}`;
+  if (groups.length > 0)
+    return `No layer matches ${JSON.stringify(layers)}; there are ${groups.map(({ names }) => `"${names[0]!}"`).join(', ')}`;
   const causes = new Set([...map.made].flatMap((axis) => [...axis].flatMap((unit) => map.units.causeOf(unit) ?? [])));
-  return causes.size === 0 ? 'The model has no layers whose channels could go' : `All channels have to stay: ${[...causes].join(', ')}`;
+  return causes.size === 0
+    ? 'The model has no layers whose channels could go'
+    : `All channels have to stay: ${[...causes].join(', ')}`;
 }

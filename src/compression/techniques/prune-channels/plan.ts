@@ -11,14 +11,26 @@ export interface Round {
 /** The last round reaches the target. */
 export function pruningRounds({ schedule, ratio, epochs, rounds, rampFraction }: PruneChannelsParameters): Round[] {
   switch (schedule) {
-    case 'one-shot': return [{ fraction: 1, epochs }];
+    case 'one-shot':
+      return [{ fraction: 1, epochs }];
     // Every round removes the same share of what is left.
-    case 'iterative': return Array.from({ length: rounds }, (_, i) => ({ fraction: ratio === 0 ? 1 : (1 - (1 - ratio) ** ((i + 1) / rounds)) / ratio, epochs }));
-    case 'gradual': return cubicRamp(epochs, Math.max(1, Math.round(epochs * rampFraction)));
+    case 'iterative':
+      return Array.from({ length: rounds }, (_, i) => ({
+        fraction: ratio === 0 ? 1 : (1 - (1 - ratio) ** ((i + 1) / rounds)) / ratio,
+        epochs,
+      }));
+    case 'gradual':
+      return cubicRamp(epochs, Math.max(1, Math.round(epochs * rampFraction)));
   }
 }
 
-/** 1 - (1 - t)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast while there is much to take. The epochs behind the ramp follow its last round. */
+/**
+ * 1 - (1 - t)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast while there is much to take. The epochs behind the ramp
+ * follow its last round.
+ */
 function cubicRamp(epochs: number, ramp: number): Round[] {
-  return Array.from({ length: ramp }, (_, i) => ({ fraction: 1 - (1 - (i + 1) / ramp) ** 3, epochs: i === ramp - 1 ? epochs - ramp + 1 : 1 }));
+  return Array.from({ length: ramp }, (_, i) => ({
+    fraction: 1 - (1 - (i + 1) / ramp) ** 3,
+    epochs: i === ramp - 1 ? epochs - ramp + 1 : 1,
+  }));
 }

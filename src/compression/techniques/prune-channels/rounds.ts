@@ -1,4 +1,7 @@
-/** Where a step of several rounds stands, kept so that it goes on after a kill: the model that the running round began with, and its training. */
+/**
+ * Where a step of several rounds stands, kept so that it goes on after a kill: the model that the running round began
+ * with, and its training.
+ */
 import type { KeptIndices } from '../../graph/channels/remove.ts';
 import { readOnnx } from '../../formats/onnx/read.ts';
 import { writeOnnx } from '../../formats/onnx/write.ts';
@@ -28,13 +31,27 @@ export async function resumeRound(store: CheckpointStore, before: ModelState): P
   const { round, frozenZeros, kept, modelBytes } = JSON.parse(buffer.toString('utf8', 4, start)) as Header;
   const training = buffer.subarray(start + modelBytes);
   const model = readOnnx(new Uint8Array(buffer.subarray(start, start + modelBytes)));
-  return { round, training: training.length > 0 ? training : null, state: { ...before, model, frozenZeros: new Set(frozenZeros), kept: new Map(kept) } };
+  return {
+    round,
+    training: training.length > 0 ? training : null,
+    state: { ...before, model, frozenZeros: new Set(frozenZeros), kept: new Map(kept) },
+  };
 }
 
 /** Marks the beginning of a round's training. @returns the store of that training */
-export async function beginRound(store: CheckpointStore, { round, state, training }: RoundState): Promise<CheckpointStore> {
+export async function beginRound(
+  store: CheckpointStore,
+  { round, state, training }: RoundState,
+): Promise<CheckpointStore> {
   const model = writeOnnx(state.model);
-  const header = Buffer.from(JSON.stringify({ round, frozenZeros: [...state.frozenZeros], kept: [...state.kept], modelBytes: model.length } satisfies Header));
+  const header = Buffer.from(
+    JSON.stringify({
+      round,
+      frozenZeros: [...state.frozenZeros],
+      kept: [...state.kept],
+      modelBytes: model.length,
+    } satisfies Header),
+  );
   const length = Buffer.alloc(4);
   length.writeUInt32LE(header.length);
   const save = (bytes: Uint8Array): Promise<void> => store.save(Buffer.concat([length, header, model, bytes]));
@@ -42,6 +59,9 @@ export async function beginRound(store: CheckpointStore, { round, state, trainin
   let known = training;
   return {
     load: () => Promise.resolve(known),
-    save: async (bytes) => { await save(bytes); known = bytes; },
+    save: async (bytes) => {
+      await save(bytes);
+      known = bytes;
+    },
   };
 }

@@ -1,4 +1,7 @@
-/** What the loss would lose with each channel, to first order: (sum over the channel's weights of w dL/dw)^2, summed over batches (Molchanov et al. 2019, arXiv 1906.10771). */
+/**
+ * What the loss would lose with each channel, to first order: (sum over the channel's weights of w dL/dw)^2, summed
+ * over batches (Molchanov et al. 2019, arXiv 1906.10771).
+ */
 import type { BatchSource } from '../../data/dataset.ts';
 import type { ChannelMap } from '../../graph/channels/couple.ts';
 import type { ChannelGroup, ConstantAxis } from '../../graph/channels/groups.ts';
@@ -17,19 +20,46 @@ const MOST_BATCHES = 100;
 
 const FORGETFUL: CheckpointStore = { save: () => Promise.resolve(), load: () => Promise.resolve(null) };
 
-/** Scores of each group, gathered over part of an epoch in which no weight moves. Layers that gradients do not reach count by their norms. */
-export async function taylorScores(state: ModelState, map: ChannelMap, groups: readonly ChannelGroup[], context: StepContext, training: PruneChannelsParameters['training']): Promise<Scores[]> {
+/**
+ * Scores of each group, gathered over part of an epoch in which no weight moves. Layers that gradients do not reach
+ * count by their norms.
+ */
+export async function taylorScores(
+  state: ModelState,
+  map: ChannelMap,
+  groups: readonly ChannelGroup[],
+  context: StepContext,
+  training: PruneChannelsParameters['training'],
+): Promise<Scores[]> {
   const network = networkOf(state.model);
   const sums = new Map<ConstantAxis, TfVariable>();
   let teacher: Network | null = null;
   try {
     const lesson = await openLesson(network, { ...context, checkpoints: FORGETFUL, report: () => undefined }, training);
     teacher = standInTeacher(lesson, context.original);
-    for (const { makers } of groups) for (const maker of makers) if (parameterOf(network, maker)) sums.set(maker, tf.tidy(() => tf.variable(tf.zeros([maker.labels.length]), false)));
+    for (const { makers } of groups)
+      for (const maker of makers)
+        if (parameterOf(network, maker))
+          sums.set(
+            maker,
+            tf.tidy(() => tf.variable(tf.zeros([maker.labels.length]), false)),
+          );
     await train({
-      ...lesson.common, terms: retrainingTerms(lesson, teacher), metrics: [], epochs: 1,
-      settings: { optimizer: 'sgd', learningRate: 0 }, train: first(lesson.common.train, MOST_BATCHES), validation: null,
-      observers: [{ variables: [...sums.values()], observe: (parameter, gradient) => { addUp(sums, parameter, gradient); } }],
+      ...lesson.common,
+      terms: retrainingTerms(lesson, teacher),
+      metrics: [],
+      epochs: 1,
+      settings: { optimizer: 'sgd', learningRate: 0 },
+      train: first(lesson.common.train, MOST_BATCHES),
+      validation: null,
+      observers: [
+        {
+          variables: [...sums.values()],
+          observe: (parameter, gradient) => {
+            addUp(sums, parameter, gradient);
+          },
+        },
+      ],
     });
     return groups.map((group) => groupScores(map, group, sums, context.seed));
   } finally {
@@ -43,7 +73,11 @@ function parameterOf(network: Network, { tensor }: ConstantAxis): Parameter | un
   return network.parameters.find(({ name }) => name === tensor.name);
 }
 
-function addUp(sums: ReadonlyMap<ConstantAxis, TfVariable>, { name, variable, perm }: Parameter, gradient: ReturnType<typeof tf.mul>): void {
+function addUp(
+  sums: ReadonlyMap<ConstantAxis, TfVariable>,
+  { name, variable, perm }: Parameter,
+  gradient: ReturnType<typeof tf.mul>,
+): void {
   for (const [{ tensor, axis }, sum] of sums) {
     if (tensor.name !== name) continue;
     const kept = perm ? perm.indexOf(axis) : axis;
@@ -52,7 +86,12 @@ function addUp(sums: ReadonlyMap<ConstantAxis, TfVariable>, { name, variable, pe
   }
 }
 
-function groupScores(map: ChannelMap, group: ChannelGroup, sums: ReadonlyMap<ConstantAxis, TfVariable>, seed: number): Scores {
+function groupScores(
+  map: ChannelMap,
+  group: ChannelGroup,
+  sums: ReadonlyMap<ConstantAxis, TfVariable>,
+  seed: number,
+): Scores {
   const parts = group.makers.flatMap((maker): AxisValues[] => {
     const sum = sums.get(maker);
     return sum ? [{ maker, values: Float64Array.from(sum.dataSync()) }] : [];
@@ -64,7 +103,8 @@ function groupScores(map: ChannelMap, group: ChannelGroup, sums: ReadonlyMap<Con
 function first(source: BatchSource, most: number): BatchSource {
   const batchesPerEpoch = Math.min(source.batchesPerEpoch, most);
   return {
-    samples: source.samples, batchesPerEpoch,
+    samples: source.samples,
+    batchesPerEpoch,
     async *epoch(epoch) {
       let count = 0;
       for await (const batch of source.epoch(epoch)) {

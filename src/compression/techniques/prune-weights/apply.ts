@@ -17,7 +17,11 @@ import type { PruneWeightsParameters } from './spec.ts';
 const NOTABLE_SHARE = 0.2;
 
 /** Prunes kernels and retrains what is left; the zeros are the state's `frozenZeros` from here on. */
-export async function apply(state: ModelState, parameters: PruneWeightsParameters, context: StepContext): Promise<ModelState> {
+export async function apply(
+  state: ModelState,
+  parameters: PruneWeightsParameters,
+  context: StepContext,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   const weights = chosenWeights(state, parameters, context);
   if (weights.length === 0) return state;
@@ -27,33 +31,68 @@ export async function apply(state: ModelState, parameters: PruneWeightsParameter
     for (const name of await pruneAndTrain(network, weights, { state, parameters, context })) trained.add(name);
   });
   // Kernels that no gradient reaches were not part of the training: they are pruned by themselves.
-  const beyond = kernelWeights(after.model).filter(({ name }) => !trained.has(name) && weights.some((weight) => weight.name === name));
+  const beyond = kernelWeights(after.model).filter(
+    ({ name }) => !trained.has(name) && weights.some((weight) => weight.name === name),
+  );
   const frozen = { ...after, frozenZeros: new Set([...after.frozenZeros, ...trained]) };
   return beyond.length > 0 ? pruneAtOnce(frozen, beyond, { ...parameters, score: 'magnitude' }) : frozen;
 }
 
-function chosenWeights({ model }: ModelState, { layers, pattern }: PruneWeightsParameters, context: StepContext): KernelWeight[] {
+function chosenWeights(
+  { model }: ModelState,
+  { layers, pattern }: PruneWeightsParameters,
+  context: StepContext,
+): KernelWeight[] {
   const matches = layerMatcher(layers);
   const all = kernelWeights(model);
   const chosen = all.filter(({ names }) => matches(names));
   if (chosen.length === 0) {
-    context.warn('nothing-to-prune', all.length === 0 ? 'The model has no float kernels' : `No layer matches ${JSON.stringify(layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`);
+    context.warn(
+      'nothing-to-prune',
+      all.length === 0
+        ? 'The model has no float kernels'
+        : `No layer matches ${JSON.stringify(layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`,
+    );
   }
   warnOfOtherWeights(model, all, context);
   const size = Number(pattern?.split(':')[1] ?? 1);
-  const ragged = pattern === undefined ? [] : chosen.filter(({ tensor, reductionAxis }) => reductionAxis === null || tensor.dims[reductionAxis]! % size !== 0);
-  if (ragged.length > 0) context.warn('pattern-does-not-fit', `Input channels that fill no group of ${size} stay dense in ${ragged.map(({ name }) => `"${name}"`).join(', ')}`);
+  const ragged =
+    pattern === undefined
+      ? []
+      : chosen.filter(
+          ({ tensor, reductionAxis }) => reductionAxis === null || tensor.dims[reductionAxis]! % size !== 0,
+        );
+  if (ragged.length > 0)
+    context.warn(
+      'pattern-does-not-fit',
+      `Input channels that fill no group of ${size} stay dense in ${ragged.map(({ name }) => `"${name}"`).join(', ')}`,
+    );
   return chosen;
 }
 
-/** Embeddings, and what operators hold that only onnxruntime knows, are no kernels: a sparsity of the kernels says little where they are most. */
-function warnOfOtherWeights({ graph }: ModelState['model'], kernels: readonly KernelWeight[], context: StepContext): void {
+/**
+ * Embeddings, and what operators hold that only onnxruntime knows, are no kernels: a sparsity of the kernels says
+ * little where they are most.
+ */
+function warnOfOtherWeights(
+  { graph }: ModelState['model'],
+  kernels: readonly KernelWeight[],
+  context: StepContext,
+): void {
   const { parameters } = countWeights(graph);
   const share = kernels.reduce((sum, { tensor }) => sum + elementCount(tensor.dims), 0) / Math.max(1, parameters);
-  if (kernels.length > 0 && share < NOTABLE_SHARE) context.warn('few-weights-are-kernels', `Only kernels of convolutions, products and recurrences are pruned: they hold ${Math.round(share * 100)} % of the model's ${parameters} weights`);
+  if (kernels.length > 0 && share < NOTABLE_SHARE)
+    context.warn(
+      'few-weights-are-kernels',
+      `Only kernels of convolutions, products and recurrences are pruned: they hold ${Math.round(share * 100)} % of the model's ${parameters} weights`,
+    );
 }
 
-function pruneAtOnce(state: ModelState, weights: readonly KernelWeight[], parameters: PruneWeightsParameters): ModelState {
+function pruneAtOnce(
+  state: ModelState,
+  weights: readonly KernelWeight[],
+  parameters: PruneWeightsParameters,
+): ModelState {
   const { model, pruned } = pruneModel(state.model, weights, parameters);
   return pruned.length === 0 ? state : { ...state, model, frozenZeros: new Set([...state.frozenZeros, ...pruned]) };
 }
@@ -65,7 +104,11 @@ interface Job {
 }
 
 /** Gives the names of the weights that were pruned. */
-async function pruneAndTrain(network: Network, weights: readonly KernelWeight[], { state, parameters, context }: Job): Promise<string[]> {
+async function pruneAndTrain(
+  network: Network,
+  weights: readonly KernelWeight[],
+  { state, parameters, context }: Job,
+): Promise<string[]> {
   const lesson = await openLesson(network, context, parameters.training);
   const rounds = parameters.schedule === 'iterative' ? parameters.rounds : 1;
   const epochs = parameters.epochs * rounds;

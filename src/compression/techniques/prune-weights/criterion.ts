@@ -1,11 +1,16 @@
-/** How far to prune, given how much of the way is to be gone: the parameters' sparsity, threshold or pattern as masks. */
+/**
+ * How far to prune, given how much of the way is to be gone: the parameters' sparsity, threshold or pattern as masks.
+ */
 import type { PruneWeightsParameters } from './spec.ts';
 import { groupMask, lowestMasks, thresholdMask, type GroupedLayer } from './select.ts';
 
 /** `fraction` 0..1 of the way; masks by layer. Weights that are zero stay closed when their score is the lowest. */
 export type Criterion = (layers: readonly GroupedLayer[], fraction: number) => Float32Array[];
 
-/** `weights`: the layers' values before anything is pruned (for thresholds in standard deviations, and zeros that are there already). */
+/**
+ * `weights`: the layers' values before anything is pruned (for thresholds in standard deviations, and zeros that are
+ * there already).
+ */
 export function makeCriterion(parameters: PruneWeightsParameters, weights: readonly Float32Array[]): Criterion {
   const { sparsity, threshold, pattern, scope } = parameters;
   if (pattern !== undefined) {
@@ -13,14 +18,20 @@ export function makeCriterion(parameters: PruneWeightsParameters, weights: reado
     return (layers, fraction) => layers.map((layer) => groupMask(layer, size, Math.round((size - keep) * fraction)));
   }
   if (threshold !== undefined) {
-    const limits = weights.map((values) => ('absolute' in threshold ? threshold.absolute : threshold.sigma * standardDeviation(values)));
+    const limits = weights.map((values) =>
+      'absolute' in threshold ? threshold.absolute : threshold.sigma * standardDeviation(values),
+    );
     return (layers, fraction) => layers.map((layer, i) => thresholdMask(layer, limits[i]! * fraction));
   }
   return sparsityCriterion(sparsity ?? 0, scope, weights);
 }
 
 /** Starts from the sparsity there is (Zhu & Gupta's s_i), together or per layer. */
-function sparsityCriterion(target: number, scope: PruneWeightsParameters['scope'], weights: readonly Float32Array[]): Criterion {
+function sparsityCriterion(
+  target: number,
+  scope: PruneWeightsParameters['scope'],
+  weights: readonly Float32Array[],
+): Criterion {
   const groups = scope === 'global' ? [weights.map((_, i) => i)] : weights.map((_, i) => [i]);
   const counts = groups.map((group) => {
     const total = group.reduce((sum, i) => sum + weights[i]!.length, 0);
@@ -31,7 +42,10 @@ function sparsityCriterion(target: number, scope: PruneWeightsParameters['scope'
     const masks: Float32Array[] = [];
     groups.forEach((group, g) => {
       const { zeros, wanted } = counts[g]!;
-      const chosen = lowestMasks(group.map((i) => layers[i]!), Math.round(zeros + (wanted - zeros) * fraction));
+      const chosen = lowestMasks(
+        group.map((i) => layers[i]!),
+        Math.round(zeros + (wanted - zeros) * fraction),
+      );
       group.forEach((i, k) => (masks[i] = chosen[k]!));
     });
     return masks;

@@ -13,16 +13,27 @@ export interface PrunedModel {
 }
 
 /** Sets the lowest magnitudes to zero, all at once. */
-export function pruneModel(model: Model, weights: readonly KernelWeight[], parameters: PruneWeightsParameters): PrunedModel {
+export function pruneModel(
+  model: Model,
+  weights: readonly KernelWeight[],
+  parameters: PruneWeightsParameters,
+): PrunedModel {
   const values = weights.map(({ tensor }) => Float32Array.from(toHost(tensor).data as Float32Array));
-  const layers = weights.map(({ tensor, reductionAxis }, i) => ({ scores: magnitudes(values[i]!), dims: tensor.dims, axis: reductionAxis }));
+  const layers = weights.map(({ tensor, reductionAxis }, i) => ({
+    scores: magnitudes(values[i]!),
+    dims: tensor.dims,
+    axis: reductionAxis,
+  }));
   const masks = makeCriterion(parameters, values)(layers, 1);
   const replaced = new Map<Tensor | Node, Tensor>();
   weights.forEach(({ tensor, place }, i) => {
     const masked = applyMask(tensor, masks[i]!);
     if (masked) replaced.set(place, masked);
   });
-  return { model: replaceWeights(model, replaced), pruned: weights.filter(({ place }) => replaced.has(place)).map(({ name }) => name) };
+  return {
+    model: replaceWeights(model, replaced),
+    pruned: weights.filter(({ place }) => replaced.has(place)).map(({ name }) => name),
+  };
 }
 
 /** null where the mask closes nothing that is not zero already. */
@@ -30,6 +41,9 @@ function applyMask(tensor: Tensor, mask: Float32Array): Tensor | null {
   const host = toHost(tensor);
   const values = host.data as Float32Array | Float64Array;
   if (!mask.some((open, i) => open === 0 && values[i] !== 0)) return null;
-  const { bytes } = fromHost(tensor.name, { ...host, data: values.map((value, i) => (mask[i] === 0 ? 0 : value)) as Float32Array });
+  const { bytes } = fromHost(tensor.name, {
+    ...host,
+    data: values.map((value, i) => (mask[i] === 0 ? 0 : value)) as Float32Array,
+  });
   return { ...tensor, bytes };
 }

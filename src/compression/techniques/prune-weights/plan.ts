@@ -13,11 +13,16 @@ const RAMP_UPDATES = 24;
 /** Scores that are summed over training are collected over this share of it before the first pruning. */
 const SCORING_SHARE = 0.1;
 
-export function pruningPlan({ schedule, score, sparsity, rampFraction, rounds }: PruneWeightsParameters, totalSteps: number): PruningPlan {
+export function pruningPlan(
+  { schedule, score, sparsity, rampFraction, rounds }: PruneWeightsParameters,
+  totalSteps: number,
+): PruningPlan {
   const first = score === 'magnitude' ? 0 : Math.max(1, Math.round(totalSteps * SCORING_SHARE));
   switch (schedule) {
-    case 'one-shot': return { reachedAt: first, fractionBefore: (step) => (step === first ? 1 : null) };
-    case 'gradual': return cubicRamp(first, Math.max(first, Math.min(totalSteps - 1, Math.round(totalSteps * rampFraction))));
+    case 'one-shot':
+      return { reachedAt: first, fractionBefore: (step) => (step === first ? 1 : null) };
+    case 'gradual':
+      return cubicRamp(first, Math.max(first, Math.min(totalSteps - 1, Math.round(totalSteps * rampFraction))));
     case 'iterative': {
       const stepsPerRound = Math.ceil(totalSteps / rounds);
       return roundsPlan(Math.min(first, stepsPerRound - 1), stepsPerRound, rounds, sparsity);
@@ -25,7 +30,10 @@ export function pruningPlan({ schedule, score, sparsity, rampFraction, rounds }:
   }
 }
 
-/** s_t = s_f + (s_i - s_f) (1 - t/n)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast while there is much to take, slowly at the end. */
+/**
+ * s_t = s_f + (s_i - s_f) (1 - t/n)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast while there is much to take, slowly at
+ * the end.
+ */
 function cubicRamp(from: number, to: number): PruningPlan {
   const every = Math.max(1, Math.floor((to - from) / RAMP_UPDATES));
   return {
@@ -38,11 +46,20 @@ function cubicRamp(from: number, to: number): PruningPlan {
   };
 }
 
-/** Every round removes the same share of what is left: s_r = 1 - (1 - s)^(r / rounds); thresholds and patterns advance evenly. */
+/**
+ * Every round removes the same share of what is left: s_r = 1 - (1 - s)^(r / rounds); thresholds and patterns advance
+ * evenly.
+ */
 function roundsPlan(first: number, stepsPerRound: number, rounds: number, sparsity: number | undefined): PruningPlan {
-  const fraction = (round: number) => (sparsity === undefined || sparsity === 0 || sparsity === 1 ? round / rounds : (1 - (1 - sparsity) ** (round / rounds)) / sparsity);
+  const fraction = (round: number) =>
+    sparsity === undefined || sparsity === 0 || sparsity === 1
+      ? round / rounds
+      : (1 - (1 - sparsity) ** (round / rounds)) / sparsity;
   return {
     reachedAt: first + (rounds - 1) * stepsPerRound,
-    fractionBefore: (step) => ((step - first) % stepsPerRound === 0 && step >= first ? fraction(Math.min(rounds, (step - first) / stepsPerRound + 1)) : null),
+    fractionBefore: (step) =>
+      (step - first) % stepsPerRound === 0 && step >= first
+        ? fraction(Math.min(rounds, (step - first) / stepsPerRound + 1))
+        : null,
   };
 }

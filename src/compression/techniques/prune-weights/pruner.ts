@@ -1,4 +1,7 @@
-/** Pruning while a network trains: masks over its kernels, closed further and further before the steps that the plan names. */
+/**
+ * Pruning while a network trains: masks over its kernels, closed further and further before the steps that the plan
+ * names.
+ */
 import type { Network, Parameter } from '../../network/network.ts';
 import { Masks } from '../../training/constraint.ts';
 import type { KernelWeight } from '../kernel-weights.ts';
@@ -14,11 +17,21 @@ export class Pruner {
   private readonly criterion: Criterion;
 
   /** `frozen`: names of weights whose zeros must stay, pruned here or not. */
-  constructor(network: Network, weights: readonly KernelWeight[], parameters: PruneWeightsParameters, frozen: ReadonlySet<string>) {
+  constructor(
+    network: Network,
+    weights: readonly KernelWeight[],
+    parameters: PruneWeightsParameters,
+    frozen: ReadonlySet<string>,
+  ) {
     const byName = new Map(weights.map((weight) => [weight.name, weight]));
     this.parameters = network.parameters.filter(({ name }) => byName.has(name));
-    this.layout = this.parameters.map((parameter) => physicalLayout(parameter, byName.get(parameter.name)!.reductionAxis));
-    this.criterion = makeCriterion(parameters, this.parameters.map(({ variable }) => Float32Array.from(variable.dataSync())));
+    this.layout = this.parameters.map((parameter) =>
+      physicalLayout(parameter, byName.get(parameter.name)!.reductionAxis),
+    );
+    this.criterion = makeCriterion(
+      parameters,
+      this.parameters.map(({ variable }) => Float32Array.from(variable.dataSync())),
+    );
     this.scorer = makeScorer(parameters.score, this.parameters);
     this.masks = new Masks(network.parameters.filter(({ name }) => byName.has(name) || frozen.has(name)));
     for (const parameter of network.parameters) if (frozen.has(parameter.name)) this.masks.freezeZeros(parameter);
@@ -49,7 +62,10 @@ export class Pruner {
 }
 
 /** Shape and reduction axis in the engine's order of axes. */
-function physicalLayout({ dims, perm }: Parameter, axis: number | null): { dims: readonly number[]; axis: number | null } {
+function physicalLayout(
+  { dims, perm }: Parameter,
+  axis: number | null,
+): { dims: readonly number[]; axis: number | null } {
   if (!perm) return { dims, axis };
   return { dims: perm.map((from) => dims[from]!), axis: axis === null ? null : perm.indexOf(axis) };
 }

@@ -36,8 +36,16 @@ const CONTRIBUTIONS: Record<Exclude<ScoreName, 'magnitude'>, (w: TfTensor, g: Tf
   taylor: (w, g) => tf.abs(tf.mul(w, g)),
 };
 
-function gradientScorer(contribution: (w: TfTensor, g: TfTensor) => TfTensor, parameters: readonly Parameter[]): Scorer {
-  const sums = new Map(parameters.map(({ name, variable }): [string, TfVariable] => [name, tf.tidy(() => tf.variable(tf.zeros(variable.shape), false))]));
+function gradientScorer(
+  contribution: (w: TfTensor, g: TfTensor) => TfTensor,
+  parameters: readonly Parameter[],
+): Scorer {
+  const sums = new Map(
+    parameters.map(({ name, variable }): [string, TfVariable] => [
+      name,
+      tf.tidy(() => tf.variable(tf.zeros(variable.shape), false)),
+    ]),
+  );
   return {
     observer: {
       variables: [...sums.values()],

@@ -1,4 +1,7 @@
-/** Which weights go: the lowest of all by score, those under a threshold, or some of every group in a row. Masks: 1 stays, 0 goes. */
+/**
+ * Which weights go: the lowest of all by score, those under a threshold, or some of every group in a row. Masks: 1
+ * stays, 0 goes.
+ */
 
 export interface Layer {
   /** Importance of every weight; the lowest go first. -Infinity: gone already. */
@@ -15,11 +18,13 @@ export interface GroupedLayer extends Layer {
 export function lowestMasks(layers: readonly Layer[], count: number): Float32Array[] {
   const { key, below } = selectKey(layers, count);
   let ties = count - below;
-  return layers.map(({ scores }) => Float32Array.from(scores, (score) => {
-    const own = orderedKey(score);
-    if (own < key) return 0;
-    return own === key && ties-- > 0 ? 0 : 1;
-  }));
+  return layers.map(({ scores }) =>
+    Float32Array.from(scores, (score) => {
+      const own = orderedKey(score);
+      if (own < key) return 0;
+      return own === key && ties-- > 0 ? 0 : 1;
+    }),
+  );
 }
 
 /** Masks that close all weights whose score is below the threshold, or already gone. */
@@ -47,7 +52,10 @@ export function groupMask({ scores, dims, axis }: GroupedLayer, size: number, pr
 
 const bits = new DataView(new ArrayBuffer(4));
 
-/** Unsigned 32-bit integers in the order of the floats they come from (negative ones have all bits flipped, the others the sign). */
+/**
+ * Unsigned 32-bit integers in the order of the floats they come from (negative ones have all bits flipped, the others
+ * the sign).
+ */
 function orderedKey(value: number): number {
   bits.setFloat32(0, value);
   const raw = bits.getUint32(0);

@@ -14,22 +14,37 @@ import { quantizeWeights } from './weight-only.ts';
 import { NOTABLE_SHARE, warnOfWeightsLeft } from './weights-left.ts';
 
 /** What is quantized already stays as it is, with a warning; a model with nothing else comes back unchanged. */
-export async function apply(state: ModelState, parameters: QuantizeParameters, context: StepContext): Promise<ModelState> {
+export async function apply(
+  state: ModelState,
+  parameters: QuantizeParameters,
+  context: StepContext,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   const method = methodOf(parameters);
-  for (const { code, message } of quantizationWarnings(state.model.graph, HALF_BITS)) context.warn(code, `${message}; these parts are left as they are`);
+  for (const { code, message } of quantizationWarnings(state.model.graph, HALF_BITS))
+    context.warn(code, `${message}; these parts are left as they are`);
   if (method === 'cast') return changed(state, await cast(state.model, parameters, context));
-  const prepared = prepare(state.model, method === 'weight-only' && parameters.precision !== 'bfloat16' ? 0 : INTEGER_OPSET);
+  const prepared = prepare(
+    state.model,
+    method === 'weight-only' && parameters.precision !== 'bfloat16' ? 0 : INTEGER_OPSET,
+  );
   const model = await METHODS[method](prepared, parameters, context);
   if (model !== prepared) {
     warnOfWeightsLeft(model, parameters, context);
     return changed(state, model);
   }
-  context.warn('nothing-to-quantize', 'The model has no float weights that the step selects and this method can quantize; it is unchanged');
+  context.warn(
+    'nothing-to-quantize',
+    'The model has no float weights that the step selects and this method can quantize; it is unchanged',
+  );
   return state;
 }
 
-const changed = (state: ModelState, model: Model): ModelState => ({ ...state, model, quantized: state.quantized || model !== state.model });
+const changed = (state: ModelState, model: Model): ModelState => ({
+  ...state,
+  model,
+  quantized: state.quantized || model !== state.model,
+});
 
 /** From here on DequantizeLinear has scales per channel, and Cast knows bfloat16. */
 const INTEGER_OPSET = 13;
@@ -41,14 +56,30 @@ function packWeights(model: Model, parameters: QuantizeParameters, { warn }: Ste
   const packed: Tensor[] = [];
   const result = quantizeWeights(model, parameters, (weight) => packed.push(weight));
   const wide = parameters.precision === 'int4' ? packed.filter((weight) => !takesFourBits(weight)) : [];
-  const share = wide.reduce((sum, { dims }) => sum + elementCount(dims), 0) / packed.reduce((sum, { dims }) => sum + elementCount(dims), 0);
-  if (share >= NOTABLE_SHARE) warn('int4-as-int8', `${Math.round(share * 100)} % of the quantized weights take 8 bits, not 4: those of ${wide.length} weight(s) so small, or of so odd a number, that parting half bytes would cost more than it saves`);
+  const share =
+    wide.reduce((sum, { dims }) => sum + elementCount(dims), 0) /
+    packed.reduce((sum, { dims }) => sum + elementCount(dims), 0);
+  if (share >= NOTABLE_SHARE)
+    warn(
+      'int4-as-int8',
+      `${Math.round(share * 100)} % of the quantized weights take 8 bits, not 4: those of ${wide.length} weight(s) so small, or of so odd a number, that parting half bytes would cost more than it saves`,
+    );
   return result;
 }
 
-/** The same object where nothing was quantized. What has no integer form under a method is at least stored as integers. */
-const METHODS: Record<'weight-only' | 'static' | 'dynamic', (model: Model, parameters: QuantizeParameters, context: StepContext) => Promise<Model>> = {
+/**
+ * The same object where nothing was quantized. What has no integer form under a method is at least stored as integers.
+ */
+const METHODS: Record<
+  'weight-only' | 'static' | 'dynamic',
+  (model: Model, parameters: QuantizeParameters, context: StepContext) => Promise<Model>
+> = {
   'weight-only': async (model, parameters, context) => packWeights(model, parameters, context),
-  static: async (model, parameters, context) => quantizeWeights(await quantizeStatic(model, parameters, context), parameters),
-  dynamic: async (model, parameters) => quantizeWeights(quantizeDynamic(model, { ...parameters, mayRunSaturating: await mayRunSaturating(parameters.target) }), parameters),
+  static: async (model, parameters, context) =>
+    quantizeWeights(await quantizeStatic(model, parameters, context), parameters),
+  dynamic: async (model, parameters) =>
+    quantizeWeights(
+      quantizeDynamic(model, { ...parameters, mayRunSaturating: await mayRunSaturating(parameters.target) }),
+      parameters,
+    ),
 };

@@ -1,6 +1,7 @@
 /**
- * Matrix products in integers, with the activations' range taken anew in every run: DynamicQuantizeLinear, MatMulInteger, and the product of
- * the scales (onnxruntime fuses the chain into one kernel). Convolutions stay float: onnxruntime's ConvInteger was measured 18 times slower.
+ * Matrix products in integers, with the activations' range taken anew in every run: DynamicQuantizeLinear,
+ * MatMulInteger, and the product of the scales (onnxruntime fuses the chain into one kernel). Convolutions stay float:
+ * onnxruntime's ConvInteger was measured 18 times slower.
  */
 import { freshNames, makeNode, removeUnusedInitializers, withGraph, withInitializers } from '../../graph/edit.ts';
 import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
@@ -65,12 +66,18 @@ class DynamicWriter {
   private productOf(node: Node): Product | null {
     if (node.domain !== '' || (node.opType !== 'MatMul' && node.opType !== 'Gemm')) return null;
     const kernel = this.graph.initializers.get(node.inputs[1]!);
-    if (!kernel || kernel.dtype !== 'float32' || kernel.dims.length !== 2 || elementCount(kernel.dims) < LEAST_ELEMENTS) return null;
+    if (!kernel || kernel.dtype !== 'float32' || kernel.dims.length !== 2 || elementCount(kernel.dims) < LEAST_ELEMENTS)
+      return null;
     if (this.graph.initializers.has(node.inputs[0]!) || !this.selected([node.name, ...node.inputs])) return null;
     if (node.opType === 'MatMul') return { node, weight: kernel, bias: null };
     const bias = node.inputs[2] || null;
-    const plain = intAttribute(node, 'transA', 0) === 0 && floatAttribute(node, 'alpha', 1) === 1 && (bias === null || floatAttribute(node, 'beta', 1) === 1);
-    return plain ? { node, weight: intAttribute(node, 'transB', 0) === 0 ? kernel : this.transposed(kernel), bias } : null;
+    const plain =
+      intAttribute(node, 'transA', 0) === 0 &&
+      floatAttribute(node, 'alpha', 1) === 1 &&
+      (bias === null || floatAttribute(node, 'beta', 1) === 1);
+    return plain
+      ? { node, weight: intAttribute(node, 'transB', 0) === 0 ? kernel : this.transposed(kernel), bias }
+      : null;
   }
 
   private transposed(tensor: Tensor): Tensor {
@@ -87,7 +94,11 @@ class DynamicWriter {
     };
     const activation = this.activationOf(node.inputs[0]!);
     const kernel = this.kernelOf(weight);
-    const sums = step('MatMulInteger', [activation.codes, kernel.codes, activation.zero, kernel.zero], this.fresh(`${output}_sums`));
+    const sums = step(
+      'MatMulInteger',
+      [activation.codes, kernel.codes, activation.zero, kernel.zero],
+      this.fresh(`${output}_sums`),
+    );
     const float = step('Cast', [sums], this.fresh(`${output}_float`), { to: FLOAT32 });
     const scale = step('Mul', [activation.scale, kernel.scale], this.fresh(`${output}_scale`));
     const scaled = step('Mul', [float, scale], bias === null ? output : this.fresh(`${output}_scaled`));
@@ -97,8 +108,14 @@ class DynamicWriter {
   private activationOf(name: string): Codes {
     let found = this.activations.get(name);
     if (!found) {
-      found = { codes: this.fresh(`${name}_quantized`), scale: this.fresh(`${name}_scale`), zero: this.fresh(`${name}_zero_point`) };
-      this.nodes.push(makeNode('DynamicQuantizeLinear', [name], [found.codes, found.scale, found.zero], {}, { name: '' }));
+      found = {
+        codes: this.fresh(`${name}_quantized`),
+        scale: this.fresh(`${name}_scale`),
+        zero: this.fresh(`${name}_zero_point`),
+      };
+      this.nodes.push(
+        makeNode('DynamicQuantizeLinear', [name], [found.codes, found.scale, found.zero], {}, { name: '' }),
+      );
       this.activations.set(name, found);
     }
     return found;
@@ -109,12 +126,28 @@ class DynamicWriter {
     if (!found) {
       const { name, dims } = weight;
       const { perChannel, reduceRange, mayRunSaturating } = this.parameters;
-      const { codes, affines } = quantizeWeight(weight, { type: 'int8', symmetric: true, channelAxis: perChannel ? 1 : null, reduceRange, sums: mayRunSaturating ? [[0]] : [] });
+      const { codes, affines } = quantizeWeight(weight, {
+        type: 'int8',
+        symmetric: true,
+        channelAxis: perChannel ? 1 : null,
+        reduceRange,
+        sums: mayRunSaturating ? [[0]] : [],
+      });
       const scaleDims = perChannel ? [dims[1]!] : [];
-      found = { codes: this.fresh(`${name}_quantized`), scale: this.fresh(`${name}_scale`), zero: this.fresh(`${name}_zero_point`) };
+      found = {
+        codes: this.fresh(`${name}_quantized`),
+        scale: this.fresh(`${name}_scale`),
+        zero: this.fresh(`${name}_zero_point`),
+      };
       this.tensors.push(
-        fromHost(found.codes, { dtype: 'int8', dims, data: codes }), scaleTensor(found.scale, affines, scaleDims),
-        constant(found.zero, 'int8', scaleDims, affines.map(() => 0)),
+        fromHost(found.codes, { dtype: 'int8', dims, data: codes }),
+        scaleTensor(found.scale, affines, scaleDims),
+        constant(
+          found.zero,
+          'int8',
+          scaleDims,
+          affines.map(() => 0),
+        ),
       );
       this.kernels.set(weight, found);
     }
@@ -126,6 +159,7 @@ function transpose(tensor: Tensor): Tensor {
   const [rows, columns] = tensor.dims as [number, number];
   const from = toHost(tensor).data as Float32Array;
   const data = new Float32Array(from.length);
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) data[column * rows + row] = from[row * columns + column]!;
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) data[column * rows + row] = from[row * columns + column]!;
   return fromHost(tensor.name, { dtype: 'float32', dims: [columns, rows], data });
 }

@@ -9,11 +9,21 @@ export interface Additions {
   readonly nodes: Node[];
 }
 
-export const constant = (name: string, dtype: DataType, dims: readonly number[], values: readonly number[]): Tensor => fromHost(name, hostOf(dtype, dims, values));
+export const constant = (name: string, dtype: DataType, dims: readonly number[], values: readonly number[]): Tensor =>
+  fromHost(name, hostOf(dtype, dims, values));
 
-export const scaleTensor = (name: string, affines: readonly Affine[], dims: readonly number[]): Tensor => constant(name, 'float32', dims, affines.map(({ scale }) => scale));
+export const scaleTensor = (name: string, affines: readonly Affine[], dims: readonly number[]): Tensor =>
+  constant(
+    name,
+    'float32',
+    dims,
+    affines.map(({ scale }) => scale),
+  );
 
-/** Weights smaller than this gain nothing: the codes, their scale and the nodes that unpack them take as much as the floats. */
+/**
+ * Weights smaller than this gain nothing: the codes, their scale and the nodes that unpack them take as much as the
+ * floats.
+ */
 export const LEAST_ELEMENTS = 96;
 
 /** As Cast's `to` says it. */

@@ -11,18 +11,34 @@ import type { Passes } from './static/observe.ts';
 const RANDOM_SAMPLES = 16;
 
 /** `random`: there are no data. Errors: `shape-mismatch` where the model ran on no random input. */
-export async function observationInputs(model: Model, samples: number, context: StepContext): Promise<Passes & { readonly random: boolean }> {
+export async function observationInputs(
+  model: Model,
+  samples: number,
+  context: StepContext,
+): Promise<Passes & { readonly random: boolean }> {
   const runtime = await openRuntime(writeOnnx(model));
   try {
     const split = context.dataset?.split('train');
     if (!split || split.length === 0) {
       const inputs = await randomInputs(model, runtime, context.seed);
       const count = Math.min(samples, RANDOM_SAMPLES);
-      return { random: true, samples: count, feeds: async function* () { for (let i = 0; i < count; i++) yield inputs.make(i, inputs.least); } };
+      return {
+        random: true,
+        samples: count,
+        feeds: async function* () {
+          for (let i = 0; i < count; i++) yield inputs.make(i, inputs.least);
+        },
+      };
     }
     const chosen = sampleOf(split, samples, context.seed);
     const batches = await workingFeeds(runtime, chosen, context.transform);
-    return { random: false, samples: chosen.length, async *feeds(batch): AsyncGenerator<Feeds> { for await (const { inputs } of batches(batch)) yield inputs; } };
+    return {
+      random: false,
+      samples: chosen.length,
+      async *feeds(batch): AsyncGenerator<Feeds> {
+        for await (const { inputs } of batches(batch)) yield inputs;
+      },
+    };
   } finally {
     await runtime.release();
   }

@@ -1,9 +1,11 @@
 /**
- * int8 and int4 weights that a runtime unpacks by plain operators of every opset: Cast to float32, minus the zero point, times the scale.
+ * int8 and int4 weights that a runtime unpacks by plain operators of every opset: Cast to float32, minus the zero
+ * point, times the scale.
  *
- * onnxruntime folds such nodes when it loads the model. DequantizeLinear, which says the same, it computes anew in every run: a small CNN
- * (390 k weights, batch 1) took 0.38 ms with it, 0.21 ms in this form and as float. int4 has no element type before opset 21 (and few
- * runtimes cast it): two codes share a byte, byte = low + 16 * high, and are parted by Floor.
+ * onnxruntime folds such nodes when it loads the model. DequantizeLinear, which says the same, it computes anew in
+ * every run: a small CNN (390 k weights, batch 1) took 0.38 ms with it, 0.21 ms in this form and as float. int4 has no
+ * element type before opset 21 (and few runtimes cast it): two codes share a byte, byte = low + 16 * high, and are
+ * parted by Floor.
  */
 import { makeNode } from '../../graph/edit.ts';
 import { elementCount, fromHost } from '../../graph/tensor-data.ts';
@@ -19,7 +21,9 @@ const LEAST_BLOCK = 8;
 /** Of smaller weights the second half byte saves less than the nodes that part it take. */
 const LEAST_INT4_ELEMENTS = 2048;
 
-/** How a weight is laid out while it is packed: kernels of many axes as [channel, rest], blocks as an axis of their own. */
+/**
+ * How a weight is laid out while it is packed: kernels of many axes as [channel, rest], blocks as an axis of their own.
+ */
 interface Packing {
   readonly dims: readonly number[];
   readonly channelAxis: number | null;
@@ -31,22 +35,42 @@ export function takesFourBits({ dims }: Pick<Tensor, 'dims'>): boolean {
   return elements >= LEAST_INT4_ELEMENTS && elements % 2 === 0;
 }
 
-export function packIntegers(tensor: Tensor, axes: WeightAxes, parameters: QuantizeParameters, fresh: (base: string) => string, additions: Additions): void {
+export function packIntegers(
+  tensor: Tensor,
+  axes: WeightAxes,
+  parameters: QuantizeParameters,
+  fresh: (base: string) => string,
+  additions: Additions,
+): void {
   const { symmetric } = parameters;
   const four = parameters.precision === 'int4' && takesFourBits(tensor); // others: 8 bits
   const packing = packingOf(tensor.dims, axes, four ? parameters : { ...parameters, precision: 'int8' });
   const { channelAxis, block } = packing;
-  const quantized = quantizeWeight({ ...tensor, dims: packing.dims }, { type: four ? 'int4' : 'int8', symmetric, channelAxis, ...(block ? { block } : {}) });
+  const quantized = quantizeWeight(
+    { ...tensor, dims: packing.dims },
+    { type: four ? 'int4' : 'int8', symmetric, channelAxis, ...(block ? { block } : {}) },
+  );
   const builder = new Unpacking(tensor.name, `w${additions.nodes.length}`, fresh, additions);
-  const [codeDims, scaleDims] = [blockDims(packing.dims, block, (size, inner) => [size / inner, inner]), blockDims(quantized.scaleDims, block, (size) => [size, 1])];
+  const [codeDims, scaleDims] = [
+    blockDims(packing.dims, block, (size, inner) => [size / inner, inner]),
+    blockDims(quantized.scaleDims, block, (size) => [size, 1]),
+  ];
   let value = four ? builder.fourBits(quantized.codes, codeDims) : builder.eightBits(quantized.codes, codeDims);
   const zeros = zeroPoints(quantized, four ? 8 : 0, scaleDims);
-  if (zeros) value = builder.step('Sub', [value, builder.add(constant(builder.name('zero_point'), 'float32', zeros.dims, zeros.values))]);
+  if (zeros)
+    value = builder.step('Sub', [
+      value,
+      builder.add(constant(builder.name('zero_point'), 'float32', zeros.dims, zeros.values)),
+    ]);
   value = builder.step('Mul', [value, builder.add(scaleTensor(builder.name('scale'), quantized.affines, scaleDims))]);
   builder.finish(value, codeDims.join() === tensor.dims.join() ? null : tensor.dims);
 }
 
-function packingOf(dims: readonly number[], axes: WeightAxes, { precision, perChannel, blockSize }: QuantizeParameters): Packing {
+function packingOf(
+  dims: readonly number[],
+  axes: WeightAxes,
+  { precision, perChannel, blockSize }: QuantizeParameters,
+): Packing {
   const flat = axes.channel === 0 && dims.length > 2 ? [dims[0]!, elementCount(dims.slice(1))] : dims;
   const sum = flat === dims ? axes.sum : 1;
   const wanted = blockSize || (precision === 'int4' ? INT4_BLOCK : 0);
@@ -60,16 +84,26 @@ function largestDivisor(length: number, most: number): number {
   return 1;
 }
 
-const blockDims = (dims: readonly number[], block: Packing['block'], split: (size: number, inner: number) => readonly number[]): readonly number[] =>
-  dims.flatMap((size, axis) => (block?.axis === axis ? split(size, block.size) : [size]));
+const blockDims = (
+  dims: readonly number[],
+  block: Packing['block'],
+  split: (size: number, inner: number) => readonly number[],
+): readonly number[] => dims.flatMap((size, axis) => (block?.axis === axis ? split(size, block.size) : [size]));
 
 /** What is subtracted from the stored codes: int4 is stored as code + 8. null: nothing. */
-function zeroPoints({ affines }: QuantizedWeight, offset: number, dims: readonly number[]): { dims: readonly number[]; values: number[] } | null {
-  if (affines.some(({ zeroPoint }) => zeroPoint !== 0)) return { dims, values: affines.map(({ zeroPoint }) => zeroPoint + offset) };
+function zeroPoints(
+  { affines }: QuantizedWeight,
+  offset: number,
+  dims: readonly number[],
+): { dims: readonly number[]; values: number[] } | null {
+  if (affines.some(({ zeroPoint }) => zeroPoint !== 0))
+    return { dims, values: affines.map(({ zeroPoint }) => zeroPoint + offset) };
   return offset === 0 ? null : { dims: [], values: [offset] };
 }
 
-/** A chain of nodes that ends in the weight's own name; the names on the way are short, since small models have many. */
+/**
+ * A chain of nodes that ends in the weight's own name; the names on the way are short, since small models have many.
+ */
 class Unpacking {
   private readonly weight: string;
   private readonly prefix: string;
@@ -107,12 +141,21 @@ class Unpacking {
   }
 
   eightBits(codes: Int8Array | Uint8Array, dims: readonly number[]): string {
-    return this.step('Cast', [this.add(fromHost(this.name('int8'), { dtype: 'int8', dims, data: codes }))], { to: FLOAT32 });
+    return this.step('Cast', [this.add(fromHost(this.name('int8'), { dtype: 'int8', dims, data: codes }))], {
+      to: FLOAT32,
+    });
   }
 
   fourBits(codes: Int8Array | Uint8Array, dims: readonly number[]): string {
-    const bytes = Uint8Array.from({ length: codes.length / 2 }, (_, i) => (codes[2 * i]! + 8) | ((codes[2 * i + 1]! + 8) << 4));
-    const packed = this.step('Cast', [this.add(fromHost(this.name('int4'), { dtype: 'uint8', dims: [bytes.length, 1], data: bytes }))], { to: FLOAT32 });
+    const bytes = Uint8Array.from(
+      { length: codes.length / 2 },
+      (_, i) => (codes[2 * i]! + 8) | ((codes[2 * i + 1]! + 8) << 4),
+    );
+    const packed = this.step(
+      'Cast',
+      [this.add(fromHost(this.name('int4'), { dtype: 'uint8', dims: [bytes.length, 1], data: bytes }))],
+      { to: FLOAT32 },
+    );
     const high = this.step('Floor', [this.step('Mul', [packed, this.number('sixteenth', 1 / 16)])]);
     const low = this.step('Sub', [packed, this.step('Mul', [high, this.number('sixteen', 16)])]);
     return this.reshape(this.step('Concat', [low, high], { axis: 1 }), dims);

@@ -1,4 +1,7 @@
-/** What a model is brought to before its weights are quantized: weights in one form and in float32, BatchNormalization folded, activations apart, no node that does nothing. */
+/**
+ * What a model is brought to before its weights are quantized: weights in one form and in float32, BatchNormalization
+ * folded, activations apart, no node that does nothing.
+ */
 import { constantsAsInitializers } from '../../graph/passes/constants-as-initializers.ts';
 import { foldBatchNorm } from '../../graph/passes/fold-batch-norm.ts';
 import { raiseOpset } from '../../graph/passes/raise-opset.ts';
@@ -9,5 +12,7 @@ import type { Model } from '../../graph/types.ts';
 
 /** `opset`: the least that is needed. */
 export function prepare(model: Model, opset: number): Model {
-  return foldBatchNorm(removeIdentities(constantsAsInitializers(splitFused(raiseOpset(castToSingle(model, true), opset)))));
+  return foldBatchNorm(
+    removeIdentities(constantsAsInitializers(splitFused(raiseOpset(castToSingle(model, true), opset)))),
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * Affine quantization, q = clamp(round(x / scale) + zeroPoint), as ONNX's QuantizeLinear defines it (round half to even). Every range is
- * made to hold zero, so that zero is exact: padding, ReLU and pruned weights stay what they are.
+ * Affine quantization, q = clamp(round(x / scale) + zeroPoint), as ONNX's QuantizeLinear defines it (round half to
+ * even). Every range is made to hold zero, so that zero is exact: padding, ReLU and pruned weights stay what they are.
  */
 import { roundHalfEven } from '../../graph/number-formats.ts';
 
@@ -11,7 +11,11 @@ export interface IntegerRange {
   readonly high: number;
 }
 
-export const RANGES: Readonly<Record<IntegerType, IntegerRange>> = { int8: { low: -128, high: 127 }, uint8: { low: 0, high: 255 }, int4: { low: -8, high: 7 } };
+export const RANGES: Readonly<Record<IntegerType, IntegerRange>> = {
+  int8: { low: -128, high: 127 },
+  uint8: { low: 0, high: 255 },
+  int4: { low: -8, high: 7 },
+};
 
 export interface Affine {
   readonly scale: number;

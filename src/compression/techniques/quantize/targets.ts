@@ -5,13 +5,17 @@ import type { QuantizeParameters } from './spec.ts';
 export type Target = QuantizeParameters['target'];
 
 const SATURATES: Readonly<Record<Target, () => boolean | Promise<boolean>>> = {
-  any: () => true, 'x86-avx2': () => true, 'x86-vnni': () => false, arm64: () => false, 'this-machine': productsSaturate,
+  any: () => true,
+  'x86-avx2': () => true,
+  'x86-vnni': () => false,
+  arm64: () => false,
+  'this-machine': productsSaturate,
 };
 
 /**
- * Whether the file may run where two products are added with saturation to 16 bits (graph/saturation.ts), so that its weights' codes must
- * keep pairs of products within them. That costs 0.7 to 2.7 dB of the weights' own noise (measured on normal, Laplace and t-distributed weights, 27 to
- * 1,152 to a sum), 7-bit weights 6 dB.
+ * Whether the file may run where two products are added with saturation to 16 bits (graph/saturation.ts), so that its
+ * weights' codes must keep pairs of products within them. That costs 0.7 to 2.7 dB of the weights' own noise (measured
+ * on normal, Laplace and t-distributed weights, 27 to 1,152 to a sum), 7-bit weights 6 dB.
  */
 export async function mayRunSaturating(target: Target): Promise<boolean> {
   return SATURATES[target]();

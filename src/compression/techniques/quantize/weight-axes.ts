@@ -1,4 +1,7 @@
-/** Which constant inputs of an operator are weights, which axis their output channels lie on, and which axis is summed over. */
+/**
+ * Which constant inputs of an operator are weights, which axis their output channels lie on, and which axis is summed
+ * over.
+ */
 import type { Node } from '../../graph/types.ts';
 import { intAttribute } from '../../graph/node-attributes.ts';
 
@@ -14,24 +17,59 @@ type Rule = (node: Node, rank: number) => WeightAxes;
 /** By operator, then by input. Kernels only: biases and running statistics are small and stay float. */
 const RULES: Readonly<Record<string, Readonly<Record<number, Rule>>>> = {
   Conv: { 1: () => ({ channel: 0, sum: 1 }) },
-  // [cin, cout / groups, ...k]: with groups, channels of several groups share an index, which is a coarser scale but a right one.
+  // [cin, cout / groups, ...k]: with groups, channels of several groups share an index, which is a coarser scale but a
+  // right one.
   ConvTranspose: { 1: () => ({ channel: 1, sum: 0 }) },
-  Gemm: { 0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0), 1: (node) => gemmAxes(intAttribute(node, 'transB', 0) !== 0 ? 0 : 1) },
-  MatMul: { 0: (_node, rank) => ({ channel: rank < 2 ? null : rank - 2, sum: rank - 1 }), 1: (_node, rank) => ({ channel: rank < 2 ? null : rank - 1, sum: Math.max(0, rank - 2) }) },
+  Gemm: {
+    0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0),
+    1: (node) => gemmAxes(intAttribute(node, 'transB', 0) !== 0 ? 0 : 1),
+  },
+  MatMul: {
+    0: (_node, rank) => ({ channel: rank < 2 ? null : rank - 2, sum: rank - 1 }),
+    1: (_node, rank) => ({ channel: rank < 2 ? null : rank - 1, sum: Math.max(0, rank - 2) }),
+  },
   // [directions, gates * hidden, inputs]
   LSTM: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
   GRU: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
   RNN: { 1: () => ({ channel: 1, sum: 2 }), 2: () => ({ channel: 1, sum: 2 }) },
-  Gather: { 0: (node, rank) => { const axis = (intAttribute(node, 'axis', 0) + rank) % rank; return { channel: axis, sum: rank === 2 ? 1 - axis : null }; } },
-  'com.microsoft.FusedMatMul': { 0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0), 1: (node) => gemmAxes(intAttribute(node, 'transB', 0) !== 0 ? 0 : 1) },
+  Gather: {
+    0: (node, rank) => {
+      const axis = (intAttribute(node, 'axis', 0) + rank) % rank;
+      return { channel: axis, sum: rank === 2 ? 1 - axis : null };
+    },
+  },
+  'com.microsoft.FusedMatMul': {
+    0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0),
+    1: (node) => gemmAxes(intAttribute(node, 'transB', 0) !== 0 ? 0 : 1),
+  },
   'com.microsoft.Attention': { 1: () => ({ channel: 1, sum: 0 }) },
   // words, positions, segments
-  'com.microsoft.EmbedLayerNormalization': { 2: () => ({ channel: 0, sum: 1 }), 3: () => ({ channel: 0, sum: 1 }), 4: () => ({ channel: 0, sum: 1 }) },
+  'com.microsoft.EmbedLayerNormalization': {
+    2: () => ({ channel: 0, sum: 1 }),
+    3: () => ({ channel: 0, sum: 1 }),
+    4: () => ({ channel: 0, sum: 1 }),
+  },
   Einsum: { 0: () => ({ channel: null, sum: null }), 1: () => ({ channel: null, sum: null }) },
 };
 
-/** Operators that only move data: exporters put them between a weight and its product. Any grouping is right; rows are a usual one. */
-const MOVERS: ReadonlySet<string> = new Set(['Identity', 'Transpose', 'Reshape', 'Unsqueeze', 'Squeeze', 'Slice', 'Concat', 'Split', 'Flatten', 'Expand', 'Tile', 'Gather']);
+/**
+ * Operators that only move data: exporters put them between a weight and its product. Any grouping is right; rows are a
+ * usual one.
+ */
+const MOVERS: ReadonlySet<string> = new Set([
+  'Identity',
+  'Transpose',
+  'Reshape',
+  'Unsqueeze',
+  'Squeeze',
+  'Slice',
+  'Concat',
+  'Split',
+  'Flatten',
+  'Expand',
+  'Tile',
+  'Gather',
+]);
 
 const gemmAxes = (channel: number): WeightAxes => ({ channel, sum: 1 - channel });
 

@@ -1,6 +1,6 @@
 /**
- * Weights stored small and unpacked when the model is loaded: half floats by Cast, integers as pack-integers.ts says. onnxruntime computes
- * these nodes once, so that the model runs exactly as fast as with floats.
+ * Weights stored small and unpacked when the model is loaded: half floats by Cast, integers as pack-integers.ts says.
+ * onnxruntime computes these nodes once, so that the model runs exactly as fast as with floats.
  */
 import { sharedWeights } from '../../graph/codebooks.ts';
 import { freshNames, makeNode, mapSubgraphs, subgraphs, withGraph } from '../../graph/edit.ts';
@@ -17,8 +17,20 @@ import { weightAxes, type WeightAxes } from './weight-axes.ts';
  * Every float32 weight of the model, subgraphs included, that the filter selects; the same model where there is none.
  * @param each told of every weight that is packed
  */
-export function quantizeWeights(model: Model, parameters: QuantizeParameters, each: (weight: Tensor) => void = () => undefined): Model {
-  return withGraph(model, quantizeGraph(model.graph, { parameters, selected: layerMatcher(parameters.layers), fresh: freshNames(model), each }));
+export function quantizeWeights(
+  model: Model,
+  parameters: QuantizeParameters,
+  each: (weight: Tensor) => void = () => undefined,
+): Model {
+  return withGraph(
+    model,
+    quantizeGraph(model.graph, {
+      parameters,
+      selected: layerMatcher(parameters.layers),
+      fresh: freshNames(model),
+      each,
+    }),
+  );
 }
 
 interface Packing {
@@ -36,7 +48,8 @@ function quantizeGraph(graph: Graph, packing: Packing): Graph {
   const codebooks = new Set([...sharedWeights(graph).values()].map(({ codebook }) => codebook));
   for (const [name, uses] of weightUses(graph)) {
     const tensor = graph.initializers.get(name)!;
-    if (codebooks.has(tensor)) continue; // so small that fewer bits save nothing, and each of its values is many weights
+    // so small that fewer bits save nothing, and each of its values is many weights
+    if (codebooks.has(tensor)) continue;
     if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < LEAST_ELEMENTS) continue;
     if (parameters.precision === 'float16' && !fitsHalf(tensor)) continue;
     if (!selected([name, ...uses.map(({ node }) => node.name)])) continue;
@@ -70,7 +83,8 @@ function weightUses(graph: Graph): Map<string, WeightUse[]> {
         const axes = tensor && weightAxes(node, input, tensor.dims.length);
         if (axes) found.set(name, [...(found.get(name) ?? []), { node, axes }]);
       });
-      for (const { graph: body } of subgraphs(node)) visit(body.nodes, new Set([...hidden, ...body.initializers.keys()]));
+      for (const { graph: body } of subgraphs(node))
+        visit(body.nodes, new Set([...hidden, ...body.initializers.keys()]));
     }
   };
   visit(graph.nodes, new Set());
@@ -79,11 +93,18 @@ function weightUses(graph: Graph): Map<string, WeightUse[]> {
 
 /** The axes that all uses agree on. */
 function commonAxes(uses: readonly WeightUse[], rank: number): WeightAxes {
-  const agreed = (key: keyof WeightAxes) => (uses.every(({ axes }) => axes[key] === uses[0]!.axes[key]) ? uses[0]!.axes[key] : null);
+  const agreed = (key: keyof WeightAxes) =>
+    uses.every(({ axes }) => axes[key] === uses[0]!.axes[key]) ? uses[0]!.axes[key] : null;
   return rank < 2 ? { channel: null, sum: rank === 1 ? 0 : null } : { channel: agreed('channel'), sum: agreed('sum') };
 }
 
-function pack(tensor: Tensor, axes: WeightAxes, parameters: QuantizeParameters, fresh: (base: string) => string, additions: Additions): void {
+function pack(
+  tensor: Tensor,
+  axes: WeightAxes,
+  parameters: QuantizeParameters,
+  fresh: (base: string) => string,
+  additions: Additions,
+): void {
   const { precision } = parameters;
   if (precision === 'int8' || precision === 'int4') return packIntegers(tensor, axes, parameters, fresh, additions);
   if (precision !== 'float16' && precision !== 'bfloat16') return;

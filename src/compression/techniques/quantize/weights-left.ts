@@ -1,4 +1,7 @@
-/** Warns where a large part of the weights has no smaller form: those of operators that only onnxruntime knows, or that take no other constants. */
+/**
+ * Warns where a large part of the weights has no smaller form: those of operators that only onnxruntime knows, or that
+ * take no other constants.
+ */
 import { weights } from '../../graph/describe.ts';
 import { walkNodes } from '../../graph/edit.ts';
 import { elementCount, isFloat } from '../../graph/tensor-data.ts';
@@ -17,12 +20,24 @@ export function warnOfWeightsLeft({ graph }: Model, parameters: QuantizeParamete
   const readers = new Map<string, Node>();
   walkNodes(graph, (node) => node.inputs.forEach((name) => readers.set(name, node)));
   const selected = layerMatcher(parameters.layers);
-  const left = weights(graph).filter(({ name, dtype, dims }) => readers.has(name) && isFloat(dtype) && dims.length > 1 && elementCount(dims) >= LEAST_ELEMENTS && selected([name, readers.get(name)?.name ?? '']));
-  const share = left.reduce((sum, { dims }) => sum + elementCount(dims), 0) / Math.max(1, countWeights(graph).parameters);
+  const left = weights(graph).filter(
+    ({ name, dtype, dims }) =>
+      readers.has(name) &&
+      isFloat(dtype) &&
+      dims.length > 1 &&
+      elementCount(dims) >= LEAST_ELEMENTS &&
+      selected([name, readers.get(name)?.name ?? '']),
+  );
+  const share =
+    left.reduce((sum, { dims }) => sum + elementCount(dims), 0) / Math.max(1, countWeights(graph).parameters);
   if (share < NOTABLE_SHARE) return;
   const operators = new Set(left.flatMap(({ name }) => operatorOf(readers.get(name))));
-  context.warn('weights-left-in-float', `${Math.round(share * 100)} % of the weights stay in float, those of ${[...operators].join(', ')}: ${nameOf(left[0]!)}${left.length > 1 ? ` and ${left.length - 1} more` : ''}`);
+  context.warn(
+    'weights-left-in-float',
+    `${Math.round(share * 100)} % of the weights stay in float, those of ${[...operators].join(', ')}: ${nameOf(left[0]!)}${left.length > 1 ? ` and ${left.length - 1} more` : ''}`,
+  );
 }
 
 const nameOf = ({ name }: Tensor): string => `"${name}"`;
-const operatorOf = (node: Node | undefined): string[] => (node ? [node.domain === '' ? node.opType : `${node.domain}.${node.opType}`] : []);
+const operatorOf = (node: Node | undefined): string[] =>
+  node ? [node.domain === '' ? node.opType : `${node.domain}.${node.opType}`] : [];

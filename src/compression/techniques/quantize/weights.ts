@@ -13,7 +13,10 @@ export interface WeightScheme {
   readonly block?: { readonly axis: number; readonly size: number };
   /** 7 bits instead of 8. */
   readonly reduceRange?: boolean;
-  /** int8: orders of the sums that the weight's products go into; its codes are such that none of them saturates in 16 bits. Not with blocks. */
+  /**
+   * int8: orders of the sums that the weight's products go into; its codes are such that none of them saturates in 16
+   * bits. Not with blocks.
+   */
   readonly sums?: readonly SumOrder[];
   /** Lower bounds of the scales per channel. */
   readonly leastScale?: (channel: number) => number;
@@ -28,14 +31,16 @@ export interface QuantizedWeight {
 }
 
 /**
- * Scales follow from the largest magnitude (symmetric) or the extremes of each group. `scaleDims` broadcasts against the weight, except in
- * blocks, where the block axis counts blocks.
+ * Scales follow from the largest magnitude (symmetric) or the extremes of each group. `scaleDims` broadcasts against
+ * the weight, except in blocks, where the block axis counts blocks.
  */
 export function quantizeWeight(tensor: Tensor, scheme: WeightScheme): QuantizedWeight {
   const { dims } = tensor;
   const values = toHost(tensor).data as Float32Array;
   const range = rangeOf(scheme);
-  const scaleDims = dims.map((size, axis) => (scheme.block?.axis === axis ? Math.ceil(size / scheme.block.size) : scheme.channelAxis === axis ? size : 1));
+  const scaleDims = dims.map((size, axis) =>
+    scheme.block?.axis === axis ? Math.ceil(size / scheme.block.size) : scheme.channelAxis === axis ? size : 1,
+  );
   const groupOf = grouping(dims, scaleDims, scheme);
   const groups = elementCount(scaleDims);
   const low = new Float64Array(groups);
@@ -46,9 +51,13 @@ export function quantizeWeight(tensor: Tensor, scheme: WeightScheme): QuantizedW
     if (value > high[group]!) high[group] = value;
   });
   const pairs = greatestPairs(tensor, scheme, groups);
-  const affines = Array.from({ length: groups }, (_, group) => affineFor({ low: low[group]!, high: high[group]! }, scheme, range, { group, pair: pairs[group]! }));
+  const affines = Array.from({ length: groups }, (_, group) =>
+    affineFor({ low: low[group]!, high: high[group]! }, scheme, range, { group, pair: pairs[group]! }),
+  );
   const codes = allocate(scheme.type, values.length) as Int8Array | Uint8Array;
-  forEachGroup(values.length, groupOf, (i, group) => { codes[i] = quantizeValue(values[i]!, affines[group]!, range); });
+  forEachGroup(values.length, groupOf, (i, group) => {
+    codes[i] = quantizeValue(values[i]!, affines[group]!, range);
+  });
   limitPairs(codes, tensor, scheme, affines);
   return { codes, affines, scaleDims };
 }
@@ -68,11 +77,20 @@ function greatestPairs({ dims, ...tensor }: Tensor, scheme: WeightScheme, groups
   return greatest;
 }
 
-/** Rounding can take a pair one code beyond the limit: the code that was rounded away from zero the furthest goes back by one. */
-function limitPairs(codes: Int8Array | Uint8Array, tensor: Tensor, { sums = [], channelAxis }: WeightScheme, affines: readonly Affine[]): void {
+/**
+ * Rounding can take a pair one code beyond the limit: the code that was rounded away from zero the furthest goes back
+ * by one.
+ */
+function limitPairs(
+  codes: Int8Array | Uint8Array,
+  tensor: Tensor,
+  { sums = [], channelAxis }: WeightScheme,
+  affines: readonly Affine[],
+): void {
   const values = toHost(tensor).data as Float32Array;
   const groupAt = channelAt(tensor.dims, channelAxis);
-  const excess = (offset: number) => Math.abs(codes[offset]!) - Math.abs(values[offset]!) / affines[groupAt(offset)]!.scale;
+  const excess = (offset: number) =>
+    Math.abs(codes[offset]!) - Math.abs(values[offset]!) / affines[groupAt(offset)]!.scale;
   for (const order of sums) {
     eachNeighbour(tensor.dims, order, (first, second) => {
       while (pairMagnitude(codes[first]!, codes[second]!) > PAIR_LIMIT) {
@@ -92,29 +110,46 @@ function channelAt(dims: readonly number[], axis: number | null): (offset: numbe
 
 function rangeOf({ type, reduceRange, symmetric, sums = [] }: WeightScheme): IntegerRange {
   const { low, high } = RANGES[type];
-  const limited = reduceRange || (sums.length > 0 && !symmetric) ? { low: Math.ceil(low / 2), high: Math.floor(high / 2) } : { low, high };
+  const limited =
+    reduceRange || (sums.length > 0 && !symmetric)
+      ? { low: Math.ceil(low / 2), high: Math.floor(high / 2) }
+      : { low, high };
   return symmetric && type !== 'uint8' ? { low: -limited.high, high: limited.high } : limited;
 }
 
-function affineFor({ low, high }: { low: number; high: number }, scheme: WeightScheme, range: IntegerRange, { group, pair }: { group: number; pair: number }): Affine {
+function affineFor(
+  { low, high }: { low: number; high: number },
+  scheme: WeightScheme,
+  range: IntegerRange,
+  { group, pair }: { group: number; pair: number },
+): Affine {
   const affine = scheme.symmetric ? symmetricAffine(Math.max(-low, high), range) : affineOf({ low, high }, range);
   const least = Math.max(scheme.leastScale?.(group) ?? 0, pair / PAIR_LIMIT);
   return affine.scale >= least ? affine : { ...affine, scale: Math.fround(least) };
 }
 
 /** Strides that turn an element's coordinates into its group: 0 along axes that share scales. */
-function grouping(dims: readonly number[], scaleDims: readonly number[], { block }: WeightScheme): { dims: readonly number[]; strides: readonly number[]; block: { axis: number; size: number } | null } {
+function grouping(
+  dims: readonly number[],
+  scaleDims: readonly number[],
+  { block }: WeightScheme,
+): { dims: readonly number[]; strides: readonly number[]; block: { axis: number; size: number } | null } {
   const strides = scaleDims.map((size, axis) => (size === 1 ? 0 : elementCount(scaleDims.slice(axis + 1))));
   return { dims, strides, block: block ?? null };
 }
 
-function forEachGroup(count: number, { dims, strides, block }: ReturnType<typeof grouping>, visit: (element: number, group: number) => void): void {
+function forEachGroup(
+  count: number,
+  { dims, strides, block }: ReturnType<typeof grouping>,
+  visit: (element: number, group: number) => void,
+): void {
   const last = dims.length - 1;
   const run = last < 0 ? 1 : dims[last]!;
   const index = dims.map(() => 0);
   for (let start = 0; start < count; start += run) {
     let base = 0;
-    for (let axis = 0; axis < last; axis++) base += strides[axis]! * (block?.axis === axis ? Math.floor(index[axis]! / block.size) : index[axis]!);
+    for (let axis = 0; axis < last; axis++)
+      base += strides[axis]! * (block?.axis === axis ? Math.floor(index[axis]! / block.size) : index[axis]!);
     const stride = last < 0 ? 0 : strides[last]!;
     const blockSize = block?.axis === last ? block.size : 1;
     for (let i = 0; i < run; i++) visit(start + i, stride === 0 ? base : base + stride * Math.floor(i / blockSize));

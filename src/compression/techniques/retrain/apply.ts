@@ -7,16 +7,31 @@ import type { ModelState, StepContext } from '../technique.ts';
 import type { spec } from './spec.ts';
 
 /** Trains on the dataset's labels; the starting weights stay where no epoch does better on the validation split. */
-export async function apply(state: ModelState, { epochs, training }: Static<typeof spec.parameters>, context: StepContext): Promise<ModelState> {
+export async function apply(
+  state: ModelState,
+  { epochs, training }: Static<typeof spec.parameters>,
+  context: StepContext,
+): Promise<ModelState> {
   context.signal.throwIfAborted();
   if (epochs === 0) return state;
   return withNetwork(state, context, async (network) => {
     const masks = frozenMasks(network, state);
     try {
       const { common, labels, metrics } = await openLesson(network, context, training);
-      if (!labels) throw new LatheError('dataset-required', 'retrain needs labels and the dataset has none; distill does without');
-      const { unchanged } = await train({ ...common, terms: [labels], metrics, epochs, constraints: masks ? [masks] : [] });
-      if (unchanged) context.warn('no-improvement', 'No epoch did better on the validation split than the weights it started with; they are kept');
+      if (!labels)
+        throw new LatheError('dataset-required', 'retrain needs labels and the dataset has none; distill does without');
+      const { unchanged } = await train({
+        ...common,
+        terms: [labels],
+        metrics,
+        epochs,
+        constraints: masks ? [masks] : [],
+      });
+      if (unchanged)
+        context.warn(
+          'no-improvement',
+          'No epoch did better on the validation split than the weights it started with; they are kept',
+        );
     } finally {
       masks?.dispose();
     }

@@ -2,15 +2,18 @@ import { Type } from 'typebox';
 import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
 
-const Parameters = Type.Object({
-  epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'passes over the training split' }),
-  training: StepTraining,
-}, { additionalProperties: false });
+const Parameters = Type.Object(
+  {
+    epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'passes over the training split' }),
+    training: StepTraining,
+  },
+  { additionalProperties: false },
+);
 
 export const spec: TechniqueSpec<typeof Parameters> = {
   name: 'retrain',
   version: 1,
-  summary: 'Trains the model on the dataset\'s labels; zeros of pruned weights stay zero.',
+  summary: "Trains the model on the dataset's labels; zeros of pruned weights stay zero.",
   parameters: Parameters,
   neutral: { epochs: 0 },
   keepsCodebooks: () => true,

@@ -20,19 +20,31 @@ let count = 0;
  * @param results those of a recorded run: shapes and dtypes
  * @throws Error where TensorFlow refuses the function
  */
-export function compileProgram(recorded: Program, inputs: readonly TfTensor[], variables: ReadonlyMap<Reference, TfVariable>, results: readonly TfTensor[]): CompiledFunction {
+export function compileProgram(
+  recorded: Program,
+  inputs: readonly TfTensor[],
+  variables: ReadonlyMap<Reference, TfVariable>,
+  results: readonly TfTensor[],
+): CompiledFunction {
   const backend = tensorflow();
   const program = fuseProgram(recorded);
   const outside = holdOutside(backend, program);
   const handles = argumentsOf(program).map((reference) => handleSource(backend, reference, variables, outside));
   const name = `lathe_step_${process.pid}_${count++}`;
-  const dtypes = new Map(argumentsOf(program).map((reference) => [reference, argumentDtype(backend, reference, inputs, variables, outside)]));
+  const dtypes = new Map(
+    argumentsOf(program).map((reference) => [reference, argumentDtype(backend, reference, inputs, variables, outside)]),
+  );
   backend.binding.addFunction(writeFunctionDef(name, program, backend.binding, (reference) => dtypes.get(reference)!));
   const forms = results.map(({ shape, dtype }) => ({ shape, dtype }));
   const updated = [...program.updates.keys()].map((reference) => variables.get(reference)!);
   return {
     run(given) {
-      const outputs = backend.binding.executeOp(name, [], handles.map((handle) => handle(given)), forms.length + updated.length);
+      const outputs = backend.binding.executeOp(
+        name,
+        [],
+        handles.map((handle) => handle(given)),
+        forms.length + updated.length,
+      );
       updated.forEach((variable, index) => replaceValue(backend, variable, outputs[forms.length + index]!));
       return forms.map(({ shape, dtype }, index) => wrap(backend, outputs[index]!, shape, dtype));
     },
@@ -46,10 +58,20 @@ export function compileProgram(recorded: Program, inputs: readonly TfTensor[], v
 /** Tensors from outside may be disposed by their owner; a second handle keeps their values. */
 function holdOutside(backend: TensorflowBackend, program: Program): Map<Reference, TensorMetadata> {
   const references = argumentsOf(program).filter((reference) => reference.startsWith('x'));
-  return new Map(references.map((reference) => [reference, backend.binding.executeOp('Identity', [], [Number(reference.slice(1))], 1)[0]!]));
+  return new Map(
+    references.map((reference) => [
+      reference,
+      backend.binding.executeOp('Identity', [], [Number(reference.slice(1))], 1)[0]!,
+    ]),
+  );
 }
 
-function handleSource(backend: TensorflowBackend, reference: Reference, variables: ReadonlyMap<Reference, TfVariable>, outside: ReadonlyMap<Reference, TensorMetadata>): (inputs: readonly TfTensor[]) => number {
+function handleSource(
+  backend: TensorflowBackend,
+  reference: Reference,
+  variables: ReadonlyMap<Reference, TfVariable>,
+  outside: ReadonlyMap<Reference, TensorMetadata>,
+): (inputs: readonly TfTensor[]) => number {
   const held = outside.get(reference);
   if (held) return () => held.id;
   const variable = variables.get(reference);
@@ -58,14 +80,23 @@ function handleSource(backend: TensorflowBackend, reference: Reference, variable
   return (inputs) => handleOf(backend, inputs[index]!);
 }
 
-function argumentDtype(backend: TensorflowBackend, reference: Reference, inputs: readonly TfTensor[], variables: ReadonlyMap<Reference, TfVariable>, outside: ReadonlyMap<Reference, TensorMetadata>): number {
+function argumentDtype(
+  backend: TensorflowBackend,
+  reference: Reference,
+  inputs: readonly TfTensor[],
+  variables: ReadonlyMap<Reference, TfVariable>,
+  outside: ReadonlyMap<Reference, TensorMetadata>,
+): number {
   const held = outside.get(reference);
   if (held) return held.dtype;
   const tensor = variables.get(reference) ?? inputs[Number(reference.slice(1))]!;
   return backend.tensorMap.get(tensor.dataId).dtype;
 }
 
-/** tfjs's own path (a tensor made, assigned, disposed) costs 10 us a variable; where nobody shares the value its handle is exchanged. */
+/**
+ * tfjs's own path (a tensor made, assigned, disposed) costs 10 us a variable; where nobody shares the value its handle
+ * is exchanged.
+ */
 function replaceValue(backend: TensorflowBackend, variable: TfVariable, output: TensorMetadata): void {
   const data = backend.tensorMap.get(variable.dataId);
   if (data.refCount === 1) {
@@ -80,7 +111,12 @@ function replaceValue(backend: TensorflowBackend, variable: TfVariable, output: 
 }
 
 /** A result with the shape and dtype that the eager run gave it. */
-function wrap(backend: TensorflowBackend, { id, dtype: type }: TensorMetadata, shape: readonly number[], dtype: TfTensor['dtype']): TfTensor {
+function wrap(
+  backend: TensorflowBackend,
+  { id, dtype: type }: TensorMetadata,
+  shape: readonly number[],
+  dtype: TfTensor['dtype'],
+): TfTensor {
   const dataId = {};
   backend.tensorMap.set(dataId, { shape: [...shape], dtype: type, id, values: null, refCount: 1 });
   return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype });

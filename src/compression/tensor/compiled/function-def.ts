@@ -1,6 +1,7 @@
 /**
- * Writes a recorded step as a tensorflow.FunctionDef: its signature, one NodeDef per live operation, and which node's output each result is.
- * Field numbers are those of function.proto, op_def.proto, node_def.proto, attr_value.proto and tensor.proto.
+ * Writes a recorded step as a tensorflow.FunctionDef: its signature, one NodeDef per live operation, and which node's
+ * output each result is. Field numbers are those of function.proto, op_def.proto, node_def.proto, attr_value.proto and
+ * tensor.proto.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Binding, OpAttribute } from '../native/binding.ts';
@@ -22,15 +23,34 @@ interface Source {
  * The function takes `argumentsOf(program)` in order and returns the results, then the variables' new values.
  * @param argumentDtype TF_DataType of an argument
  */
-export function writeFunctionDef(name: string, program: Program, binding: Binding, argumentDtype: (reference: Reference) => number): Uint8Array {
+export function writeFunctionDef(
+  name: string,
+  program: Program,
+  binding: Binding,
+  argumentDtype: (reference: Reference) => number,
+): Uint8Array {
   const source: Source = { program, binding, dtypeOf: (reference) => dtypeOf(program, reference, argumentDtype) };
   const returned = [...program.results, ...program.updates.values()];
   const writer = new BinaryWriter();
-  message(writer, 1, (signature) => writeSignature(signature, name, argumentsOf(program).map((reference) => [reference, source.dtypeOf(reference)]), returned.map(source.dtypeOf)));
-  for (const [reference, constant] of program.constants) message(writer, 3, (node) => writeConstant(node, reference, constant));
+  message(writer, 1, (signature) =>
+    writeSignature(
+      signature,
+      name,
+      argumentsOf(program).map((reference) => [reference, source.dtypeOf(reference)]),
+      returned.map(source.dtypeOf),
+    ),
+  );
+  for (const [reference, constant] of program.constants)
+    message(writer, 3, (node) => writeConstant(node, reference, constant));
   for (const [node, op] of program.ops) message(writer, 3, (def) => writeNode(def, node, op, source));
   returned.forEach((reference, index) => {
-    message(writer, 4, (entry) => entry.tag(1, WireType.LengthDelimited).string(`r${index}`).tag(2, WireType.LengthDelimited).string(nameIn(program, reference)));
+    message(writer, 4, (entry) =>
+      entry
+        .tag(1, WireType.LengthDelimited)
+        .string(`r${index}`)
+        .tag(2, WireType.LengthDelimited)
+        .string(nameIn(program, reference)),
+    );
   });
   return writer.finish();
 }
@@ -43,9 +63,16 @@ function dtypeOf(program: Program, reference: Reference, argumentDtype: (referen
 }
 
 /** OpDef { name = 1, input_arg = 2, output_arg = 3 }, ArgDef { name = 1, type = 3 } */
-function writeSignature(writer: BinaryWriter, name: string, args: readonly (readonly [string, number])[], returned: readonly number[]): void {
+function writeSignature(
+  writer: BinaryWriter,
+  name: string,
+  args: readonly (readonly [string, number])[],
+  returned: readonly number[],
+): void {
   const argument = (field: number, argumentName: string, dtype: number) => {
-    message(writer, field, (arg) => arg.tag(1, WireType.LengthDelimited).string(argumentName).tag(3, WireType.Varint).int32(dtype));
+    message(writer, field, (arg) =>
+      arg.tag(1, WireType.LengthDelimited).string(argumentName).tag(3, WireType.Varint).int32(dtype),
+    );
   };
   writer.tag(1, WireType.LengthDelimited).string(name);
   for (const [argumentName, dtype] of args) argument(2, argumentName, dtype);
@@ -57,23 +84,36 @@ function writeNode(writer: BinaryWriter, name: string, op: ProgramOp, source: So
   writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(op.name);
   for (const reference of op.inputs) writer.tag(3, WireType.LengthDelimited).string(nameIn(source.program, reference));
   for (const [attribute, value] of attributesOf(op, source)) {
-    message(writer, 5, (entry) => entry.tag(1, WireType.LengthDelimited).string(attribute).tag(2, WireType.LengthDelimited).bytes(value));
+    message(writer, 5, (entry) =>
+      entry.tag(1, WireType.LengthDelimited).string(attribute).tag(2, WireType.LengthDelimited).bytes(value),
+    );
   }
 }
 
 function writeConstant(writer: BinaryWriter, name: string, { shape, dtype, bytes }: RecordedConstant): void {
   writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string('Const');
-  const attribute = (key: string, value: Uint8Array) => message(writer, 5, (entry) => entry.tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).bytes(value));
+  const attribute = (key: string, value: Uint8Array) =>
+    message(writer, 5, (entry) =>
+      entry.tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).bytes(value),
+    );
   attribute('dtype', typeValue(dtype));
   // TensorProto { dtype = 1, tensor_shape = 2, tensor_content = 4 }
-  attribute('value', attrValue((value) => message(value, 8, (tensor) => {
-    tensor.tag(1, WireType.Varint).int32(dtype);
-    message(tensor, 2, (dims) => writeShape(dims, shape));
-    tensor.tag(4, WireType.LengthDelimited).bytes(bytes);
-  })));
+  attribute(
+    'value',
+    attrValue((value) =>
+      message(value, 8, (tensor) => {
+        tensor.tag(1, WireType.Varint).int32(dtype);
+        message(tensor, 2, (dims) => writeShape(dims, shape));
+        tensor.tag(4, WireType.LengthDelimited).bytes(bytes);
+      }),
+    ),
+  );
 }
 
-/** A function's body calls an argument by its name, and a node's output node:argument:index, where an argument that is a list counts its tensors. */
+/**
+ * A function's body calls an argument by its name, and a node's output node:argument:index, where an argument that is a
+ * list counts its tensors.
+ */
 function nameIn(program: Program, reference: Reference): string {
   if (program.constants.has(reference)) return `${reference}:output:0`;
   const node = nodeOf(reference);
@@ -81,16 +121,24 @@ function nameIn(program: Program, reference: Reference): string {
   if (!op) return reference;
   const { outputs } = opDefinition(op.name);
   const index = Number(reference.split(':')[1]);
-  if (outputs.length === 1 && (outputs[0]!.numberAttribute || outputs[0]!.typeListAttribute)) return `${node}:${outputs[0]!.name}:${index}`;
-  if (outputs.length !== op.outputs.length) throw new Error(`${op.name} yielded ${op.outputs.length} tensors; it is defined with ${outputs.length}`);
+  if (outputs.length === 1 && (outputs[0]!.numberAttribute || outputs[0]!.typeListAttribute))
+    return `${node}:${outputs[0]!.name}:${index}`;
+  if (outputs.length !== op.outputs.length)
+    throw new Error(`${op.name} yielded ${op.outputs.length} tensors; it is defined with ${outputs.length}`);
   return `${node}:${outputs[index]!.name}:0`;
 }
 
-/** Given attributes, those that eager execution infers from the inputs, and defaults for the rest: a NodeDef must have them all. */
+/**
+ * Given attributes, those that eager execution infers from the inputs, and defaults for the rest: a NodeDef must have
+ * them all.
+ */
 function attributesOf(op: ProgramOp, source: Source): Map<string, Uint8Array> {
   const definition = opDefinition(op.name);
-  const values = new Map(op.attributes.map((attribute) => [attribute.name, encodeAttribute(attribute, source.binding)]));
-  for (const [name, value] of inferredAttributes(op, definition, source)) if (!values.has(name)) values.set(name, value);
+  const values = new Map(
+    op.attributes.map((attribute) => [attribute.name, encodeAttribute(attribute, source.binding)]),
+  );
+  for (const [name, value] of inferredAttributes(op, definition, source))
+    if (!values.has(name)) values.set(name, value);
   for (const [name, fallback] of definition.attributes) {
     if (values.has(name)) continue;
     if (!fallback) throw new Error(`attribute ${name} of ${op.name} is not given`);
@@ -106,8 +154,13 @@ function inferredAttributes(op: ProgramOp, { inputs }: OpDefinition, source: Sou
     const count = argumentLength(argument, op, inputs.length);
     const types = op.inputs.slice(position, position + count).map(source.dtypeOf);
     position += count;
-    if (argument.numberAttribute) found.push([argument.numberAttribute, attrValue((value) => value.tag(3, WireType.Varint).int64(count))]);
-    if (argument.typeListAttribute) found.push([argument.typeListAttribute, attrValue((value) => message(value, 1, (list) => writePacked(list, 6, types)))]);
+    if (argument.numberAttribute)
+      found.push([argument.numberAttribute, attrValue((value) => value.tag(3, WireType.Varint).int64(count))]);
+    if (argument.typeListAttribute)
+      found.push([
+        argument.typeListAttribute,
+        attrValue((value) => message(value, 1, (list) => writePacked(list, 6, types))),
+      ]);
     if (argument.typeAttribute && types.length > 0) found.push([argument.typeAttribute, typeValue(types[0]!)]);
   }
   return found;
@@ -120,21 +173,30 @@ function argumentLength({ numberAttribute, typeListAttribute }: Argument, op: Pr
 
 /** AttrValue { list = 1, s = 2, i = 3, f = 4, b = 5, type = 6, shape = 7, tensor = 8 } */
 function encodeAttribute({ name, type, value }: OpAttribute, binding: Binding): Uint8Array {
-  if (Array.isArray(value) && type !== binding.TF_ATTR_SHAPE) return attrValue((writer) => message(writer, 1, (list) => writeList(list, type, value as unknown[], binding)));
+  if (Array.isArray(value) && type !== binding.TF_ATTR_SHAPE)
+    return attrValue((writer) => message(writer, 1, (list) => writeList(list, type, value as unknown[], binding)));
   switch (type) {
-    case binding.TF_ATTR_STRING: return attrValue((writer) => writer.tag(2, WireType.LengthDelimited).string(String(value)));
-    case binding.TF_ATTR_INT: return attrValue((writer) => writer.tag(3, WireType.Varint).int64(Math.trunc(Number(value))));
-    case binding.TF_ATTR_FLOAT: return attrValue((writer) => writer.tag(4, WireType.Bit32).float(Number(value)));
-    case binding.TF_ATTR_BOOL: return attrValue((writer) => writer.tag(5, WireType.Varint).bool(Boolean(value)));
-    case binding.TF_ATTR_TYPE: return typeValue(Number(value));
-    case binding.TF_ATTR_SHAPE: return attrValue((writer) => message(writer, 7, (shape) => writeShape(shape, value as number[])));
-    default: throw new Error(`attribute ${name} has a type (${type}) that a compiled step cannot hold`);
+    case binding.TF_ATTR_STRING:
+      return attrValue((writer) => writer.tag(2, WireType.LengthDelimited).string(String(value)));
+    case binding.TF_ATTR_INT:
+      return attrValue((writer) => writer.tag(3, WireType.Varint).int64(Math.trunc(Number(value))));
+    case binding.TF_ATTR_FLOAT:
+      return attrValue((writer) => writer.tag(4, WireType.Bit32).float(Number(value)));
+    case binding.TF_ATTR_BOOL:
+      return attrValue((writer) => writer.tag(5, WireType.Varint).bool(Boolean(value)));
+    case binding.TF_ATTR_TYPE:
+      return typeValue(Number(value));
+    case binding.TF_ATTR_SHAPE:
+      return attrValue((writer) => message(writer, 7, (shape) => writeShape(shape, value as number[])));
+    default:
+      throw new Error(`attribute ${name} has a type (${type}) that a compiled step cannot hold`);
   }
 }
 
 function writeList(list: BinaryWriter, type: number, values: readonly unknown[], binding: Binding): void {
   if (type === binding.TF_ATTR_FLOAT) for (const value of values) list.tag(4, WireType.Bit32).float(Number(value));
-  else if (type === binding.TF_ATTR_STRING) for (const value of values) list.tag(2, WireType.LengthDelimited).string(String(value));
+  else if (type === binding.TF_ATTR_STRING)
+    for (const value of values) list.tag(2, WireType.LengthDelimited).string(String(value));
   else writePacked(list, type === binding.TF_ATTR_INT ? 3 : type === binding.TF_ATTR_BOOL ? 5 : 6, values.map(Number));
 }
 

@@ -1,6 +1,7 @@
 /**
- * Operations of a recorded step that the engine's own kernels compute as one, with the same arithmetic bit by bit: what is fused waits neither for memory nor for
- * a thread. Recorded steps run them one by one; only what is compiled is fused.
+ * Operations of a recorded step that the engine's own kernels compute as one, with the same arithmetic bit by bit: what
+ * is fused waits neither for memory nor for a thread. Recorded steps run them one by one; only what is compiled is
+ * fused.
  *
  *   product or convolution -> (reshape) -> bias -> (ReLU);   gradient of ReLU -> gradient of the bias
  */
@@ -38,7 +39,12 @@ class Fusion {
   result(): Program {
     const resolve = (reference: Reference): Reference => this.renamed.get(reference) ?? reference;
     const ops = new Map([...this.ops].map(([node, op]) => [node, { ...op, inputs: op.inputs.map(resolve) }]));
-    return { ...this.program, ops, results: this.program.results.map(resolve), updates: new Map([...this.program.updates].map(([variable, value]) => [variable, resolve(value)])) };
+    return {
+      ...this.program,
+      ops,
+      results: this.program.results.map(resolve),
+      updates: new Map([...this.program.updates].map(([variable, value]) => [variable, resolve(value)])),
+    };
   }
 
   private fuseBias(node: string, { inputs: [x, bias] }: ProgramOp): void {
@@ -51,7 +57,12 @@ class Fusion {
       this.ops.set(producer, { ...product, name: 'LatheConvBias', inputs: [...product.inputs, bias!] });
       this.replace(node, x!);
     } else if (product.name === 'LatheMatMul' && (!before || before.shapes[0]!.at(-1) === product.shapes[0]![1])) {
-      this.ops.set(producer, { ...product, name: 'LatheDense', inputs: [...product.inputs, bias!], attributes: [...product.attributes, reluAttribute(relu !== null)] });
+      this.ops.set(producer, {
+        ...product,
+        name: 'LatheDense',
+        inputs: [...product.inputs, bias!],
+        attributes: [...product.attributes, reluAttribute(relu !== null)],
+      });
       this.replace(node, x!);
       if (relu !== null) this.replace(relu, x!);
     }
@@ -61,7 +72,13 @@ class Fusion {
     const gradient = this.users.get(`${node}:0`)?.find((user) => this.ops.get(user)?.name === 'LatheBiasGrad');
     if (gradient === undefined) return;
     const bias = this.ops.get(gradient)!;
-    this.ops.set(node, { name: 'LatheReluBiasGrad', attributes: [], inputs: op.inputs, outputs: [...op.outputs, ...bias.outputs], shapes: [...op.shapes, ...bias.shapes] });
+    this.ops.set(node, {
+      name: 'LatheReluBiasGrad',
+      attributes: [],
+      inputs: op.inputs,
+      outputs: [...op.outputs, ...bias.outputs],
+      shapes: [...op.shapes, ...bias.shapes],
+    });
     this.replace(gradient, `${node}:1`);
   }
 

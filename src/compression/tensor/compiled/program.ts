@@ -1,8 +1,9 @@
 /**
- * A recorded step with its handles replaced by what they stand for, so that two runs of one step can be compared and a third one replaced.
+ * A recorded step with its handles replaced by what they stand for, so that two runs of one step can be compared and a
+ * third one replaced.
  *
- * A reference is `i0` (an input), `v0` (a variable), `c0` (a constant), `x17` (a tensor from outside, by its handle) or `n4:1` (output 1 of
- * operation 4).
+ * A reference is `i0` (an input), `v0` (a variable), `c0` (a constant), `x17` (a tensor from outside, by its handle) or
+ * `n4:1` (output 1 of operation 4).
  */
 import type { OpAttribute } from '../native/binding.ts';
 import type { RecordedConstant, RecordedOp, Recording } from './recorder.ts';
@@ -15,7 +16,10 @@ export interface ProgramOp {
   readonly inputs: readonly Reference[];
   /** TF_DataType of each output. */
   readonly outputs: readonly number[];
-  /** Of the outputs, in the run that was recorded: some depend on values, so they are no part of what makes two programs the same. */
+  /**
+   * Of the outputs, in the run that was recorded: some depend on values, so they are no part of what makes two programs
+   * the same.
+   */
   readonly shapes: readonly (readonly number[])[];
 }
 
@@ -28,7 +32,12 @@ export interface Program {
 }
 
 /** The live part of a recording: operations that no result and no variable's new value needs are left out. */
-export function toProgram(recording: Recording, known: ReadonlyMap<number, Reference>, results: readonly number[], updates: ReadonlyMap<Reference, number>): Program {
+export function toProgram(
+  recording: Recording,
+  known: ReadonlyMap<number, Reference>,
+  results: readonly number[],
+  updates: ReadonlyMap<Reference, number>,
+): Program {
   const references = new Map(known);
   const [ops, constants] = [new Map<string, ProgramOp>(), new Map<Reference, RecordedConstant>()];
   const resolve = (id: number): Reference => references.get(id) ?? `x${id}`;
@@ -42,12 +51,23 @@ export function toProgram(recording: Recording, known: ReadonlyMap<number, Refer
     ops.set(node, toProgramOp(op, resolve));
     op.outputs.forEach(({ id }, index) => references.set(id, `${node}:${index}`));
   }
-  const whole = { ops, constants, results: results.map(resolve), updates: new Map([...updates].map(([variable, id]) => [variable, resolve(id)])) };
+  const whole = {
+    ops,
+    constants,
+    results: results.map(resolve),
+    updates: new Map([...updates].map(([variable, id]) => [variable, resolve(id)])),
+  };
   return withoutDeadCode(whole);
 }
 
 function toProgramOp({ name, attributes, inputs, outputs }: RecordedOp, resolve: (id: number) => Reference): ProgramOp {
-  return { name, attributes, inputs: inputs.map(resolve), outputs: outputs.map(({ dtype }) => dtype), shapes: outputs.map(({ shape }) => shape) };
+  return {
+    name,
+    attributes,
+    inputs: inputs.map(resolve),
+    outputs: outputs.map(({ dtype }) => dtype),
+    shapes: outputs.map(({ shape }) => shape),
+  };
 }
 
 export function nodeOf(reference: Reference): string {
@@ -68,17 +88,23 @@ function withoutDeadCode(program: Program): Program {
 
 /** Everything outside that the program takes: inputs, variables and tensors from outside. */
 export function argumentsOf(program: Program): Reference[] {
-  const used = [...[...program.ops.values()].flatMap(({ inputs }) => inputs), ...program.results, ...program.updates.values()];
+  const used = [
+    ...[...program.ops.values()].flatMap(({ inputs }) => inputs),
+    ...program.results,
+    ...program.updates.values(),
+  ];
   return [...new Set(used.filter((reference) => /^[ivx]/.test(reference)))];
 }
 
 /** Why two runs of one step are not the same program; null where they are. */
 export function difference(a: Program, b: Program): string | null {
-  const shape = ({ ops, results, updates }: Program) => JSON.stringify([[...ops].map(([node, op]) => [node, withoutShapes(op)]), results, [...updates]]);
+  const shape = ({ ops, results, updates }: Program) =>
+    JSON.stringify([[...ops].map(([node, op]) => [node, withoutShapes(op)]), results, [...updates]]);
   if (a.ops.size !== b.ops.size) return `one run took ${a.ops.size} operations and the next ${b.ops.size}`;
   for (const [node, constant] of a.constants) {
     const other = b.constants.get(node);
-    if (!other || !sameConstant(constant, other)) return `a tensor made of JavaScript values changed from run to run; it feeds ${usersOf(a, node).join(', ') || 'a result'}`;
+    if (!other || !sameConstant(constant, other))
+      return `a tensor made of JavaScript values changed from run to run; it feeds ${usersOf(a, node).join(', ') || 'a result'}`;
   }
   return shape(a) === shape(b) ? null : `two runs differ in ${firstDifferentOp(a, b)}`;
 }
@@ -88,12 +114,17 @@ function sameConstant(a: RecordedConstant, b: RecordedConstant): boolean {
 }
 
 function usersOf(program: Program, reference: Reference): string[] {
-  return [...new Set([...program.ops.values()].filter(({ inputs }) => inputs.includes(reference)).map(({ name }) => name))];
+  return [
+    ...new Set([...program.ops.values()].filter(({ inputs }) => inputs.includes(reference)).map(({ name }) => name)),
+  ];
 }
 
 function firstDifferentOp(a: Program, b: Program): string {
   const pairs = [...a.ops].map(([node, op]) => [op, b.ops.get(node)] as const);
-  return pairs.find(([one, two]) => JSON.stringify(withoutShapes(one)) !== JSON.stringify(withoutShapes(two)))?.[0].name ?? 'their results';
+  return (
+    pairs.find(([one, two]) => JSON.stringify(withoutShapes(one)) !== JSON.stringify(withoutShapes(two)))?.[0].name ??
+    'their results'
+  );
 }
 
 function withoutShapes(op: ProgramOp | undefined): Omit<ProgramOp, 'shapes'> | undefined {

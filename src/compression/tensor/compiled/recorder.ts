@@ -1,6 +1,6 @@
 /**
- * Records what a function does at TensorFlow's door: the operations executed and the tensors made from JavaScript values, by handle.
- * The function runs as usual meanwhile.
+ * Records what a function does at TensorFlow's door: the operations executed and the tensors made from JavaScript
+ * values, by handle. The function runs as usual meanwhile.
  */
 import type { Binding, OpAttribute, TensorMetadata, TensorflowBackend } from '../native/binding.ts';
 
@@ -28,7 +28,10 @@ export interface Recording {
 
 let recording = false;
 
-/** Whether a step is being recorded at this moment: whoever needs the values of a tensor now makes the step uncompilable. */
+/**
+ * Whether a step is being recorded at this moment: whoever needs the values of a tensor now makes the step
+ * uncompilable.
+ */
 export function isRecording(): boolean {
   return recording;
 }
@@ -57,7 +60,16 @@ export function record<R>(backend: TensorflowBackend, run: () => R): { result: R
   recording = true;
   backend.binding = intercept(real, overrides);
   try {
-    return { result: run(), recording: { ops, constants, get readsValues() { return readsValues; } } };
+    return {
+      result: run(),
+      recording: {
+        ops,
+        constants,
+        get readsValues() {
+          return readsValues;
+        },
+      },
+    };
   } finally {
     backend.binding = real;
     recording = false;
@@ -70,7 +82,9 @@ function intercept(real: Binding, overrides: Partial<Binding>): Binding {
     get: (_, key) => {
       const name = key as keyof Binding;
       const value: unknown = overrides[name] ?? real[name];
-      return typeof value === 'function' && !(name in overrides) ? (value as (...args: never) => unknown).bind(real) : value;
+      return typeof value === 'function' && !(name in overrides)
+        ? (value as (...args: never) => unknown).bind(real)
+        : value;
     },
   });
 }

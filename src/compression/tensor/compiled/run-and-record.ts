@@ -16,7 +16,11 @@ export interface RecordedRun {
   readonly obstacle: string | null;
 }
 
-export function runAndRecord(step: (inputs: TfTensor[]) => TfTensor[], inputs: readonly TfTensor[], listed: readonly TfVariable[]): RecordedRun {
+export function runAndRecord(
+  step: (inputs: TfTensor[]) => TfTensor[],
+  inputs: readonly TfTensor[],
+  listed: readonly TfVariable[],
+): RecordedRun {
   const backend = tensorflow();
   const variables = nameVariables(listed);
   const before = handlesOf(backend, variables);
@@ -36,9 +40,14 @@ export function runAndRecord(step: (inputs: TfTensor[]) => TfTensor[], inputs: r
   return { results, ...run! };
 }
 
-/** Those listed, and all others that exist: a step that reads an unlisted one must not take its present value for a constant. */
+/**
+ * Those listed, and all others that exist: a step that reads an unlisted one must not take its present value for a
+ * constant.
+ */
 function nameVariables(listed: readonly TfVariable[]): Map<Reference, TfVariable> {
-  const all = new Set([...listed, ...Object.values(tf.engine().registeredVariables)].filter((variable) => !variable.isDisposed));
+  const all = new Set(
+    [...listed, ...Object.values(tf.engine().registeredVariables)].filter((variable) => !variable.isDisposed),
+  );
   return new Map([...all].map((variable, index) => [`v${index}`, variable]));
 }
 
@@ -53,9 +62,16 @@ function handlesOf(backend: TensorflowBackend, variables: ReadonlyMap<Reference,
 }
 
 /** Two inputs that share one handle today need not tomorrow: each gets one of its own while recording. */
-function withOwnHandle(backend: TensorflowBackend, input: TfTensor, reference: Reference, known: Map<number, Reference>): TfTensor {
+function withOwnHandle(
+  backend: TensorflowBackend,
+  input: TfTensor,
+  reference: Reference,
+  known: Map<number, Reference>,
+): TfTensor {
   const id = handleOf(backend, input);
-  const own = known.has(id) ? backend.createOutputTensor(backend.binding.executeOp('Identity', [], [id], 1)[0]!) : input;
+  const own = known.has(id)
+    ? backend.createOutputTensor(backend.binding.executeOp('Identity', [], [id], 1)[0]!)
+    : input;
   known.set(handleOf(backend, own), reference);
   return own;
 }

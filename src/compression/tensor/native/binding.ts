@@ -41,7 +41,12 @@ export interface Binding {
   readonly TF_ATTR_BOOL: number;
   readonly TF_ATTR_TYPE: number;
   readonly TF_ATTR_SHAPE: number;
-  executeOp(name: string, attributes: readonly OpAttribute[], inputs: readonly number[], outputs: number): TensorMetadata[];
+  executeOp(
+    name: string,
+    attributes: readonly OpAttribute[],
+    inputs: readonly number[],
+    outputs: number,
+  ): TensorMetadata[];
   createTensor(shape: readonly number[], dtype: number, values: ArrayBufferView): number;
   deleteTensor(id: number): void;
   tensorDataSync(id: number): ArrayBufferView;
@@ -69,9 +74,18 @@ export interface TensorData {
 export interface TensorflowBackend extends KernelBackend {
   binding: Binding;
   readonly isUsingGpuDevice: boolean;
-  readonly tensorMap: { get(dataId: object): TensorData; set(dataId: object, data: TensorData): void; has(dataId: object): boolean };
+  readonly tensorMap: {
+    get(dataId: object): TensorData;
+    set(dataId: object, data: TensorData): void;
+    has(dataId: object): boolean;
+  };
   executeSingleOutput(name: string, attributes: readonly OpAttribute[], inputs: readonly TensorInfo[]): TfTensor;
-  executeMultipleOutputs(name: string, attributes: readonly OpAttribute[], inputs: readonly TensorInfo[], outputs: number): TfTensor[];
+  executeMultipleOutputs(
+    name: string,
+    attributes: readonly OpAttribute[],
+    inputs: readonly TensorInfo[],
+    outputs: number,
+  ): TfTensor[];
   getInputTensorIds(tensors: readonly TensorInfo[]): number[];
   createOutputTensor(metadata: TensorMetadata): TfTensor;
 }
@@ -109,7 +123,10 @@ export async function loadTensorflow(found: FoundEngine, threads: number): Promi
     NodeJSKernelBackend: new (binding: Binding, packageName: string) => TensorflowBackend;
   };
   require('@tensorflow/tfjs-node/dist/register_all_kernels');
-  const made = new NodeJSKernelBackend(binding, found.variant === 'cuda' ? '@tensorflow/tfjs-node-gpu' : '@tensorflow/tfjs-node');
+  const made = new NodeJSKernelBackend(
+    binding,
+    found.variant === 'cuda' ? '@tensorflow/tfjs-node-gpu' : '@tensorflow/tfjs-node',
+  );
   tf.registerBackend('tensorflow', () => made, 3);
   await tf.setBackend('tensorflow');
   backend = made;

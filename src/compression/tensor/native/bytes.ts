@@ -1,6 +1,7 @@
 /**
- * float32 tensors of the bytes of a file. A Float32Array must start at a multiple of four, and weights of a file seldom do: each would first be
- * copied, and the copies stay until the garbage collector comes. TensorFlow takes bytes from anywhere and is told afterwards what they are.
+ * float32 tensors of the bytes of a file. A Float32Array must start at a multiple of four, and weights of a file seldom
+ * do: each would first be copied, and the copies stay until the garbage collector comes. TensorFlow takes bytes from
+ * anywhere and is told afterwards what they are.
  */
 import { engine } from '../engine.ts';
 import type { TfTensor } from '../tf.ts';
@@ -11,11 +12,17 @@ export function takesBytes(): boolean {
   return engine().native && !engine().gpu;
 }
 
-/** The tensor of these little-endian numbers, four bytes each, on the device at once. TensorFlow may read the bytes as long as the tensor lives. */
+/**
+ * The tensor of these little-endian numbers, four bytes each, on the device at once. TensorFlow may read the bytes as
+ * long as the tensor lives.
+ */
 export function tensorOfBytes(bytes: Uint8Array, dims: readonly number[]): TfTensor {
   const backend = tensorflow();
   const { binding } = backend;
-  const attributes = [{ name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_UINT8 }, { name: 'type', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT }];
+  const attributes = [
+    { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_UINT8 },
+    { name: 'type', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT },
+  ];
   const id = binding.createTensor([...dims, Float32Array.BYTES_PER_ELEMENT], binding.TF_UINT8, bytes);
   try {
     const [tensor] = binding.executeOp('Bitcast', attributes, [id], 1);

@@ -17,11 +17,20 @@ export function hasOwnKernels(): boolean {
 }
 
 /** One output. @throws Error TensorFlow's own message where shapes or attributes do not fit */
-export function rawOp(name: string, inputs: readonly TfTensor[], attributes: Readonly<Record<string, AttributeValue>>): TfTensor {
+export function rawOp(
+  name: string,
+  inputs: readonly TfTensor[],
+  attributes: Readonly<Record<string, AttributeValue>>,
+): TfTensor {
   return tensorflow().executeSingleOutput(name, encode(attributes), inputs);
 }
 
-export function rawOps(name: string, inputs: readonly TfTensor[], attributes: Readonly<Record<string, AttributeValue>>, outputs: number): TfTensor[] {
+export function rawOps(
+  name: string,
+  inputs: readonly TfTensor[],
+  attributes: Readonly<Record<string, AttributeValue>>,
+  outputs: number,
+): TfTensor[] {
   return tensorflow().executeMultipleOutputs(name, encode(attributes), inputs, outputs);
 }
 

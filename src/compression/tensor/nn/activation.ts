@@ -7,7 +7,10 @@ import { hasOwnProducts } from './kernel-choice.ts';
 
 const FLOAT = { T: { type: 'float32' } } as const;
 
-/** min(max(x, low), high), and whether its gradient passes where x = low, as that of clipping does, or not, as that of max(x, 0). */
+/**
+ * min(max(x, low), high), and whether its gradient passes where x = low, as that of clipping does, or not, as that of
+ * max(x, 0).
+ */
 export interface Clipping {
   readonly low: number;
   readonly high: number;
@@ -30,8 +33,8 @@ export function relu(x: TfTensor): TfTensor {
 }
 
 /**
- * min(max(x, low), high). The gradient passes where low <= x <= high. tfjs clips in two passes and differentiates in seven; the engine's own
- * kernels take one each: 350 of MobileNetV2's 1030 ms a step.
+ * min(max(x, low), high). The gradient passes where low <= x <= high. tfjs clips in two passes and differentiates in
+ * seven; the engine's own kernels take one each: 350 of MobileNetV2's 1030 ms a step.
  */
 export function clip(x: TfTensor, low: number, high: number): TfTensor {
   if (!hasOwnKernels() || x.dtype !== 'float32' || !(low <= high)) return tf.minimum(tf.maximum(x, low), high);
@@ -57,6 +60,11 @@ export function biasAdd(x: TfTensor, bias: TfTensor): TfTensor {
   return withGradient([x, bias], (input, b) => ({
     value: rawOp('BiasAdd', [input, b], { ...FLOAT, data_format: { string: 'NHWC' } }),
     saved: [],
-    gradient: (dy) => [dy, hasOwnProducts() ? rawOp('LatheBiasGrad', [dy], {}) : rawOp('BiasAddGrad', [dy], { ...FLOAT, data_format: { string: 'NHWC' } })],
+    gradient: (dy) => [
+      dy,
+      hasOwnProducts()
+        ? rawOp('LatheBiasGrad', [dy], {})
+        : rawOp('BiasAddGrad', [dy], { ...FLOAT, data_format: { string: 'NHWC' } }),
+    ],
   }));
 }

@@ -1,4 +1,7 @@
-/** Scaled dot-product attention (Vaswani et al. 2017, equation 1): one kernel where the engine has it (docs/decisions/attention.md). */
+/**
+ * Scaled dot-product attention (Vaswani et al. 2017, equation 1): one kernel where the engine has it
+ * (docs/decisions/attention.md).
+ */
 import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
@@ -23,16 +26,24 @@ export interface AttentionOptions {
   readonly orders: { readonly q: HeadOrder; readonly k: HeadOrder; readonly v: HeadOrder; readonly y: HeadOrder };
 }
 
-/** Features of a query and a value together. Beyond, products outweigh all else, and TensorFlow's are as fast: with 256 + 256 the kernel takes 2 % longer. */
+/**
+ * Features of a query and a value together. Beyond, products outweigh all else, and TensorFlow's are as fast: with 256
+ * + 256 the kernel takes 2 % longer.
+ */
 const MOST_FEATURES = 320;
-/** The kernel gives each thread whole heads: of the threads' time, what must be used by them. One head on two threads takes 1.5 times as long ... */
+/**
+ * The kernel gives each thread whole heads: of the threads' time, what must be used by them. One head on two threads
+ * takes 1.5 times as long ...
+ */
 const LEAST_BUSY = 0.75;
 /** ... but for so few products TensorFlow would not use two either. */
 const FEW_PRODUCTS = 2 ** 21;
 
 /** softmax(q k' * scale + mask) v, head by head; batch and heads of q, k and v are equal. */
 export function attention(q: TfTensor, k: TfTensor, v: TfTensor, options: AttentionOptions): TfTensor {
-  return hasOwnKernels() && suitsKernel(q, k, v, options) ? nativeAttention(q, k, v, options) : composedAttention(q, k, v, options);
+  return hasOwnKernels() && suitsKernel(q, k, v, options)
+    ? nativeAttention(q, k, v, options)
+    : composedAttention(q, k, v, options);
 }
 
 function suitsKernel(q: TfTensor, k: TfTensor, v: TfTensor, { mask, orders }: AttentionOptions): boolean {
@@ -46,22 +57,45 @@ function suitsKernel(q: TfTensor, k: TfTensor, v: TfTensor, { mask, orders }: At
   return isFloat && isWhole && features <= MOST_FEATURES && (busy >= LEAST_BUSY || products <= FEW_PRODUCTS);
 }
 
-function nativeAttention(q: TfTensor, k: TfTensor, v: TfTensor, { scale, mask, maskLearns, orders }: AttentionOptions): TfTensor {
+function nativeAttention(
+  q: TfTensor,
+  k: TfTensor,
+  v: TfTensor,
+  { scale, mask, maskLearns, orders }: AttentionOptions,
+): TfTensor {
   const learns = maskLearns && mask !== null;
-  const common = { scale: { float: scale }, q_perm: { int: orders.q }, k_perm: { int: orders.k }, v_perm: { int: orders.v }, y_perm: { int: orders.y } };
+  const common = {
+    scale: { float: scale },
+    q_perm: { int: orders.q },
+    k_perm: { int: orders.k },
+    v_perm: { int: orders.v },
+    y_perm: { int: orders.y },
+  };
   const keeps = isRecording();
   const bias = mask ?? tf.tensor1d([], 'float32');
   return withGradient(learns ? [q, k, v, bias] : [q, k, v], (...operands) => {
-    const [y, ...shares] = rawOps('LatheAttention', learns ? operands : [...operands, bias], { ...common, keeps_shares: { bool: keeps } }, 3);
+    const [y, ...shares] = rawOps(
+      'LatheAttention',
+      learns ? operands : [...operands, bias],
+      { ...common, keeps_shares: { bool: keeps } },
+      3,
+    );
     const gradient = (dy: TfTensor, saved: TfTensor[]): TfTensor[] => {
-      const [dq, dk, dv, dMask] = rawOps('LatheAttentionGrad', [...saved, dy], { ...common, mask_gradient: { bool: learns } }, 4);
+      const [dq, dk, dv, dMask] = rawOps(
+        'LatheAttentionGrad',
+        [...saved, dy],
+        { ...common, mask_gradient: { bool: learns } },
+        4,
+      );
       return [dq!, dk!, dv!, ...(learns ? [summedTo(dMask!, bias.shape)] : [])];
     };
     return { value: y!, saved: [...operands.slice(0, 3), ...shares], gradient };
   });
 }
 
-/** Whether tfjs notes what is computed, to differentiate it: only then are the shares of the softmax worth their memory. */
+/**
+ * Whether tfjs notes what is computed, to differentiate it: only then are the shares of the softmax worth their memory.
+ */
 function isRecording(): boolean {
   return tf.engine().state.gradientDepth > 0;
 }
@@ -73,7 +107,12 @@ function summedTo(x: TfTensor, shape: readonly number[]): TfTensor {
 }
 
 /** The same of single operations, on any engine. */
-export function composedAttention(q: TfTensor, k: TfTensor, v: TfTensor, { scale, mask, orders }: AttentionOptions): TfTensor {
+export function composedAttention(
+  q: TfTensor,
+  k: TfTensor,
+  v: TfTensor,
+  { scale, mask, orders }: AttentionOptions,
+): TfTensor {
   const [query, key, value] = [byHead(q, orders.q), byHead(k, orders.k), byHead(v, orders.v)];
   const scores = tf.matMul(tf.mul(query, scale), key, false, true);
   const y = tf.matMul(softmax(mask ? tf.add(scores, mask) : scores), value);
@@ -86,6 +125,8 @@ function byHead(x: TfTensor, order: HeadOrder): TfTensor {
 
 export function inverseOrder(order: HeadOrder): HeadOrder {
   const inverse: [number, number, number, number] = [0, 0, 0, 0];
-  order.forEach((axis, i) => { inverse[axis] = i; });
+  order.forEach((axis, i) => {
+    inverse[axis] = i;
+  });
   return inverse;
 }

@@ -20,31 +20,50 @@ export interface ConvTransposeOptions extends ConvOptions {
 /** x [n, ...spatial, cin], kernel [...k, cin/groups, cout] -> [n, ...spatial', cout]; cross-correlation, as in ONNX. */
 export function conv(x: TfTensor, kernel: TfTensor, options: ConvOptions = {}): TfTensor {
   const window = completeWindow(kernel.shape.slice(0, -2), options);
-  const cropped = padSpatial(x, window.begins.map((pad) => Math.min(pad, 0)), window.ends.map((pad) => Math.min(pad, 0)));
-  const geometry: Geometry = { ...window, begins: window.begins.map((pad) => Math.max(pad, 0)), ends: window.ends.map((pad) => Math.max(pad, 0)), groups: options.groups ?? 1 };
-  if (window.kernel.length === 1) return tf.squeeze(conv2d(tf.expandDims(cropped, 1), tf.expandDims(kernel, 0), withUnitAxis(geometry)), [1]);
+  const cropped = padSpatial(
+    x,
+    window.begins.map((pad) => Math.min(pad, 0)),
+    window.ends.map((pad) => Math.min(pad, 0)),
+  );
+  const geometry: Geometry = {
+    ...window,
+    begins: window.begins.map((pad) => Math.max(pad, 0)),
+    ends: window.ends.map((pad) => Math.max(pad, 0)),
+    groups: options.groups ?? 1,
+  };
+  if (window.kernel.length === 1)
+    return tf.squeeze(conv2d(tf.expandDims(cropped, 1), tf.expandDims(kernel, 0), withUnitAxis(geometry)), [1]);
   if (window.kernel.length === 2) return conv2d(cropped, kernel, geometry);
   return conv3d(cropped, kernel, geometry);
 }
 
 /**
- * x [n, ...spatial, cin], kernel [...k, cout/groups, cin] -> [n, ...spatial', cout]: what the gradient of `conv` to its input computes.
- * spatial' = stride * (spatial - 1) + (k - 1) * dilation + 1 + outputPadding - pads.
+ * x [n, ...spatial, cin], kernel [...k, cout/groups, cin] -> [n, ...spatial', cout]: what the gradient of `conv` to its
+ * input computes. spatial' = stride * (spatial - 1) + (k - 1) * dilation + 1 + outputPadding - pads.
  */
 export function convTranspose(x: TfTensor, kernel: TfTensor, options: ConvTransposeOptions = {}): TfTensor {
   const window = completeWindow(kernel.shape.slice(0, -2), options);
   const { strides, dilations, begins, ends } = window;
-  // Pads are cropped from the whole result, so that the gradient kernels below meet no pads, which could exceed the input's.
+  // Pads are cropped from the whole result, so that the gradient kernels below meet no pads, which could exceed the
+  // input's.
   const sizes = window.kernel.map((k, i) => strides[i]! * (x.shape[i + 1]! - 1) + (k - 1) * dilations[i]! + 1);
   const extra = options.outputPadding ?? sizes.map(() => 0);
   const zeros = sizes.map(() => 0);
   const geometry: Geometry = { ...window, begins: zeros, ends: zeros, groups: options.groups ?? 1 };
   const whole = transposeWhole(x, kernel, sizes, geometry);
-  return padSpatial(whole, begins.map((pad) => -pad), ends.map((pad, i) => extra[i]! - pad));
+  return padSpatial(
+    whole,
+    begins.map((pad) => -pad),
+    ends.map((pad, i) => extra[i]! - pad),
+  );
 }
 
 function transposeWhole(x: TfTensor, kernel: TfTensor, sizes: readonly number[], geometry: Geometry): TfTensor {
-  if (sizes.length === 1) return tf.squeeze(convTranspose2d(tf.expandDims(x, 1), tf.expandDims(kernel, 0), [1, ...sizes], withUnitAxis(geometry)), [1]);
+  if (sizes.length === 1)
+    return tf.squeeze(
+      convTranspose2d(tf.expandDims(x, 1), tf.expandDims(kernel, 0), [1, ...sizes], withUnitAxis(geometry)),
+      [1],
+    );
   if (sizes.length === 2) return convTranspose2d(x, kernel, sizes, geometry);
   return convTranspose3d(x, kernel, sizes, geometry);
 }
@@ -52,7 +71,14 @@ function transposeWhole(x: TfTensor, kernel: TfTensor, sizes: readonly number[],
 /** [n, w, c] as [n, 1, w, c]. */
 function withUnitAxis(geometry: Geometry): Geometry {
   const { kernel, strides, dilations, begins, ends, groups } = geometry;
-  return { kernel: [1, ...kernel], strides: [1, ...strides], dilations: [1, ...dilations], begins: [0, ...begins], ends: [0, ...ends], groups };
+  return {
+    kernel: [1, ...kernel],
+    strides: [1, ...strides],
+    dilations: [1, ...dilations],
+    begins: [0, ...begins],
+    ends: [0, ...ends],
+    groups,
+  };
 }
 
 function conv2d(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
@@ -78,7 +104,10 @@ function convTranspose2d(x: TfTensor, kernel: TfTensor, sizes: readonly number[]
   }));
 }
 
-/** TensorFlow's Conv3D where it can (no groups, no dilation, no GPU restriction), else a sum of 2-D convolutions over the kernel's depth. */
+/**
+ * TensorFlow's Conv3D where it can (no groups, no dilation, no GPU restriction), else a sum of 2-D convolutions over
+ * the kernel's depth.
+ */
 function conv3d(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
   if (engine().native && geometry.groups === 1 && geometry.dilations.every((dilation) => dilation === 1)) {
     return nativeConv3d(padSpatial(x, geometry.begins, geometry.ends), kernel, geometry.strides);
@@ -108,7 +137,14 @@ function convTranspose3d(x: TfTensor, kernel: TfTensor, sizes: readonly number[]
 /** The geometry of the last two of three axes. */
 function planar({ kernel, strides, dilations, begins, ends, groups }: Geometry): Geometry {
   const last = (values: readonly number[]) => values.slice(1);
-  return { kernel: last(kernel), strides: last(strides), dilations: last(dilations), begins: last(begins), ends: last(ends), groups };
+  return {
+    kernel: last(kernel),
+    strides: last(strides),
+    dilations: last(dilations),
+    begins: last(begins),
+    ends: last(ends),
+    groups,
+  };
 }
 
 /** Runs `f` on [n*d, h, w, c] and gives the result its depth axis back. */
@@ -123,7 +159,11 @@ function depthView(x: TfTensor, begin: number, count: number, stride: number): T
   const [n, , h, w, c] = x.shape as [number, number, number, number, number];
   const whole = tf.slice(x, [0, begin, 0, 0, 0], [n, (count - 1) * stride + 1, h, w, c]);
   if (stride === 1) return whole;
-  const padded = tf.pad(tf.reshape(whole, [n, (count - 1) * stride + 1, h * w * c]), [[0, 0], [0, stride - 1], [0, 0]]);
+  const padded = tf.pad(tf.reshape(whole, [n, (count - 1) * stride + 1, h * w * c]), [
+    [0, 0],
+    [0, stride - 1],
+    [0, 0],
+  ]);
   const first = tf.slice(tf.reshape(padded, [n * count, stride, h * w * c]), [0, 0, 0], [-1, 1, -1]);
   return tf.reshape(first, [n, count, h, w, c]);
 }
@@ -131,19 +171,35 @@ function depthView(x: TfTensor, begin: number, count: number, stride: number): T
 function spreadDepth(x: TfTensor, stride: number): TfTensor {
   if (stride === 1) return x;
   const [n, d, h, w, c] = x.shape as [number, number, number, number, number];
-  const padded = tf.reshape(tf.pad(tf.reshape(x, [n * d, 1, h * w * c]), [[0, 0], [0, stride - 1], [0, 0]]), [n, d * stride, h * w * c]);
+  const padded = tf.reshape(
+    tf.pad(tf.reshape(x, [n * d, 1, h * w * c]), [
+      [0, 0],
+      [0, stride - 1],
+      [0, 0],
+    ]),
+    [n, d * stride, h * w * c],
+  );
   return tf.reshape(tf.slice(padded, [0, 0, 0], [-1, (d - 1) * stride + 1, -1]), [n, (d - 1) * stride + 1, h, w, c]);
 }
 
 function nativeConv3d(x: TfTensor, kernel: TfTensor, strides: readonly number[]): TfTensor {
-  const attributes = { T: { type: 'float32' }, strides: { int: [1, ...strides, 1] }, padding: { string: 'VALID' }, data_format: { string: 'NDHWC' }, dilations: { int: [1, 1, 1, 1, 1] } } as const;
+  const attributes = {
+    T: { type: 'float32' },
+    strides: { int: [1, ...strides, 1] },
+    padding: { string: 'VALID' },
+    data_format: { string: 'NDHWC' },
+    dilations: { int: [1, 1, 1, 1, 1] },
+  } as const;
   return withGradient([x, kernel], (volume, weight) => ({
     value: rawOp('Conv3D', [volume, weight], attributes),
     saved: [volume, weight],
     gradient: (dy, saved) => {
       const [a, w] = saved as [TfTensor, TfTensor];
       return [
-        rawOp('Conv3DBackpropInputV2', [tf.tensor1d(a.shape, 'int32'), w, dy], { ...attributes, Tshape: { type: 'int32' } }),
+        rawOp('Conv3DBackpropInputV2', [tf.tensor1d(a.shape, 'int32'), w, dy], {
+          ...attributes,
+          Tshape: { type: 'int32' },
+        }),
         rawOp('Conv3DBackpropFilterV2', [a, tf.tensor1d(w.shape, 'int32'), dy], attributes),
       ];
     },

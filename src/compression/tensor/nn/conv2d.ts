@@ -1,9 +1,9 @@
 /**
  * 2-D convolution and its two gradients, on every engine.
  *
- * TensorFlow's CPU kernels have both gradients for plain convolutions and for depthwise ones; the WebAssembly engine has only the forward
- * kernels. Everything else (groups, dilation together with strides, all of WebAssembly) uses that each gradient of a
- * convolution is itself a convolution:
+ * TensorFlow's CPU kernels have both gradients for plain convolutions and for depthwise ones; the WebAssembly engine
+ * has only the forward kernels. Everything else (groups, dilation together with strides, all of WebAssembly) uses that
+ * each gradient of a convolution is itself a convolution:
  *   dx = dy with zeros between its elements, convolved with the flipped kernel;
  *   dw = x convolved with dy as the kernel, batch and channels swapped, strides and dilations swapped.
  */
@@ -12,7 +12,16 @@ import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
-import { depthwiseForward, depthwiseInputGradient, depthwiseKernelGradient, isOwnDepthwise, kernelsOf, ownForward, ownInputGradient, ownKernelGradient } from './own-conv.ts';
+import {
+  depthwiseForward,
+  depthwiseInputGradient,
+  depthwiseKernelGradient,
+  isOwnDepthwise,
+  kernelsOf,
+  ownForward,
+  ownInputGradient,
+  ownKernelGradient,
+} from './own-conv.ts';
 import { interleave, padSpatial, positions, viewAt } from './window.ts';
 import type { Window } from './window.ts';
 import type { NamedAttrMap } from '@tensorflow/tfjs';
@@ -21,16 +30,22 @@ export interface Geometry extends Window {
   readonly groups: number;
 }
 
-/** Kernels take no negative pads: `begins` and `ends` must be >= 0 here. x [n, h, w, g*ci], kernel [kh, kw, ci, g*co]. */
+/**
+ * Kernels take no negative pads: `begins` and `ends` must be >= 0 here. x [n, h, w, g*ci], kernel [kh, kw, ci, g*co].
+ */
 export function forward(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
   if (isOwnDepthwise(x.shape[3]!, kernel.shape[3]!, geometry)) return depthwiseForward(x, kernel, geometry);
-  if (isDepthwise(x, kernel, geometry) && (!engine().native || depthwiseIsNative(geometry))) return depthwise(x, kernel, geometry);
+  if (isDepthwise(x, kernel, geometry) && (!engine().native || depthwiseIsNative(geometry)))
+    return depthwise(x, kernel, geometry);
   const chosen = kernelsOf('forward', x.shape, kernel.shape[3]!, geometry);
   if (chosen !== 'tensorflow') return ownForward(chosen, x, kernel, geometry);
   if (engine().native) return rawOp('Conv2D', [x, kernel], convAttributes(geometry, x.shape));
   if (geometry.groups === 1) return runConv(x, kernel, geometry);
   const kernels = tf.split(kernel, geometry.groups, 3);
-  return tf.concat(tf.split(x, geometry.groups, 3).map((part, i) => runConv(part, kernels[i]!, geometry)), 3);
+  return tf.concat(
+    tf.split(x, geometry.groups, 3).map((part, i) => runConv(part, kernels[i]!, geometry)),
+    3,
+  );
 }
 
 /** dx [n, h, w, g*ci] of `shape`, from dy [n, oh, ow, g*co]. */
@@ -40,26 +55,43 @@ export function inputGradient(dy: TfTensor, kernel: TfTensor, shape: readonly nu
   const chosen = kernelsOf('inputGradient', shape, kernel.shape[3]!, geometry);
   if (chosen !== 'tensorflow') return ownInputGradient(chosen, dy, kernel, shape, geometry);
   if (gradientsAreNative(geometry)) {
-    return withNamedPadding(shape, geometry, (whole, named) => rawOp('Conv2DBackpropInput', [tf.tensor1d([...whole], 'int32'), kernel, dy], convAttributes(named, whole)));
+    return withNamedPadding(shape, geometry, (whole, named) =>
+      rawOp('Conv2DBackpropInput', [tf.tensor1d([...whole], 'int32'), kernel, dy], convAttributes(named, whole)),
+    );
   }
   if (shape[3] === geometry.groups && depthwiseIsNative(geometry)) {
     const filter = depthwiseKernel(kernel, geometry);
-    return withNamedPadding(shape, geometry, (whole, named) => rawOp('DepthwiseConv2dNativeBackpropInput', [tf.tensor1d([...whole], 'int32'), filter, dy], depthwiseAttributes(named, whole)));
+    return withNamedPadding(shape, geometry, (whole, named) =>
+      rawOp(
+        'DepthwiseConv2dNativeBackpropInput',
+        [tf.tensor1d([...whole], 'int32'), filter, dy],
+        depthwiseAttributes(named, whole),
+      ),
+    );
   }
   return inputGradientByConvolution(dy, kernel, shape, geometry);
 }
 
 /**
- * With explicit pads TensorFlow's gradient kernels take a path that is two to five times as slow: pads that have no name ("SAME",
- * "VALID") are made part of the image, and cut off its gradient. Likewise rows that no window reaches are cut off the image: oneDNN's gradients
- * of 1x1 kernels with strides write beyond their memory where there are some (TensorFlow 2.21).
+ * With explicit pads TensorFlow's gradient kernels take a path that is two to five times as slow: pads that have no
+ * name ("SAME", "VALID") are made part of the image, and cut off its gradient. Likewise rows that no window reaches are
+ * cut off the image: oneDNN's gradients of 1x1 kernels with strides write beyond their memory where there are some
+ * (TensorFlow 2.21).
  */
-function withNamedPadding(shape: readonly number[], geometry: Geometry, gradient: (shape: readonly number[], geometry: Geometry) => TfTensor): TfTensor {
+function withNamedPadding(
+  shape: readonly number[],
+  geometry: Geometry,
+  gradient: (shape: readonly number[], geometry: Geometry) => TfTensor,
+): TfTensor {
   const ends = reachedEnds(shape, geometry);
   if (paddingName(geometry, shape) && isSameEnds(ends, geometry)) return gradient(shape, geometry);
   const { begins } = geometry;
   const whole = shape.map((size, axis) => size + (begins[axis - 1] ?? 0) + (ends[axis - 1] ?? 0));
-  return padSpatial(gradient(whole, unpadded(geometry)), begins.map((pad) => -pad), ends.map((pad) => -pad));
+  return padSpatial(
+    gradient(whole, unpadded(geometry)),
+    begins.map((pad) => -pad),
+    ends.map((pad) => -pad),
+  );
 }
 
 /** As `withNamedPadding`, for the image itself. */
@@ -71,10 +103,13 @@ function namedImage(x: TfTensor, geometry: Geometry): [TfTensor, Geometry] {
 
 /** Pads at the ends less what no window reaches; negative where rows of the image itself go. */
 function reachedEnds(shape: readonly number[], { kernel, strides, dilations, begins, ends }: Geometry): number[] {
-  return ends.map((end, i) => end - ((shape[i + 1]! + begins[i]! + end - ((kernel[i]! - 1) * dilations[i]! + 1)) % strides[i]!));
+  return ends.map(
+    (end, i) => end - ((shape[i + 1]! + begins[i]! + end - ((kernel[i]! - 1) * dilations[i]! + 1)) % strides[i]!),
+  );
 }
 
-const isSameEnds = (ends: readonly number[], geometry: Geometry): boolean => ends.every((end, i) => end === geometry.ends[i]);
+const isSameEnds = (ends: readonly number[], geometry: Geometry): boolean =>
+  ends.every((end, i) => end === geometry.ends[i]);
 
 function unpadded(geometry: Geometry): Geometry {
   return { ...geometry, begins: [0, 0], ends: [0, 0] };
@@ -125,9 +160,24 @@ function runConv(x: TfTensor, filter: TfTensor, geometry: Geometry): TfTensor {
 }
 
 /** tfjs's public functions refuse strides together with dilations; its kernels do not mind. */
-function runKernel(name: string, inputs: { x: TfTensor; filter: TfTensor }, { strides, dilations, begins, ends }: Geometry): TfTensor {
-  const pad = [[0, 0], [begins[0]!, ends[0]!], [begins[1]!, ends[1]!], [0, 0]];
-  const attributes = { strides: [...strides], dilations: [...dilations], pad, dataFormat: 'NHWC', dimRoundingMode: 'floor' } as unknown as NamedAttrMap;
+function runKernel(
+  name: string,
+  inputs: { x: TfTensor; filter: TfTensor },
+  { strides, dilations, begins, ends }: Geometry,
+): TfTensor {
+  const pad = [
+    [0, 0],
+    [begins[0]!, ends[0]!],
+    [begins[1]!, ends[1]!],
+    [0, 0],
+  ];
+  const attributes = {
+    strides: [...strides],
+    dilations: [...dilations],
+    pad,
+    dataFormat: 'NHWC',
+    dimRoundingMode: 'floor',
+  } as unknown as NamedAttrMap;
   return tf.engine().runKernel(name, inputs as never, attributes);
 }
 
@@ -149,18 +199,29 @@ function convAttributes(geometry: Geometry, shape: readonly number[]): Record<st
 }
 
 /** TensorFlow's name for these pads of an image of this shape; null where it has none. */
-function paddingName({ kernel, strides, dilations, begins, ends }: Geometry, shape: readonly number[]): 'VALID' | 'SAME' | null {
+function paddingName(
+  { kernel, strides, dilations, begins, ends }: Geometry,
+  shape: readonly number[],
+): 'VALID' | 'SAME' | null {
   if ([...begins, ...ends].every((pad) => pad === 0)) return 'VALID';
   const isSame = kernel.every((size, i) => {
     const input = shape[i + 1]!;
-    const total = Math.max((Math.ceil(input / strides[i]!) - 1) * strides[i]! + (size - 1) * dilations[i]! + 1 - input, 0);
+    const total = Math.max(
+      (Math.ceil(input / strides[i]!) - 1) * strides[i]! + (size - 1) * dilations[i]! + 1 - input,
+      0,
+    );
     return begins[i] === total >> 1 && ends[i] === total - (total >> 1);
   });
   return isSame ? 'SAME' : null;
 }
 
 /** dx[i] = sum over k of w[k] * dy[j] where i + begin = j * stride + k * dilation. */
-function inputGradientByConvolution(dy: TfTensor, kernel: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
+function inputGradientByConvolution(
+  dy: TfTensor,
+  kernel: TfTensor,
+  shape: readonly number[],
+  geometry: Geometry,
+): TfTensor {
   const { groups, strides, dilations, begins } = geometry;
   const [height, width, ci, out] = kernel.shape as [number, number, number, number];
   const flipped = tf.reshape(tf.reverse(kernel, [0, 1]), [height * width, ci, groups, out / groups]);
@@ -177,7 +238,12 @@ function kernelGradientByConvolution(x: TfTensor, dy: TfTensor, geometry: Geomet
   const { groups, strides, dilations, begins, kernel } = geometry;
   const [n, height, width, channels] = x.shape as [number, number, number, number];
   const [, oh, ow, out] = dy.shape as [number, number, number, number];
-  const xt = tf.reshape(tf.transpose(tf.reshape(x, [n, height * width, groups, channels / groups]), [3, 1, 2, 0]), [channels / groups, height, width, groups * n]);
+  const xt = tf.reshape(tf.transpose(tf.reshape(x, [n, height * width, groups, channels / groups]), [3, 1, 2, 0]), [
+    channels / groups,
+    height,
+    width,
+    groups * n,
+  ]);
   const dyt = tf.reshape(tf.transpose(tf.reshape(dy, [n, oh * ow, out]), [1, 0, 2]), [oh, ow, n, out]);
   const reach = [(oh - 1) * strides[0]! + 1, (ow - 1) * strides[1]! + 1];
   const after = reach.map((r, i) => (kernel[i]! - 1) * dilations[i]! + r - x.shape[i + 1]! - begins[i]!);
@@ -185,18 +251,40 @@ function kernelGradientByConvolution(x: TfTensor, dy: TfTensor, geometry: Geomet
   return tf.transpose(padAndRun(xt, dyt, begins, after, swapped), [1, 2, 0, 3]);
 }
 
-function padAndRun(x: TfTensor, kernel: TfTensor, begins: readonly number[], ends: readonly number[], geometry: Geometry): TfTensor {
-  const cropped = padSpatial(x, begins.map((pad) => Math.min(pad, 0)), ends.map((pad) => Math.min(pad, 0)));
-  return forward(cropped, kernel, { ...geometry, begins: begins.map((pad) => Math.max(pad, 0)), ends: ends.map((pad) => Math.max(pad, 0)) });
+function padAndRun(
+  x: TfTensor,
+  kernel: TfTensor,
+  begins: readonly number[],
+  ends: readonly number[],
+  geometry: Geometry,
+): TfTensor {
+  const cropped = padSpatial(
+    x,
+    begins.map((pad) => Math.min(pad, 0)),
+    ends.map((pad) => Math.min(pad, 0)),
+  );
+  return forward(cropped, kernel, {
+    ...geometry,
+    begins: begins.map((pad) => Math.max(pad, 0)),
+    ends: ends.map((pad) => Math.max(pad, 0)),
+  });
 }
 
 /** One channel each: dw[k, c, m] = sum over n and positions of the view of x at k times dy. */
-function otherDepthwiseKernelGradient(x: TfTensor, dy: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
+function otherDepthwiseKernelGradient(
+  x: TfTensor,
+  dy: TfTensor,
+  shape: readonly number[],
+  geometry: Geometry,
+): TfTensor {
   const { groups } = geometry;
   if (engine().native && depthwiseIsNative(geometry)) {
     const filter = tf.tensor1d([...geometry.kernel, groups, shape[3]! / groups], 'int32');
     const [image, named] = namedImage(x, geometry);
-    return tf.reshape(rawOp('DepthwiseConv2dNativeBackpropFilter', [image, filter, dy], depthwiseAttributes(named, image.shape)), [...shape]);
+    return tf.reshape(
+      rawOp('DepthwiseConv2dNativeBackpropFilter', [image, filter, dy], depthwiseAttributes(named, image.shape)),
+      [...shape],
+    );
   }
   const [n, oh, ow, out] = dy.shape as [number, number, number, number];
   const gradient = tf.reshape(dy, [n * oh * ow, groups, out / groups]);

@@ -14,19 +14,37 @@ interface Row {
   readonly ms: Readonly<Record<string, number>>;
 }
 
-/** What a choice may cost more than the best of a row: rows are single operations of a few milliseconds, whose times move by this much from run to run. */
+/**
+ * What a choice may cost more than the best of a row: rows are single operations of a few milliseconds, whose times
+ * move by this much from run to run.
+ */
 const MOST_LOST = 0.35;
 /** Of all rows together. */
 const MOST_LOST_IN_ALL = 0.05;
 
-const PASSES: Readonly<Record<string, ConvPass>> = { 'forward': 'forward', 'input gradient': 'inputGradient', 'kernel gradient': 'kernelGradient' };
+const PASSES: Readonly<Record<string, ConvPass>> = {
+  forward: 'forward',
+  'input gradient': 'inputGradient',
+  'kernel gradient': 'kernelGradient',
+};
 const folder = join(projectRoot, 'bench', 'results');
-const tables = readdirSync(folder).filter((name) => /^kernels-.*\.json$/.test(name)).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as { kernels: KernelSet; rows: Row[] });
+const tables = readdirSync(folder)
+  .filter((name) => /^kernels-.*\.json$/.test(name))
+  .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as { kernels: KernelSet; rows: Row[] });
 
 describe.each(tables)('kernels for $kernels', ({ kernels, rows }) => {
-  const chosen = rows.map((row) => ({ ...row, best: Math.min(...Object.values(row.ms)), time: row.ms[choiceFor(row, kernels)]! }));
+  const chosen = rows.map((row) => ({
+    ...row,
+    best: Math.min(...Object.values(row.ms)),
+    time: row.ms[choiceFor(row, kernels)]!,
+  }));
   test('none costs much more than the best', () => {
-    for (const { operation, shape, best, time } of chosen) expect({ operation, shape, lost: time > 0.2 && time / best > 1 + MOST_LOST ? time / best : 0 }).toEqual({ operation, shape, lost: 0 });
+    for (const { operation, shape, best, time } of chosen)
+      expect({ operation, shape, lost: time > 0.2 && time / best > 1 + MOST_LOST ? time / best : 0 }).toEqual({
+        operation,
+        shape,
+        lost: 0,
+      });
   });
   test('all together cost little more than the best', () => {
     const sum = (pick: (row: (typeof chosen)[number]) => number) => chosen.reduce((total, row) => total + pick(row), 0);
@@ -40,7 +58,8 @@ test('there is a table for the instruction set whose limits differ from the rest
 
 function choiceFor({ operation, conv, ms }: Row, set: KernelSet): string {
   const pass = PASSES[operation];
-  if (!pass || !conv) return (operation.startsWith('depthwise') ? LIMITS[set].depthwise : LIMITS[set].products) ? 'own' : 'tensorflow';
+  if (!pass || !conv)
+    return (operation.startsWith('depthwise') ? LIMITS[set].depthwise : LIMITS[set].products) ? 'own' : 'tensorflow';
   const choice = convKernels(pass, conv, set);
   return choice in ms ? choice : 'tensorflow';
 }

@@ -1,7 +1,9 @@
 /**
- * Which kernels compute a convolution or a product: TensorFlow's or the engine's own, by instruction set. The limits below come from
- * `npm run bench -- kernels`, whose tables are in bench/results/kernels-<instruction set>-<date>.json; kernel-choice.test.ts holds them against the tables.
- * The choice depends on shapes and the instruction set alone, so one machine always makes the same.
+ * Which kernels compute a convolution or a product: TensorFlow's or the engine's own, by instruction set. The limits
+ * below come from
+ * `npm run bench -- kernels`, whose tables are in bench/results/kernels-<instruction set>-<date>.json;
+ * kernel-choice.test.ts holds them against the tables. The choice depends on shapes and the instruction set alone, so
+ * one machine always makes the same.
  */
 import { engine } from '../engine.ts';
 import type { KernelSet } from '../native/binding.ts';
@@ -22,7 +24,9 @@ export interface ConvSizes {
 }
 
 interface Limits {
-  /** Winograd's filtering from this many channels on either side on; below, its transforms cost what the products save. */
+  /**
+   * Winograd's filtering from this many channels on either side on; below, its transforms cost what the products save.
+   */
   readonly winograd: Readonly<Record<ConvPass, number>>;
   /** Direct kernels of its own instead of TensorFlow's. */
   readonly direct: Readonly<Record<ConvPass, boolean>>;
@@ -37,10 +41,30 @@ const ALWAYS: Readonly<Record<ConvPass, boolean>> = { forward: true, inputGradie
 
 /** Where no table was measured (plain, neon), as with AVX-512. */
 export const LIMITS: Readonly<Record<KernelSet, Limits>> = {
-  avx2: { winograd: { forward: 16, inputGradient: 16, kernelGradient: 24 }, direct: ALWAYS, depthwise: true, products: true },
-  avx512: { winograd: { forward: 32, inputGradient: 32, kernelGradient: 32 }, direct: NEVER, depthwise: false, products: false },
-  plain: { winograd: { forward: 32, inputGradient: 32, kernelGradient: 32 }, direct: NEVER, depthwise: false, products: false },
-  neon: { winograd: { forward: 32, inputGradient: 32, kernelGradient: 32 }, direct: NEVER, depthwise: false, products: false },
+  avx2: {
+    winograd: { forward: 16, inputGradient: 16, kernelGradient: 24 },
+    direct: ALWAYS,
+    depthwise: true,
+    products: true,
+  },
+  avx512: {
+    winograd: { forward: 32, inputGradient: 32, kernelGradient: 32 },
+    direct: NEVER,
+    depthwise: false,
+    products: false,
+  },
+  plain: {
+    winograd: { forward: 32, inputGradient: 32, kernelGradient: 32 },
+    direct: NEVER,
+    depthwise: false,
+    products: false,
+  },
+  neon: {
+    winograd: { forward: 32, inputGradient: 32, kernelGradient: 32 },
+    direct: NEVER,
+    depthwise: false,
+    products: false,
+  },
 };
 
 /** Outputs of one of Winograd's tiles along an axis. */
@@ -85,6 +109,10 @@ function suitsWinograd({ batch, result: [rows, columns], kernel, strides }: Conv
 function suitsDirect(pass: ConvPass, { image, result, ci, kernel, strides }: ConvSizes): boolean {
   const isProduct = [...kernel, ...strides].every((one) => one === 1);
   if (isProduct) return true;
-  if (pass === 'inputGradient') return Math.floor(image[1] / strides[1]!) >= LEAST_COLUMNS && (ci >= LEAST_CHANNELS || strides.every((stride) => stride > 1));
+  if (pass === 'inputGradient')
+    return (
+      Math.floor(image[1] / strides[1]!) >= LEAST_COLUMNS &&
+      (ci >= LEAST_CHANNELS || strides.every((stride) => stride > 1))
+    );
   return result[1] >= LEAST_COLUMNS;
 }

@@ -6,11 +6,14 @@ import { withGradient } from './gradient.ts';
 
 /**
  * Cross-entropy of softmax(logits) [n, classes] against labels [n, classes] (one-hot or probabilities): [n].
- * TensorFlow's kernel yields the loss and its gradient softmax(logits) - labels together; labels must sum to 1 in each row.
+ * TensorFlow's kernel yields the loss and its gradient softmax(logits) - labels together; labels must sum to 1 in each
+ * row.
  */
 export function softmaxCrossEntropy(logits: TfTensor, labels: TfTensor): TfTensor {
   return withGradient([logits, labels], (z, p) => {
-    const [value, slope] = engine().native ? rawOps('SoftmaxCrossEntropyWithLogits', [z, p], { T: { type: 'float32' } }, 2) : portable(z, p);
+    const [value, slope] = engine().native
+      ? rawOps('SoftmaxCrossEntropyWithLogits', [z, p], { T: { type: 'float32' } }, 2)
+      : portable(z, p);
     return {
       value: value!,
       saved: [slope!, z],

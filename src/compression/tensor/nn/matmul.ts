@@ -6,8 +6,8 @@ import { withGradient } from './gradient.ts';
 import { hasOwnProducts } from './kernel-choice.ts';
 
 /**
- * The product of two matrices, each transposed first where asked. tfjs takes TensorFlow's batched kernel even for two matrices; the plain one
- * is what TensorFlow fuses with the bias and the activation after it.
+ * The product of two matrices, each transposed first where asked. tfjs takes TensorFlow's batched kernel even for two
+ * matrices; the plain one is what TensorFlow fuses with the bias and the activation after it.
  */
 export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB = false): TfTensor {
   const isPlain = [a, b].every(({ rank, dtype }) => rank === 2 && dtype === 'float32');
@@ -27,5 +27,7 @@ export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB 
 
 function product(a: TfTensor, b: TfTensor, transposeA: boolean, transposeB: boolean): TfTensor {
   const transposes = { transpose_a: { bool: transposeA }, transpose_b: { bool: transposeB } };
-  return hasOwnProducts() ? rawOp('LatheMatMul', [a, b], transposes) : rawOp('MatMul', [a, b], { T: { type: 'float32' }, ...transposes });
+  return hasOwnProducts()
+    ? rawOp('LatheMatMul', [a, b], transposes)
+    : rawOp('MatMul', [a, b], { T: { type: 'float32' }, ...transposes });
 }

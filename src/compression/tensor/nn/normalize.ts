@@ -21,8 +21,17 @@ export interface AfterBatchNorm {
   readonly clipping?: Clipping;
 }
 
-/** x [n, ..., c], scale and bias [c]: (x - mean) / sqrt(variance + epsilon) * scale + bias (Ioffe and Szegedy 2015, algorithm 1). */
-export function batchNormTraining(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number, after: AfterBatchNorm = {}): BatchNormResult {
+/**
+ * x [n, ..., c], scale and bias [c]: (x - mean) / sqrt(variance + epsilon) * scale + bias (Ioffe and Szegedy 2015,
+ * algorithm 1).
+ */
+export function batchNormTraining(
+  x: TfTensor,
+  scale: TfTensor,
+  bias: TfTensor,
+  epsilon: number,
+  after: AfterBatchNorm = {},
+): BatchNormResult {
   const isPlainSum = !after.shortcut || after.shortcut.shape.join() === x.shape.join();
   if (hasOwnKernels() && scale.size > 0 && isPlainSum) return ownBatchNorm(x, scale, bias, epsilon, after);
   const result = plainBatchNorm(x, scale, bias, epsilon);
@@ -35,19 +44,39 @@ export function afterBatchNorm(y: TfTensor, { shortcut, clipping }: AfterBatchNo
   return clipping ? clipped(sum, clipping) : sum;
 }
 
-/** One kernel forward and one back, with what follows (scripts/engine/native/batch-norm.cc): TensorFlow's take three passes over memory more each, and one for each thing that follows. */
-function ownBatchNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number, { shortcut, clipping }: AfterBatchNorm): BatchNormResult {
+/**
+ * One kernel forward and one back, with what follows (scripts/engine/native/batch-norm.cc): TensorFlow's take three
+ * passes over memory more each, and one for each thing that follows.
+ */
+function ownBatchNorm(
+  x: TfTensor,
+  scale: TfTensor,
+  bias: TfTensor,
+  epsilon: number,
+  { shortcut, clipping }: AfterBatchNorm,
+): BatchNormResult {
   const { low, high, passesAtLow } = clipping ?? { low: -Infinity, high: Infinity, passesAtLow: true };
-  const attributes = { epsilon: { float: epsilon }, low: { float: low }, high: { float: high }, passes_at_low: { float: passesAtLow ? 1 : 0 } };
+  const attributes = {
+    epsilon: { float: epsilon },
+    low: { float: low },
+    high: { float: high },
+    passes_at_low: { float: passesAtLow ? 1 : 0 },
+  };
   const statistics: TfTensor[] = [];
   const inputs = shortcut ? [x, scale, bias, shortcut] : [x, scale, bias];
   const y = withGradient(inputs, (a, s, b, other) => {
-    const [value, mean, variance, rstd] = rawOps('LatheBatchNorm', [a!, s!, b!, other ?? nothing()], attributes, 4) as [TfTensor, TfTensor, TfTensor, TfTensor];
+    const [value, mean, variance, rstd] = rawOps('LatheBatchNorm', [a!, s!, b!, other ?? nothing()], attributes, 4) as [
+      TfTensor,
+      TfTensor,
+      TfTensor,
+      TfTensor,
+    ];
     statistics.push(tf.keep(tf.clone(mean)), tf.keep(variance));
     return {
       value,
       saved: [a!, other ? value : nothing(), s!, b!, mean, rstd],
-      gradient: (dy, [input, output, ...rest]) => rawOps('LatheBatchNormGrad', [input!, dy, output!, ...rest], attributes, 4).slice(0, inputs.length),
+      gradient: (dy, [input, output, ...rest]) =>
+        rawOps('LatheBatchNormGrad', [input!, dy, output!, ...rest], attributes, 4).slice(0, inputs.length),
     };
   });
   const [mean, variance] = statistics.map(release);
@@ -75,13 +104,31 @@ function release(kept: TfTensor): TfTensor {
   return tensor;
 }
 
-type Normalize = (x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number, rows: number, statistics: TfTensor[]) => ReturnType<Parameters<typeof withGradient>[1]>;
+type Normalize = (
+  x: TfTensor,
+  scale: TfTensor,
+  bias: TfTensor,
+  epsilon: number,
+  rows: number,
+  statistics: TfTensor[],
+) => ReturnType<Parameters<typeof withGradient>[1]>;
 
 /** On GPUs. */
 const nativeBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics) => {
-  const attributes = { T: { type: 'float32' }, U: { type: 'float32' }, epsilon: { float: epsilon }, data_format: { string: 'NHWC' }, is_training: { bool: true } } as const;
+  const attributes = {
+    T: { type: 'float32' },
+    U: { type: 'float32' },
+    epsilon: { float: epsilon },
+    data_format: { string: 'NHWC' },
+    is_training: { bool: true },
+  } as const;
   const none = nothing();
-  const outputs = rawOps('FusedBatchNormV3', [x, scale, bias, none, none], { ...attributes, exponential_avg_factor: { float: 1 } }, 6);
+  const outputs = rawOps(
+    'FusedBatchNormV3',
+    [x, scale, bias, none, none],
+    { ...attributes, exponential_avg_factor: { float: 1 } },
+    6,
+  );
   const [y, mean, unbiased, ...reserved] = outputs as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
   statistics.push(tf.keep(mean), tf.keep(rows > 1 ? tf.mul(unbiased, (rows - 1) / rows) : tf.clone(unbiased)));
   return {
@@ -111,15 +158,31 @@ const portableBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics)
 };
 
 /** (x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis, with given statistics. */
-export function batchNormInference(x: TfTensor, scale: TfTensor, bias: TfTensor, mean: TfTensor, variance: TfTensor, epsilon: number): TfTensor {
+export function batchNormInference(
+  x: TfTensor,
+  scale: TfTensor,
+  bias: TfTensor,
+  mean: TfTensor,
+  variance: TfTensor,
+  epsilon: number,
+): TfTensor {
   const factor = tf.mul(scale, tf.rsqrt(tf.add(variance, epsilon)));
   return tf.add(tf.mul(x, factor), tf.sub(bias, tf.mul(mean, factor)));
 }
 
 /** Normalizes over `axes`, then scales and shifts (scale and bias broadcast against x) (Ba et al. 2016). */
-export function layerNorm(x: TfTensor, scale: TfTensor, bias: TfTensor | null, axes: readonly number[], epsilon: number): TfTensor {
+export function layerNorm(
+  x: TfTensor,
+  scale: TfTensor,
+  bias: TfTensor | null,
+  axes: readonly number[],
+  epsilon: number,
+): TfTensor {
   const last = x.shape.slice(x.rank - axes.length);
-  const isLast = axes.every((axis, i) => (axis + x.rank) % x.rank === x.rank - axes.length + i) && scale.shape.join() === last.join() && (!bias || bias.shape.join() === last.join());
+  const isLast =
+    axes.every((axis, i) => (axis + x.rank) % x.rank === x.rank - axes.length + i) &&
+    scale.shape.join() === last.join() &&
+    (!bias || bias.shape.join() === last.join());
   if (hasOwnKernels() && isLast && scale.size > 0) return nativeLayerNorm(x, scale, bias ?? tf.zeros(last), epsilon);
   const y = tf.mul(standardize(x, axes, epsilon), scale);
   return bias ? tf.add(y, bias) : y;
@@ -129,7 +192,12 @@ export function layerNorm(x: TfTensor, scale: TfTensor, bias: TfTensor | null, a
 function nativeLayerNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): TfTensor {
   return withGradient([x, scale, bias], (input, s, b) => {
     const [y, mean, rstd] = rawOps('LatheLayerNorm', [input, s, b], { epsilon: { float: epsilon } }, 3);
-    return { value: y!, saved: [input, s, mean!, rstd!], gradient: (dy, [a, scaled, ...statistics]) => rawOps('LatheLayerNormGrad', [a!, dy, scaled!, ...statistics], {}, 3) };
+    return {
+      value: y!,
+      saved: [input, s, mean!, rstd!],
+      gradient: (dy, [a, scaled, ...statistics]) =>
+        rawOps('LatheLayerNormGrad', [a!, dy, scaled!, ...statistics], {}, 3),
+    };
   });
 }
 

@@ -1,6 +1,7 @@
 /**
- * Convolutions on the engine's own kernels: by Winograd's minimal filtering (scripts/engine/native/winograd.cc; a quarter of the products of the direct sum,
- * rounding errors of 1.9 times the direct ones: docs/decisions/winograd.md), or directly (conv.cc).
+ * Convolutions on the engine's own kernels: by Winograd's minimal filtering (scripts/engine/native/winograd.cc; a
+ * quarter of the products of the direct sum, rounding errors of 1.9 times the direct ones: docs/decisions/winograd.md),
+ * or directly (conv.cc).
  */
 import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
@@ -11,25 +12,56 @@ import type { ConvKernels, ConvPass } from './kernel-choice.ts';
 import { outputSizes } from './window.ts';
 
 /** What computes a convolution of an image [n, h, w, ci] to co channels, or one of its gradients. */
-export function kernelsOf(pass: ConvPass, [n, height, width, ci]: readonly number[], co: number, geometry: Geometry): ConvKernels {
+export function kernelsOf(
+  pass: ConvPass,
+  [n, height, width, ci]: readonly number[],
+  co: number,
+  geometry: Geometry,
+): ConvKernels {
   const { kernel, strides, dilations, begins, ends, groups } = geometry;
-  const isPlain = groups === 1 && dilations.every((one) => one === 1) && [...begins, ...ends].every((pad, i) => pad >= 0 && pad < kernel[i % 2]!);
+  const isPlain =
+    groups === 1 &&
+    dilations.every((one) => one === 1) &&
+    [...begins, ...ends].every((pad, i) => pad >= 0 && pad < kernel[i % 2]!);
   if (!isPlain) return 'tensorflow';
   const image = [height!, width!] as const;
-  return convKernels(pass, { batch: n!, image, result: outputSizes(image, geometry) as [number, number], ci: ci!, co, kernel, strides });
+  return convKernels(pass, {
+    batch: n!,
+    image,
+    result: outputSizes(image, geometry) as [number, number],
+    ci: ci!,
+    co,
+    kernel,
+    strides,
+  });
 }
 
 /** Whether the engine has kernels of its own for a depthwise convolution of an image with these channels to `co`. */
 export function isOwnDepthwise(channels: number, co: number, { groups, dilations, begins, ends }: Geometry): boolean {
-  return groups > 1 && channels === groups && co === groups && dilations.every((one) => one === 1) && [...begins, ...ends].every((pad) => pad >= 0) && hasOwnDepthwise();
+  return (
+    groups > 1 &&
+    channels === groups &&
+    co === groups &&
+    dilations.every((one) => one === 1) &&
+    [...begins, ...ends].every((pad) => pad >= 0) &&
+    hasOwnDepthwise()
+  );
 }
 
 export function depthwiseForward(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
   return rawOp('LatheDepthwise', [x, kernel], windows(geometry));
 }
 
-export function depthwiseInputGradient(dy: TfTensor, kernel: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
-  return rawOp('LatheDepthwiseInputGrad', [dy, kernel], { ...windows(geometry), image: { int: [shape[1]!, shape[2]!] } });
+export function depthwiseInputGradient(
+  dy: TfTensor,
+  kernel: TfTensor,
+  shape: readonly number[],
+  geometry: Geometry,
+): TfTensor {
+  return rawOp('LatheDepthwiseInputGrad', [dy, kernel], {
+    ...windows(geometry),
+    image: { int: [shape[1]!, shape[2]!] },
+  });
 }
 
 export function depthwiseKernelGradient(x: TfTensor, dy: TfTensor, geometry: Geometry): TfTensor {
@@ -39,11 +71,19 @@ export function depthwiseKernelGradient(x: TfTensor, dy: TfTensor, geometry: Geo
 type Own = Exclude<ConvKernels, 'tensorflow'>;
 
 export function ownForward(kernels: Own, x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
-  return kernels === 'winograd' ? rawOp('LatheWinogradConv', [x, kernel], pads(geometry)) : rawOp('LatheConv', [x, kernel], windows(geometry));
+  return kernels === 'winograd'
+    ? rawOp('LatheWinogradConv', [x, kernel], pads(geometry))
+    : rawOp('LatheConv', [x, kernel], windows(geometry));
 }
 
 /** dx [n, h, w, ci] of `shape`. */
-export function ownInputGradient(kernels: Own, dy: TfTensor, kernel: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
+export function ownInputGradient(
+  kernels: Own,
+  dy: TfTensor,
+  kernel: TfTensor,
+  shape: readonly number[],
+  geometry: Geometry,
+): TfTensor {
   if (kernels === 'winograd') return rawOp('LatheWinogradInputGrad', [dy, kernel], pads(geometry));
   return rawOp('LatheConvInputGrad', [dy, kernel], { ...windows(geometry), image: { int: [shape[1]!, shape[2]!] } });
 }

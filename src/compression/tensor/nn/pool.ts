@@ -33,12 +33,19 @@ export function averagePool(x: TfTensor, options: PoolOptions): TfTensor {
 function windowCounts(x: TfTensor, window: Window): TfTensor {
   const spatial = x.shape.slice(1, -1);
   const out = outputSizes(spatial, window);
-  const perAxis = out.map((count, axis) => Array.from({ length: count }, (_, o) => {
-    const start = o * window.strides[axis]! - window.begins[axis]!;
-    return Array.from({ length: window.kernel[axis]! }, (_, k) => start + k * window.dilations[axis]!).filter((at) => at >= 0 && at < spatial[axis]!).length;
-  }));
+  const perAxis = out.map((count, axis) =>
+    Array.from({ length: count }, (_, o) => {
+      const start = o * window.strides[axis]! - window.begins[axis]!;
+      return Array.from({ length: window.kernel[axis]! }, (_, k) => start + k * window.dilations[axis]!).filter(
+        (at) => at >= 0 && at < spatial[axis]!,
+      ).length;
+    }),
+  );
   const counts = perAxis.reduce<number[]>((all, axis) => all.flatMap((a) => axis.map((b) => a * b)), [1]);
-  return tf.tensor(counts.map((count) => Math.max(count, 1)), [1, ...out, 1]);
+  return tf.tensor(
+    counts.map((count) => Math.max(count, 1)),
+    [1, ...out, 1],
+  );
 }
 
 type Pool2d = (x: TfTensor, window: Window) => TfTensor;
@@ -47,16 +54,35 @@ type Pool2d = (x: TfTensor, window: Window) => TfTensor;
 function overPlanes(x: TfTensor, window: Window, pool: Pool2d): TfTensor {
   const rank = window.kernel.length;
   if (rank === 2) return pool(x, window);
-  if (rank === 1) return tf.squeeze(pool(tf.expandDims(x, 1), mapWindow(window, (values, neutral) => [neutral, ...values])), [1]);
+  if (rank === 1)
+    return tf.squeeze(
+      pool(
+        tf.expandDims(x, 1),
+        mapWindow(window, (values, neutral) => [neutral, ...values]),
+      ),
+      [1],
+    );
   const [n, d, h, w, c] = x.shape as [number, number, number, number, number];
-  const planes = pool(tf.reshape(x, [n * d, h, w, c]), mapWindow(window, (values) => values.slice(1)));
+  const planes = pool(
+    tf.reshape(x, [n * d, h, w, c]),
+    mapWindow(window, (values) => values.slice(1)),
+  );
   const [, oh, ow] = planes.shape as [number, number, number];
-  const columns = pool(tf.reshape(planes, [n, d, oh * ow, c]), mapWindow(window, (values, neutral) => [values[0]!, neutral]));
+  const columns = pool(
+    tf.reshape(planes, [n, d, oh * ow, c]),
+    mapWindow(window, (values, neutral) => [values[0]!, neutral]),
+  );
   return tf.reshape(columns, [n, columns.shape[1]!, oh, ow, c]);
 }
 
 function mapWindow(window: Window, map: (values: readonly number[], neutral: number) => number[]): Window {
-  return { kernel: map(window.kernel, 1), strides: map(window.strides, 1), dilations: map(window.dilations, 1), begins: map(window.begins, 0), ends: map(window.ends, 0) };
+  return {
+    kernel: map(window.kernel, 1),
+    strides: map(window.strides, 1),
+    dilations: map(window.dilations, 1),
+    begins: map(window.begins, 0),
+    ends: map(window.ends, 0),
+  };
 }
 
 function maxPool2d(x: TfTensor, window: Window): TfTensor {
@@ -74,13 +100,19 @@ function maxPool2d(x: TfTensor, window: Window): TfTensor {
 function nativeMaxGradient(x: TfTensor, y: TfTensor, dy: TfTensor, window: Window): TfTensor {
   if (engine().gpu) return rawOp('MaxPoolGrad', [x, y, dy], explicitPadding(window));
   const { kernel, strides, begins } = window;
-  return rawOp('LatheMaxPoolGrad', [x, y, dy], { kernel: { int: kernel }, strides: { int: strides }, begins: { int: begins } });
+  return rawOp('LatheMaxPoolGrad', [x, y, dy], {
+    kernel: { int: kernel },
+    strides: { int: strides },
+    begins: { int: begins },
+  });
 }
 
 /** Its own gradient: that of tfjs's WebAssembly kernel loses windows whose maximum is negative. */
 function portableMaxPool(x: TfTensor, window: Window, isDilated: boolean): TfTensor {
   return withGradient([x], (input) => {
-    const value = isDilated ? views(input, window).reduce((best, next) => tf.maximum(best, next)) : tf.maxPool(input as Tensor4D, ...publicWindow(window));
+    const value = isDilated
+      ? views(input, window).reduce((best, next) => tf.maximum(best, next))
+      : tf.maxPool(input as Tensor4D, ...publicWindow(window));
     return { value, saved: [input, value], gradient: (dy, [a, y]) => [maxGradientByViews(a!, y!, dy, window)] };
   });
 }
@@ -93,7 +125,11 @@ function maxGradientByViews(x: TfTensor, y: TfTensor, dy: TfTensor, { kernel, st
     open = tf.sub(open, first);
     const spread = interleave(tf.mul(dy, first), strides);
     const before = [Math.floor(index / kernel[1]!) * dilations[0]!, (index % kernel[1]!) * dilations[1]!];
-    return padSpatial(spread, before, before.map((begin, i) => x.shape[i + 1]! - spread.shape[i + 1]! - begin));
+    return padSpatial(
+      spread,
+      before,
+      before.map((begin, i) => x.shape[i + 1]! - spread.shape[i + 1]! - begin),
+    );
   });
   return parts.reduce((sum, part) => tf.add(sum, part));
 }
@@ -127,5 +163,8 @@ function views(x: TfTensor, window: Window): TfTensor[] {
 
 function meanOfViews(x: TfTensor, window: Window): TfTensor {
   const all = views(x, window);
-  return tf.div(all.reduce((sum, next) => tf.add(sum, next)), all.length);
+  return tf.div(
+    all.reduce((sum, next) => tf.add(sum, next)),
+    all.length,
+  );
 }

@@ -1,10 +1,15 @@
-/** Random tensors that are functions of a seed: a compiled step takes the seed as an input and draws anew every time. */
+/**
+ * Random tensors that are functions of a seed: a compiled step takes the seed as an input and draws anew every time.
+ */
 import { engine } from '../engine.ts';
 import { rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 
-/** Uniform [0, 1) of this shape: the same for the same seed (int32 [2]) and salt (an integer that tells the draws of one step apart). */
+/**
+ * Uniform [0, 1) of this shape: the same for the same seed (int32 [2]) and salt (an integer that tells the draws of one
+ * step apart).
+ */
 export function statelessUniform(shape: readonly number[], seed: TfTensor, salt: number): TfTensor {
   return engine().native ? nativeDraw('StatelessRandomUniform', shape, seed, salt) : portableUniform(shape, seed, salt);
 }

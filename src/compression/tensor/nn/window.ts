@@ -35,7 +35,9 @@ export function completeWindow(kernel: readonly number[], options: WindowOptions
 
 /** Output size along each spatial axis. */
 export function outputSizes(input: readonly number[], { kernel, strides, begins, ends, dilations }: Window): number[] {
-  return input.map((size, i) => Math.floor((size + begins[i]! + ends[i]! - (kernel[i]! - 1) * dilations[i]! - 1) / strides[i]!) + 1);
+  return input.map(
+    (size, i) => Math.floor((size + begins[i]! + ends[i]! - (kernel[i]! - 1) * dilations[i]! - 1) / strides[i]!) + 1,
+  );
 }
 
 /** Pads (or, where negative, crops) the spatial axes of x [n, ...spatial, c]; x itself where there is nothing to do. */
@@ -59,12 +61,20 @@ export function viewAt(x: TfTensor, position: readonly number[], out: readonly n
   const begin = [0, ...position.map((p, i) => p * window.dilations[i]!), 0];
   const size = [x.shape[0]!, ...out.map((o, i) => (o - 1) * window.strides[i]! + 1), x.shape.at(-1)!];
   if (window.strides.every((stride) => stride === 1)) return tf.slice(x, begin, size);
-  return tf.stridedSlice(x, begin, begin.map((b, axis) => b + size[axis]!), [1, ...window.strides, 1]);
+  return tf.stridedSlice(
+    x,
+    begin,
+    begin.map((b, axis) => b + size[axis]!),
+    [1, ...window.strides, 1],
+  );
 }
 
 /** Every index of a kernel, row-major. */
 export function positions(kernel: readonly number[]): number[][] {
-  return kernel.reduce<number[][]>((all, size) => all.flatMap((p) => Array.from({ length: size }, (_, i) => [...p, i])), [[]]);
+  return kernel.reduce<number[][]>(
+    (all, size) => all.flatMap((p) => Array.from({ length: size }, (_, i) => [...p, i])),
+    [[]],
+  );
 }
 
 /** Puts stride - 1 zeros between the elements of axes 1 and 2: [n, h, w, c] -> [n, (h-1)*s+1, (w-1)*t+1, c]. */
@@ -75,8 +85,16 @@ export function interleave(x: TfTensor, strides: readonly number[]): TfTensor {
 function interleaveAxis(x: TfTensor, axis: number, stride: number): TfTensor {
   const shape = x.shape;
   const product = (from: number, to?: number) => shape.slice(from, to).reduce((a, b) => a * b, 1);
-  const spread = tf.pad(tf.reshape(x, [product(0, axis + 1), 1, product(axis + 1)]), [[0, 0], [0, stride - 1], [0, 0]]);
+  const spread = tf.pad(tf.reshape(x, [product(0, axis + 1), 1, product(axis + 1)]), [
+    [0, 0],
+    [0, stride - 1],
+    [0, 0],
+  ]);
   const wide = shape.map((size, i) => (i === axis ? size * stride : size));
   const kept = shape.map((size, i) => (i === axis ? (size - 1) * stride + 1 : size));
-  return tf.slice(tf.reshape(spread, wide), shape.map(() => 0), kept);
+  return tf.slice(
+    tf.reshape(spread, wide),
+    shape.map(() => 0),
+    kept,
+  );
 }

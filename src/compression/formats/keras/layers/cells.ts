@@ -1,7 +1,17 @@
 /** The cells of recurrent layers, one step each, in plain operators. Gates lie in Keras's order. */
 import { activateValue, activationName } from '../activations.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
-import { flag, ints, number, text, transpose, UnsupportedLayer, type Config, type LayerContext, type WeightArray } from '../layer.ts';
+import {
+  flag,
+  ints,
+  number,
+  text,
+  transpose,
+  UnsupportedLayer,
+  type Config,
+  type LayerContext,
+  type WeightArray,
+} from '../layer.ts';
 import { range, type Shape } from '../signal.ts';
 import type { Cell } from './scan.ts';
 import { padAttributes, windowResult, type Window } from './window.ts';
@@ -22,26 +32,40 @@ function take({ arrays }: CellParts, index: number, what: string): WeightArray {
   return array;
 }
 
-const store = ({ ctx }: CellParts, what: string, { dims, values }: WeightArray): string => ctx.b.weight(`${ctx.name}/cell/${what}`, dims, values);
+const store = ({ ctx }: CellParts, what: string, { dims, values }: WeightArray): string =>
+  ctx.b.weight(`${ctx.name}/cell/${what}`, dims, values);
 
 /** The activations of a cell, inner ones for gates. */
 function activations({ ctx, config }: CellParts) {
-  const apply = (key: string, fallback: string) => (b: GraphBuilder, x: string, label: string): string => activateValue(b, x, config[key] === undefined ? fallback : config[key], label, ctx.kerasMajor);
+  const apply =
+    (key: string, fallback: string) =>
+    (b: GraphBuilder, x: string, label: string): string =>
+      activateValue(b, x, config[key] === undefined ? fallback : config[key], label, ctx.kerasMajor);
   return { outer: apply('activation', 'tanh'), gate: apply('recurrent_activation', 'sigmoid') };
 }
 
-const affine = (b: GraphBuilder, x: string, kernel: string, bias: string | null, label: string): string => (bias === null ? b.op('MatMul', [x, kernel], {}, label) : b.op('Gemm', [x, kernel, bias], {}, label));
+const affine = (b: GraphBuilder, x: string, kernel: string, bias: string | null, label: string): string =>
+  bias === null ? b.op('MatMul', [x, kernel], {}, label) : b.op('Gemm', [x, kernel, bias], {}, label);
 
 /** h = act(x K + b + h R) */
 function simpleCell(parts: CellParts): Cell {
   const units = unitsOf(parts);
-  const [kernel, recurrent] = [store(parts, 'kernel', take(parts, 0, 'kernel')), store(parts, 'recurrent_kernel', take(parts, 1, 'recurrent kernel'))];
+  const [kernel, recurrent] = [
+    store(parts, 'kernel', take(parts, 0, 'kernel')),
+    store(parts, 'recurrent_kernel', take(parts, 1, 'recurrent kernel')),
+  ];
   const bias = biased(parts) ? store(parts, 'bias', take(parts, 2, 'bias')) : null;
   const { outer } = activations(parts);
   return {
-    stateSizes: [[units]], outputSizes: [units],
+    stateSizes: [[units]],
+    outputSizes: [units],
     step: (b, x, [h], label) => {
-      const sum = b.op('Add', [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h!, recurrent], {}, `${label}/h`)], {}, `${label}/sum`);
+      const sum = b.op(
+        'Add',
+        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h!, recurrent], {}, `${label}/h`)],
+        {},
+        `${label}/sum`,
+      );
       const next = outer(b, sum, label);
       return { output: next, states: [next] };
     },
@@ -49,28 +73,56 @@ function simpleCell(parts: CellParts): Cell {
 }
 
 /** c' = f c + i act(g), h' = o act(c') of gates i, f, g, o (Hochreiter and Schmidhuber 1997, with forget gates). */
-function lstmStep(b: GraphBuilder, gates: readonly string[], c: string, { outer, gate }: ReturnType<typeof activations>, label: string) {
-  const [i, f, g, o] = [gate(b, gates[0]!, `${label}/i`), gate(b, gates[1]!, `${label}/f`), outer(b, gates[2]!, `${label}/g`), gate(b, gates[3]!, `${label}/o`)];
-  const carry = b.op('Add', [b.op('Mul', [f, c], {}, `${label}/kept`), b.op('Mul', [i, g], {}, `${label}/new`)], {}, `${label}/c`);
+function lstmStep(
+  b: GraphBuilder,
+  gates: readonly string[],
+  c: string,
+  { outer, gate }: ReturnType<typeof activations>,
+  label: string,
+) {
+  const [i, f, g, o] = [
+    gate(b, gates[0]!, `${label}/i`),
+    gate(b, gates[1]!, `${label}/f`),
+    outer(b, gates[2]!, `${label}/g`),
+    gate(b, gates[3]!, `${label}/o`),
+  ];
+  const carry = b.op(
+    'Add',
+    [b.op('Mul', [f, c], {}, `${label}/kept`), b.op('Mul', [i, g], {}, `${label}/new`)],
+    {},
+    `${label}/c`,
+  );
   const h = b.op('Mul', [o, outer(b, carry, `${label}/c_out`)], {}, `${label}/h`);
   return { output: h, states: [h, carry] };
 }
 
 function lstmCell(parts: CellParts): Cell {
   const units = unitsOf(parts);
-  const [kernel, recurrent] = [store(parts, 'kernel', take(parts, 0, 'kernel')), store(parts, 'recurrent_kernel', take(parts, 1, 'recurrent kernel'))];
+  const [kernel, recurrent] = [
+    store(parts, 'kernel', take(parts, 0, 'kernel')),
+    store(parts, 'recurrent_kernel', take(parts, 1, 'recurrent kernel')),
+  ];
   const bias = biased(parts) ? store(parts, 'bias', take(parts, 2, 'bias')) : null;
   const acts = activations(parts);
   return {
-    stateSizes: [[units], [units]], outputSizes: [units],
+    stateSizes: [[units], [units]],
+    outputSizes: [units],
     step: (b, x, [h, c], label) => {
-      const sum = b.op('Add', [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h!, recurrent], {}, `${label}/hr`)], {}, `${label}/sum`);
+      const sum = b.op(
+        'Add',
+        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h!, recurrent], {}, `${label}/hr`)],
+        {},
+        `${label}/sum`,
+      );
       return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c!, acts, label);
     },
   };
 }
 
-/** h' = z h + (1 - z) act(...) (Cho et al. 2014); `reset_after` resets the product with the recurrent kernel, not the state. */
+/**
+ * h' = z h + (1 - z) act(...) (Cho et al. 2014); `reset_after` resets the product with the recurrent kernel, not the
+ * state.
+ */
 function gruCell(parts: CellParts): Cell {
   const units = unitsOf(parts);
   const [inputKernel, recurrentKernel] = [take(parts, 0, 'kernel'), take(parts, 1, 'recurrent kernel')];
@@ -78,23 +130,53 @@ function gruCell(parts: CellParts): Cell {
   const resetAfter = flag(parts.config, 'reset_after', parts.ctx.kerasMajor >= 3 || bias?.dims.length === 2);
   const { outer, gate } = activations(parts);
   const kernel = store(parts, 'kernel', inputKernel);
-  const row = (index: number): WeightArray => ({ dims: [3 * units], values: bias!.values.subarray(index * 3 * units, (index + 1) * 3 * units) });
+  const row = (index: number): WeightArray => ({
+    dims: [3 * units],
+    values: bias!.values.subarray(index * 3 * units, (index + 1) * 3 * units),
+  });
   const inputBias = bias && store(parts, 'bias', row(0));
   const recurrentBias = bias && resetAfter ? store(parts, 'recurrent_bias', row(1)) : null;
-  const recurrent = store(parts, 'recurrent_kernel', resetAfter ? recurrentKernel : columns(recurrentKernel, 0, 2 * units));
-  const candidate = resetAfter ? null : store(parts, 'candidate_kernel', columns(recurrentKernel, 2 * units, 3 * units));
+  const recurrent = store(
+    parts,
+    'recurrent_kernel',
+    resetAfter ? recurrentKernel : columns(recurrentKernel, 0, 2 * units),
+  );
+  const candidate = resetAfter
+    ? null
+    : store(parts, 'candidate_kernel', columns(recurrentKernel, 2 * units, 3 * units));
   return {
-    stateSizes: [[units]], outputSizes: [units],
+    stateSizes: [[units]],
+    outputSizes: [units],
     step: (b, x, [h], label) => {
-      const [xz, xr, xh] = b.ops('Split', [affine(b, x, kernel, inputBias, `${label}/x`)], 3, { axis: 1, num_outputs: 3 }, `${label}/x_gates`);
+      const [xz, xr, xh] = b.ops(
+        'Split',
+        [affine(b, x, kernel, inputBias, `${label}/x`)],
+        3,
+        { axis: 1, num_outputs: 3 },
+        `${label}/x_gates`,
+      );
       const count = resetAfter ? 3 : 2;
-      const [hz, hr, hh] = b.ops('Split', [affine(b, h!, recurrent, recurrentBias, `${label}/hr`)], count, { axis: 1, num_outputs: count }, `${label}/h_gates`);
+      const [hz, hr, hh] = b.ops(
+        'Split',
+        [affine(b, h!, recurrent, recurrentBias, `${label}/hr`)],
+        count,
+        { axis: 1, num_outputs: count },
+        `${label}/h_gates`,
+      );
       const z = gate(b, b.op('Add', [xz!, hz!], {}, `${label}/z_sum`), `${label}/z`);
       const r = gate(b, b.op('Add', [xr!, hr!], {}, `${label}/r_sum`), `${label}/r`);
-      const reset = candidate === null ? b.op('Mul', [r, hh!], {}, `${label}/reset`) : b.op('MatMul', [b.op('Mul', [r, h!], {}, `${label}/reset`), candidate], {}, `${label}/candidate`);
+      const reset =
+        candidate === null
+          ? b.op('Mul', [r, hh!], {}, `${label}/reset`)
+          : b.op('MatMul', [b.op('Mul', [r, h!], {}, `${label}/reset`), candidate], {}, `${label}/candidate`);
       const proposed = outer(b, b.op('Add', [xh!, reset], {}, `${label}/h_sum`), `${label}/proposed`);
       const kept = b.op('Mul', [z, h!], {}, `${label}/kept`);
-      const next = b.op('Add', [kept, b.op('Mul', [b.op('Sub', [b.scalar(1), z], {}, `${label}/rest`), proposed], {}, `${label}/new`)], {}, `${label}/h`);
+      const next = b.op(
+        'Add',
+        [kept, b.op('Mul', [b.op('Sub', [b.scalar(1), z], {}, `${label}/rest`), proposed], {}, `${label}/new`)],
+        {},
+        `${label}/h`,
+      );
       return { output: next, states: [next] };
     },
   };
@@ -103,7 +185,8 @@ function gruCell(parts: CellParts): Cell {
 function columns({ dims, values }: WeightArray, from: number, to: number): WeightArray {
   const [rows, width] = dims as [number, number];
   const out = new Float32Array(rows * (to - from));
-  for (let row = 0; row < rows; row++) out.set(values.subarray(row * width + from, row * width + to), row * (to - from));
+  for (let row = 0; row < rows; row++)
+    out.set(values.subarray(row * width + from, row * width + to), row * (to - from));
   return { dims: [rows, to - from], values: out };
 }
 
@@ -118,7 +201,8 @@ function stackedCells({ ctx, config, arrays }: CellParts): Cell {
     return cellOf({ ...ctx, name: `${ctx.name}/cell_${i}` }, raw, own);
   });
   return {
-    stateSizes: cells.flatMap((cell) => cell.stateSizes), outputSizes: cells.at(-1)!.outputSizes,
+    stateSizes: cells.flatMap((cell) => cell.stateSizes),
+    outputSizes: cells.at(-1)!.outputSizes,
     step: (b, x, states, label) => {
       let [value, from] = [x, 0];
       const next = cells.flatMap((cell, i) => {
@@ -133,42 +217,111 @@ function stackedCells({ ctx, config, arrays }: CellParts): Cell {
 }
 
 const CELLS: Readonly<Record<string, (parts: CellParts) => Cell>> = {
-  LSTMCell: lstmCell, GRUCell: gruCell, SimpleRNNCell: simpleCell, StackedRNNCells: stackedCells,
-  LSTM: lstmCell, GRU: gruCell, SimpleRNN: simpleCell,
+  LSTMCell: lstmCell,
+  GRUCell: gruCell,
+  SimpleRNNCell: simpleCell,
+  StackedRNNCells: stackedCells,
+  LSTM: lstmCell,
+  GRU: gruCell,
+  SimpleRNN: simpleCell,
 };
 
-export function cellOf(ctx: LayerContext, raw: { readonly class_name: string; readonly config: Config }, arrays: readonly WeightArray[]): Cell {
+export function cellOf(
+  ctx: LayerContext,
+  raw: { readonly class_name: string; readonly config: Config },
+  arrays: readonly WeightArray[],
+): Cell {
   const make = CELLS[raw.class_name];
   if (!make) throw new UnsupportedLayer(`the cell "${raw.class_name}" is not one of Keras's own`);
   return make({ ctx, config: raw.config, arrays });
 }
 
 /** How many arrays a recurrent layer or cell holds. */
-export function arrayCount({ class_name: className, config }: { readonly class_name: string; readonly config: Config }): number {
+export function arrayCount({
+  class_name: className,
+  config,
+}: {
+  readonly class_name: string;
+  readonly config: Config;
+}): number {
   if (className === 'RNN') return arrayCount(config['cell'] as { class_name: string; config: Config });
-  if (className === 'StackedRNNCells') return (config['cells'] as { class_name: string; config: Config }[]).reduce((sum, cell) => sum + arrayCount(cell), 0);
+  if (className === 'StackedRNNCells')
+    return (config['cells'] as { class_name: string; config: Config }[]).reduce(
+      (sum, cell) => sum + arrayCount(cell),
+      0,
+    );
   return flag(config, 'use_bias', true) ? 3 : 2;
 }
 
-/** The cell of ConvLSTM (Shi et al. 2015, without peepholes) over steps [n, c, ...spatial]; `spatial` and the result's sizes are fixed. */
-export function convLstmCell(ctx: LayerContext, config: Config, arrays: readonly WeightArray[], rank: number, spatial: Shape): Cell {
+/**
+ * The cell of ConvLSTM (Shi et al. 2015, without peepholes) over steps [n, c, ...spatial]; `spatial` and the result's
+ * sizes are fixed.
+ */
+export function convLstmCell(
+  ctx: LayerContext,
+  config: Config,
+  arrays: readonly WeightArray[],
+  rank: number,
+  spatial: Shape,
+): Cell {
   const parts = { ctx, config, arrays };
-  for (const key of ['activation', 'recurrent_activation']) if (/softmax/.test(activationName(config[key]))) throw new UnsupportedLayer('softmax inside a convolutional recurrence');
+  for (const key of ['activation', 'recurrent_activation'])
+    if (/softmax/.test(activationName(config[key])))
+      throw new UnsupportedLayer('softmax inside a convolutional recurrence');
   const perm = [rank + 1, rank, ...range(0, rank)];
-  const window: Window = { kernel: ints(config, 'kernel_size', rank, 1), strides: ints(config, 'strides', rank, 1), dilations: ints(config, 'dilation_rate', rank, 1), padding: text(config, 'padding', 'valid') };
+  const window: Window = {
+    kernel: ints(config, 'kernel_size', rank, 1),
+    strides: ints(config, 'strides', rank, 1),
+    dilations: ints(config, 'dilation_rate', rank, 1),
+    padding: text(config, 'padding', 'valid'),
+  };
   const sizes = windowResult(spatial, window).map(Number);
-  const recurrentWindow: Window = { ...window, strides: sizes.map(() => 1), dilations: sizes.map(() => 1), padding: 'same' };
+  const recurrentWindow: Window = {
+    ...window,
+    strides: sizes.map(() => 1),
+    dilations: sizes.map(() => 1),
+    padding: 'same',
+  };
   const kernel = store(parts, 'kernel', transpose(take(parts, 0, 'kernel'), perm));
   const recurrent = store(parts, 'recurrent_kernel', transpose(take(parts, 1, 'recurrent kernel'), perm));
   const bias = biased(parts) ? [store(parts, 'bias', take(parts, 2, 'bias'))] : [];
   const filters = number(config, 'filters', take(parts, 1, 'recurrent kernel').dims.at(-2)!);
   const acts = activations(parts);
-  const conv = (b: GraphBuilder, inputs: string[], over: Shape, { kernel: shape, strides, dilations, padding }: Window, label: string): string =>
-    b.op('Conv', inputs, { kernel_shape: shape, strides, dilations, group: 1, ...padAttributes(over, { kernel: shape, strides, dilations, padding }) }, label);
+  const conv = (
+    b: GraphBuilder,
+    inputs: string[],
+    over: Shape,
+    { kernel: shape, strides, dilations, padding }: Window,
+    label: string,
+  ): string =>
+    b.op(
+      'Conv',
+      inputs,
+      {
+        kernel_shape: shape,
+        strides,
+        dilations,
+        group: 1,
+        ...padAttributes(over, { kernel: shape, strides, dilations, padding }),
+      },
+      label,
+    );
   return {
-    stateSizes: [[filters, ...sizes], [filters, ...sizes]], outputSizes: [filters, ...sizes],
+    stateSizes: [
+      [filters, ...sizes],
+      [filters, ...sizes],
+    ],
+    outputSizes: [filters, ...sizes],
     step: (b, x, [h, c], label) => {
-      const sum = b.op('Add', [conv(b, [x, kernel, ...bias], spatial, window, `${label}/x`), conv(b, [h!, recurrent], sizes, recurrentWindow, `${label}/hr`)], {}, `${label}/sum`);
+      const sum = b.op(
+        'Add',
+        [
+          conv(b, [x, kernel, ...bias], spatial, window, `${label}/x`),
+          conv(b, [h!, recurrent], sizes, recurrentWindow, `${label}/hr`),
+        ],
+        {},
+        `${label}/sum`,
+      );
       return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c!, acts, label);
     },
   };
@@ -178,8 +331,8 @@ export function convLstmCell(ctx: LayerContext, config: Config, arrays: readonly
 export const CUDNN: Readonly<Record<string, string>> = { CuDNNLSTM: 'LSTM', CuDNNGRU: 'GRU' };
 
 /**
- * Arrays of a CuDNN layer as the plain layer's: each gate's kernels are stored transposed, input and recurrent bias apart
- * (Keras 2, `saving/legacy/hdf5_format.py`: `_convert_rnn_weights`).
+ * Arrays of a CuDNN layer as the plain layer's: each gate's kernels are stored transposed, input and recurrent bias
+ * apart (Keras 2, `saving/legacy/hdf5_format.py`: `_convert_rnn_weights`).
  */
 export function cudnnArrays(className: string, [kernel, recurrent, bias]: readonly WeightArray[]): WeightArray[] {
   if (!kernel || !recurrent || !bias) throw new Error('lacks its kernel, recurrent kernel or bias');

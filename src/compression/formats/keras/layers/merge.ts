@@ -9,7 +9,11 @@ function sameRank({ b, inputs, name, maskOf, setMask }: LayerContext): Signal[] 
   return inputs.map((signal) => {
     const missing = rank - signal.shape.length;
     if (missing === 0) return signal;
-    const wide = plainSignal(b.op('Unsqueeze', [plain(b, signal), b.ints(range(1, missing + 1))], {}, `${name}/wide`), [signal.shape[0] ?? null, ...range(0, missing).map(() => 1), ...signal.shape.slice(1)]);
+    const wide = plainSignal(b.op('Unsqueeze', [plain(b, signal), b.ints(range(1, missing + 1))], {}, `${name}/wide`), [
+      signal.shape[0] ?? null,
+      ...range(0, missing).map(() => 1),
+      ...signal.shape.slice(1),
+    ]);
     setMask(wide, maskOf(signal));
     return wide;
   });
@@ -17,34 +21,45 @@ function sameRank({ b, inputs, name, maskOf, setMask }: LayerContext): Signal[] 
 
 type ElementwiseType = 'Add' | 'Mul' | 'Sub' | 'Div' | 'Max' | 'Min' | 'Mean';
 
-const elementwise = (opType: ElementwiseType): LayerConverter => (ctx) => {
-  const signals = sameRank(ctx);
-  if (signals.length < 2) return input(ctx);
-  if ((opType === 'Mul' || opType === 'Max' || opType === 'Min') && ctx.masks.some(Boolean)) return masked(ctx, signals, opType);
-  const { values, channelsFirst } = aligned(ctx.b, signals);
-  const variadic = opType === 'Max' || opType === 'Min' || opType === 'Mean';
-  const value = variadic
-    ? ctx.b.op(opType, values, {}, `${ctx.name}/${opType.toLowerCase()}`)
-    : values.reduce((sum, next) => ctx.b.op(opType, [sum, next], {}, `${ctx.name}/${opType.toLowerCase()}`));
-  const result = { value, shape: broadcast(signals.map((signal) => signal.shape)), channelsFirst };
-  if (ctx.masks.every((mask) => mask !== null)) ctx.setMask(result, anyOf(ctx, ctx.masks as readonly string[]));
-  return result;
-};
+const elementwise =
+  (opType: ElementwiseType): LayerConverter =>
+  (ctx) => {
+    const signals = sameRank(ctx);
+    if (signals.length < 2) return input(ctx);
+    if ((opType === 'Mul' || opType === 'Max' || opType === 'Min') && ctx.masks.some(Boolean))
+      return masked(ctx, signals, opType);
+    const { values, channelsFirst } = aligned(ctx.b, signals);
+    const variadic = opType === 'Max' || opType === 'Min' || opType === 'Mean';
+    const value = variadic
+      ? ctx.b.op(opType, values, {}, `${ctx.name}/${opType.toLowerCase()}`)
+      : values.reduce((sum, next) => ctx.b.op(opType, [sum, next], {}, `${ctx.name}/${opType.toLowerCase()}`));
+    const result = { value, shape: broadcast(signals.map((signal) => signal.shape)), channelsFirst };
+    if (ctx.masks.every((mask) => mask !== null)) ctx.setMask(result, anyOf(ctx, ctx.masks as readonly string[]));
+    return result;
+  };
 
-const anyOf = ({ b, name }: LayerContext, masks: readonly string[]): string => masks.reduce((all, next) => b.op('Or', [all, next], {}, `${name}/mask`));
+const anyOf = ({ b, name }: LayerContext, masks: readonly string[]): string =>
+  masks.reduce((all, next) => b.op('Or', [all, next], {}, `${name}/mask`));
 
 /**
- * Products take 1 where an input is masked, and become 0 where all are; an extreme takes the other tensor there. Keras 3 does both
- * by the masks of the tensors (`merging/multiply.py`, `merging/base_merge.py`); Keras 2 looks at none.
+ * Products take 1 where an input is masked, and become 0 where all are; an extreme takes the other tensor there. Keras
+ * 3 does both by the masks of the tensors (`merging/multiply.py`, `merging/base_merge.py`); Keras 2 looks at none.
  */
 function masked(ctx: LayerContext, signals: readonly Signal[], opType: 'Mul' | 'Max' | 'Min'): Signal {
   const { b, name, masks } = ctx;
   const values = signals.map((signal) => plain(b, signal));
   const shape = broadcast(signals.map((signal) => signal.shape));
   const wide = masks.map((mask) => mask && b.op('Unsqueeze', [mask, b.ints([-1])], {}, `${name}/mask`));
-  const pick = (mask: string | null | undefined, x: string, other: string): string => (mask ? b.op('Where', [mask, x, other], {}, `${name}/kept`) : x);
+  const pick = (mask: string | null | undefined, x: string, other: string): string =>
+    mask ? b.op('Where', [mask, x, other], {}, `${name}/kept`) : x;
   const all = masks.every((mask) => mask !== null);
-  if (ctx.kerasMajor < 3) return withMask(plainSignal(values.reduce((sum, next) => b.op(opType, [sum, next], {}, `${name}/merge`)), shape));
+  if (ctx.kerasMajor < 3)
+    return withMask(
+      plainSignal(
+        values.reduce((sum, next) => b.op(opType, [sum, next], {}, `${name}/merge`)),
+        shape,
+      ),
+    );
   let value = opType === 'Mul' ? pick(wide[0], values[0]!, b.scalar(1)) : values[0]!;
   let seen = wide[0] ?? null;
   for (let i = 1; i < values.length; i++) {
@@ -69,8 +84,17 @@ const concatenate: LayerConverter = (ctx) => {
   const axis = number(ctx.config, 'axis', -1);
   const position = axis < 0 ? axis + first.shape.length : axis;
   const sizes = ctx.inputs.map((signal) => signal.shape[position] ?? null);
-  const shape = first.shape.map((size, i) => (i === position ? sizes.reduce<number | null>((sum, next) => (sum === null || next === null ? null : sum + next), 0) : size));
-  const value = ctx.b.op('Concat', values, { axis: onnxAxis({ value: '', shape, channelsFirst }, axis) }, `${ctx.name}/concat`);
+  const shape = first.shape.map((size, i) =>
+    i === position
+      ? sizes.reduce<number | null>((sum, next) => (sum === null || next === null ? null : sum + next), 0)
+      : size,
+  );
+  const value = ctx.b.op(
+    'Concat',
+    values,
+    { axis: onnxAxis({ value: '', shape, channelsFirst }, axis) },
+    `${ctx.name}/concat`,
+  );
   const result = { value, shape, channelsFirst, dtype: typeOf(first) };
   if (ctx.masks.some(Boolean)) ctx.setMask(result, joinedMask(ctx, position));
   return result;
@@ -81,36 +105,59 @@ function joinedMask({ b, name, inputs, masks }: LayerContext, axis: number): str
   const whole = inputs.map((signal, i) => {
     const shape = b.op('Shape', [plain(b, signal)], {}, `${name}/mask_shape`);
     const mask = masks[i];
-    return b.op('Expand', [mask ? b.op('Unsqueeze', [mask, b.ints([-1])], {}, `${name}/mask`) : b.scalar(1, 'bool'), shape], {}, `${name}/mask_wide`);
+    return b.op(
+      'Expand',
+      [mask ? b.op('Unsqueeze', [mask, b.ints([-1])], {}, `${name}/mask`) : b.scalar(1, 'bool'), shape],
+      {},
+      `${name}/mask_wide`,
+    );
   });
   const joined = b.op('Cast', [b.op('Concat', whole, { axis }, `${name}/masks`)], { to: 6 }, `${name}/mask_counts`);
-  return b.op('Cast', [b.op('ReduceMax', [joined, b.ints([-1])], { keepdims: 0 }, `${name}/mask_any`)], { to: 9 }, `${name}/joined_mask`);
+  return b.op(
+    'Cast',
+    [b.op('ReduceMax', [joined, b.ints([-1])], { keepdims: 0 }, `${name}/mask_any`)],
+    { to: 9 },
+    `${name}/joined_mask`,
+  );
 }
 
 /**
- * Batched dot product over one axis of each input: [n, left..., right...] without the summed axes, as Keras's `batch_dot`; of two
- * vectors [n, 1].
+ * Batched dot product over one axis of each input: [n, left..., right...] without the summed axes, as Keras's
+ * `batch_dot`; of two vectors [n, 1].
  */
 const dot: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
   const signals = [input(ctx, 0), input(ctx, 1)];
   const given = config['axes'];
-  const axes = (Array.isArray(given) ? given.map(Number) : [Number(given), Number(given)]).map((axis, i) => positive(axis, signals[i]!.shape.length));
+  const axes = (Array.isArray(given) ? given.map(Number) : [Number(given), Number(given)]).map((axis, i) =>
+    positive(axis, signals[i]!.shape.length),
+  );
   const unit = flag(config, 'normalize', false);
-  const [left, right] = signals.map((signal, i) => (unit ? normalized(ctx, plain(b, signal), axes[i]!) : plain(b, signal)));
+  const [left, right] = signals.map((signal, i) =>
+    unit ? normalized(ctx, plain(b, signal), axes[i]!) : plain(b, signal),
+  );
   if (signals.every(({ shape }) => shape.length === 2)) {
     const products = b.op('Mul', [left!, right!], {}, `${name}/products`);
-    return plainSignal(b.op('ReduceSum', [products, b.ints([1])], { keepdims: 1 }, `${name}/dot`), [signals[0]!.shape[0] ?? null, 1]);
+    return plainSignal(b.op('ReduceSum', [products, b.ints([1])], { keepdims: 1 }, `${name}/dot`), [
+      signals[0]!.shape[0] ?? null,
+      1,
+    ]);
   }
   const kept = signals.map(({ shape }, i) => range(1, shape.length).filter((axis) => axis !== axes[i]));
   const sizes = kept.map((own, i) => own.map((axis) => signals[i]!.shape[axis] ?? null));
   const shape = [signals[0]!.shape[0] ?? null, ...sizes.flat()];
   if (kept.every((own) => own.length === 1)) {
-    const turned = (x: string, from: boolean): string => (from ? b.op('Transpose', [x], { perm: [0, 2, 1] }, `${name}/turned`) : x);
-    return plainSignal(b.op('MatMul', [turned(left!, axes[0] === 1), turned(right!, axes[1] === 2)], {}, `${name}/dot`), shape);
+    const turned = (x: string, from: boolean): string =>
+      from ? b.op('Transpose', [x], { perm: [0, 2, 1] }, `${name}/turned`) : x;
+    return plainSignal(
+      b.op('MatMul', [turned(left!, axes[0] === 1), turned(right!, axes[1] === 2)], {}, `${name}/dot`),
+      shape,
+    );
   }
   const letters = 'abcdefghijklmnopqrstuvwxy';
-  const [first, second] = signals.map(({ shape: own }, i) => own.map((_, axis) => (axis === 0 ? 'n' : axis === axes[i] ? 'z' : letters[i * 7 + axis]!)).join(''));
+  const [first, second] = signals.map(({ shape: own }, i) =>
+    own.map((_, axis) => (axis === 0 ? 'n' : axis === axes[i] ? 'z' : letters[i * 7 + axis]!)).join(''),
+  );
   const equation = `${first!},${second!}->n${[first!, second!].map((own) => own.replace(/[nz]/g, '')).join('')}`;
   return plainSignal(b.op('Einsum', [left!, right!], { equation }, `${name}/dot`), shape);
 };
@@ -118,10 +165,21 @@ const dot: LayerConverter = (ctx) => {
 /** x / sqrt(max(sum x^2, 1e-12)) */
 function normalized({ b, name }: LayerContext, x: string, axis: number): string {
   const squares = b.op('ReduceSumSquare', [x, b.ints([axis])], { keepdims: 1 }, `${name}/squares`);
-  return b.op('Div', [x, b.op('Sqrt', [b.op('Max', [squares, b.scalar(1e-12)], {}, `${name}/floor`)], {}, `${name}/length`)], {}, `${name}/unit`);
+  return b.op(
+    'Div',
+    [x, b.op('Sqrt', [b.op('Max', [squares, b.scalar(1e-12)], {}, `${name}/floor`)], {}, `${name}/length`)],
+    {},
+    `${name}/unit`,
+  );
 }
 
 export const MERGE_LAYERS: Readonly<Record<string, LayerConverter>> = {
-  Add: elementwise('Add'), Subtract: elementwise('Sub'), Multiply: elementwise('Mul'), Average: elementwise('Mean'),
-  Maximum: elementwise('Max'), Minimum: elementwise('Min'), Concatenate: concatenate, Dot: dot,
+  Add: elementwise('Add'),
+  Subtract: elementwise('Sub'),
+  Multiply: elementwise('Mul'),
+  Average: elementwise('Mean'),
+  Maximum: elementwise('Max'),
+  Minimum: elementwise('Min'),
+  Concatenate: concatenate,
+  Dot: dot,
 };

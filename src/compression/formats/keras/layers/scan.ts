@@ -1,6 +1,6 @@
 /**
- * A recurrence of any cell as ONNX's Scan: for what LSTM, GRU and RNN of ONNX cannot say (masks, other activations, stacked and
- * convolutional cells).
+ * A recurrence of any cell as ONNX's Scan: for what LSTM, GRU and RNN of ONNX cannot say (masks, other activations,
+ * stacked and convolutional cells).
  */
 import type { GraphBuilder } from '../../graph-builder.ts';
 import type { Dim } from '../../../graph/types.ts';
@@ -9,7 +9,12 @@ import type { Dim } from '../../../graph/types.ts';
 export interface Cell {
   readonly stateSizes: readonly (readonly number[])[];
   readonly outputSizes: readonly number[];
-  step(b: GraphBuilder, x: string, states: readonly string[], label: string): { readonly output: string; readonly states: readonly string[] };
+  step(
+    b: GraphBuilder,
+    x: string,
+    states: readonly string[],
+    label: string,
+  ): { readonly output: string; readonly states: readonly string[] };
 }
 
 export interface ScanPlan {
@@ -38,15 +43,30 @@ export interface ScanResult {
 export function scanCell(b: GraphBuilder, label: string, plan: ScanPlan): ScanResult {
   const { cell, mask, initial } = plan;
   const batch = b.op('Shape', [plan.x], { start: 0, end: 1 }, `${label}/batch`);
-  const zeros = (sizes: readonly number[]): string => b.op('Expand', [b.scalar(0), b.op('Concat', [batch, b.ints(sizes)], { axis: 0 }, `${label}/state_shape`)], {}, `${label}/zeros`);
+  const zeros = (sizes: readonly number[]): string =>
+    b.op(
+      'Expand',
+      [b.scalar(0), b.op('Concat', [batch, b.ints(sizes)], { axis: 0 }, `${label}/state_shape`)],
+      {},
+      `${label}/zeros`,
+    );
   const states = cell.stateSizes.map((sizes, i) => initial[i] ?? zeros(sizes));
   const carried = mask === null || plan.zeroOutput ? states : [...states, zeros(cell.outputSizes)];
   const scanned = mask === null ? [plan.x] : [plan.x, mask];
   const each = <T>(value: T): T[] => scanned.map(() => value);
-  const outputs = b.ops('Scan', [...carried, ...scanned], carried.length + 1, {
-    body: { kind: 'graph', value: bodyOf(b, label, plan) }, num_scan_inputs: scanned.length,
-    scan_input_axes: each(1), scan_input_directions: each(plan.backwards ? 1 : 0), scan_output_axes: [1],
-  }, `${label}/scan`);
+  const outputs = b.ops(
+    'Scan',
+    [...carried, ...scanned],
+    carried.length + 1,
+    {
+      body: { kind: 'graph', value: bodyOf(b, label, plan) },
+      num_scan_inputs: scanned.length,
+      scan_input_axes: each(1),
+      scan_input_directions: each(plan.backwards ? 1 : 0),
+      scan_output_axes: [1],
+    },
+    `${label}/scan`,
+  );
   const sequence = outputs.at(-1)!;
   const last = b.op('Gather', [sequence, b.scalar(-1, 'int64')], { axis: 1 }, `${label}/last`);
   return { sequence, last, states: outputs.slice(0, states.length) };
@@ -55,7 +75,10 @@ export function scanCell(b: GraphBuilder, label: string, plan: ScanPlan): ScanRe
 function bodyOf(b: GraphBuilder, label: string, { cell, mask, zeroOutput, stepShape }: ScanPlan) {
   return b.body(`${label}/body`, (inner) => {
     const before = cell.stateSizes.map((sizes) => inner.input(`${label}/state_before`, 'float32', ['batch', ...sizes]));
-    const held = mask !== null && !zeroOutput ? inner.input(`${label}/output_before`, 'float32', ['batch', ...cell.outputSizes]) : null;
+    const held =
+      mask !== null && !zeroOutput
+        ? inner.input(`${label}/output_before`, 'float32', ['batch', ...cell.outputSizes])
+        : null;
     const x = inner.input(`${label}/step`, 'float32', ['batch', ...stepShape]);
     const keep = mask === null ? null : inner.input(`${label}/step_mask`, 'bool', ['batch']);
     const taken = cell.step(inner, x, before, `${label}/cell`);
@@ -65,7 +88,12 @@ function bodyOf(b: GraphBuilder, label: string, { cell, mask, zeroOutput, stepSh
       return inner.op('Where', [wide, next, old], {}, `${label}/kept`);
     };
     const output = choose(taken.output, held ?? inner.scalar(0), cell.outputSizes);
-    taken.states.forEach((state, i) => { inner.output(`${label}/state`, choose(state, before[i]!, cell.stateSizes[i]!), 'float32', ['batch', ...cell.stateSizes[i]!]); });
+    taken.states.forEach((state, i) => {
+      inner.output(`${label}/state`, choose(state, before[i]!, cell.stateSizes[i]!), 'float32', [
+        'batch',
+        ...cell.stateSizes[i]!,
+      ]);
+    });
     if (held !== null) inner.output(`${label}/output_held`, output, 'float32', ['batch', ...cell.outputSizes]);
     inner.output(`${label}/output`, output, 'float32', ['batch', ...cell.outputSizes]);
   });

@@ -1,5 +1,17 @@
 /** Short-time Fourier transforms as convolutions: STFTSpectrogram, whose kernels are weights, and MelSpectrogram. */
-import { dataFormat, flag, input, number, text, transpose, UnsupportedLayer, weight, type Config, type LayerContext, type LayerConverter } from '../layer.ts';
+import {
+  dataFormat,
+  flag,
+  input,
+  number,
+  text,
+  transpose,
+  UnsupportedLayer,
+  weight,
+  type Config,
+  type LayerContext,
+  type LayerConverter,
+} from '../layer.ts';
 import { plain, plainSignal, range } from '../signal.ts';
 import { padAttributes, windowResult, type Window } from './window.ts';
 
@@ -9,27 +21,88 @@ const stftSpectrogram: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
   const signal = input(ctx);
   const last = dataFormat(config) === 'channels_last';
-  const [steps, channels] = last ? [signal.shape[1] ?? null, signal.shape[2]] : [signal.shape[2] ?? null, signal.shape[1]];
+  const [steps, channels] = last
+    ? [signal.shape[1] ?? null, signal.shape[2]]
+    : [signal.shape[2] ?? null, signal.shape[1]];
   if (typeof channels !== 'number') throw new UnsupportedLayer('a spectrogram of an open number of channels');
   const mode = text(config, 'mode', 'log');
   if (mode === 'angle') throw new UnsupportedLayer('mode "angle": ONNX has no arctangent of two arguments');
   const length = number(config, 'frame_length', 256);
-  const window: Window = { kernel: [length], strides: [typeof config['frame_step'] === 'number' ? config['frame_step'] : Math.floor(length / 2)], dilations: [1], padding: text(config, 'padding', 'valid') };
+  const window: Window = {
+    kernel: [length],
+    strides: [typeof config['frame_step'] === 'number' ? config['frame_step'] : Math.floor(length / 2)],
+    dilations: [1],
+    padding: text(config, 'padding', 'valid'),
+  };
   const x = last ? b.op('Transpose', [plain(b, signal)], { perm: [0, 2, 1] }, `${name}/channels`) : plain(b, signal);
-  const flat = b.op('Reshape', [x, b.op('Concat', [b.ints([-1, 1]), b.op('Shape', [x], { start: 2 }, `${name}/length`)], { axis: 0 }, `${name}/flat_shape`)], {}, `${name}/flat`);
-  const part = (index: number, what: string): string => b.op('Conv', [flat, kernelOf(ctx, index, what)], { kernel_shape: window.kernel, strides: window.strides, group: 1, ...padAttributes([steps], window) }, `${name}/${what}`);
+  const flat = b.op(
+    'Reshape',
+    [
+      x,
+      b.op(
+        'Concat',
+        [b.ints([-1, 1]), b.op('Shape', [x], { start: 2 }, `${name}/length`)],
+        { axis: 0 },
+        `${name}/flat_shape`,
+      ),
+    ],
+    {},
+    `${name}/flat`,
+  );
+  const part = (index: number, what: string): string =>
+    b.op(
+      'Conv',
+      [flat, kernelOf(ctx, index, what)],
+      { kernel_shape: window.kernel, strides: window.strides, group: 1, ...padAttributes([steps], window) },
+      `${name}/${what}`,
+    );
   const value = modeOf(ctx, mode, part);
   const bins = weight(ctx, 0, 'kernel').dims[2]! * (mode === 'stft' ? 2 : 1);
   const frames = windowResult([steps], window)[0] ?? null;
   // [n c, bins, frames] -> [n, c, bins, frames]
-  const apart = b.op('Reshape', [value, b.op('Concat', [b.ints([-1, channels]), b.op('Shape', [value], { start: 1 }, `${name}/frame_shape`)], { axis: 0 }, `${name}/apart_shape`)], {}, `${name}/apart`);
+  const apart = b.op(
+    'Reshape',
+    [
+      value,
+      b.op(
+        'Concat',
+        [b.ints([-1, channels]), b.op('Shape', [value], { start: 1 }, `${name}/frame_shape`)],
+        { axis: 0 },
+        `${name}/apart_shape`,
+      ),
+    ],
+    {},
+    `${name}/apart`,
+  );
   const batch = signal.shape[0] ?? null;
   if (flag(config, 'expand_dims', false)) {
     const perm = last ? [0, 3, 2, 1] : [0, 1, 3, 2];
-    return plainSignal(b.op('Transpose', [apart], { perm }, `${name}/spectrogram`), last ? [batch, frames, bins, channels] : [batch, channels, frames, bins]);
+    return plainSignal(
+      b.op('Transpose', [apart], { perm }, `${name}/spectrogram`),
+      last ? [batch, frames, bins, channels] : [batch, channels, frames, bins],
+    );
   }
-  const joined = b.op('Reshape', [apart, b.op('Concat', [b.ints([0, channels * bins]), b.op('Shape', [apart], { start: 3 }, `${name}/frames`)], { axis: 0 }, `${name}/joined_shape`)], {}, `${name}/joined`);
-  return last ? plainSignal(b.op('Transpose', [joined], { perm: [0, 2, 1] }, `${name}/spectrogram`), [batch, frames, channels * bins]) : plainSignal(joined, [batch, channels * bins, frames]);
+  const joined = b.op(
+    'Reshape',
+    [
+      apart,
+      b.op(
+        'Concat',
+        [b.ints([0, channels * bins]), b.op('Shape', [apart], { start: 3 }, `${name}/frames`)],
+        { axis: 0 },
+        `${name}/joined_shape`,
+      ),
+    ],
+    {},
+    `${name}/joined`,
+  );
+  return last
+    ? plainSignal(b.op('Transpose', [joined], { perm: [0, 2, 1] }, `${name}/spectrogram`), [
+        batch,
+        frames,
+        channels * bins,
+      ])
+    : plainSignal(joined, [batch, channels * bins, frames]);
 };
 
 /** Keras [frame, 1, bins] -> ONNX [bins, 1, frame]. */
@@ -47,7 +120,12 @@ function modeOf({ b, name }: LayerContext, mode: string, part: (index: number, w
   if (mode === 'psd') {
     // One side stands for both: all bins but the first and the last count twice.
     const inner = b.op('Slice', [power, b.ints([1]), b.ints([-1]), b.ints([1])], {}, `${name}/inner`);
-    return b.op('Add', [power, b.op('Pad', [inner, b.ints([0, 1, 0, 0, 1, 0]), b.scalar(0)], {}, `${name}/other_side`)], {}, `${name}/psd`);
+    return b.op(
+      'Add',
+      [power, b.op('Pad', [inner, b.ints([0, 1, 0, 0, 1, 0]), b.scalar(0)], {}, `${name}/other_side`)],
+      {},
+      `${name}/psd`,
+    );
   }
   const floor = (x: string): string => b.op('Max', [x, b.scalar(EPSILON)], {}, `${name}/floor`);
   const magnitude = b.op('Sqrt', [floor(power)], {}, `${name}/magnitude`);
@@ -57,10 +135,15 @@ function modeOf({ b, name }: LayerContext, mode: string, part: (index: number, w
 /** The window of `length` samples, periodic, in the middle of `size`. */
 function windowOf(kind: unknown, length: number, size: number): number[] {
   const start = Math.floor((size - length) / 2);
-  const shapes: Readonly<Record<string, (phase: number) => number>> = { hann: (phase) => 0.5 - 0.5 * Math.cos(phase), hamming: (phase) => 0.54 - 0.46 * Math.cos(phase) };
+  const shapes: Readonly<Record<string, (phase: number) => number>> = {
+    hann: (phase) => 0.5 - 0.5 * Math.cos(phase),
+    hamming: (phase) => 0.54 - 0.46 * Math.cos(phase),
+  };
   const shape = kind == null ? (): number => 1 : shapes[String(kind)];
   if (!shape) throw new UnsupportedLayer(`the window "${String(kind)}"`);
-  return range(0, size).map((i) => (i < start || i >= start + length ? 0 : shape((2 * Math.PI * (i - start)) / length)));
+  return range(0, size).map((i) =>
+    i < start || i >= start + length ? 0 : shape((2 * Math.PI * (i - start)) / length),
+  );
 }
 
 /** Mel of a frequency in hertz (HTK). */
@@ -89,28 +172,68 @@ const melSpectrogram: LayerConverter = (ctx) => {
   const [stride, length] = [number(config, 'sequence_stride', 512), number(config, 'sequence_length', size)];
   const [bins, mels] = [Math.floor(size / 2) + 1, number(config, 'num_mel_bins', 128)];
   const window = windowOf(config['window'] === undefined ? 'hann' : config['window'], length, size);
-  const wave = (turn: (angle: number) => number, what: string): string => b.setting(`${name}/${what}`, [bins, 1, size], range(0, bins * size).map((i) => window[i % size]! * turn((2 * Math.PI * ((Math.floor(i / size) * (i % size)) % size)) / size)));
+  const wave = (turn: (angle: number) => number, what: string): string =>
+    b.setting(
+      `${name}/${what}`,
+      [bins, 1, size],
+      range(0, bins * size).map(
+        (i) => window[i % size]! * turn((2 * Math.PI * ((Math.floor(i / size) * (i % size)) % size)) / size),
+      ),
+    );
   const half = Math.floor(size / 2);
   const padded = b.op('Pad', [plain(b, signal), b.ints([0, half, 0, half])], { mode: 'reflect' }, `${name}/padded`);
   const x = b.op('Unsqueeze', [padded, b.ints([1])], {}, `${name}/channel`);
-  const power = (kernel: string): string => { const y = b.op('Conv', [x, kernel], { kernel_shape: [size], strides: [stride], group: 1 }, `${name}/transform`); return b.op('Mul', [y, y], {}, `${name}/square`); };
-  const magnitude = b.op('Sqrt', [b.op('Add', [power(wave(Math.cos, 'cosines')), power(wave(Math.sin, 'sines'))], {}, `${name}/power`)], {}, `${name}/magnitude`);
+  const power = (kernel: string): string => {
+    const y = b.op('Conv', [x, kernel], { kernel_shape: [size], strides: [stride], group: 1 }, `${name}/transform`);
+    return b.op('Mul', [y, y], {}, `${name}/square`);
+  };
+  const magnitude = b.op(
+    'Sqrt',
+    [b.op('Add', [power(wave(Math.cos, 'cosines')), power(wave(Math.sin, 'sines'))], {}, `${name}/power`)],
+    {},
+    `${name}/magnitude`,
+  );
   const raised = b.op('Pow', [magnitude, b.scalar(number(config, 'mag_exp', 2))], {}, `${name}/raised`);
   const matrix = transpose({ dims: [bins, mels], values: melMatrix(config, bins, mels) }, [1, 0]);
-  const value = b.op('MatMul', [b.setting(`${name}/mel_matrix`, matrix.dims, matrix.values), raised], {}, `${name}/mel`);
+  const value = b.op(
+    'MatMul',
+    [b.setting(`${name}/mel_matrix`, matrix.dims, matrix.values), raised],
+    {},
+    `${name}/mel`,
+  );
   const steps = signal.shape[1] ?? null;
   const frames = steps === null ? null : Math.floor((steps + 2 * half - size) / stride) + 1;
-  return plainSignal(flag(config, 'power_to_db', true) ? decibels(ctx, value) : value, [signal.shape[0] ?? null, mels, frames]);
+  return plainSignal(flag(config, 'power_to_db', true) ? decibels(ctx, value) : value, [
+    signal.shape[0] ?? null,
+    mels,
+    frames,
+  ]);
 };
 
 /** 10 log10(max(x, floor) / reference), no lower than `top_db` under the largest of all. */
 function decibels({ b, name, config }: LayerContext, value: string): string {
   const least = number(config, 'min_power', 1e-10);
   const reference = 10 * Math.log10(Math.max(Math.abs(number(config, 'ref_power', 1)), least));
-  const log = b.op('Mul', [b.op('Log', [b.op('Max', [value, b.scalar(least)], {}, `${name}/floor`)], {}, `${name}/log`), b.scalar(10 / Math.LN10)], {}, `${name}/decibels`);
+  const log = b.op(
+    'Mul',
+    [
+      b.op('Log', [b.op('Max', [value, b.scalar(least)], {}, `${name}/floor`)], {}, `${name}/log`),
+      b.scalar(10 / Math.LN10),
+    ],
+    {},
+    `${name}/decibels`,
+  );
   const relative = b.op('Sub', [log, b.scalar(reference)], {}, `${name}/relative`);
   const loudest = b.op('ReduceMax', [relative], { keepdims: 0 }, `${name}/loudest`);
-  return b.op('Max', [relative, b.op('Sub', [loudest, b.scalar(number(config, 'top_db', 80))], {}, `${name}/bottom`)], {}, `${name}/clipped`);
+  return b.op(
+    'Max',
+    [relative, b.op('Sub', [loudest, b.scalar(number(config, 'top_db', 80))], {}, `${name}/bottom`)],
+    {},
+    `${name}/clipped`,
+  );
 }
 
-export const SPECTROGRAM_LAYERS: Readonly<Record<string, LayerConverter>> = { STFTSpectrogram: stftSpectrogram, MelSpectrogram: melSpectrogram };
+export const SPECTROGRAM_LAYERS: Readonly<Record<string, LayerConverter>> = {
+  STFTSpectrogram: stftSpectrogram,
+  MelSpectrogram: melSpectrogram,
+};

@@ -20,8 +20,8 @@ export function windowResult(spatial: Shape, { kernel, strides, dilations, paddi
 }
 
 /**
- * ONNX attributes for `padding`. "same" puts the odd element at the end, as TensorFlow does; where a size is open, `auto_pad` says
- * the same at run time (with stride 1 the pads do not depend on the size).
+ * ONNX attributes for `padding`. "same" puts the odd element at the end, as TensorFlow does; where a size is open,
+ * `auto_pad` says the same at run time (with stride 1 the pads do not depend on the size).
  */
 export function padAttributes(spatial: Shape, window: Window): Record<string, AttributeValue> {
   const { kernel, strides, dilations, padding } = window;

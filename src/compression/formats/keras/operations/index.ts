@@ -4,21 +4,27 @@ import { UnsupportedLayer } from '../layer.ts';
 import { cast, plain, plainSignal, range, typeOf } from '../signal.ts';
 import { argument, numberOf, positive, tensor, type Operation } from './operation.ts';
 
-interface Cut { readonly start: number; readonly end: number; readonly step: number }
+interface Cut {
+  readonly start: number;
+  readonly end: number;
+  readonly step: number;
+}
 
 const END = Number.MAX_SAFE_INTEGER;
 
 /** Size of numpy's slice of an axis. */
 function cutSize(size: number | null, { start, end, step }: Cut): number | null {
   if (size === null) return null;
-  const clamp = (place: number): number => Math.min(Math.max(place < 0 ? place + size : place, step > 0 ? 0 : -1), step > 0 ? size : size - 1);
+  const clamp = (place: number): number =>
+    Math.min(Math.max(place < 0 ? place + size : place, step > 0 ? 0 : -1), step > 0 ? size : size - 1);
   return Math.max(Math.ceil((clamp(end) - clamp(start)) / step), 0);
 }
 
 /** An index per axis: `...` filled up, new axes left in place as null. */
 function perAxis(index: Argument, rank: number): Argument[] {
   const list = isList(index) ? [...index] : [index];
-  const isEllipsis = (one: Argument): boolean => typeof one === 'object' && one !== null && 'kind' in one && one.kind === 'ellipsis';
+  const isEllipsis = (one: Argument): boolean =>
+    typeof one === 'object' && one !== null && 'kind' in one && one.kind === 'ellipsis';
   const all: Argument = { kind: 'slice', start: null, stop: null, step: null };
   const missing = range(0, rank - list.filter((one) => one !== null && !isEllipsis(one)).length).map(() => all);
   const at = list.findIndex(isEllipsis);
@@ -35,21 +41,32 @@ const getItem: Operation = (ctx) => {
   const shape: (number | null)[] = [];
   let axis = 0;
   for (const one of index) {
-    if (one === null) { added.push(shape.length); shape.push(1); continue; }
+    if (one === null) {
+      added.push(shape.length);
+      shape.push(1);
+      continue;
+    }
     if (typeof one === 'number') single.push({ axis, place: one });
     else if (typeof one === 'object' && 'kind' in one && one.kind === 'slice') {
       const step = one.step ?? 1;
       const cut = { axis, start: one.start ?? (step > 0 ? 0 : -1), end: one.stop ?? (step > 0 ? END : -END), step };
       const whole = cut.start === 0 && cut.end === END && step === 1;
       if (!whole) cuts.push(cut);
-      shape.push(whole ? x.shape[axis] ?? null : cutSize(x.shape[axis] ?? null, cut));
+      shape.push(whole ? (x.shape[axis] ?? null) : cutSize(x.shape[axis] ?? null, cut));
     } else throw new UnsupportedLayer('an index that is a tensor or a list');
     axis++;
   }
   let value = plain(b, x);
   const of = (pick: (cut: (typeof cuts)[number]) => number): string => b.ints(cuts.map(pick));
-  if (cuts.length > 0) value = b.op('Slice', [value, of(({ start }) => start), of(({ end }) => end), of((cut) => cut.axis), of(({ step }) => step)], {}, `${name}/slice`);
-  for (const { axis: at, place } of single.reverse()) value = b.op('Gather', [value, b.scalar(place, 'int64')], { axis: at }, `${name}/item`);
+  if (cuts.length > 0)
+    value = b.op(
+      'Slice',
+      [value, of(({ start }) => start), of(({ end }) => end), of((cut) => cut.axis), of(({ step }) => step)],
+      {},
+      `${name}/slice`,
+    );
+  for (const { axis: at, place } of single.reverse())
+    value = b.op('Gather', [value, b.scalar(place, 'int64')], { axis: at }, `${name}/item`);
   if (added.length > 0) value = b.op('Unsqueeze', [value, b.ints(added)], {}, `${name}/axes`);
   return plainSignal(value, shape, typeOf(x));
 };
@@ -69,7 +86,16 @@ const takeAlongAxis: Operation = (ctx) => {
   const axis = argument(ctx, 2, 'axis');
   if (typeof axis !== 'number') throw new UnsupportedLayer('elements taken from a flattened tensor');
   const indices = cast(ctx.b, tensor(ctx, 1, 'indices'), 'int64');
-  return plainSignal(ctx.b.op('GatherElements', [plain(ctx.b, x), plain(ctx.b, indices)], { axis: positive(axis, x.shape.length) }, ctx.name), indices.shape, typeOf(x));
+  return plainSignal(
+    ctx.b.op(
+      'GatherElements',
+      [plain(ctx.b, x), plain(ctx.b, indices)],
+      { axis: positive(axis, x.shape.length) },
+      ctx.name,
+    ),
+    indices.shape,
+    typeOf(x),
+  );
 };
 
 /** Comparison with 0 ... n - 1: an index out of range gives zeros, as in Keras. */
@@ -79,12 +105,31 @@ const oneHot: Operation = (ctx) => {
   if (!isSignal(ctx.args[0])) throw new UnsupportedLayer('a one-hot code of constants');
   const classes = numberOf(ctx, 1, 'num_classes', 0);
   const axis = positive(numberOf(ctx, 2, 'axis', -1), x.shape.length + 1);
-  const hot = b.op('Equal', [b.op('Unsqueeze', [plain(b, x), b.ints([axis])], {}, `${name}/wide`), oneHotClasses(axis, x.shape.length + 1)], {}, `${name}/hot`);
-  return plainSignal(b.op('Cast', [hot], { to: 1 }, name), [...x.shape.slice(0, axis), classes, ...x.shape.slice(axis)]);
+  const hot = b.op(
+    'Equal',
+    [b.op('Unsqueeze', [plain(b, x), b.ints([axis])], {}, `${name}/wide`), oneHotClasses(axis, x.shape.length + 1)],
+    {},
+    `${name}/hot`,
+  );
+  return plainSignal(b.op('Cast', [hot], { to: 1 }, name), [
+    ...x.shape.slice(0, axis),
+    classes,
+    ...x.shape.slice(axis),
+  ]);
 
   function oneHotClasses(at: number, rank: number): string {
-    return b.weight(`${name}/classes`, range(0, rank).map((i) => (i === at ? classes : 1)), range(0, classes), 'int64');
+    return b.weight(
+      `${name}/classes`,
+      range(0, rank).map((i) => (i === at ? classes : 1)),
+      range(0, classes),
+      'int64',
+    );
   }
 };
 
-export const INDEX_OPERATIONS: Readonly<Record<string, Operation>> = { GetItem: getItem, Take: take, TakeAlongAxis: takeAlongAxis, OneHot: oneHot };
+export const INDEX_OPERATIONS: Readonly<Record<string, Operation>> = {
+  GetItem: getItem,
+  Take: take,
+  TakeAlongAxis: takeAlongAxis,
+  OneHot: oneHot,
+};

@@ -26,14 +26,16 @@ export function numberOf(ctx: OperationContext, position: number, name: string, 
   return typeof value === 'number' ? value : fallback;
 }
 
-export const flagOf = (ctx: OperationContext, position: number, name: string): boolean => argument(ctx, position, name) === true;
+export const flagOf = (ctx: OperationContext, position: number, name: string): boolean =>
+  argument(ctx, position, name) === true;
 
 /** A list of ints, or one; null where it is not given. */
 export function intsOf(ctx: OperationContext, position: number, name: string): number[] | null {
   const value = argument(ctx, position, name);
   if (value === undefined || value === null) return null;
   const list = isList(value) ? value : [value];
-  if (list.some((item) => typeof item !== 'number')) throw new UnsupportedLayer(`its argument "${name}" is computed at run time`);
+  if (list.some((item) => typeof item !== 'number'))
+    throw new UnsupportedLayer(`its argument "${name}" is computed at run time`);
   return list.map(Number);
 }
 
@@ -46,13 +48,16 @@ export function tensor(ctx: OperationContext, position: number, name = 'x'): Sig
 }
 
 function constant({ b, name }: OperationContext, value: Argument): Signal {
-  const raw = typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'literal' ? value.value : value;
+  const raw =
+    typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'literal' ? value.value : value;
   const flat = [raw].flat(Infinity).map(Number);
-  if (flat.some((one) => Number.isNaN(one))) throw new UnsupportedLayer('an argument that is neither a tensor nor numbers');
+  if (flat.some((one) => Number.isNaN(one)))
+    throw new UnsupportedLayer('an argument that is neither a tensor nor numbers');
   const shape = dimsOf(raw);
   const dtype: DataType = flat.every(Number.isInteger) ? 'int32' : 'float32';
   if (shape.length === 0) return plainSignal(b.scalar(flat[0]!, dtype), shape, dtype);
-  const made = dtype === 'float32' ? b.setting(`${name}/constant`, shape, flat) : b.weight(`${name}/constant`, shape, flat, dtype);
+  const made =
+    dtype === 'float32' ? b.setting(`${name}/constant`, shape, flat) : b.weight(`${name}/constant`, shape, flat, dtype);
   return plainSignal(made, shape, dtype);
 }
 
@@ -67,7 +72,18 @@ export function tensors(ctx: OperationContext, name = 'xs'): Signal[] {
   return list.map((item) => (isSignal(item) ? item : constant(ctx, item)));
 }
 
-const WIDTH: readonly DataType[] = ['bool', 'uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 'int64', 'uint64', 'float32'];
+const WIDTH: readonly DataType[] = [
+  'bool',
+  'uint8',
+  'int8',
+  'uint16',
+  'int16',
+  'uint32',
+  'int32',
+  'int64',
+  'uint64',
+  'float32',
+];
 
 /** All as the widest of their types, as numpy promotes; constants bend to the tensors. */
 export function promoted(b: GraphBuilder, signals: readonly Signal[], atLeast: DataType = 'bool'): Signal[] {
@@ -79,16 +95,25 @@ export function promoted(b: GraphBuilder, signals: readonly Signal[], atLeast: D
 /** In one order of axes: channels first where one is, and all others are of the same rank or scalars. */
 export function aligned(b: GraphBuilder, signals: readonly Signal[]): { values: string[]; channelsFirst: boolean } {
   const rank = Math.max(...signals.map(({ shape }) => shape.length));
-  const channelsFirst = signals.some((signal) => signal.channelsFirst) && signals.every(({ shape }) => shape.length === rank || shape.length === 0);
-  return { values: signals.map((signal) => (channelsFirst && signal.shape.length > 0 ? image(b, signal, 'channels_last') : plain(b, signal))), channelsFirst };
+  const channelsFirst =
+    signals.some((signal) => signal.channelsFirst) &&
+    signals.every(({ shape }) => shape.length === rank || shape.length === 0);
+  return {
+    values: signals.map((signal) =>
+      channelsFirst && signal.shape.length > 0 ? image(b, signal, 'channels_last') : plain(b, signal),
+    ),
+    channelsFirst,
+  };
 }
 
 /** Numpy's broadcasting of shapes. */
 export function broadcast(shapes: readonly Shape[]): Shape {
   const rank = Math.max(...shapes.map((shape) => shape.length));
   return Array.from({ length: rank }, (_, axis) => {
-    const sizes = shapes.map((shape) => shape[axis - rank + shape.length]).filter((size) => size !== undefined && size !== 1);
-    return sizes.length === 0 ? 1 : sizes.find((size) => size !== null) ?? null;
+    const sizes = shapes
+      .map((shape) => shape[axis - rank + shape.length])
+      .filter((size) => size !== undefined && size !== 1);
+    return sizes.length === 0 ? 1 : (sizes.find((size) => size !== null) ?? null);
   });
 }
 

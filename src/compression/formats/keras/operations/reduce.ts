@@ -1,37 +1,70 @@
 /** Reductions, and what runs along one axis. */
 import { cast, onnxAxis, plain, plainSignal, range, typeOf, type Shape, type Signal } from '../signal.ts';
 import { UnsupportedLayer } from '../layer.ts';
-import { argument, flagOf, intsOf, numberOf, positive, tensor, type Operation, type OperationContext } from './operation.ts';
+import {
+  argument,
+  flagOf,
+  intsOf,
+  numberOf,
+  positive,
+  tensor,
+  type Operation,
+  type OperationContext,
+} from './operation.ts';
 
-interface Plan { readonly x: Signal; readonly axes: readonly number[]; readonly keep: boolean }
+interface Plan {
+  readonly x: Signal;
+  readonly axes: readonly number[];
+  readonly keep: boolean;
+}
 
 const planOf = (ctx: OperationContext, x: Signal): Plan => {
   const rank = x.shape.length;
   const given = intsOf(ctx, 1, 'axis');
-  return { x, axes: given ? given.map((axis) => positive(axis, rank)) : range(0, rank), keep: flagOf(ctx, 2, 'keepdims') };
+  return {
+    x,
+    axes: given ? given.map((axis) => positive(axis, rank)) : range(0, rank),
+    keep: flagOf(ctx, 2, 'keepdims'),
+  };
 };
 
 function reducedShape({ shape }: Signal, axes: readonly number[], keep: boolean): Shape {
-  return keep ? shape.map((size, axis) => (axes.includes(axis) ? 1 : size)) : shape.filter((_, axis) => !axes.includes(axis));
+  return keep
+    ? shape.map((size, axis) => (axes.includes(axis) ? 1 : size))
+    : shape.filter((_, axis) => !axes.includes(axis));
 }
 
 /** Reduces; an image that keeps its axes, or loses the spatial ones alone, needs no transpose. */
 function reduce({ b, name }: OperationContext, opType: string, { x, axes, keep }: Plan): Signal {
   const rank = x.shape.length;
-  const stays = x.channelsFirst && (keep || axes.length === rank - 2 && !axes.includes(0) && !axes.includes(rank - 1));
+  const stays =
+    x.channelsFirst && (keep || (axes.length === rank - 2 && !axes.includes(0) && !axes.includes(rank - 1)));
   const value = stays ? x.value : plain(b, x);
   const onnxAxes = stays ? axes.map((axis) => onnxAxis(x, axis)) : axes;
-  return { value: b.op(opType, [value, b.ints(onnxAxes)], { keepdims: keep ? 1 : 0 }, name), shape: reducedShape(x, axes, keep), channelsFirst: stays && keep, dtype: typeOf(x) };
+  return {
+    value: b.op(opType, [value, b.ints(onnxAxes)], { keepdims: keep ? 1 : 0 }, name),
+    shape: reducedShape(x, axes, keep),
+    channelsFirst: stays && keep,
+    dtype: typeOf(x),
+  };
 }
 
-const reduction = (opType: string): Operation => (ctx) => reduce(ctx, opType, planOf(ctx, floats(ctx)));
-const floats = (ctx: OperationContext): Signal => { const x = tensor(ctx, 0); return typeOf(x) === 'bool' ? cast(ctx.b, x, 'int32') : x; };
+const reduction =
+  (opType: string): Operation =>
+  (ctx) =>
+    reduce(ctx, opType, planOf(ctx, floats(ctx)));
+const floats = (ctx: OperationContext): Signal => {
+  const x = tensor(ctx, 0);
+  return typeOf(x) === 'bool' ? cast(ctx.b, x, 'int32') : x;
+};
 
 /** Bools as the largest or smallest of 0 and 1. */
-const truth = (opType: string): Operation => (ctx) => {
-  const x = cast(ctx.b, cast(ctx.b, tensor(ctx, 0), 'bool'), 'int32');
-  return cast(ctx.b, reduce(ctx, opType, planOf(ctx, x)), 'bool');
-};
+const truth =
+  (opType: string): Operation =>
+  (ctx) => {
+    const x = cast(ctx.b, cast(ctx.b, tensor(ctx, 0), 'bool'), 'int32');
+    return cast(ctx.b, reduce(ctx, opType, planOf(ctx, x)), 'bool');
+  };
 
 /** Mean of (x - mean)^2. */
 function variance(ctx: OperationContext): Signal {
@@ -40,24 +73,33 @@ function variance(ctx: OperationContext): Signal {
   const mean = reduce({ ...ctx, name: `${name}/mean` }, 'ReduceMean', { ...plan, keep: true });
   const [x, m] = [plain(b, plan.x), plain(b, mean)];
   const centred = b.op('Sub', [x, m], {}, `${name}/centred`);
-  return reduce(ctx, 'ReduceMean', { ...plan, x: plainSignal(b.op('Mul', [centred, centred], {}, `${name}/square`), plan.x.shape) });
+  return reduce(ctx, 'ReduceMean', {
+    ...plan,
+    x: plainSignal(b.op('Mul', [centred, centred], {}, `${name}/square`), plan.x.shape),
+  });
 }
 
-const arg = (opType: 'ArgMax' | 'ArgMin'): Operation => (ctx) => {
-  const x = tensor(ctx, 0);
-  const axis = argument(ctx, 1, 'axis');
-  if (typeof axis !== 'number') throw new UnsupportedLayer('the place of an extreme over all axes');
-  const keep = flagOf(ctx, 2, 'keepdims');
-  const position = positive(axis, x.shape.length);
-  const value = ctx.b.op(opType, [plain(ctx.b, x)], { axis: position, keepdims: keep ? 1 : 0 }, `${ctx.name}/place`);
-  return cast(ctx.b, plainSignal(value, reducedShape(x, [position], keep), 'int64'), 'int32');
-};
+const arg =
+  (opType: 'ArgMax' | 'ArgMin'): Operation =>
+  (ctx) => {
+    const x = tensor(ctx, 0);
+    const axis = argument(ctx, 1, 'axis');
+    if (typeof axis !== 'number') throw new UnsupportedLayer('the place of an extreme over all axes');
+    const keep = flagOf(ctx, 2, 'keepdims');
+    const position = positive(axis, x.shape.length);
+    const value = ctx.b.op(opType, [plain(ctx.b, x)], { axis: position, keepdims: keep ? 1 : 0 }, `${ctx.name}/place`);
+    return cast(ctx.b, plainSignal(value, reducedShape(x, [position], keep), 'int64'), 'int32');
+  };
 
 const cumsum: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const axis = argument(ctx, 1, 'axis');
   if (typeof axis !== 'number') throw new UnsupportedLayer('a running sum over all axes');
-  return plainSignal(ctx.b.op('CumSum', [plain(ctx.b, x), ctx.b.scalar(positive(axis, x.shape.length), 'int64')], {}, ctx.name), x.shape, typeOf(x));
+  return plainSignal(
+    ctx.b.op('CumSum', [plain(ctx.b, x), ctx.b.scalar(positive(axis, x.shape.length), 'int64')], {}, ctx.name),
+    x.shape,
+    typeOf(x),
+  );
 };
 
 /** The Euclidean norm, or the sum or largest of absolute values. */
@@ -75,7 +117,11 @@ const normalize: Operation = (ctx) => {
   if (numberOf(ctx, 2, 'order', 2) !== 2) throw new UnsupportedLayer('normalization of another order than 2');
   const x = cast(b, tensor(ctx, 0), 'float32');
   const axis = intsOf(ctx, 1, 'axis') ?? [-1];
-  const length = reduce({ ...ctx, name: `${name}/length` }, 'ReduceL2', { x, axes: axis.map((one) => positive(one, x.shape.length)), keep: true });
+  const length = reduce({ ...ctx, name: `${name}/length` }, 'ReduceL2', {
+    x,
+    axes: axis.map((one) => positive(one, x.shape.length)),
+    keep: true,
+  });
   const floor = b.op('Max', [plain(b, length), b.scalar(numberOf(ctx, 3, 'epsilon', 1e-7))], {}, `${name}/floor`);
   return plainSignal(b.op('Div', [plain(b, x), floor], {}, name), x.shape);
 };
@@ -97,8 +143,26 @@ const topK: Operation = (ctx) => {
 const mean: Operation = (ctx) => reduce(ctx, 'ReduceMean', planOf(ctx, cast(ctx.b, tensor(ctx, 0), 'float32')));
 
 export const REDUCE_OPERATIONS: Readonly<Record<string, Operation>> = {
-  Mean: mean, Sum: reduction('ReduceSum'), Max: reduction('ReduceMax'), Amax: reduction('ReduceMax'), Min: reduction('ReduceMin'), Amin: reduction('ReduceMin'), Prod: reduction('ReduceProd'),
-  Logsumexp: reduction('ReduceLogSumExp'), Any: truth('ReduceMax'), All: truth('ReduceMin'), Var: variance,
-  Std: (ctx) => { const v = variance({ ...ctx, name: `${ctx.name}/variance` }); return { ...v, value: ctx.b.op('Sqrt', [v.value], {}, ctx.name) }; },
-  Argmax: arg('ArgMax'), Argmin: arg('ArgMin'), Cumsum: cumsum, Norm: norm, Normalize: normalize, Average: average, TopK: topK,
+  Mean: mean,
+  Sum: reduction('ReduceSum'),
+  Max: reduction('ReduceMax'),
+  Amax: reduction('ReduceMax'),
+  Min: reduction('ReduceMin'),
+  Amin: reduction('ReduceMin'),
+  Prod: reduction('ReduceProd'),
+  Logsumexp: reduction('ReduceLogSumExp'),
+  Any: truth('ReduceMax'),
+  All: truth('ReduceMin'),
+  Var: variance,
+  Std: (ctx) => {
+    const v = variance({ ...ctx, name: `${ctx.name}/variance` });
+    return { ...v, value: ctx.b.op('Sqrt', [v.value], {}, ctx.name) };
+  },
+  Argmax: arg('ArgMax'),
+  Argmin: arg('ArgMin'),
+  Cumsum: cumsum,
+  Norm: norm,
+  Normalize: normalize,
+  Average: average,
+  TopK: topK,
 };

@@ -1,9 +1,10 @@
 /**
  * Where in an uploaded file each element of the graph's weights came from.
  *
- * A reader moves weights about (transposes kernels, reorders gates, joins directions) and never computes with them. So it is run once more on the
- * same file with every element replaced by its own address, a float32 whose bits are a running number: what then stands in the graph says
- * which element of which array lies there. One mechanism inverts every layer's layout, those of layers still to come included.
+ * A reader moves weights about (transposes kernels, reorders gates, joins directions) and never computes with them. So
+ * it is run once more on the same file with every element replaced by its own address, a float32 whose bits are a
+ * running number: what then stands in the graph says which element of which array lies there. One mechanism inverts
+ * every layer's layout, those of layers still to come included.
  */
 import type { LayerConfig } from '../config.ts';
 import type { Config, WeightArray } from '../layer.ts';

@@ -1,6 +1,7 @@
 /**
- * Attention divides its scores by the root of the size of its keys (Vaswani et al. 2017, eq. 1). The graph holds the factor as it was trained, a
- * Keras layer takes it from `key_dim`: where keys lost channels, the file's queries make up for the difference.
+ * Attention divides its scores by the root of the size of its keys (Vaswani et al. 2017, eq. 1). The graph holds the
+ * factor as it was trained, a Keras layer takes it from `key_dim`: where keys lost channels, the file's queries make up
+ * for the difference.
  */
 import type { Node } from '../../../graph/types.ts';
 import type { HostTensor } from '../../../operators/operator.ts';
@@ -19,17 +20,26 @@ export interface ChangedScale {
 
 const ATTENTION = new Set(['MultiHeadAttention', 'GroupQueryAttention', 'GroupedQueryAttention']);
 
-export function changedScales(calls: readonly RecordedCall[], book: AddressBook, arrays: ReadonlyMap<string, NewArray>): ChangedScale[] {
+export function changedScales(
+  calls: readonly RecordedCall[],
+  book: AddressBook,
+  arrays: ReadonlyMap<string, NewArray>,
+): ChangedScale[] {
   const layers = new Map(calls.map(({ layer }) => [layer.raw, layer]));
-  return [...layers.values()].filter(({ className }) => ATTENTION.has(className)).flatMap(({ raw, name, config }) => {
-    const places = (book.layers.get(raw)?.places ?? []).slice(0, config['use_bias'] === false ? 1 : 2);
-    const [from, to] = [book.array(places[0]!).dims[2]!, arrays.get(places[0]!)?.dims[2]];
-    return to === undefined || to === from ? [] : [{ layer: name, places, from, to }];
-  });
+  return [...layers.values()]
+    .filter(({ className }) => ATTENTION.has(className))
+    .flatMap(({ raw, name, config }) => {
+      const places = (book.layers.get(raw)?.places ?? []).slice(0, config['use_bias'] === false ? 1 : 2);
+      const [from, to] = [book.array(places[0]!).dims[2]!, arrays.get(places[0]!)?.dims[2]];
+      return to === undefined || to === from ? [] : [{ layer: name, places, from, to }];
+    });
 }
 
 /** The arrays as the file has to hold them: q / sqrt(from) = q' / sqrt(to). */
-export function rescaled(arrays: ReadonlyMap<string, NewArray>, scales: readonly ChangedScale[]): ReadonlyMap<string, NewArray> {
+export function rescaled(
+  arrays: ReadonlyMap<string, NewArray>,
+  scales: readonly ChangedScale[],
+): ReadonlyMap<string, NewArray> {
   const result = new Map(arrays);
   for (const { places, from, to } of scales) {
     for (const place of places) result.set(place, times(arrays.get(place)!, Math.sqrt(to / from)));
@@ -37,12 +47,27 @@ export function rescaled(arrays: ReadonlyMap<string, NewArray>, scales: readonly
   return result;
 }
 
-const times = ({ dims, values }: NewArray, factor: number): NewArray => ({ dims, values: values.map((value) => value * factor) });
+const times = ({ dims, values }: NewArray, factor: number): NewArray => ({
+  dims,
+  values: values.map((value) => value * factor),
+});
 
 /** Whether a node multiplies by the factor as uploaded (`own`), where the file's layer has the one of its keys now. */
-export function isChangedScale({ opType, name }: Node, own: HostTensor, read: HostTensor, scales: readonly ChangedScale[]): boolean {
+export function isChangedScale(
+  { opType, name }: Node,
+  own: HostTensor,
+  read: HostTensor,
+  scales: readonly ChangedScale[],
+): boolean {
   const factor = (size: number): number => Math.fround(1 / Math.sqrt(size));
-  return opType === 'Mul' && scales.some(({ layer, from, to }) => name.startsWith(`${layer}/scaled_query`) && single(own) === factor(from) && single(read) === factor(to));
+  return (
+    opType === 'Mul' &&
+    scales.some(
+      ({ layer, from, to }) =>
+        name.startsWith(`${layer}/scaled_query`) && single(own) === factor(from) && single(read) === factor(to),
+    )
+  );
 }
 
-const single = ({ dtype, dims, data }: HostTensor): number | undefined => (dims.length === 0 && dtype === 'float32' ? (data as Float32Array)[0] : undefined);
+const single = ({ dtype, dims, data }: HostTensor): number | undefined =>
+  dims.length === 0 && dtype === 'float32' ? (data as Float32Array)[0] : undefined;

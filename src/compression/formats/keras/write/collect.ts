@@ -44,11 +44,15 @@ export function collectArrays(model: Model, { uploaded, addressed, book }: Origi
 }
 
 /**
- * As `collectArrays`, of a graph that lost channels: arrays shrink with it. Nodes and constants without an array are not looked at: they are
- * compared when the smaller file is read.
+ * As `collectArrays`, of a graph that lost channels: arrays shrink with it. Nodes and constants without an array are
+ * not looked at: they are compared when the smaller file is read.
  * @throws LatheError `unsupported-operator` as well where what is left of an array is no array.
  */
-export function collectSmallerArrays(model: Model, { uploaded, addressed, book }: Origins, kept: Kept): Map<string, NewArray> {
+export function collectSmallerArrays(
+  model: Model,
+  { uploaded, addressed, book }: Origins,
+  kept: Kept,
+): Map<string, NewArray> {
   const found: Found = new Map();
   for (const [name, before] of removeUnusedInitializers(removeDeadNodes(uploaded.graph)).initializers) {
     const addresses = addressed.graph.initializers.get(name)!;
@@ -57,19 +61,24 @@ export function collectSmallerArrays(model: Model, { uploaded, addressed, book }
     if (kept.has(name)) markGone(addresses, cut(addresses), book, found);
     scatter(initializer(model.graph, name, cut(before).dims), cut(before), cut(addresses), book, found);
   }
-  return new Map([...found].map(([stored, { values, state }]) => [stored.place, pickLeft(stored, values, (i) => state[i] !== GONE)]));
+  return new Map(
+    [...found].map(([stored, { values, state }]) => [stored.place, pickLeft(stored, values, (i) => state[i] !== GONE)]),
+  );
 }
 
 function initializer(graph: Graph, name: string, dims: readonly number[]): Tensor {
   const now = graph.initializers.get(name);
   if (!now) throw refuse(name, 'the weight is no longer in the model');
-  if (now.dims.join() !== dims.join()) throw refuse(name, `its shape changed from [${dims.join(', ')}] to [${now.dims.join(', ')}]`);
+  if (now.dims.join() !== dims.join())
+    throw refuse(name, `its shape changed from [${dims.join(', ')}] to [${now.dims.join(', ')}]`);
   return now;
 }
 
-const holdsAddresses = (before: Tensor, addresses: Tensor): boolean => isFloat(before.dtype) && !sameBytes(addresses, before);
+const holdsAddresses = (before: Tensor, addresses: Tensor): boolean =>
+  isFloat(before.dtype) && !sameBytes(addresses, before);
 
-const bitsOf = (addresses: Tensor): Uint32Array => new Uint32Array((toHost(addresses).data as Float32Array).slice().buffer);
+const bitsOf = (addresses: Tensor): Uint32Array =>
+  new Uint32Array((toHost(addresses).data as Float32Array).slice().buffer);
 
 /** Elements that the cut leaves out; which are there after all is seen when the values are written. */
 function markGone(addresses: Tensor, left: Tensor, book: AddressBook, found: Found): void {
@@ -97,7 +106,8 @@ function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBo
   const bits = bitsOf(addresses);
   let stored: StoredArray | undefined;
   for (let i = 0; i < values.length; i++) {
-    if (!stored || bits[i]! < stored.first || bits[i]! >= stored.first + stored.values.length) stored = book.find(bits[i]!);
+    if (!stored || bits[i]! < stored.first || bits[i]! >= stored.first + stored.values.length)
+      stored = book.find(bits[i]!);
     if (!stored) {
       if (values[i] !== old[i]) throw refuse(now.name, 'it was changed, and the file has no array for it');
       continue;
@@ -105,7 +115,8 @@ function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBo
     const target = targetOf(stored, found);
     const at = bits[i]! - stored.first;
     if (target.state[at] === GONE) throw refuse(stored.place, UNEQUAL_PARTS);
-    if (target.state[at] === KNOWN && target.values[at] !== values[i]) throw refuse(now.name, 'layers that share its array have different values now');
+    if (target.state[at] === KNOWN && target.values[at] !== values[i])
+      throw refuse(now.name, 'layers that share its array have different values now');
     target.values[at] = values[i]!;
     target.state[at] = KNOWN;
   }
@@ -117,12 +128,23 @@ function requireSame(now: Tensor, before: Tensor): void {
 
 const sameBytes = (a: Tensor, b: Tensor): boolean => a.dtype === b.dtype && Buffer.compare(a.bytes, b.bytes) === 0;
 
-/** The same operators between the same values. Bodies of loops hold no arrays of the file: their constants must be the same too. */
+/**
+ * The same operators between the same values. Bodies of loops hold no arrays of the file: their constants must be the
+ * same too.
+ */
 function requireSameNodes(graph: Graph, before: Graph): void {
-  const constants = (node: Graph['nodes'][number]): string[] => subgraphs(node).flatMap(({ graph: body }) => [...body.initializers.values()].map(({ name, bytes }) => `${name}:${Buffer.from(bytes).toString('base64')}`));
-  const key = (node: Graph['nodes'][number]): string => JSON.stringify([node.domain, node.opType, node.inputs, node.outputs, constants(node)]);
+  const constants = (node: Graph['nodes'][number]): string[] =>
+    subgraphs(node).flatMap(({ graph: body }) =>
+      [...body.initializers.values()].map(({ name, bytes }) => `${name}:${Buffer.from(bytes).toString('base64')}`),
+    );
+  const key = (node: Graph['nodes'][number]): string =>
+    JSON.stringify([node.domain, node.opType, node.inputs, node.outputs, constants(node)]);
   const known = new Set(before.nodes.map(key));
   const changed = graph.nodes.find((node) => !known.delete(key(node)));
   if (changed) throw refuse(changed.name, `the operator ${changed.opType} was not in the uploaded model`);
-  if (known.size > 0) throw refuse(String((JSON.parse([...known][0]!) as unknown[][])[3]![0]), 'the operator that computes it is no longer in the model');
+  if (known.size > 0)
+    throw refuse(
+      String((JSON.parse([...known][0]!) as unknown[][])[3]![0]),
+      'the operator that computes it is no longer in the model',
+    );
 }

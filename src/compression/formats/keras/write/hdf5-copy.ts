@@ -8,7 +8,10 @@ export interface CopyOptions {
   readonly arrays: ReadonlyMap<string, NewArray>;
   /** New texts of attributes of the file itself, by name. */
   readonly attributes?: ReadonlyMap<string, string>;
-  /** New lists of names in attributes of groups, from the path of the group, the name of the attribute and what it lists. */
+  /**
+   * New lists of names in attributes of groups, from the path of the group, the name of the attribute and what it
+   * lists.
+   */
   readonly lists?: (path: string, name: string, value: readonly string[]) => readonly string[];
   /** Paths of groups and arrays that are left out. */
   readonly without: ReadonlySet<string>;
@@ -24,7 +27,8 @@ export interface CopyOptions {
 const LEAST_DEFLATED = 1024;
 const DEFLATE_LEVEL = 9;
 
-const refuse = (path: string, message: string): LatheError => new LatheError('unsupported-operator', `HDF5 ${path}: ${message}`, [{ path, message }]);
+const refuse = (path: string, message: string): LatheError =>
+  new LatheError('unsupported-operator', `HDF5 ${path}: ${message}`, [{ path, message }]);
 
 let serial = 0;
 
@@ -64,7 +68,12 @@ function copyGroup(from: h5wasm.Group, to: h5wasm.Group, options: CopyOptions): 
   }
 }
 
-function copyAttributes(from: h5wasm.Group | h5wasm.Dataset, to: h5wasm.Group | h5wasm.Dataset, texts?: ReadonlyMap<string, string>, lists?: CopyOptions['lists']): void {
+function copyAttributes(
+  from: h5wasm.Group | h5wasm.Dataset,
+  to: h5wasm.Group | h5wasm.Dataset,
+  texts?: ReadonlyMap<string, string>,
+  lists?: CopyOptions['lists'],
+): void {
   for (const [name, { value, shape, dtype }] of Object.entries(from.attrs)) {
     const text = texts?.get(name);
     if (text !== undefined) to.create_attribute(name, text, shape, 'S');
@@ -76,24 +85,45 @@ function copyAttributes(from: h5wasm.Group | h5wasm.Dataset, to: h5wasm.Group | 
   }
 }
 
-const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every((item) => typeof item === 'string');
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string');
 
-function writeTexts(to: h5wasm.Group | h5wasm.Dataset, name: string, before: readonly string[], shape: number[] | null, texts: readonly string[]): void {
+function writeTexts(
+  to: h5wasm.Group | h5wasm.Dataset,
+  name: string,
+  before: readonly string[],
+  shape: number[] | null,
+  texts: readonly string[],
+): void {
   to.create_attribute(name, [...texts], texts.length === before.length ? shape : [texts.length], 'S');
 }
 
-function copyDataset(from: h5wasm.Dataset, to: h5wasm.Group, name: string, path: string, { arrays, deflate }: CopyOptions): void {
+function copyDataset(
+  from: h5wasm.Dataset,
+  to: h5wasm.Group,
+  name: string,
+  path: string,
+  { arrays, deflate }: CopyOptions,
+): void {
   const array = arrays.get(path);
   if (array) {
     writeArray(to, name, array, deflate);
     return;
   }
   const { value, shape, dtype } = from;
-  if (!ArrayBuffer.isView(value) && typeof value !== 'number' && typeof value !== 'bigint') throw refuse(path, 'is an array of a kind that is not written back');
+  if (!ArrayBuffer.isView(value) && typeof value !== 'number' && typeof value !== 'bigint')
+    throw refuse(path, 'is an array of a kind that is not written back');
   copyAttributes(from, to.create_dataset({ name, data: value as Float32Array, shape, dtype }));
 }
 
 function writeArray(to: h5wasm.Group, name: string, { dims, values }: NewArray, deflate: boolean): void {
   const shape = [...dims];
-  to.create_dataset({ name, data: values, shape, dtype: '<f', ...(deflate && values.length >= LEAST_DEFLATED && { chunks: shape, compression: 'gzip', compression_opts: DEFLATE_LEVEL }) });
+  to.create_dataset({
+    name,
+    data: values,
+    shape,
+    dtype: '<f',
+    ...(deflate &&
+      values.length >= LEAST_DEFLATED && { chunks: shape, compression: 'gzip', compression_opts: DEFLATE_LEVEL }),
+  });
 }

@@ -8,4 +8,5 @@ export interface NewArray {
 }
 
 /** @param name the weight, node or array that the file cannot say */
-export const refuse = (name: string, message: string): LatheError => new LatheError('unsupported-operator', `"${name}": ${message}`, [{ path: name, message }]);
+export const refuse = (name: string, message: string): LatheError =>
+  new LatheError('unsupported-operator', `"${name}": ${message}`, [{ path: name, message }]);

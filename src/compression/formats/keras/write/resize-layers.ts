@@ -4,7 +4,10 @@ import { isModelClass } from '../config.ts';
 import type { Config } from '../layer.ts';
 import type { Shape } from '../signal.ts';
 
-/** A layer whose arrays or surroundings have other sizes now. Shapes as Keras sees them; inputs and outputs are those of its first call. */
+/**
+ * A layer whose arrays or surroundings have other sizes now. Shapes as Keras sees them; inputs and outputs are those of
+ * its first call.
+ */
 export interface Resized {
   readonly config: Config;
   /** The dims of its arrays now, in the order in which Keras creates them. */
@@ -30,12 +33,20 @@ const convolution: Follow = ({ config, arrays }) => set(config, { filters: array
 /** `output_shape` names the axes behind the batch, or the last of them. */
 const einsumDense: Follow = ({ config, outputs }) => {
   const given = config['output_shape'];
-  const sizes = [given].flat().map((size, i, { length }) => (typeof size === 'number' ? outputs[0]!.at(i - length) ?? size : size));
+  const sizes = [given]
+    .flat()
+    .map((size, i, { length }) => (typeof size === 'number' ? (outputs[0]!.at(i - length) ?? size) : size));
   return set(config, { output_shape: Array.isArray(given) ? sizes : sizes[0] });
 };
 
-/** Kernels of query, key, (gate,) value [dim, heads, size] and output [heads, size, ...out], each with its bias where there are biases. */
-function attentionKernels({ config, arrays }: Resized): Record<'query' | 'key' | 'value' | 'output', readonly number[]> {
+/**
+ * Kernels of query, key, (gate,) value [dim, heads, size] and output [heads, size, ...out], each with its bias where
+ * there are biases.
+ */
+function attentionKernels({
+  config,
+  arrays,
+}: Resized): Record<'query' | 'key' | 'value' | 'output', readonly number[]> {
   const stride = config['use_bias'] === false ? 1 : 2;
   const [query, key, ...others] = arrays.filter((_, i) => i % stride === 0);
   return { query: query!, key: key!, value: others.at(-2)!, output: others.at(-1)! };
@@ -46,9 +57,16 @@ const multiHeadAttention: Follow = (layer) => {
   const { query, value, output } = attentionKernels(layer);
   const sizes = output.slice(2);
   const follows = config['output_shape'] == null && sizes.length === 1 && sizes[0] === inputs[0]?.at(-1);
-  const shapes = Object.entries({ query_shape: inputs[0], value_shape: inputs[1] ?? inputs[0], key_shape: inputs[2] ?? inputs[1] ?? inputs[0] }).filter(([name]) => Array.isArray(config[name]));
+  const shapes = Object.entries({
+    query_shape: inputs[0],
+    value_shape: inputs[1] ?? inputs[0],
+    key_shape: inputs[2] ?? inputs[1] ?? inputs[0],
+  }).filter(([name]) => Array.isArray(config[name]));
   return set(config, {
-    num_heads: query[1], key_dim: query[2], value_dim: value[2], ...Object.fromEntries(shapes),
+    num_heads: query[1],
+    key_dim: query[2],
+    value_dim: value[2],
+    ...Object.fromEntries(shapes),
     ...(!follows && { output_shape: Array.isArray(config['output_shape']) || sizes.length > 1 ? sizes : sizes[0] }),
   });
 };
@@ -77,22 +95,66 @@ function inner(outer: Resized, key: string, arrays: Resized['arrays']): Config {
   const whole = outer.config[key] as Config;
   if (isModelClass(String(whole['class_name']))) return whole;
   const { build_config: _sizes, ...raw } = whole;
-  return { ...raw, config: followSizes(String(raw['class_name']), { ...outer, config: raw['config'] as Config, arrays }) };
+  return {
+    ...raw,
+    config: followSizes(String(raw['class_name']), { ...outer, config: raw['config'] as Config, arrays }),
+  };
 }
 
-const sized = (names: readonly string[], follow: Follow): Record<string, Follow> => Object.fromEntries(names.map((name) => [name, follow]));
+const sized = (names: readonly string[], follow: Follow): Record<string, Follow> =>
+  Object.fromEntries(names.map((name) => [name, follow]));
 const ranks = (name: (rank: number) => string): string[] => [1, 2, 3].map(name);
 
 const FOLLOW: Readonly<Record<string, Follow>> = {
-  ...sized(ranks((n) => `Conv${n}D`), convolution), ...sized(ranks((n) => `Convolution${n}D`), convolution),
-  ...sized(ranks((n) => `Conv${n}DTranspose`), transposed), ...sized(ranks((n) => `Convolution${n}DTranspose`), transposed),
-  ...sized(ranks((n) => `SeparableConv${n}D`), separable), ...sized(ranks((n) => `SeparableConvolution${n}D`), separable),
-  ...sized(['DepthwiseConv1D', 'DepthwiseConv2D', 'PReLU', 'AdditiveAttention'], nothing), // an input channel is an output channel
-  ...sized(['BatchNormalization', 'BatchNormalizationV1', 'BatchNormalizationV2', 'SyncBatchNormalization', 'LayerNormalization', 'GroupNormalization', 'RMSNormalization'], nothing),
-  Dense: dense, EinsumDense: einsumDense, Embedding: embedding, ReversibleEmbedding: embedding,
-  ...sized(['LSTM', 'GRU', 'SimpleRNN', 'CuDNNLSTM', 'CuDNNGRU', 'LSTMCell', 'GRUCell', 'SimpleRNNCell'], recurrent), RNN: overCell,
-  Bidirectional: bidirectional, TimeDistributed: wrapper,
-  MultiHeadAttention: multiHeadAttention, GroupQueryAttention: groupQueryAttention, GroupedQueryAttention: groupQueryAttention,
+  ...sized(
+    ranks((n) => `Conv${n}D`),
+    convolution,
+  ),
+  ...sized(
+    ranks((n) => `Convolution${n}D`),
+    convolution,
+  ),
+  ...sized(
+    ranks((n) => `Conv${n}DTranspose`),
+    transposed,
+  ),
+  ...sized(
+    ranks((n) => `Convolution${n}DTranspose`),
+    transposed,
+  ),
+  ...sized(
+    ranks((n) => `SeparableConv${n}D`),
+    separable,
+  ),
+  ...sized(
+    ranks((n) => `SeparableConvolution${n}D`),
+    separable,
+  ),
+  // an input channel is an output channel
+  ...sized(['DepthwiseConv1D', 'DepthwiseConv2D', 'PReLU', 'AdditiveAttention'], nothing),
+  ...sized(
+    [
+      'BatchNormalization',
+      'BatchNormalizationV1',
+      'BatchNormalizationV2',
+      'SyncBatchNormalization',
+      'LayerNormalization',
+      'GroupNormalization',
+      'RMSNormalization',
+    ],
+    nothing,
+  ),
+  Dense: dense,
+  EinsumDense: einsumDense,
+  Embedding: embedding,
+  ReversibleEmbedding: embedding,
+  ...sized(['LSTM', 'GRU', 'SimpleRNN', 'CuDNNLSTM', 'CuDNNGRU', 'LSTMCell', 'GRUCell', 'SimpleRNNCell'], recurrent),
+  RNN: overCell,
+  Bidirectional: bidirectional,
+  TimeDistributed: wrapper,
+  MultiHeadAttention: multiHeadAttention,
+  GroupQueryAttention: groupQueryAttention,
+  GroupedQueryAttention: groupQueryAttention,
 };
 
 /** Layers without arrays whose settings speak of channels. */
@@ -101,11 +163,14 @@ const FOLLOW_OUTPUT: Readonly<Record<string, Follow>> = {
 };
 
 /** The given sizes with new ones; what is left open (-1) stays so. */
-const known = (sizes: unknown, shape: Shape): number[] => (sizes as number[]).map((size, i) => (size === -1 ? -1 : shape[i] ?? size));
+const known = (sizes: unknown, shape: Shape): number[] =>
+  (sizes as number[]).map((size, i) => (size === -1 ? -1 : (shape[i] ?? size)));
 
 /** The settings of a function of keras.ops: those of its arguments that Keras stores as settings. */
 export function followOperation(name: string, config: Config, outputs: readonly Shape[]): Config {
-  return name === 'Reshape' && Array.isArray(config['newshape']) ? set(config, { newshape: known(config['newshape'], outputs[0]!) }) : config;
+  return name === 'Reshape' && Array.isArray(config['newshape'])
+    ? set(config, { newshape: known(config['newshape'], outputs[0]!) })
+    : config;
 }
 
 /**
@@ -117,5 +182,9 @@ export function followSizes(className: string, layer: Resized): Config {
   const follow = FOLLOW_OUTPUT[plainName] ?? (layer.arrays.length === 0 ? nothing : FOLLOW[plainName]);
   if (follow) return follow(layer);
   const name = String(layer.config['name']);
-  throw new LatheError('unsupported-operator', `layer "${name}" (${className}): channels of its arrays were removed, and which of its settings speak of them is not known`, [{ path: name, message: 'cannot be made smaller' }]);
+  throw new LatheError(
+    'unsupported-operator',
+    `layer "${name}" (${className}): channels of its arrays were removed, and which of its settings speak of them is not known`,
+    [{ path: name, message: 'cannot be made smaller' }],
+  );
 }

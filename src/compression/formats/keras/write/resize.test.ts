@@ -12,7 +12,8 @@ import { pickLeft } from './pick-left.ts';
 import { followSizes } from './resize-layers.ts';
 
 const data = (...path: string[]): Uint8Array => readFileSync(join(projectRoot, 'test', 'data', ...path));
-const refusal = (message: RegExp): unknown => expect.objectContaining({ code: 'unsupported-operator', message: expect.stringMatching(message) as string });
+const refusal = (message: RegExp): unknown =>
+  expect.objectContaining({ code: 'unsupported-operator', message: expect.stringMatching(message) as string });
 
 describe('elements that are left', () => {
   const values = Float32Array.from({ length: 12 }, (_, i) => i);
@@ -23,7 +24,9 @@ describe('elements that are left', () => {
   });
 
   it('must leave no holes', () => {
-    expect(() => pickLeft({ place: '/dense/kernel', dims: [3, 4] }, values, (i) => i !== 5)).toThrow(refusal(/"\/dense\/kernel".*no array/));
+    expect(() => pickLeft({ place: '/dense/kernel', dims: [3, 4] }, values, (i) => i !== 5)).toThrow(
+      refusal(/"\/dense\/kernel".*no array/),
+    );
   });
 });
 
@@ -32,17 +35,27 @@ describe('settings of layers', () => {
 
   it('of attention follow its kernels', () => {
     const arrays = [[8, 2, 3], [2, 3], [8, 2, 3], [2, 3], [8, 2, 4], [2, 4], [2, 4, 5], [5]];
-    expect(followSizes('MultiHeadAttention', { config: { num_heads: 4, key_dim: 6, value_dim: 8, output_shape: null }, arrays, ...around })).toEqual({ num_heads: 2, key_dim: 3, value_dim: 4, output_shape: 5 });
+    expect(
+      followSizes('MultiHeadAttention', {
+        config: { num_heads: 4, key_dim: 6, value_dim: 8, output_shape: null },
+        arrays,
+        ...around,
+      }),
+    ).toEqual({ num_heads: 2, key_dim: 3, value_dim: 4, output_shape: 5 });
   });
 
   it('of layers in layers follow their own arrays', () => {
     const lstm = (units: number) => ({ class_name: 'LSTM', config: { name: 'lstm', units } });
     const arrays = [[8, 12], [3, 12], [12], [8, 20], [5, 20], [20]];
-    expect(followSizes('Bidirectional', { config: { layer: lstm(6), backward_layer: lstm(6) }, arrays, ...around })).toEqual({ layer: lstm(3), backward_layer: lstm(5) });
+    expect(
+      followSizes('Bidirectional', { config: { layer: lstm(6), backward_layer: lstm(6) }, arrays, ...around }),
+    ).toEqual({ layer: lstm(3), backward_layer: lstm(5) });
   });
 
   it('that are not known are not guessed', () => {
-    expect(() => followSizes('SpectralNormalization', { config: { name: 'norm' }, arrays: [[3, 3]], ...around })).toThrow(refusal(/layer "norm" \(SpectralNormalization\)/));
+    expect(() =>
+      followSizes('SpectralNormalization', { config: { name: 'norm' }, arrays: [[3, 3]], ...around }),
+    ).toThrow(refusal(/layer "norm" \(SpectralNormalization\)/));
   });
 });
 
@@ -56,7 +69,15 @@ describe('a smaller model that its file cannot say', () => {
 
   it('because an operator does something else', async () => {
     const first = (model: Model): Node => model.graph.nodes.find(({ opType }) => opType === 'Conv')!;
-    const shifted = (model: Model): Model => withGraph(model, { ...model.graph, nodes: model.graph.nodes.map((node) => (node === first(model) ? { ...node, attributes: new Map(node.attributes).set('pads', { kind: 'ints', value: [2, 2, 0, 0] }) } : node)) });
+    const shifted = (model: Model): Model =>
+      withGraph(model, {
+        ...model.graph,
+        nodes: model.graph.nodes.map((node) =>
+          node === first(model)
+            ? { ...node, attributes: new Map(node.attributes).set('pads', { kind: 'ints', value: [2, 2, 0, 0] }) }
+            : node,
+        ),
+      });
     await expect(written(shifted)).rejects.toThrow(refusal(/\/conv": channels were removed/));
   });
 
@@ -73,12 +94,20 @@ describe('a smaller model that its file cannot say', () => {
     const changed = (model: Model): Model => {
       const name = 'batch_normalization/gamma';
       const tensor = model.graph.initializers.get(name)!;
-      return withGraph(model, { ...model.graph, initializers: new Map(model.graph.initializers).set(name, { ...tensor, bytes: tensor.bytes.map((byte) => byte ^ 1) }) });
+      return withGraph(model, {
+        ...model.graph,
+        initializers: new Map(model.graph.initializers).set(name, {
+          ...tensor,
+          bytes: tensor.bytes.map((byte) => byte ^ 1),
+        }),
+      });
     };
     const upload = data('keras', 'chain.keras');
     const { model, format } = await readModel(upload);
     const { model: smaller, kept } = halved(model);
-    await expect(writeOwnFormat(upload, format, changed(smaller), 'own', kept)).rejects.toThrow(refusal(/batch_normalization/));
+    await expect(writeOwnFormat(upload, format, changed(smaller), 'own', kept)).rejects.toThrow(
+      refusal(/batch_normalization/),
+    );
   });
 
   it('comes as a graph-model where it was a layers-model of TF.js', async () => {

@@ -33,7 +33,8 @@ export interface Sizes {
 export function resizeTopology(model: Config, sizes: Sizes): Config {
   const changes: Changes = { layers: new Map(), inputs: new Map() };
   for (const call of sizes.calls) {
-    if (!changes.layers.has(call.layer.raw)) resizeLayer(call, sizes, changes); // a shared layer: its calls agree, or the file is refused when it is read
+    // a shared layer: its calls agree, or the file is refused when it is read
+    if (!changes.layers.has(call.layer.raw)) resizeLayer(call, sizes, changes);
   }
   return rewrite(model, changes) as Config;
 }
@@ -55,7 +56,10 @@ function resizeLayer(call: RecordedCall, { book, arrays, types }: Sizes, changes
   if (!shrunk && !around.changed) return;
   if (isModelClass(className)) {
     for (const [own, shape] of inputsOf(layer, around.inputs)) changes.inputs.set(own, shape);
-    changes.layers.set(raw, { ...rebuilt(raw, around.inputs), config: Array.isArray(config) ? config : withShapes(config, around.inputs[0]!) });
+    changes.layers.set(raw, {
+      ...rebuilt(raw, around.inputs),
+      config: Array.isArray(config) ? config : withShapes(config, around.inputs[0]!),
+    });
   } else if (isOperation(layer)) {
     changes.layers.set(raw, { ...raw, config: followOperation(className, config, around.outputs) });
   } else if (!isFunction(layer)) {
@@ -65,7 +69,8 @@ function resizeLayer(call: RecordedCall, { book, arrays, types }: Sizes, changes
 }
 
 /** A function of TensorFlow's that Keras 2 wrapped into a layer. */
-const isFunction = ({ className }: LayerConfig): boolean => className === 'TFOpLambda' || className === 'SlicingOpLambda';
+const isFunction = ({ className }: LayerConfig): boolean =>
+  className === 'TFOpLambda' || className === 'SlicingOpLambda';
 
 /** Wrapped layers are gone through only where their arrays shrink. */
 const hasInner = (config: Config): boolean => 'layer' in config || 'cell' in config;
@@ -73,8 +78,13 @@ const hasInner = (config: Config): boolean => 'layer' in config || 'cell' in con
 function surroundings({ inputs, outputs }: RecordedCall, types: TypeTable): Surroundings {
   const after = (signals: readonly Signal[]): Shape[] => signals.map((signal) => shapeNow(signal, types));
   const [newInputs, newOutputs] = [after(inputs), after(outputs)];
-  const differs = (signals: readonly Signal[], shapes: readonly Shape[]): boolean => signals.some(({ shape }, i) => shape.join() !== shapes[i]!.join());
-  return { inputs: newInputs, outputs: newOutputs, changed: differs(inputs, newInputs) || differs(outputs, newOutputs) };
+  const differs = (signals: readonly Signal[], shapes: readonly Shape[]): boolean =>
+    signals.some(({ shape }, i) => shape.join() !== shapes[i]!.join());
+  return {
+    inputs: newInputs,
+    outputs: newOutputs,
+    changed: differs(inputs, newInputs) || differs(outputs, newOutputs),
+  };
 }
 
 /** In Keras's order; sizes that Keras leaves open stay so. */
@@ -88,10 +98,15 @@ export function shapeNow({ value, shape, channelsFirst }: Signal, types: TypeTab
 /** Keras builds a layer anew from its inputs where no sizes are recorded. */
 function rebuilt(raw: Config, inputs: readonly Shape[]): Config {
   const { build_config: recorded, ...rest } = raw as { build_config?: Config };
-  return inputs.length === 1 && Array.isArray(recorded?.['input_shape']) ? { ...rest, build_config: { ...recorded, input_shape: inputs[0] } } : rest;
+  return inputs.length === 1 && Array.isArray(recorded?.['input_shape'])
+    ? { ...rest, build_config: { ...recorded, input_shape: inputs[0] } }
+    : rest;
 }
 
-/** The layers in which a nested model records the shapes of its inputs: its input layers, or the first layer of a Sequential one. */
+/**
+ * The layers in which a nested model records the shapes of its inputs: its input layers, or the first layer of a
+ * Sequential one.
+ */
 function inputsOf({ className, config }: LayerConfig, inputs: readonly Shape[]): (readonly [Config, Shape])[] {
   const layers = (Array.isArray(config) ? config : config['layers']) as Config[];
   const names = inputNames(config['input_layers']);
@@ -112,8 +127,10 @@ function rewrite(value: unknown, changes: Changes): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map((item) => rewrite(item, changes));
   const shape = changes.inputs.get(value);
-  const own = changes.layers.get(value) ?? value as Config;
-  return Object.fromEntries(Object.entries(shape ? withInput(own, shape) : own).map(([key, item]) => [key, rewrite(item, changes)]));
+  const own = changes.layers.get(value) ?? (value as Config);
+  return Object.fromEntries(
+    Object.entries(shape ? withInput(own, shape) : own).map(([key, item]) => [key, rewrite(item, changes)]),
+  );
 }
 
 function withInput({ build_config: _sizes, ...layer }: Config, shape: Shape): Config {
@@ -122,4 +139,7 @@ function withInput({ build_config: _sizes, ...layer }: Config, shape: Shape): Co
 
 const RECORDS = ['batch_shape', 'batch_input_shape', 'build_input_shape'];
 
-const withShapes = (config: Config, shape: Shape): Config => ({ ...config, ...Object.fromEntries(RECORDS.filter((key) => Array.isArray(config[key])).map((key) => [key, shape])) });
+const withShapes = (config: Config, shape: Shape): Config => ({
+  ...config,
+  ...Object.fromEntries(RECORDS.filter((key) => Array.isArray(config[key])).map((key) => [key, shape])),
+});

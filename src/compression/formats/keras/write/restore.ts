@@ -1,4 +1,6 @@
-/** A compressed graph -> what of the uploaded file changes: its arrays, and its topology where channels were removed. */
+/**
+ * A compressed graph -> what of the uploaded file changes: its arrays, and its topology where channels were removed.
+ */
 import { LatheError } from '../../../../errors.ts';
 import { inferShapes } from '../../../graph/infer.ts';
 import type { Model } from '../../../graph/types.ts';
@@ -34,14 +36,18 @@ export async function restore(read: Read, model: Model, kept: Kept): Promise<Res
   const addressed = await read({
     topology: (config) => (topology = config),
     weights: book.through,
-    called: (layer, path, inputs, outputs) => { calls.push({ layer, path, inputs, outputs }); },
+    called: (layer, path, inputs, outputs) => {
+      calls.push({ layer, path, inputs, outputs });
+    },
   });
   const origins = { uploaded, addressed, book };
   if (kept.size === 0) return { arrays: collectArrays(model, origins), topology: null };
   const arrays = collectSmallerArrays(model, origins, kept);
   const smaller = resizeTopology(topology, { calls, book, arrays, types: inferShapes(model) });
   const scales = changedScales(calls, book, arrays);
-  requireSameGraph(model, await readSmaller(read, smaller, arrays), (node, own, now) => isChangedScale(node, own, now, scales));
+  requireSameGraph(model, await readSmaller(read, smaller, arrays), (node, own, now) =>
+    isChangedScale(node, own, now, scales),
+  );
   return { arrays: rescaled(arrays, scales), topology: smaller };
 }
 
@@ -50,7 +56,11 @@ async function readSmaller(read: Read, topology: Config, arrays: Restored['array
   try {
     return await read({ ...AS_STORED, topology: () => topology, weights: (source) => replaced(source, arrays) });
   } catch (error) {
-    if (error instanceof LatheError) throw refuse(error.errors[0]?.path ?? 'model', `channels were removed in a way that the layer cannot say (${error.message})`);
+    if (error instanceof LatheError)
+      throw refuse(
+        error.errors[0]?.path ?? 'model',
+        `channels were removed in a way that the layer cannot say (${error.message})`,
+      );
     throw error;
   }
 }

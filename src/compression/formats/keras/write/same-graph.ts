@@ -10,8 +10,9 @@ import { refuse } from './new-array.ts';
 export type MayDiffer = (node: Node, own: HostTensor, read: HostTensor) => boolean;
 
 /**
- * Compares a model with the one that was read from its file, node by node and constant by constant: whatever a setting of a layer says of
- * channels shows in one of them. A shape that the file's layers compute is compared where it is known, and else comes out right by itself.
+ * Compares a model with the one that was read from its file, node by node and constant by constant: whatever a setting
+ * of a layer says of channels shows in one of them. A shape that the file's layers compute is compared where it is
+ * known, and else comes out right by itself.
  * @throws LatheError `unsupported-operator` naming a node that differs
  */
 export function requireSameGraph(model: Model, read: Model, may: MayDiffer): void {
@@ -23,7 +24,13 @@ export function requireSameGraph(model: Model, read: Model, may: MayDiffer): voi
     if (!node || seen.has(node)) continue;
     seen.add(node);
     const own = ours.makers.get(name);
-    if (own?.opType !== node.opType || own.domain !== node.domain || own.inputs.length !== node.inputs.length || !isDeepStrictEqual(own.attributes, node.attributes)) throw refuse(node.name, UNSAID);
+    if (
+      own?.opType !== node.opType ||
+      own.domain !== node.domain ||
+      own.inputs.length !== node.inputs.length ||
+      !isDeepStrictEqual(own.attributes, node.attributes)
+    )
+      throw refuse(node.name, UNSAID);
     node.inputs.forEach((input, i) => {
       const [a, b] = [ours.constant(own.inputs[i]!), theirs.constant(input)];
       if (a && b && (sameConstant(a, b) || may(node, a, b))) return;
@@ -51,7 +58,9 @@ class Side {
     return stored ? toHost(stored) : this.types.constantOf(name);
   }
 
-  /** Whether `name` is `shape`, or has sizes put over it by steps that removed channels (operators/channels/reshape.ts). */
+  /**
+   * Whether `name` is `shape`, or has sizes put over it by steps that removed channels (operators/channels/reshape.ts).
+   */
   isOver(name: string, shape: string): boolean {
     if (name === shape) return true;
     const maker = this.makers.get(name);
@@ -59,4 +68,5 @@ class Side {
   }
 }
 
-const sameConstant = (a: HostTensor, b: HostTensor): boolean => a.dtype === b.dtype && isDeepStrictEqual(a.dims, b.dims) && isDeepStrictEqual(a.data, b.data);
+const sameConstant = (a: HostTensor, b: HostTensor): boolean =>
+  a.dtype === b.dtype && isDeepStrictEqual(a.dims, b.dims) && isDeepStrictEqual(a.data, b.data);

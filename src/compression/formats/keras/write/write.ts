@@ -1,4 +1,7 @@
-/** A compressed graph -> the Keras file it was read from, with new arrays: topology, names and everything else as uploaded. */
+/**
+ * A compressed graph -> the Keras file it was read from, with new arrays: topology, names and everything else as
+ * uploaded.
+ */
 import { encodeFloat16, decodeFloat16 } from '../../../graph/number-formats.ts';
 import type { Model } from '../../../graph/types.ts';
 import { packZip } from '../../archive.ts';
@@ -10,7 +13,9 @@ import { copyHdf5, type CopyOptions } from './hdf5-copy.ts';
 import type { NewArray } from './new-array.ts';
 import { restore, type Read } from './restore.ts';
 
-/** Values that arrays are rounded to. HDF5 holds them as float32 either way: deflated, halves take about half the room. */
+/**
+ * Values that arrays are rounded to. HDF5 holds them as float32 either way: deflated, halves take about half the room.
+ */
 export type KerasPrecision = 'float32' | 'float16';
 
 const LARGEST_HALF = 65504;
@@ -35,35 +40,63 @@ export interface KerasWriting {
  * Version 2's whole-model HDF5 file.
  * @throws LatheError `unsupported-operator` where the graph was changed in a way that the topology cannot say.
  */
-export async function writeKerasH5(upload: Uint8Array, model: Model, { precision = 'float32', kept = new Map(), fold = false }: KerasWriting): Promise<WrittenKeras> {
+export async function writeKerasH5(
+  upload: Uint8Array,
+  model: Model,
+  { precision = 'float32', kept = new Map(), fold = false }: KerasWriting,
+): Promise<WrittenKeras> {
   const read: Read = (reading) => readKerasH5(upload, reading);
   const restored = await restore(read, model, kept);
   const folded = fold ? await foldNormalizations(read, restored, 'place') : null;
   const { arrays, topology } = folded ?? restored;
   const attributes = new Map(topology ? [['model_config', JSON.stringify(topology)]] : []);
-  const bytes = await copyHdf5(upload, { ...copied(arrays, folded && refileWholeModel(folded), precision), attributes, deflate: true });
+  const bytes = await copyHdf5(upload, {
+    ...copied(arrays, folded && refileWholeModel(folded), precision),
+    attributes,
+    deflate: true,
+  });
   return { bytes, folded: folded?.normalizations ?? [] };
 }
 
 /** As `writeKerasH5`, for the members of a `.keras` archive. The archive itself deflates. */
-export async function writeKerasArchive(members: ReadonlyMap<string, Uint8Array>, model: Model, { precision = 'float32', kept = new Map(), fold = false }: KerasWriting): Promise<WrittenKeras> {
+export async function writeKerasArchive(
+  members: ReadonlyMap<string, Uint8Array>,
+  model: Model,
+  { precision = 'float32', kept = new Map(), fold = false }: KerasWriting,
+): Promise<WrittenKeras> {
   const read: Read = (reading) => readKerasArchive(members, reading);
   const restored = await restore(read, model, kept);
   const folded = fold ? await foldNormalizations(read, restored, 'class') : null;
   const { arrays, topology } = folded ?? restored;
-  const weights = await copyHdf5(members.get('model.weights.h5')!, { ...copied(arrays, folded && refileKeras3(folded), precision), deflate: false });
-  const changed = new Map([['model.weights.h5', weights], ...(topology ? [['config.json', new TextEncoder().encode(JSON.stringify(topology))] as const] : [])]);
+  const weights = await copyHdf5(members.get('model.weights.h5')!, {
+    ...copied(arrays, folded && refileKeras3(folded), precision),
+    deflate: false,
+  });
+  const changed = new Map([
+    ['model.weights.h5', weights],
+    ...(topology ? [['config.json', new TextEncoder().encode(JSON.stringify(topology))] as const] : []),
+  ]);
   const bytes = await packZip(new Map([...members].map(([path, content]) => [path, changed.get(path) ?? content])));
   return { bytes, folded: folded?.normalizations ?? [] };
 }
 
-function copied(arrays: ReadonlyMap<string, NewArray>, refiled: Refiled | null, precision: KerasPrecision): Omit<CopyOptions, 'deflate'> {
+function copied(
+  arrays: ReadonlyMap<string, NewArray>,
+  refiled: Refiled | null,
+  precision: KerasPrecision,
+): Omit<CopyOptions, 'deflate'> {
   if (!refiled) return { arrays: rounded(arrays, precision), without: OPTIMIZER };
-  return { ...refiled, arrays: rounded(arrays, precision), added: rounded(refiled.added, precision), without: new Set([...OPTIMIZER, ...refiled.without]) };
+  return {
+    ...refiled,
+    arrays: rounded(arrays, precision),
+    added: rounded(refiled.added, precision),
+    without: new Set([...OPTIMIZER, ...refiled.without]),
+  };
 }
 
 function rounded(arrays: ReadonlyMap<string, NewArray>, precision: KerasPrecision): ReadonlyMap<string, NewArray> {
   if (precision === 'float32') return arrays;
-  const halves = (values: Float32Array): Float32Array => (values.some((value) => Math.abs(value) > LARGEST_HALF) ? values : decodeFloat16(encodeFloat16(values)));
+  const halves = (values: Float32Array): Float32Array =>
+    values.some((value) => Math.abs(value) > LARGEST_HALF) ? values : decodeFloat16(encodeFloat16(values));
   return new Map([...arrays].map(([place, { dims, values }]) => [place, { dims, values: halves(values) }]));
 }

@@ -1,5 +1,15 @@
 /** Slice and StridedSlice, whose bounds may be computed at run time. */
-import { at, elementsAt, int, int64At, numbersAt, plain, plainValue, type NodeContext, type NodeConverter } from '../node.ts';
+import {
+  at,
+  elementsAt,
+  int,
+  int64At,
+  numbersAt,
+  plain,
+  plainValue,
+  type NodeContext,
+  type NodeConverter,
+} from '../node.ts';
 
 const END = Number.MAX_SAFE_INTEGER;
 
@@ -17,11 +27,21 @@ function boundsOf(ctx: NodeContext, index: number): (i: number) => Bound {
 /** The bounds as one input of ONNX's Slice. */
 function joined({ b, node }: NodeContext, bounds: readonly Bound[]): string {
   if (bounds.every((bound) => typeof bound === 'number')) return b.ints(bounds);
-  return b.op('Concat', bounds.map((bound) => (typeof bound === 'number' ? b.ints([bound]) : bound)), { axis: 0 }, `${node.name}/bounds`);
+  return b.op(
+    'Concat',
+    bounds.map((bound) => (typeof bound === 'number' ? b.ints([bound]) : bound)),
+    { axis: 0 },
+    `${node.name}/bounds`,
+  );
 }
 
 /** Where `from + size` lies; `whole`: the value of `size` that means the rest of the axis. */
-function endOf({ b, node }: NodeContext, from: Bound, size: Bound, isRest: (from: Bound, size: Bound) => Bound | boolean): Bound {
+function endOf(
+  { b, node }: NodeContext,
+  from: Bound,
+  size: Bound,
+  isRest: (from: Bound, size: Bound) => Bound | boolean,
+): Bound {
   const rest = isRest(from, size);
   if (rest === true) return END;
   if (typeof from === 'number' && typeof size === 'number') return from + size;
@@ -34,19 +54,40 @@ function endOf({ b, node }: NodeContext, from: Bound, size: Bound, isRest: (from
 export const slice: NodeConverter = (ctx) => {
   const { b, node } = ctx;
   const length = (elementsAt(ctx, 1) ?? elementsAt(ctx, 2))?.length;
-  if (length === undefined) { // Both are computed: as whole vectors.
+  if (length === undefined) {
+    // Both are computed: as whole vectors.
     const [begin, size] = [int64At(ctx, 1), int64At(ctx, 2)];
-    const end = b.op('Where', [b.op('Equal', [size, b.ints([-1])], {}, `${node.name}/rest`), b.ints([END]), b.op('Add', [begin, size], {}, `${node.name}/sum`)], {}, `${node.name}/end`);
+    const end = b.op(
+      'Where',
+      [
+        b.op('Equal', [size, b.ints([-1])], {}, `${node.name}/rest`),
+        b.ints([END]),
+        b.op('Add', [begin, size], {}, `${node.name}/sum`),
+      ],
+      {},
+      `${node.name}/end`,
+    );
     return plainValue(b.op('Slice', [plain(ctx, 0), begin, end], {}, node.name));
   }
   const [beginAt, sizeAt] = [boundsOf(ctx, 1), boundsOf(ctx, 2)];
   const begin = Array.from({ length }, (_, i) => beginAt(i));
-  const isRest = (_: Bound, size: Bound) => (typeof size === 'number' ? size === -1 : b.op('Equal', [size, b.ints([-1])], {}, `${node.name}/rest`));
+  const isRest = (_: Bound, size: Bound) =>
+    typeof size === 'number' ? size === -1 : b.op('Equal', [size, b.ints([-1])], {}, `${node.name}/rest`);
   const ends = begin.map((from, i) => endOf(ctx, from, sizeAt(i), isRest));
-  return plainValue(b.op('Slice', [plain(ctx, 0), joined(ctx, begin), joined(ctx, ends), b.ints(begin.map((_, i) => i))], {}, node.name));
+  return plainValue(
+    b.op(
+      'Slice',
+      [plain(ctx, 0), joined(ctx, begin), joined(ctx, ends), b.ints(begin.map((_, i) => i))],
+      {},
+      node.name,
+    ),
+  );
 };
 
-/** With its five masks: begin and end (open ends), shrink (drops the axis), new axis, ellipsis (counts from the end after it). */
+/**
+ * With its five masks: begin and end (open ends), shrink (drops the axis), new axis, ellipsis (counts from the end
+ * after it).
+ */
 export const stridedSlice: NodeConverter = (ctx) => {
   const { b, node } = ctx;
   const [beginAt, endAt, strides] = [boundsOf(ctx, 1), boundsOf(ctx, 2), numbersAt(ctx, 3, 'strides')];
@@ -58,15 +99,40 @@ export const stridedSlice: NodeConverter = (ctx) => {
     return ellipsis !== -1 && i > ellipsis ? -consumed(specs.slice(i)) : consumed(specs.slice(0, i));
   };
   const sliced = specs.filter((i) => i !== ellipsis && !mask('new_axis_mask', i));
-  const isLast = (from: Bound) => (typeof from === 'number' ? from === -1 : b.op('Equal', [from, b.ints([-1])], {}, `${node.name}/last`));
+  const isLast = (from: Bound) =>
+    typeof from === 'number' ? from === -1 : b.op('Equal', [from, b.ints([-1])], {}, `${node.name}/last`);
   const bounds = sliced.map((i): { from: Bound; to: Bound; step: number } => {
     const step = strides[i]!;
-    if (mask('shrink_axis_mask', i)) { const from = beginAt(i); return { from, to: endOf(ctx, from, 1, isLast), step: 1 }; }
+    if (mask('shrink_axis_mask', i)) {
+      const from = beginAt(i);
+      return { from, to: endOf(ctx, from, 1, isLast), step: 1 };
+    }
     const backwards = step < 0;
-    return { from: mask('begin_mask', i) ? (backwards ? END : 0) : beginAt(i), to: mask('end_mask', i) ? (backwards ? -END : END) : endAt(i), step };
+    return {
+      from: mask('begin_mask', i) ? (backwards ? END : 0) : beginAt(i),
+      to: mask('end_mask', i) ? (backwards ? -END : END) : endAt(i),
+      step,
+    };
   });
   const axes = sliced.map(axisOf);
-  let value = b.op('Slice', [plain(ctx, 0), joined(ctx, bounds.map(({ from }) => from)), joined(ctx, bounds.map(({ to }) => to)), b.ints(axes), b.ints(bounds.map(({ step }) => step))], {}, `${node.name}/slice`);
+  let value = b.op(
+    'Slice',
+    [
+      plain(ctx, 0),
+      joined(
+        ctx,
+        bounds.map(({ from }) => from),
+      ),
+      joined(
+        ctx,
+        bounds.map(({ to }) => to),
+      ),
+      b.ints(axes),
+      b.ints(bounds.map(({ step }) => step)),
+    ],
+    {},
+    `${node.name}/slice`,
+  );
   const dropped = sliced.filter((i) => mask('shrink_axis_mask', i)).map(axisOf);
   if (dropped.length > 0) value = b.op('Squeeze', [value, b.ints(dropped)], {}, `${node.name}/shrunk`);
   const added = specs.filter((i) => mask('new_axis_mask', i));

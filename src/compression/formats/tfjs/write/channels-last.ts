@@ -1,6 +1,7 @@
 /**
- * The model with its image operators in channels-last form, the only one TF.js's kernels take. Such nodes go into a domain of their own: data
- * [n, ...spatial, c], weights and attributes as in ONNX. Transposes stand round each at first; `sinkTransposes` takes out what cancels.
+ * The model with its image operators in channels-last form, the only one TF.js's kernels take. Such nodes go into a
+ * domain of their own: data [n, ...spatial, c], weights and attributes as in ONNX. Transposes stand round each at
+ * first; `sinkTransposes` takes out what cancels.
  */
 import { freshNames, makeNode } from '../../../graph/edit.ts';
 import { inferShapes, type TypeTable } from '../../../graph/infer.ts';
@@ -10,7 +11,17 @@ import type { Dim, Model, Node, TensorType, ValueInfo } from '../../../graph/typ
 export const CHANNELS_LAST = 'channels-last';
 
 /** Operators whose first input and first output are [n, c, ...spatial]. */
-const SPATIAL: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool', 'Resize', 'DepthToSpace', 'SpaceToDepth']);
+const SPATIAL: ReadonlySet<string> = new Set([
+  'Conv',
+  'ConvTranspose',
+  'MaxPool',
+  'AveragePool',
+  'GlobalAveragePool',
+  'GlobalMaxPool',
+  'Resize',
+  'DepthToSpace',
+  'SpaceToDepth',
+]);
 
 export function toChannelsLast(model: Model): Model {
   const table = inferShapes(model);
@@ -24,7 +35,11 @@ export function toChannelsLast(model: Model): Model {
   });
   const outputs = new Set(model.graph.outputs.map(({ name }) => name));
   const opsets = new Map(model.opsets).set(CHANNELS_LAST, 1);
-  return sinkTransposes({ ...model, opsets, graph: { ...model.graph, nodes, valueInfos: infos.filter(({ name }) => !outputs.has(name)) } });
+  return sinkTransposes({
+    ...model,
+    opsets,
+    graph: { ...model.graph, nodes, valueInfos: infos.filter(({ name }) => !outputs.has(name)) },
+  });
 }
 
 function wrap(node: Node, rank: number, fresh: (base: string) => string, infos: ValueInfo[], table: TypeTable): Node[] {
@@ -32,10 +47,18 @@ function wrap(node: Node, rank: number, fresh: (base: string) => string, infos: 
   const first = [0, rank - 1, ...Array.from({ length: rank - 2 }, (_, i) => i + 1)];
   const input = fresh(`${node.inputs[0]!}_last`);
   const output = fresh(`${node.outputs[0]!}_last`);
-  infos.push({ name: input, type: permuted(table.typeOf(node.inputs[0]!), last) }, { name: output, type: permuted(table.typeOf(node.outputs[0]!), last) });
+  infos.push(
+    { name: input, type: permuted(table.typeOf(node.inputs[0]!), last) },
+    { name: output, type: permuted(table.typeOf(node.outputs[0]!), last) },
+  );
   return [
     makeNode('Transpose', [node.inputs[0]!], [input], { perm: last }, { name: '' }),
-    { ...node, domain: CHANNELS_LAST, inputs: [input, ...node.inputs.slice(1)], outputs: [output, ...node.outputs.slice(1)] },
+    {
+      ...node,
+      domain: CHANNELS_LAST,
+      inputs: [input, ...node.inputs.slice(1)],
+      outputs: [output, ...node.outputs.slice(1)],
+    },
     makeNode('Transpose', [output], [node.outputs[0]!], { perm: first }, { name: '' }),
   ];
 }

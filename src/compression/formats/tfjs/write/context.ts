@@ -73,19 +73,28 @@ export class WriteContext {
     return value < 0 ? value + rank : value;
   }
 
-  /** Axes of Squeeze, reductions...: an attribute in older opsets, an input in newer ones; null where neither is given. */
+  /**
+   * Axes of Squeeze, reductions...: an attribute in older opsets, an input in newer ones; null where neither is given.
+   */
   axes(rank = this.rank()): number[] | null {
     const axes = this.info.ints('axes') ?? (this.has(1) ? this.numbers(1, 'axes') : null);
     return axes && axes.map((axis) => this.axis(axis, rank));
   }
 
   /** A node of TensorFlow's with the element type of the first input. */
-  op(op: string, inputs: readonly string[], attributes: Readonly<Record<string, TfAttribute>> = {}, type: TfType = this.type()): string {
+  op(
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, TfAttribute>> = {},
+    type: TfType = this.type(),
+  ): string {
     return this.tf.op(op, inputs, { T: typeAttribute(type), ...attributes }, this.label);
   }
 
   refuse(reason: string): never {
     const place = nodeLabel(this.node);
-    throw new LatheError('unsupported-operator', `${place} has no form in TF.js: ${reason}`, [{ path: place, message: reason }]);
+    throw new LatheError('unsupported-operator', `${place} has no form in TF.js: ${reason}`, [
+      { path: place, message: reason },
+    ]);
   }
 }

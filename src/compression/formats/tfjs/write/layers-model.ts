@@ -23,23 +23,49 @@ export interface WrittenLayersModel {
  * @param fold whether to fold normalizations into the layers before them; weights are coded after that
  * @throws LatheError `unsupported-operator` where the graph was changed in a way that the topology cannot say.
  */
-export async function writeLayersModel(members: ReadonlyMap<string, Uint8Array>, model: Model, precision: ShardPrecision, kept: Kept = new Map(), fold = false): Promise<WrittenLayersModel> {
+export async function writeLayersModel(
+  members: ReadonlyMap<string, Uint8Array>,
+  model: Model,
+  precision: ShardPrecision,
+  kept: Kept = new Map(),
+  fold = false,
+): Promise<WrittenLayersModel> {
   const read: Read = (reading) => readTfjs(members, reading).model;
   const restored = await restore(read, model, kept);
   const folded = fold ? await foldNormalizations(read, restored, 'name') : null;
   const json = withTopology(modelJson(members), (folded ?? restored).topology);
-  const weights = newWeights(readManifest(json['weightsManifest'], members).values(), (folded ?? restored).arrays, folded);
+  const weights = newWeights(
+    readManifest(json['weightsManifest'], members).values(),
+    (folded ?? restored).arrays,
+    folded,
+  );
   const { manifest, shards } = shardWeights(weights, precision);
-  const written = new Map([['model.json', new TextEncoder().encode(JSON.stringify({ ...json, weightsManifest: manifest }))], ...shards]);
+  const written = new Map([
+    ['model.json', new TextEncoder().encode(JSON.stringify({ ...json, weightsManifest: manifest }))],
+    ...shards,
+  ]);
   return { members: written, folded: folded?.normalizations ?? [] };
 }
 
-function newWeights(stored: Iterable<TfjsWeight>, arrays: ReadonlyMap<string, NewArray>, folded: Folded | null): TfWeight[] {
-  return [...stored].filter(({ name }) => !folded?.gone.has(name)).flatMap(({ name, dtype, dims, values }) => {
-    const bias = folded?.biases.find(({ kernel }) => kernel === name);
-    const own: TfWeight = { name, dtype, dims: arrays.get(name)?.dims ?? dims, data: arrays.get(name)?.values ?? values };
-    return bias ? [own, { name: bias.place, dtype: 'float32', dims: bias.array.dims, data: bias.array.values }] : [own];
-  });
+function newWeights(
+  stored: Iterable<TfjsWeight>,
+  arrays: ReadonlyMap<string, NewArray>,
+  folded: Folded | null,
+): TfWeight[] {
+  return [...stored]
+    .filter(({ name }) => !folded?.gone.has(name))
+    .flatMap(({ name, dtype, dims, values }) => {
+      const bias = folded?.biases.find(({ kernel }) => kernel === name);
+      const own: TfWeight = {
+        name,
+        dtype,
+        dims: arrays.get(name)?.dims ?? dims,
+        data: arrays.get(name)?.values ?? values,
+      };
+      return bias
+        ? [own, { name: bias.place, dtype: 'float32', dims: bias.array.dims, data: bias.array.values }]
+        : [own];
+    });
 }
 
 /** The topology lies in `model_config` where Keras exported the file. */
@@ -52,11 +78,15 @@ function withTopology(json: Record<string, unknown>, topology: Config | null): R
 /** The form that most of the upload's weights are stored in. */
 export function shardPrecision(members: ReadonlyMap<string, Uint8Array>): ShardPrecision {
   const elements = new Map<ShardPrecision, number>();
-  for (const { values, quantization } of readManifest(modelJson(members)['weightsManifest'], members).values() as Iterable<TfjsWeight>) {
+  for (const { values, quantization } of readManifest(
+    modelJson(members)['weightsManifest'],
+    members,
+  ).values() as Iterable<TfjsWeight>) {
     const form = quantization ?? 'float32';
     elements.set(form, (elements.get(form) ?? 0) + values.length);
   }
   return [...elements].sort(([, a], [, z]) => z - a)[0]?.[0] ?? 'float32';
 }
 
-const modelJson = (members: ReadonlyMap<string, Uint8Array>): Record<string, unknown> => JSON.parse(new TextDecoder().decode(members.get('model.json'))) as Record<string, unknown>;
+const modelJson = (members: ReadonlyMap<string, Uint8Array>): Record<string, unknown> =>
+  JSON.parse(new TextDecoder().decode(members.get('model.json'))) as Record<string, unknown>;

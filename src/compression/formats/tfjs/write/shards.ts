@@ -11,7 +11,10 @@ export interface ShardedWeights {
 }
 
 const SHARD_BYTES = 4 * 1024 * 1024;
-/** Below this many elements a weight stays float32: the bytes saved are few, and biases and scales feel the rounding most. */
+/**
+ * Below this many elements a weight stays float32: the bytes saved are few, and biases and scales feel the rounding
+ * most.
+ */
 const SMALL = 64;
 
 export function shardWeights(weights: readonly TfWeight[], precision: ShardPrecision): ShardedWeights {
@@ -35,19 +38,36 @@ interface Stored {
 
 function store({ name, dtype, dims, data }: TfWeight, precision: ShardPrecision): Stored {
   const spec = { name, shape: dims, dtype };
-  if (!(data instanceof Float32Array) || precision === 'float32' || data.length < SMALL || data.some((value) => !Number.isFinite(value))) return { spec, bytes: bytesOf(data) };
+  if (
+    !(data instanceof Float32Array) ||
+    precision === 'float32' ||
+    data.length < SMALL ||
+    data.some((value) => !Number.isFinite(value))
+  )
+    return { spec, bytes: bytesOf(data) };
   if (precision === 'float16') {
-    return data.some((value) => Math.abs(value) > 65504) ? { spec, bytes: bytesOf(data) } : { spec: { ...spec, quantization: { dtype: 'float16', original_dtype: 'float32' } }, bytes: bytesOf(encodeFloat16(data)) };
+    return data.some((value) => Math.abs(value) > 65504)
+      ? { spec, bytes: bytesOf(data) }
+      : {
+          spec: { ...spec, quantization: { dtype: 'float16', original_dtype: 'float32' } },
+          bytes: bytesOf(encodeFloat16(data)),
+        };
   }
   const { codes, min, scale } = affineCodes(data, precision);
-  return { spec: { ...spec, quantization: { dtype: precision, min, scale, original_dtype: 'float32' } }, bytes: bytesOf(codes) };
+  return {
+    spec: { ...spec, quantization: { dtype: precision, min, scale, original_dtype: 'float32' } },
+    bytes: bytesOf(codes),
+  };
 }
 
 /**
- * value = code * scale + min over the weight's own range, moved so that zero has a code of its own: pruned weights stay zero. `min` must be that code
- * times `scale` in the reader's arithmetic too.
+ * value = code * scale + min over the weight's own range, moved so that zero has a code of its own: pruned weights stay
+ * zero. `min` must be that code times `scale` in the reader's arithmetic too.
  */
-function affineCodes(data: Float32Array, precision: 'uint16' | 'uint8'): { codes: Uint8Array | Uint16Array; min: number; scale: number } {
+function affineCodes(
+  data: Float32Array,
+  precision: 'uint16' | 'uint8',
+): { codes: Uint8Array | Uint16Array; min: number; scale: number } {
   const most = precision === 'uint8' ? 255 : 65535;
   let [low, high] = [0, 0];
   for (const value of data) {

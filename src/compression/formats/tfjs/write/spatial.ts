@@ -1,4 +1,7 @@
-/** Convolution, pooling and resizing in channels-last form. Data are [n, ...spatial, c]; weights and attributes as ONNX has them. */
+/**
+ * Convolution, pooling and resizing in channels-last form. Data are [n, ...spatial, c]; weights and attributes as ONNX
+ * has them.
+ */
 import { elementCount, hostNumbers } from '../../../graph/tensor-data.ts';
 import type { Dim } from '../../../graph/types.ts';
 import type { WriteContext, Writers } from './context.ts';
@@ -23,12 +26,25 @@ function windowOf(ctx: WriteContext, kernel: readonly number[]): Window {
   const auto = ctx.info.string('auto_pad', 'NOTSET');
   const extents = kernel.map((size, i) => (size - 1) * dilations[i]! + 1);
   if (auto === 'SAME_LOWER') ctx.refuse('auto_pad SAME_LOWER');
-  let pads = auto === 'NOTSET' ? [...(ctx.info.ints('pads') ?? new Array<number>(2 * n).fill(0))] : new Array<number>(2 * n).fill(0);
+  let pads =
+    auto === 'NOTSET'
+      ? [...(ctx.info.ints('pads') ?? new Array<number>(2 * n).fill(0))]
+      : new Array<number>(2 * n).fill(0);
   if (ctx.info.int('ceil_mode', 0) !== 0) pads = ceilPads(ctx, extents, strides, pads);
-  const centred = strides.every((stride) => stride === 1) && extents.every((extent, i) => pads[i] === pads[i + n] && 2 * pads[i]! === extent - 1);
+  const centred =
+    strides.every((stride) => stride === 1) &&
+    extents.every((extent, i) => pads[i] === pads[i + n] && 2 * pads[i]! === extent - 1);
   const same = auto === 'SAME_UPPER' || (centred && pads.some((pad) => pad > 0));
   const window = { kernel, strides, dilations, pads, same };
-  return n === 1 ? { kernel: [1, ...kernel], strides: [1, ...strides], dilations: [1, ...dilations], pads: [0, pads[0]!, 0, pads[1]!], same } : window;
+  return n === 1
+    ? {
+        kernel: [1, ...kernel],
+        strides: [1, ...strides],
+        dilations: [1, ...dilations],
+        pads: [0, pads[0]!, 0, pads[1]!],
+        same,
+      }
+    : window;
 }
 
 /** Extra padding at the end, so that a last window that hangs over counts. */
@@ -41,12 +57,15 @@ function ceilPads(ctx: WriteContext, extents: readonly number[], strides: readon
     const stride = strides[i - n]!;
     const span = size + pads[i - n]! + pad - extents[i - n]!;
     const windows = Math.ceil(span / stride);
-    const starts = windows * stride < size + pads[i - n]! ? windows : windows - 1; // a window that starts in the padding does not count
+    // a window that starts in the padding does not count
+    const starts = windows * stride < size + pads[i - n]! ? windows : windows - 1;
     return pad + Math.max(starts * stride - span, 0);
   });
 }
 
-const nhwc = (spatial: number): Record<string, ReturnType<typeof textAttribute>> => ({ data_format: textAttribute(spatial === 3 ? 'NDHWC' : 'NHWC') });
+const nhwc = (spatial: number): Record<string, ReturnType<typeof textAttribute>> => ({
+  data_format: textAttribute(spatial === 3 ? 'NDHWC' : 'NHWC'),
+});
 const full = (values: readonly number[]): ReturnType<typeof intsAttribute> => intsAttribute([1, ...values, 1]);
 
 /** Pads by a constant where TensorFlow would not do it itself. */
@@ -54,7 +73,10 @@ function padded(ctx: WriteContext, x: string, { pads, same }: Window, value: num
   if (same || pads.every((pad) => pad === 0)) return x;
   const n = pads.length / 2;
   const table = [0, 0, ...pads.slice(0, n).flatMap((begin, i) => [begin, pads[n + i]!]), 0, 0];
-  const paddings = ctx.tf.constant({ dtype: 'int32', dims: [n + 2, 2], data: Int32Array.from(table) }, `${ctx.label}/pads`);
+  const paddings = ctx.tf.constant(
+    { dtype: 'int32', dims: [n + 2, 2], data: Int32Array.from(table) },
+    `${ctx.label}/pads`,
+  );
   return ctx.op('PadV2', [x, paddings, ctx.tf.float(value)]);
 }
 
@@ -68,12 +90,18 @@ function lifted(ctx: WriteContext, compute: (x: string) => string): string {
 }
 
 /** The weight with its axes in TensorFlow's order; [m, c, k] becomes [m, c, 1, k] first. */
-function kernelOf(ctx: WriteContext, reorder: (dims: readonly number[]) => { readonly dims: readonly number[]; readonly perm: readonly number[] }): string {
+function kernelOf(
+  ctx: WriteContext,
+  reorder: (dims: readonly number[]) => { readonly dims: readonly number[]; readonly perm: readonly number[] },
+): string {
   const host = ctx.constant(1) ?? ctx.refuse('its kernel is computed while the model runs');
   const flat = host.dims.length === 3 ? [host.dims[0]!, host.dims[1]!, 1, host.dims[2]!] : host.dims;
   const { dims, perm } = reorder(flat);
   const values = permute(hostNumbers(host), dims, perm);
-  return ctx.tf.constant({ dtype: 'float32', dims: perm.map((axis) => dims[axis]!), data: values }, ctx.node.inputs[1]!);
+  return ctx.tf.constant(
+    { dtype: 'float32', dims: perm.map((axis) => dims[axis]!), data: values },
+    ctx.node.inputs[1]!,
+  );
 }
 
 function permute(values: ArrayLike<number>, dims: readonly number[], perm: readonly number[]): Float32Array {
@@ -102,8 +130,15 @@ function conv(ctx: WriteContext): string {
 
 function product(ctx: WriteContext, x: string, window: Window, weight: readonly number[], groups: number): string {
   const spatial = window.kernel.length;
-  const attributes = { strides: full(window.strides), dilations: full(window.dilations), ...padding(window), ...nhwc(spatial) };
-  const even = window.strides[0] === window.strides[1] && (window.strides[0] === 1 || window.dilations.every((dilation) => dilation === 1));
+  const attributes = {
+    strides: full(window.strides),
+    dilations: full(window.dilations),
+    ...padding(window),
+    ...nhwc(spatial),
+  };
+  const even =
+    window.strides[0] === window.strides[1] &&
+    (window.strides[0] === 1 || window.dilations.every((dilation) => dilation === 1));
   if (groups === 1) return ctx.op(spatial === 3 ? 'Conv3D' : 'Conv2D', [x, kernelOf(ctx, spatialFirst)], attributes);
   if (weight[1] === 1 && spatial === 2 && even) {
     // [c multiplier, 1, h, w] -> [h, w, c, multiplier]
@@ -114,48 +149,83 @@ function product(ctx: WriteContext, x: string, window: Window, weight: readonly 
 }
 
 /** Groups as convolutions of their own, between a split and a concatenation of channels. */
-function grouped(ctx: WriteContext, x: string, attributes: Parameters<WriteContext['op']>[2], spatial: number, groups: number): string {
+function grouped(
+  ctx: WriteContext,
+  x: string,
+  attributes: Parameters<WriteContext['op']>[2],
+  spatial: number,
+  groups: number,
+): string {
   const axis = ctx.tf.int(spatial + 1);
   const kernel = kernelOf(ctx, spatialFirst);
   const number = { num_split: intAttribute(groups) };
   const xs = ctx.op('Split', [axis, x], number);
   const kernels = ctx.op('Split', [axis, kernel], number);
   const part = (name: string, i: number): string => (i === 0 ? name : `${name}:${i}`);
-  const ys = Array.from({ length: groups }, (_, i) => ctx.op(spatial === 3 ? 'Conv3D' : 'Conv2D', [part(xs, i), part(kernels, i)], attributes));
+  const ys = Array.from({ length: groups }, (_, i) =>
+    ctx.op(spatial === 3 ? 'Conv3D' : 'Conv2D', [part(xs, i), part(kernels, i)], attributes),
+  );
   return ctx.op('ConcatV2', [...ys, axis], { N: intAttribute(groups) });
 }
 
-/** The whole product, of which pads are then cut off: TensorFlow's own padding of transposed convolutions knows only SAME and VALID. */
+/**
+ * The whole product, of which pads are then cut off: TensorFlow's own padding of transposed convolutions knows only
+ * SAME and VALID.
+ */
 function convTranspose(ctx: WriteContext): string {
   const weight = ctx.shape(1) as readonly number[];
   const outputs = weight[1]!;
   const { kernel, strides, dilations } = windowOf(ctx, weight.slice(2));
-  if (kernel.length !== 2 || ctx.info.int('group', 1) !== 1 || dilations.some((dilation) => dilation !== 1)) return ctx.refuse('groups, dilations or three dimensions of a transposed convolution');
+  if (kernel.length !== 2 || ctx.info.int('group', 1) !== 1 || dilations.some((dilation) => dilation !== 1))
+    return ctx.refuse('groups, dilations or three dimensions of a transposed convolution');
   const cut = transposedCut(ctx, kernel, strides);
   const y = lifted(ctx, (x) => {
     const sizes = wholeSizes(ctx, x, kernel, strides);
-    const shape = ctx.op('Pack', [batchSize(ctx, x), ...sizes, ctx.tf.int(outputs)], { N: intAttribute(4), axis: intAttribute(0) }, 'int32');
+    const shape = ctx.op(
+      'Pack',
+      [batchSize(ctx, x), ...sizes, ctx.tf.int(outputs)],
+      { N: intAttribute(4), axis: intAttribute(0) },
+      'int32',
+    );
     const filter = kernelOf(ctx, (dims) => ({ dims, perm: [2, 3, 1, 0] })); // [in, out, h, w] -> [h, w, out, in]
-    return cropped(ctx, ctx.op('Conv2DBackpropInput', [shape, filter, x], { strides: full(strides), padding: textAttribute('VALID'), ...nhwc(2) }), cut);
+    return cropped(
+      ctx,
+      ctx.op('Conv2DBackpropInput', [shape, filter, x], {
+        strides: full(strides),
+        padding: textAttribute('VALID'),
+        ...nhwc(2),
+      }),
+      cut,
+    );
   });
   return ctx.has(2) ? ctx.op('BiasAdd', [y, ctx.input(2)], nhwc(2)) : y;
 }
 
-/** Height and width of the whole product, (size - 1) * stride + kernel; of an open axis computed while the model runs. */
+/**
+ * Height and width of the whole product, (size - 1) * stride + kernel; of an open axis computed while the model runs.
+ */
 function wholeSizes(ctx: WriteContext, x: string, kernel: readonly number[], strides: readonly number[]): string[] {
   const dims = ctx.shape()?.slice(1, -1) ?? [];
   const lifts = dims.length === 1 ? [1, ...dims] : dims;
   return kernel.map((k, i) => {
     const size = lifts[i];
     if (typeof size === 'number') return ctx.tf.int((size - 1) * strides[i]! + k);
-    return ctx.op('AddV2', [ctx.op('Mul', [axisSize(ctx, x, i + 1), ctx.tf.int(strides[i]!)], {}, 'int32'), ctx.tf.int(k - strides[i]!)], {}, 'int32');
+    return ctx.op(
+      'AddV2',
+      [ctx.op('Mul', [axisSize(ctx, x, i + 1), ctx.tf.int(strides[i]!)], {}, 'int32'), ctx.tf.int(k - strides[i]!)],
+      {},
+      'int32',
+    );
   });
 }
 
 /** What is cut off the whole product, [begin..., end...]; negative at the end: zeros are put there. */
 function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: readonly number[]): number[] {
   const n = ctx.rank() - 2;
-  const lift = (values: readonly number[], fill: number): number[] => [...Array.from({ length: 2 - n }, () => fill), ...values];
+  const lift = (values: readonly number[], fill: number): number[] => [
+    ...Array.from({ length: 2 - n }, () => fill),
+    ...values,
+  ];
   const zeros = Array.from({ length: n }, () => 0);
   const extra = lift(ctx.info.ints('output_padding') ?? zeros, 0);
   const output = ctx.info.ints('output_shape');
@@ -168,9 +238,13 @@ function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: re
   const wanted = output && lift(output.slice(-n), 1);
   const totals = kernel.map((k, i) => {
     if (!wanted) return Math.max(k - strides[i]! + extra[i]!, 0);
-    return typeof sizes[i] === 'number' ? (sizes[i]! - 1) * strides[i]! + k + extra[i]! - wanted[i]! : ctx.refuse('its output size is fixed while that of its input is open');
+    return typeof sizes[i] === 'number'
+      ? (sizes[i]! - 1) * strides[i]! + k + extra[i]! - wanted[i]!
+      : ctx.refuse('its output size is fixed while that of its input is open');
   });
-  const begin = totals.map((total) => Math.max(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2), 0));
+  const begin = totals.map((total) =>
+    Math.max(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2), 0),
+  );
   return [...begin, ...totals.map((total, i) => total - begin[i]! - extra[i]!)];
 }
 
@@ -178,12 +252,23 @@ function cropped(ctx: WriteContext, y: string, cut: readonly number[]): string {
   if (cut.every((value) => value === 0)) return y;
   const reach = cut.slice(2).map((value) => Math.max(-value, 0));
   const longer = reach.some((value) => value > 0)
-    ? ctx.op('PadV2', [y, ctx.tf.constant({ dtype: 'int32', dims: [4, 2], data: Int32Array.of(0, 0, 0, reach[0]!, 0, reach[1]!, 0, 0) }, `${ctx.label}/pads`), ctx.tf.float(0)])
+    ? ctx.op('PadV2', [
+        y,
+        ctx.tf.constant(
+          { dtype: 'int32', dims: [4, 2], data: Int32Array.of(0, 0, 0, reach[0]!, 0, reach[1]!, 0, 0) },
+          `${ctx.label}/pads`,
+        ),
+        ctx.tf.float(0),
+      ])
     : y;
   const ends = cut.slice(2).map((value) => Math.min(-value, 0));
   if (cut[0] === 0 && cut[1] === 0 && ends.every((end) => end === 0)) return longer;
   const open = [0, 3, ...[1, 2].filter((axis) => ends[axis - 1] === 0)].reduce((mask, axis) => mask + 2 ** axis, 0);
-  const bounds = [[0, cut[0]!, cut[1]!, 0], [0, ...ends, 0], [1, 1, 1, 1]].map((values) => ctx.tf.ints(values));
+  const bounds = [
+    [0, cut[0]!, cut[1]!, 0],
+    [0, ...ends, 0],
+    [1, 1, 1, 1],
+  ].map((values) => ctx.tf.ints(values));
   return ctx.op('StridedSlice', [longer, ...bounds], { begin_mask: intAttribute(9), end_mask: intAttribute(open) });
 }
 
@@ -191,7 +276,12 @@ const batchSize = (ctx: WriteContext, x: string): string => axisSize(ctx, x, 0);
 
 function axisSize(ctx: WriteContext, x: string, axis: number): string {
   const shape = ctx.op('Shape', [x], { out_type: typeAttribute('int32') });
-  return ctx.op('StridedSlice', [shape, ctx.tf.ints([axis]), ctx.tf.ints([axis + 1]), ctx.tf.ints([1])], { shrink_axis_mask: intAttribute(1) }, 'int32');
+  return ctx.op(
+    'StridedSlice',
+    [shape, ctx.tf.ints([axis]), ctx.tf.ints([axis + 1]), ctx.tf.ints([1])],
+    { shrink_axis_mask: intAttribute(1) },
+    'int32',
+  );
 }
 
 /** Below every float32 that a network computes: what maxima see in the padding. */
@@ -203,12 +293,19 @@ function pool(ctx: WriteContext, kind: 'Max' | 'Avg'): string {
   if (window.dilations.some((dilation) => dilation !== 1)) ctx.refuse('dilated pooling');
   const spatial = window.kernel.length;
   const op = `${kind}Pool${spatial === 3 ? '3D' : ''}`;
-  const attributes = { ksize: full(window.kernel), strides: full(window.strides), ...padding(window), ...nhwc(spatial) };
+  const attributes = {
+    ksize: full(window.kernel),
+    strides: full(window.strides),
+    ...padding(window),
+    ...nhwc(spatial),
+  };
   return lifted(ctx, (x) => {
     if (kind === 'Max') return ctx.op(op, [padded(ctx, x, window, LOWEST)], attributes);
     const counted = ctx.info.int('count_include_pad', 0) !== 0;
-    const explicit: Window = counted ? { ...window, same: false } : window; // TensorFlow's SAME never counts the padding
-    const sum = (value: string): string => ctx.op(op, [padded(ctx, value, explicit, 0)], { ...attributes, ...padding(explicit) });
+    // TensorFlow's SAME never counts the padding
+    const explicit: Window = counted ? { ...window, same: false } : window;
+    const sum = (value: string): string =>
+      ctx.op(op, [padded(ctx, value, explicit, 0)], { ...attributes, ...padding(explicit) });
     if (counted || window.same || window.pads.every((pad) => pad === 0)) return sum(x);
     return ctx.op('RealDiv', [sum(x), sum(ctx.op('OnesLike', [x]))]);
   });
@@ -229,15 +326,28 @@ function resize(ctx: WriteContext): string {
   const whole = isMultiple(to, from);
   if (mode === 'nearest') {
     const floor = coordinates === 'asymmetric' && ctx.info.string('nearest_mode', 'round_prefer_floor') === 'floor';
-    if (!floor && !(whole && coordinates !== 'align_corners') && !(scalesOf(ctx)?.every(Number.isInteger) && coordinates !== 'align_corners')) return ctx.refuse(`nearest neighbours by ${coordinates}`);
-    return ctx.op('ResizeNearestNeighbor', [ctx.input(0), size], { align_corners: boolAttribute(false), half_pixel_centers: boolAttribute(false) });
+    if (
+      !floor &&
+      !(whole && coordinates !== 'align_corners') &&
+      !(scalesOf(ctx)?.every(Number.isInteger) && coordinates !== 'align_corners')
+    )
+      return ctx.refuse(`nearest neighbours by ${coordinates}`);
+    return ctx.op('ResizeNearestNeighbor', [ctx.input(0), size], {
+      align_corners: boolAttribute(false),
+      half_pixel_centers: boolAttribute(false),
+    });
   }
-  if (mode !== 'linear' || !['half_pixel', 'pytorch_half_pixel', 'asymmetric', 'align_corners'].includes(coordinates)) return ctx.refuse(`resizing mode ${mode} by ${coordinates}`);
+  if (mode !== 'linear' || !['half_pixel', 'pytorch_half_pixel', 'asymmetric', 'align_corners'].includes(coordinates))
+    return ctx.refuse(`resizing mode ${mode} by ${coordinates}`);
   const centres = coordinates.endsWith('half_pixel');
-  return ctx.op('ResizeBilinear', [ctx.input(0), size], { align_corners: boolAttribute(coordinates === 'align_corners'), half_pixel_centers: boolAttribute(centres) });
+  return ctx.op('ResizeBilinear', [ctx.input(0), size], {
+    align_corners: boolAttribute(coordinates === 'align_corners'),
+    half_pixel_centers: boolAttribute(centres),
+  });
 }
 
-const isMultiple = (to: readonly Dim[], from: readonly Dim[]): boolean => to.every((dim, i) => Number.isInteger(Number(dim) / Number(from[i] ?? NaN)));
+const isMultiple = (to: readonly Dim[], from: readonly Dim[]): boolean =>
+  to.every((dim, i) => Number.isInteger(Number(dim) / Number(from[i] ?? NaN)));
 const fixed = (dims: readonly Dim[]): dims is readonly number[] => dims.every((dim) => typeof dim === 'number');
 
 /** Scales of the two spatial axes (in ONNX's order [n, c, h, w]), where the model gives scales. */
@@ -269,7 +379,9 @@ export const spatial: Writers = {
   GlobalMaxPool: (ctx) => globalPool(ctx, 'Max'),
   Resize: resize,
   // ONNX's other mode (CRD) orders the channels as TensorFlow does not.
-  DepthToSpace: (ctx) => (ctx.info.string('mode', 'DCR') === 'DCR'
-    ? ctx.op('DepthToSpace', [ctx.input(0)], { block_size: intAttribute(ctx.info.int('blocksize', 1)), ...nhwc(2) }) : ctx.refuse('DepthToSpace in mode CRD')),
+  DepthToSpace: (ctx) =>
+    ctx.info.string('mode', 'DCR') === 'DCR'
+      ? ctx.op('DepthToSpace', [ctx.input(0)], { block_size: intAttribute(ctx.info.int('blocksize', 1)), ...nhwc(2) })
+      : ctx.refuse('DepthToSpace in mode CRD'),
   SpaceToDepth: (ctx) => ctx.refuse('TF.js has no SpaceToDepth'),
 };

@@ -8,9 +8,16 @@ export type TfType = 'float32' | 'int32' | 'bool';
 const TYPE_NAMES: Readonly<Record<TfType, string>> = { float32: 'DT_FLOAT', int32: 'DT_INT32', bool: 'DT_BOOL' };
 
 export type TfAttribute =
-  | { readonly type: string } | { readonly b: boolean } | { readonly i: string } | { readonly f: number } | { readonly s: string }
-  | { readonly list: { readonly i: readonly string[] } } | { readonly shape: TfShape };
-export interface TfShape { readonly dim: readonly { readonly size: string }[] }
+  | { readonly type: string }
+  | { readonly b: boolean }
+  | { readonly i: string }
+  | { readonly f: number }
+  | { readonly s: string }
+  | { readonly list: { readonly i: readonly string[] } }
+  | { readonly shape: TfShape };
+export interface TfShape {
+  readonly dim: readonly { readonly size: string }[];
+}
 
 export interface TfNode {
   readonly name: string;
@@ -32,7 +39,9 @@ export const intsAttribute = (values: readonly number[]): TfAttribute => ({ list
 export const boolAttribute = (value: boolean): TfAttribute => ({ b: value });
 export const floatAttribute = (value: number): TfAttribute => ({ f: value });
 export const intAttribute = (value: number): TfAttribute => ({ i: String(value) });
-export const shapeOf = (shape: readonly Dim[]): TfShape => ({ dim: shape.map((dim) => ({ size: typeof dim === 'number' ? String(dim) : '-1' })) });
+export const shapeOf = (shape: readonly Dim[]): TfShape => ({
+  dim: shape.map((dim) => ({ size: typeof dim === 'number' ? String(dim) : '-1' })),
+});
 
 export class TfGraph {
   readonly nodes: TfNode[] = [];
@@ -41,7 +50,12 @@ export class TfGraph {
   readonly #shared = new Map<string, string>();
 
   /** Adds a node and returns its name, which is also the reference to its first output; the others are `name:1`... */
-  op(op: string, inputs: readonly string[], attributes: Readonly<Record<string, TfAttribute>> = {}, label: string = op): string {
+  op(
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, TfAttribute>> = {},
+    label: string = op,
+  ): string {
     const name = this.#unique(label);
     this.nodes.push({ name, op, input: inputs, attr: attributes });
     return name;
@@ -52,7 +66,12 @@ export class TfGraph {
     const { dtype, data } = tfData(host);
     const name = this.#unique(label);
     this.weights.push({ name, dtype, dims: host.dims, data });
-    this.nodes.push({ name, op: 'Const', input: [], attr: { dtype: typeAttribute(dtype), value: { shape: shapeOf(host.dims) } } });
+    this.nodes.push({
+      name,
+      op: 'Const',
+      input: [],
+      attr: { dtype: typeAttribute(dtype), value: { shape: shapeOf(host.dims) } },
+    });
     return name;
   }
 
@@ -93,7 +112,11 @@ function tfData({ dtype, dims, data }: HostTensor): { dtype: TfType; data: Float
   const type = tfType(dtype);
   const count = elementCount(dims);
   const values = data as ArrayLike<number | bigint>;
-  if (type === 'float32') return { dtype: type, data: data instanceof Float32Array ? data : Float32Array.from({ length: count }, (_, i) => Number(values[i])) };
+  if (type === 'float32')
+    return {
+      dtype: type,
+      data: data instanceof Float32Array ? data : Float32Array.from({ length: count }, (_, i) => Number(values[i])),
+    };
   // Slices to "the end" are written as the largest int64: they saturate.
   const narrow = (value: number | bigint): number => Math.min(Math.max(Number(value), -2147483648), 2147483647);
   if (type === 'int32') return { dtype: type, data: Int32Array.from({ length: count }, (_, i) => narrow(values[i]!)) };

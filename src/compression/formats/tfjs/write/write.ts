@@ -1,4 +1,7 @@
-/** Representation -> TF.js graph-model: `model.json` and shards, which run in a browser (`tf.loadGraphModel`) and in Node. */
+/**
+ * Representation -> TF.js graph-model: `model.json` and shards, which run in a browser (`tf.loadGraphModel`) and in
+ * Node.
+ */
 import { constantTensor } from '../../../graph/constants.ts';
 import { topologicalOrder } from '../../../graph/edit.ts';
 import { inferShapes } from '../../../graph/infer.ts';
@@ -24,25 +27,37 @@ export interface TfjsOptions {
   readonly weights?: ShardPrecision;
 }
 
-const WRITERS = new Map<string, Writer>([...domain('', elementwise), ...domain('', structure), ...domain(CHANNELS_LAST, spatial)]);
+const WRITERS = new Map<string, Writer>([
+  ...domain('', elementwise),
+  ...domain('', structure),
+  ...domain(CHANNELS_LAST, spatial),
+]);
 
 function domain(name: string, writers: Writers): [string, Writer][] {
   return Object.entries(writers).map(([type, writer]) => [`${name}:${type}`, writer]);
 }
 
 /**
- * Writes the model as the files of a TF.js graph-model, by name. BatchNormalization is folded into the product before it; images are computed with
- * channels last, while inputs and outputs keep the model's own order of axes.
+ * Writes the model as the files of a TF.js graph-model, by name. BatchNormalization is folded into the product before
+ * it; images are computed with channels last, while inputs and outputs keep the model's own order of axes.
  * @throws LatheError `unsupported-operator` with the node that TF.js has no form for.
  */
 export function writeTfjs(model: Model, options: TfjsOptions = {}): Map<string, Uint8Array> {
-  const ready = toChannelsLast(foldBatchNorm(removeIdentities(foldConstants(resolveControlFlow(constantsAsInitializers(inlineFunctions(model)))))));
+  const ready = toChannelsLast(
+    foldBatchNorm(removeIdentities(foldConstants(resolveControlFlow(constantsAsInitializers(inlineFunctions(model)))))),
+  );
   const { tf, references } = writeGraph(ready);
   const { manifest, shards } = shardWeights(tf.weights, options.weights ?? 'float32');
   const json = {
-    format: 'graph-model', generatedBy: 'Lathe', convertedBy: 'Lathe',
-    signature: { inputs: signature(modelInputs(model.graph), references), outputs: signature(ready.graph.outputs, references) },
-    modelTopology: { node: tf.nodes, library: {}, versions: { producer: 1395 } }, // TensorFlow 2.12's graph version: what the operators' attributes follow
+    format: 'graph-model',
+    generatedBy: 'Lathe',
+    convertedBy: 'Lathe',
+    signature: {
+      inputs: signature(modelInputs(model.graph), references),
+      outputs: signature(ready.graph.outputs, references),
+    },
+    // TensorFlow 2.12's graph version: what the operators' attributes follow
+    modelTopology: { node: tf.nodes, library: {}, versions: { producer: 1395 } },
     weightsManifest: manifest,
   };
   return new Map([['model.json', new TextEncoder().encode(JSON.stringify(json))], ...shards]);
@@ -57,7 +72,8 @@ function writeGraph(model: Model): { tf: TfGraph; references: ReadonlyMap<string
     const known = references.get(name);
     if (known !== undefined) return known;
     const tensor = model.graph.initializers.get(name);
-    if (!tensor) throw new Error(`value "${name}" is read before it is computed`); // validated graphs in topological order have none
+    // validated graphs in topological order have none
+    if (!tensor) throw new Error(`value "${name}" is read before it is computed`);
     const made = tf.constant(toHost(tensor), name);
     references.set(name, made);
     return made;
@@ -65,23 +81,51 @@ function writeGraph(model: Model): { tf: TfGraph; references: ReadonlyMap<string
   for (const node of topologicalOrder(model.graph)) {
     const constant = constantTensor(node);
     const ctx = new WriteContext(node, table, tf, reference);
-    const outputs = constant ? tf.constant(toHost(constant), node.outputs[0]!) : (WRITERS.get(`${node.domain}:${node.opType}`) ?? unknown)(ctx);
-    node.outputs.forEach((name, i) => { if (name !== '') references.set(name, typeof outputs === 'string' ? outputs : outputs[i]!); });
+    const outputs = constant
+      ? tf.constant(toHost(constant), node.outputs[0]!)
+      : (WRITERS.get(`${node.domain}:${node.opType}`) ?? unknown)(ctx);
+    node.outputs.forEach((name, i) => {
+      if (name !== '') references.set(name, typeof outputs === 'string' ? outputs : outputs[i]!);
+    });
   }
-  for (const { name, type } of model.graph.outputs) references.set(name, tf.op('Identity', [reference(name)], { T: typeAttribute(tfType(type?.dtype ?? table.typeOf(name)?.dtype ?? 'float32')) }, name));
+  for (const { name, type } of model.graph.outputs)
+    references.set(
+      name,
+      tf.op(
+        'Identity',
+        [reference(name)],
+        { T: typeAttribute(tfType(type?.dtype ?? table.typeOf(name)?.dtype ?? 'float32')) },
+        name,
+      ),
+    );
   return { tf, references };
 }
 
 const unknown: Writer = (ctx) => ctx.refuse(`operator ${ctx.node.opType} is not written`);
 
 function placeholder(tf: TfGraph, name: string, type: TensorType | null): string {
-  return tf.op('Placeholder', [], { dtype: typeAttribute(tfType(type?.dtype ?? 'float32')), ...(type?.shape && { shape: { shape: shapeOf(type.shape) } }) }, name);
+  return tf.op(
+    'Placeholder',
+    [],
+    {
+      dtype: typeAttribute(tfType(type?.dtype ?? 'float32')),
+      ...(type?.shape && { shape: { shape: shapeOf(type.shape) } }),
+    },
+    name,
+  );
 }
 
 function signature(values: readonly ValueInfo[], references: ReadonlyMap<string, string>): object {
   const entries = values.map(({ name, type }) => {
     const dtype = typeAttribute(tfType(type?.dtype ?? 'float32'));
-    return [name, { name: `${references.get(name)!}:0`, dtype: 'type' in dtype ? dtype.type : '', ...(type?.shape && { tensorShape: shapeOf(type.shape) }) }] as const;
+    return [
+      name,
+      {
+        name: `${references.get(name)!}:0`,
+        dtype: 'type' in dtype ? dtype.type : '',
+        ...(type?.shape && { tensorShape: shapeOf(type.shape) }),
+      },
+    ] as const;
   });
   return Object.fromEntries(entries);
 }

@@ -18,8 +18,8 @@ const TRUSTED_SHARE = 0.5;
 const BFLOAT16_OPSET = 13;
 
 /**
- * float32: no other float type is left. float16: every value that can be. bfloat16: onnxruntime's CPU kernels do not compute in it, so
- * weights are stored in it and computed with as float32: what opens everywhere and is half as large.
+ * float32: no other float type is left. float16: every value that can be. bfloat16: onnxruntime's CPU kernels do not
+ * compute in it, so weights are stored in it and computed with as float32: what opens everywhere and is half as large.
  */
 export async function cast(model: Model, parameters: QuantizeParameters, context: StepContext): Promise<Model> {
   const { precision, keepIO } = parameters;
@@ -28,9 +28,14 @@ export async function cast(model: Model, parameters: QuantizeParameters, context
   if (precision === 'bfloat16') return quantizeWeights(prepare(model, BFLOAT16_OPSET), parameters);
   const plain = prepare(single, 0);
   const types = await valueTypes(plain);
-  const tooLarge = await valuesBeyond(plain, [...types].filter(([, dtype]) => dtype === 'float32').map(([name]) => name), context);
+  const tooLarge = await valuesBeyond(
+    plain,
+    [...types].filter(([, dtype]) => dtype === 'float32').map(([name]) => name),
+    context,
+  );
   const half = castToHalf(plain, { keepIO, types, tooLarge, selected: layerMatcher(parameters.layers) });
-  return quantizeWeights(half, parameters); // what still is float32 (subgraphs, other domains) is at least stored as half floats
+  // what still is float32 (subgraphs, other domains) is at least stored as half floats
+  return quantizeWeights(half, parameters);
 }
 
 /** Values that come near or over the largest half float on samples (random ones where there are no data). */
@@ -39,11 +44,23 @@ async function valuesBeyond(model: Model, names: readonly string[], context: Ste
   const wanted = names.filter((name) => computed.has(name));
   try {
     const passes = await observationInputs(model, SEEN_SAMPLES, context);
-    const { values } = await observe(model, wanted, passes, { histograms: false, sized: [], signal: context.signal, onProgress: (share) => context.report({ progress: 0.8 * share }) });
-    return new Set([...values].filter(([, { low, high }]) => Math.max(-low, high) > LARGEST_HALF * TRUSTED_SHARE).map(([name]) => name));
+    const { values } = await observe(model, wanted, passes, {
+      histograms: false,
+      sized: [],
+      signal: context.signal,
+      onProgress: (share) => context.report({ progress: 0.8 * share }),
+    });
+    return new Set(
+      [...values]
+        .filter(([, { low, high }]) => Math.max(-low, high) > LARGEST_HALF * TRUSTED_SHARE)
+        .map(([name]) => name),
+    );
   } catch (error) {
     context.signal.throwIfAborted();
-    context.warn('ranges-not-seen', `The model could not be run to look for values beyond float16: ${(error as Error).message}`);
+    context.warn(
+      'ranges-not-seen',
+      `The model could not be run to look for values beyond float16: ${(error as Error).message}`,
+    );
     return new Set();
   }
 }

@@ -1,8 +1,17 @@
 /**
- * float32 -> float16 throughout the main graph, except where half floats do not reach: operators whose definition has no float16, subgraphs,
- * other domains, and nodes whose values were seen to leave float16's range. Values pass between the two worlds by Casts, one per value.
+ * float32 -> float16 throughout the main graph, except where half floats do not reach: operators whose definition has
+ * no float16, subgraphs, other domains, and nodes whose values were seen to leave float16's range. Values pass between
+ * the two worlds by Casts, one per value.
  */
-import { freshNames, makeNode, removeUnusedInitializers, renameUses, subgraphs, topologicalOrder, usedNames } from '../../../graph/edit.ts';
+import {
+  freshNames,
+  makeNode,
+  removeUnusedInitializers,
+  renameUses,
+  subgraphs,
+  topologicalOrder,
+  usedNames,
+} from '../../../graph/edit.ts';
 import { elementCount, fromHost, toHost } from '../../../graph/tensor-data.ts';
 import { DATA_TYPES, type Graph, type Model, type Node, type Tensor, type ValueInfo } from '../../../graph/types.ts';
 import { FLOAT32, LEAST_ELEMENTS } from '../graph-parts.ts';
@@ -13,12 +22,52 @@ const FLOAT16 = DATA_TYPES.indexOf('float16');
 /** Tensors up to this size are settings (an epsilon, a bound) rather than weights: they must not round to zero. */
 const SETTING_ELEMENTS = 16;
 
-/** Operators whose definition (in some opset from 7 on) has float32 but no float16, whose type follows from attributes or sequences, or whose constants need the range. */
+/**
+ * Operators whose definition (in some opset from 7 on) has float32 but no float16, whose type follows from attributes
+ * or sequences, or whose constants need the range.
+ */
 const WITHOUT_HALF: ReadonlySet<string> = new Set([
-  'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'QLinearConv', 'QLinearMatMul', 'Range', 'CumSum', 'NonMaxSuppression', 'Multinomial', 'RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike',
-  'Bernoulli', 'EyeLike', 'ConstantOfShape', 'Celu', 'IsInf', 'CastLike', 'Upsample', 'MelWeightMatrix', 'HannWindow', 'HammingWindow', 'BlackmanWindow', 'DFT', 'STFT', 'Optional', 'OptionalGetElement',
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'DynamicQuantizeLinear',
+  'QLinearConv',
+  'QLinearMatMul',
+  'Range',
+  'CumSum',
+  'NonMaxSuppression',
+  'Multinomial',
+  'RandomNormal',
+  'RandomUniform',
+  'RandomNormalLike',
+  'RandomUniformLike',
+  'Bernoulli',
+  'EyeLike',
+  'ConstantOfShape',
+  'Celu',
+  'IsInf',
+  'CastLike',
+  'Upsample',
+  'MelWeightMatrix',
+  'HannWindow',
+  'HammingWindow',
+  'BlackmanWindow',
+  'DFT',
+  'STFT',
+  'Optional',
+  'OptionalGetElement',
   'BatchNormalization', // variances far below float16's least are common; what can be folded has been
-  'SequenceConstruct', 'SequenceAt', 'SequenceInsert', 'SequenceErase', 'SequenceEmpty', 'SplitToSequence', 'ConcatFromSequence', 'TfIdfVectorizer', 'Unique', 'MaxUnpool', 'Det', 'ImageDecoder',
+  'SequenceConstruct',
+  'SequenceAt',
+  'SequenceInsert',
+  'SequenceErase',
+  'SequenceEmpty',
+  'SplitToSequence',
+  'ConcatFromSequence',
+  'TfIdfVectorizer',
+  'Unique',
+  'MaxUnpool',
+  'Det',
+  'ImageDecoder',
 ]);
 /** Inputs that are float32 by definition. */
 const SINGLE_INPUTS: Readonly<Record<string, readonly number[]>> = { Resize: [1, 2], Dropout: [1] };
@@ -56,16 +105,26 @@ class HalfWriter {
   }
 
   write(): Graph {
-    const { graph, options: { keepIO } } = this;
+    const {
+      graph,
+      options: { keepIO },
+    } = this;
     const forms = new Map(graph.nodes.map((node) => [node, this.formOf(node)]));
-    for (const [node, form] of forms) for (const name of node.outputs) if (this.isFloat(name)) this.madeAs.set(name, form);
+    for (const [node, form] of forms)
+      for (const name of node.outputs) if (this.isFloat(name)) this.madeAs.set(name, form);
     for (const { name } of graph.inputs) if (this.isFloat(name)) this.madeAs.set(name, keepIO ? 'single' : 'half');
-    for (const node of graph.nodes) this.nodes.push(forms.get(node) === 'half' ? this.writeHalf(node) : this.writeSingle(node));
+    for (const node of graph.nodes)
+      this.nodes.push(forms.get(node) === 'half' ? this.writeHalf(node) : this.writeSingle(node));
     for (const { name } of graph.outputs) if (this.isFloat(name)) this.valueAs(name, keepIO ? 'single' : 'half');
     for (const [name, tensor] of graph.initializers) if (!this.isFloat(name)) this.tensors.set(name, tensor);
     const written: Graph = {
-      ...graph, nodes: this.nodes, initializers: this.tensors, valueInfos: graph.valueInfos.flatMap((info) => this.writeInfo(info)),
-      inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)).map((info) => (keepIO ? info : halfInfo(info))),
+      ...graph,
+      nodes: this.nodes,
+      initializers: this.tensors,
+      valueInfos: graph.valueInfos.flatMap((info) => this.writeInfo(info)),
+      inputs: graph.inputs
+        .filter(({ name }) => !graph.initializers.has(name))
+        .map((info) => (keepIO ? info : halfInfo(info))),
       outputs: keepIO ? graph.outputs : graph.outputs.map(halfInfo),
     };
     return removeUnusedInitializers({ ...written, nodes: topologicalOrder(written) });
@@ -78,26 +137,45 @@ class HalfWriter {
   private formOf(node: Node): Form {
     const { selected, tooLarge } = this.options;
     const values = [...node.inputs, ...node.outputs];
-    const stays = node.domain !== '' || WITHOUT_HALF.has(node.opType) || subgraphs(node).length > 0 || movesBatchIn(node) || values.some((name) => tooLarge.has(name)) || !selected([node.name, ...node.inputs]);
+    const stays =
+      node.domain !== '' ||
+      WITHOUT_HALF.has(node.opType) ||
+      subgraphs(node).length > 0 ||
+      movesBatchIn(node) ||
+      values.some((name) => tooLarge.has(name)) ||
+      !selected([node.name, ...node.inputs]);
     return stays ? 'single' : 'half';
   }
 
   private writeHalf(node: Node): Node {
     const single = SINGLE_INPUTS[node.opType] ?? [];
-    const inputs = node.inputs.map((name, i) => (this.isFloat(name) ? this.valueAs(name, single.includes(i) ? 'single' : 'half') : name));
+    const inputs = node.inputs.map((name, i) =>
+      this.isFloat(name) ? this.valueAs(name, single.includes(i) ? 'single' : 'half') : name,
+    );
     const attributes = new Map(node.attributes);
     if (node.opType === 'Cast' && this.isFloat(node.outputs[0]!)) attributes.set('to', { kind: 'int', value: FLOAT16 });
     const value = attributes.get('value');
-    if (node.opType === 'Constant' && value?.kind === 'tensor') attributes.set('value', { kind: 'tensor', value: halfTensor(value.value.name, value.value) });
-    return { ...node, inputs, outputs: node.outputs.map((name) => (this.isFloat(name) ? this.nameOf(name, 'half') : name)), attributes };
+    if (node.opType === 'Constant' && value?.kind === 'tensor')
+      attributes.set('value', { kind: 'tensor', value: halfTensor(value.value.name, value.value) });
+    return {
+      ...node,
+      inputs,
+      outputs: node.outputs.map((name) => (this.isFloat(name) ? this.nameOf(name, 'half') : name)),
+      attributes,
+    };
   }
 
   /** Subgraphs read float32 values of the outer graph by name. */
   private writeSingle(node: Node): Node {
-    const used = new Map([...usedNames(node)].filter((name) => this.isFloat(name)).map((name) => [name, this.valueAs(name, 'single')]));
+    const used = new Map(
+      [...usedNames(node)].filter((name) => this.isFloat(name)).map((name) => [name, this.valueAs(name, 'single')]),
+    );
     const changed = new Map([...used].filter(([name, other]) => name !== other));
     const [renamed] = changed.size > 0 ? renameUses({ ...this.graph, nodes: [node] }, changed).nodes : [node];
-    return { ...renamed!, outputs: node.outputs.map((name) => (this.isFloat(name) ? this.nameOf(name, 'single') : name)) };
+    return {
+      ...renamed!,
+      outputs: node.outputs.map((name) => (this.isFloat(name) ? this.nameOf(name, 'single') : name)),
+    };
   }
 
   /** A value keeps its name in the form that the graph's border has (single where it is no input or output). */
@@ -117,7 +195,15 @@ class HalfWriter {
     const made = this.madeAs.get(name);
     if (made !== undefined && made !== form && !this.names.has(`cast:${target}`)) {
       this.names.set(`cast:${target}`, target);
-      this.nodes.push(makeNode('Cast', [this.nameOf(name, made)], [target], { to: form === 'half' ? FLOAT16 : FLOAT32 }, { name: this.fresh(`${name}_Cast`) }));
+      this.nodes.push(
+        makeNode(
+          'Cast',
+          [this.nameOf(name, made)],
+          [target],
+          { to: form === 'half' ? FLOAT16 : FLOAT32 },
+          { name: this.fresh(`${name}_Cast`) },
+        ),
+      );
     }
     return target;
   }
@@ -128,7 +214,8 @@ class HalfWriter {
     if (this.names.has(`made:${target}`)) return target;
     this.names.set(`made:${target}`, target);
     if (form === 'half') this.tensors.set(target, halfTensor(target, tensor));
-    else if (elementCount(tensor.dims) < LEAST_ELEMENTS || !fitsHalf(tensor)) this.tensors.set(target, { ...tensor, name: target });
+    else if (elementCount(tensor.dims) < LEAST_ELEMENTS || !fitsHalf(tensor))
+      this.tensors.set(target, { ...tensor, name: target });
     else {
       const half = this.initializerAs(tensor, 'half');
       this.nodes.push(makeNode('Cast', [half], [target], { to: FLOAT32 }, { name: this.fresh(`${tensor.name}_Cast`) }));
@@ -146,18 +233,26 @@ class HalfWriter {
 }
 
 /**
- * A transposition of [batch, ..., rows, columns] to [..., batch, columns] or [..., columns, batch]: onnxruntime (1.24 to 1.32 at least, on x86)
- * fuses one of half floats into the product behind it, and then dies of a null pointer as it lays out the graph.
+ * A transposition of [batch, ..., rows, columns] to [..., batch, columns] or [..., columns, batch]: onnxruntime (1.24
+ * to 1.32 at least, on x86) fuses one of half floats into the product behind it, and then dies of a null pointer as it
+ * lays out the graph.
  */
 function movesBatchIn({ opType, attributes }: Node): boolean {
   const perm = attributes.get('perm');
-  return opType === 'Transpose' && perm?.kind === 'ints' && perm.value.length > 2 && perm.value.slice(0, -2).every((axis, i) => axis === i + 1);
+  return (
+    opType === 'Transpose' &&
+    perm?.kind === 'ints' &&
+    perm.value.length > 2 &&
+    perm.value.slice(0, -2).every((axis, i) => axis === i + 1)
+  );
 }
 
-const halfInfo = (info: ValueInfo): ValueInfo => (info.type?.dtype === 'float32' ? { name: info.name, type: { ...info.type, dtype: 'float16' } } : info);
+const halfInfo = (info: ValueInfo): ValueInfo =>
+  info.type?.dtype === 'float32' ? { name: info.name, type: { ...info.type, dtype: 'float16' } } : info;
 
 /** No value becomes infinite. */
-export const fitsHalf = (tensor: Tensor): boolean => (toHost(tensor).data as Float32Array).every((value) => !(Math.abs(value) > LARGEST_HALF));
+export const fitsHalf = (tensor: Tensor): boolean =>
+  (toHost(tensor).data as Float32Array).every((value) => !(Math.abs(value) > LARGEST_HALF));
 
 /** Finite values beyond the range become the largest (they are bounds or masks); settings do not round to zero. */
 function halfTensor(name: string, tensor: Tensor): Tensor {

@@ -1,4 +1,7 @@
-/** Element types of a graph's values, as onnxruntime infers them: it knows every operator that it can run, those of other domains included. */
+/**
+ * Element types of a graph's values, as onnxruntime infers them: it knows every operator that it can run, those of
+ * other domains included.
+ */
 import { writeOnnx } from '../../../formats/onnx/write.ts';
 import type { Model } from '../../../graph/types.ts';
 import { openRuntime } from '../../../measure/session.ts';
@@ -7,7 +10,9 @@ import { openRuntime } from '../../../measure/session.ts';
 export async function valueTypes(model: Model): Promise<Map<string, string>> {
   const { graph } = model;
   const present = new Set([...graph.outputs, ...graph.inputs].map(({ name }) => name));
-  const computed = [...new Set(graph.nodes.flatMap(({ outputs }) => outputs))].filter((name) => name !== '' && !present.has(name));
+  const computed = [...new Set(graph.nodes.flatMap(({ outputs }) => outputs))].filter(
+    (name) => name !== '' && !present.has(name),
+  );
   const exposed = { ...graph, outputs: [...graph.outputs, ...computed.map((name) => ({ name, type: null }))] };
   const runtime = await openRuntime(writeOnnx({ ...model, graph: exposed }), { optimization: 'disabled' });
   await runtime.release();

@@ -16,13 +16,18 @@ const LARGEST_BATCH = 16;
 const EMPTY: ValueRange = { low: 0, high: 0 };
 
 export interface Observed extends ValueRange {
-  /** Counts of the values that are not zero (zero is exact under every scheme), in BINS equal bins over [low, high]; null: not asked for. */
+  /**
+   * Counts of the values that are not zero (zero is exact under every scheme), in BINS equal bins over [low, high];
+   * null: not asked for.
+   */
   readonly histogram: Float64Array | null;
 }
 
 export interface Observation {
   readonly values: ReadonlyMap<string, Observed>;
-  /** Shapes of these values and of those that are only sized, of one sample (or of as many as the model takes at once). */
+  /**
+   * Shapes of these values and of those that are only sized, of one sample (or of as many as the model takes at once).
+   */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -42,22 +47,35 @@ export interface ObserveOptions {
 }
 
 /** Runs the model over the samples, once for extremes and once more for histograms. */
-export async function observe(model: Model, names: readonly string[], passes: Passes, options: ObserveOptions): Promise<Observation> {
-  const runtime = await openRuntime(writeOnnx({ ...model, graph: exposing(model.graph, [...new Set([...names, ...options.sized])]) }));
+export async function observe(
+  model: Model,
+  names: readonly string[],
+  passes: Passes,
+  options: ObserveOptions,
+): Promise<Observation> {
+  const runtime = await openRuntime(
+    writeOnnx({ ...model, graph: exposing(model.graph, [...new Set([...names, ...options.sized])]) }),
+  );
   try {
     const { groups, batch, shapes } = await groupBySize(runtime, names, options.sized, passes);
     const total = passes.samples * (options.histograms ? 2 : 1);
     let seen = 0;
-    const pass = (visit: Visit) => eachOutput(runtime, groups, passes.feeds(batch), options.signal, visit, (rows) => options.onProgress(Math.min(1, (seen += rows) / total)));
+    const pass = (visit: Visit) =>
+      eachOutput(runtime, groups, passes.feeds(batch), options.signal, visit, (rows) =>
+        options.onProgress(Math.min(1, (seen += rows) / total)),
+      );
     const extremes = new Map(names.map((name) => [name, { low: Infinity, high: -Infinity }]));
     await pass((name, { data }) => widen(extremes.get(name), data));
     const histograms = new Map(names.map((name) => [name, new Float64Array(BINS)]));
-    if (options.histograms) await pass((name, { data }) => count(histograms.get(name), extremes.get(name) ?? EMPTY, data));
-    const values = new Map(names.map((name) => {
-      const { low, high } = extremes.get(name)!;
-      const seen = low <= high ? { low, high } : { low: 0, high: 0 }; // nothing finite was seen
-      return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null }];
-    }));
+    if (options.histograms)
+      await pass((name, { data }) => count(histograms.get(name), extremes.get(name) ?? EMPTY, data));
+    const values = new Map(
+      names.map((name) => {
+        const { low, high } = extremes.get(name)!;
+        const seen = low <= high ? { low, high } : { low: 0, high: 0 }; // nothing finite was seen
+        return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null }];
+      }),
+    );
     return { values, shapes };
   } finally {
     await runtime.release();
@@ -68,11 +86,22 @@ export async function observe(model: Model, names: readonly string[], passes: Pa
 export function exposing(graph: Graph, names: readonly string[]): Graph {
   const present = new Set(graph.outputs.map(({ name }) => name));
   const typed = names.filter((name) => !present.has(name) && !graph.inputs.some((input) => input.name === name));
-  return { ...graph, outputs: [...graph.outputs, ...typed.map((name) => ({ name, type: { dtype: 'float32' as const, shape: null } }))] };
+  return {
+    ...graph,
+    outputs: [...graph.outputs, ...typed.map((name) => ({ name, type: { dtype: 'float32' as const, shape: null } }))],
+  };
 }
 
-/** How many samples at a time, and where one sample's values are too many already, in which groups they are fetched; sizes from a first run. */
-async function groupBySize(runtime: Runtime, names: readonly string[], sized: readonly string[], passes: Passes): Promise<{ groups: string[][]; batch: number; shapes: Map<string, readonly number[]> }> {
+/**
+ * How many samples at a time, and where one sample's values are too many already, in which groups they are fetched;
+ * sizes from a first run.
+ */
+async function groupBySize(
+  runtime: Runtime,
+  names: readonly string[],
+  sized: readonly string[],
+  passes: Passes,
+): Promise<{ groups: string[][]; batch: number; shapes: Map<string, readonly number[]> }> {
   const outputs = new Set(runtime.outputNames);
   const fetched = [...new Set([...names, ...sized])].filter((name) => outputs.has(name));
   const observed = new Set(names);
@@ -99,14 +128,23 @@ async function groupBySize(runtime: Runtime, names: readonly string[], sized: re
     room -= bytes;
   }
   const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { shapes, groups: groups.filter((group) => group.length > 0), batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))) };
+  return {
+    shapes,
+    groups: groups.filter((group) => group.length > 0),
+    batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))),
+  };
 }
 
 type Visit = (name: string, values: { readonly data: RuntimeOutput['data'] | HostArray['data'] }) => void;
 
 /** Values of every run: computed ones fetched group by group, graph inputs from the feeds. */
 async function eachOutput(
-  runtime: Runtime, groups: readonly (readonly string[])[], passes: AsyncIterable<Feeds>, signal: AbortSignal, visit: Visit, onRows: (rows: number) => void,
+  runtime: Runtime,
+  groups: readonly (readonly string[])[],
+  passes: AsyncIterable<Feeds>,
+  signal: AbortSignal,
+  visit: Visit,
+  onRows: (rows: number) => void,
 ): Promise<void> {
   for await (const feeds of passes) {
     for (const group of groups) {
@@ -118,7 +156,10 @@ async function eachOutput(
   }
 }
 
-function widen(range: { low: number; high: number } | undefined, data: RuntimeOutput['data'] | HostArray['data']): void {
+function widen(
+  range: { low: number; high: number } | undefined,
+  data: RuntimeOutput['data'] | HostArray['data'],
+): void {
   if (!range || data instanceof BigInt64Array) return;
   let { low, high } = range;
   for (let i = 0; i < data.length; i++) {
@@ -130,7 +171,11 @@ function widen(range: { low: number; high: number } | undefined, data: RuntimeOu
   range.high = high;
 }
 
-function count(histogram: Float64Array | undefined, { low, high }: ValueRange, data: RuntimeOutput['data'] | HostArray['data']): void {
+function count(
+  histogram: Float64Array | undefined,
+  { low, high }: ValueRange,
+  data: RuntimeOutput['data'] | HostArray['data'],
+): void {
   if (!histogram || data instanceof BigInt64Array || !(high > low)) return;
   const perUnit = BINS / (high - low);
   for (let i = 0; i < data.length; i++) {

@@ -1,9 +1,10 @@
 /**
  * Which nodes compute in 8 bits and which values are quantized.
  *
- * Convolutions and products with constant weights (the seeds) are where integers are faster. Between them, operators that onnxruntime has
- * integer kernels for join in, where their inputs are quantized anyway and a quantized node reads them; elsewhere conversions to and from
- * integers would cost more than they save. Operators that only move data keep the scale of their input.
+ * Convolutions and products with constant weights (the seeds) are where integers are faster. Between them, operators
+ * that onnxruntime has integer kernels for join in, where their inputs are quantized anyway and a quantized node reads
+ * them; elsewhere conversions to and from integers would cost more than they save. Operators that only move data keep
+ * the scale of their input.
  */
 import { indexGraph, type GraphIndex } from '../../../graph/edit.ts';
 import { hostNumbers, toHost } from '../../../graph/tensor-data.ts';
@@ -35,14 +36,35 @@ export interface StaticPlan {
   readonly removed: ReadonlySet<Node>;
 }
 
-const KERNELS: Readonly<Record<string, { readonly kernel: number; readonly bias: number | null; readonly ranks: readonly number[] }>> = {
-  Conv: { kernel: 1, bias: 2, ranks: [3, 4, 5] }, Gemm: { kernel: 1, bias: 2, ranks: [2] }, MatMul: { kernel: 1, bias: null, ranks: [2] },
+const KERNELS: Readonly<
+  Record<string, { readonly kernel: number; readonly bias: number | null; readonly ranks: readonly number[] }>
+> = {
+  Conv: { kernel: 1, bias: 2, ranks: [3, 4, 5] },
+  Gemm: { kernel: 1, bias: 2, ranks: [2] },
+  MatMul: { kernel: 1, bias: null, ranks: [2] },
 };
 /** Operators with integer kernels (QLinearAdd...) -> their activations; null: all inputs. */
 const JOINERS: Readonly<Record<string, readonly number[] | null>> = {
-  Add: [0, 1], Mul: [0, 1], Concat: null, AveragePool: [0], GlobalAveragePool: [0], LeakyRelu: [0], Sigmoid: [0],
+  Add: [0, 1],
+  Mul: [0, 1],
+  Concat: null,
+  AveragePool: [0],
+  GlobalAveragePool: [0],
+  LeakyRelu: [0],
+  Sigmoid: [0],
 };
-const MOVERS: ReadonlySet<string> = new Set(['MaxPool', 'Reshape', 'Flatten', 'Transpose', 'Squeeze', 'Unsqueeze', 'DepthToSpace', 'SpaceToDepth', 'Slice', 'Resize']);
+const MOVERS: ReadonlySet<string> = new Set([
+  'MaxPool',
+  'Reshape',
+  'Flatten',
+  'Transpose',
+  'Squeeze',
+  'Unsqueeze',
+  'DepthToSpace',
+  'SpaceToDepth',
+  'Slice',
+  'Resize',
+]);
 
 /** `selected`: whether this node may be quantized. */
 export function planStatic(graph: Graph, selected: (node: Node) => boolean): StaticPlan {
@@ -55,7 +77,11 @@ export function planStatic(graph: Graph, selected: (node: Node) => boolean): Sta
   }
   dropUnprofitable(kinds, context);
   const nodes = new Map([...kinds].map(([node, kind]) => [node, planNode(node, kind, kinds, context)]));
-  return { nodes, scaleOf: shareScales(nodes), removed: new Set([...nodes.values()].flatMap(({ clamp }) => (clamp ? [clamp] : []))) };
+  return {
+    nodes,
+    scaleOf: shareScales(nodes),
+    removed: new Set([...nodes.values()].flatMap(({ clamp }) => (clamp ? [clamp] : []))),
+  };
 }
 
 interface Context {
@@ -65,9 +91,11 @@ interface Context {
   readonly dequantized: ReadonlySet<string>;
 }
 
-const dequantizedValues = (graph: Graph) => new Set(graph.nodes.filter(({ opType }) => opType === 'DequantizeLinear').map(({ outputs }) => outputs[0]!));
+const dequantizedValues = (graph: Graph) =>
+  new Set(graph.nodes.filter(({ opType }) => opType === 'DequantizeLinear').map(({ outputs }) => outputs[0]!));
 
-const isActivation = (name: string | undefined, { graph }: Context): name is string => name !== undefined && name !== '' && !graph.initializers.has(name);
+const isActivation = (name: string | undefined, { graph }: Context): name is string =>
+  name !== undefined && name !== '' && !graph.initializers.has(name);
 
 function kindOf(node: Node, context: Context): PlannedNode['kind'] | null {
   if (node.domain !== '' || node.inputs.some((name) => context.dequantized.has(name))) return null;
@@ -79,14 +107,24 @@ function kindOf(node: Node, context: Context): PlannedNode['kind'] | null {
 function isKernelNode(node: Node, context: Context): boolean {
   const { kernel, bias, ranks } = KERNELS[node.opType]!;
   const weight = context.graph.initializers.get(node.inputs[kernel]!);
-  if (!weight || weight.dtype !== 'float32' || !ranks.includes(weight.dims.length) || !isActivation(node.inputs[0], context)) return false;
+  if (
+    !weight ||
+    weight.dtype !== 'float32' ||
+    !ranks.includes(weight.dims.length) ||
+    !isActivation(node.inputs[0], context)
+  )
+    return false;
   if (context.index.outputs.has(weight.name) || !weightAxes(node, kernel, weight.dims.length)) return false;
-  if (gemmAlpha(node) !== 1 && context.index.consumers.get(weight.name)!.length > 1) return false; // the factor goes into the kernel
+  // the factor goes into the kernel
+  if (gemmAlpha(node) !== 1 && context.index.consumers.get(weight.name)!.length > 1) return false;
   const biasName = bias === null ? undefined : node.inputs[bias];
   return !biasName || biasOf(node, context.graph) !== null;
 }
 
-/** The bias as one value per output channel, Gemm's factors included; null where it is not constant or varies along other axes. */
+/**
+ * The bias as one value per output channel, Gemm's factors included; null where it is not constant or varies along
+ * other axes.
+ */
 export function biasOf(node: Node, graph: Graph): readonly number[] | null {
   const rule = KERNELS[node.opType];
   const name = rule?.bias === null || rule === undefined ? undefined : node.inputs[rule.bias];
@@ -94,7 +132,9 @@ export function biasOf(node: Node, graph: Graph): readonly number[] | null {
   if (!rule || !bias || bias.dtype !== 'float32') return null;
   const weight = graph.initializers.get(node.inputs[rule.kernel]!)!;
   const channels = weight.dims[weightAxes(node, rule.kernel, weight.dims.length)!.channel!]!;
-  const values = hostNumbers(toHost(bias)).map((value) => value * (node.opType === 'Gemm' ? floatAttribute(node, 'beta', 1) : 1));
+  const values = hostNumbers(toHost(bias)).map(
+    (value) => value * (node.opType === 'Gemm' ? floatAttribute(node, 'beta', 1) : 1),
+  );
   if (values.length === 1) return Array<number>(channels).fill(values[0]!);
   return values.length === channels && bias.dims.at(-1) === channels ? values : null;
 }
@@ -104,7 +144,10 @@ function movesData(node: Node, context: Context): boolean {
   if (node.opType !== 'Resize') return true;
   const mode = node.attributes.get('mode');
   const coordinates = node.attributes.get('coordinate_transformation_mode');
-  return (mode?.kind !== 'string' || mode.value !== 'cubic') && !(coordinates?.kind === 'string' && coordinates.value === 'tf_crop_and_resize');
+  return (
+    (mode?.kind !== 'string' || mode.value !== 'cubic') &&
+    !(coordinates?.kind === 'string' && coordinates.value === 'tf_crop_and_resize')
+  );
 }
 
 /** The activations a node of this kind has. */
@@ -120,8 +163,11 @@ function dropUnprofitable(kinds: Map<Node, PlannedNode['kind']>, { index }: Cont
     if (source && kinds.has(source)) return true;
     return (index.consumers.get(name) ?? []).some(({ node, input }) => kinds.get(node) === 'kernel' && input === 0);
   };
-  const isRead = (node: Node): boolean => (index.consumers.get(node.outputs[0]!) ?? []).some(({ node: reader }) => kinds.has(reader) || (isClamp(reader) && isRead(reader)));
-  for (let changed = true; changed;) {
+  const isRead = (node: Node): boolean =>
+    (index.consumers.get(node.outputs[0]!) ?? []).some(
+      ({ node: reader }) => kinds.has(reader) || (isClamp(reader) && isRead(reader)),
+    );
+  for (let changed = true; changed; ) {
     changed = false;
     for (const [node, kind] of kinds) {
       if (kind === 'kernel') continue;
@@ -135,21 +181,43 @@ function dropUnprofitable(kinds: Map<Node, PlannedNode['kind']>, { index }: Cont
 /** Relu or Clip. */
 export const isClamp = ({ opType, domain }: Node): boolean => domain === '' && (opType === 'Relu' || opType === 'Clip');
 
-function planNode(node: Node, kind: PlannedNode['kind'], kinds: ReadonlyMap<Node, PlannedNode['kind']>, context: Context): PlannedNode {
+function planNode(
+  node: Node,
+  kind: PlannedNode['kind'],
+  kinds: ReadonlyMap<Node, PlannedNode['kind']>,
+  context: Context,
+): PlannedNode {
   const clamp = kind === 'moves-data' ? null : clampBehind(node, context);
   const output = (clamp ?? node).outputs[0]!;
   const quantizesOutput = !givesFloats(node, clamp) || readByQuantized(output, kinds, context);
-  const planned = { node, kind, activations: activationsOf(node, kind), kernel: kind === 'kernel' ? KERNELS[node.opType]!.kernel : null, bias: KERNELS[node.opType]?.bias ?? null };
-  return quantizesOutput ? { ...planned, clamp, output, quantizesOutput } : { ...planned, clamp: null, output: node.outputs[0]!, quantizesOutput };
+  const planned = {
+    node,
+    kind,
+    activations: activationsOf(node, kind),
+    kernel: kind === 'kernel' ? KERNELS[node.opType]!.kernel : null,
+    bias: KERNELS[node.opType]?.bias ?? null,
+  };
+  return quantizesOutput
+    ? { ...planned, clamp, output, quantizesOutput }
+    : { ...planned, clamp: null, output: node.outputs[0]!, quantizesOutput };
 }
 
-/** Products that onnxruntime computes from integers to floats. A Gemm with a clamp it fuses with that before it looks for integers, and dequantizes the weight in every run. */
-const givesFloats = ({ opType }: Node, clamp: Node | null) => opType === 'MatMul' || (opType === 'Gemm' && clamp === null);
+/**
+ * Products that onnxruntime computes from integers to floats. A Gemm with a clamp it fuses with that before it looks
+ * for integers, and dequantizes the weight in every run.
+ */
+const givesFloats = ({ opType }: Node, clamp: Node | null) =>
+  opType === 'MatMul' || (opType === 'Gemm' && clamp === null);
 
 const readByQuantized = (name: string, kinds: ReadonlyMap<Node, PlannedNode['kind']>, { index }: Context) =>
-  (index.consumers.get(name) ?? []).some(({ node, input }) => kinds.has(node) && activationsOf(node, kinds.get(node)!).includes(input));
+  (index.consumers.get(name) ?? []).some(
+    ({ node, input }) => kinds.has(node) && activationsOf(node, kinds.get(node)!).includes(input),
+  );
 
-/** The Relu or Clip that alone reads a node's output and whose bounds enclose zero, so that a quantizer's range can stand for them. */
+/**
+ * The Relu or Clip that alone reads a node's output and whose bounds enclose zero, so that a quantizer's range can
+ * stand for them.
+ */
 function clampBehind(node: Node, { graph, index }: Context): Node | null {
   const name = node.outputs[0]!;
   const uses = index.consumers.get(name) ?? [];
@@ -170,9 +238,16 @@ function clipBound(node: Node, input: number, attribute: string, fallback: numbe
 
 /** Quantized values -> the value whose scale they take: what movers put out has the scale of what they read. */
 function shareScales(nodes: ReadonlyMap<Node, PlannedNode>): Map<string, string> {
-  const moved = new Map([...nodes.values()].filter(({ kind }) => kind === 'moves-data').map(({ node, output }) => [output, node.inputs[0]!]));
+  const moved = new Map(
+    [...nodes.values()]
+      .filter(({ kind }) => kind === 'moves-data')
+      .map(({ node, output }) => [output, node.inputs[0]!]),
+  );
   const rootOf = (name: string): string => (moved.has(name) ? rootOf(moved.get(name)!) : name);
-  const names = [...nodes.values()].flatMap(({ node, activations, output, quantizesOutput }) => [...activations.map((i) => node.inputs[i]!), ...(quantizesOutput ? [output] : [])]);
+  const names = [...nodes.values()].flatMap(({ node, activations, output, quantizesOutput }) => [
+    ...activations.map((i) => node.inputs[i]!),
+    ...(quantizesOutput ? [output] : []),
+  ]);
   return new Map(names.map((name) => [name, rootOf(name)]));
 }
 

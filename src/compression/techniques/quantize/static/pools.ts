@@ -1,9 +1,10 @@
 /**
  * Max pooling in float right before a quantizer.
  *
- * onnxruntime moves such a quantizer in front of the pooling, and its pooling of 8-bit integers in the order [n, c, h, w] is slow: 32 channels
- * of 28x28 take 95 us, float 5 us. A clamp between the two stops it, and is itself merged into the quantizer; since pooling and clamp may change
- * places (both keep the order of numbers), `conv -> relu -> pool` becomes `conv -> pool -> relu`.
+ * onnxruntime moves such a quantizer in front of the pooling, and its pooling of 8-bit integers in the order [n, c, h,
+ * w] is slow: 32 channels of 28x28 take 95 us, float 5 us. A clamp between the two stops it, and is itself merged into
+ * the quantizer; since pooling and clamp may change places (both keep the order of numbers), `conv -> relu -> pool`
+ * becomes `conv -> pool -> relu`.
  */
 import { freshNames, indexGraph, type GraphIndex } from '../../../graph/edit.ts';
 import type { Graph, Model, Node } from '../../../graph/types.ts';
@@ -26,15 +27,29 @@ export function poolsBeforeClamps(model: Model, plan: StaticPlan): Model {
   }
   if (changed.size === 0) return model;
   const graph: Graph = {
-    ...model.graph, nodes: model.graph.nodes.map((node) => changed.get(node) ?? node), valueInfos: model.graph.valueInfos.filter(({ name }) => !gone.has(name)),
+    ...model.graph,
+    nodes: model.graph.nodes.map((node) => changed.get(node) ?? node),
+    valueInfos: model.graph.valueInfos.filter(({ name }) => !gone.has(name)),
   };
   return { ...model, graph };
 }
 
 /** The pooling outside the plan that alone makes this value for quantized nodes. */
-export function floatPoolBefore(name: string, plan: StaticPlan, { producer, consumers, outputs }: GraphIndex): Node | null {
+export function floatPoolBefore(
+  name: string,
+  plan: StaticPlan,
+  { producer, consumers, outputs }: GraphIndex,
+): Node | null {
   const node = producer.get(name);
-  if (!node || plan.nodes.has(node) || node.domain !== '' || node.opType !== 'MaxPool' || node.outputs.length > 1 || outputs.has(name)) return null;
+  if (
+    !node ||
+    plan.nodes.has(node) ||
+    node.domain !== '' ||
+    node.opType !== 'MaxPool' ||
+    node.outputs.length > 1 ||
+    outputs.has(name)
+  )
+    return null;
   return consumers.get(name)!.every((use) => plan.nodes.has(use.node)) ? node : null;
 }
 

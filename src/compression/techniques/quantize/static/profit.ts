@@ -1,7 +1,7 @@
 /**
- * Which planned nodes would be slower in integers (costs/): dense kernels gain by the multiplication; those of images lose it to the copies that
- * make the image a matrix, which cost the same however few channels it has; depthwise ones lose; and every value that passes between float and
- * integer operators costs its conversion.
+ * Which planned nodes would be slower in integers (costs/): dense kernels gain by the multiplication; those of images
+ * lose it to the copies that make the image a matrix, which cost the same however few channels it has; depthwise ones
+ * lose; and every value that passes between float and integer operators costs its conversion.
  */
 import { indexGraph } from '../../../graph/edit.ts';
 import type { Graph, Node } from '../../../graph/types.ts';
@@ -19,15 +19,21 @@ export interface Situation {
 }
 
 /**
- * The plan without what loses more than it gains: first single layers (mostly those that read the image), then whole connected parts.
+ * The plan without what loses more than it gains: first single layers (mostly those that read the image), then whole
+ * connected parts.
  * `planWithout` plans anew without some nodes.
  */
-export function fasterPlan(situation: Situation, plan: StaticPlan, planWithout: (excluded: ReadonlySet<Node>) => StaticPlan): StaticPlan {
+export function fasterPlan(
+  situation: Situation,
+  plan: StaticPlan,
+  planWithout: (excluded: ReadonlySet<Node>) => StaticPlan,
+): StaticPlan {
   let best = plan;
   const excluded = new Set<Node>();
   for (const planned of [...plan.nodes.values()].filter((node) => kernelGain(situation, node) < 0)) {
     const without = planWithout(new Set([...excluded, planned.node]));
-    if (gain(situation, without, [...without.nodes.values()]) <= gain(situation, best, [...best.nodes.values()])) continue;
+    if (gain(situation, without, [...without.nodes.values()]) <= gain(situation, best, [...best.nodes.values()]))
+      continue;
     best = without;
     excluded.add(planned.node);
   }
@@ -51,7 +57,8 @@ function connectedParts(plan: StaticPlan): Map<string, PlannedNode[]> {
     return root;
   };
   const inner = innerValues(plan);
-  for (const { node, output, activations } of plan.nodes.values()) for (const i of activations) if (inner.has(node.inputs[i]!)) parent.set(find(node.inputs[i]!), find(output));
+  for (const { node, output, activations } of plan.nodes.values())
+    for (const i of activations) if (inner.has(node.inputs[i]!)) parent.set(find(node.inputs[i]!), find(output));
   const parts = new Map<string, PlannedNode[]>();
   for (const planned of plan.nodes.values()) {
     const root = find(planned.output);
@@ -60,29 +67,41 @@ function connectedParts(plan: StaticPlan): Map<string, PlannedNode[]> {
   return parts;
 }
 
-const innerValues = (plan: StaticPlan) => new Set([...plan.nodes.values()].filter(({ quantizesOutput }) => quantizesOutput).map(({ output }) => output));
+const innerValues = (plan: StaticPlan) =>
+  new Set([...plan.nodes.values()].filter(({ quantizesOutput }) => quantizesOutput).map(({ output }) => output));
 
 /** ns; negative where the kernel alone is slower. */
 function kernelGain({ graph, sizeOf, costs }: Situation, { node, kernel, output }: PlannedNode): number {
   if (kernel === null) return 0;
-  return costs.gainNs(node, layerOf(node, graph.initializers.get(node.inputs[kernel]!)!.dims, sizeOf(node.inputs[0]!), sizeOf(output)));
+  return costs.gainNs(
+    node,
+    layerOf(node, graph.initializers.get(node.inputs[kernel]!)!.dims, sizeOf(node.inputs[0]!), sizeOf(output)),
+  );
 }
 
 /** ns for what the part reads from and gives to float operators. */
 function conversionLoss({ graph, sizeOf, costs }: Situation, plan: StaticPlan, part: readonly PlannedNode[]): number {
   const inner = innerValues(plan);
-  const outer = new Set(part.flatMap(({ node, activations }) => activations.map((i) => node.inputs[i]!).filter((name) => !inner.has(name))));
+  const outer = new Set(
+    part.flatMap(({ node, activations }) => activations.map((i) => node.inputs[i]!).filter((name) => !inner.has(name))),
+  );
   const floatReads = new Set(graph.outputs.map(({ name }) => name));
   for (const node of graph.nodes) {
     const planned = plan.nodes.get(node);
-    if (!plan.removed.has(node)) node.inputs.forEach((name, i) => { if (!planned?.activations.includes(i)) floatReads.add(name); });
+    if (!plan.removed.has(node))
+      node.inputs.forEach((name, i) => {
+        if (!planned?.activations.includes(i)) floatReads.add(name);
+      });
   }
-  const given = part.filter(({ output, quantizesOutput }) => quantizesOutput && floatReads.has(output)).map(({ output }) => output);
+  const given = part
+    .filter(({ output, quantizesOutput }) => quantizesOutput && floatReads.has(output))
+    .map(({ output }) => output);
   const index = indexGraph(graph);
   const slowPool = (name: string): boolean => {
     const pool = floatPoolBefore(name, plan, index);
     return pool !== null && clampBefore(pool, index) === null;
   };
-  const lost = (names: readonly string[], perElement: number) => names.reduce((sum, name) => sum + sizeOf(name), 0) * perElement;
+  const lost = (names: readonly string[], perElement: number) =>
+    names.reduce((sum, name) => sum + sizeOf(name), 0) * perElement;
   return lost([...outer, ...given], costs.conversionNs) + lost([...outer].filter(slowPool), costs.poolNs);
 }

@@ -1,6 +1,6 @@
 /**
- * Ranges from observed values. All but min-max cut off outliers, which makes the steps between codes finer for the rest: [low, high] is
- * shrunk by one factor towards zero, and the factor is what each method looks for.
+ * Ranges from observed values. All but min-max cut off outliers, which makes the steps between codes finer for the
+ * rest: [low, high] is shrunk by one factor towards zero, and the factor is what each method looks for.
  */
 import { RANGES, affineOf, dequantizeValue, quantizeValue, type IntegerRange, type ValueRange } from '../scheme.ts';
 import { BINS, type Observed } from './observe.ts';
@@ -17,14 +17,20 @@ const CODES: IntegerRange = RANGES.uint8;
 export function rangeOf(observed: Observed, method: RangeMethod): ValueRange {
   const range = { low: Math.min(0, observed.low), high: Math.max(0, observed.high) };
   if (method === 'min-max' || !observed.histogram || range.high === range.low) return range;
-  const finders: Record<Exclude<RangeMethod, 'min-max'>, (values: Observed & { histogram: Float64Array }) => ValueRange> = { percentile, mse, entropy };
+  const finders: Record<
+    Exclude<RangeMethod, 'min-max'>,
+    (values: Observed & { histogram: Float64Array }) => ValueRange
+  > = { percentile, mse, entropy };
   return finders[method]({ ...observed, histogram: observed.histogram });
 }
 
 type Histogram = Observed & { readonly histogram: Float64Array };
 
 const binWidth = ({ low, high }: ValueRange) => (high - low) / BINS;
-const shrunk = ({ low, high }: ValueRange, factor: number): ValueRange => ({ low: Math.min(0, low) * factor, high: Math.max(0, high) * factor });
+const shrunk = ({ low, high }: ValueRange, factor: number): ValueRange => ({
+  low: Math.min(0, low) * factor,
+  high: Math.max(0, high) * factor,
+});
 
 /** Half of the left-over share is cut at each end that lies beyond zero. */
 function percentile(values: Histogram): ValueRange {
@@ -56,8 +62,9 @@ function mse(values: Histogram): ValueRange {
 }
 
 /**
- * Least KL divergence between the histogram, outliers counted at the ends of the range, and what is left of it when only one bar per code
- * is known (Migacz, "8-bit Inference with TensorRT", GTC 2017), for ranges that need not be symmetric.
+ * Least KL divergence between the histogram, outliers counted at the ends of the range, and what is left of it when
+ * only one bar per code is known (Migacz, "8-bit Inference with TensorRT", GTC 2017), for ranges that need not be
+ * symmetric.
  */
 function entropy(values: Histogram): ValueRange {
   const { histogram, low } = values;
@@ -83,7 +90,11 @@ function divergence(p: Float64Array, inside: Float64Array, total: number): numbe
     const from = Math.floor((code * inside.length) / codes);
     const to = Math.floor(((code + 1) * inside.length) / codes);
     let [count, used] = [0, 0];
-    for (let bin = from; bin < to; bin++) if (inside[bin]! > 0) { count += inside[bin]!; used++; }
+    for (let bin = from; bin < to; bin++)
+      if (inside[bin]! > 0) {
+        count += inside[bin]!;
+        used++;
+      }
     for (let bin = from; bin < to; bin++) if (inside[bin]! > 0) q[bin] = count / used;
     spreadTotal += count;
   }

@@ -1,4 +1,7 @@
-/** Writes a plan into the graph: QuantizeLinear and DequantizeLinear round every quantized value, so that a runtime finds its integer kernels. */
+/**
+ * Writes a plan into the graph: QuantizeLinear and DequantizeLinear round every quantized value, so that a runtime
+ * finds its integer kernels.
+ */
 import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../graph/edit.ts';
 import { sumOrders } from '../../../graph/saturation.ts';
 import { fromHost, toHost } from '../../../graph/tensor-data.ts';
@@ -19,7 +22,12 @@ type Settings = Pick<QuantizeParameters, 'activations' | 'perChannel' | 'symmetr
 };
 
 /** `ranges`: of every value that a scale is taken from. */
-export function writePlan(model: Model, plan: StaticPlan, ranges: ReadonlyMap<string, ValueRange>, settings: Settings): Model {
+export function writePlan(
+  model: Model,
+  plan: StaticPlan,
+  ranges: ReadonlyMap<string, ValueRange>,
+  settings: Settings,
+): Model {
   const writer = new PlanWriter(model, plan, ranges, settings);
   return { ...model, graph: writer.write() };
 }
@@ -44,7 +52,9 @@ class PlanWriter {
     this.graph = model.graph;
     this.fresh = freshNames(model);
     this.tensors = new Map(model.graph.initializers);
-    this.inner = new Set([...plan.nodes.values()].filter(({ quantizesOutput }) => quantizesOutput).map(({ output }) => output));
+    this.inner = new Set(
+      [...plan.nodes.values()].filter(({ quantizesOutput }) => quantizesOutput).map(({ output }) => output),
+    );
     this.affines = new Map([...ranges].map(([name, range]) => [name, affineOf(range, RANGES[settings.activations])]));
   }
 
@@ -58,7 +68,10 @@ class PlanWriter {
     }
     const gone = new Set([...this.plan.removed].map((clamp) => clamp.inputs[0]!)); // what removed clamps read
     const graph: Graph = {
-      ...this.graph, initializers: this.tensors, nodes: this.nodes, inputs: this.graph.inputs.filter(({ name }) => !kernels.has(name)),
+      ...this.graph,
+      initializers: this.tensors,
+      nodes: this.nodes,
+      inputs: this.graph.inputs.filter(({ name }) => !kernels.has(name)),
       valueInfos: this.graph.valueInfos.filter(({ name }) => !gone.has(name)),
     };
     return removeUnusedInitializers({ ...graph, nodes: topologicalOrder(graph) });
@@ -93,8 +106,13 @@ class PlanWriter {
     this.roundTrip(name, dequantized, name);
   }
 
-  private writeNode({ node, activations, kernel, bias, output, quantizesOutput }: PlannedNode, kernels: ReadonlyMap<string, Kernel>): void {
-    const inputs = node.inputs.map((name, i) => (activations.includes(i) ? (this.dequantizedNames.get(name) ?? name) : name));
+  private writeNode(
+    { node, activations, kernel, bias, output, quantizesOutput }: PlannedNode,
+    kernels: ReadonlyMap<string, Kernel>,
+  ): void {
+    const inputs = node.inputs.map((name, i) =>
+      activations.includes(i) ? (this.dequantizedNames.get(name) ?? name) : name,
+    );
     if (kernel !== null) {
       const written = kernels.get(node.inputs[kernel]!)!;
       inputs[kernel] = written.name;
@@ -123,26 +141,53 @@ class PlanWriter {
     const axes = new Set(users.map(({ node, kernel }) => weightAxes(node, kernel!, original.dims.length)!.channel));
     const axis = this.settings.perChannel && axes.size === 1 ? [...axes][0]! : null;
     const scheme: WeightScheme = {
-      type: 'int8', symmetric: this.settings.symmetric, channelAxis: axis, reduceRange: this.settings.reduceRange,
+      type: 'int8',
+      symmetric: this.settings.symmetric,
+      channelAxis: axis,
+      reduceRange: this.settings.reduceRange,
       sums: this.settings.mayRunSaturating ? users.flatMap(({ node }) => sumOrders(node, original.dims)) : [],
       leastScale: this.leastScale(users, axis === null),
     };
     const { codes, affines } = quantizeWeight(weight, scheme);
     const prefix = `w${this.nodes.length}`;
-    const names = { codes: this.fresh(`${prefix}_int8`), scale: this.fresh(`${prefix}_scale`), zero: this.fresh(`${prefix}_zero_point`) };
+    const names = {
+      codes: this.fresh(`${prefix}_int8`),
+      scale: this.fresh(`${prefix}_scale`),
+      zero: this.fresh(`${prefix}_zero_point`),
+    };
     const dims = axis === null ? [] : [affines.length];
     this.tensors.delete(name);
     this.tensors.set(names.codes, fromHost(names.codes, { dtype: 'int8', dims: original.dims, data: codes }));
     this.tensors.set(names.scale, scaleTensor(names.scale, affines, dims));
-    this.tensors.set(names.zero, constant(names.zero, 'int8', dims, affines.map(({ zeroPoint }) => zeroPoint)));
-    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale, names.zero], [name], axis === null ? {} : { axis }, { name: '' }));
+    this.tensors.set(
+      names.zero,
+      constant(
+        names.zero,
+        'int8',
+        dims,
+        affines.map(({ zeroPoint }) => zeroPoint),
+      ),
+    );
+    this.nodes.push(
+      makeNode('DequantizeLinear', [names.codes, names.scale, names.zero], [name], axis === null ? {} : { axis }, {
+        name: '',
+      }),
+    );
     return { name, affines };
   }
 
-  /** The bias is coded in steps of (activation scale x weight scale); a channel of tiny weights gets a larger scale, so that its bias fits. */
+  /**
+   * The bias is coded in steps of (activation scale x weight scale); a channel of tiny weights gets a larger scale, so
+   * that its bias fits.
+   */
   private leastScale(users: readonly PlannedNode[], oneScale: boolean): (channel: number) => number {
-    const needs = users.map(({ node }) => (biasOf(node, this.graph) ?? []).map((value) => Math.abs(value) / (this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale * MOST_BIAS)));
-    if (oneScale) return () => Math.max(0, ...needs.map((need) => need.reduce((most, value) => Math.max(most, value), 0)));
+    const needs = users.map(({ node }) =>
+      (biasOf(node, this.graph) ?? []).map(
+        (value) => Math.abs(value) / (this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale * MOST_BIAS),
+      ),
+    );
+    if (oneScale)
+      return () => Math.max(0, ...needs.map((need) => need.reduce((most, value) => Math.max(most, value), 0)));
     return (channel) => Math.max(0, ...needs.map((need) => need[channel] ?? 0));
   }
 
@@ -153,10 +198,18 @@ class PlanWriter {
     const scaleOf = (channel: number) => scales[scales.length === 1 ? 0 : channel]!;
     const codes = values.map((value, channel) => Math.round(value / scaleOf(channel)));
     const prefix = `b${this.nodes.length}`;
-    const names = { codes: this.fresh(`${prefix}_int32`), scale: this.fresh(`${prefix}_scale`), output: this.fresh(prefix) };
+    const names = {
+      codes: this.fresh(`${prefix}_int32`),
+      scale: this.fresh(`${prefix}_scale`),
+      output: this.fresh(prefix),
+    };
     this.tensors.set(names.codes, constant(names.codes, 'int32', [values.length], codes));
     this.tensors.set(names.scale, constant(names.scale, 'float32', scales.length === 1 ? [] : [scales.length], scales));
-    this.nodes.push(makeNode('DequantizeLinear', [names.codes, names.scale], [names.output], scales.length === 1 ? {} : { axis: 0 }, { name: '' }));
+    this.nodes.push(
+      makeNode('DequantizeLinear', [names.codes, names.scale], [names.output], scales.length === 1 ? {} : { axis: 0 }, {
+        name: '',
+      }),
+    );
     return names.output;
   }
 }

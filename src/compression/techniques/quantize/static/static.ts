@@ -27,23 +27,45 @@ const COMPARED_BATCH = 8;
 /** Fewer say little about the largest values: on tables of numbers, a few dB are left of forty with 6 samples. */
 const LEAST_SAMPLES = 32;
 
-/** The model with integer kernels; unchanged where it has nothing that gains from them. `model` is prepared (prepare.ts). */
-export async function quantizeStatic(model: Model, parameters: QuantizeParameters, context: StepContext): Promise<Model> {
+/**
+ * The model with integer kernels; unchanged where it has nothing that gains from them. `model` is prepared
+ * (prepare.ts).
+ */
+export async function quantizeStatic(
+  model: Model,
+  parameters: QuantizeParameters,
+  context: StepContext,
+): Promise<Model> {
   const selected = layerMatcher(parameters.layers);
-  const planWithout = (excluded: ReadonlySet<Node>) => planStatic(model.graph, (node) => !excluded.has(node) && selected([node.name, ...node.inputs]));
+  const planWithout = (excluded: ReadonlySet<Node>) =>
+    planStatic(model.graph, (node) => !excluded.has(node) && selected([node.name, ...node.inputs]));
   const first = planWithout(new Set());
   if (first.nodes.size === 0) return model;
   const { method, samples } = parameters.calibration;
   const passes = await observationInputs(model, samples, context);
-  if (passes.random) context.warn('calibrated-on-random-inputs', 'Without a dataset the activations\' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only');
-  else if (passes.samples < LEAST_SAMPLES) context.warn('few-calibration-samples', `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; what lies beyond them is cut off. Give ${LEAST_SAMPLES} or more (labels are not needed), or use method weight-only`);
+  if (passes.random)
+    context.warn(
+      'calibrated-on-random-inputs',
+      "Without a dataset the activations' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only",
+    );
+  else if (passes.samples < LEAST_SAMPLES)
+    context.warn(
+      'few-calibration-samples',
+      `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; what lies beyond them is cut off. Give ${LEAST_SAMPLES} or more (labels are not needed), or use method weight-only`,
+    );
   const { values, shapes } = await observeValues(model, first, passes, method !== 'min-max', context);
-  const plan = parameters.where === 'everywhere' ? first : await faster(model, first, planWithout, { shapes, target: parameters.target, signal: context.signal });
+  const plan =
+    parameters.where === 'everywhere'
+      ? first
+      : await faster(model, first, planWithout, { shapes, target: parameters.target, signal: context.signal });
   warnOfFloats(first, plan, context);
   if (plan.nodes.size === 0) return model;
   // A value that took its scale from before a mover may have one of its own now: what the mover read was seen.
   const seen = (name: string) => values.get(name) ?? values.get(first.scaleOf.get(name)!)!;
-  const ranges = (chosen: RangeMethod) => new Map([...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]));
+  const ranges = (chosen: RangeMethod) =>
+    new Map(
+      [...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]),
+    );
   const arranged = poolsBeforeClamps(model, plan);
   const settings = { ...parameters, mayRunSaturating: await mayRunSaturating(parameters.target) };
   if (method !== 'auto') return writePlan(arranged, plan, ranges(method), settings);
@@ -52,8 +74,16 @@ export async function quantizeStatic(model: Model, parameters: QuantizeParameter
 }
 
 /** The plan without what integers would make slower on the target. */
-async function faster(model: Model, plan: StaticPlan, planWithout: (excluded: ReadonlySet<Node>) => StaticPlan, { shapes, target, signal }: Pick<Observation, 'shapes'> & { readonly target: Target; readonly signal: AbortSignal }): Promise<StaticPlan> {
-  const sizeOf = (name: string) => { const shape = shapes.get(name); return shape ? elementCount(shape) : 0; };
+async function faster(
+  model: Model,
+  plan: StaticPlan,
+  planWithout: (excluded: ReadonlySet<Node>) => StaticPlan,
+  { shapes, target, signal }: Pick<Observation, 'shapes'> & { readonly target: Target; readonly signal: AbortSignal },
+): Promise<StaticPlan> {
+  const sizeOf = (name: string) => {
+    const shape = shapes.get(name);
+    return shape ? elementCount(shape) : 0;
+  };
   const tables = tablesOf(target, processor().instructionSets);
   const costs = tables.length > 0 ? tableCosts(tables) : await timedCosts(model, plan, shapes, signal);
   return fasterPlan({ graph: model.graph, sizeOf, costs }, plan, planWithout);
@@ -64,16 +94,38 @@ function warnOfFloats(first: StaticPlan, plan: StaticPlan, context: StepContext)
   const left = kernels.filter(({ node }) => !plan.nodes.has(node));
   if (left.length === 0) return;
   const { node, output } = left[0]!;
-  context.warn('kept-in-float', `${left.length} of ${kernels.length} layers compute in float, since integers would be slower there (first "${node.name || output}"); their weights are stored as int8`);
+  context.warn(
+    'kept-in-float',
+    `${left.length} of ${kernels.length} layers compute in float, since integers would be slower there (first "${node.name || output}"); their weights are stored as int8`,
+  );
 }
 
-function observeValues(model: Model, plan: StaticPlan, passes: Passes, histograms: boolean, context: StepContext): Promise<Observation> {
-  const sized = [...plan.nodes.values()].flatMap(({ node, activations, output }) => [...activations.map((i) => node.inputs[i]!), output]);
-  return observe(model, [...new Set(plan.scaleOf.values())], passes, { histograms, sized, signal: context.signal, onProgress: (share) => context.report({ progress: 0.8 * share }) });
+function observeValues(
+  model: Model,
+  plan: StaticPlan,
+  passes: Passes,
+  histograms: boolean,
+  context: StepContext,
+): Promise<Observation> {
+  const sized = [...plan.nodes.values()].flatMap(({ node, activations, output }) => [
+    ...activations.map((i) => node.inputs[i]!),
+    output,
+  ]);
+  return observe(model, [...new Set(plan.scaleOf.values())], passes, {
+    histograms,
+    sized,
+    signal: context.signal,
+    onProgress: (share) => context.report({ progress: 0.8 * share }),
+  });
 }
 
 /** Index of the candidate whose outputs are nearest to the float model's (SQNR) on some of the calibration inputs. */
-async function closest(model: Model, candidates: readonly Model[], passes: Passes, signal: AbortSignal): Promise<number> {
+async function closest(
+  model: Model,
+  candidates: readonly Model[],
+  passes: Passes,
+  signal: AbortSignal,
+): Promise<number> {
   const runtimes = [];
   try {
     for (const candidate of [model, ...candidates]) runtimes.push(await openRuntime(writeOnnx(candidate)));

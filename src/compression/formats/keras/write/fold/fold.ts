@@ -1,6 +1,6 @@
 /**
- * Normalizations of a Keras topology, folded into the layers before them, as quantizing folds them in the graph: a step over what is about to be
- * written. The layers are gone from the topology, and their arrays from the file.
+ * Normalizations of a Keras topology, folded into the layers before them, as quantizing folds them in the graph: a step
+ * over what is about to be written. The layers are gone from the topology, and their arrays from the file.
  */
 import { isModelClass, layerConfig, modelConfig, type LayerConfig, type ModelConfig } from '../../config.ts';
 import type { Config, WeightArray } from '../../layer.ts';
@@ -14,8 +14,8 @@ import { findPairs, kernelOf, type LayerFacts } from './pairs.ts';
 import { inOrder, layersOf, withLayers, withoutNormalizations } from './rewire.ts';
 
 /**
- * How a format finds the arrays of a layer: by its name (TF.js), by how many layers of its class come before it (Keras 3), or by its place among
- * all layers, within models among all of their arrays (HDF5 of whole models).
+ * How a format finds the arrays of a layer: by its name (TF.js), by how many layers of its class come before it (Keras
+ * 3), or by its place among all layers, within models among all of their arrays (HDF5 of whole models).
  */
 export type Filing = 'name' | 'class' | 'place';
 
@@ -49,7 +49,14 @@ interface Work {
 /** null: there is nothing to fold. */
 export async function foldNormalizations(read: Read, restored: Restored, filing: Filing): Promise<Folded | null> {
   const { topology, facts } = await readAgain(read, restored);
-  const work: Work = { facts, filing, arrays: new Map(restored.arrays), gone: new Set(), biases: [], normalizations: [] };
+  const work: Work = {
+    facts,
+    filing,
+    arrays: new Map(restored.arrays),
+    gone: new Set(),
+    biases: [],
+    normalizations: [],
+  };
   const folded = foldModel(topology, work, '');
   return work.normalizations.length === 0 ? null : { ...work, topology: folded, unfolded: topology };
 }
@@ -63,7 +70,9 @@ async function readAgain(read: Read, { topology, arrays }: Restored): Promise<{ 
     ...AS_STORED,
     topology: (config) => (own = topology ?? config),
     weights: (source) => recorded(replaced(source, arrays), known),
-    called: ({ raw }, _, __, [first]) => { if (first && !ranks.has(raw)) ranks.set(raw, first.shape.length); },
+    called: ({ raw }, _, __, [first]) => {
+      if (first && !ranks.has(raw)) ranks.set(raw, first.shape.length);
+    },
   });
   return { topology: own, facts: { arrays: unshared(known), rank: ({ raw }) => ranks.get(raw) } };
 }
@@ -89,7 +98,9 @@ function unshared(known: ReadonlyMap<Config, readonly WeightArray[]>): LayerFact
 
 /** @param path names of the models around it, each with a slash; '': it is the whole model */
 function foldModel(raw: Config, work: Work, path: string): Config {
-  const inner = layersOf(raw).map((layer) => (isModelClass(String(layer['class_name'])) ? foldModel(layer, work, `${path}${layerConfig(layer).name}/`) : layer));
+  const inner = layersOf(raw).map((layer) =>
+    isModelClass(String(layer['class_name'])) ? foldModel(layer, work, `${path}${layerConfig(layer).name}/`) : layer,
+  );
   const model = inner.some((layer, i) => layer !== layersOf(raw)[i]) ? withLayers(raw, inner) : raw;
   const config = modelConfig(model);
   const pairs = findPairs(config, work.facts, path === '');

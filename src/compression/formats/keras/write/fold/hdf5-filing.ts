@@ -1,4 +1,7 @@
-/** What else of an HDF5 file changes where normalizations are gone: names of groups (Keras 3), lists of names (whole-model files). */
+/**
+ * What else of an HDF5 file changes where normalizations are gone: names of groups (Keras 3), lists of names
+ * (whole-model files).
+ */
 import { isModelClass, layerConfig, type LayerConfig } from '../../config.ts';
 import type { Config } from '../../layer.ts';
 import { keras3Groups } from '../../weights.ts';
@@ -23,8 +26,21 @@ export function refileKeras3(folded: Folded): Refiled {
   return { renamed, without, added: added(folded) };
 }
 
-function regroup(before: Config, after: Config, prefix: string, renamed: Map<string, string>, without: Set<string>): void {
-  const [old, left] = [layersOf(before).map(layerConfig), new Map(layersOf(after).map(layerConfig).map((layer) => [layer.name, layer]))];
+function regroup(
+  before: Config,
+  after: Config,
+  prefix: string,
+  renamed: Map<string, string>,
+  without: Set<string>,
+): void {
+  const [old, left] = [
+    layersOf(before).map(layerConfig),
+    new Map(
+      layersOf(after)
+        .map(layerConfig)
+        .map((layer) => [layer.name, layer]),
+    ),
+  ];
   const [was, is] = [keras3Groups(old), keras3Groups([...left.values()])];
   for (const layer of old) {
     const path = `${prefix}/layers/${was.get(layer.name)}`;
@@ -35,11 +51,19 @@ function regroup(before: Config, after: Config, prefix: string, renamed: Map<str
   }
 }
 
-/** `layer_names` lists the layers, `weight_names` of each layer's group its arrays: of a model, those of all its layers. */
+/**
+ * `layer_names` lists the layers, `weight_names` of each layer's group its arrays: of a model, those of all its layers.
+ */
 export function refileWholeModel(folded: Folded): Refiled {
   const left = new Set(layersOf(folded.topology).map((raw) => layerConfig(raw).name));
-  const gone = layersOf(folded.unfolded).map(layerConfig).filter(({ name }) => !left.has(name));
-  return { without: new Set([...folded.gone, ...gone.map(groupOf)]), added: added(folded), lists: (path, name, value) => relist(folded, [...left], { path, name, value }) };
+  const gone = layersOf(folded.unfolded)
+    .map(layerConfig)
+    .filter(({ name }) => !left.has(name));
+  return {
+    without: new Set([...folded.gone, ...gone.map(groupOf)]),
+    added: added(folded),
+    lists: (path, name, value) => relist(folded, [...left], { path, name, value }),
+  };
 }
 
 const ROOT = '/model_weights';
@@ -53,13 +77,21 @@ interface List {
 
 function relist({ gone, biases }: Folded, layers: readonly string[], { path, name, value }: List): readonly string[] {
   if (name.startsWith('weight_names')) {
-    return value.filter((array) => !gone.has(`${path}/${array}`)).flatMap((array) => [array, ...biases.filter(({ kernel }) => kernel === `${path}/${array}`).map(({ place }) => place.slice(path.length + 1))]);
+    return value
+      .filter((array) => !gone.has(`${path}/${array}`))
+      .flatMap((array) => [
+        array,
+        ...biases
+          .filter(({ kernel }) => kernel === `${path}/${array}`)
+          .map(({ place }) => place.slice(path.length + 1)),
+      ]);
   }
   if (path !== ROOT || !name.startsWith('layer_names')) return value;
   const places = new Map(layers.map((layer, i) => [layer, i]));
   const rest = value.filter((layer) => places.has(layer));
   const sorted = [...rest].sort((a, z) => places.get(a)! - places.get(z)!);
   // Lists too long for one attribute go on in layer_names1: to sort them all of it would have to be at hand.
-  if (name !== 'layer_names' && sorted.join('\n') !== rest.join('\n')) throw refuse(`${path}@${name}`, 'lists layers in an order that does not stay');
+  if (name !== 'layer_names' && sorted.join('\n') !== rest.join('\n'))
+    throw refuse(`${path}@${name}`, 'lists layers in an order that does not stay');
   return sorted;
 }

@@ -11,7 +11,8 @@ import { findPairs } from './pairs.ts';
 import { inOrder, layersOf, withoutNormalizations } from './rewire.ts';
 
 const folder = join(projectRoot, 'test', 'data', 'keras');
-const archive = async (file: string): Promise<Config> => JSON.parse(Buffer.from((await unpackZip(readFileSync(join(folder, file)))).get('config.json')!).toString()) as Config;
+const archive = async (file: string): Promise<Config> =>
+  JSON.parse(Buffer.from((await unpackZip(readFileSync(join(folder, file)))).get('config.json')!).toString()) as Config;
 const names = (model: Config): string[] => layersOf(model).map(({ config }) => String((config as Config)['name']));
 
 it.each(readdirSync(folder).filter((file) => file.endsWith('.keras')))('%s', async (file) => {
@@ -24,9 +25,14 @@ it('a branch that has lost a layer is nearer to the outputs', async () => {
   const config = modelConfig(model);
   const facts = { arrays: () => [], rank: () => 4 };
   expect(findPairs(config, facts, true)).toEqual([]); // no arrays are known
-  const [norm, product] = ['batch_normalization', 'conv2d'].map((className) => config.layers.find(({ name }) => name === className)!);
+  const [norm, product] = ['batch_normalization', 'conv2d'].map(
+    (className) => config.layers.find(({ name }) => name === className)!,
+  );
   const bare = withoutNormalizations(model, [{ norm: norm!, product: product! }]);
   const ordered = inOrder(bare, layerOrder(modelConfig(bare)));
   const convolutions = (of: Config) => names(of).filter((name) => /^conv2d(_1)?$/.test(name));
-  expect([convolutions(bare), convolutions(ordered)]).toEqual([['conv2d', 'conv2d_1'], ['conv2d_1', 'conv2d']]);
+  expect([convolutions(bare), convolutions(ordered)]).toEqual([
+    ['conv2d', 'conv2d_1'],
+    ['conv2d_1', 'conv2d'],
+  ]);
 });

@@ -1,6 +1,7 @@
 /**
- * The order in which Keras lists the layers of a functional model, and by which it finds their arrays in a file: `Functional` sorts them by their
- * distance from the outputs, layers of one distance by when a walk from the outputs comes to them first (`map_graph` in keras/src/ops/function.py,
+ * The order in which Keras lists the layers of a functional model, and by which it finds their arrays in a file:
+ * `Functional` sorts them by their distance from the outputs, layers of one distance by when a walk from the outputs
+ * comes to them first (`map_graph` in keras/src/ops/function.py,
  * `_map_graph_network` in Keras 2). The order in the file is not asked when it is loaded.
  */
 import type { Call, ModelConfig, TensorRef } from '../../config.ts';
@@ -32,10 +33,15 @@ export function layerOrder(model: ModelConfig): string[] {
     distances.set(layer, 0);
     found.set(layer, -1);
   }
-  return [...distances].sort(([a, near], [z, far]) => far - near || found.get(a)! - found.get(z)!).map(([layer]) => layer);
+  return [...distances]
+    .sort(([a, near], [z, far]) => far - near || found.get(a)! - found.get(z)!)
+    .map(([layer]) => layer);
 }
 
-/** Calls from inputs to outputs, and when each layer was first come to. Depth first without recursion: uploads may be deep. */
+/**
+ * Calls from inputs to outputs, and when each layer was first come to. Depth first without recursion: uploads may be
+ * deep.
+ */
 function walk({ layers, outputs }: ModelConfig): { visits: Visit[]; found: Map<string, number> } {
   const calls = new Map(layers.map((layer) => [layer.name, layer.calls]));
   const [entered, found, visits] = [new Set<string>(), new Map<string, number>(), [] as Visit[]];

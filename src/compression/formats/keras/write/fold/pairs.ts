@@ -33,25 +33,40 @@ const TRANSPOSED: Kernel = { count: 1, layout: (dims) => ({ channels: dims.at(-2
 /** [...k, cin, multiplier]: channel c gives outputs c multiplier ... */
 const DEPTHWISE: Kernel = { count: 1, layout: (dims) => ({ channels: dims.at(-2)! * dims.at(-1)!, behind: 1 }) };
 
-const named = (kernel: Kernel, names: readonly string[]): Record<string, Kernel> => Object.fromEntries(names.map((name) => [name, kernel]));
+const named = (kernel: Kernel, names: readonly string[]): Record<string, Kernel> =>
+  Object.fromEntries(names.map((name) => [name, kernel]));
 
 const PRODUCTS: Readonly<Record<string, Kernel>> = {
   Dense: LAST,
-  ...named(LAST, [1, 2, 3].flatMap((n) => [`Conv${n}D`, `Convolution${n}D`])),
-  ...named(TRANSPOSED, [1, 2, 3].flatMap((n) => [`Conv${n}DTranspose`, `Convolution${n}DTranspose`])),
-  ...named(SEPARABLE, [1, 2].flatMap((n) => [`SeparableConv${n}D`, `SeparableConvolution${n}D`])),
+  ...named(
+    LAST,
+    [1, 2, 3].flatMap((n) => [`Conv${n}D`, `Convolution${n}D`]),
+  ),
+  ...named(
+    TRANSPOSED,
+    [1, 2, 3].flatMap((n) => [`Conv${n}DTranspose`, `Convolution${n}DTranspose`]),
+  ),
+  ...named(
+    SEPARABLE,
+    [1, 2].flatMap((n) => [`SeparableConv${n}D`, `SeparableConvolution${n}D`]),
+  ),
   ...named(DEPTHWISE, ['DepthwiseConv1D', 'DepthwiseConv2D']),
 };
 
-const NORMALIZATIONS: ReadonlySet<string> = new Set(['BatchNormalization', 'BatchNormalizationV1', 'BatchNormalizationV2', 'SyncBatchNormalization']);
+const NORMALIZATIONS: ReadonlySet<string> = new Set([
+  'BatchNormalization',
+  'BatchNormalizationV1',
+  'BatchNormalizationV2',
+  'SyncBatchNormalization',
+]);
 
 export const kernelOf = ({ className }: LayerConfig): Kernel => PRODUCTS[className]!;
 
 type Called = ModelConfig['layers'][number];
 
 /**
- * Pairs of one model, not of those within it. The product is a linear layer that is called once and read by the normalization alone, which is
- * called once too and lies over the channels.
+ * Pairs of one model, not of those within it. The product is a linear layer that is called once and read by the
+ * normalization alone, which is called once too and lies over the channels.
  * @param named outputs of the model are known by their layers' names: normalizations that make one stay
  */
 export function findPairs(model: ModelConfig, facts: LayerFacts, named: boolean): FoldPair[] {
@@ -62,13 +77,18 @@ export function findPairs(model: ModelConfig, facts: LayerFacts, named: boolean)
     const input = NORMALIZATIONS.has(norm.className) && !(named && outputs.has(norm.name)) ? onlyInput(norm) : null;
     const product = input && layers.get(input.layer);
     if (!product || reads.get(product.name) !== 1 || outputs.has(product.name)) return [];
-    return isLinear(product) && overChannels(norm, product, facts) && haveTheirArrays(norm, product, facts) ? [{ product, norm }] : [];
+    return isLinear(product) && overChannels(norm, product, facts) && haveTheirArrays(norm, product, facts)
+      ? [{ product, norm }]
+      : [];
   });
 }
 
 function countReads({ layers }: ModelConfig): Map<string, number> {
   const reads = new Map<string, number>();
-  for (const { layer } of layers.flatMap(({ calls }) => calls.flatMap((call) => [...call.inputs, ...[...call.keywords.values()].flat()]))) reads.set(layer, (reads.get(layer) ?? 0) + 1);
+  for (const { layer } of layers.flatMap(({ calls }) =>
+    calls.flatMap((call) => [...call.inputs, ...[...call.keywords.values()].flat()]),
+  ))
+    reads.set(layer, (reads.get(layer) ?? 0) + 1);
   return reads;
 }
 
@@ -78,13 +98,19 @@ function onlyInput({ calls }: Called): TensorRef | null {
   return calls.length === 1 && call!.inputs.length === 1 && isPlain(call!) ? call!.inputs[0]! : null;
 }
 
-const isPlain = ({ keywords, arguments: others }: Call): boolean => keywords.size === 0 && Object.values(others).every((value) => value === false);
+const isPlain = ({ keywords, arguments: others }: Call): boolean =>
+  keywords.size === 0 && Object.values(others).every((value) => value === false);
 
 /** Keras 3 writes a function as its name, or as an object of it. */
 function isLinear(layer: Called): boolean {
   const { activation } = layer.config;
-  const name = typeof activation === 'object' && activation !== null ? (activation as { config?: unknown }).config : activation;
-  return layer.className in PRODUCTS && onlyInput(layer) !== null && (name === undefined || name === null || name === 'linear');
+  const name =
+    typeof activation === 'object' && activation !== null ? (activation as { config?: unknown }).config : activation;
+  return (
+    layer.className in PRODUCTS &&
+    onlyInput(layer) !== null &&
+    (name === undefined || name === null || name === 'linear')
+  );
 }
 
 function overChannels({ config }: Called, product: Called, { rank }: LayerFacts): boolean {
@@ -101,7 +127,11 @@ const hasFlag = (config: Config, key: string): number => (config[key] === false 
 function haveTheirArrays(norm: Called, product: Called, { arrays }: LayerFacts): boolean {
   const [own, statistics] = [arrays(product), arrays(norm)];
   const { count, layout } = kernelOf(product);
-  if (own.length !== count + hasFlag(product.config, 'use_bias') || statistics.length !== 2 + hasFlag(norm.config, 'scale') + hasFlag(norm.config, 'center')) return false;
+  if (
+    own.length !== count + hasFlag(product.config, 'use_bias') ||
+    statistics.length !== 2 + hasFlag(norm.config, 'scale') + hasFlag(norm.config, 'center')
+  )
+    return false;
   const { channels } = layout(own[count - 1]!.dims);
   return [...own.slice(count), ...statistics].every(({ dims }) => dims.length === 1 && dims[0] === channels);
 }

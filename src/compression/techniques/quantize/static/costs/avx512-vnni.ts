@@ -1,7 +1,8 @@
 /**
- * Differences measured (docs/decisions/int8-where-it-is-faster.md), us a layer, float against int8: 1x1, 64 channels, 28x28: 43, 19; 3x3, 32 channels, 28x28: 97, 35;
- * 3x3, 128 channels, 7x7: 89, 27; product of a row with 1152x256: 26, 9; but 3x3 of 1 channel to 32, 28x28: 10, 29; of 3 to 32, 224x224 by 2: 173, 441;
- * depthwise 3x3, 32 channels, 28x28: 11, 19.
+ * Differences measured (docs/decisions/int8-where-it-is-faster.md), us a layer, float against int8: 1x1, 64 channels,
+ * 28x28: 43, 19; 3x3, 32 channels, 28x28: 97, 35; 3x3, 128 channels, 7x7: 89, 27; product of a row with 1152x256: 26,
+ * 9; but 3x3 of 1 channel to 32, 28x28: 10, 29; of 3 to 32, 224x224 by 2: 173, 441; depthwise 3x3, 32 channels, 28x28:
+ * 11, 19.
  */
 import type { CostTable } from './table.ts';
 

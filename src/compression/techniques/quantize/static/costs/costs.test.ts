@@ -19,7 +19,8 @@ describe('layers', () => {
   it('are counted by hand', () => {
     expect(dense).toEqual({ kind: 'spatial', counts: { calls: 1, macs: 64 * 64 * 9 * 784, paddedMacs: 64 * 64 * 9 * 784, unblockedMacs: 0, patches: 784 * 576, copies: 784 * 3, inputs: 50_176, outputs: 50_176, weights: 36_864 } });
     expect(narrow).toMatchObject({ kind: 'narrow', counts: { macs: 225_792, unblockedMacs: 225_792, patches: 7056, copies: 2352 } });
-    expect(layerOf(conv(), [32, 16, 1, 1], 16 * 32 * 32, 32 * 16 * 16).counts).toMatchObject({ patches: 4096, copies: 256 }); // by strides of 2
+    // by strides of 2
+    expect(layerOf(conv(), [32, 16, 1, 1], 16 * 32 * 32, 32 * 16 * 16).counts).toMatchObject({ patches: 4096, copies: 256 });
     expect([depthwise.kind, layerOf(conv(4), [16, 4, 3, 3], 1, 16).kind, layerOf(conv(), [16, 4, 1, 1], 1, 16).kind]).toEqual(['depthwise', 'grouped', 'pointwise']);
     expect(layerOf(makeNode('Gemm', [], [], { transB: 1 }), [10, 64], 64, 10)).toMatchObject({ kind: 'row', counts: { macs: 640, paddedMacs: 1024, weights: 640 } });
     expect(layerOf(makeNode('MatMul', [], []), [64, 10], 640, 100)).toMatchObject({ kind: 'rows', counts: { macs: 6400 } });
@@ -56,7 +57,8 @@ describe('costs', () => {
     const plan = planStatic(model.graph, () => true);
     const costs = await timedCosts(model, plan, new Map(['x', 'h'].map((name) => [name, [1, 64, 28, 28]])), new AbortController().signal);
     const [first, second] = model.graph.nodes.map((node) => costs.gainNs(node, dense));
-    expect(first!).toBeGreaterThan(second!); // 57 million multiply-accumulates against half a million, which integers do no faster
+    // 57 million multiply-accumulates against half a million, which integers do no faster
+    expect(first!).toBeGreaterThan(second!);
     expect(second!).not.toBe(0);
   });
 });

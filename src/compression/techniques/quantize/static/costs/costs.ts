@@ -18,8 +18,8 @@ const TABLES: readonly CostTable[] = [AVX2, AVX512_VNNI];
 const VNNI: ReadonlySet<string> = new Set(['avx512-vnni', 'avx-vnni', 'amx-int8']);
 
 /**
- * The tables that a target goes by. None has been measured on ARM: a file for it goes by all of them, as one for any processor. None at all: this
- * machine's instruction set has no table, and its layers are to be timed.
+ * The tables that a target goes by. None has been measured on ARM: a file for it goes by all of them, as one for any
+ * processor. None at all: this machine's instruction set has no table, and its layers are to be timed.
  *
  * @param instructionSets of this machine (measure/processor.ts)
  */

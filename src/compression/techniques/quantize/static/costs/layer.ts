@@ -4,8 +4,8 @@ import { elementCount } from '../../../../graph/tensor-data.ts';
 import type { Node } from '../../../../graph/types.ts';
 
 /**
- * Kinds of layers that a table has costs of its own for. narrow: convolutions of fewer than four channels, whose image becomes a matrix channel by channel;
- * row: products with one row, which read each weight once.
+ * Kinds of layers that a table has costs of its own for. narrow: convolutions of fewer than four channels, whose image
+ * becomes a matrix channel by channel; row: products with one row, which read each weight once.
  */
 export const LAYER_KINDS = ['pointwise', 'spatial', 'grouped', 'narrow', 'depthwise', 'row', 'rows'] as const;
 export type LayerKind = (typeof LAYER_KINDS)[number];
@@ -17,7 +17,10 @@ export interface LayerCounts {
   readonly macs: number;
   /** Multiply-accumulates with the output channels filled up to whole vectors of 16. */
   readonly paddedMacs: number;
-  /** Multiply-accumulates of float convolutions whose channels are no multiples of 8, which onnxruntime does not compute in blocks of channels. */
+  /**
+   * Multiply-accumulates of float convolutions whose channels are no multiples of 8, which onnxruntime does not compute
+   * in blocks of channels.
+   */
   readonly unblockedMacs: number;
   /** Elements of the matrix that a convolution makes of its image. */
   readonly patches: number;

@@ -13,7 +13,10 @@ export interface CostTable {
   readonly layers: Readonly<Record<LayerKind, { readonly float: UnitCosts; readonly int8: UnitCosts }>>;
   /** For each element that passes between float and integer operators, with the change of layout. */
   readonly conversionNs: number;
-  /** For each element that a max pooling of integers in the order [n, c, h, w] gives, beyond what floats take (pools.ts). */
+  /**
+   * For each element that a max pooling of integers in the order [n, c, h, w] gives, beyond what floats take
+   * (pools.ts).
+   */
   readonly poolNs: number;
 }
 
