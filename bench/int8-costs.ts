@@ -3,9 +3,9 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeNode } from '../src/compression/graph/edit.ts';
-import { elementCount } from '../src/compression/graph/tensor-data.ts';
-import type { DataType, Model, Node } from '../src/compression/graph/types.ts';
+import { makeNode } from '../src/compression/ir/edit.ts';
+import { elementCount } from '../src/compression/ir/tensor-data.ts';
+import type { DataType, Model, Node } from '../src/compression/ir/types.ts';
 import { processor } from '../src/compression/measure/processor.ts';
 import { RUNTIME } from '../src/compression/measure/session.ts';
 import {

@@ -3,6 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { build } from './build.mjs';
 
 build();
-const { modelsPage } = await import('../dist/src/compression/operators/catalogue.js');
+const { modelsPage } = await import('../dist/src/compression/formats/catalogue.js');
 writeFileSync(new URL('../docs/models.md', import.meta.url), modelsPage());
 console.log('Wrote docs/models.md');

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { isBareOnnx, readModel } from '../src/compression/formats/read-model.ts';
 import { writeOnnx } from '../src/compression/formats/onnx/write.ts';
 import { openRuntime } from '../src/compression/measure/session.ts';
-import { checkAgainstRuntime, type Agreement } from '../src/compression/network/agreement.ts';
+import { checkAgainstRuntime, type Agreement } from '../src/compression/agreement/agreement.ts';
 import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';
 import { answer } from './inspection-answer.ts';
 

@@ -8,8 +8,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { modelOf, value } from '../../test/support/graphs.ts';
 import { randomTensor } from '../../test/support/models.ts';
 import { writeOnnx } from '../compression/formats/onnx/write.ts';
-import { makeNode as node } from '../compression/graph/edit.ts';
-import type { Model } from '../compression/graph/types.ts';
+import { makeNode as node } from '../compression/ir/edit.ts';
+import type { Model } from '../compression/ir/types.ts';
 import { createInspector } from './inspector.ts';
 
 let folder: string;

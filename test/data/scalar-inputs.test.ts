@@ -11,7 +11,7 @@ import { datasetProblems } from '../../src/compression/data/match.ts';
 import { openDataset } from '../../src/compression/data/open.ts';
 import { writeOnnx } from '../../src/compression/formats/onnx/write.ts';
 import { describeModel } from '../../src/compression/graph/describe.ts';
-import { makeNode } from '../../src/compression/graph/edit.ts';
+import { makeNode } from '../../src/compression/ir/edit.ts';
 import { measureModels } from '../../src/compression/measure/measure.ts';
 import { apply as retrain } from '../../src/compression/techniques/retrain/apply.ts';
 import { startEngine } from '../../src/compression/tensor/engine.ts';

@@ -1,7 +1,7 @@
 /** Small models for tests of the graph, and their outputs in ONNX Runtime. */
 import * as ort from 'onnxruntime-node';
 import { writeOnnx } from '../../src/compression/formats/onnx/write.ts';
-import { fromHost, hostOf } from '../../src/compression/graph/tensor-data.ts';
+import { fromHost, hostOf } from '../../src/compression/ir/tensor-data.ts';
 import type {
   DataType,
   Dim,
@@ -10,7 +10,7 @@ import type {
   Node,
   Tensor,
   ValueInfo,
-} from '../../src/compression/graph/types.ts';
+} from '../../src/compression/ir/types.ts';
 
 export function value(name: string, shape: readonly Dim[] | null, dtype: DataType = 'float32'): ValueInfo {
   return { name, type: { dtype, shape } };

@@ -2,7 +2,7 @@
 import { removableChannels } from '../../src/compression/graph/channels/removable.ts';
 import { removeChannels, type RemovedChannels } from '../../src/compression/graph/channels/remove.ts';
 import { Survival } from '../../src/compression/graph/channels/survival.ts';
-import type { Model } from '../../src/compression/graph/types.ts';
+import type { Model } from '../../src/compression/ir/types.ts';
 
 export function halved(model: Model): RemovedChannels {
   const { map, groups } = removableChannels(model);

@@ -3,7 +3,7 @@
  */
 import { GraphBuilder } from '../../src/compression/formats/graph-builder.ts';
 import { seededRandom } from '../../src/compression/data/random.ts';
-import type { Model } from '../../src/compression/graph/types.ts';
+import type { Model } from '../../src/compression/ir/types.ts';
 
 export interface IntegerNetwork {
   readonly title: string;

@@ -6,8 +6,8 @@ import type { ChannelMap } from '../../src/compression/graph/channels/couple.ts'
 import { removeChannels, type RemovedChannels } from '../../src/compression/graph/channels/remove.ts';
 import { removableChannels, type RemovableChannels } from '../../src/compression/graph/channels/removable.ts';
 import { Survival } from '../../src/compression/graph/channels/survival.ts';
-import { elementCount, fromHost, toHost } from '../../src/compression/graph/tensor-data.ts';
-import type { Model, Node, Tensor } from '../../src/compression/graph/types.ts';
+import { elementCount, fromHost, toHost } from '../../src/compression/ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../src/compression/ir/types.ts';
 
 export interface HalvedChannels extends RemovedChannels, RemovableChannels {
   readonly gone: ReadonlySet<number>;

@@ -6,10 +6,10 @@ import { arrayDataset } from '../../src/compression/data/array-dataset.ts';
 import { arrayFrom } from '../../src/compression/data/array-store.ts';
 import type { Dataset } from '../../src/compression/data/dataset.ts';
 import { seededNormal, seededRandom } from '../../src/compression/data/random.ts';
-import { settingsOf } from '../../src/compression/graph/settings.ts';
-import { fromHost, toHost } from '../../src/compression/graph/tensor-data.ts';
-import { makeNode } from '../../src/compression/graph/edit.ts';
-import type { Dim, Model, Tensor } from '../../src/compression/graph/types.ts';
+import { settingsOf } from '../../src/compression/ir/settings.ts';
+import { fromHost, toHost } from '../../src/compression/ir/tensor-data.ts';
+import { makeNode } from '../../src/compression/ir/edit.ts';
+import type { Dim, Model, Tensor } from '../../src/compression/ir/types.ts';
 import { modelOf, tensor, value } from './graphs.ts';
 
 /** Normal weights scaled by 1 / sqrt(fan-in). */

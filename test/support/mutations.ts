@@ -1,6 +1,6 @@
 /** Seeded damage to sound models: what a careless tool or a hostile hand could have written, still a readable file. */
 import { allOperators } from '../../src/compression/operators/registry.ts';
-import { BITS, byteLength } from '../../src/compression/graph/tensor-data.ts';
+import { BITS, byteLength } from '../../src/compression/ir/tensor-data.ts';
 import {
   DATA_TYPES,
   type Attribute,
@@ -10,7 +10,7 @@ import {
   type Node,
   type Tensor,
   type ValueInfo,
-} from '../../src/compression/graph/types.ts';
+} from '../../src/compression/ir/types.ts';
 
 /** Uniform in [0, 1). */
 export type Random = () => number;

@@ -4,11 +4,11 @@
  * number stays below 2^24, so floats compute it exactly. Factors are laid out by position, then channel, as
  * onnxruntime's convolutions have them.
  */
-import { freshNames, makeNode } from '../../src/compression/graph/edit.ts';
+import { freshNames, makeNode } from '../../src/compression/ir/edit.ts';
 import { constantCodes, integerProducts, type IntegerProduct } from '../../src/compression/graph/integer-products.ts';
-import { intAttribute } from '../../src/compression/graph/node-attributes.ts';
-import { toHost } from '../../src/compression/graph/tensor-data.ts';
-import { DATA_TYPES, type Model, type Node, type Tensor } from '../../src/compression/graph/types.ts';
+import { intAttribute } from '../../src/compression/ir/node-attributes.ts';
+import { toHost } from '../../src/compression/ir/tensor-data.ts';
+import { DATA_TYPES, type Model, type Node, type Tensor } from '../../src/compression/ir/types.ts';
 import { tensor } from './graphs.ts';
 
 const [FLOAT, INT32] = [DATA_TYPES.indexOf('float32'), DATA_TYPES.indexOf('int32')];

@@ -1,13 +1,9 @@
 /** What a technique is given when it is applied outside of a job. */
 import type { Dataset } from '../../src/compression/data/dataset.ts';
-import type { Model } from '../../src/compression/graph/types.ts';
-import type {
-  CheckpointStore,
-  ModelState,
-  StepContext,
-  StepEvidence,
-  StepProgress,
-} from '../../src/compression/techniques/technique.ts';
+import type { Model } from '../../src/compression/ir/types.ts';
+import type { CheckpointStore } from '../../src/compression/step/checkpoint-store.ts';
+import type { ModelState } from '../../src/compression/step/model-state.ts';
+import type { StepContext, StepEvidence, StepProgress } from '../../src/compression/step/step-context.ts';
 
 export function memoryCheckpoints(): CheckpointStore {
   let saved: Uint8Array | null = null;

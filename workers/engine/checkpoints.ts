@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CheckpointStore } from '../../src/compression/techniques/technique.ts';
+import type { CheckpointStore } from '../../src/compression/step/checkpoint-store.ts';
 
 export function fileCheckpoint(folder: string, name: string): CheckpointStore {
   mkdirSync(folder, { recursive: true });

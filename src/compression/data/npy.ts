@@ -13,7 +13,7 @@ import {
   type ArrayDtype,
   type StoredArray,
 } from './array-store.ts';
-import { decodeFloat } from '../graph/number-formats.ts';
+import { decodeFloat } from '../ir/number-formats.ts';
 
 export interface NpyHeader {
   /** Kind and item size, as 'f4' or 'u1'. */

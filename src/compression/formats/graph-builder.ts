@@ -1,8 +1,8 @@
 /** Writes a new ONNX graph node by node: what the importers of other formats build with. */
-import { makeNode, removeUnusedInitializers, type AttributeValue } from '../graph/edit.ts';
-import { settingsMetadata } from '../graph/settings.ts';
-import { fromHost, hostOf } from '../graph/tensor-data.ts';
-import type { DataType, Dim, Graph, Model, Node, Tensor, ValueInfo } from '../graph/types.ts';
+import { makeNode, removeUnusedInitializers, type AttributeValue } from '../ir/edit.ts';
+import { settingsMetadata } from '../ir/settings.ts';
+import { fromHost, hostOf } from '../ir/tensor-data.ts';
+import type { DataType, Dim, Graph, Model, Node, Tensor, ValueInfo } from '../ir/types.ts';
 
 /**
  * The opset that importers write: old enough for every runtime of the last years, new enough for Gelu and
@@ -94,7 +94,7 @@ export class GraphBuilder {
     return made;
   }
 
-  /** Adds a constant that is no weight: training leaves it as it is (graph/settings.ts). */
+  /** Adds a constant that is no weight: training leaves it as it is (ir/settings.ts). */
   setting(name: string, dims: readonly number[], values: ArrayLike<number>): string {
     if (this.#root !== this) return this.#root.setting(name, dims, values);
     const made = this.weight(name, dims, values);

@@ -1,8 +1,8 @@
 /** Any supported model file -> the graph, whatever its format: told by its bytes, never by its name. */
 import { LatheError } from '../../errors.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
-import type { Model } from '../graph/types.ts';
-import { validateModel } from '../graph/validate.ts';
+import type { Model } from '../ir/types.ts';
+import { validateModel } from '../ir/validate.ts';
 import { isGzip, isZip, unpackGzip, unpackZip } from './archive.ts';
 import { HDF5_MAGIC } from './keras/hdf5.ts';
 import { readKerasArchive, readKerasH5 } from './keras/read.ts';

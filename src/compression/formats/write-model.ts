@@ -1,7 +1,7 @@
 /** The graph -> a file of the format it was uploaded in. */
 import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
-import type { Model } from '../graph/types.ts';
+import type { Model } from '../ir/types.ts';
 import { packZip } from './archive.ts';
 import type { Kept } from './keras/write/collect.ts';
 import { writeKerasArchive, writeKerasH5, type KerasPrecision, type WrittenKeras } from './keras/write/write.ts';

@@ -2,12 +2,12 @@
  * Blocks that a network can do without: what they give has the shape of what they take, so that the one can stand for
  * the other.
  */
-import { removeDeadNodes, removeUnusedInitializers, renameUses, withGraph } from './edit.ts';
+import { removeDeadNodes, removeUnusedInitializers, renameUses, withGraph } from '../ir/edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { constantsAsInitializers } from './passes/constants-as-initializers.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
 import { layersOf, stagesOf, type Stage } from './stages.ts';
-import type { Model } from './types.ts';
+import type { Model } from '../ir/types.ts';
 
 /** Consecutive blocks of the same make; each block is one layer or several (attention and what feeds forward). */
 export type Run = readonly (readonly Stage[])[];

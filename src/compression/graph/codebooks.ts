@@ -4,12 +4,12 @@
  * plain constants once the model is loaded; here this is told from other nodes, so that they are counted, exported and
  * changed as the weights that they are.
  */
-import type { HostTensor } from '../operators/operator.ts';
-import { constantTensor } from './constants.ts';
-import { mapSubgraphs, usedNames, withGraph } from './edit.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { mapSubgraphs, usedNames, withGraph } from '../ir/edit.ts';
 import { Evaluator } from './evaluate.ts';
-import { elementCount, fromHost, isFloat, toHost } from './tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from './types.ts';
+import { elementCount, fromHost, isFloat, toHost } from '../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../ir/types.ts';
 
 /** A longer vector is no codebook: codes have 8 bits at most. */
 export const MOST_CLUSTERS = 256;

@@ -5,8 +5,8 @@ import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
 import { projectRoot } from '../../process-entry.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs, describeModel, weights } from './describe.ts';
-import { makeNode } from './edit.ts';
-import type { Node, Tensor, ValueInfo } from './types.ts';
+import { makeNode } from '../ir/edit.ts';
+import type { Node, Tensor, ValueInfo } from '../ir/types.ts';
 import { countWeights } from './weights.ts';
 
 describe('describeModel', () => {

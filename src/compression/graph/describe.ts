@@ -1,15 +1,15 @@
 /** What the API tells about a model: counted from the graph, without running it. */
 import type { ModelDescription, ModelFormat, TensorDescription } from '../../contracts/model.ts';
 import { expandCodebooks } from './codebooks.ts';
-import { constantTensor } from './constants.ts';
-import { subgraphs, walkNodes } from './edit.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { subgraphs, walkNodes } from '../ir/edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { refuseEndlessLoops } from './endless-loops.ts';
 import { nanWarnings } from './nan-weights.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
-import { BITS, isFloat } from './tensor-data.ts';
+import { BITS, isFloat } from '../ir/tensor-data.ts';
 import { countWeights, holdsWeight } from './weights.ts';
-import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from './types.ts';
+import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from '../ir/types.ts';
 
 /**
  * Describes a validated model. `trainable` says only what the graph alone shows; whether the engine agrees with the

@@ -1,6 +1,6 @@
 /** Nodes that draw random numbers wherever a model runs. */
-import { walkNodes } from './edit.ts';
-import type { Graph, Model, Node } from './types.ts';
+import { walkNodes } from '../ir/edit.ts';
+import type { Graph, Model, Node } from '../ir/types.ts';
 
 /** Operators whose outputs are draws. */
 export const DRAWING: ReadonlySet<string> = new Set([

@@ -1,8 +1,8 @@
 /** Loops that the graph alone shows to be endless: no runtime could ever give the model's outputs. */
-import { atNode, GraphError } from './graph-error.ts';
+import { atNode, GraphError } from '../ir/graph-error.ts';
 import type { TypeTable } from './infer.ts';
 import { knownRounds } from './passes/resolve-control-flow.ts';
-import type { Graph } from './types.ts';
+import type { Graph } from '../ir/types.ts';
 
 /** A round of an empty body takes onnxruntime a microsecond at the least: these take a quarter of an hour. */
 const MOST_ROUNDS = 1e9;

@@ -1,10 +1,10 @@
 /** Values of a graph that follow from its constants by a few operators, computed by their exact host form. */
 import { findOperator } from '../operators/registry.ts';
 import { broadcastDims } from '../operators/host/offsets.ts';
-import type { HostTensor } from '../operators/operator.ts';
-import { NodeView, type InputFacts } from './node-info.ts';
-import { elementCount, hostNumbers, toHost } from './tensor-data.ts';
-import type { Graph, Node, Tensor } from './types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import { NodeView, type InputFacts } from '../ir/node-info.ts';
+import { elementCount, hostNumbers, toHost } from '../ir/tensor-data.ts';
+import type { Graph, Node, Tensor } from '../ir/types.ts';
 
 /** The opset whose operators compute: what is evaluated must mean the same in all of them from 11 on. */
 const OPSET = 17;

@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
 import { projectRoot } from '../../process-entry.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
-import { makeNode } from './edit.ts';
+import { makeNode } from '../ir/edit.ts';
 import { inferShapes } from './infer.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
-import type { Graph, Model } from './types.ts';
+import type { Graph, Model } from '../ir/types.ts';
 
 const shapeOf = (model: Model, name: string, options: Parameters<typeof inferShapes>[1] = {}) =>
   inferShapes(model, options).typeOf(name)?.shape;

@@ -5,14 +5,16 @@
  */
 import { LatheError } from '../../errors.ts';
 import { findOperator } from '../operators/registry.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator } from '../operators/operator.ts';
-import { checkElementTypes } from './check-schema.ts';
-import { constantTensor } from './constants.ts';
-import { topologicalOrder } from './edit.ts';
-import { GraphError, located, malformed, printable } from './graph-error.ts';
-import { NodeView } from './node-info.ts';
-import { elementCount, hostNumbers, hostOf, toHost } from './tensor-data.ts';
-import type { Dim, Graph, Model, Node, Tensor, TensorType } from './types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator } from '../operators/operator.ts';
+import { checkElementTypes } from '../ir/check-schema.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { topologicalOrder } from '../ir/edit.ts';
+import { GraphError, located, malformed, printable } from '../ir/graph-error.ts';
+import { NodeView } from '../ir/node-info.ts';
+import { elementCount, hostNumbers, hostOf, toHost } from '../ir/tensor-data.ts';
+import type { Dim, Graph, Model, Node, Tensor, TensorType } from '../ir/types.ts';
 
 export interface InferOptions {
   /** Sizes for symbolic dimensions, by name. */

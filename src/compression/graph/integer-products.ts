@@ -2,10 +2,10 @@
  * Where a model multiplies 8-bit integers by constant weights: products between QuantizeLinear and DequantizeLinear,
  * which runtimes compute in integers, and the operators on codes of ONNX and of onnxruntime.
  */
-import { indexGraph, type GraphIndex } from './edit.ts';
+import { indexGraph, type GraphIndex } from '../ir/edit.ts';
 import { eachNeighbour, pairMagnitude, PAIR_LIMIT, sumOrders, type SumOrder } from './saturation.ts';
-import { toHost } from './tensor-data.ts';
-import type { Graph, Node, Tensor } from './types.ts';
+import { toHost } from '../ir/tensor-data.ts';
+import type { Graph, Node, Tensor } from '../ir/types.ts';
 
 /** A node's inputs that hold a weight's codes, their zero point and their scale. */
 export interface CodeInputs {

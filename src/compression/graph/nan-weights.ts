@@ -3,8 +3,8 @@
  * pass: masks are made of them.
  */
 import type { ModelDescription } from '../../contracts/model.ts';
-import { isFloat, toHost } from './tensor-data.ts';
-import type { Tensor } from './types.ts';
+import { isFloat, toHost } from '../ir/tensor-data.ts';
+import type { Tensor } from '../ir/types.ts';
 
 /** `nan-weights`, with how many values, and the first weight that has some. */
 export function nanWarnings(weights: readonly Tensor[]): ModelDescription['warnings'] {

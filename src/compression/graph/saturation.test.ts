@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../data/random.ts';
-import { makeNode } from './edit.ts';
+import { makeNode } from '../ir/edit.ts';
 import { eachNeighbour, pairMagnitude, PAIR_LIMIT, sumOrders } from './saturation.ts';
 
 describe('sumOrders', () => {

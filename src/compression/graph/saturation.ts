@@ -8,8 +8,8 @@
  * <= 32,767) and its negative ones to at least -128. Processors with VNNI (VPDPBUSD) and ARM add in 32 bits. uint8
  * weights are exact everywhere: they are widened to 16 bits first (VPMADDWD), which is slower.
  */
-import { intAttribute } from './node-attributes.ts';
-import type { Node } from './types.ts';
+import { intAttribute } from '../ir/node-attributes.ts';
+import type { Node } from '../ir/types.ts';
 
 /** Largest sum of two neighbours' magnitudes that no activations can make saturate. */
 export const PAIR_LIMIT = 128;

@@ -4,9 +4,9 @@
  * graph, found by how many values are alive.)
  */
 import { findOperator } from '../operators/registry.ts';
-import { topologicalOrder, usedNames } from './edit.ts';
+import { topologicalOrder, usedNames } from '../ir/edit.ts';
 import { opsetOf } from './infer.ts';
-import type { Graph, Node } from './types.ts';
+import type { Graph, Node } from '../ir/types.ts';
 
 export interface Stage {
   /** The value at which it begins; null: the model's inputs. */

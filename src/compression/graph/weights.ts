@@ -3,10 +3,10 @@
  * counted by the values they stand for.
  */
 import { expandCodebooks } from './codebooks.ts';
-import { constantTensor } from './constants.ts';
-import { subgraphs } from './edit.ts';
-import { BITS, elementCount, isFloat, toHost } from './tensor-data.ts';
-import type { Graph, Node, Tensor } from './types.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { subgraphs } from '../ir/edit.ts';
+import { BITS, elementCount, isFloat, toHost } from '../ir/tensor-data.ts';
+import type { Graph, Node, Tensor } from '../ir/types.ts';
 
 export interface WeightCount {
   readonly parameters: number;

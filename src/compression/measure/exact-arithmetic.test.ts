@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { modelOf, spread, tensor, value } from '../../../test/support/graphs.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { makeNode } from '../graph/edit.ts';
-import type { Model } from '../graph/types.ts';
+import { makeNode } from '../ir/edit.ts';
+import type { Model } from '../ir/types.ts';
 import { measureModels } from './measure.ts';
 import { instructionSets, processor } from './processor.ts';
 import { productsSaturate } from './saturation-probe.ts';

@@ -1,7 +1,7 @@
 /** How large the whole numbers of an input may be: the sizes of the tables that it indexes. */
-import { indexGraph } from '../graph/edit.ts';
+import { indexGraph } from '../ir/edit.ts';
 import { inferShapes } from '../graph/infer.ts';
-import type { Model, Node } from '../graph/types.ts';
+import type { Model, Node } from '../ir/types.ts';
 
 /** Operators whose input 1 holds indices along one axis of input 0. */
 const INDEXED: ReadonlySet<string> = new Set(['Gather', 'GatherElements', 'ScatterElements']);

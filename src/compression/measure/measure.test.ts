@@ -9,8 +9,8 @@ import { datasetProblems } from '../data/match.ts';
 import { openDataset } from '../data/open.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { describeModel } from '../graph/describe.ts';
-import { makeNode } from '../graph/edit.ts';
-import type { Model, Node, ValueInfo } from '../graph/types.ts';
+import { makeNode } from '../ir/edit.ts';
+import type { Model, Node, ValueInfo } from '../ir/types.ts';
 import { measureModels } from './measure.ts';
 
 /**

@@ -10,7 +10,7 @@ import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
 import { answerOf } from '../data/match.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs } from '../graph/describe.ts';
-import type { Model } from '../graph/types.ts';
+import type { Model } from '../ir/types.ts';
 import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';
 import { exactComparison, integerArithmetic, type IntegerArithmetic } from './exact-arithmetic.ts';

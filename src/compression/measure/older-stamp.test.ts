@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
-import { makeNode } from '../graph/edit.ts';
+import { makeNode } from '../ir/edit.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import type { Model, Node } from '../graph/types.ts';
-import { checkAgainstRuntime } from '../network/agreement.ts';
+import type { Model, Node } from '../ir/types.ts';
+import { checkAgainstRuntime } from '../agreement/agreement.ts';
 import { startEngine } from '../tensor/engine.ts';
 import { olderStamp } from './older-stamp.ts';
 import { openRuntime, withRuntime } from './session.ts';

@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { makeNode } from '../graph/edit.ts';
-import type { Model } from '../graph/types.ts';
+import { makeNode } from '../ir/edit.ts';
+import type { Model } from '../ir/types.ts';
 import { modelOf, spread, tensor, value } from '../../../test/support/graphs.ts';
 import { randomInputs, type RandomInputs } from './random-inputs.ts';
 import { openRuntime } from './session.ts';

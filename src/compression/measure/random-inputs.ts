@@ -4,7 +4,7 @@ import { allocate, elementCount } from '../data/array-store.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { seededNormal, seededRandom } from '../data/random.ts';
 import { carrierOf } from '../data/transform.ts';
-import type { Model } from '../graph/types.ts';
+import type { Model } from '../ir/types.ts';
 import { indexBounds } from './index-bounds.ts';
 import { fixedBatch, runBatchSize } from './inputs.ts';
 import { openSize, sizesToTry, type OpenSizes } from './open-sizes.ts';

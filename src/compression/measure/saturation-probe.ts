@@ -1,8 +1,8 @@
 /** Whether onnxruntime's 8-bit products saturate on this processor. */
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { makeNode } from '../graph/edit.ts';
-import { fromHost, hostOf } from '../graph/tensor-data.ts';
-import type { DataType, Model, ValueInfo } from '../graph/types.ts';
+import { makeNode } from '../ir/edit.ts';
+import { fromHost, hostOf } from '../ir/tensor-data.ts';
+import type { DataType, Model, ValueInfo } from '../ir/types.ts';
 import { withRuntime } from './session.ts';
 
 let probed: Promise<boolean> | null = null;

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { LatheError } from '../../errors.ts';
 import type { HostArray } from '../data/dataset.ts';
-import { decodeFloat16, encodeFloat16 } from '../graph/number-formats.ts';
+import { decodeFloat16, encodeFloat16 } from '../ir/number-formats.ts';
 import { isVersionRefusal, olderStamp } from './older-stamp.ts';
 
 export const RUNTIME = `onnxruntime ${ort.env.versions.node ?? ort.env.versions.common}`;

@@ -2,10 +2,10 @@
  * Sizes that a model was traced at: exporters that follow one run of a model write the sizes of that run's inputs into
  * its reshapes.
  */
-import { constantTensor } from '../graph/constants.ts';
-import { indexGraph } from '../graph/edit.ts';
-import { elementCount, hostNumbers, toHost } from '../graph/tensor-data.ts';
-import type { Model, Tensor } from '../graph/types.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { indexGraph } from '../ir/edit.ts';
+import { elementCount, hostNumbers, toHost } from '../ir/tensor-data.ts';
+import type { Model, Tensor } from '../ir/types.ts';
 
 /** Operators that are told a shape -> which input tells it. */
 const SHAPED: ReadonlyMap<string, number> = new Map([

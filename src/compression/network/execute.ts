@@ -2,10 +2,12 @@
  * Runs a program: steps in order, values in slots, bodies of control flow as programs of their own inside the same
  * scope.
  */
-import { GraphError, located, printable } from '../graph/graph-error.ts';
+import { GraphError, located, printable } from '../ir/graph-error.ts';
 import { LatheError } from '../../errors.ts';
-import type { Graph } from '../graph/types.ts';
-import type { HostTensor, Inferred, Value } from '../operators/operator.ts';
+import type { Graph } from '../ir/types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred } from '../ir/node-info.ts';
+import type { Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { givesLayout } from './layout.ts';

@@ -8,7 +8,7 @@
 import type { TypeTable } from '../graph/infer.ts';
 import { batchNorm } from '../operators/normalization.ts';
 import type { Operator } from '../operators/operator.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { stepsFor, type Step } from './program.ts';
 import { isStandard, StepUses } from './step-uses.ts';

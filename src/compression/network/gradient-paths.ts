@@ -3,11 +3,11 @@
  * output; an operator without one on any such chain freezes the weights before it, rather than let them be trained with
  * a part of their gradient.
  */
-import { isFloat } from '../graph/tensor-data.ts';
-import { nodeLabel } from '../graph/graph-error.ts';
-import { capturedNames, subgraphs } from '../graph/edit.ts';
+import { isFloat } from '../ir/tensor-data.ts';
+import { nodeLabel } from '../ir/graph-error.ts';
+import { capturedNames, subgraphs } from '../ir/edit.ts';
 import type { TypeTable } from '../graph/infer.ts';
-import type { Graph } from '../graph/types.ts';
+import type { Graph } from '../ir/types.ts';
 import type { Program, Step } from './program.ts';
 
 export interface Obstacle {

@@ -6,7 +6,7 @@
  * are; all others need ONNX order. A value is transposed at most once in a run, whoever asks for the other layout.
  */
 import type { TypeTable } from '../graph/infer.ts';
-import type { Graph } from '../graph/types.ts';
+import type { Graph } from '../ir/types.ts';
 import type { Layout, LayoutRule } from '../operators/operator.ts';
 import { movesNothing } from '../operators/device/layouts.ts';
 import type { Step } from './program.ts';

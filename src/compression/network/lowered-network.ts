@@ -1,7 +1,7 @@
 /** The network that `lowerModel` makes. */
-import type { Graph, Model, Tensor } from '../graph/types.ts';
+import type { Graph, Model, Tensor } from '../ir/types.ts';
 import type { Copy } from '../graph/passes/separate-statistics.ts';
-import { toHost } from '../graph/tensor-data.ts';
+import { toHost } from '../ir/tensor-data.ts';
 import type { Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';

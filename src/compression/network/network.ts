@@ -2,7 +2,7 @@
  * A model lowered for the engine: ONNX graph -> ordered steps with a layout each, parameters as variables, run
  * differentiably. (Interface; `lower.ts` makes it, `layout.ts` assigns layouts, `execute.ts` runs it.)
  */
-import type { Model, TensorType } from '../graph/types.ts';
+import type { Model, TensorType } from '../ir/types.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
 import type { Value } from '../operators/operator.ts';
 import type { LoopLimit } from './loop-limit.ts';

@@ -1,8 +1,9 @@
 /** What an operator sees while its node runs. */
-import { NodeView } from '../graph/node-info.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
-import type { DataType, Graph } from '../graph/types.ts';
-import type { HostTensor, Layout, RunContext, Value } from '../operators/operator.ts';
+import { NodeView } from '../ir/node-info.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
+import type { DataType, Graph } from '../ir/types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Layout, RunContext, Value } from '../operators/operator.ts';
 import { resolveAxis } from '../operators/shapes.ts';
 import * as nn from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';

@@ -1,8 +1,8 @@
 /** Which constants of a model are its weights, what each is to the operators that use it, and how it lies in memory. */
-import { capturedNames, subgraphs } from '../graph/edit.ts';
-import { elementCount, toHost } from '../graph/tensor-data.ts';
-import { NodeView } from '../graph/node-info.ts';
-import type { Tensor } from '../graph/types.ts';
+import { capturedNames, subgraphs } from '../ir/edit.ts';
+import { elementCount, toHost } from '../ir/tensor-data.ts';
+import { NodeView } from '../ir/node-info.ts';
+import type { Tensor } from '../ir/types.ts';
 import type { WeightRole } from '../operators/operator.ts';
 import type { Bodies } from './gradient-paths.ts';
 import type { Parameter } from './network.ts';

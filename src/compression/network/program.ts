@@ -3,9 +3,9 @@
  * each body.
  */
 import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
-import { topologicalOrder, usedNames } from '../graph/edit.ts';
+import { topologicalOrder, usedNames } from '../ir/edit.ts';
 
-import type { Graph, Model, Node, TensorType } from '../graph/types.ts';
+import type { Graph, Model, Node, TensorType } from '../ir/types.ts';
 import type { Layout, Operator } from '../operators/operator.ts';
 import { operatorOf } from '../operators/registry.ts';
 import { planLayouts } from './layout.ts';

@@ -2,8 +2,9 @@
  * A value while a network runs: host data, a device tensor in one or both layouts, or all of them, each made when first
  * asked for.
  */
-import type { DataType } from '../graph/types.ts';
-import type { HostTensor, Layout, Value } from '../operators/operator.ts';
+import type { DataType } from '../ir/types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Layout, Value } from '../operators/operator.ts';
 import {
   fromChannelsLast,
   lastPermutation,

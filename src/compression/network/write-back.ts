@@ -2,11 +2,11 @@
  * Trained values back into the graph they came from: initializers and Constant nodes replaced in place, everything else
  * the same objects.
  */
-import { constantTensor } from '../graph/constants.ts';
-import { mapSubgraphs, subgraphs } from '../graph/edit.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { mapSubgraphs, subgraphs } from '../ir/edit.ts';
 import { withCopies, type Copy } from '../graph/passes/separate-statistics.ts';
-import { fromHost, isFloat, toHost } from '../graph/tensor-data.ts';
-import type { Attribute, Graph, Model, Node, Tensor } from '../graph/types.ts';
+import { fromHost, isFloat, toHost } from '../ir/tensor-data.ts';
+import type { Attribute, Graph, Model, Node, Tensor } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Parameter } from './network.ts';

@@ -1,12 +1,14 @@
 /** Activation functions: elementwise, in whatever layout their input has. */
-import { hostNumbers, hostOf } from '../graph/tensor-data.ts';
+import { hostNumbers, hostOf } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { elementwise, ofFirst } from './channels/elementwise.ts';
 import { perChannel } from './channels/normalization.ts';
-import type { HostTensor, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { sameType } from './shapes.ts';
 
 type Formula = (x: TfTensor, ctx: RunContext) => TfTensor;

@@ -1,6 +1,6 @@
 /** Arithmetic of two or more operands with broadcasting. */
-import { hostNumbers } from '../graph/tensor-data.ts';
-import type { Dim } from '../graph/types.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
+import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -10,7 +10,9 @@ import { maximum, minimum, modulo, power, powerOf } from './device/elementwise.t
 import { isInteger } from './host/data.ts';
 import { map, zip, type Binary } from './host/elementwise.ts';
 import { cast } from './host/cast.ts';
-import type { HostTensor, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { broadcastType, resolveAxis, typeOf } from './shapes.ts';
 
 type Fold = (a: TfTensor, b: TfTensor) => TfTensor;

@@ -8,9 +8,9 @@
  * is of 16 bits; such models are not trained.
  */
 import { LatheError } from '../../errors.ts';
-import { GraphError } from '../graph/graph-error.ts';
-import { isFloat } from '../graph/tensor-data.ts';
-import { DATA_TYPES, type DataType, type Dim, type TensorType } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { isFloat } from '../ir/tensor-data.ts';
+import { DATA_TYPES, type DataType, type Dim, type TensorType } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -19,7 +19,8 @@ import { FULL, given, ONNX_ORDER } from './define.ts';
 import { boundsBias, type Bounds } from './device/attention-bias.ts';
 import { attendStepwise, type Precision } from './device/attention-scores.ts';
 import { attend, groupHeads, headsOf, type Heads } from './device/attention.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { productOf, shapeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
 
 const [QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, LENGTHS] = [0, 1, 2, 3, 4, 5, 6];

@@ -1,7 +1,7 @@
 /** Changing element types. */
-import { GraphError } from '../graph/graph-error.ts';
-import { BITS, fromHost, isFloat, toHost } from '../graph/tensor-data.ts';
-import { DATA_TYPES, type DataType } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { BITS, fromHost, isFloat, toHost } from '../ir/tensor-data.ts';
+import { DATA_TYPES, type DataType } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -12,7 +12,8 @@ import { FOLLOWS, firstInput, hostInputs, hostValue, ONNX_ORDER, ZERO, type Host
 import { roundTo16 } from './device/rounding.ts';
 import { cast, type CastOptions } from './host/cast.ts';
 import { isInteger } from './host/data.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { typeOf } from './shapes.ts';
 
 /** The `to` attribute. */

@@ -3,7 +3,7 @@
  * inputs, ArrayFeatureExtractor picks the name of its class. Trees, support vectors and linear models have their
  * weights in attributes, and are not trained.
  */
-import { GraphError } from '../graph/graph-error.ts';
+import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -11,7 +11,8 @@ import { exactIntegers, firstInput, FULL, ONNX_ORDER, type HostForm } from './de
 import { gatherAxis } from './device/rows.ts';
 import { resolvedIndices, positive } from './gather.ts';
 import { countTo, offsetsAlong, pick } from './host/movement.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { productOf, shapeOf, typeOf } from './shapes.ts';
 
 /** (x - offset) * scale, of one value each or one for each entry of the last axis. */

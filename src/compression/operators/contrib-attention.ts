@@ -5,7 +5,7 @@
  * inputs, caches of several lengths) is refused.
  */
 import { LatheError } from '../../errors.ts';
-import type { Dim } from '../graph/types.ts';
+import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -15,7 +15,8 @@ import { firstInput, FULL, given, ONNX_ORDER } from './define.ts';
 import { attend, groupHeads, headsOf, type Heads } from './device/attention.ts';
 import { causalBias, maskBias, reachBias } from './device/attention-bias.ts';
 import { matMul } from './matmul.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, WeightRole } from './operator.ts';
 import { cacheRows, rotateHeads } from './rotary-embedding.ts';
 import { productOf, shapeOf, typeOf, type Shape } from './shapes.ts';
 

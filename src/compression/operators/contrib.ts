@@ -3,8 +3,8 @@
  * as those are, and so differentiable. Those of attention are in `contrib-attention.ts`, those on codes in
  * `integer-contrib.ts`.
  */
-import { GraphError } from '../graph/graph-error.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -17,7 +17,8 @@ import { firstInput, FULL, ONNX_ORDER } from './define.ts';
 import { gatherAxis } from './device/rows.ts';
 import { matMul, matMulMacs, matMulOperators } from './matmul.ts';
 import { rmsNorm } from './normalization.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, Value, WeightRole } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value, WeightRole } from './operator.ts';
 import { unpackBlocks } from './host/packed-blocks.ts';
 import { sameType, shapeOf, typeOf } from './shapes.ts';
 

@@ -1,9 +1,10 @@
 /** If, Loop and Scan with conditions known only at run time: bodies run in the engine, one round after the other. */
 import { LatheError } from '../../errors.ts';
-import { GraphError } from '../graph/graph-error.ts';
-import { allocate, int64Host, toNumber } from '../graph/tensor-data.ts';
-import type { DataType, Graph, TensorType } from '../graph/types.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { allocate, int64Host, toNumber } from '../ir/tensor-data.ts';
+import type { DataType, Graph, TensorType } from '../ir/types.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { resolveAxis } from './shapes.ts';
 import { dimsOf, sliceValue, stackValues } from './values.ts';
 

@@ -1,10 +1,11 @@
 /** Convolution and transposed convolution, of any number of spatial axes, grouped and dilated. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { convolution, transposedConvolution } from './channels/conv.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, WeightRole } from './operator.ts';
 import { isConcrete, requireRank, shapeOf, sizeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
 import { extent, padsOf, split, windowCounts, windowOf, type Window } from './window.ts';
 

@@ -1,5 +1,5 @@
 /** Running sums and products along an axis. */
-import { allocate, hostNumbers } from '../graph/tensor-data.ts';
+import { allocate, hostNumbers } from '../ir/tensor-data.ts';
 import { withGradient } from '../tensor/nn/gradient.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -8,7 +8,9 @@ import { exactIntegers, firstInput, ONNX_ORDER, type HostForm } from './define.t
 import { cumulativeProduct } from './device/reduce.ts';
 import { rounder } from './host/data.ts';
 import { lanes } from './host/reduce.ts';
-import type { HostTensor, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { resolveAxis, sameType } from './shapes.ts';
 
 interface Running {

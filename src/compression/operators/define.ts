@@ -1,10 +1,12 @@
 /** What the definitions of operators have in common. */
-import { hostNumbers } from '../graph/tensor-data.ts';
-import type { Dim } from '../graph/types.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
+import type { Dim } from '../ir/types.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { isInteger } from './host/data.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { broadcastShapes, shapeOf } from './shapes.ts';
 
 export const FOLLOWS = { kind: 'follows' } as const;

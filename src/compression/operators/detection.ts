@@ -1,7 +1,8 @@
 /** Choosing boxes: NonMaxSuppression. */
-import { hostNumbers } from '../graph/tensor-data.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
 import { onHost, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
-import type { HostTensor, Operator } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Operator } from './operator.ts';
 
 interface Box {
   readonly top: number;

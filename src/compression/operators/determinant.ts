@@ -1,10 +1,11 @@
 /** Det: determinants of the matrices in the last two axes. */
-import { GraphError } from '../graph/graph-error.ts';
+import { GraphError } from '../ir/graph-error.ts';
 import { withGradient } from '../tensor/nn/gradient.ts';
 import { tf } from '../tensor/tf.ts';
 import { FULL, ONNX_ORDER } from './define.ts';
 import { generate } from './host/data.ts';
-import type { NodeInfo, Operator } from './operator.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator } from './operator.ts';
 import { shapeOf, typeOf } from './shapes.ts';
 
 /** By elimination with partial pivoting. @param a n x n, row-major; overwritten */

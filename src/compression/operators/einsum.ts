@@ -3,8 +3,8 @@
  * made of moves and products.
  */
 import { LatheError } from '../../errors.ts';
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim, TensorType } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim, TensorType } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { einsum } from './channels/einsum.ts';
@@ -12,7 +12,8 @@ import { FULL, ONNX_ORDER } from './define.ts';
 import { takeElements } from './device/rows.ts';
 import { viewOffsets } from './host/offsets.ts';
 import { matMul } from './matmul.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { isConcrete, shapeOf, sizeOf, stridesOf, typeOf } from './shapes.ts';
 
 /**

@@ -1,16 +1,18 @@
 /** Picking elements by indices: Gather, GatherElements, GatherND. */
-import { GraphError } from '../graph/graph-error.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
-import type { Dim } from '../graph/types.ts';
+import type { Dim } from '../ir/types.ts';
 import { gathering } from './channels/join-split.ts';
 import { exactIntegers, firstInput, ONNX_ORDER, PASSES, type HostForm } from './define.ts';
 import { gatherAxis, takeElements, takeRows } from './device/rows.ts';
 import { countTo, offsetsAlong, pick } from './host/movement.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { resolveAxis, shapeOf, sizeOf, stridesOf, typeOf } from './shapes.ts';
 
 /** Indices as offsets along an axis of `size`; negative ones count from the end. @throws GraphError outside. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { tensor, modelOf, value } from '../../../test/support/graphs.ts';
-import { makeNode } from '../graph/edit.ts';
+import { makeNode } from '../ir/edit.ts';
 import { inferShapes } from '../graph/infer.ts';
-import type { Dim, Node, Tensor } from '../graph/types.ts';
+import type { Dim, Node, Tensor } from '../ir/types.ts';
 
 /** Type of `y` where `x` has this shape. */
 function shapeOfY(

@@ -3,7 +3,7 @@
  * round the sums. Sums are exact: products of 8-bit codes are added in float32 kernels, which hold integers up to 2^24,
  * the kernel's codes in two halves of 4 bits.
  */
-import type { DataType } from '../graph/types.ts';
+import type { DataType } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -12,7 +12,8 @@ import { convMacs, convShape, kernelLayout } from './conv.ts';
 import { ONNX_ORDER, ZERO } from './define.ts';
 import { integerRange } from './host/data.ts';
 import { matMul, matMulMacs, matMulShape } from './matmul.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { shapeOf, typeOf } from './shapes.ts';
 import { fromChannelsLast, toChannelsLast } from './device/layouts.ts';
 import { padsOf, windowOf } from './window.ts';

@@ -4,7 +4,7 @@
  * `integer-compute.ts`.
  */
 import { LatheError } from '../../errors.ts';
-import type { Dim } from '../graph/types.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -14,7 +14,8 @@ import { fromChannelsLast, toChannelsLast } from './device/layouts.ts';
 import { along, centred, exactSum, floatSum, requantize } from './integer-compute.ts';
 import { joinedShape } from './join-split.ts';
 import { gemmMacs, matMul, matMulMacs, matMulShape } from './matmul.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { averagePool, inferGlobal, inferPool } from './pool.ts';
 import { dynamicCodes } from './quantized.ts';
 import { broadcastShapes, requireRank, resolveAxis, shapeOf, typeOf } from './shapes.ts';

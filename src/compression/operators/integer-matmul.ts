@@ -1,7 +1,7 @@
 /** Exact matrix products of integers on the host. */
-import { allocate, hostNumbers } from '../graph/tensor-data.ts';
-import type { DataType } from '../graph/types.ts';
-import type { HostTensor } from './operator.ts';
+import { allocate, hostNumbers } from '../ir/tensor-data.ts';
+import type { DataType } from '../ir/types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
 import { broadcastShapes, sizeOf, stridesOf } from './shapes.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** Concat and Split. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import { concatenation, splitting } from './channels/join-split.ts';
 import {
@@ -16,7 +16,8 @@ import {
   type Ints,
 } from './define.ts';
 import { concat, slice } from './host/movement.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { moved } from './reshape.ts';
 import { resolveAxis, typeOf, unifyDim } from './shapes.ts';
 import { onNumbers } from './device/rows.ts';

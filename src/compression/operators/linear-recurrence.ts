@@ -2,14 +2,15 @@
  * The recurrent layers of linear-attention models (opset 27): attention whose state has a fixed size, and the causal
  * convolution before it.
  */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { joinHeads } from './attention.ts';
 import { FULL, given, ONNX_ORDER } from './define.ts';
 import { groupHeads, headsOf } from './device/attention.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { productOf, shapeOf, typeOf, unifyDim } from './shapes.ts';
 
 const [QUERY, KEY, VALUE, STATE, DECAY, BETA] = [0, 1, 2, 3, 4, 5];

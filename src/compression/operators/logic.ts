@@ -1,6 +1,6 @@
 /** Comparison, logic, bits, and the choice between two values. */
-import { GraphError } from '../graph/graph-error.ts';
-import { allocate, BITS } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { allocate, BITS } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { elementwise } from './channels/elementwise.ts';
@@ -10,8 +10,10 @@ import { rounder } from './host/data.ts';
 import { compare, map, offsetsInto, zip, type Binary, type Scalar } from './host/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
 import { pick } from './host/movement.ts';
-import type { Dim } from '../graph/types.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Dim } from '../ir/types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { broadcastShapes, broadcastType, sameType, shapeOf, typeOf } from './shapes.ts';
 import { untaped } from '../tensor/untaped.ts';
 

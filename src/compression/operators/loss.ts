@@ -1,11 +1,12 @@
 /** The losses of the standard: NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss over scores [n, classes, ...]. */
-import { GraphError } from '../graph/graph-error.ts';
+import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { firstInput, ONNX_ORDER } from './define.ts';
 import { countTo } from './host/movement.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { shapeOf, typeOf } from './shapes.ts';
 
 /** The loss of each position of `labels`, then reduced as the attribute says. `logProbabilities` [n, classes, ...]. */

@@ -1,13 +1,14 @@
 /** Matrix products: MatMul of any ranks, Gemm, and com.microsoft's FusedMatMul. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { DataType, Dim, TensorType } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { DataType, Dim, TensorType } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { gemm, matrixProduct } from './channels/matmul.ts';
 import { spread } from './device/elementwise.ts';
 import { integerMatMul } from './integer-matmul.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import {
   broadcastShapes,
   isConcrete,

@@ -1,12 +1,13 @@
 /** Normalizations: over the batch, over features, over positions, over groups and across channels. */
-import { GraphError } from '../graph/graph-error.ts';
+import { GraphError } from '../ir/graph-error.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { ofFirst } from './channels/elementwise.ts';
 import { groupNormalization, overLastAxes, perChannel } from './channels/normalization.ts';
-import type { Inferred, NodeInfo, Operator, RunContext, WeightRole } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, WeightRole } from './operator.ts';
 import { rootOf } from './root.ts';
 import { requireRank, resolveAxis, sameType, typeOf } from './shapes.ts';
 

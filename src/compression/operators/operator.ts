@@ -6,34 +6,11 @@
  * A node all of whose inputs are host values runs its `host` form if it has one; every other node runs its `device`
  * form, host inputs being uploaded.
  */
-import type { Attribute, DataType, Dim, Graph, Node, Tensor, TensorType } from '../graph/types.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { DataType, Graph, Tensor, TensorType } from '../ir/types.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { ChannelRule } from './channels/rule.ts';
-
-/**
- * Exact data on the host. `data` is row-major: bigint for int64/uint64, Float64Array semantics (rounded to the dtype)
- * elsewhere.
- */
-export interface HostTensor {
-  readonly dtype: DataType;
-  readonly dims: readonly number[];
-  readonly data: HostData;
-}
-export type HostData =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Int16Array
-  | Int32Array
-  | Uint8Array
-  | Uint16Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array
-  | readonly string[];
-// Storage by dtype: float32 and float16/bfloat16/float8 (as their exact values) -> Float32Array; float64 ->
-// Float64Array;
-// bool -> Uint8Array of 0/1; int4/uint4/int2/uint2 unpacked -> Int8Array/Uint8Array; the others their own array.
 
 export type Value =
   | { readonly kind: 'host'; readonly value: HostTensor }
@@ -41,35 +18,6 @@ export type Value =
 
 /** How a value of rank >= 3 lies in memory: in ONNX's order [n, c, ...], or with channels last [n, ..., c]. */
 export type Layout = 'onnx' | 'channels-last';
-
-/** What shape inference and the layout pass may ask about a node. */
-export interface NodeInfo {
-  readonly node: Node;
-  /** Version of the node's domain in the model's opset imports. */
-  readonly opset: number;
-  /** Types of the inputs; `null` for an omitted or unknown one. */
-  readonly types: readonly (TensorType | null)[];
-  /** The input's value where it is known before running (initializers, constants, folded shape arithmetic). */
-  constant(index: number): HostTensor | null;
-  /** Shape inference may know elements of a shape tensor partly: per element a number, symbol or null. */
-  partial(index: number): readonly Dim[] | null;
-  int(name: string, fallback: number): number;
-  float(name: string, fallback: number): number;
-  string(name: string, fallback: string): string;
-  ints(name: string): readonly number[] | undefined;
-  floats(name: string): readonly number[] | undefined;
-  attribute(name: string): Attribute | undefined;
-  /**
-   * Types of a subgraph's outputs when its inputs have these types (shape inference of If, Loop, Scan); null where
-   * unknown.
-   */
-  subgraphTypes?(graph: Graph, inputs: readonly (TensorType | null)[]): (TensorType | null)[];
-}
-
-/** Types of the outputs; where an output is a shape-like integer tensor, also what is known of its elements. */
-export interface Inferred extends TensorType {
-  readonly elements?: readonly Dim[];
-}
 
 /** What a node's device form may use while it runs. */
 export interface RunContext extends NodeInfo {
@@ -204,5 +152,3 @@ export type QuantizationRole =
     }
   /** Moves data without arithmetic: the output has the input's scale (Reshape, MaxPool, Transpose...). */
   | { readonly kind: 'passes-through' };
-
-export type { Tensor };

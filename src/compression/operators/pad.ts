@@ -1,7 +1,7 @@
 /** Pad in every mode and form, and CenterCropPad. */
-import { GraphError } from '../graph/graph-error.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { padding } from './channels/join-split.ts';
@@ -19,7 +19,9 @@ import {
 import { positionsAlong } from './device/slice.ts';
 import { scalar } from './host/data.ts';
 import { countTo, pickAlong } from './host/movement.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { moved } from './reshape.ts';
 import { resolveAxes, typeOf } from './shapes.ts';
 

@@ -1,11 +1,12 @@
 /** Putting values back where windows took them from: Col2Im and MaxUnpool. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { firstInput, intsOfConstants, ONNX_ORDER } from './define.ts';
 import { addRows } from './device/rows.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { isConcrete, requireRank, shapeOf, sizeOf, typeOf } from './shapes.ts';
 import { extent, padsOf, windowOf } from './window.ts';
 

@@ -1,11 +1,12 @@
 /** Pooling: maximum (with indices), average, Lp norm; windowed and global. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { overPositions } from './channels/normalization.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { requireRank, sizeOf, stridesOf, typeOf } from './shapes.ts';
 import { rootOf } from './root.ts';
 import { countAlong, extent, padsOf, windowCounts, windowOf, type Window } from './window.ts';

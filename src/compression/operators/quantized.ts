@@ -1,8 +1,8 @@
 /** QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: per tensor, along one axis, or in blocks. */
-import { GraphError } from '../graph/graph-error.ts';
-import { elementCount, isFloat } from '../graph/tensor-data.ts';
-import type { DataType } from '../graph/types.ts';
-import { roundHalfEven } from '../graph/number-formats.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { elementCount, isFloat } from '../ir/tensor-data.ts';
+import type { DataType } from '../ir/types.ts';
+import { roundHalfEven } from '../ir/number-formats.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -10,9 +10,11 @@ import { FOLLOWS, firstInput, given, onHost, ONNX_ORDER, ZERO } from './define.t
 import { cast } from './host/cast.ts';
 import { generate, integerRange, isInteger, numbersOf, rounder } from './host/data.ts';
 import { countTo, offsetsAlong } from './host/movement.ts';
-import type { HostTensor, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { resolveAxis, shapeOf, typeOf } from './shapes.ts';
-import { DATA_TYPES } from '../graph/types.ts';
+import { DATA_TYPES } from '../ir/types.ts';
 
 /** For each element of `dims` the position of its scale. */
 function scaleOffsets(dims: readonly number[], scale: readonly number[], info: NodeInfo): Int32Array | null {

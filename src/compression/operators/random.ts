@@ -2,14 +2,15 @@
  * Operators that draw random numbers. They draw from the run's own seeded noise, not from their `seed` attribute: every
  * step is new.
  */
-import { GraphError } from '../graph/graph-error.ts';
-import { DATA_TYPES, type DataType } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { DATA_TYPES, type DataType } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { ofFirst } from './channels/elementwise.ts';
 import { ONNX_ORDER, ZERO } from './define.ts';
-import type { NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { shapeOf, typeOf } from './shapes.ts';
 
 const common = { domain: '', layout: ONNX_ORDER, differentiability: ZERO } as const;

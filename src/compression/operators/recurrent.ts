@@ -1,7 +1,8 @@
 /** LSTM, GRU and RNN. */
-import type { TensorType } from '../graph/types.ts';
+import type { TensorType } from '../ir/types.ts';
 import { recurrence } from './channels/recurrent.ts';
-import type { Inferred, NodeInfo, Operator } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator } from './operator.ts';
 import { directionsOf, GATES, runRecurrent, type Kind } from './recurrent/run.ts';
 import { isConcrete, requireRank, shapeOf, typeOf } from './shapes.ts';
 

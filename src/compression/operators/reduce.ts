@@ -1,6 +1,6 @@
 /** Reductions: sums, means, extremes, products and norms over axes. */
-import { isFloat } from '../graph/tensor-data.ts';
-import type { DataType, Dim } from '../graph/types.ts';
+import { isFloat } from '../ir/tensor-data.ts';
+import type { DataType, Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { reducing } from './channels/reduce.ts';
@@ -21,7 +21,9 @@ import { logSumExp, reduceMax, reduceMin, reduceProduct } from './device/reduce.
 import { cast } from './host/cast.ts';
 import { integerRange, isInteger } from './host/data.ts';
 import { reduce, type Fold } from './host/reduce.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { rootOf } from './root.ts';
 import { openShape, productOf, resolveAxes, shapeOf, typeOf } from './shapes.ts';
 

@@ -1,7 +1,7 @@
 /** Every operator the engine knows, by domain, type and opset version. */
 import { LatheError } from '../../errors.ts';
-import { nodeLabel } from '../graph/graph-error.ts';
-import type { Node } from '../graph/types.ts';
+import { nodeLabel } from '../ir/graph-error.ts';
+import type { Node } from '../ir/types.ts';
 import { activationOperators } from './activation.ts';
 import { arithmeticOperators } from './arithmetic.ts';
 import { castOperators } from './cast.ts';

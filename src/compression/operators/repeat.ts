@@ -1,9 +1,9 @@
 /**
  * Operators that repeat or rearrange blocks: Expand, Tile, DepthToSpace, SpaceToDepth, and masks over matrices (Trilu).
  */
-import { GraphError } from '../graph/graph-error.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { alongAxes } from './channels/elementwise.ts';
@@ -14,7 +14,9 @@ import { FOLLOWS, firstInput, FULL, ONNX_ORDER, PASSES, type HostForm, intsOfCon
 import { choose, spread, tile } from './device/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
 import { broadcastTo, countTo, pick, pickAlong, reshape, transpose } from './host/movement.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { moved } from './reshape.ts';
 import { broadcastShapes, openShape, requireRank, shapeOf, typeOf } from './shapes.ts';
 

@@ -1,7 +1,7 @@
 /** Operators that change the shape alone, or the order of axes: Reshape, Flatten, Squeeze, Unsqueeze, Transpose. */
-import { GraphError } from '../graph/graph-error.ts';
-import { elementCount } from '../graph/tensor-data.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { elementCount } from '../ir/tensor-data.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -21,7 +21,8 @@ import {
 } from './define.ts';
 import { onNumbers } from './device/rows.ts';
 import { reshape, transpose } from './host/movement.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { isConcrete, openShape, productOf, resolveAxes, resolveAxis, shapeOf, typeOf } from './shapes.ts';
 
 const common = { domain: '', since: 1, layout: ONNX_ORDER, quantization: PASSES } as const;

@@ -1,11 +1,12 @@
 /** Resize and its older form Upsample: every mode, any axes. */
-import { GraphError } from '../graph/graph-error.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { resizing } from './channels/resize.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { alongAxis, outside, resamplingMatrix, type Axis, type Resampling } from './resample.ts';
 import { resolveAxes, typeOf } from './shapes.ts';
 

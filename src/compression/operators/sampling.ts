@@ -2,8 +2,8 @@
  * Operators that read images between their pixels: GridSample, AffineGrid (Jaderberg et al., 2015), RoiAlign (He et
  * al., 2017), DeformConv (Dai et al., 2017).
  */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -12,10 +12,11 @@ import { firstInput, FULL, intsOfConstants, ONNX_ORDER } from './define.ts';
 import { takeRows } from './device/rows.ts';
 import { sample, type Interpolation, type Outside } from './device/sample.ts';
 import { binsOf } from './host/regions.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { openShape, shapeOf, sizeOf, typeOf } from './shapes.ts';
 import { windowOf } from './window.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
 
 /** Names of both versions of the operator. */
 const MODES: Readonly<Record<string, Interpolation>> = {

@@ -1,13 +1,15 @@
 /** Putting elements by indices: Scatter, ScatterElements, ScatterND, with reductions. */
-import { GraphError } from '../graph/graph-error.ts';
-import { allocate, hostNumbers } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { allocate, hostNumbers } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { firstInput, onHost, ONNX_ORDER, type DeviceForm, type HostForm } from './define.ts';
 import { scatterRows, type Reduction } from './device/scatter.ts';
 import { offsetsBeside, resolvedIndices, sliceRows } from './gather.ts';
 import { rounder } from './host/data.ts';
-import type { HostData, HostTensor, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostData, HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { resolveAxis, sameType, sizeOf, stridesOf } from './shapes.ts';
 
 type Combine = { number(old: number, update: number): number; big(old: bigint, update: bigint): bigint };

@@ -1,6 +1,6 @@
 /** Picking by value or by condition: TopK, ArgMax, ArgMin, NonZero, Compress, Unique, OneHot. */
-import { GraphError } from '../graph/graph-error.ts';
-import { elementCount, hostNumbers, isFloat } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { elementCount, hostNumbers, isFloat } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
@@ -20,7 +20,9 @@ import { positive } from './gather.ts';
 import { generate, isInteger } from './host/data.ts';
 import { countTo, offsetsAlong, pick, pickAlong } from './host/movement.ts';
 import { lanes } from './host/reduce.ts';
-import type { HostData, HostTensor, Inferred, NodeInfo, Operator, RunContext, Value } from './operator.ts';
+import type { HostData, HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext, Value } from './operator.ts';
 import { resolveAxis, shapeOf, stridesOf, typeOf } from './shapes.ts';
 
 type Comparable = number | bigint | string;

@@ -1,11 +1,13 @@
 /** Operators that move elements along a time axis, each sample by its own amount: ReverseSequence, TensorScatter. */
-import { GraphError } from '../graph/graph-error.ts';
-import { elementCount, hostNumbers } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { elementCount, hostNumbers } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import { firstInput, ONNX_ORDER } from './define.ts';
 import { takeRows } from './device/rows.ts';
 import { concat, pick, reshape } from './host/movement.ts';
-import type { HostTensor, NodeInfo, Operator } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator } from './operator.ts';
 import { moved } from './reshape.ts';
 import { resolveAxis, sameType } from './shapes.ts';
 

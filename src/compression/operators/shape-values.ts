@@ -2,10 +2,10 @@
  * Operators that make values out of shapes and attributes: Shape, Size, Constant, ConstantOfShape, Range, EyeLike,
  * Identity.
  */
-import { constantTensor } from '../graph/constants.ts';
-import { GraphError } from '../graph/graph-error.ts';
-import { elementCount, hostNumbers, int64Host, isFloat, toHost } from '../graph/tensor-data.ts';
-import { DATA_TYPES, type DataType, type Dim } from '../graph/types.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { elementCount, hostNumbers, int64Host, isFloat, toHost } from '../ir/tensor-data.ts';
+import { DATA_TYPES, type DataType, type Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import { untaped } from '../tensor/untaped.ts';
 import { FOLLOWS, FULL, hostValue, ONNX_ORDER, PASSES, ZERO, type HostForm } from './define.ts';
@@ -13,7 +13,9 @@ import { ofFirst, readsShape } from './channels/elementwise.ts';
 import { filling as anySize } from './channels/reshape.ts';
 import { generate, scalar } from './host/data.ts';
 import { pick } from './host/movement.ts';
-import type { HostTensor, Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { openShape, productOf, sameType, shapeOf, typeOf } from './shapes.ts';
 
 /** Looks at no element of its input: whatever the layout, nothing is moved. */

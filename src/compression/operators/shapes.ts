@@ -1,7 +1,7 @@
 /** Arithmetic on shapes with open dimensions: a size, a symbol, or null where nothing is known. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { DataType, Dim, TensorType } from '../graph/types.ts';
-import type { Inferred, NodeInfo } from './operator.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { DataType, Dim, TensorType } from '../ir/types.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
 
 /** As deep as the ONNX reader takes shapes. */
 const HIGHEST_RANK = 64;

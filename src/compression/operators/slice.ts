@@ -1,6 +1,6 @@
 /** Slice, in all its forms: attributes or inputs, any axes, any steps. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
 import { slicing, type TakenRange } from './channels/join-split.ts';
 import {
   attributeOrInput,
@@ -15,7 +15,8 @@ import {
 } from './define.ts';
 import { slicedBy } from './device/slice.ts';
 import { slice } from './host/movement.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { moved } from './reshape.ts';
 import { openShape, resolveAxes, typeOf } from './shapes.ts';
 

@@ -1,8 +1,8 @@
 /** Windows, discrete Fourier transforms and the mel scale: the front end of audio models. */
 import { LatheError } from '../../errors.ts';
-import { GraphError } from '../graph/graph-error.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
-import { DATA_TYPES, type DataType, type Dim } from '../graph/types.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
+import { DATA_TYPES, type DataType, type Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import {
@@ -19,7 +19,8 @@ import {
 import { gatherAxis } from './device/rows.ts';
 import { generate } from './host/data.ts';
 import { matMul } from './matmul.ts';
-import type { Inferred, NodeInfo, Operator, RunContext } from './operator.ts';
+import type { Inferred, NodeInfo } from '../ir/node-info.ts';
+import type { Operator, RunContext } from './operator.ts';
 import { resolveAxis, shapeOf, typeOf } from './shapes.ts';
 
 const outputType = (info: NodeInfo): DataType => DATA_TYPES[info.int('output_datatype', 1)] ?? 'float32';

@@ -2,13 +2,15 @@
  * Operators on strings: on the host, exactly. (RegexFullMatch is not among them: JavaScript's regular expressions can
  * take exponential time.)
  */
-import { GraphError } from '../graph/graph-error.ts';
-import { hostOf } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostOf } from '../ir/tensor-data.ts';
 import { firstInput, ONNX_ORDER, type HostForm } from './define.ts';
 import { stringsOf } from './host/data.ts';
 import { offsetsInto } from './host/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
-import type { HostTensor, NodeInfo, Operator } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator } from './operator.ts';
 import { broadcastType, shapeOf } from './shapes.ts';
 
 const common = { domain: '', layout: ONNX_ORDER, differentiability: firstInput() } as const;

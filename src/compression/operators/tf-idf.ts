@@ -1,9 +1,11 @@
 /** TfIdfVectorizer: counts of n-grams, with gaps where asked. */
-import { GraphError } from '../graph/graph-error.ts';
-import { hostNumbers } from '../graph/tensor-data.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import { hostNumbers } from '../ir/tensor-data.ts';
 import { onHost, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
 import { generate } from './host/data.ts';
-import type { HostTensor, NodeInfo, Operator } from './operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
+import type { Operator } from './operator.ts';
 import { shapeOf } from './shapes.ts';
 
 interface Vocabulary {

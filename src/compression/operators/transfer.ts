@@ -1,11 +1,11 @@
 /** Between host and device: which tfjs type holds an ONNX type, and what of it does not fit. */
 import { LatheError } from '../../errors.ts';
-import { allocate, byteLength, hostNumbers, isFloat, toHost } from '../graph/tensor-data.ts';
-import type { DataType, Tensor } from '../graph/types.ts';
+import { allocate, byteLength, hostNumbers, isFloat, toHost } from '../ir/tensor-data.ts';
+import type { DataType, Tensor } from '../ir/types.ts';
 import { takesBytes, tensorOfBytes } from '../tensor/native/bytes.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import type { HostData, HostTensor } from './operator.ts';
+import type { HostData, HostTensor } from '../ir/host-tensor.ts';
 
 type TfType = 'float32' | 'int32' | 'bool';
 

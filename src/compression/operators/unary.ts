@@ -1,5 +1,5 @@
 /** Functions of one element. */
-import { roundHalfEven } from '../graph/number-formats.ts';
+import { roundHalfEven } from '../ir/number-formats.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { ofFirst } from './channels/elementwise.ts';

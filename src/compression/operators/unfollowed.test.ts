@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { modelOf, value } from '../../../test/support/graphs.ts';
-import { makeNode } from '../graph/edit.ts';
+import { makeNode } from '../ir/edit.ts';
 import { planModel } from '../network/lower.ts';
-import type { Node } from '../graph/types.ts';
+import type { Node } from '../ir/types.ts';
 import { unfollowed } from './unfollowed.ts';
 
 describe('attributes that the engine does not follow', () => {

@@ -1,13 +1,13 @@
 /**
  * Attributes whose other values the engine does not compute. A node that has one is as unknown to training as an
  * operator that the engine lacks; it is never computed as if the attribute were not there. What an operator's schema
- * does not know at its opset is refused before (graph/check-schema.ts).
+ * does not know at its opset is refused before (ir/check-schema.ts).
  *
  * Not in here, and not read, are attributes that change no value: `consumed_inputs` and `output_sequence` of early
  * opsets, `hidden_size` and `kernel_shape`, which the weights' shapes say too, `sorted: 0` of TopK (any order will do),
  * `chunk_size`, `accuracy_level`, and the seeds of operators whose draws are the engine's own.
  */
-import type { Attribute, Node } from '../graph/types.ts';
+import type { Attribute, Node } from '../ir/types.ts';
 
 /** Values that are computed, by operator and attribute. */
 type Followed = Readonly<Record<string, Readonly<Record<string, readonly (number | string)[]>>>>;

@@ -1,8 +1,9 @@
 /** Taking apart and putting together values that may lie on the host or on the device. */
-import { allocate } from '../graph/tensor-data.ts';
+import { allocate } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import type { HostData, HostTensor, Value } from './operator.ts';
+import type { HostData, HostTensor } from '../ir/host-tensor.ts';
+import type { Value } from './operator.ts';
 import { sizeOf } from './shapes.ts';
 import { upload } from './transfer.ts';
 

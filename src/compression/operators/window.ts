@@ -1,7 +1,7 @@
 /** Sliding windows of convolution and pooling: kernel, strides, dilations, and the pads that `auto_pad` stands for. */
-import { GraphError } from '../graph/graph-error.ts';
-import type { Dim } from '../graph/types.ts';
-import type { NodeInfo } from './operator.ts';
+import { GraphError } from '../ir/graph-error.ts';
+import type { Dim } from '../ir/types.ts';
+import type { NodeInfo } from '../ir/node-info.ts';
 
 export interface Window {
   readonly kernel: readonly number[];

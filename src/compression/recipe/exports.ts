@@ -13,8 +13,8 @@ import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
 import { withoutCodebooks } from '../graph/codebooks.ts';
-import type { Model } from '../graph/types.ts';
-import type { ModelState } from '../techniques/technique.ts';
+import type { Model } from '../ir/types.ts';
+import type { ModelState } from '../step/model-state.ts';
 import { foldedFile } from './folded-file.ts';
 import type { RecipeInput } from './run.ts';
 

@@ -7,7 +7,7 @@ import { LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
-import type { Model } from '../graph/types.ts';
+import type { Model } from '../ir/types.ts';
 import { randomInputs } from '../measure/random-inputs.ts';
 import { openRuntime, type RuntimeOutput } from '../measure/session.ts';
 import type { FloatModel } from './exports.ts';

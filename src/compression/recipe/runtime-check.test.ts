@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { makeNode } from '../graph/edit.ts';
-import type { Model } from '../graph/types.ts';
+import { makeNode } from '../ir/edit.ts';
+import type { Model } from '../ir/types.ts';
 import { openRuntime } from '../measure/session.ts';
 import { checkRuns } from './runtime-check.ts';
 

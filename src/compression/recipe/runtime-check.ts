@@ -9,7 +9,7 @@ import { readOnnx } from '../formats/onnx/read.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { weights } from '../graph/describe.ts';
 import { nanWarnings } from '../graph/nan-weights.ts';
-import type { Model } from '../graph/types.ts';
+import type { Model } from '../ir/types.ts';
 import { datasetFeeds, sampleOf } from '../measure/inputs.ts';
 import { randomInputs } from '../measure/random-inputs.ts';
 import { openRuntime, withRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../measure/session.ts';

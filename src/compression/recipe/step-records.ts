@@ -5,7 +5,9 @@
 import type { ReportWarning } from '../../contracts/report.ts';
 import type { KeptIndices } from '../graph/channels/remove.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
-import type { CheckpointStore, ModelState, StepEvidence } from '../techniques/technique.ts';
+import type { CheckpointStore } from '../step/checkpoint-store.ts';
+import type { ModelState } from '../step/model-state.ts';
+import type { StepEvidence } from '../step/step-context.ts';
 
 export interface FinishedStep {
   readonly bytes: Uint8Array;

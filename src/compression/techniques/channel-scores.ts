@@ -1,7 +1,7 @@
 /** What channels are worth, from their weights alone. */
 import type { ConstantAxis, ChannelGroup } from '../graph/channels/groups.ts';
 import type { ChannelMap } from '../graph/channels/couple.ts';
-import { elementCount, toHost } from '../graph/tensor-data.ts';
+import { elementCount, toHost } from '../ir/tensor-data.ts';
 import { seededRandom } from '../data/random.ts';
 
 /** Importance by representative of the unit, for the units of one group. */

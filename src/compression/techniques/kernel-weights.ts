@@ -2,11 +2,11 @@
  * The weights that pruning and clustering are about: constants that the operators call kernels, wherever in the graph
  * and its subgraphs they lie.
  */
-import { constantTensor } from '../graph/constants.ts';
-import { mapSubgraphs, subgraphs } from '../graph/edit.ts';
-import { NodeView, type InputFacts } from '../graph/node-info.ts';
-import { elementCount } from '../graph/tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../graph/types.ts';
+import { constantTensor } from '../ir/constants.ts';
+import { mapSubgraphs, subgraphs } from '../ir/edit.ts';
+import { NodeView, type InputFacts } from '../ir/node-info.ts';
+import { elementCount } from '../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../ir/types.ts';
 import type { WeightRole } from '../operators/operator.ts';
 import { findOperator } from '../operators/registry.ts';
 

@@ -8,7 +8,9 @@ import { apply as pruneWeights } from './prune-weights/apply.ts';
 import { apply as quantize } from './quantize/apply.ts';
 import { apply as retrain } from './retrain/apply.ts';
 import { SPECS } from './specs.ts';
-import type { ModelState, StepContext, Technique } from './technique.ts';
+import type { ModelState } from '../step/model-state.ts';
+import type { StepContext } from '../step/step-context.ts';
+import type { Technique } from './technique.ts';
 
 type Apply = (state: ModelState, parameters: never, context: StepContext) => Promise<ModelState>;
 

@@ -2,8 +2,8 @@
  * Where a graph's output comes from, as far as a loss needs to know: does it end in Softmax, LogSoftmax or Sigmoid? The
  * loss is then taken on what goes into the activation (logits), which is stable where log(softmax(x)) underflows.
  */
-import { indexGraph } from '../graph/edit.ts';
-import type { Graph, Model, Node } from '../graph/types.ts';
+import { indexGraph } from '../ir/edit.ts';
+import type { Graph, Model, Node } from '../ir/types.ts';
 
 /**
  * `none`: no activation found, the output is taken for scores as it is. `probabilities`, `probability`: no activation

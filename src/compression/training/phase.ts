@@ -1,5 +1,6 @@
 /** A training that is one of several in a step. */
-import type { CheckpointStore, StepContext, StepProgress } from '../techniques/technique.ts';
+import type { CheckpointStore } from '../step/checkpoint-store.ts';
+import type { StepContext, StepProgress } from '../step/step-context.ts';
 
 export interface Phase {
   /** Epochs of the step's trainings before this one. */

@@ -1,6 +1,7 @@
 /** The training after a cut: what is left of a model learns to do what it did. */
 import type { Training } from '../../contracts/job-request.ts';
-import type { ModelState, StepContext } from '../techniques/technique.ts';
+import type { ModelState } from '../step/model-state.ts';
+import type { StepContext } from '../step/step-context.ts';
 import { openLesson } from './lesson.ts';
 import { frozenMasks, withNetwork } from './session.ts';
 import { retrainingTerms, standInTeacher } from './teacher-lesson.ts';

@@ -1,9 +1,10 @@
 /** A model's way through a training technique: lowered, trained by the technique, written back, freed. */
 import { LatheError } from '../../errors.ts';
-import type { Model } from '../graph/types.ts';
+import type { Model } from '../ir/types.ts';
 import { lowerModel } from '../network/lower.ts';
 import type { Network } from '../network/network.ts';
-import type { ModelState, StepContext } from '../techniques/technique.ts';
+import type { ModelState } from '../step/model-state.ts';
+import type { StepContext } from '../step/step-context.ts';
 import { Masks } from './constraint.ts';
 
 /**

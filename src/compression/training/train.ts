@@ -2,7 +2,8 @@
 import type { Training } from '../../contracts/job-request.ts';
 import type { BatchSource } from '../data/dataset.ts';
 import type { Network } from '../network/network.ts';
-import type { CheckpointStore, StepProgress } from '../techniques/technique.ts';
+import type { CheckpointStore } from '../step/checkpoint-store.ts';
+import type { StepProgress } from '../step/step-context.ts';
 import type { TfVariable } from '../tensor/tf.ts';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 import type { Constraint } from './constraint.ts';

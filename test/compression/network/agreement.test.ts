@@ -4,13 +4,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { MessageWriter } from '../../../src/compression/formats/onnx/wire.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
-import { makeNode, subgraphs } from '../../../src/compression/graph/edit.ts';
+import { makeNode, subgraphs } from '../../../src/compression/ir/edit.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
-import type { Dim, Graph, Model } from '../../../src/compression/graph/types.ts';
-import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
-import { allowedDifference } from '../../../src/compression/network/differences.ts';
+import type { Dim, Graph, Model } from '../../../src/compression/ir/types.ts';
+import { checkAgainstRuntime } from '../../../src/compression/agreement/agreement.ts';
+import { allowedDifference } from '../../../src/compression/agreement/differences.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
-import { hostNumbers, toHost } from '../../../src/compression/graph/tensor-data.ts';
+import { hostNumbers, toHost } from '../../../src/compression/ir/tensor-data.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { modelOf, tensor, value } from '../../support/graphs.ts';

@@ -4,9 +4,9 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
-import type { Model, Node } from '../../../src/compression/graph/types.ts';
-import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import type { Model, Node } from '../../../src/compression/ir/types.ts';
+import { checkAgainstRuntime } from '../../../src/compression/agreement/agreement.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { modelOf, spread, tensor, value } from '../../support/graphs.ts';
 

@@ -3,8 +3,8 @@
  * network's own output.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeNode as node } from '../../../src/compression/graph/edit.ts';
-import type { Graph, Model, Node, ValueInfo } from '../../../src/compression/graph/types.ts';
+import { makeNode as node } from '../../../src/compression/ir/edit.ts';
+import type { Graph, Model, Node, ValueInfo } from '../../../src/compression/ir/types.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
 import type { Network } from '../../../src/compression/network/network.ts';
 import type { Value } from '../../../src/compression/operators/operator.ts';

@@ -7,7 +7,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { readModel } from '../../../src/compression/formats/read-model.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { randomInputs } from '../../../src/compression/measure/random-inputs.ts';
 import { openRuntime } from '../../../src/compression/measure/session.ts';
 import { lowerModel } from '../../../src/compression/network/lower.ts';

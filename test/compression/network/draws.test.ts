@@ -1,9 +1,9 @@
 /** Models that draw random numbers are compared on the same draws: whatever the draw was, all else must agree. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
-import type { Attribute, Model, Node } from '../../../src/compression/graph/types.ts';
-import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import type { Attribute, Model, Node } from '../../../src/compression/ir/types.ts';
+import { checkAgainstRuntime } from '../../../src/compression/agreement/agreement.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { modelOf, tensor, value } from '../../support/graphs.ts';
 import { randomTensor, withWeights } from '../../support/models.ts';

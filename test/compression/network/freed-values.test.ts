@@ -1,7 +1,7 @@
 /** Runs that free values after their last use give what other runs give, and hold few tensors at once. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeNode as node } from '../../../src/compression/graph/edit.ts';
-import type { Graph, Model, Node } from '../../../src/compression/graph/types.ts';
+import { makeNode as node } from '../../../src/compression/ir/edit.ts';
+import type { Graph, Model, Node } from '../../../src/compression/ir/types.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';

@@ -5,8 +5,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ARCHITECTURES } from '../../../bench/architecture-networks.ts';
 import { readOnnx } from '../../../src/compression/formats/onnx/read.ts';
-import { makeNode as node, removeUnusedInitializers } from '../../../src/compression/graph/edit.ts';
-import type { Model, Node, Tensor } from '../../../src/compression/graph/types.ts';
+import { makeNode as node, removeUnusedInitializers } from '../../../src/compression/ir/edit.ts';
+import type { Model, Node, Tensor } from '../../../src/compression/ir/types.ts';
 import { fuseAttention } from '../../../src/compression/network/fuse-attention.ts';
 import { gradientCarriers } from '../../../src/compression/network/gradient-paths.ts';
 import { lowerOrThrow, planModel } from '../../../src/compression/network/lower.ts';

@@ -3,8 +3,8 @@
  * of the single steps.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeNode as node } from '../../../src/compression/graph/edit.ts';
-import type { Model, Node, Tensor } from '../../../src/compression/graph/types.ts';
+import { makeNode as node } from '../../../src/compression/ir/edit.ts';
+import type { Model, Node, Tensor } from '../../../src/compression/ir/types.ts';
 import { lowerOrThrow, planModel } from '../../../src/compression/network/lower.ts';
 import { fuseBatchNorm } from '../../../src/compression/network/fuse-batch-norm.ts';
 import { stepsFor } from '../../../src/compression/network/program.ts';

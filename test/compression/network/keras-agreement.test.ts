@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { readModel } from '../../../src/compression/formats/read-model.ts';
-import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
+import { checkAgainstRuntime } from '../../../src/compression/agreement/agreement.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 
 beforeAll(async () => {

@@ -4,10 +4,10 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
-import { hostNumbers, toHost } from '../../../src/compression/graph/tensor-data.ts';
-import type { Model, Node } from '../../../src/compression/graph/types.ts';
-import { checkAgainstRuntime } from '../../../src/compression/network/agreement.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import { hostNumbers, toHost } from '../../../src/compression/ir/tensor-data.ts';
+import type { Model, Node } from '../../../src/compression/ir/types.ts';
+import { checkAgainstRuntime } from '../../../src/compression/agreement/agreement.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
 import type { Network } from '../../../src/compression/network/network.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';

@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
 import { runRecipe, type RecipeEvent, type RecipeInput } from '../../../src/compression/recipe/run.ts';
-import type { CheckpointStore } from '../../../src/compression/techniques/technique.ts';
+import type { CheckpointStore } from '../../../src/compression/step/checkpoint-store.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import type { Step } from '../../../src/contracts/job-request.ts';
 import { Report } from '../../../src/contracts/report.ts';

@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { seededNormal, seededRandom } from '../../../src/compression/data/random.ts';
 import { expandCodebooks, sharedWeights, unpackCodes } from '../../../src/compression/graph/codebooks.ts';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
-import { toHost } from '../../../src/compression/graph/tensor-data.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
-import { validateModel } from '../../../src/compression/graph/validate.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import { toHost } from '../../../src/compression/ir/tensor-data.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
+import { validateModel } from '../../../src/compression/ir/validate.ts';
 import { countWeights } from '../../../src/compression/graph/weights.ts';
 import { encodeWeight } from '../../../src/compression/techniques/cluster/codebook.ts';
 import { kMeans, type Initialization } from '../../../src/compression/techniques/cluster/k-means.ts';

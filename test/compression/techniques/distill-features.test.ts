@@ -1,7 +1,7 @@
 /** Distillation from what a teacher has on the way to its outputs. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeNode as node } from '../../../src/compression/graph/edit.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import { makeNode as node } from '../../../src/compression/ir/edit.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { apply } from '../../../src/compression/techniques/distill/apply.ts';
 import { attentionTerm } from '../../../src/compression/techniques/distill/attention-term.ts';
 import type { Feature } from '../../../src/compression/techniques/distill/features.ts';
@@ -9,7 +9,7 @@ import { hintTerm } from '../../../src/compression/techniques/distill/hint-term.
 import { relationalTerm } from '../../../src/compression/techniques/distill/relational-term.ts';
 import type { DistillParameters } from '../../../src/compression/techniques/distill/spec.ts';
 import { apply as retrain } from '../../../src/compression/techniques/retrain/apply.ts';
-import type { CheckpointStore } from '../../../src/compression/techniques/technique.ts';
+import type { CheckpointStore } from '../../../src/compression/step/checkpoint-store.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';

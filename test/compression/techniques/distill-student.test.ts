@@ -1,10 +1,10 @@
 /** Students made of their teachers. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { removableBlocks, withoutBlocks } from '../../../src/compression/graph/blocks.ts';
-import { makeNode as node } from '../../../src/compression/graph/edit.ts';
+import { makeNode as node } from '../../../src/compression/ir/edit.ts';
 import { inferShapes } from '../../../src/compression/graph/infer.ts';
 import { layersOf, stagesOf } from '../../../src/compression/graph/stages.ts';
-import type { Model, Node, Tensor } from '../../../src/compression/graph/types.ts';
+import type { Model, Node, Tensor } from '../../../src/compression/ir/types.ts';
 import { countWeights } from '../../../src/compression/graph/weights.ts';
 import { apply } from '../../../src/compression/techniques/distill/apply.ts';
 import type { DistillParameters } from '../../../src/compression/techniques/distill/spec.ts';

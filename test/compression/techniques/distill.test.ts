@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { apply } from '../../../src/compression/techniques/distill/apply.ts';
 import type { DistillParameters } from '../../../src/compression/techniques/distill/spec.ts';
 import { apply as retrain } from '../../../src/compression/techniques/retrain/apply.ts';

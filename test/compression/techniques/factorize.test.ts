@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { countMacs } from '../../../src/compression/graph/describe.ts';
-import { makeNode as node } from '../../../src/compression/graph/edit.ts';
-import { toHost } from '../../../src/compression/graph/tensor-data.ts';
-import type { Model, Node, Tensor } from '../../../src/compression/graph/types.ts';
+import { makeNode as node } from '../../../src/compression/ir/edit.ts';
+import { toHost } from '../../../src/compression/ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../../src/compression/ir/types.ts';
 import { countWeights } from '../../../src/compression/graph/weights.ts';
 import { seededNormal } from '../../../src/compression/data/random.ts';
 import { apply } from '../../../src/compression/techniques/factorize/apply.ts';

@@ -12,7 +12,7 @@ import { seededNormal } from '../../../src/compression/data/random.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { integerProducts, saturatingProducts } from '../../../src/compression/graph/integer-products.ts';
 import { unsignedWeights } from '../../../src/compression/graph/passes/unsigned-weights.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { fidelityMeter } from '../../../src/compression/measure/fidelity.ts';
 import { productsSaturate } from '../../../src/compression/measure/saturation-probe.ts';
 import { openRuntime, type Feeds, type RuntimeOptions } from '../../../src/compression/measure/session.ts';

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../../src/compression/formats/graph-builder.ts';
-import { elementCount, toHost } from '../../../src/compression/graph/tensor-data.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import { elementCount, toHost } from '../../../src/compression/ir/tensor-data.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { apply } from '../../../src/compression/techniques/prune-channels/apply.ts';
 import { pruningRounds } from '../../../src/compression/techniques/prune-channels/plan.ts';

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { toHost } from '../../../src/compression/graph/tensor-data.ts';
-import { makeNode, subgraphs } from '../../../src/compression/graph/edit.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import { toHost } from '../../../src/compression/ir/tensor-data.ts';
+import { makeNode, subgraphs } from '../../../src/compression/ir/edit.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { apply } from '../../../src/compression/techniques/prune-weights/apply.ts';
 import type { PruneWeightsParameters } from '../../../src/compression/techniques/prune-weights/spec.ts';
 import { apply as retrain } from '../../../src/compression/techniques/retrain/apply.ts';

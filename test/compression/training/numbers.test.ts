@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
-import type { Node } from '../../../src/compression/graph/types.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import type { Node } from '../../../src/compression/ir/types.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf, type TfTensor } from '../../../src/compression/tensor/tf.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../src/compression/training/checkpoint.ts';

@@ -3,8 +3,8 @@
  * batch.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { hostNumbers, toHost } from '../../../src/compression/graph/tensor-data.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import { hostNumbers, toHost } from '../../../src/compression/ir/tensor-data.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { apply as distill } from '../../../src/compression/techniques/distill/apply.ts';
 import { apply as retrain } from '../../../src/compression/techniques/retrain/apply.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';

@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { batchSource } from '../../../src/compression/data/batches.ts';
 import { trainAndValidation } from '../../../src/compression/data/splits.ts';
 import type { Dataset } from '../../../src/compression/data/dataset.ts';
-import type { Model } from '../../../src/compression/graph/types.ts';
+import type { Model } from '../../../src/compression/ir/types.ts';
 import { lowerModel } from '../../../src/compression/network/lower.ts';
 import type { Network } from '../../../src/compression/network/network.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';

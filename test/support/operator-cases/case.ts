@@ -1,8 +1,8 @@
 /** One node with its inputs: what the tests of operators are lists of. */
-import { makeNode, type AttributeValue } from '../../../src/compression/graph/edit.ts';
-import { fromHost, hostOf, isFloat } from '../../../src/compression/graph/tensor-data.ts';
-import type { DataType, Model, Node } from '../../../src/compression/graph/types.ts';
-import type { HostTensor } from '../../../src/compression/operators/operator.ts';
+import { makeNode, type AttributeValue } from '../../../src/compression/ir/edit.ts';
+import { fromHost, hostOf, isFloat } from '../../../src/compression/ir/tensor-data.ts';
+import type { DataType, Model, Node } from '../../../src/compression/ir/types.ts';
+import type { HostTensor } from '../../../src/compression/ir/host-tensor.ts';
 import { modelOf } from '../graphs.ts';
 
 export interface CaseInput {

@@ -1,10 +1,11 @@
 /** Losses, random operators and integers on the device: what needs more than a list of cases. */
 import { describe, expect, test } from 'vitest';
-import { makeNode, type AttributeValue } from '../../../src/compression/graph/edit.ts';
-import { hostOf } from '../../../src/compression/graph/tensor-data.ts';
-import type { DataType, Node } from '../../../src/compression/graph/types.ts';
+import { makeNode, type AttributeValue } from '../../../src/compression/ir/edit.ts';
+import { hostOf } from '../../../src/compression/ir/tensor-data.ts';
+import type { DataType, Node } from '../../../src/compression/ir/types.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
-import type { HostTensor, Value } from '../../../src/compression/operators/operator.ts';
+import type { HostTensor } from '../../../src/compression/ir/host-tensor.ts';
+import type { Value } from '../../../src/compression/operators/operator.ts';
 import { download, upload } from '../../../src/compression/operators/transfer.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
 import type { TfTensor } from '../../../src/compression/tensor/tf.ts';

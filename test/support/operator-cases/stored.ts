@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { isFloat } from '../../../src/compression/graph/tensor-data.ts';
-import { makeNode } from '../../../src/compression/graph/edit.ts';
-import type { DataType, Model } from '../../../src/compression/graph/types.ts';
-import { difference } from '../../../src/compression/network/compare.ts';
+import { isFloat } from '../../../src/compression/ir/tensor-data.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import type { DataType, Model } from '../../../src/compression/ir/types.ts';
+import { difference } from '../../../src/compression/agreement/compare.ts';
 import { modelOf, value } from '../graphs.ts';
 import { given, hostOfInput, nameOf, type CaseInput, type OperatorCase } from './case.ts';
 import { checkGradient, feedOf, runModel } from './check.ts';

@@ -3,7 +3,7 @@
  * others are refused.
  */
 import { LatheError } from '../../../errors.ts';
-import type { DataType, Model } from '../../graph/types.ts';
+import type { DataType, Model } from '../../ir/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import { readArgument } from './argument.ts';
 import {

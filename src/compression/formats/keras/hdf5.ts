@@ -5,7 +5,7 @@
  */
 import * as h5wasm from 'h5wasm';
 import { LatheError } from '../../../errors.ts';
-import { decodeBfloat16, decodeFloat16 } from '../../graph/number-formats.ts';
+import { decodeBfloat16, decodeFloat16 } from '../../ir/number-formats.ts';
 import type { WeightArray } from './layer.ts';
 
 export const HDF5_MAGIC = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);

@@ -1,6 +1,6 @@
 /** Keras files: version 2's whole-model HDF5 and version 3's `.keras` archive. */
 import { LatheError } from '../../../errors.ts';
-import type { Model } from '../../graph/types.ts';
+import type { Model } from '../../ir/types.ts';
 import { convertKeras } from './convert.ts';
 import { withHdf5 } from './hdf5.ts';
 import type { Config } from './layer.ts';

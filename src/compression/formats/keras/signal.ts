@@ -3,7 +3,7 @@
  * remembers in which order its ONNX value lies, so that transposes stand only where the two really meet (at image
  * inputs, and before layers that mix axes).
  */
-import type { DataType } from '../../graph/types.ts';
+import type { DataType } from '../../ir/types.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 
 export type Shape = readonly (number | null)[];

@@ -17,9 +17,9 @@ import {
 import { LatheError } from '../../../errors.ts';
 import { projectRoot } from '../../../process-entry.ts';
 import { describeModel } from '../../graph/describe.ts';
-import { hostNumbers, toHost } from '../../graph/tensor-data.ts';
-import { validateModel } from '../../graph/validate.ts';
-import type { Model } from '../../graph/types.ts';
+import { hostNumbers, toHost } from '../../ir/tensor-data.ts';
+import { validateModel } from '../../ir/validate.ts';
+import type { Model } from '../../ir/types.ts';
 import { readOnnx } from './read.ts';
 import { MessageWriter } from './wire.ts';
 import { writeOnnx } from './write.ts';

@@ -8,8 +8,8 @@ import {
   valueBytes,
 } from '../../../../test/support/onnx-bytes.ts';
 import { openRuntime } from '../../measure/session.ts';
-import { hostNumbers, toHost } from '../../graph/tensor-data.ts';
-import { validateModel } from '../../graph/validate.ts';
+import { hostNumbers, toHost } from '../../ir/tensor-data.ts';
+import { validateModel } from '../../ir/validate.ts';
 import { readOnnx } from './read.ts';
 import { MessageWriter } from './wire.ts';
 import { writeOnnx } from './write.ts';

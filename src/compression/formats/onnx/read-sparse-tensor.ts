@@ -3,9 +3,9 @@
  * file.
  */
 import { LatheError } from '../../../errors.ts';
-import { BITS, byteLength, elementCount, hostNumbers, toHost } from '../../graph/tensor-data.ts';
-import { printable } from '../../graph/graph-error.ts';
-import type { Tensor } from '../../graph/types.ts';
+import { BITS, byteLength, elementCount, hostNumbers, toHost } from '../../ir/tensor-data.ts';
+import { printable } from '../../ir/graph-error.ts';
+import type { Tensor } from '../../ir/types.ts';
 import { readTensor } from './read-tensor.ts';
 import type { MessageReader } from './wire.ts';
 

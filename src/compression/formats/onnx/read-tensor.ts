@@ -3,9 +3,9 @@
  * allows it.
  */
 import { LatheError } from '../../../errors.ts';
-import { BITS, byteLength, elementCount, pack } from '../../graph/tensor-data.ts';
-import { printable } from '../../graph/graph-error.ts';
-import { DATA_TYPES, type DataType, type Tensor } from '../../graph/types.ts';
+import { BITS, byteLength, elementCount, pack } from '../../ir/tensor-data.ts';
+import { printable } from '../../ir/graph-error.ts';
+import { DATA_TYPES, type DataType, type Tensor } from '../../ir/types.ts';
 import { setOrigin } from './origin.ts';
 import { concatenate, FIXED32, FIXED64, type MessageReader } from './wire.ts';
 

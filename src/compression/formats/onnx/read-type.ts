@@ -2,8 +2,8 @@
  * ValueInfoProto and TypeProto -> ValueInfo. Only tensor types are modelled; sequences, maps, optionals and sparse
  * tensors are carried.
  */
-import type { Dim, TensorType, ValueInfo } from '../../graph/types.ts';
-import { printable } from '../../graph/graph-error.ts';
+import type { Dim, TensorType, ValueInfo } from '../../ir/types.ts';
+import { printable } from '../../ir/graph-error.ts';
 import { setOrigin } from './origin.ts';
 import { dataType } from './read-tensor.ts';
 import { LENGTH_DELIMITED, MessageReader } from './wire.ts';

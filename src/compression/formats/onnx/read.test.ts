@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hostNumbers, toHost } from '../../graph/tensor-data.ts';
+import { hostNumbers, toHost } from '../../ir/tensor-data.ts';
 import {
   CODE,
   graphBytes,

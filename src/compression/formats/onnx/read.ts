@@ -4,8 +4,8 @@
  * not changed byte for byte.
  */
 import { LatheError } from '../../../errors.ts';
-import type { Attribute, FunctionDefinition, Graph, Model, Node, Tensor, ValueInfo } from '../../graph/types.ts';
-import { printable } from '../../graph/graph-error.ts';
+import type { Attribute, FunctionDefinition, Graph, Model, Node, Tensor, ValueInfo } from '../../ir/types.ts';
+import { printable } from '../../ir/graph-error.ts';
 import { setOrigin } from './origin.ts';
 import { readSparseTensor } from './read-sparse-tensor.ts';
 import { readTensor } from './read-tensor.ts';

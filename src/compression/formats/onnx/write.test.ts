@@ -11,9 +11,9 @@ import {
   valueBytes,
 } from '../../../../test/support/onnx-bytes.ts';
 import { projectRoot } from '../../../process-entry.ts';
-import { makeNode } from '../../graph/edit.ts';
-import { fromHost, hostNumbers, hostOf, toHost } from '../../graph/tensor-data.ts';
-import type { Graph, Model } from '../../graph/types.ts';
+import { makeNode } from '../../ir/edit.ts';
+import { fromHost, hostNumbers, hostOf, toHost } from '../../ir/tensor-data.ts';
+import type { Graph, Model } from '../../ir/types.ts';
 import { readOnnx } from './read.ts';
 import { MessageWriter } from './wire.ts';
 import { writeOnnx } from './write.ts';

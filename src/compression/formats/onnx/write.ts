@@ -15,7 +15,7 @@ import {
   type Tensor,
   type TensorType,
   type ValueInfo,
-} from '../../graph/types.ts';
+} from '../../ir/types.ts';
 import { originOf } from './origin.ts';
 import { MessageReader, MessageWriter } from './wire.ts';
 

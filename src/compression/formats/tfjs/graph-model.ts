@@ -4,7 +4,7 @@
  */
 import { LatheError } from '../../../errors.ts';
 import { inferShapes } from '../../graph/infer.ts';
-import type { Model } from '../../graph/types.ts';
+import type { Model } from '../../ir/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import type { TfjsWeight } from './manifest.ts';
 import {

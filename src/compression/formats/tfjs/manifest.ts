@@ -2,7 +2,7 @@
  * The weights of a TF.js model: shards joined per group, cut by the manifest, brought back from their quantized form.
  */
 import { LatheError } from '../../../errors.ts';
-import { decodeFloat16 } from '../../graph/number-formats.ts';
+import { decodeFloat16 } from '../../ir/number-formats.ts';
 
 export interface TfjsWeight {
   readonly name: string;

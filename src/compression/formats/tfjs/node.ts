@@ -1,5 +1,5 @@
 /** A node of a TensorFlow graph as converters see it, and the values between them. */
-import type { DataType } from '../../graph/types.ts';
+import type { DataType } from '../../ir/types.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { TfjsWeight } from './manifest.ts';
 

@@ -1,6 +1,6 @@
 /** TF.js models: layers-models (a Keras topology) and graph-models (a frozen TensorFlow graph). */
 import { LatheError } from '../../../errors.ts';
-import type { Model } from '../../graph/types.ts';
+import type { Model } from '../../ir/types.ts';
 import { foldConstants } from '../../graph/passes/fold-constants.ts';
 import { removeIdentities } from '../../graph/passes/remove-identities.ts';
 import { sinkTransposes } from '../../graph/passes/sink-transposes.ts';

@@ -3,14 +3,14 @@
  * keeps all its channels: inputs and outputs of the model, operators without a rule, values that subgraphs read.
  */
 import type { ChannelRule, Coupling, ValueUnits } from '../../operators/channels/rule.ts';
-import { constantTensor } from '../constants.ts';
-import { topologicalOrder, usedNames } from '../edit.ts';
-import { nodeLabel, printable } from '../graph-error.ts';
+import { constantTensor } from '../../ir/constants.ts';
+import { topologicalOrder, usedNames } from '../../ir/edit.ts';
+import { nodeLabel, printable } from '../../ir/graph-error.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
-import { settingsOf } from '../settings.ts';
-import { isFloat } from '../tensor-data.ts';
-import type { Model, Node, Tensor } from '../types.ts';
-import { Units, type AxisUnits } from './units.ts';
+import { settingsOf } from '../../ir/settings.ts';
+import { isFloat } from '../../ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../ir/types.ts';
+import { Units, type AxisUnits } from '../../operators/channels/units.ts';
 
 /**
  * A constant as one input of one node reads it: small ones are labelled for each use, so that layers which happen to

@@ -1,5 +1,5 @@
 /** Groups of removable channels: those of one layer, with the layers that are tied to it. */
-import type { Tensor } from '../types.ts';
+import type { Tensor } from '../../ir/types.ts';
 import type { ChannelMap, ConstantUse } from './couple.ts';
 
 /** One axis of a constant along which some unit lies. */

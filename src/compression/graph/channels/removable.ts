@@ -1,7 +1,7 @@
 /** The channels of a model that can be removed, proven by removing some. */
 import { LatheError } from '../../../errors.ts';
-import { nodeLabel } from '../graph-error.ts';
-import type { Model } from '../types.ts';
+import { nodeLabel } from '../../ir/graph-error.ts';
+import type { Model } from '../../ir/types.ts';
 import { coupleChannels, type ChannelMap } from './couple.ts';
 import { channelGroups, type ChannelGroup } from './groups.ts';
 import { ChannelMismatch, removeChannels } from './remove.ts';

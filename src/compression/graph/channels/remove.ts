@@ -1,12 +1,12 @@
 /** A graph with units removed: every constant, attribute and declared shape that speaks of them shrinks. */
 import type { Shrinking, Shrunk, ValueUnits } from '../../operators/channels/rule.ts';
-import { freshNames, indexGraph, removeDeadNodes, removeUnusedInitializers, topologicalOrder } from '../edit.ts';
-import { printable } from '../graph-error.ts';
+import { freshNames, indexGraph, removeDeadNodes, removeUnusedInitializers, topologicalOrder } from '../../ir/edit.ts';
+import { printable } from '../../ir/graph-error.ts';
 import { inferShapes } from '../infer.ts';
-import { BITS, elementCount, fromHost } from '../tensor-data.ts';
-import type { Attribute, Graph, Model, Node, Tensor, ValueInfo } from '../types.ts';
+import { BITS, elementCount, fromHost } from '../../ir/tensor-data.ts';
+import type { Attribute, Graph, Model, Node, Tensor, ValueInfo } from '../../ir/types.ts';
 import type { ChannelMap, ConstantUse } from './couple.ts';
-import type { AxisUnits } from './units.ts';
+import type { AxisUnits } from '../../operators/channels/units.ts';
 
 /** Indices that stay, by axis; null: all. */
 export type KeptIndices = readonly (readonly number[] | null)[];

@@ -4,8 +4,8 @@
  */
 import { inferShapes } from '../infer.ts';
 import { foldConstants } from '../passes/fold-constants.ts';
-import { elementCount, isFloat } from '../tensor-data.ts';
-import type { Model, Node } from '../types.ts';
+import { elementCount, isFloat } from '../../ir/tensor-data.ts';
+import type { Model, Node } from '../../ir/types.ts';
 
 /** The model with single floats that are cast from known sizes as constants. */
 export function fixShapeFactors(model: Model): Model {

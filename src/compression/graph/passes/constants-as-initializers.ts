@@ -1,6 +1,6 @@
-import { mapSubgraphs, withInitializers } from '../edit.ts';
-import { constantTensor } from '../constants.ts';
-import type { Graph, Model, Tensor } from '../types.ts';
+import { mapSubgraphs, withInitializers } from '../../ir/edit.ts';
+import { constantTensor } from '../../ir/constants.ts';
+import type { Graph, Model, Tensor } from '../../ir/types.ts';
 
 /**
  * Turns Constant nodes into initializers, in subgraphs as well, so that weights have one form. A Constant whose output

@@ -1,8 +1,8 @@
-import { freshNames, indexGraph, removeUnusedInitializers, withInitializers } from '../edit.ts';
+import { freshNames, indexGraph, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { inferShapes } from '../infer.ts';
-import { elementCount, fromHost, hostNumbers, isFloat, toHost } from '../tensor-data.ts';
-import { floatAttribute, intAttribute } from '../node-attributes.ts';
-import type { Graph, Model, Node, Tensor } from '../types.ts';
+import { elementCount, fromHost, hostNumbers, isFloat, toHost } from '../../ir/tensor-data.ts';
+import { floatAttribute, intAttribute } from '../../ir/node-attributes.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 
 /**
  * Folds inference-mode BatchNormalization into the Conv, ConvTranspose, Gemm or MatMul before it (Jacob et al., 2018,

@@ -1,9 +1,10 @@
 import { DRAWING } from '../draws.ts';
-import { topologicalOrder, removeUnusedInitializers } from '../edit.ts';
+import { topologicalOrder, removeUnusedInitializers } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
-import { elementCount, fromHost, toHost } from '../tensor-data.ts';
-import type { HostTensor, Operator } from '../../operators/operator.ts';
-import type { Graph, Model, Node, Tensor } from '../types.ts';
+import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
+import type { HostTensor } from '../../ir/host-tensor.ts';
+import type { Operator } from '../../operators/operator.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 
 export interface FoldOptions {
   /** Nodes for which this is false stay. */

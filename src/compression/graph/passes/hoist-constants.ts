@@ -1,6 +1,6 @@
-import { mapSubgraphs, subgraphs } from '../edit.ts';
-import { isFloat } from '../tensor-data.ts';
-import type { Graph, Model, Tensor } from '../types.ts';
+import { mapSubgraphs, subgraphs } from '../../ir/edit.ts';
+import { isFloat } from '../../ir/tensor-data.ts';
+import type { Graph, Model, Tensor } from '../../ir/types.ts';
 
 /**
  * Moves the float initializers of branches and bodies to the main graph, from which the bodies then capture them:

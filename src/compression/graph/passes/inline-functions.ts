@@ -1,6 +1,6 @@
-import { freshNames, mapSubgraphs } from '../edit.ts';
-import { malformed, nodeLabel } from '../graph-error.ts';
-import type { Attribute, FunctionDefinition, Graph, Model, Node } from '../types.ts';
+import { freshNames, mapSubgraphs } from '../../ir/edit.ts';
+import { malformed, nodeLabel } from '../../ir/graph-error.ts';
+import type { Attribute, FunctionDefinition, Graph, Model, Node } from '../../ir/types.ts';
 import { identityNode, instantiateNode } from './instantiate.ts';
 
 const MOST_NODES = 200_000;

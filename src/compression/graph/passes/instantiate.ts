@@ -1,6 +1,6 @@
 /** Copies of nodes and subgraphs under other names: what inlining functions, branches and loop bodies share. */
-import { mapSubgraphs } from '../edit.ts';
-import type { Attribute, Graph, Node, Tensor } from '../types.ts';
+import { mapSubgraphs } from '../../ir/edit.ts';
+import type { Attribute, Graph, Node, Tensor } from '../../ir/types.ts';
 
 export type Rename = (name: string) => string;
 

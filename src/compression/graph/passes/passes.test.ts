@@ -1,8 +1,8 @@
 import type * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { floats, modelOf, runInOnnxRuntime, spread, tensor, value } from '../../../../test/support/graphs.ts';
-import { makeNode } from '../edit.ts';
-import type { FunctionDefinition, Graph, Model } from '../types.ts';
+import { makeNode } from '../../ir/edit.ts';
+import type { FunctionDefinition, Graph, Model } from '../../ir/types.ts';
 import { constantsAsInitializers } from './constants-as-initializers.ts';
 import { foldBatchNorm } from './fold-batch-norm.ts';
 import { inlineFunctions } from './inline-functions.ts';

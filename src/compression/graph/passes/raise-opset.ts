@@ -4,11 +4,11 @@
  * (https://onnx.ai/onnx/operators, "Changelog").
  */
 import { LatheError } from '../../../errors.ts';
-import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../edit.ts';
-import { nodeLabel } from '../graph-error.ts';
+import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
+import { nodeLabel } from '../../ir/graph-error.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
-import { fromHost, hostOf } from '../tensor-data.ts';
-import type { Attribute, DataType, Graph, Model, Node, Tensor, TensorType } from '../types.ts';
+import { fromHost, hostOf } from '../../ir/tensor-data.ts';
+import type { Attribute, DataType, Graph, Model, Node, Tensor, TensorType } from '../../ir/types.ts';
 import { inlineFunctions } from './inline-functions.ts';
 
 /** Least IR version by opset (onnx/helper.py, VERSION_TABLE). */

@@ -1,7 +1,7 @@
-import { indexGraph, renameUses, subgraphs } from '../edit.ts';
+import { indexGraph, renameUses, subgraphs } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
-import { hostNumbers } from '../tensor-data.ts';
-import type { Dim, Graph, Model, Node, TensorType } from '../types.ts';
+import { hostNumbers } from '../../ir/tensor-data.ts';
+import type { Dim, Graph, Model, Node, TensorType } from '../../ir/types.ts';
 
 /**
  * Removes nodes of the main graph that hand their first input through unchanged at inference: Identity, Dropout, and

@@ -1,7 +1,7 @@
-import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../edit.ts';
+import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { inferShapes, type InferOptions, type TypeTable } from '../infer.ts';
-import { fromHost, hostNumbers, hostOf, int64Host } from '../tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../types.ts';
+import { fromHost, hostNumbers, hostOf, int64Host } from '../../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import { identityNode, inlineGraph, type Inlined, type Rename } from './instantiate.ts';
 
 /** Loops of more rounds, or that would grow beyond this many nodes, stay loops. */

@@ -3,10 +3,10 @@
  * its shift and running mean (all zeros), and those of every layer like it. What training changes must be apart: a
  * running statistic is no weight, and not another layer's.
  */
-import { constantTensor } from '../constants.ts';
-import { freshNames, indexGraph, removeUnusedInitializers, type GraphIndex, type Use } from '../edit.ts';
-import { settingsOf } from '../settings.ts';
-import type { Graph, Model, Node, Tensor } from '../types.ts';
+import { constantTensor } from '../../ir/constants.ts';
+import { freshNames, indexGraph, removeUnusedInitializers, type GraphIndex, type Use } from '../../ir/edit.ts';
+import { settingsOf } from '../../ir/settings.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 
 /** A shared constant under another name, for those uses that stay together. */
 export interface Copy {
@@ -22,7 +22,7 @@ const [MEAN, VARIANCE] = [3, 4];
 
 /**
  * Copies for the constants of the main graph that are a running statistic, and something else as well. Weights shared
- * otherwise are tied, and stay so; settings (graph/settings.ts) are not trained anyway.
+ * otherwise are tied, and stay so; settings (ir/settings.ts) are not trained anyway.
  */
 export function sharedStatistics(model: Model): Copy[] {
   const { graph } = model;

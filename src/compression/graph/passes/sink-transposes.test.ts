@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { floats, modelOf, runInOnnxRuntime, spread, tensor, value } from '../../../../test/support/graphs.ts';
-import { makeNode } from '../edit.ts';
-import { transposeTensor } from '../transpose-tensor.ts';
-import { hostNumbers, toHost } from '../tensor-data.ts';
-import type { Model, Node, Tensor } from '../types.ts';
+import { makeNode } from '../../ir/edit.ts';
+import { transposeTensor } from '../../ir/transpose-tensor.ts';
+import { hostNumbers, toHost } from '../../ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { sinkTransposes } from './sink-transposes.ts';
 
 const toFirst = (x: string, y: string): Node => makeNode('Transpose', [x], [y], { perm: [0, 3, 1, 2] });

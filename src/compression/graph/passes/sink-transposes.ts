@@ -1,8 +1,8 @@
-import { freshNames, makeNode, removeDeadNodes, removeUnusedInitializers, usedNames } from '../edit.ts';
+import { freshNames, makeNode, removeDeadNodes, removeUnusedInitializers, usedNames } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
-import { BITS, elementCount, fromHost, hostNumbers, int64Host } from '../tensor-data.ts';
-import { transposeTensor } from '../transpose-tensor.ts';
-import type { Attribute, Graph, Model, Node, Tensor } from '../types.ts';
+import { BITS, elementCount, fromHost, hostNumbers, int64Host } from '../../ir/tensor-data.ts';
+import { transposeTensor } from '../../ir/transpose-tensor.ts';
+import type { Attribute, Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import {
   constantForBase,
   dropBaseAxes,

@@ -3,9 +3,9 @@
  * FusedGemm). As the standard operators that they stand for they can be computed in integers; onnxruntime fuses them
  * again when it loads the file.
  */
-import { freshNames, makeNode, mapSubgraphs, withInitializers, type AttributeValue } from '../edit.ts';
-import { fromHost, hostOf } from '../tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../types.ts';
+import { freshNames, makeNode, mapSubgraphs, withInitializers, type AttributeValue } from '../../ir/edit.ts';
+import { fromHost, hostOf } from '../../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 
 /** By operator: the standard one, and the input that is added to its result. */
 const STANDARD: ReadonlyMap<string, { readonly opType: string; readonly addend: number | null }> = new Map([

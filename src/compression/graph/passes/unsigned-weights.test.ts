@@ -6,9 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../../test/support/graphs.ts';
 import { writeOnnx } from '../../formats/onnx/write.ts';
 import { openRuntime, type Feeds, type RuntimeOptions } from '../../measure/session.ts';
-import { makeNode } from '../edit.ts';
+import { makeNode } from '../../ir/edit.ts';
 import { integerProducts, saturatingProducts } from '../integer-products.ts';
-import type { DataType, Model, Tensor } from '../types.ts';
+import type { DataType, Model, Tensor } from '../../ir/types.ts';
 import { unsignedWeights } from './unsigned-weights.ts';
 
 const [ROWS, K, N] = [3, 10, 4];

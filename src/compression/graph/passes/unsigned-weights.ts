@@ -3,10 +3,10 @@
  * was. x86 kernels multiply uint8 weights exactly whatever the processor, int8 ones with saturation where it has no
  * VNNI (graph/saturation.ts): what this model gives is the exact arithmetic of the file.
  */
-import { freshNames, indexGraph, makeNode, withGraph, type GraphIndex } from '../edit.ts';
+import { freshNames, indexGraph, makeNode, withGraph, type GraphIndex } from '../../ir/edit.ts';
 import { constantCodes, integerProducts, type IntegerProduct } from '../integer-products.ts';
-import { elementCount, fromHost, hostOf, toHost } from '../tensor-data.ts';
-import { DATA_TYPES, type Graph, type Model, type Node, type Tensor } from '../types.ts';
+import { elementCount, fromHost, hostOf, toHost } from '../../ir/tensor-data.ts';
+import { DATA_TYPES, type Graph, type Model, type Node, type Tensor } from '../../ir/types.ts';
 
 const OFFSET = 128;
 

@@ -1,7 +1,7 @@
 /** Attention as one operator: positions within heads go from all heads alike, those of queries with those of keys. */
-import type { AxisUnits } from '../../graph/channels/units.ts';
-import type { Attribute } from '../../graph/types.ts';
-import type { NodeInfo } from '../operator.ts';
+import type { AxisUnits } from './units.ts';
+import type { Attribute } from '../../ir/types.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
 import { alikeInGroups, keepAll, tiled, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
 /** Where an attention operator has what. */

@@ -1,5 +1,5 @@
 /** Convolution [out, in / groups, ...k] and transposed convolution [in, out / groups, ...k]; x [n, c, ...]. */
-import type { AxisUnits } from '../../graph/channels/units.ts';
+import type { AxisUnits } from './units.ts';
 import {
   alikeInGroups,
   int,

@@ -1,5 +1,5 @@
 /** Einstein sums: axes of one letter belong together. */
-import type { AxisUnits } from '../../graph/channels/units.ts';
+import type { AxisUnits } from './units.ts';
 import { keepAll, type ChannelRule } from './rule.ts';
 
 /** `parse`: letters of each operand's axes, and of the result's. */

@@ -1,6 +1,6 @@
 /** Operators that compute each element by itself: channels pass, and operands that meet belong together. */
-import type { AxisUnits } from '../../graph/channels/units.ts';
-import type { Dim } from '../../graph/types.ts';
+import type { AxisUnits } from './units.ts';
+import type { Dim } from '../../ir/types.ts';
 import { keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
 /** Labels of a result that broadcasts: axes of one give way, all others are the same channels. */

@@ -1,9 +1,9 @@
 /** Operators that take axes apart and put them together: labels are cut and joined as the elements are. */
-import type { AxisUnits } from '../../graph/channels/units.ts';
-import type { Dim } from '../../graph/types.ts';
-import type { NodeInfo } from '../operator.ts';
+import type { AxisUnits } from './units.ts';
+import type { Dim } from '../../ir/types.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
 import { resolveAxis } from '../shapes.ts';
-import { int64Host, hostNumbers } from '../../graph/tensor-data.ts';
+import { int64Host, hostNumbers } from '../../ir/tensor-data.ts';
 import {
   ints,
   keepAll,

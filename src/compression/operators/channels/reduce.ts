@@ -1,5 +1,5 @@
 /** Reductions: over channels they are those of the ones that stay; the axes that are left pass. */
-import type { NodeInfo } from '../operator.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
 import type { ChannelRule } from './rule.ts';
 
 /** `axesOf`: the axes that go, counted from the start; null where they are not known before running. */

@@ -3,11 +3,12 @@
  * Where axes are joined, labels are repeated; where one is cut in several, the channels that share an index along one
  * of them go together: that of the most classes (positions within heads or shuffled groups, maps of a flattened image).
  */
-import type { AxisUnits } from '../../graph/channels/units.ts';
-import { makeNode } from '../../graph/edit.ts';
-import { elementCount, int64Host } from '../../graph/tensor-data.ts';
-import type { Dim } from '../../graph/types.ts';
-import type { HostTensor, NodeInfo } from '../operator.ts';
+import type { AxisUnits } from './units.ts';
+import { makeNode } from '../../ir/edit.ts';
+import { elementCount, int64Host } from '../../ir/tensor-data.ts';
+import type { Dim } from '../../ir/types.ts';
+import type { HostTensor } from '../../ir/host-tensor.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
 import {
   alikeInGroups,
   ints,

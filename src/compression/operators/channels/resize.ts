@@ -1,6 +1,6 @@
 /** Resize of positions; a size of the channel axis among the sizes is written anew. */
-import { hostNumbers, int64Host } from '../../graph/tensor-data.ts';
-import type { NodeInfo } from '../operator.ts';
+import { hostNumbers, int64Host } from '../../ir/tensor-data.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
 import { keepAll, type ChannelRule } from './rule.ts';
 
 /** `sizesInput`: which input holds sizes; -1: none. */

@@ -2,9 +2,10 @@
  * What an operator says of channels: which axes of its inputs and outputs shrink together, and what of the node has to
  * change then.
  */
-import type { AxisUnits } from '../../graph/channels/units.ts';
-import type { Attribute, Node, TensorType } from '../../graph/types.ts';
-import type { HostTensor, NodeInfo } from '../operator.ts';
+import type { AxisUnits } from './units.ts';
+import type { Attribute, Node, TensorType } from '../../ir/types.ts';
+import type { HostTensor } from '../../ir/host-tensor.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
 
 /** Labels of a value's axes, in ONNX order. */
 export type ValueUnits = readonly AxisUnits[];

@@ -2,7 +2,7 @@
  * What ONNX's Attention adds to the scores: masks, the causal frontier, windows round each query and lengths, and which
  * rows they leave nothing.
  */
-import { GraphError } from '../../graph/graph-error.ts';
+import { GraphError } from '../../ir/graph-error.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { untaped } from '../../tensor/untaped.ts';

@@ -2,7 +2,7 @@
  * Attention of operands as models have them: of rank 3 or 4, their axes in any order, batch and heads broadcast as in
  * products of matrices.
  */
-import { GraphError } from '../../graph/graph-error.ts';
+import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import type { HeadOrder } from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';

@@ -1,9 +1,9 @@
 /** Conversion between all element types by ONNX's rules (Cast-24), one rounding each. */
-import { GraphError } from '../../graph/graph-error.ts';
-import { encodeFloat, decodeFloat, type SmallFloat } from '../../graph/number-formats.ts';
-import { allocate, elementCount, isFloat } from '../../graph/tensor-data.ts';
-import type { DataType } from '../../graph/types.ts';
-import type { HostTensor } from '../operator.ts';
+import { GraphError } from '../../ir/graph-error.ts';
+import { encodeFloat, decodeFloat, type SmallFloat } from '../../ir/number-formats.ts';
+import { allocate, elementCount, isFloat } from '../../ir/tensor-data.ts';
+import type { DataType } from '../../ir/types.ts';
+import type { HostTensor } from '../../ir/host-tensor.ts';
 import { isBig, rounder, stringsOf } from './data.ts';
 
 export interface CastOptions {

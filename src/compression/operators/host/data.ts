@@ -1,9 +1,9 @@
 /** Reading and making host tensors: which kind of array holds a type, and how values are rounded into it. */
-import { GraphError } from '../../graph/graph-error.ts';
-import { roundToFormat, type SmallFloat } from '../../graph/number-formats.ts';
-import { allocate, elementCount, isFloat } from '../../graph/tensor-data.ts';
-import type { DataType } from '../../graph/types.ts';
-import type { HostData, HostTensor } from '../operator.ts';
+import { GraphError } from '../../ir/graph-error.ts';
+import { roundToFormat, type SmallFloat } from '../../ir/number-formats.ts';
+import { allocate, elementCount, isFloat } from '../../ir/tensor-data.ts';
+import type { DataType } from '../../ir/types.ts';
+import type { HostData, HostTensor } from '../../ir/host-tensor.ts';
 
 export type NumberArray = Exclude<HostData, readonly string[] | BigInt64Array | BigUint64Array>;
 export type BigArray = BigInt64Array | BigUint64Array;

@@ -1,8 +1,8 @@
 /** Functions of one, two or more elements, with broadcasting; every result is rounded once into its type. */
-import { GraphError } from '../../graph/graph-error.ts';
-import { allocate, elementCount } from '../../graph/tensor-data.ts';
-import type { DataType } from '../../graph/types.ts';
-import type { HostTensor } from '../operator.ts';
+import { GraphError } from '../../ir/graph-error.ts';
+import { allocate, elementCount } from '../../ir/tensor-data.ts';
+import type { DataType } from '../../ir/types.ts';
+import type { HostTensor } from '../../ir/host-tensor.ts';
 import { rounder } from './data.ts';
 import { broadcastDims, broadcastStrides, sameDims, viewOffsets } from './offsets.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { hostNumbers, hostOf } from '../../graph/tensor-data.ts';
-import type { DataType } from '../../graph/types.ts';
+import { hostNumbers, hostOf } from '../../ir/tensor-data.ts';
+import type { DataType } from '../../ir/types.ts';
 import { cast, concat, map, offsetsAlong, pick, transpose, viewOffsets, zip } from './index.ts';
 import { erf } from '../unary.ts';
 

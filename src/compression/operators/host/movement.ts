@@ -1,8 +1,8 @@
 /** Moving elements on the host: views, joins, picks. Any element type, strings included. */
-import { GraphError } from '../../graph/graph-error.ts';
-import { allocate, elementCount } from '../../graph/tensor-data.ts';
-import type { DataType } from '../../graph/types.ts';
-import type { HostData, HostTensor } from '../operator.ts';
+import { GraphError } from '../../ir/graph-error.ts';
+import { allocate, elementCount } from '../../ir/tensor-data.ts';
+import type { DataType } from '../../ir/types.ts';
+import type { HostData, HostTensor } from '../../ir/host-tensor.ts';
 import { stridesOf } from '../shapes.ts';
 import { broadcastStrides, viewOffsets } from './offsets.ts';
 

@@ -2,8 +2,8 @@
  * Where elements lie: every host kernel that moves data is a list of source offsets and one copy. Offsets are computed
  * by an odometer over the output's axes, so that the inner loop is one addition per element.
  */
-import { GraphError } from '../../graph/graph-error.ts';
-import { elementCount } from '../../graph/tensor-data.ts';
+import { GraphError } from '../../ir/graph-error.ts';
+import { elementCount } from '../../ir/tensor-data.ts';
 import { stridesOf } from '../shapes.ts';
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Weights in blocks of few bits, each block with a scale and a zero point, as com.microsoft's MatMulNBits holds them.
  */
-import { GraphError } from '../../graph/graph-error.ts';
+import { GraphError } from '../../ir/graph-error.ts';
 
 export interface PackedBlocks {
   /** Bytes [n, blocks, block * bits / 8], the lowest bits first. */

@@ -1,10 +1,10 @@
 /** Folding axes away on the host. */
-import { GraphError } from '../../graph/graph-error.ts';
-import { elementCount } from '../../graph/tensor-data.ts';
-import type { DataType } from '../../graph/types.ts';
-import type { HostData, HostTensor } from '../operator.ts';
+import { GraphError } from '../../ir/graph-error.ts';
+import { elementCount } from '../../ir/tensor-data.ts';
+import type { DataType } from '../../ir/types.ts';
+import type { HostData, HostTensor } from '../../ir/host-tensor.ts';
 import { stridesOf } from '../shapes.ts';
-import { allocate } from '../../graph/tensor-data.ts';
+import { allocate } from '../../ir/tensor-data.ts';
 import { viewOffsets } from './offsets.ts';
 import { rounder } from './data.ts';
 

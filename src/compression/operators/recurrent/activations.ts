@@ -1,10 +1,10 @@
 /** The activation functions that LSTM, GRU and RNN name in their attributes. */
-import { GraphError } from '../../graph/graph-error.ts';
+import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { hardSigmoid, leakyRelu, negativeExponential, thresholdedRelu } from '../activation.ts';
-import type { NodeInfo } from '../operator.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
 
 export type Activation = (x: TfTensor) => TfTensor;
 type Family = (alpha: number | undefined, beta: number | undefined) => Activation;

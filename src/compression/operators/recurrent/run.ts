@@ -1,9 +1,10 @@
 /** A recurrent operator over its sequence: directions, initial states, sequence lengths, both layouts. */
-import { GraphError } from '../../graph/graph-error.ts';
+import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
-import type { NodeInfo, RunContext } from '../operator.ts';
+import type { NodeInfo } from '../../ir/node-info.ts';
+import type { RunContext } from '../operator.ts';
 import { activationsOf, type Activations } from './activations.ts';
 import { gruCell, lstmCell, rnnCell, type Cell, type State } from './cells.ts';
 import { lstmSequence } from './lstm-gradient.ts';

@@ -2,12 +2,12 @@
 import type { Sensitivity } from '../../../contracts/report.ts';
 import type { Batch } from '../../data/dataset.ts';
 import { trainAndValidation } from '../../data/splits.ts';
-import type { Model } from '../../graph/types.ts';
+import type { Model } from '../../ir/types.ts';
 import type { Outputs } from '../../measure/fidelity.ts';
 import { rowsOf, sampleOf, workingFeeds } from '../../measure/inputs.ts';
 import { randomInputs } from '../../measure/random-inputs.ts';
 import type { Runtime } from '../../measure/session.ts';
-import type { StepContext } from '../technique.ts';
+import type { StepContext } from '../../step/step-context.ts';
 
 export interface Answered {
   readonly batch: Batch;

@@ -1,7 +1,7 @@
 /** What is done to a layer's weight, one trial at a time. */
-import { roundHalfEven } from '../../graph/number-formats.ts';
-import { fromHost, toHost } from '../../graph/tensor-data.ts';
-import type { Tensor } from '../../graph/types.ts';
+import { roundHalfEven } from '../../ir/number-formats.ts';
+import { fromHost, toHost } from '../../ir/tensor-data.ts';
+import type { Tensor } from '../../ir/types.ts';
 import type { KernelWeight } from '../kernel-weights.ts';
 import type { AnalyzeParameters } from './spec.ts';
 

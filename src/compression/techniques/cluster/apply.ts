@@ -1,5 +1,6 @@
 import { recovered } from '../../training/recover.ts';
-import type { ModelState, StepContext } from '../technique.ts';
+import type { ModelState } from '../../step/model-state.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import { clusterWeights } from './cluster-weights.ts';
 import type { ClusterParameters } from './spec.ts';
 

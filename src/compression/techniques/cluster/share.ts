@@ -2,10 +2,10 @@
  * Puts codebooks into a model: the nodes that make a weight come before all others of the graph that held it as a
  * constant.
  */
-import { constantTensor } from '../../graph/constants.ts';
-import { freshNames, mapSubgraphs } from '../../graph/edit.ts';
-import { byteLength } from '../../graph/tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
+import { constantTensor } from '../../ir/constants.ts';
+import { freshNames, mapSubgraphs } from '../../ir/edit.ts';
+import { byteLength } from '../../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import type { Coded } from './codebook.ts';
 import { storageOf, UNPACKING_OPSET, type Storage } from './storage.ts';
 import { Unpacking } from './unpacking.ts';

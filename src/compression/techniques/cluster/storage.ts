@@ -3,7 +3,7 @@
  * planes of 4, 2 and 1 bits, parted by BitShift; or, of weights that are mostly zero, the codes of the others with the
  * distance of each from the one before (Han et al. 2016, figure 2).
  */
-import { elementCount } from '../../graph/tensor-data.ts';
+import { elementCount } from '../../ir/tensor-data.ts';
 import type { Unpacking } from './unpacking.ts';
 
 export interface CodeArray {

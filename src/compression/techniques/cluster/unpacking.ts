@@ -1,7 +1,7 @@
 /** Nodes and constants that make a weight's codes out of what is stored, collected while they are written. */
-import { makeNode, type AttributeValue } from '../../graph/edit.ts';
-import { fromHost, hostOf } from '../../graph/tensor-data.ts';
-import { DATA_TYPES, type DataType, type Node, type Tensor } from '../../graph/types.ts';
+import { makeNode, type AttributeValue } from '../../ir/edit.ts';
+import { fromHost, hostOf } from '../../ir/tensor-data.ts';
+import { DATA_TYPES, type DataType, type Node, type Tensor } from '../../ir/types.ts';
 
 const INT32 = DATA_TYPES.indexOf('int32');
 

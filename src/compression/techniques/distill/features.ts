@@ -2,11 +2,11 @@
  * What a network has learned on the way to its outputs: values between its layers, by which a student can be guided.
  */
 import type { Batch } from '../../data/dataset.ts';
-import { indexGraph, type GraphIndex } from '../../graph/edit.ts';
+import { indexGraph, type GraphIndex } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../../graph/infer.ts';
 import { layersOf, stagesOf } from '../../graph/stages.ts';
-import { isFloat } from '../../graph/tensor-data.ts';
-import type { Dim } from '../../graph/types.ts';
+import { isFloat } from '../../ir/tensor-data.ts';
+import type { Dim } from '../../ir/types.ts';
 import { computed } from '../../network/lower.ts';
 import type { Network } from '../../network/network.ts';
 

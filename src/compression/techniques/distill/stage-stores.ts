@@ -1,5 +1,5 @@
 /** One store for two trainings, one after the other: what either saves says which it is. */
-import type { CheckpointStore } from '../technique.ts';
+import type { CheckpointStore } from '../../step/checkpoint-store.ts';
 
 /**
  * The first stage loads its own checkpoints only, and the end of it where the second has begun; the second loads its

@@ -10,7 +10,8 @@ import { Survival } from '../../graph/channels/survival.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
 import { weightScores } from '../channel-scores.ts';
 import { selectChannels } from '../channel-selection.ts';
-import type { ModelState, StepContext } from '../technique.ts';
+import type { ModelState } from '../../step/model-state.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import type { DistillParameters } from './spec.ts';
 
 type Size = NonNullable<DistillParameters['student']>;

@@ -1,11 +1,12 @@
-import { freshNames, removeUnusedInitializers, withInitializers } from '../../graph/edit.ts';
+import { freshNames, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { constantsAsInitializers } from '../../graph/passes/constants-as-initializers.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
-import { hostNumbers, toHost } from '../../graph/tensor-data.ts';
-import type { Model, Node } from '../../graph/types.ts';
+import { hostNumbers, toHost } from '../../ir/tensor-data.ts';
+import type { Model, Node } from '../../ir/types.ts';
 import { recovered } from '../../training/recover.ts';
 import { layerMatcher } from '../layer-filter.ts';
-import type { ModelState, StepContext } from '../technique.ts';
+import type { ModelState } from '../../step/model-state.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import { convolutionFactorizations } from './convolution.ts';
 import { convolutionOf } from './convolution-chain.ts';
 import { choose, type Factorization, type Replacement } from './factorization.ts';

@@ -1,7 +1,7 @@
 /** A convolution taken apart, and convolutions in a row that stand for it. */
-import { makeNode } from '../../graph/edit.ts';
-import { fromHost, hostNumbers, hostOf, toHost } from '../../graph/tensor-data.ts';
-import type { Attribute, Node, Tensor } from '../../graph/types.ts';
+import { makeNode } from '../../ir/edit.ts';
+import { fromHost, hostNumbers, hostOf, toHost } from '../../ir/tensor-data.ts';
+import type { Attribute, Node, Tensor } from '../../ir/types.ts';
 import type { LayerCost, Replacement } from './factorization.ts';
 
 /** Kernel [outputs, inputs, ...size]. */

@@ -1,5 +1,5 @@
 /** Ways to write a layer as several, and which of them is taken. */
-import type { Node, Tensor } from '../../graph/types.ts';
+import type { Node, Tensor } from '../../ir/types.ts';
 import type { FactorizeParameters } from './spec.ts';
 
 export interface LayerCost {

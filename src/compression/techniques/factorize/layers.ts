@@ -1,7 +1,7 @@
 /** The layers of a model that can be written as several. */
-import { indexGraph } from '../../graph/edit.ts';
-import { elementCount, isFloat } from '../../graph/tensor-data.ts';
-import type { Model, Node, Tensor } from '../../graph/types.ts';
+import { indexGraph } from '../../ir/edit.ts';
+import { elementCount, isFloat } from '../../ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../ir/types.ts';
 
 export type Layer =
   | { readonly kind: 'matrix'; readonly node: Node; readonly weight: Tensor; readonly isTransposed: boolean }

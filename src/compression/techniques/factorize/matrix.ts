@@ -1,7 +1,7 @@
 /** Products with a constant matrix: x W = (x A) B with A B the nearest to W of its rank (Eckart & Young 1936). */
-import { makeNode } from '../../graph/edit.ts';
-import { fromHost, hostOf, hostNumbers, toHost } from '../../graph/tensor-data.ts';
-import type { Node, Tensor } from '../../graph/types.ts';
+import { makeNode } from '../../ir/edit.ts';
+import { fromHost, hostOf, hostNumbers, toHost } from '../../ir/tensor-data.ts';
+import type { Node, Tensor } from '../../ir/types.ts';
 import { readFromEngine, svd } from '../../tensor/svd.ts';
 import { tf } from '../../tensor/tf.ts';
 import {

@@ -5,7 +5,8 @@
 import type { KeptIndices } from '../../graph/channels/remove.ts';
 import { readOnnx } from '../../formats/onnx/read.ts';
 import { writeOnnx } from '../../formats/onnx/write.ts';
-import type { CheckpointStore, ModelState } from '../technique.ts';
+import type { CheckpointStore } from '../../step/checkpoint-store.ts';
+import type { ModelState } from '../../step/model-state.ts';
 
 export interface RoundState {
   /** Counts from 0; the state is pruned for it and not yet trained. */

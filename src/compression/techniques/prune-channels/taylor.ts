@@ -11,7 +11,9 @@ import { openLesson } from '../../training/lesson.ts';
 import { networkOf } from '../../training/session.ts';
 import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
 import { train } from '../../training/train.ts';
-import type { CheckpointStore, ModelState, StepContext } from '../technique.ts';
+import type { CheckpointStore } from '../../step/checkpoint-store.ts';
+import type { ModelState } from '../../step/model-state.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import { summed, weightScores, type AxisValues, type Scores } from '../channel-scores.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 

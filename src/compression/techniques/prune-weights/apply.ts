@@ -1,4 +1,4 @@
-import { elementCount } from '../../graph/tensor-data.ts';
+import { elementCount } from '../../ir/tensor-data.ts';
 import { countWeights } from '../../graph/weights.ts';
 import type { Network } from '../../network/network.ts';
 import { openLesson } from '../../training/lesson.ts';
@@ -7,7 +7,8 @@ import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.t
 import { train } from '../../training/train.ts';
 import { kernelWeights, type KernelWeight } from '../kernel-weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
-import type { ModelState, StepContext } from '../technique.ts';
+import type { ModelState } from '../../step/model-state.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import { pruneModel } from './host.ts';
 import { pruningPlan } from './plan.ts';
 import { Pruner } from './pruner.ts';

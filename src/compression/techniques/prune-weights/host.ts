@@ -1,6 +1,6 @@
 /** Pruning without the engine: weights of any model, also one that cannot be trained. */
-import { fromHost, toHost } from '../../graph/tensor-data.ts';
-import type { Model, Node, Tensor } from '../../graph/types.ts';
+import { fromHost, toHost } from '../../ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { replaceWeights, type KernelWeight } from '../kernel-weights.ts';
 import { makeCriterion } from './criterion.ts';
 import { magnitudes } from './scores.ts';

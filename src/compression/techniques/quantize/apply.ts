@@ -1,8 +1,9 @@
 /** The quantize technique: which method does what, and what is left alone. */
 import { quantizationWarnings } from '../../graph/describe.ts';
-import { elementCount } from '../../graph/tensor-data.ts';
-import type { Model, Tensor } from '../../graph/types.ts';
-import type { ModelState, StepContext } from '../technique.ts';
+import { elementCount } from '../../ir/tensor-data.ts';
+import type { Model, Tensor } from '../../ir/types.ts';
+import type { ModelState } from '../../step/model-state.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import { cast } from './cast/cast.ts';
 import { quantizeDynamic } from './dynamic.ts';
 import { takesFourBits } from './pack-integers.ts';

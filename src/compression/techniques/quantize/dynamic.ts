@@ -3,11 +3,11 @@
  * MatMulInteger, and the product of the scales (onnxruntime fuses the chain into one kernel). Convolutions stay float:
  * onnxruntime's ConvInteger was measured 18 times slower.
  */
-import { freshNames, makeNode, removeUnusedInitializers, withGraph, withInitializers } from '../../graph/edit.ts';
-import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
+import { freshNames, makeNode, removeUnusedInitializers, withGraph, withInitializers } from '../../ir/edit.ts';
+import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
-import { floatAttribute, intAttribute } from '../../graph/node-attributes.ts';
+import { floatAttribute, intAttribute } from '../../ir/node-attributes.ts';
 import { constant, FLOAT32, LEAST_ELEMENTS, scaleTensor } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 import { quantizeWeight } from './weights.ts';

@@ -1,6 +1,6 @@
 /** Small pieces of graph that the quantization methods share. */
-import { fromHost, hostOf } from '../../graph/tensor-data.ts';
-import { DATA_TYPES, type DataType, type Node, type Tensor } from '../../graph/types.ts';
+import { fromHost, hostOf } from '../../ir/tensor-data.ts';
+import { DATA_TYPES, type DataType, type Node, type Tensor } from '../../ir/types.ts';
 import type { Affine } from './scheme.ts';
 
 /** Collects what a method adds to the main graph. */

@@ -1,10 +1,10 @@
 /** Inputs on which a model is observed: training samples, never those of the test split, or random ones. */
 import { writeOnnx } from '../../formats/onnx/write.ts';
-import type { Model } from '../../graph/types.ts';
+import type { Model } from '../../ir/types.ts';
 import { sampleOf, workingFeeds } from '../../measure/inputs.ts';
 import { randomInputs } from '../../measure/random-inputs.ts';
 import { openRuntime, type Feeds } from '../../measure/session.ts';
-import type { StepContext } from '../technique.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import type { Passes } from './static/observe.ts';
 
 /** Random samples say little: a few are enough. */

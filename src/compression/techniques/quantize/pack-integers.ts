@@ -7,9 +7,9 @@
  * element type before opset 21 (and few runtimes cast it): two codes share a byte, byte = low + 16 * high, and are
  * parted by Floor.
  */
-import { makeNode } from '../../graph/edit.ts';
-import { elementCount, fromHost } from '../../graph/tensor-data.ts';
-import type { Tensor } from '../../graph/types.ts';
+import { makeNode } from '../../ir/edit.ts';
+import { elementCount, fromHost } from '../../ir/tensor-data.ts';
+import type { Tensor } from '../../ir/types.ts';
 import { constant, FLOAT32, scaleTensor, type Additions } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 import type { WeightAxes } from './weight-axes.ts';

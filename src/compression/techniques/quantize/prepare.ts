@@ -8,7 +8,7 @@ import { raiseOpset } from '../../graph/passes/raise-opset.ts';
 import { removeIdentities } from '../../graph/passes/remove-identities.ts';
 import { splitFused } from '../../graph/passes/split-fused.ts';
 import { castToSingle } from './cast/single.ts';
-import type { Model } from '../../graph/types.ts';
+import type { Model } from '../../ir/types.ts';
 
 /** `opset`: the least that is needed. */
 export function prepare(model: Model, opset: number): Model {

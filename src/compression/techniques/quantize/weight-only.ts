@@ -3,9 +3,9 @@
  * onnxruntime computes these nodes once, so that the model runs exactly as fast as with floats.
  */
 import { sharedWeights } from '../../graph/codebooks.ts';
-import { freshNames, makeNode, mapSubgraphs, subgraphs, withGraph } from '../../graph/edit.ts';
-import { elementCount, fromHost, toHost } from '../../graph/tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../../graph/types.ts';
+import { freshNames, makeNode, mapSubgraphs, subgraphs, withGraph } from '../../ir/edit.ts';
+import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import { fitsHalf } from './cast/half.ts';
 import { FLOAT32, LEAST_ELEMENTS, type Additions } from './graph-parts.ts';

@@ -3,12 +3,12 @@
  * take no other constants.
  */
 import { weights } from '../../graph/describe.ts';
-import { walkNodes } from '../../graph/edit.ts';
-import { elementCount, isFloat } from '../../graph/tensor-data.ts';
-import type { Model, Node, Tensor } from '../../graph/types.ts';
+import { walkNodes } from '../../ir/edit.ts';
+import { elementCount, isFloat } from '../../ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { countWeights } from '../../graph/weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
-import type { StepContext } from '../technique.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import { LEAST_ELEMENTS } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 

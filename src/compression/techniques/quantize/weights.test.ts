@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { seededNormal } from '../../data/random.ts';
-import { makeNode } from '../../graph/edit.ts';
+import { makeNode } from '../../ir/edit.ts';
 import { eachNeighbour, pairMagnitude, sumOrders } from '../../graph/saturation.ts';
 import { tensor } from '../../../../test/support/graphs.ts';
-import type { Tensor } from '../../graph/types.ts';
+import type { Tensor } from '../../ir/types.ts';
 import { quantizeWeight, type WeightScheme } from './weights.ts';
 
 const normal = seededNormal(4);

@@ -3,7 +3,8 @@ import { LatheError } from '../../../errors.ts';
 import { openLesson } from '../../training/lesson.ts';
 import { frozenMasks, withNetwork } from '../../training/session.ts';
 import { train } from '../../training/train.ts';
-import type { ModelState, StepContext } from '../technique.ts';
+import type { ModelState } from '../../step/model-state.ts';
+import type { StepContext } from '../../step/step-context.ts';
 import type { spec } from './spec.ts';
 
 /** Trains on the dataset's labels; the starting weights stay where no epoch does better on the validation split. */

@@ -17,7 +17,7 @@ import {
   type WeightArray,
 } from '../layer.ts';
 import { plain, plainSignal, toChannelsFirst, toChannelsLast, type Signal } from '../signal.ts';
-import type { AttributeValue } from '../../../graph/edit.ts';
+import type { AttributeValue } from '../../../ir/edit.ts';
 import { arrayCount, cellOf, convLstmCell, CUDNN, cudnnArrays } from './cells.ts';
 import { scanCell } from './scan.ts';
 

@@ -3,7 +3,7 @@
  * stacked and convolutional cells).
  */
 import type { GraphBuilder } from '../../graph-builder.ts';
-import type { Dim } from '../../../graph/types.ts';
+import type { Dim } from '../../../ir/types.ts';
 
 /** One step of a recurrence. States and output are [n, ...sizes]. */
 export interface Cell {

@@ -1,7 +1,7 @@
 /** Sliding windows (convolution, pooling): sizes of results and ONNX pads for Keras's `padding`. */
 import type { Shape } from '../signal.ts';
 import { UnsupportedLayer } from '../layer.ts';
-import type { AttributeValue } from '../../../graph/edit.ts';
+import type { AttributeValue } from '../../../ir/edit.ts';
 
 export interface Window {
   readonly kernel: readonly number[];

@@ -1,5 +1,5 @@
 /** Arithmetic, comparison, logic and functions of single elements. */
-import type { DataType } from '../../../graph/types.ts';
+import type { DataType } from '../../../ir/types.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import { cast, like, typeOf, type Signal } from '../signal.ts';
 import {

@@ -1,5 +1,5 @@
 /** What a converter of one function of keras.ops is given. */
-import type { DataType } from '../../../graph/types.ts';
+import type { DataType } from '../../../ir/types.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import { isList, isSignal, type Argument } from '../argument.ts';
 import { UnsupportedLayer } from '../layer.ts';

@@ -3,8 +3,8 @@
  * factor as it was trained, a Keras layer takes it from `key_dim`: where keys lost channels, the file's queries make up
  * for the difference.
  */
-import type { Node } from '../../../graph/types.ts';
-import type { HostTensor } from '../../../operators/operator.ts';
+import type { Node } from '../../../ir/types.ts';
+import type { HostTensor } from '../../../ir/host-tensor.ts';
 import type { AddressBook } from './addresses.ts';
 import type { NewArray } from './new-array.ts';
 import type { RecordedCall } from './resize.ts';

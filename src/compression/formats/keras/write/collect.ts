@@ -1,8 +1,8 @@
 /** The values of a compressed graph, brought back to the arrays of the file that the graph was read from. */
 import { cutTensor, type KeptIndices } from '../../../graph/channels/remove.ts';
-import { removeDeadNodes, removeUnusedInitializers, subgraphs } from '../../../graph/edit.ts';
-import { isFloat, toHost } from '../../../graph/tensor-data.ts';
-import type { Graph, Model, Tensor } from '../../../graph/types.ts';
+import { removeDeadNodes, removeUnusedInitializers, subgraphs } from '../../../ir/edit.ts';
+import { isFloat, toHost } from '../../../ir/tensor-data.ts';
+import type { Graph, Model, Tensor } from '../../../ir/types.ts';
 import type { AddressBook, StoredArray } from './addresses.ts';
 import { refuse, type NewArray } from './new-array.ts';
 import { pickLeft } from './pick-left.ts';

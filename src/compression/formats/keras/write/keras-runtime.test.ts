@@ -10,7 +10,7 @@ import { withWeights } from '../../../../../test/support/models.ts';
 import type { Sample } from '../../../../../test/support/tfjs-runtime.ts';
 import { projectRoot } from '../../../../process-entry.ts';
 import type { RemovedChannels } from '../../../graph/channels/remove.ts';
-import type { Model } from '../../../graph/types.ts';
+import type { Model } from '../../../ir/types.ts';
 import { openRuntime } from '../../../measure/session.ts';
 import { writeOnnx } from '../../onnx/write.ts';
 import { readModel } from '../../read-model.ts';

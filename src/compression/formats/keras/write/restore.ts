@@ -3,7 +3,7 @@
  */
 import { LatheError } from '../../../../errors.ts';
 import { inferShapes } from '../../../graph/infer.ts';
-import type { Model } from '../../../graph/types.ts';
+import type { Model } from '../../../ir/types.ts';
 import type { Config } from '../layer.ts';
 import { AS_STORED, type Reading } from '../reading.ts';
 import type { WeightSource } from '../weights.ts';

@@ -1,9 +1,9 @@
 /** Whether a file that was made smaller says what the graph says. */
 import { isDeepStrictEqual } from 'node:util';
 import { inferShapes, type TypeTable } from '../../../graph/infer.ts';
-import { toHost } from '../../../graph/tensor-data.ts';
-import type { Model, Node } from '../../../graph/types.ts';
-import type { HostTensor } from '../../../operators/operator.ts';
+import { toHost } from '../../../ir/tensor-data.ts';
+import type { Model, Node } from '../../../ir/types.ts';
+import type { HostTensor } from '../../../ir/host-tensor.ts';
 import { refuse } from './new-array.ts';
 
 /** Whether a node that reads the constant `own` may read `read` in the file. */

@@ -2,8 +2,8 @@
  * A compressed graph -> the Keras file it was read from, with new arrays: topology, names and everything else as
  * uploaded.
  */
-import { encodeFloat16, decodeFloat16 } from '../../../graph/number-formats.ts';
-import type { Model } from '../../../graph/types.ts';
+import { encodeFloat16, decodeFloat16 } from '../../../ir/number-formats.ts';
+import type { Model } from '../../../ir/types.ts';
 import { packZip } from '../../archive.ts';
 import { readKerasArchive, readKerasH5 } from '../read.ts';
 import type { Kept } from './collect.ts';

@@ -13,7 +13,7 @@ import {
   type NodeConverter,
   type TfValue,
 } from '../node.ts';
-import type { AttributeValue } from '../../../graph/edit.ts';
+import type { AttributeValue } from '../../../ir/edit.ts';
 
 export const unary =
   (opType: string, attributes: Readonly<Record<string, AttributeValue>> = {}): NodeConverter =>

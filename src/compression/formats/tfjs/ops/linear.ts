@@ -20,7 +20,7 @@ import {
 } from '../node.ts';
 import { applyFused } from './elementwise.ts';
 import { transpose } from '../../keras/layer.ts';
-import type { AttributeValue } from '../../../graph/edit.ts';
+import type { AttributeValue } from '../../../ir/edit.ts';
 
 /** [height, width] out of a list over the node's axes. */
 const spatial = <T>(ctx: NodeContext, list: readonly T[]): (T | number)[] =>

@@ -4,7 +4,7 @@
  */
 import type * as tfjs from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Model } from '../../../graph/types.ts';
+import type { Model } from '../../../ir/types.ts';
 import { openRuntime } from '../../../measure/session.ts';
 import { tf, type TfTensor } from '../../../tensor/tf.ts';
 import { writeOnnx } from '../../onnx/write.ts';

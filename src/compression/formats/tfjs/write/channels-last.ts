@@ -3,10 +3,10 @@
  * domain of their own: data [n, ...spatial, c], weights and attributes as in ONNX. Transposes stand round each at
  * first; `sinkTransposes` takes out what cancels.
  */
-import { freshNames, makeNode } from '../../../graph/edit.ts';
+import { freshNames, makeNode } from '../../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../../../graph/infer.ts';
 import { sinkTransposes } from '../../../graph/passes/sink-transposes.ts';
-import type { Dim, Model, Node, TensorType, ValueInfo } from '../../../graph/types.ts';
+import type { Dim, Model, Node, TensorType, ValueInfo } from '../../../ir/types.ts';
 
 export const CHANNELS_LAST = 'channels-last';
 

@@ -1,10 +1,11 @@
 /** What the writer of one ONNX node in TensorFlow's operators is given. */
 import { LatheError } from '../../../../errors.ts';
-import { nodeLabel } from '../../../graph/graph-error.ts';
+import { nodeLabel } from '../../../ir/graph-error.ts';
 import type { TypeTable } from '../../../graph/infer.ts';
-import { hostNumbers } from '../../../graph/tensor-data.ts';
-import type { Dim, Node } from '../../../graph/types.ts';
-import type { HostTensor, NodeInfo } from '../../../operators/operator.ts';
+import { hostNumbers } from '../../../ir/tensor-data.ts';
+import type { Dim, Node } from '../../../ir/types.ts';
+import type { HostTensor } from '../../../ir/host-tensor.ts';
+import type { NodeInfo } from '../../../ir/node-info.ts';
 import { type TfAttribute, type TfGraph, type TfType, tfType, typeAttribute } from './tf-graph.ts';
 
 /** Writes the node and returns the references of its outputs. */

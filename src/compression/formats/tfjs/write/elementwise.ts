@@ -1,5 +1,5 @@
 /** Elementwise operators, activations, comparisons and casts in TensorFlow's terms. */
-import { DATA_TYPES } from '../../../graph/types.ts';
+import { DATA_TYPES } from '../../../ir/types.ts';
 import type { WriteContext, Writer, Writers } from './context.ts';
 import { floatAttribute, tfType, typeAttribute } from './tf-graph.ts';
 

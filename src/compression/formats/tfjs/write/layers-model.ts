@@ -1,5 +1,5 @@
 /** A compressed graph -> the TF.js layers-model it was read from, with new weights. */
-import type { Model } from '../../../graph/types.ts';
+import type { Model } from '../../../ir/types.ts';
 import type { Config } from '../../keras/layer.ts';
 import type { Kept } from '../../keras/write/collect.ts';
 import { foldNormalizations, type Folded } from '../../keras/write/fold/fold.ts';

@@ -1,5 +1,5 @@
 /** Weights as TF.js stores them: one after the other in shards of 4 MiB, as they are or in a quantized form. */
-import { encodeFloat16, roundHalfEven } from '../../../graph/number-formats.ts';
+import { encodeFloat16, roundHalfEven } from '../../../ir/number-formats.ts';
 import type { TfWeight } from './tf-graph.ts';
 
 /** How float weights are stored; integers stay as they are. */

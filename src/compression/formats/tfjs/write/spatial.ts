@@ -2,8 +2,8 @@
  * Convolution, pooling and resizing in channels-last form. Data are [n, ...spatial, c]; weights and attributes as ONNX
  * has them.
  */
-import { elementCount, hostNumbers } from '../../../graph/tensor-data.ts';
-import type { Dim } from '../../../graph/types.ts';
+import { elementCount, hostNumbers } from '../../../ir/tensor-data.ts';
+import type { Dim } from '../../../ir/types.ts';
 import type { WriteContext, Writers } from './context.ts';
 import { boolAttribute, intAttribute, intsAttribute, textAttribute, typeAttribute } from './tf-graph.ts';
 

@@ -1,5 +1,5 @@
 /** Matrix products, reductions, and what moves elements, in TensorFlow's terms. */
-import { hostNumbers, toHost } from '../../../graph/tensor-data.ts';
+import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
 import type { WriteContext, Writer, Writers } from './context.ts';
 import { boolAttribute, intAttribute, intsAttribute, textAttribute, tfType, typeAttribute } from './tf-graph.ts';
 

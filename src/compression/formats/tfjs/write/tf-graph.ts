@@ -1,7 +1,7 @@
 /** A TensorFlow GraphDef under construction, in the JSON form that TF.js reads. */
-import { elementCount, hostOf } from '../../../graph/tensor-data.ts';
-import type { HostTensor } from '../../../operators/operator.ts';
-import type { DataType, Dim } from '../../../graph/types.ts';
+import { elementCount, hostOf } from '../../../ir/tensor-data.ts';
+import type { HostTensor } from '../../../ir/host-tensor.ts';
+import type { DataType, Dim } from '../../../ir/types.ts';
 
 /** The element types TF.js computes with. int64 becomes int32: TF.js has no wider integers. */
 export type TfType = 'float32' | 'int32' | 'bool';

@@ -2,8 +2,8 @@
  * Representation -> TF.js graph-model: `model.json` and shards, which run in a browser (`tf.loadGraphModel`) and in
  * Node.
  */
-import { constantTensor } from '../../../graph/constants.ts';
-import { topologicalOrder } from '../../../graph/edit.ts';
+import { constantTensor } from '../../../ir/constants.ts';
+import { topologicalOrder } from '../../../ir/edit.ts';
 import { inferShapes } from '../../../graph/infer.ts';
 import { constantsAsInitializers } from '../../../graph/passes/constants-as-initializers.ts';
 import { foldBatchNorm } from '../../../graph/passes/fold-batch-norm.ts';
@@ -11,8 +11,8 @@ import { foldConstants } from '../../../graph/passes/fold-constants.ts';
 import { inlineFunctions } from '../../../graph/passes/inline-functions.ts';
 import { removeIdentities } from '../../../graph/passes/remove-identities.ts';
 import { resolveControlFlow } from '../../../graph/passes/resolve-control-flow.ts';
-import { toHost } from '../../../graph/tensor-data.ts';
-import type { Model, TensorType, ValueInfo } from '../../../graph/types.ts';
+import { toHost } from '../../../ir/tensor-data.ts';
+import type { Model, TensorType, ValueInfo } from '../../../ir/types.ts';
 import { modelInputs } from '../../../graph/describe.ts';
 import { CHANNELS_LAST, toChannelsLast } from './channels-last.ts';
 import { WriteContext, type Writer, type Writers } from './context.ts';

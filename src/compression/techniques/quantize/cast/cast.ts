@@ -1,7 +1,7 @@
 /** The cast method: a whole model in another float type. */
-import type { Model } from '../../../graph/types.ts';
+import type { Model } from '../../../ir/types.ts';
 import { layerMatcher } from '../../layer-filter.ts';
-import type { StepContext } from '../../technique.ts';
+import type { StepContext } from '../../../step/step-context.ts';
 import { observationInputs } from '../inputs.ts';
 import { prepare } from '../prepare.ts';
 import type { QuantizeParameters } from '../spec.ts';

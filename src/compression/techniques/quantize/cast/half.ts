@@ -11,9 +11,9 @@ import {
   subgraphs,
   topologicalOrder,
   usedNames,
-} from '../../../graph/edit.ts';
-import { elementCount, fromHost, toHost } from '../../../graph/tensor-data.ts';
-import { DATA_TYPES, type Graph, type Model, type Node, type Tensor, type ValueInfo } from '../../../graph/types.ts';
+} from '../../../ir/edit.ts';
+import { elementCount, fromHost, toHost } from '../../../ir/tensor-data.ts';
+import { DATA_TYPES, type Graph, type Model, type Node, type Tensor, type ValueInfo } from '../../../ir/types.ts';
 import { FLOAT32, LEAST_ELEMENTS } from '../graph-parts.ts';
 
 export const LARGEST_HALF = 65504;

@@ -2,9 +2,9 @@
  * float16, bfloat16 and float64 models as float32 ones: one type takes the other's place everywhere, since every
  * operator has float32.
  */
-import { freshNames, makeNode, mapSubgraphs, renameUses } from '../../../graph/edit.ts';
+import { freshNames, makeNode, mapSubgraphs, renameUses } from '../../../ir/edit.ts';
 import { inlineFunctions } from '../../../graph/passes/inline-functions.ts';
-import { fromHost, toHost } from '../../../graph/tensor-data.ts';
+import { fromHost, toHost } from '../../../ir/tensor-data.ts';
 import {
   DATA_TYPES,
   type Attribute,
@@ -14,7 +14,7 @@ import {
   type Node,
   type Tensor,
   type ValueInfo,
-} from '../../../graph/types.ts';
+} from '../../../ir/types.ts';
 import { FLOAT32 } from '../graph-parts.ts';
 
 const OTHERS: ReadonlySet<DataType> = new Set<DataType>(['float16', 'bfloat16', 'float64']);

@@ -3,7 +3,7 @@
  * other domains included.
  */
 import { writeOnnx } from '../../../formats/onnx/write.ts';
-import type { Model } from '../../../graph/types.ts';
+import type { Model } from '../../../ir/types.ts';
 import { openRuntime } from '../../../measure/session.ts';
 
 /** By name, for the values of the main graph; without those that are no tensors. */

@@ -1,6 +1,6 @@
 /** Running the float model to see its activations: extremes first, then histograms between them. */
 import type { HostArray } from '../../../data/dataset.ts';
-import type { Graph, Model } from '../../../graph/types.ts';
+import type { Graph, Model } from '../../../ir/types.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
 import { rowsOf } from '../../../measure/inputs.ts';
 import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../../../measure/session.ts';

@@ -6,10 +6,10 @@
  * them; elsewhere conversions to and from integers would cost more than they save. Operators that only move data keep
  * the scale of their input.
  */
-import { indexGraph, type GraphIndex } from '../../../graph/edit.ts';
-import { hostNumbers, toHost } from '../../../graph/tensor-data.ts';
-import type { Graph, Node, Tensor } from '../../../graph/types.ts';
-import { floatAttribute } from '../../../graph/node-attributes.ts';
+import { indexGraph, type GraphIndex } from '../../../ir/edit.ts';
+import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
+import type { Graph, Node, Tensor } from '../../../ir/types.ts';
+import { floatAttribute } from '../../../ir/node-attributes.ts';
 import { weightAxes } from '../weight-axes.ts';
 
 export interface PlannedNode {

@@ -6,8 +6,8 @@
  * the quantizer; since pooling and clamp may change places (both keep the order of numbers), `conv -> relu -> pool`
  * becomes `conv -> pool -> relu`.
  */
-import { freshNames, indexGraph, type GraphIndex } from '../../../graph/edit.ts';
-import type { Graph, Model, Node } from '../../../graph/types.ts';
+import { freshNames, indexGraph, type GraphIndex } from '../../../ir/edit.ts';
+import type { Graph, Model, Node } from '../../../ir/types.ts';
 import { isClamp, type StaticPlan } from './plan.ts';
 
 /** The model with such clamps behind their poolings. The plan's own nodes stay as they are. */

@@ -3,8 +3,8 @@
  * lose it to the copies that make the image a matrix, which cost the same however few channels it has; depthwise ones
  * lose; and every value that passes between float and integer operators costs its conversion.
  */
-import { indexGraph } from '../../../graph/edit.ts';
-import type { Graph, Node } from '../../../graph/types.ts';
+import { indexGraph } from '../../../ir/edit.ts';
+import type { Graph, Node } from '../../../ir/types.ts';
 import type { Costs } from './costs/costs.ts';
 import { layerOf } from './costs/layer.ts';
 import type { PlannedNode, StaticPlan } from './plan.ts';

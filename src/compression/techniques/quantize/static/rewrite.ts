@@ -2,10 +2,10 @@
  * Writes a plan into the graph: QuantizeLinear and DequantizeLinear round every quantized value, so that a runtime
  * finds its integer kernels.
  */
-import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../graph/edit.ts';
+import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../ir/edit.ts';
 import { sumOrders } from '../../../graph/saturation.ts';
-import { fromHost, toHost } from '../../../graph/tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../../../graph/types.ts';
+import { fromHost, toHost } from '../../../ir/tensor-data.ts';
+import type { Graph, Model, Node, Tensor } from '../../../ir/types.ts';
 import { constant, scaleTensor } from '../graph-parts.ts';
 import { affineOf, RANGES, type Affine, type ValueRange } from '../scheme.ts';
 import type { QuantizeParameters } from '../spec.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { value } from '../../../../../../test/support/graphs.ts';
 import { modelOf, tensor, spread } from '../../../../../../test/support/graphs.ts';
-import { makeNode } from '../../../../graph/edit.ts';
+import { makeNode } from '../../../../ir/edit.ts';
 import { planStatic } from '../plan.ts';
 import { AVX2 } from './avx2.ts';
 import { AVX512_VNNI } from './avx512-vnni.ts';

@@ -1,5 +1,5 @@
 /** What layers cost on the processors that a file is made for. */
-import type { Node } from '../../../../graph/types.ts';
+import type { Node } from '../../../../ir/types.ts';
 import type { Target } from '../../targets.ts';
 import { AVX2 } from './avx2.ts';
 import { AVX512_VNNI } from './avx512-vnni.ts';

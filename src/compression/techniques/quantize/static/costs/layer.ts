@@ -1,7 +1,7 @@
 /** What the time of one convolution or product depends on, in onnxruntime's kernels. */
-import { intAttribute } from '../../../../graph/node-attributes.ts';
-import { elementCount } from '../../../../graph/tensor-data.ts';
-import type { Node } from '../../../../graph/types.ts';
+import { intAttribute } from '../../../../ir/node-attributes.ts';
+import { elementCount } from '../../../../ir/tensor-data.ts';
+import type { Node } from '../../../../ir/types.ts';
 
 /**
  * Kinds of layers that a table has costs of its own for. narrow: convolutions of fewer than four channels, whose image

@@ -1,7 +1,7 @@
 /** Models of one layer, in float and in integers, to be timed. */
-import { makeNode } from '../../../../graph/edit.ts';
-import { elementCount, fromHost, hostOf } from '../../../../graph/tensor-data.ts';
-import type { DataType, Model, Node, Tensor } from '../../../../graph/types.ts';
+import { makeNode } from '../../../../ir/edit.ts';
+import { elementCount, fromHost, hostOf } from '../../../../ir/tensor-data.ts';
+import type { DataType, Model, Node, Tensor } from '../../../../ir/types.ts';
 
 export interface SingleLayer {
   /** Conv, Gemm or MatMul; of its inputs only how many there are counts. */

@@ -1,7 +1,7 @@
 /** Costs by timing the model's own layers on this machine, for processors that no table was measured on. */
 import { writeOnnx } from '../../../../formats/onnx/write.ts';
-import { elementCount } from '../../../../graph/tensor-data.ts';
-import type { Model, Node } from '../../../../graph/types.ts';
+import { elementCount } from '../../../../ir/tensor-data.ts';
+import type { Model, Node } from '../../../../ir/types.ts';
 import { measureLatency } from '../../../../measure/latency.ts';
 import { openRuntime, type Feeds, type Runtime } from '../../../../measure/session.ts';
 import { biasOf, type PlannedNode, type StaticPlan } from '../plan.ts';

@@ -1,7 +1,7 @@
 /** Sequences, optionals and maps: carried through by formats and passes, never computed. */
 import { otherType } from '../formats/onnx/read-type.ts';
-import { nodeLabel, printable } from '../graph/graph-error.ts';
-import type { Graph, ValueInfo } from '../graph/types.ts';
+import { nodeLabel, printable } from '../ir/graph-error.ts';
+import type { Graph, ValueInfo } from '../ir/types.ts';
 
 export interface OtherValue {
   /** The first node that makes or uses the value; '' where there is none. */

@@ -1,6 +1,6 @@
 /** Whether two tensors are the same, and if not, where they differ most. */
-import { isFloat } from '../graph/tensor-data.ts';
-import type { HostTensor } from '../operators/operator.ts';
+import { isFloat } from '../ir/tensor-data.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
 
 export interface Tolerance {
   readonly relative: number;

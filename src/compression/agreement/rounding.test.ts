@@ -3,8 +3,8 @@
  */
 import { beforeAll, expect, test } from 'vitest';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { makeNode } from '../graph/edit.ts';
-import type { Model, Node } from '../graph/types.ts';
+import { makeNode } from '../ir/edit.ts';
+import type { Model, Node } from '../ir/types.ts';
 import { startEngine } from '../tensor/engine.ts';
 import { modelOf, spread, tensor, value } from '../../../test/support/graphs.ts';
 import { checkAgainstRuntime } from './agreement.ts';

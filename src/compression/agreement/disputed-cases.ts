@@ -1,5 +1,5 @@
 /** ONNX's own test cases whose expected outputs are not what its standard says, or no longer says. */
-import type { HostTensor } from '../operators/operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
 
 /** Whatever their values are. */
 const WRONG: Readonly<Record<string, string>> = Object.fromEntries(

@@ -1,13 +1,14 @@
 /** One run of a network outside training, on arrays of the host. */
 import type { HostArray } from '../data/dataset.ts';
-import { hostNumbers, hostOf, isFloat } from '../graph/tensor-data.ts';
-import type { DataType } from '../graph/types.ts';
+import { hostNumbers, hostOf, isFloat } from '../ir/tensor-data.ts';
+import type { DataType } from '../ir/types.ts';
 import type { Feeds } from '../measure/session.ts';
-import type { HostTensor, Value } from '../operators/operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
+import type { Value } from '../operators/operator.ts';
 import { download, upload } from '../operators/transfer.ts';
 import { tf } from '../tensor/tf.ts';
-import type { LoopLimit } from './loop-limit.ts';
-import type { Network } from './network.ts';
+import type { LoopLimit } from '../network/loop-limit.ts';
+import type { Network } from '../network/network.ts';
 
 /** The outputs and the values named in `fetch`, by name. */
 export function runEngine(

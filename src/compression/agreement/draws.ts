@@ -7,10 +7,10 @@ import type { HostArray } from '../data/dataset.ts';
 import { carrierOf } from '../data/transform.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { isDraw, mayDrop } from '../graph/draws.ts';
-import { indexGraph, mapSubgraphs } from '../graph/edit.ts';
+import { indexGraph, mapSubgraphs } from '../ir/edit.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
-import type { Graph, Model, Node, ValueInfo } from '../graph/types.ts';
+import type { Graph, Model, Node, ValueInfo } from '../ir/types.ts';
 import { openRuntime, type Feeds, type RuntimeOutput } from '../measure/session.ts';
 import type { Trial } from './rounding.ts';
 

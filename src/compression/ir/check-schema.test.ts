@@ -7,7 +7,7 @@ import { tensor, value } from '../../../test/support/graphs.ts';
 import { LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { openRuntime } from '../measure/session.ts';
-import { describeModel } from './describe.ts';
+import { describeModel } from '../graph/describe.ts';
 import { makeNode } from './edit.ts';
 import type { Graph, Model, Node } from './types.ts';
 import { validateModel } from './validate.ts';

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
 import { writeOnnx, writeTensor } from '../formats/onnx/write.ts';
-import { makeNode } from '../graph/edit.ts';
-import type { Tensor } from '../graph/types.ts';
+import { makeNode } from '../ir/edit.ts';
+import type { Tensor } from '../ir/types.ts';
 import { startEngine } from '../tensor/engine.ts';
 import { runCase, type Verdict } from './conformance.ts';
 

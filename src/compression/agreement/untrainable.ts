@@ -2,11 +2,11 @@
 import type { UntrainableNode } from '../../contracts/model.ts';
 import { LatheError } from '../../errors.ts';
 import { weights } from '../graph/describe.ts';
-import { subgraphs } from '../graph/edit.ts';
-import { nodeLabel } from '../graph/graph-error.ts';
-import { isFloat } from '../graph/tensor-data.ts';
-import type { Model } from '../graph/types.ts';
-import type { Network } from './network.ts';
+import { subgraphs } from '../ir/edit.ts';
+import { nodeLabel } from '../ir/graph-error.ts';
+import { isFloat } from '../ir/tensor-data.ts';
+import type { Model } from '../ir/types.ts';
+import type { Network } from '../network/network.ts';
 
 /** Of a network without a weight that gradients reach. */
 export function withoutParameters(model: Model, network: Pick<Network, 'frozen'>): UntrainableNode[] {

@@ -1,12 +1,12 @@
 /** What the engine can do with each operator and each Keras layer, as a page (docs/models.md). */
-import { NEWEST_OPSET } from '../formats/onnx/read.ts';
-import { KERAS_LAYERS } from '../formats/keras/layers.ts';
-import { KERAS_OPERATIONS } from '../formats/keras/operations.ts';
-import { TF_FUNCTIONS } from '../formats/keras/operations/tensorflow.ts';
-import { REFUSED_LAYERS } from '../formats/keras/refused.ts';
-import { TENSORFLOW_OPERATORS } from '../formats/tfjs/graph-model.ts';
-import type { Operator } from './operator.ts';
-import { allOperators } from './registry.ts';
+import { NEWEST_OPSET } from './onnx/read.ts';
+import { KERAS_LAYERS } from './keras/layers.ts';
+import { KERAS_OPERATIONS } from './keras/operations.ts';
+import { TF_FUNCTIONS } from './keras/operations/tensorflow.ts';
+import { REFUSED_LAYERS } from './keras/refused.ts';
+import { TENSORFLOW_OPERATORS } from './tfjs/graph-model.ts';
+import type { Operator } from '../operators/operator.ts';
+import { allOperators } from '../operators/registry.ts';
 
 interface Row {
   readonly name: string;

@@ -1,14 +1,14 @@
 /** Which node makes the difference between the engine and onnxruntime. */
 import type { UntrainableNode } from '../../contracts/model.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { topologicalOrder } from '../graph/edit.ts';
-import { nodeLabel } from '../graph/graph-error.ts';
+import { topologicalOrder } from '../ir/edit.ts';
+import { nodeLabel } from '../ir/graph-error.ts';
 import { inferShapes, type TypeTable } from '../graph/infer.ts';
-import { isFloat } from '../graph/tensor-data.ts';
-import type { Model, Node, ValueInfo } from '../graph/types.ts';
+import { isFloat } from '../ir/tensor-data.ts';
+import type { Model, Node, ValueInfo } from '../ir/types.ts';
 import { openRuntime, type Feeds } from '../measure/session.ts';
 import { firstDifference, rounding, runBoth, type Difference } from './differences.ts';
-import type { Network } from './network.ts';
+import type { Network } from '../network/network.ts';
 
 /** The node whose output differs first, found by comparing every value between the nodes. */
 export async function blame(

@@ -4,10 +4,10 @@
  * by up to pi n 2^-24, 7.5e-5 for n = 400. The transform of a frame is then that of one whose samples differ by as
  * much. In front of a Log of what is left in a quiet band that is far from little.
  */
-import { freshNames, withInitializers } from '../graph/edit.ts';
+import { freshNames, withInitializers } from '../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../graph/infer.ts';
-import { fromHost } from '../graph/tensor-data.ts';
-import type { Model, Node, Tensor } from '../graph/types.ts';
+import { fromHost } from '../ir/tensor-data.ts';
+import type { Model, Node, Tensor } from '../ir/types.ts';
 
 /** Input of STFT that weighs the samples of a frame. */
 const WINDOW = 2;

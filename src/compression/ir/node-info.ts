@@ -1,7 +1,36 @@
 /** What an operator may ask about one node: its attributes with defaults, the types and known values of its inputs. */
-import type { HostTensor, NodeInfo } from '../operators/operator.ts';
+import type { HostTensor } from './host-tensor.ts';
 import { GraphError } from './graph-error.ts';
 import type { Attribute, Dim, Graph, Node, TensorType } from './types.ts';
+
+/** What shape inference and the layout pass may ask about a node. */
+export interface NodeInfo {
+  readonly node: Node;
+  /** Version of the node's domain in the model's opset imports. */
+  readonly opset: number;
+  /** Types of the inputs; `null` for an omitted or unknown one. */
+  readonly types: readonly (TensorType | null)[];
+  /** The input's value where it is known before running (initializers, constants, folded shape arithmetic). */
+  constant(index: number): HostTensor | null;
+  /** Shape inference may know elements of a shape tensor partly: per element a number, symbol or null. */
+  partial(index: number): readonly Dim[] | null;
+  int(name: string, fallback: number): number;
+  float(name: string, fallback: number): number;
+  string(name: string, fallback: string): string;
+  ints(name: string): readonly number[] | undefined;
+  floats(name: string): readonly number[] | undefined;
+  attribute(name: string): Attribute | undefined;
+  /**
+   * Types of a subgraph's outputs when its inputs have these types (shape inference of If, Loop, Scan); null where
+   * unknown.
+   */
+  subgraphTypes?(graph: Graph, inputs: readonly (TensorType | null)[]): (TensorType | null)[];
+}
+
+/** Types of the outputs; where an output is a shape-like integer tensor, also what is known of its elements. */
+export interface Inferred extends TensorType {
+  readonly elements?: readonly Dim[];
+}
 
 type ValueOf<K extends Attribute['kind']> = { readonly [A in Attribute as A['kind']]: A['value'] }[K];
 

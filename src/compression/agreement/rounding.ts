@@ -6,11 +6,11 @@
  * is run again with both nudged, and what its outputs do then is what rounding may do.
  */
 import { seededRandom } from '../data/random.ts';
-import { fromHost, toHost } from '../graph/tensor-data.ts';
-import type { DataType, Model, Tensor } from '../graph/types.ts';
+import { fromHost, toHost } from '../ir/tensor-data.ts';
+import type { DataType, Model, Tensor } from '../ir/types.ts';
 import type { Feeds } from '../measure/session.ts';
 import { nudgeTransforms } from './nudge-transforms.ts';
-import { constantsOf, replaceConstants } from './write-back.ts';
+import { constantsOf, replaceConstants } from '../network/write-back.ts';
 
 /**
  * Relative change of a number: 8 units in the last place of float32; of shorter types what moves a number to one beside

@@ -2,7 +2,7 @@
  * Constant tensors (bytes in ONNX `raw_data` form) <-> host tensors (typed arrays holding exact values).
  */
 import { LatheError } from '../../errors.ts';
-import type { HostData, HostTensor } from '../operators/operator.ts';
+import type { HostData, HostTensor } from './host-tensor.ts';
 import {
   decodeBfloat16,
   decodeFloat,

@@ -1,12 +1,12 @@
 /** Where the engine's outputs differ from onnxruntime's by more than rounding explains. */
 import { writeOnnx } from '../formats/onnx/write.ts';
-import { topologicalOrder, usedNames } from '../graph/edit.ts';
-import type { DataType, Model } from '../graph/types.ts';
+import { topologicalOrder, usedNames } from '../ir/edit.ts';
+import type { DataType, Model } from '../ir/types.ts';
 import { openRuntime, type Feeds, type Runtime, type RuntimeOptions, type RuntimeOutput } from '../measure/session.ts';
-import type { HostTensor } from '../operators/operator.ts';
+import type { HostTensor } from '../ir/host-tensor.ts';
 import { relativeDifference } from './compare.ts';
 import { runEngine } from './engine-run.ts';
-import type { Network } from './network.ts';
+import type { Network } from '../network/network.ts';
 import { roundingAllowance, type Trial } from './rounding.ts';
 
 /** Largest difference of an output, relative to its range, but for networks so deep that rounding alone is more. */

@@ -1,0 +1,40 @@
+/** What the recipe gives to a step, and what the step tells it. */
+import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
+import type { Sensitivity } from '../../contracts/report.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { Model } from '../ir/types.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+
+export interface StepProgress {
+  /** 0..1 within the step. */
+  readonly progress: number;
+  /** Counts from 1. */
+  readonly epoch?: number;
+  /** The metrics are those of the whole epoch, with validation. */
+  readonly endOfEpoch?: boolean;
+  readonly metrics?: Readonly<Record<string, number>>;
+}
+
+/** What a step has found out, for the report: beside the measures that every step gets. */
+export interface StepEvidence {
+  readonly sensitivity?: Sensitivity;
+}
+
+export interface StepContext {
+  readonly seed: number;
+  readonly dataset: Dataset | null;
+  readonly transform: Transform;
+  readonly training: Training;
+  /** How many workers prepare batches. */
+  readonly loader: Loader;
+  /** The model as it was uploaded. */
+  readonly original: Model;
+  /** Another uploaded model (distillation's teacher). */
+  loadModel(id: string): Promise<Model>;
+  readonly checkpoints: CheckpointStore;
+  readonly signal: AbortSignal;
+  report(progress: StepProgress): void;
+  /** Puts evidence into the report; what is recorded later under the same name replaces it. */
+  record(evidence: StepEvidence): void;
+  warn(code: string, message: string): void;
+}
