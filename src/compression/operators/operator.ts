@@ -8,7 +8,7 @@
  */
 import type { HostTensor } from '../ir/host-tensor.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
-import type { DataType, Graph, Tensor, TensorType } from '../ir/types.ts';
+import type { DataType, Graph, TensorType } from '../ir/types.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { ChannelRule } from './channels/rule.ts';
 

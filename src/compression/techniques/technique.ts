@@ -6,8 +6,6 @@ import type { Static, TSchema } from 'typebox';
 import type { ErrorDetail } from '../../errors.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepContext } from '../step/step-context.ts';
-import type { DatasetDescription } from '../../contracts/dataset.ts';
-import type { ModelDescription } from '../../contracts/model.ts';
 
 /** What a step needs of data, given its parameters. `inputs`: samples without labels are enough. */
 export type DataNeed = 'none' | 'optional' | 'inputs' | 'labels';
@@ -40,11 +38,6 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   defaults?(given: Readonly<Record<string, unknown>>, available: Available): Record<string, unknown>;
   /** Contradictions that the schema cannot say ("one of sparsity, threshold, pattern"); paths relative to the step. */
   contradictions?(parameters: Static<P>): ErrorDetail[];
-}
-
-export interface CheckContext {
-  readonly model: ModelDescription;
-  readonly dataset: DatasetDescription | null;
 }
 
 export interface Technique<P extends TSchema = TSchema> {
