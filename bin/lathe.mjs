@@ -10,4 +10,4 @@ if (existsSync(join(root, 'src'))) {
   await setupOrExit();
 }
 process.setSourceMapsEnabled(true);
-await import(pathToFileURL(join(root, 'dist', 'clients', 'cli', 'main.js')).href);
+await import(pathToFileURL(join(root, 'dist', 'bundle', 'clients', 'cli', 'main.js')).href);

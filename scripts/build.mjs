@@ -1,23 +1,25 @@
 /**
  * Compiles src/, workers/, clients/ and bench/ file by file to dist/: types are erased and `./x.ts` imports become
- * `./x.js`. Only files whose content changed are compiled; what has no source any more is removed. Two builds at once
- * do no harm: each output appears by a rename.
+ * `./x.js`. Only files whose content changed are compiled; what has no source any more is removed. What the service's
+ * processes start from is then bundled. Two builds at once do no harm: each output appears by a rename.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { bundle } from './lib/bundle.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
+const bundled = join(dist, 'bundle');
 const manifestPath = join(dist, '.manifest.json');
 const SOURCE_FOLDERS = ['src', 'workers', 'clients', 'bench'];
 /** Raise to make every file compile again. */
-const COMPILER_REVISION = 2;
+const COMPILER_REVISION = 3;
 
-/** @returns {{compiled: number, removed: number, total: number}} */
-export function build() {
+/** @returns {Promise<{compiled: number, removed: number, total: number}>} */
+export async function build() {
   const before = readManifest();
   const after = {};
   let compiled = 0;
@@ -30,7 +32,7 @@ export function build() {
       continue;
     }
     const text = readFileSync(source, 'utf8');
-    const hash = createHash('sha256').update(text).digest('hex');
+    const hash = hashOf(text);
     if (known?.hash !== hash || !existsSync(outputPath(name))) {
       writeAtomically(outputPath(name), compile(name, text));
       compiled++;
@@ -38,12 +40,19 @@ export function build() {
     after[name] = { mtimeMs, size, hash };
   }
   const expected = new Set(Object.keys(after).map(outputPath));
-  const gone = listFiles(dist, /\.js$/).filter((path) => !expected.has(path));
+  const gone = listFiles(dist, /\.js$/).filter((path) => !path.startsWith(bundled) && !expected.has(path));
   for (const path of gone) rmSync(path, { force: true });
-  if (compiled > 0 || gone.length > 0 || !existsSync(manifestPath)) {
-    writeAtomically(manifestPath, JSON.stringify({ revision: COMPILER_REVISION, files: after }));
+  const lock = hashOf(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  if (compiled > 0 || gone.length > 0 || before.lock !== lock) {
+    const { PROCESS_SCRIPTS } = await import(pathToFileURL(join(dist, 'src/process-entry.js')).href);
+    await bundle(dist, PROCESS_SCRIPTS);
+    writeAtomically(manifestPath, JSON.stringify({ revision: COMPILER_REVISION, lock, files: after }));
   }
   return { compiled, removed: gone.length, total: Object.keys(after).length };
+}
+
+function hashOf(text) {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 function listFiles(folder, pattern) {
@@ -93,7 +102,7 @@ function writeAtomically(path, content) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const started = performance.now();
-  const { compiled, removed, total } = build();
+  const { compiled, removed, total } = await build();
   console.log(
     `Built dist: ${compiled} of ${total} files compiled, ${removed} removed, in ${((performance.now() - started) / 1000).toFixed(1)} s`,
   );

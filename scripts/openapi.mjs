@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { build } from './build.mjs';
 import { importBuilt, root } from './lib/built.mjs';
 
-build();
+await build();
 const { generateDocument } = await importBuilt('src/api/openapi/generate.js');
 const { yaml, document } = await generateDocument();
 writeFileSync(join(root, 'openapi.yaml'), yaml);

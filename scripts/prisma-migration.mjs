@@ -14,7 +14,7 @@ if (!/^[a-z][a-z0-9_]*$/.test(name ?? ''))
   throw new Error('usage: node scripts/prisma-migration.mjs NAME (lower case, underscores)');
 
 const lastPath = join(root, 'prisma', 'migrations', 'schema.prisma');
-build();
+await build();
 const { startPostgres } = await importBuilt('workers/launcher/postgres.js');
 const { schemaDifference } = await importBuilt('src/store/schema-difference.js');
 const home = mkdtempSync(join(tmpdir(), 'lathe-migration-'));

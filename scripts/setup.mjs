@@ -129,7 +129,7 @@ async function buildTensorFlow(did, { retryEngine = false }) {
 
 async function compile(did) {
   const { build } = await import('./build.mjs');
-  const { compiled, total } = build();
+  const { compiled, total } = await build();
   if (compiled === 0) return;
   did();
   say(`compiled ${compiled} of ${total} source files`);

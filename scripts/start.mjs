@@ -3,5 +3,5 @@ import { setupOrExit } from './setup.mjs';
 import { importBuilt } from './lib/built.mjs';
 
 await setupOrExit();
-const { launch } = await importBuilt('workers/launcher.js');
+const { launch } = await importBuilt('bundle/workers/launcher.js');
 await launch();

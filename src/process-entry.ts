@@ -1,6 +1,6 @@
 /**
- * Where Lathe's processes start: production code is compiled file by file to dist/, and every child is a script in
- * there.
+ * Where Lathe's processes start: production code is compiled to dist/ and bundled there, and every child is a script of
+ * the bundle.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,8 +15,11 @@ const ENTRIES = {
   'check-model': 'workers/check-model.js',
   'inspect-dataset': 'workers/inspect-dataset.js',
   'probe-engine': 'workers/probe-engine.js',
+  watchdog: 'workers/engine/watchdog.js',
   cli: 'clients/cli/main.js',
 } as const;
+/** Below dist/, where the build bundles them. */
+export const PROCESS_SCRIPTS: readonly string[] = Object.values(ENTRIES);
 export type ProcessName = keyof typeof ENTRIES;
 
 export interface ProcessEntry {
@@ -33,7 +36,7 @@ export const projectRoot: string = findProjectRoot(dirname(fileURLToPath(import.
  * @throws Error where dist/ lacks the script: the build has not run.
  */
 export function processEntry(name: ProcessName): ProcessEntry {
-  const path = join(projectRoot, 'dist', ENTRIES[name]);
+  const path = join(projectRoot, 'dist', 'bundle', ENTRIES[name]);
   if (!existsSync(path)) throw new Error(`${path} is missing: run "npm run build"`);
   return { path, flags: ['--enable-source-maps'] };
 }

@@ -9,6 +9,7 @@ import { openDataset } from '../src/compression/data/open.ts';
 import { runRecipe, type RecipeInput, type RecipeResult } from '../src/compression/recipe/run.ts';
 import { startEngine } from '../src/compression/tensor/engine.ts';
 import { isDiskFull, LatheError } from '../src/errors.ts';
+import { processEntry } from '../src/process-entry.ts';
 import type { JobEvent } from '../src/jobs/ports.ts';
 import { fileCheckpoint } from './engine/checkpoints.ts';
 import type { EngineFailure, EngineMessage, EngineTask, ResultFile } from './engine/protocol.ts';
@@ -17,7 +18,7 @@ const PROGRESS_EVERY_MS = 100;
 const MEMORY_MESSAGES =
   /out of memory|bad_alloc|allocation failed|could not allocate|OOM when allocating|RESOURCE_EXHAUSTED/i;
 
-new Worker(new URL('./engine/watchdog.js', import.meta.url), { workerData: { parent: process.ppid } }).unref();
+new Worker(processEntry('watchdog').path, { workerData: { parent: process.ppid } }).unref();
 const stopping = new AbortController();
 process.once('SIGTERM', () => {
   stopping.abort(new Error('the engine process was told to stop'));

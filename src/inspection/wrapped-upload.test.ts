@@ -22,4 +22,4 @@ test('a gzipped ONNX model is trainable as the bare one is', async () => {
   const described = await createInspector().model(wrapped);
   expect(described).toMatchObject({ trainable: true, untrainable: [] });
   expect(described).toEqual(await createInspector().model(bare));
-}, 30_000);
+});

@@ -18,7 +18,7 @@ let tenantId: string;
 let modelId: string;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 120_000);
+});
 afterAll(() => postgres?.stop());
 
 beforeEach(async () => {
@@ -114,7 +114,7 @@ describe('the relay', () => {
     const running = relay();
     await expect.poll(() => queue.depth('cpu'), { timeout: 20_000 }).toBe(120);
     await running.stop();
-  }, 60_000);
+  });
 
   test('makes a lost queue entry again', async () => {
     const running = relay({ reassureMs: 500 });
@@ -127,7 +127,7 @@ describe('the relay', () => {
     expect(new Set(taken)).toEqual(new Set([id]));
     await consumer.close();
     await running.stop();
-  }, 30_000);
+  });
 
   test('tells that a job for the GPU waits, and lets it expire', async () => {
     await worker('cpu');
@@ -141,7 +141,7 @@ describe('the relay', () => {
       error: { code: 'deadline-exceeded' },
     });
     await running.stop();
-  }, 20_000);
+  });
 
   test('says nothing of waiting where there is a worker', async () => {
     await worker('cpu');
@@ -165,7 +165,7 @@ describe('the relay', () => {
     expect(await typesOf(id)).toEqual(['queued', 'started', 'retrying']);
     await consumer.close();
     await running.stop();
-  }, 30_000);
+  });
 });
 
 test('any device is a GPU where a worker has one', () => {

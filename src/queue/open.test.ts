@@ -11,7 +11,7 @@ beforeAll(async () => {
   postgres = await startTestPostgres();
   databaseUrl = await postgres.emptyDatabase();
   if (redisServer) redis = await startRedis();
-}, 300_000);
+});
 afterAll(async () => {
   await redis?.stop();
   await postgres?.stop();
@@ -122,7 +122,7 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
       await loseLock();
       expect(await lost).toBe(true);
     });
-  }, 60_000);
+  });
 
   /** What a stall does: another takes the entry's lock away. */
   async function loseLock(): Promise<void> {
@@ -148,41 +148,37 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
   }
 });
 
-test.skipIf(!redisServer)(
-  'a Redis that comes back is used again',
-  async () => {
-    const own = await startRedis();
-    const queue = await openQueue({ redisUrl: own.url, databaseUrl });
-    try {
-      const got: string[] = [];
-      const consumer = await queue.consume('cpu', 1, async (id) => void got.push(id));
-      await queue.enqueue('cpu', 'before');
-      await expect.poll(() => got, { timeout: 10_000 }).toEqual(['before']);
-      await own.kill();
-      await expect(queue.enqueue('cpu', 'while away')).rejects.toThrow();
-      await own.restart();
-      await expect
-        .poll(
-          () =>
-            queue.enqueue('cpu', 'after').then(
-              () => true,
-              () => false,
-            ),
-          { timeout: 15_000 },
-        )
-        .toBe(true);
-      await expect.poll(() => got, { timeout: 20_000 }).toContain('after');
-      await consumer.close();
-    } finally {
-      await queue.close();
-      await own.stop();
-    }
-  },
-  90_000,
-);
+test.skipIf(!redisServer)('a Redis that comes back is used again', async () => {
+  const own = await startRedis();
+  const queue = await openQueue({ redisUrl: own.url, databaseUrl });
+  try {
+    const got: string[] = [];
+    const consumer = await queue.consume('cpu', 1, async (id) => void got.push(id));
+    await queue.enqueue('cpu', 'before');
+    await expect.poll(() => got, { timeout: 10_000 }).toEqual(['before']);
+    await own.kill();
+    await expect(queue.enqueue('cpu', 'while away')).rejects.toThrow();
+    await own.restart();
+    await expect
+      .poll(
+        () =>
+          queue.enqueue('cpu', 'after').then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 15_000 },
+      )
+      .toBe(true);
+    await expect.poll(() => got, { timeout: 20_000 }).toContain('after');
+    await consumer.close();
+  } finally {
+    await queue.close();
+    await own.stop();
+  }
+});
 
 test('a queue that cannot be reached is told at once', async () => {
   await expect(openQueue({ redisUrl: 'redis://127.0.0.1:1', databaseUrl })).rejects.toThrow(
     'The queue cannot be reached',
   );
-}, 30_000);
+});

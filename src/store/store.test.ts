@@ -44,7 +44,7 @@ beforeAll(async () => {
   await store.keys.add({ id: newId('key'), tenant: 'us', name: 'k', role: 'member', prefix: 'p', mac: 'mac' });
   tenantId = (await store.keys.authenticate('mac'))!.tenantId;
   modelId = await newModel();
-}, 120_000);
+});
 afterAll(async () => {
   await store?.close();
   await postgres?.stop();

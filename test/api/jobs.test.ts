@@ -55,7 +55,7 @@ beforeAll(async () => {
       })
     ).body as { id: string }
   ).id;
-}, 180_000);
+});
 afterAll(async () => {
   await api?.close();
   await postgres?.stop();

@@ -14,7 +14,7 @@ beforeAll(async () => {
   postgres = await startTestPostgres();
   api = await startApi({ databaseUrl: await postgres.emptyDatabase() });
   witness = new Witness(api.url, api.key);
-}, 120_000);
+});
 afterAll(async () => {
   await api?.close();
   await postgres?.stop();

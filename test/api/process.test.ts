@@ -13,7 +13,7 @@ let home: string;
 beforeAll(async () => {
   postgres = await startTestPostgres();
   home = mkdtempSync(join(tmpdir(), 'lathe-process-'));
-}, 120_000);
+});
 afterAll(async () => {
   await postgres?.stop();
   rmSync(home, { recursive: true, force: true });
@@ -73,7 +73,7 @@ describe('the API process', () => {
     expect((await models('a-key-of-our-own-choice')).status).toBe(200);
     second.child.disconnect(); // as when the launcher dies
     expect(await second.ended).toBe(0);
-  }, 60_000);
+  });
 
   test('ends requests that are under way before it ends itself', async () => {
     const [port, databaseUrl] = [await freePort(), await postgres.emptyDatabase()];
@@ -90,5 +90,5 @@ describe('the API process', () => {
     expect((await upload).status).toBe(201);
     expect(await ended).toBe(0);
     await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow();
-  }, 60_000);
+  });
 });

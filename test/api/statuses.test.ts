@@ -30,7 +30,7 @@ beforeAll(async () => {
   api = await startApi({ databaseUrl, limits: { modelBytes: 100_000, datasetBytes: 100_000 } });
   member = await api.memberOf('other');
   witness = new Witness(api.url, api.key, seen);
-}, 120_000);
+});
 afterAll(async () => {
   await api?.close();
   await postgres?.stop();
@@ -139,7 +139,7 @@ describe('every operation', () => {
         headers: { 'content-type': 'application/octet-stream' },
       }),
     ).toBe(422);
-  }, 120_000);
+  });
 
   test('jobs', async () => {
     const created = await submit({ model: ids.model, steps: STEPS, labels: { team: 'a' } }, { 'idempotency-key': 'k' });

@@ -28,7 +28,7 @@ beforeAll(async () => {
   });
   witness = new Witness(api.url, api.key);
   stranger = await api.memberOf('stranger');
-}, 120_000);
+});
 afterAll(async () => {
   await api?.close();
   await postgres?.stop();

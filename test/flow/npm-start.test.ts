@@ -16,7 +16,7 @@ test('SIGTERM to npm stops everything in order', async () => {
   expect(await service.stop()).toBe(0);
   expect(pids.filter(isAlive)).toEqual([]);
   await service.remove();
-}, 60_000);
+});
 
 test('when npm is killed, everything it started ends', async () => {
   const service = await startService({}, NPM);
@@ -27,4 +27,4 @@ test('when npm is killed, everything it started ends', async () => {
   await service.restart(); // the folder's lock and the database are free again
   expect(await service.stop()).toBe(0);
   await service.remove();
-}, 90_000);
+});

@@ -87,7 +87,7 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * 
 
 async function succeed(request: Record<string, unknown>): Promise<{ job: JobView; report: Report }> {
   const { id } = await service.client.post<JobView>('/v1/jobs', request);
-  const job = await waitForEnd(service.client, id, 120_000);
+  const job = await waitForEnd(service.client, id);
   expect(job.error, service.logs()).toBeNull();
   return { job, report: await service.client.get<Report>(`/v1/jobs/${id}/report`) };
 }
@@ -145,80 +145,64 @@ describe.each(KEYS)('%s', (key) => {
   const check = test.skipIf(path === null);
   let model: Described;
 
-  check(
-    'is described',
-    async () => {
-      model = await service.client.upload<Described>('/v1/models', path!);
-      expect(model).toMatchObject({ format, parameters, trainable: true });
-      if (format !== 'onnx') return;
-      const session = await InferenceSession.create(path!, { logSeverityLevel: 3 });
-      const declared = (values: readonly InferenceSession.ValueMetadata[]) =>
-        values.map((value) => [
-          value.name,
-          value.isTensor ? value.type : null,
-          value.isTensor ? value.shape.map((size) => (typeof size === 'number' && size > 0 ? size : null)) : null,
-        ]);
-      const described = (values: readonly DescribedValue[]) =>
-        values.map(({ name, dtype, shape }) => [name, dtype, shape]);
-      expect([described(model.inputs), described(model.outputs)]).toEqual([
-        declared(session.inputMetadata),
-        declared(session.outputMetadata),
+  check('is described', async () => {
+    model = await service.client.upload<Described>('/v1/models', path!);
+    expect(model).toMatchObject({ format, parameters, trainable: true });
+    if (format !== 'onnx') return;
+    const session = await InferenceSession.create(path!, { logSeverityLevel: 3 });
+    const declared = (values: readonly InferenceSession.ValueMetadata[]) =>
+      values.map((value) => [
+        value.name,
+        value.isTensor ? value.type : null,
+        value.isTensor ? value.shape.map((size) => (typeof size === 'number' && size > 0 ? size : null)) : null,
       ]);
-      await session.release();
-    },
-    60_000,
-  );
+    const described = (values: readonly DescribedValue[]) =>
+      values.map(({ name, dtype, shape }) => [name, dtype, shape]);
+    expect([described(model.inputs), described(model.outputs)]).toEqual([
+      declared(session.inputMetadata),
+      declared(session.outputMetadata),
+    ]);
+    await session.release();
+  });
 
-  check(
-    'in half floats and with 8-bit weights',
-    async () => {
-      const { job, report } = await succeed({
-        model: model.id,
-        steps: [{ technique: 'quantize', precision: 'float16' }],
-      });
-      expect(report.after.sizeBytes / report.before.sizeBytes).toBeLessThan(0.6);
-      expect(report.after.fidelity.sqnrDb!).toBeGreaterThan(20);
-      await expectOpens(job, format);
-      const eight = await succeed({
-        model: model.id,
-        steps: [{ technique: 'quantize', precision: 'int8', method: 'weight-only' }],
-      });
-      expect(eight.report.after.sizeBytes / eight.report.before.sizeBytes).toBeLessThan(0.42);
-      await expectOpens(eight.job, format === 'keras-h5' ? 'onnx' : format); // Keras has no integers for weights
-    },
-    180_000,
-  );
+  check('in half floats and with 8-bit weights', async () => {
+    const { job, report } = await succeed({
+      model: model.id,
+      steps: [{ technique: 'quantize', precision: 'float16' }],
+    });
+    expect(report.after.sizeBytes / report.before.sizeBytes).toBeLessThan(0.6);
+    expect(report.after.fidelity.sqnrDb!).toBeGreaterThan(20);
+    await expectOpens(job, format);
+    const eight = await succeed({
+      model: model.id,
+      steps: [{ technique: 'quantize', precision: 'int8', method: 'weight-only' }],
+    });
+    expect(eight.report.after.sizeBytes / eight.report.before.sizeBytes).toBeLessThan(0.42);
+    await expectOpens(eight.job, format === 'keras-h5' ? 'onnx' : format); // Keras has no integers for weights
+  });
 
-  check(
-    'with a quarter of its channels less',
-    async () => {
-      const { job, report } = await succeed({
-        model: model.id,
-        steps: [{ technique: 'prune-channels', ratio: 0.25, epochs: 0 }],
-      });
-      expect(report.after.parameters / report.before.parameters).toBeLessThanOrEqual(withoutChannels);
-      await expectOpens(job, 'onnx');
-    },
-    180_000,
-  );
+  check('with a quarter of its channels less', async () => {
+    const { job, report } = await succeed({
+      model: model.id,
+      steps: [{ technique: 'prune-channels', ratio: 0.25, epochs: 0 }],
+    });
+    expect(report.after.parameters / report.before.parameters).toBeLessThanOrEqual(withoutChannels);
+    await expectOpens(job, 'onnx');
+  });
 
-  test.skipIf(path === null || sample === null)(
-    'learns from itself',
-    async () => {
-      const file = await writeNpz(join(folder, `${key}.npz`), {
-        x: npy([SAMPLES, ...sample!], noise(SAMPLES * sizeOf(sample!))),
-      });
-      const dataset = await service.client.upload<{ id: string }>('/v1/datasets', file);
-      const { job } = await succeed({
-        model: model.id,
-        dataset: dataset.id,
-        training: { batchSize: 2, learningRate: 1e-5 },
-        steps: [{ technique: 'distill', teacher: 'original', epochs: 1 }],
-      });
-      await expectOpens(job, format);
-    },
-    180_000,
-  );
+  test.skipIf(path === null || sample === null)('learns from itself', async () => {
+    const file = await writeNpz(join(folder, `${key}.npz`), {
+      x: npy([SAMPLES, ...sample!], noise(SAMPLES * sizeOf(sample!))),
+    });
+    const dataset = await service.client.upload<{ id: string }>('/v1/datasets', file);
+    const { job } = await succeed({
+      model: model.id,
+      dataset: dataset.id,
+      training: { batchSize: 2, learningRate: 1e-5 },
+      steps: [{ technique: 'distill', teacher: 'original', epochs: 1 }],
+    });
+    await expectOpens(job, format);
+  });
 });
 
 /** What a model gives once it is read, in onnxruntime. */
@@ -248,40 +232,32 @@ describe('models of other formats give what their own runtime gives', () => {
     expectNear(output!.data as Float32Array, reference.data);
   });
 
-  test.skipIf(!files.get('pitch'))(
-    'TF.js graph-model',
-    async () => {
-      const shape = [1, 43_844, 1];
-      const model = await openGraphModel(readFileSync(files.get('pitch')!));
-      const { signature } = JSON.parse(
-        Buffer.from((await unpackZip(readFileSync(files.get('pitch')!))).get('model.json')!).toString(),
-      ) as { signature: { outputs: Record<string, { name: string }> } };
-      const sound = whiteNoise(43_844);
-      const read = await asRead(files.get('pitch')!, shape, sound);
-      // the signature calls unnamed outputs by their tensors
-      const keyOf = (name: string): string => name.replace(/:\d+$/, '');
-      expect([...read.keys()].sort()).toEqual(Object.keys(signature.outputs).map(keyOf).sort());
-      for (const [name, { name: tensor }] of Object.entries(signature.outputs)) {
-        const output = model.execute(tf.tensor(sound, shape), tensor) as TfTensor;
-        expect(read.get(keyOf(name))!.dims).toEqual(output.shape);
-        expectNear(read.get(keyOf(name))!.data as Float32Array, output.dataSync() as Float32Array);
-      }
-      model.dispose();
-    },
-    60_000,
-  );
+  test.skipIf(!files.get('pitch'))('TF.js graph-model', async () => {
+    const shape = [1, 43_844, 1];
+    const model = await openGraphModel(readFileSync(files.get('pitch')!));
+    const { signature } = JSON.parse(
+      Buffer.from((await unpackZip(readFileSync(files.get('pitch')!))).get('model.json')!).toString(),
+    ) as { signature: { outputs: Record<string, { name: string }> } };
+    const sound = whiteNoise(43_844);
+    const read = await asRead(files.get('pitch')!, shape, sound);
+    // the signature calls unnamed outputs by their tensors
+    const keyOf = (name: string): string => name.replace(/:\d+$/, '');
+    expect([...read.keys()].sort()).toEqual(Object.keys(signature.outputs).map(keyOf).sort());
+    for (const [name, { name: tensor }] of Object.entries(signature.outputs)) {
+      const output = model.execute(tf.tensor(sound, shape), tensor) as TfTensor;
+      expect(read.get(keyOf(name))!.dims).toEqual(output.shape);
+      expectNear(read.get(keyOf(name))!.data as Float32Array, output.dataSync() as Float32Array);
+    }
+    model.dispose();
+  });
 
-  test.skipIf(!files.get('upscaler'))(
-    'TF.js layers-model',
-    async () => {
-      await startEngine('auto');
-      const artifacts = await artifactsOf(readFileSync(files.get('upscaler')!));
-      const model = await tf.loadLayersModel({ load: async () => artifacts as never });
-      const output = model.predict(tf.tensor(noise(432), [1, 12, 12, 3])) as TfTensor;
-      const [read] = [...(await asRead(files.get('upscaler')!, [1, 12, 12, 3], noise(432))).values()];
-      expectNear(read!.data as Float32Array, output.dataSync() as Float32Array);
-      model.dispose();
-    },
-    60_000,
-  );
+  test.skipIf(!files.get('upscaler'))('TF.js layers-model', async () => {
+    await startEngine('auto');
+    const artifacts = await artifactsOf(readFileSync(files.get('upscaler')!));
+    const model = await tf.loadLayersModel({ load: async () => artifacts as never });
+    const output = model.predict(tf.tensor(noise(432), [1, 12, 12, 3])) as TfTensor;
+    const [read] = [...(await asRead(files.get('upscaler')!, [1, 12, 12, 3], noise(432))).values()];
+    expectNear(read!.data as Float32Array, output.dataSync() as Float32Array);
+    model.dispose();
+  });
 });

@@ -29,7 +29,7 @@ test('with LATHE_S3_URL files live in the bucket: a machine without copies runs 
   await service.stop();
   rmSync(join(service.home, 'artifact-copies'), { recursive: true });
   await service.restart();
-  const job = await waitForEnd(service.client, (await submit(model)).id, 60_000);
+  const job = await waitForEnd(service.client, (await submit(model)).id);
   expect(job, service.logs()).toMatchObject({ state: 'succeeded' });
   await service.stop();
   rmSync(join(service.home, 'artifact-copies'), { recursive: true });

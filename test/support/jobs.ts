@@ -2,6 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProblemError, type Client, type ServerEvent } from '../../clients/cli/http.ts';
 
+/** Nothing takes as long even on a busy machine: whoever waits longer waits for what does not come. */
+const HANG_MS = 300_000;
+
 export interface JobView {
   readonly id: string;
   readonly state: string;
@@ -30,7 +33,7 @@ export async function waitForState(
   client: Client,
   id: string,
   wanted: (state: string) => boolean,
-  milliseconds: number,
+  milliseconds = HANG_MS,
 ): Promise<JobView> {
   const until = Date.now() + milliseconds;
   for (;;) {
@@ -42,14 +45,13 @@ export async function waitForState(
   }
 }
 
-export const waitForEnd = (client: Client, id: string, milliseconds: number) =>
-  waitForState(client, id, (state) => ENDED.has(state), milliseconds);
+export const waitForEnd = (client: Client, id: string) => waitForState(client, id, (state) => ENDED.has(state));
 
 /**
  * Repeats a request while the API is away (restarting after a kill). Safe for reads, and for writes under an
  * idempotency key.
  */
-export async function patiently<T>(request: () => Promise<T>, milliseconds = 180_000): Promise<T> {
+export async function patiently<T>(request: () => Promise<T>, milliseconds = HANG_MS): Promise<T> {
   const until = Date.now() + milliseconds;
   for (;;) {
     try {

@@ -30,9 +30,9 @@ export interface RunningService {
 export type Role = 'launcher' | 'api' | 'supervisor' | 'engine';
 
 const SCRIPTS: Record<Exclude<Role, 'launcher'>, string> = {
-  api: 'dist/src/api/main.js',
-  supervisor: 'dist/workers/supervisor.js',
-  engine: 'dist/workers/engine.js',
+  api: 'dist/bundle/src/api/main.js',
+  supervisor: 'dist/bundle/workers/supervisor.js',
+  engine: 'dist/bundle/workers/engine.js',
 };
 const READY_MS = 90_000;
 

@@ -9,12 +9,11 @@ import { LatheError } from '../../errors.ts';
 import { completeSplits, splitLengths } from './array-dataset.ts';
 import type { Dataset, ReadOptions, Split, SplitName } from './dataset.ts';
 import { mapConcurrently } from './concurrency.ts';
+import { isImageName, isReadableImage } from './image-names.ts';
 import { resizeImages } from './resize.ts';
 import { EMPTY_SPLIT } from './splits.ts';
 import type { Zip, ZipEntry } from './zip.ts';
 
-const READABLE = /\.(png|jpe?g|webp)$/i;
-const OTHER_IMAGES = /\.(gif|bmp|tiff?|heic|avif|jp2|svg)$/i;
 const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
   train: 'train',
   training: 'train',
@@ -32,12 +31,6 @@ const DECODED_AT_UPLOAD = 20_000;
 
 const bad = (path: string, message: string, cause?: unknown) =>
   new LatheError('malformed-dataset', `image "${path}": ${message}`, [{ path, message }], { cause });
-
-export const isImageName = (path: string): boolean => READABLE.test(path) || OTHER_IMAGES.test(path);
-
-/** System files that archivers add. */
-export const isLitter = (path: string): boolean =>
-  path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX' || part === 'Thumbs.db');
 
 interface Placed {
   readonly entry: ZipEntry;
@@ -69,7 +62,7 @@ function place(entries: readonly ZipEntry[]): Placed[] {
   const folders = entries.map((entry) => entry.path.split('/').slice(0, -1));
   const shared = commonRoot(folders);
   const placed = entries.map((entry, i): Placed => {
-    if (!READABLE.test(entry.path)) throw bad(entry.path, 'png, jpeg and webp are read; convert the others');
+    if (!isReadableImage(entry.path)) throw bad(entry.path, 'png, jpeg and webp are read; convert the others');
     if (entry.sizeBytes > FILE_LIMIT_BYTES)
       throw new LatheError('too-large', `image "${entry.path}" is larger than ${FILE_LIMIT_BYTES} bytes`, [
         { path: entry.path, message: 'is too large' },

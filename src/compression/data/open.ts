@@ -5,7 +5,7 @@ import { LatheError } from '../../errors.ts';
 import { openCsv } from './csv.ts';
 import type { Dataset } from './dataset.ts';
 import { isIdxName, openIdx } from './idx.ts';
-import { isImageName, isLitter, openImages } from './images.ts';
+import { isImageName, isLitter } from './image-names.ts';
 import { openNpz } from './npz.ts';
 import { openZip, ZIP_LIMITS, type Zip, type ZipLimits } from './zip.ts';
 
@@ -79,6 +79,7 @@ async function openArchive(zip: Zip, verify: boolean): Promise<Dataset> {
     if (visible.entries.length === 0) throw new LatheError('malformed-dataset', 'the archive holds no files');
     if (visible.entries.some(({ path }) => path.endsWith('.npy'))) return await openNpz(visible);
     if (visible.entries.some(({ path }) => isImageName(path))) {
+      const { openImages } = await import('./images.ts'); // loads libvips
       const dataset = await openImages(visible, verify);
       keep = true; // images are read from the archive as long as the dataset is open
       return dataset;

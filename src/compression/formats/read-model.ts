@@ -4,7 +4,7 @@ import type { ModelFormat } from '../../contracts/model.ts';
 import type { Model } from '../ir/types.ts';
 import { validateModel } from '../ir/validate.ts';
 import { isGzip, isZip, unpackGzip, unpackZip } from './archive.ts';
-import { HDF5_MAGIC } from './keras/hdf5.ts';
+import { HDF5_MAGIC } from './keras/hdf5-magic.ts';
 import { readKerasArchive, readKerasH5 } from './keras/read.ts';
 import { readOnnx } from './onnx/read.ts';
 import { refuseOtherArchives, refuseOtherFormats } from './other-formats.ts';

@@ -97,19 +97,22 @@ function settings(graph: Graph): Set<string> {
 }
 
 /**
- * Multiply-accumulates of one sample: an open first dimension of the inputs counts as 1. Null where other shapes stay
- * unknown.
+ * Multiply-accumulates of one run on inputs of these shapes; without them of one sample: an open first dimension of the
+ * inputs counts as 1. Null where other shapes stay unknown.
  */
-export function countMacs(model: Model): number | null {
+export function countMacs(model: Model, shapes: ReadonlyMap<string, readonly number[]> = new Map()): number | null {
   const inputShapes = new Map<string, readonly Dim[]>();
-  for (const { name, type } of modelInputs(model.graph)) if (type?.shape) inputShapes.set(name, oneSample(type.shape));
-  const batch = new Set(
-    modelInputs(model.graph)
-      .map(({ type }) => type?.shape?.[0])
-      .filter((dim) => typeof dim === 'string'),
-  );
-  const table = inferShapes(model, { inputShapes, bindings: new Map([...batch].map((symbol) => [symbol, 1])) });
-  return graphMacs(model.graph, table);
+  const bindings = new Map<string, number>();
+  for (const { name, type } of modelInputs(model.graph)) {
+    if (!type?.shape) continue;
+    const shape = shapes.get(name) ?? oneSample(type.shape);
+    inputShapes.set(name, shape);
+    for (const [axis, symbol] of type.shape.entries()) {
+      const size = shape[axis];
+      if (typeof symbol === 'string' && typeof size === 'number') bindings.set(symbol, size);
+    }
+  }
+  return graphMacs(model.graph, inferShapes(model, { inputShapes, bindings }));
 }
 
 function oneSample(shape: readonly Dim[]): readonly Dim[] {

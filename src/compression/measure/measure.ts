@@ -156,7 +156,8 @@ async function inputBatches(
 
 async function* randomBatches(model: Model, runtime: Runtime, seed: number): AsyncGenerator<Batch> {
   const inputs = await randomInputs(model, runtime, seed);
-  const macs = countMacs(model) ?? RANDOM_MACS / 16;
+  const shapes = new Map([...inputs.make(0, inputs.least)].map(([name, { shape }]) => [name, shape]));
+  const macs = (countMacs(model, shapes) ?? RANDOM_MACS / 16) / inputs.least;
   const wanted = Math.min(MOST_RANDOM, Math.max(LEAST_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
   const batch = Math.max(inputs.least, Math.min(wanted, inputs.most));
   for (let index = 0; index * batch < wanted; index++)

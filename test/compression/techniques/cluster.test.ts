@@ -154,7 +154,7 @@ describe('digits', () => {
     expect(last!.sizeBytes / before!.sizeBytes).toBeLessThan(0.036);
     expect(last!.gzipBytes / before!.sizeBytes).toBeLessThan(0.033);
     for (const { accuracy } of [last!, end!]) expect(accuracy!.top1!).toBeGreaterThan(after!.accuracy!.top1!);
-  }, 120_000);
+  });
 
   it('learns the outputs of the original where there are no labels', async () => {
     const unlabelled: Dataset = {
@@ -175,7 +175,7 @@ describe('digits', () => {
       latencyBudgetMs: 1,
     });
     expect(measures[2]!.fidelity.top1Agreement!).toBeGreaterThan(measures[1]!.fidelity.top1Agreement!);
-  }, 120_000);
+  });
 
   it('an uploaded clustered model is described by its weights, and said to be clustered', async () => {
     for (const given of [{ bits: 3 }, { bits: 8 }, {}]) {

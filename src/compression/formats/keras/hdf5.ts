@@ -8,8 +8,6 @@ import { LatheError } from '../../../errors.ts';
 import { decodeBfloat16, decodeFloat16 } from '../../ir/number-formats.ts';
 import type { WeightArray } from './layer.ts';
 
-export const HDF5_MAGIC = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
-
 /** Elements of one dataset; more than any real layer holds, and far from what the address space does. */
 const MAX_ELEMENTS = 1 << 29;
 

@@ -2,7 +2,7 @@
 import { LatheError } from '../../../errors.ts';
 import type { Model } from '../../ir/types.ts';
 import { convertKeras } from './convert.ts';
-import { withHdf5 } from './hdf5.ts';
+import type { Hdf5Node } from './hdf5.ts';
 import type { Config } from './layer.ts';
 import { AS_STORED, type Reading } from './reading.ts';
 import { keras3Source, legacyH5Source } from './weights.ts';
@@ -65,4 +65,10 @@ function parseJson(value: unknown, place: string): Config {
       { cause: error },
     );
   }
+}
+
+/** HDF5's library is loaded where a file needs it: compiling it takes a tenth of a second. */
+async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Node) => T): Promise<T> {
+  const hdf5 = await import('./hdf5.ts');
+  return hdf5.withHdf5(bytes, use);
 }

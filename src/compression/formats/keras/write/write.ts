@@ -9,7 +9,7 @@ import { readKerasArchive, readKerasH5 } from '../read.ts';
 import type { Kept } from './collect.ts';
 import { foldNormalizations } from './fold/fold.ts';
 import { refileKeras3, refileWholeModel, type Refiled } from './fold/hdf5-filing.ts';
-import { copyHdf5, type CopyOptions } from './hdf5-copy.ts';
+import type { CopyOptions } from './hdf5-copy.ts';
 import type { NewArray } from './new-array.ts';
 import { restore, type Read } from './restore.ts';
 
@@ -50,7 +50,7 @@ export async function writeKerasH5(
   const folded = fold ? await foldNormalizations(read, restored, 'place') : null;
   const { arrays, topology } = folded ?? restored;
   const attributes = new Map(topology ? [['model_config', JSON.stringify(topology)]] : []);
-  const bytes = await copyHdf5(upload, {
+  const bytes = await copy(upload, {
     ...copied(arrays, folded && refileWholeModel(folded), precision),
     attributes,
     deflate: true,
@@ -68,7 +68,7 @@ export async function writeKerasArchive(
   const restored = await restore(read, model, kept);
   const folded = fold ? await foldNormalizations(read, restored, 'class') : null;
   const { arrays, topology } = folded ?? restored;
-  const weights = await copyHdf5(members.get('model.weights.h5')!, {
+  const weights = await copy(members.get('model.weights.h5')!, {
     ...copied(arrays, folded && refileKeras3(folded), precision),
     deflate: false,
   });
@@ -99,4 +99,10 @@ function rounded(arrays: ReadonlyMap<string, NewArray>, precision: KerasPrecisio
   const halves = (values: Float32Array): Float32Array =>
     values.some((value) => Math.abs(value) > LARGEST_HALF) ? values : decodeFloat16(encodeFloat16(values));
   return new Map([...arrays].map(([place, { dims, values }]) => [place, { dims, values: halves(values) }]));
+}
+
+/** HDF5's library is loaded where a file needs it: compiling it takes a tenth of a second. */
+async function copy(bytes: Uint8Array, options: CopyOptions): Promise<Uint8Array> {
+  const { copyHdf5 } = await import('./hdf5-copy.ts');
+  return copyHdf5(bytes, options);
 }
