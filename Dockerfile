@@ -24,6 +24,7 @@ COPY --from=build /lathe/dist ./dist
 COPY --from=build /lathe/package.json ./package.json
 COPY --from=build /lathe/bin ./bin
 COPY --from=build /lathe/scripts ./scripts
+COPY --from=build /lathe/native ./native
 COPY --from=build /lathe/prisma ./prisma
 COPY --from=build /lathe/openapi.yaml ./openapi.yaml
 RUN mkdir -p /data && chown node:node /data

@@ -36,7 +36,7 @@ const BINDING_SOURCES = [
 ];
 
 export function nativeSource(name) {
-  return join(root, 'scripts', 'engine', 'native', name);
+  return join(root, 'native', name);
 }
 
 /** npm package whose binding is built: the two hold the same sources, and each variant takes its own. */

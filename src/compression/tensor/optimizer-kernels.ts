@@ -1,6 +1,6 @@
 /**
  * Optimizer updates of one parameter. On TensorFlow's CPU engine each is one pass over memory
- * (scripts/engine/native/kernels.cc); composed of elementwise operations, Adam takes 14 passes. Scalars that change
+ * (native/kernels.cc); composed of elementwise operations, Adam takes 14 passes. Scalars that change
  * from step to step are tensors [].
  */
 import { hasOwnKernels, rawOps } from './native/raw-op.ts';

@@ -27,7 +27,7 @@ export interface TensorMetadata {
 /** Instruction sets that the engine's own kernels are compiled for (scripts/engine/addon.mjs). plain: x86-64's base. */
 export type KernelSet = 'avx512' | 'avx2' | 'plain' | 'neon';
 
-/** The addon: tfjs-node's binding (executeOp ...) and what scripts/engine/native adds to it. */
+/** The addon: tfjs-node's binding (executeOp ...) and what native/ at the root adds to it. */
 export interface Binding {
   readonly TF_Version: string;
   readonly TF_FLOAT: number;

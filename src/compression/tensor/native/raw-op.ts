@@ -11,7 +11,7 @@ export type AttributeValue =
   | { readonly bool: boolean }
   | { readonly string: string };
 
-/** The engine's own operations (scripts/engine/native) exist for the CPU only. */
+/** The engine's own operations (native/ at the root) exist for the CPU only. */
 export function hasOwnKernels(): boolean {
   return engine().native && !engine().gpu;
 }

@@ -45,7 +45,7 @@ export function afterBatchNorm(y: TfTensor, { shortcut, clipping }: AfterBatchNo
 }
 
 /**
- * One kernel forward and one back, with what follows (scripts/engine/native/batch-norm.cc): TensorFlow's take three
+ * One kernel forward and one back, with what follows (native/batch-norm.cc): TensorFlow's take three
  * passes over memory more each, and one for each thing that follows.
  */
 function ownBatchNorm(

@@ -1,5 +1,5 @@
 /**
- * Convolutions on the engine's own kernels: by Winograd's minimal filtering (scripts/engine/native/winograd.cc; a
+ * Convolutions on the engine's own kernels: by Winograd's minimal filtering (native/winograd.cc; a
  * quarter of the products of the direct sum, rounding errors of 1.9 times the direct ones: docs/decisions/winograd.md),
  * or directly (conv.cc).
  */
