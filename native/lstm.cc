@@ -55,7 +55,8 @@ struct Sizes {
 
 struct Forward {
   const float *x, *r, *h, *c;  // [steps, batch, 4 * hidden], [4 * hidden, hidden], [batch, hidden] each
-  float *hs, *cs, *gates;      // [steps, batch, hidden] each, [steps, batch, 4 * hidden]
+  float *hs = nullptr, *cs = nullptr;  // [steps, batch, hidden] each
+  float *gates = nullptr;              // [steps, batch, 4 * hidden]
 };
 
 void RunRows(const Sizes &s, const Forward &f, const float *r, int64_t row, int64_t end) {

@@ -80,12 +80,13 @@ async function buildLocked(variant, location, report) {
   await publish(location.folder, async (folder) => {
     report('compiling the engine (half a minute)');
     const addon = join(folder, basename(location.addon));
-    await compileAddon(variant, location.runtime, addon, location.folder);
+    const warnings = await compileAddon(variant, location.runtime, addon, location.folder);
     await checkLoads(addon);
     const record = {
       variant,
       tensorflow: TENSORFLOW_VERSION,
       wheel: wheel.package,
+      warnings,
       files: { [basename(addon)]: statSync(addon).size },
     };
     writeFileSync(join(folder, basename(location.record)), `${JSON.stringify(record, null, 2)}\n`);

@@ -1,0 +1,12 @@
+/** The engine's sources compile without warnings: the build keeps what the compiler said (scripts/engine/addon.mjs). */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { findBuiltEngine } from './binding.ts';
+
+const found = await findBuiltEngine('cpu');
+
+test.skipIf(!found)('no warning under -Wall -Wextra', () => {
+  const record = JSON.parse(readFileSync(join(dirname(found!.addon), 'engine.json'), 'utf8')) as { warnings: string[] };
+  expect(record.warnings).toEqual([]);
+});
