@@ -10,7 +10,8 @@
 namespace lathe::LATHE_SET {
 namespace {
 
-// Scores that are made at a time: 64 KB of them. The gradient adds to those of keys and values once for each block, so its blocks are higher.
+// Scores that are made at a time: 64 KB of them. The gradient adds to those of keys and values once for each block, so
+// its blocks are higher.
 constexpr int64_t kBlockScores = 1 << 14, kLeastRows = 12, kLeastGradientRows = 48;
 
 // Rows of a block: as many as fit, in blocks of the same height.
@@ -57,7 +58,8 @@ void ScaleRows(int64_t rows, int64_t n, const float *factors, float *y, int64_t 
   }
 }
 
-// With shares p = factor * x and their gradient dp: dp becomes the gradient of the product of query and keys, scale * p * (dp - sum(dp * p)).
+// With shares p = factor * x and their gradient dp: dp becomes the gradient of the product of query and keys, scale * p
+// * (dp - sum(dp * p)).
 void SharesRowGradient(int64_t n, float scale, float factor, const float *x, float *dp, float *d_mask) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -109,7 +111,9 @@ void AttendHead(const HeadSizes &s, Head q, Head k, Head v, HeadMask mask, HeadO
     float *scores = kept.shares ? kept.shares + row * width : memory_of_scores;
     float *mixed = y.data + row * y.token, *factors = kept.factors + row;
     Multiply(count, s.size, width, q.data + row * q.token, q.token, 1, keys, scores, width, false);
-    for (int64_t i = 0; i < count; i++) factors[i] = ExponentialRow(s.columns, s.scale, mask.data ? mask.data + (row + i) * mask.token : nullptr, scores + i * width);
+    for (int64_t i = 0; i < count; i++)
+      factors[i] = ExponentialRow(s.columns, s.scale, mask.data ? mask.data + (row + i) * mask.token : nullptr,
+                                  scores + i * width);
     Multiply(count, s.columns, s.value_size, scores, width, 1, values, mixed, y.token, false);
     ScaleRows(count, s.value_size, factors, mixed, y.token);
   }
@@ -117,21 +121,25 @@ void AttendHead(const HeadSizes &s, Head q, Head k, Head v, HeadMask mask, HeadO
 
 int64_t AttentionGradientMemory(const HeadSizes &s) {
   const int64_t block = BlockRows(s, kLeastGradientRows);
-  return Parts::Rounded(PanelsSize(s.value_size, s.columns)) + Parts::Rounded(PanelsSize(s.columns, s.size)) + Parts::Rounded(PanelsSize(block, s.size)) +
-         Parts::Rounded(PanelsSize(block, s.value_size)) + Parts::Rounded(block * ScoresWidth(s.columns));
+  return Parts::Rounded(PanelsSize(s.value_size, s.columns)) + Parts::Rounded(PanelsSize(s.columns, s.size)) +
+         Parts::Rounded(PanelsSize(block, s.size)) + Parts::Rounded(PanelsSize(block, s.value_size)) +
+         Parts::Rounded(block * ScoresWidth(s.columns));
 }
 
-void AttendHeadGradient(const HeadSizes &s, Head q, Head k, Head v, KeptShares kept, Head dy, const HeadGradients &d, float *memory) {
+void AttendHeadGradient(const HeadSizes &s, Head q, Head k, Head v, KeptShares kept, Head dy, const HeadGradients &d,
+                        float *memory) {
   const int64_t width = ScoresWidth(s.columns), block = BlockRows(s, kLeastGradientRows);
   Parts parts(memory);
   float *values = parts.Take(PanelsSize(s.value_size, s.columns)), *keys = parts.Take(PanelsSize(s.columns, s.size));
-  float *queries = parts.Take(PanelsSize(block, s.size)), *outer = parts.Take(PanelsSize(block, s.value_size)), *scores = parts.Take(block * width);
+  float *queries = parts.Take(PanelsSize(block, s.size)), *outer = parts.Take(PanelsSize(block, s.value_size)),
+        *scores = parts.Take(block * width);
   PackPanels(s.value_size, s.columns, v.data, 1, v.token, values);
   PackPanels(s.columns, s.size, k.data, k.token, 1, keys);
   if (s.rows == 0) Zero(d.k, s.columns, s.size), Zero(d.v, s.columns, s.value_size);
   for (int64_t row = 0; row < s.rows; row += block) {
     const int64_t count = std::min(block, s.rows - row);
-    const float *q_rows = q.data + row * q.token, *dy_rows = dy.data + row * dy.token, *shares = kept.shares + row * width, *factors = kept.factors + row;
+    const float *q_rows = q.data + row * q.token, *dy_rows = dy.data + row * dy.token,
+                *shares = kept.shares + row * width, *factors = kept.factors + row;
     Multiply(count, s.value_size, width, dy_rows, dy.token, 1, values, scores, width, false);
     for (int64_t i = 0; i < count; i++) {
       float *d_mask = d.mask.data ? d.mask.data + (row + i) * d.mask.token : nullptr;
@@ -142,7 +150,8 @@ void AttendHeadGradient(const HeadSizes &s, Head q, Head k, Head v, KeptShares k
     Multiply(s.columns, count, s.size, scores, 1, width, queries, d.k.data, d.k.token, row > 0);
     // The factors come to dy, which is smaller than the shares.
     PackPanels(count, s.value_size, dy_rows, dy.token, 1, outer);
-    for (int64_t j = 0; j < s.value_size; j += PanelWidth()) ScaleRows(count, PanelWidth(), factors, outer + j * count, PanelWidth());
+    for (int64_t j = 0; j < s.value_size; j += PanelWidth())
+      ScaleRows(count, PanelWidth(), factors, outer + j * count, PanelWidth());
     Multiply(s.columns, count, s.value_size, shares, 1, width, outer, d.v.data, d.v.token, row > 0);
   }
 }

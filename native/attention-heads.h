@@ -1,8 +1,9 @@
 #ifndef LATHE_ATTENTION_HEADS_H_
 #define LATHE_ATTENTION_HEADS_H_
 
-// Scaled dot-product attention of one head of one sample (Vaswani et al. 2017, equation 1), and its gradient, on one thread. Some rows of scores
-// are made, turned into shares and multiplied with the values before the next ones are made, so all of it happens in the cache.
+// Scaled dot-product attention of one head of one sample (Vaswani et al. 2017, equation 1), and its gradient, on one
+// thread. Some rows of scores are made, turned into shares and multiplied with the values before the next ones are
+// made, so all of it happens in the cache.
 
 #include <cstdint>
 
@@ -34,7 +35,8 @@ int64_t ScoresWidth(int64_t columns);
 int64_t AttentionMemory(const HeadSizes &sizes, bool keeps_shares);
 int64_t AttentionGradientMemory(const HeadSizes &sizes);
 
-// What the gradient needs. shares [rows, ScoresWidth]: exp(score - largest of the row); null: they are not kept. factors [rows]: 1 / sum of the row.
+// What the gradient needs. shares [rows, ScoresWidth]: exp(score - largest of the row); null: they are not kept.
+// factors [rows]: 1 / sum of the row.
 struct Shares {
   float *shares, *factors;
 };
@@ -48,7 +50,8 @@ struct HeadGradients {
 struct KeptShares {
   const float *shares, *factors;
 };
-void AttendHeadGradient(const HeadSizes &sizes, Head q, Head k, Head v, KeptShares kept, Head dy, const HeadGradients &gradients, float *memory);
+void AttendHeadGradient(const HeadSizes &sizes, Head q, Head k, Head v, KeptShares kept, Head dy,
+                        const HeadGradients &gradients, float *memory);
 
 }  // namespace lathe::LATHE_SET
 

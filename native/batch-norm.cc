@@ -1,5 +1,6 @@
-// Batch normalization over the batch's own statistics (Ioffe and Szegedy 2015, algorithm 1), with what often follows it: the sum with a shortcut,
-// and clipping (ReLU, ReLU6). All of it waits for memory, so it is made of as few passes as there can be: two forward, two back.
+// Batch normalization over the batch's own statistics (Ioffe and Szegedy 2015, algorithm 1), with what often follows
+// it: the sum with a shortcut, and clipping (ReLU, ReLU6). All of it waits for memory, so it is made of as few passes
+// as there can be: two forward, two back.
 #include "batch-norm.h"
 
 #include <algorithm>
@@ -13,7 +14,8 @@
 namespace lathe::LATHE_SET {
 namespace {
 
-// Attributes: epsilon; bounds of the clipping, infinite where there is none; whether its gradient passes at the lower bound (clipping) or not (ReLU).
+// Attributes: epsilon; bounds of the clipping, infinite where there is none; whether its gradient passes at the lower
+// bound (clipping) or not (ReLU).
 struct Clipping {
   float low, high, equal;  // the gradient passes where low < value <= high, and where value == equal
   explicit Clipping(const float *a) : low(a[1]), high(a[2]), equal(a[3] != 0 ? a[1] : NAN) {}
@@ -54,7 +56,8 @@ Moments MomentsOf(const Rows &rows, const float *x, int64_t block, int64_t end) 
     mean.Set([&](int64_t c) { return static_cast<float>(sums.Sum(c) / count); });
     sums.Zero();
     squares.Zero();
-    for (int64_t i = first; i < last; i += rows.width) AddDifferences(std::min(rows.width, last - i), x + i, mean.data(), sums.data(), squares.data());
+    for (int64_t i = first; i < last; i += rows.width)
+      AddDifferences(std::min(rows.width, last - i), x + i, mean.data(), sums.data(), squares.data());
     for (int64_t c = 0; c < rows.channels; c++) {
       const double rest = sums.Sum(c) / count;
       moments.Merge(c, count, mean.data()[c] + rest, squares.Sum(c) - rest * rest * count);
@@ -66,7 +69,8 @@ Moments MomentsOf(const Rows &rows, const float *x, int64_t block, int64_t end) 
 
 void Statistics(const Rows &rows, const float *x, float epsilon, float *mean, float *variance, float *rstd) {
   OrderedParts<Moments> parts;
-  ParallelFor(rows.Blocks(), rows.Grain(), [&](int64_t block, int64_t end) { parts.Add(end, MomentsOf(rows, x, block, end)); });
+  ParallelFor(rows.Blocks(), rows.Grain(),
+              [&](int64_t block, int64_t end) { parts.Add(end, MomentsOf(rows, x, block, end)); });
   Moments all(rows.channels);
   for (const auto &[key, part] : parts.parts()) {
     for (int64_t c = 0; c < rows.channels; c++) all.Merge(c, part.count, part.mean[c], part.squares[c]);
@@ -82,7 +86,8 @@ void Statistics(const Rows &rows, const float *x, float epsilon, float *mean, fl
 // What the loops below take of each channel: value = (x - mean) * factor + bias.
 struct Line {
   PerChannel mean, factor, bias;
-  Line(const Rows &rows, const float *scale, const float *bias_of, const float *mean_of, const float *rstd) : mean(rows), factor(rows), bias(rows) {
+  Line(const Rows &rows, const float *scale, const float *bias_of, const float *mean_of, const float *rstd)
+      : mean(rows), factor(rows), bias(rows) {
     mean.Set([&](int64_t c) { return mean_of[c]; });
     factor.Set([&](int64_t c) { return scale[c] * rstd[c]; });
     bias.Set([&](int64_t c) { return bias_of[c]; });
@@ -98,18 +103,21 @@ inline __attribute__((always_inline)) float Passed(float dy, float value, const 
   return ((value > clip.low) | (value == clip.equal)) & (value <= clip.high) ? dy : 0.0f;
 }
 
-void Normalize(int64_t n, const float *x, const float *mean, const float *factor, const float *bias, Clipping clip, float *y) {
+void Normalize(int64_t n, const float *x, const float *mean, const float *factor, const float *bias, Clipping clip,
+               float *y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) y[i] = Clipped((x[i] - mean[i]) * factor[i] + bias[i], clip);
 }
 
-void NormalizeAndAdd(int64_t n, const float *x, const float *mean, const float *factor, const float *bias, const float *shortcut, Clipping clip, float *y) {
+void NormalizeAndAdd(int64_t n, const float *x, const float *mean, const float *factor, const float *bias,
+                     const float *shortcut, Clipping clip, float *y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) y[i] = Clipped((x[i] - mean[i]) * factor[i] + bias[i] + shortcut[i], clip);
 }
 
 // dy where the clipping passes it; its sums, and those of its products with x - mean.
-void SumGradients(int64_t n, const float *x, const float *dy, const Line &line, Clipping clip, float *sums, float *along) {
+void SumGradients(int64_t n, const float *x, const float *dy, const Line &line, Clipping clip, float *sums,
+                  float *along) {
   const float *mean = line.mean.data(), *factor = line.factor.data(), *bias = line.bias.data();
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) {
@@ -120,7 +128,8 @@ void SumGradients(int64_t n, const float *x, const float *dy, const Line &line, 
 }
 
 // The same where a shortcut was added: what passes is known from y, and is the shortcut's gradient.
-void SumAndPassGradients(int64_t n, const float *x, const float *dy, const float *y, const float *mean, Clipping clip, float *passed, float *sums, float *along) {
+void SumAndPassGradients(int64_t n, const float *x, const float *dy, const float *y, const float *mean, Clipping clip,
+                         float *passed, float *sums, float *along) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) {
     const float g = Passed(dy[i], y[i], clip);
@@ -131,7 +140,8 @@ void SumAndPassGradients(int64_t n, const float *x, const float *dy, const float
 }
 
 // dx = factor * g - level - slope * (x - mean).
-void InputGradients(int64_t n, const float *x, const float *dy, const Line &line, Clipping clip, const float *level, const float *slope, float *dx) {
+void InputGradients(int64_t n, const float *x, const float *dy, const Line &line, Clipping clip, const float *level,
+                    const float *slope, float *dx) {
   const float *mean = line.mean.data(), *factor = line.factor.data(), *bias = line.bias.data();
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) {
@@ -140,7 +150,8 @@ void InputGradients(int64_t n, const float *x, const float *dy, const Line &line
   }
 }
 
-void InputGradientsOfPassed(int64_t n, const float *x, const float *g, const float *mean, const float *factor, const float *level, const float *slope, float *dx) {
+void InputGradientsOfPassed(int64_t n, const float *x, const float *g, const float *mean, const float *factor,
+                            const float *level, const float *slope, float *dx) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) dx[i] = factor[i] * g[i] - level[i] - slope[i] * (x[i] - mean[i]);
 }
@@ -155,10 +166,12 @@ void ComputeBatchNorm(void *kernel, TF_OpKernelContext *context) {
   const auto &a = static_cast<FloatAttributes *>(kernel)->values;
   Tensors tensors(context);
   const int64_t channels = tensors.Count(1), count = channels == 0 ? 0 : tensors.Count(0) / channels;
-  if (channels == 0 || tensors.Count(2) != channels || channels * count != tensors.Count(0)) return tensors.Fail("LatheBatchNorm: scale or bias does not fit x");
+  if (channels == 0 || tensors.Count(2) != channels || channels * count != tensors.Count(0))
+    return tensors.Fail("LatheBatchNorm: scale or bias does not fit x");
   const bool adds = HasShortcut(tensors, 3);
   if (adds && tensors.Count(3) != tensors.Count(0)) return tensors.Fail("LatheBatchNorm: the shortcut does not fit x");
-  float *y = tensors.Output(0), *mean = tensors.Output(1, 1), *variance = tensors.Output(2, 1), *rstd = tensors.Output(3, 1);
+  float *y = tensors.Output(0), *mean = tensors.Output(1, 1), *variance = tensors.Output(2, 1),
+        *rstd = tensors.Output(3, 1);
   if (!tensors.Ok()) return tensors.Report();
   const float *x = tensors.Input(0), *shortcut = adds ? tensors.Input(3) : nullptr;
   const Rows rows(channels, count);
@@ -166,8 +179,10 @@ void ComputeBatchNorm(void *kernel, TF_OpKernelContext *context) {
   const Line line(rows, tensors.Input(1), tensors.Input(2), mean, rstd);
   const Clipping clip(a);
   ForWidths(rows, [&](int64_t i, int64_t n) {
-    if (adds) NormalizeAndAdd(n, x + i, line.mean.data(), line.factor.data(), line.bias.data(), shortcut + i, clip, y + i);
-    else Normalize(n, x + i, line.mean.data(), line.factor.data(), line.bias.data(), clip, y + i);
+    if (adds)
+      NormalizeAndAdd(n, x + i, line.mean.data(), line.factor.data(), line.bias.data(), shortcut + i, clip, y + i);
+    else
+      Normalize(n, x + i, line.mean.data(), line.factor.data(), line.bias.data(), clip, y + i);
   });
 }
 
@@ -176,32 +191,41 @@ void ComputeBatchNormGrad(void *kernel, TF_OpKernelContext *context) {
   const auto &a = static_cast<FloatAttributes *>(kernel)->values;
   Tensors tensors(context);
   const int64_t channels = tensors.Count(3), count = channels == 0 ? 0 : tensors.Count(0) / channels;
-  if (channels == 0 || channels * count != tensors.Count(0) || tensors.Count(1) != tensors.Count(0)) return tensors.Fail("LatheBatchNormGrad: dy or scale does not fit x");
+  if (channels == 0 || channels * count != tensors.Count(0) || tensors.Count(1) != tensors.Count(0))
+    return tensors.Fail("LatheBatchNormGrad: dy or scale does not fit x");
   for (int i = 4; i <= 6; i++) {
     if (tensors.Count(i) != channels) return tensors.Fail("LatheBatchNormGrad: bias, mean or rstd does not fit scale");
   }
   const bool adds = HasShortcut(tensors, 2);
   if (adds && tensors.Count(2) != tensors.Count(0)) return tensors.Fail("LatheBatchNormGrad: y does not fit x");
-  float *dx = tensors.Output(0), *d_scale = tensors.Output(1, 3), *d_bias = tensors.Output(2, 3), *passed = adds ? tensors.Output(3) : tensors.Output(3, {0});
+  float *dx = tensors.Output(0), *d_scale = tensors.Output(1, 3), *d_bias = tensors.Output(2, 3),
+        *passed = adds ? tensors.Output(3) : tensors.Output(3, {0});
   if (!tensors.Ok()) return tensors.Report();
   const float *x = tensors.Input(0), *dy = tensors.Input(1), *y = tensors.Input(2), *rstd = tensors.Input(6);
   const Rows rows(channels, count);
   const Line line(rows, tensors.Input(3), tensors.Input(4), tensors.Input(5), rstd);
   const Clipping clip(a);
   const std::vector<double> sums = SumsOver<2>(rows, [&](int64_t i, int64_t n, float *const *sums) {
-    if (adds) SumAndPassGradients(n, x + i, dy + i, y + i, line.mean.data(), clip, passed + i, sums[0], sums[1]);
-    else SumGradients(n, x + i, dy + i, line, clip, sums[0], sums[1]);
+    if (adds)
+      SumAndPassGradients(n, x + i, dy + i, y + i, line.mean.data(), clip, passed + i, sums[0], sums[1]);
+    else
+      SumGradients(n, x + i, dy + i, line, clip, sums[0], sums[1]);
   });
   PerChannel level(rows), slope(rows);
   level.Set([&](int64_t c) { return static_cast<float>(line.factor.data()[c] * sums[c] / count); });
-  slope.Set([&](int64_t c) { return static_cast<float>(line.factor.data()[c] * rstd[c] * rstd[c] * sums[channels + c] / count); });
+  slope.Set([&](int64_t c) {
+    return static_cast<float>(line.factor.data()[c] * rstd[c] * rstd[c] * sums[channels + c] / count);
+  });
   for (int64_t c = 0; c < channels; c++) {
     d_scale[c] = sums[channels + c] * rstd[c];
     d_bias[c] = sums[c];
   }
   ForWidths(rows, [&](int64_t i, int64_t n) {
-    if (adds) InputGradientsOfPassed(n, x + i, passed + i, line.mean.data(), line.factor.data(), level.data(), slope.data(), dx + i);
-    else InputGradients(n, x + i, dy + i, line, clip, level.data(), slope.data(), dx + i);
+    if (adds)
+      InputGradientsOfPassed(n, x + i, passed + i, line.mean.data(), line.factor.data(), level.data(), slope.data(),
+                             dx + i);
+    else
+      InputGradients(n, x + i, dy + i, line, clip, level.data(), slope.data(), dx + i);
   });
 }
 
@@ -219,12 +243,14 @@ void BatchNormGradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
 }  // namespace
 
 void RegisterBatchNorm(TF_Status *status) {
-  Define("LatheBatchNorm", {"x: float", "scale: float", "bias: float", "shortcut: float"}, {"y: float", "mean: float", "variance: float", "rstd: float"},
+  Define("LatheBatchNorm", {"x: float", "scale: float", "bias: float", "shortcut: float"},
+         {"y: float", "mean: float", "variance: float", "rstd: float"},
          {"epsilon: float", "low: float", "high: float", "passes_at_low: float"}, BatchNormShapes, status);
   Implement("LatheBatchNorm", CreateBatchNorm, ComputeBatchNorm, DeleteFloats, status);
-  Define("LatheBatchNormGrad", {"x: float", "dy: float", "y: float", "scale: float", "bias: float", "mean: float", "rstd: float"},
-         {"dx: float", "d_scale: float", "d_bias: float", "d_shortcut: float"}, {"epsilon: float", "low: float", "high: float", "passes_at_low: float"},
-         BatchNormGradShapes, status);
+  Define("LatheBatchNormGrad",
+         {"x: float", "dy: float", "y: float", "scale: float", "bias: float", "mean: float", "rstd: float"},
+         {"dx: float", "d_scale: float", "d_bias: float", "d_shortcut: float"},
+         {"epsilon: float", "low: float", "high: float", "passes_at_low: float"}, BatchNormGradShapes, status);
   Implement("LatheBatchNormGrad", CreateBatchNorm, ComputeBatchNormGrad, DeleteFloats, status);
 }
 

@@ -1,4 +1,5 @@
-// Biases: added (with max(x, 0) after it) where a product has just left its result in the cache, and their gradients in one pass.
+// Biases: added (with max(x, 0) after it) where a product has just left its result in the cache, and their gradients in
+// one pass.
 #include "bias.h"
 
 #include <vector>
@@ -40,7 +41,9 @@ void ComputeBiasGrad(void *, TF_OpKernelContext *context) {
   if (!tensors.Ok()) return tensors.Report();
   if (channels == 0) return;
   const float *dy = tensors.Input(0);
-  const std::vector<double> sums = SumsOver<1>({channels, tensors.Count(0) / channels}, [&](int64_t i, int64_t n, float *const *part) { AddTo(n, dy + i, part[0]); });
+  const std::vector<double> sums =
+      SumsOver<1>({channels, tensors.Count(0) / channels},
+                  [&](int64_t i, int64_t n, float *const *part) { AddTo(n, dy + i, part[0]); });
   std::copy(sums.begin(), sums.end(), db);
 }
 
@@ -52,7 +55,9 @@ void ComputeReluBiasGrad(void *, TF_OpKernelContext *context) {
   if (!tensors.Ok()) return tensors.Report();
   if (channels == 0) return;
   const float *dy = tensors.Input(0), *y = tensors.Input(1);
-  const std::vector<double> sums = SumsOver<1>({channels, tensors.Count(0) / channels}, [&](int64_t i, int64_t n, float *const *part) { AddPassedGradients(n, dy + i, y + i, dz + i, part[0]); });
+  const std::vector<double> sums = SumsOver<1>(
+      {channels, tensors.Count(0) / channels},
+      [&](int64_t i, int64_t n, float *const *part) { AddPassedGradients(n, dy + i, y + i, dz + i, part[0]); });
   std::copy(sums.begin(), sums.end(), db);
 }
 

@@ -1,8 +1,9 @@
 #ifndef LATHE_CORRELATE_H_
 #define LATHE_CORRELATE_H_
 
-// Windows of an image times a kernel as products of matrices that read the image where it lies: a window's row is [taps * channels] floats in a row,
-// the next window's begins `stride * channels` further on. So nothing is gathered into columns; only images with pads are copied, some rows at a time.
+// Windows of an image times a kernel as products of matrices that read the image where it lies: a window's row is [taps
+// * channels] floats in a row, the next window's begins `stride * channels` further on. So nothing is gathered into
+// columns; only images with pads are copied, some rows at a time.
 
 #include <cstdint>
 
@@ -29,13 +30,15 @@ struct Places {
 };
 
 // Each window's product with the kernel's panels [height * width * channels, co], finished, on all threads.
-void Correlate(const Windows &windows, const float *x, const float *panels, int64_t co, const Places &y, const Finish &finish = {});
+void Correlate(const Windows &windows, const float *x, const float *panels, int64_t co, const Places &y,
+               const Finish &finish = {});
 
-// dw [height, width, channels, co] = sum over all windows of window^T dy [n, out_height, out_width, co], on all threads.
+// dw [height, width, channels, co] = sum over all windows of window^T dy [n, out_height, out_width, co], on all
+// threads.
 void CorrelateGradient(const Windows &windows, const float *x, const float *dy, int64_t co, float *dw);
 
-// dx [height, width, channels] of one image, on one thread: sets it to the sum of every pixel's dy [out_height, out_width, co] times the kernel. `panels`: for
-// each row of the kernel, PanelsSize(co, width * channels) floats.
+// dx [height, width, channels] of one image, on one thread: sets it to the sum of every pixel's dy [out_height,
+// out_width, co] times the kernel. `panels`: for each row of the kernel, PanelsSize(co, width * channels) floats.
 void ScatterImage(const Windows &windows, const float *panels, const float *dy, int64_t co, float *dx);
 
 }  // namespace lathe::LATHE_SET

@@ -1,4 +1,5 @@
-// Depthwise convolutions, one filter a channel, and their gradients, channels last: sums of a window's pixels times the kernel's, all channels side by side.
+// Depthwise convolutions, one filter a channel, and their gradients, channels last: sums of a window's pixels times the
+// kernel's, all channels side by side.
 #include "depthwise.h"
 
 #include <algorithm>
@@ -65,7 +66,8 @@ void AddProducts(int64_t channels, const Pixels &pixels, float *dw) {
   for (; c + 4 * kLanes <= channels; c += 4 * kLanes) AddVectors<4>(c, pixels, dw);
   for (; c + kLanes <= channels; c += kLanes) AddVectors<1>(c, pixels, dw);
   for (; c < channels; c++) {
-    for (int64_t i = 0; i < pixels.count; i++) dw[c] += pixels.x[i * pixels.x_step + c] * pixels.dy[i * pixels.dy_step + c];
+    for (int64_t i = 0; i < pixels.count; i++)
+      dw[c] += pixels.x[i * pixels.x_step + c] * pixels.dy[i * pixels.dy_step + c];
   }
 }
 
@@ -85,7 +87,8 @@ void ForwardRow(const Windows &w, const float *x, const float *kernel, int64_t r
 }
 
 // One row of the image's gradient: each pixel gathers from the windows that it lies in.
-void InputGradientRow(const Windows &w, const float *dy, const float *kernel, int64_t r, std::vector<Term> &terms, float *dx) {
+void InputGradientRow(const Windows &w, const float *dy, const float *kernel, int64_t r, std::vector<Term> &terms,
+                      float *dx) {
   const int64_t c = w.in.channels;
   for (int64_t column = 0; column < w.in.width; column++) {
     int count = 0;
@@ -108,9 +111,12 @@ void AddKernelGradientRow(const Windows &w, const float *x, const float *dy, int
   for (int64_t i = std::max<int64_t>(0, -top); i < w.height && top + i < w.in.height; i++) {
     for (int64_t j = 0; j < w.width; j++) {
       const int64_t offset = j - w.begins[1];  // column * stride + offset lies in the image
-      const int64_t first = offset < 0 ? (-offset + stride - 1) / stride : 0, last = std::min(w.out_width, offset >= w.in.width ? 0 : (w.in.width - 1 - offset) / stride + 1);
+      const int64_t first = offset < 0 ? (-offset + stride - 1) / stride : 0,
+                    last = std::min(w.out_width, offset >= w.in.width ? 0 : (w.in.width - 1 - offset) / stride + 1);
       if (first >= last) continue;
-      AddProducts(c, {x + ((top + i) * w.in.width + first * stride + offset) * c, dy + first * c, last - first, stride * c, c}, dw + (i * w.width + j) * c);
+      AddProducts(
+          c, {x + ((top + i) * w.in.width + first * stride + offset) * c, dy + first * c, last - first, stride * c, c},
+          dw + (i * w.width + j) * c);
     }
   }
 }
@@ -118,40 +124,51 @@ void AddKernelGradientRow(const Windows &w, const float *x, const float *dy, int
 // Rows of all images; work(image, row, terms).
 template <typename F>
 void ForRows(int64_t images, int64_t rows, const Windows &w, int64_t row_size, const F &work) {
-  ParallelFor(images * rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, row_size)), [&](int64_t i, int64_t end) {
-    std::vector<Term> terms(w.height * w.width);
-    for (; i < end; i++) work(i / rows, i % rows, terms);
-  });
+  ParallelFor(images * rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, row_size)),
+              [&](int64_t i, int64_t end) {
+                std::vector<Term> terms(w.height * w.width);
+                for (; i < end; i++) work(i / rows, i % rows, terms);
+              });
 }
 
 void Depthwise(const Windows &w, const float *x, const float *kernel, float *y) {
   const int64_t image = w.in.height * w.in.width * w.in.channels, row = w.out_width * w.in.channels;
-  ForRows(w.in.n, w.out_height, w, row, [&](int64_t n, int64_t r, std::vector<Term> &terms) { ForwardRow(w, x + n * image, kernel, r, terms, y + (n * w.out_height + r) * row); });
+  ForRows(w.in.n, w.out_height, w, row, [&](int64_t n, int64_t r, std::vector<Term> &terms) {
+    ForwardRow(w, x + n * image, kernel, r, terms, y + (n * w.out_height + r) * row);
+  });
 }
 
 void DepthwiseInputGradient(const Windows &w, const float *dy, const float *kernel, float *dx) {
   const int64_t result = w.Pixels() * w.in.channels, row = w.in.width * w.in.channels;
-  ForRows(w.in.n, w.in.height, w, row, [&](int64_t n, int64_t r, std::vector<Term> &terms) { InputGradientRow(w, dy + n * result, kernel, r, terms, dx + (n * w.in.height + r) * row); });
+  ForRows(w.in.n, w.in.height, w, row, [&](int64_t n, int64_t r, std::vector<Term> &terms) {
+    InputGradientRow(w, dy + n * result, kernel, r, terms, dx + (n * w.in.height + r) * row);
+  });
 }
 
 void DepthwiseKernelGradient(const Windows &w, const float *x, const float *dy, float *dw) {
   const int64_t image = w.in.height * w.in.width * w.in.channels, row = w.out_width * w.in.channels, size = w.Taps();
   SumOfParts sums(size);
-  ParallelFor(w.in.n * w.out_height, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, row)), [&](int64_t i, int64_t end) {
-    std::vector<float> part(size);
-    for (; i < end; i++) AddKernelGradientRow(w, x + i / w.out_height * image, dy + i * row, i % w.out_height, part.data());
-    sums.Add(end, std::move(part));
-  });
+  ParallelFor(w.in.n * w.out_height, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, row)),
+              [&](int64_t i, int64_t end) {
+                std::vector<float> part(size);
+                for (; i < end; i++)
+                  AddKernelGradientRow(w, x + i / w.out_height * image, dy + i * row, i % w.out_height, part.data());
+                sums.Add(end, std::move(part));
+              });
   const std::vector<float> total = sums.Total();
   std::copy(total.begin(), total.end(), dw);
 }
 
-bool IsDepthwiseKernel(Tensors &tensors, int64_t channels) { return tensors.Rank(1) == 4 && tensors.Dim(1, 2) == 1 && tensors.Dim(1, 3) == channels; }
+bool IsDepthwiseKernel(Tensors &tensors, int64_t channels) {
+  return tensors.Rank(1) == 4 && tensors.Dim(1, 2) == 1 && tensors.Dim(1, 3) == channels;
+}
 
 void ComputeDepthwise(void *kernel, TF_OpKernelContext *context) {
   Tensors tensors(context);
-  if (tensors.Rank(0) != 4 || !IsDepthwiseKernel(tensors, tensors.Dim(0, 3))) return tensors.Fail("LatheDepthwise: x must be [n, h, w, c], the kernel [kh, kw, 1, c]");
-  const Windows w = WindowsOf(ShapeOf(tensors, 0), tensors.Dim(1, 0), tensors.Dim(1, 1), *static_cast<ConvAttributes *>(kernel));
+  if (tensors.Rank(0) != 4 || !IsDepthwiseKernel(tensors, tensors.Dim(0, 3)))
+    return tensors.Fail("LatheDepthwise: x must be [n, h, w, c], the kernel [kh, kw, 1, c]");
+  const Windows w =
+      WindowsOf(ShapeOf(tensors, 0), tensors.Dim(1, 0), tensors.Dim(1, 1), *static_cast<ConvAttributes *>(kernel));
   float *y = tensors.Output(0, {w.in.n, w.out_height, w.out_width, w.in.channels});
   if (!tensors.Ok()) return tensors.Report();
   Depthwise(w, tensors.Input(0), tensors.Input(1), y);
@@ -160,9 +177,12 @@ void ComputeDepthwise(void *kernel, TF_OpKernelContext *context) {
 void ComputeDepthwiseInputGrad(void *kernel, TF_OpKernelContext *context) {
   const auto &a = *static_cast<ConvAttributes *>(kernel);
   Tensors tensors(context);
-  if (tensors.Rank(0) != 4 || !IsDepthwiseKernel(tensors, tensors.Dim(0, 3))) return tensors.Fail("LatheDepthwiseInputGrad: dy must be [n, h, w, c], the kernel [kh, kw, 1, c]");
-  const Windows w = WindowsOf({tensors.Dim(0, 0), a.size[0], a.size[1], tensors.Dim(0, 3)}, tensors.Dim(1, 0), tensors.Dim(1, 1), a);
-  if (w.out_height != tensors.Dim(0, 1) || w.out_width != tensors.Dim(0, 2)) return tensors.Fail("LatheDepthwiseInputGrad: dy does not fit the image, the kernel and the pads");
+  if (tensors.Rank(0) != 4 || !IsDepthwiseKernel(tensors, tensors.Dim(0, 3)))
+    return tensors.Fail("LatheDepthwiseInputGrad: dy must be [n, h, w, c], the kernel [kh, kw, 1, c]");
+  const Windows w =
+      WindowsOf({tensors.Dim(0, 0), a.size[0], a.size[1], tensors.Dim(0, 3)}, tensors.Dim(1, 0), tensors.Dim(1, 1), a);
+  if (w.out_height != tensors.Dim(0, 1) || w.out_width != tensors.Dim(0, 2))
+    return tensors.Fail("LatheDepthwiseInputGrad: dy does not fit the image, the kernel and the pads");
   float *dx = tensors.Output(0, {w.in.n, w.in.height, w.in.width, w.in.channels});
   if (!tensors.Ok()) return tensors.Report();
   DepthwiseInputGradient(w, tensors.Input(0), tensors.Input(1), dx);
@@ -171,10 +191,12 @@ void ComputeDepthwiseInputGrad(void *kernel, TF_OpKernelContext *context) {
 void ComputeDepthwiseKernelGrad(void *kernel, TF_OpKernelContext *context) {
   const auto &a = *static_cast<ConvAttributes *>(kernel);
   Tensors tensors(context);
-  if (tensors.Rank(0) != 4 || tensors.Rank(1) != 4) return tensors.Fail("LatheDepthwiseKernelGrad: x and dy must have rank 4");
+  if (tensors.Rank(0) != 4 || tensors.Rank(1) != 4)
+    return tensors.Fail("LatheDepthwiseKernelGrad: x and dy must have rank 4");
   const Windows w = WindowsOf(ShapeOf(tensors, 0), a.size[0], a.size[1], a);
   const Shape out = ShapeOf(tensors, 1);
-  if (w.in.n != out.n || w.out_height != out.height || w.out_width != out.width || w.in.channels != out.channels) return tensors.Fail("LatheDepthwiseKernelGrad: dy does not fit x, the kernel and the pads");
+  if (w.in.n != out.n || w.out_height != out.height || w.out_width != out.width || w.in.channels != out.channels)
+    return tensors.Fail("LatheDepthwiseKernelGrad: dy does not fit x, the kernel and the pads");
   float *dw = tensors.Output(0, {w.height, w.width, 1, w.in.channels});
   if (!tensors.Ok()) return tensors.Report();
   DepthwiseKernelGradient(w, tensors.Input(0), tensors.Input(1), dw);
@@ -183,11 +205,14 @@ void ComputeDepthwiseKernelGrad(void *kernel, TF_OpKernelContext *context) {
 }  // namespace
 
 void RegisterDepthwise(TF_Status *status) {
-  Define("LatheDepthwise", {"x: float", "w: float"}, {"y: float"}, {"strides: list(int)", "pads: list(int)"}, UnknownShapes, status);
+  Define("LatheDepthwise", {"x: float", "w: float"}, {"y: float"}, {"strides: list(int)", "pads: list(int)"},
+         UnknownShapes, status);
   Implement("LatheDepthwise", CreateConv, ComputeDepthwise, DeleteConv, status);
-  Define("LatheDepthwiseInputGrad", {"dy: float", "w: float"}, {"dx: float"}, {"strides: list(int)", "pads: list(int)", "image: list(int)"}, UnknownShapes, status);
+  Define("LatheDepthwiseInputGrad", {"dy: float", "w: float"}, {"dx: float"},
+         {"strides: list(int)", "pads: list(int)", "image: list(int)"}, UnknownShapes, status);
   Implement("LatheDepthwiseInputGrad", CreateInputGrad, ComputeDepthwiseInputGrad, DeleteConv, status);
-  Define("LatheDepthwiseKernelGrad", {"x: float", "dy: float"}, {"dw: float"}, {"strides: list(int)", "pads: list(int)", "kernel: list(int)"}, UnknownShapes, status);
+  Define("LatheDepthwiseKernelGrad", {"x: float", "dy: float"}, {"dw: float"},
+         {"strides: list(int)", "pads: list(int)", "kernel: list(int)"}, UnknownShapes, status);
   Implement("LatheDepthwiseKernelGrad", CreateKernelGrad, ComputeDepthwiseKernelGrad, DeleteConv, status);
 }
 

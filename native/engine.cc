@@ -1,6 +1,6 @@
-// The engine's addon: tfjs-node's own binding (its two sources, taken from the npm package as they are) in one translation unit
-// with what the compiled training step needs besides: the binding's eager context, functions added to it, and the definitions
-// of TensorFlow's operations.
+// The engine's addon: tfjs-node's own binding (its two sources, taken from the npm package as they are) in one
+// translation unit with what the compiled training step needs besides: the binding's eager context, functions added to
+// it, and the definitions of TensorFlow's operations.
 #include <node_api.h>
 
 #include <string>
@@ -42,7 +42,8 @@ static bool Check(napi_env env, TF_Status *status) {
   return false;
 }
 
-// addFunction(bytes: Uint8Array): adds a serialized tensorflow.FunctionDef to the context; it then runs like any operation.
+// addFunction(bytes: Uint8Array): adds a serialized tensorflow.FunctionDef to the context; it then runs like any
+// operation.
 static napi_value AddFunction(napi_env env, napi_callback_info info) {
   size_t count = 1, length = 0;
   napi_value argument;
@@ -108,8 +109,8 @@ static napi_value KernelSet(napi_env env, napi_callback_info) {
   return name;
 }
 
-// A training step allocates and frees the same large blocks over and over. glibc's defaults hand them back to the kernel each
-// time, and every step pays the page faults anew.
+// A training step allocates and frees the same large blocks over and over. glibc's defaults hand them back to the
+// kernel each time, and every step pays the page faults anew.
 static void KeepFreedMemory() {
 #if defined(__GLIBC__)
   mallopt(M_MMAP_THRESHOLD, 1 << 30);

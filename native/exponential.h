@@ -1,22 +1,23 @@
 #ifndef LATHE_EXPONENTIAL_H_
 #define LATHE_EXPONENTIAL_H_
 
-// exp, sigmoid and tanh without branches or calls, so that loops over them become vector code. Within 2 units in the last place of the
-// true value (tanh: 4).
+// exp, sigmoid and tanh without branches or calls, so that loops over them become vector code. Within 2 units in the
+// last place of the true value (tanh: 4).
 
 #include <cstdint>
 #include <cstring>
 
 namespace lathe::LATHE_SET {
 
-// e^x = 2^n * e^r with n = round(x / ln 2): the rest, |r| <= ln 2 / 2, by Taylor's polynomial of degree 7 (error 5e-9). The result is 0 below
-// -87 and infinite above 88.7; NaN stays NaN.
+// e^x = 2^n * e^r with n = round(x / ln 2): the rest, |r| <= ln 2 / 2, by Taylor's polynomial of degree 7 (error 5e-9).
+// The result is 0 below -87 and infinite above 88.7; NaN stays NaN.
 inline __attribute__((always_inline)) float Exponential(float x) {
   const float low = x < -87.0f ? -87.0f : x;
   const float bounded = low > 88.8f ? 88.8f : low;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves no bits behind the point
   const float n = (bounded * 1.44269504f + kRound) - kRound;
-  const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts, the first short enough to be exact
+  const float r =
+      (bounded - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts, the first short enough to be exact
   float p = 1.0f / 5040;
   p = p * r + 1.0f / 720;
   p = p * r + 1.0f / 120;
@@ -35,8 +36,8 @@ inline __attribute__((always_inline)) float Exponential(float x) {
   return x < -87.0f ? 0.0f : value;
 }
 
-// e^x of x <= 0, as a softmax takes it of scores less the largest (x > 0 can only be rounding, and is taken for 0): with nothing above 1 the power
-// of two needs no second factor.
+// e^x of x <= 0, as a softmax takes it of scores less the largest (x > 0 can only be rounding, and is taken for 0):
+// with nothing above 1 the power of two needs no second factor.
 inline __attribute__((always_inline)) float ExponentialOfNegative(float x) {
   const float bounded = x > 0.0f ? 0.0f : x;
   constexpr float kRound = 12582912.0f;

@@ -8,7 +8,8 @@
 namespace lathe::LATHE_SET {
 namespace {
 
-// Rows of c that one call of a kernel holds in registers, two vectors wide: 24 of 32 registers, 12 of the 16 of AVX2 and SSE.
+// Rows of c that one call of a kernel holds in registers, two vectors wide: 24 of 32 registers, 12 of the 16 of AVX2
+// and SSE.
 #if defined(LATHE_WITH_AVX512) || defined(__aarch64__)
 constexpr int kMostRows = 12;
 #else
@@ -22,9 +23,11 @@ struct Walk {
   bool accumulate;
 };
 
-// c [rows, kVectors * kLanes] = a b (+ c): every element of a is spread over a vector and meets the first vectors of a row of b, which has two.
+// c [rows, kVectors * kLanes] = a b (+ c): every element of a is spread over a vector and meets the first vectors of a
+// row of b, which has two.
 template <int kRows, int kVectors>
-inline __attribute__((always_inline)) void Tile(const Walk &walk, const float *a, const float *b, float *c, int64_t c_row) {
+inline __attribute__((always_inline)) void Tile(const Walk &walk, const float *a, const float *b, float *c,
+                                                int64_t c_row) {
   const int64_t a_row = walk.row, a_column = walk.column, depth = walk.depth, b_row = walk.b_row;
   Vector sums[kRows][kVectors];
 #pragma GCC unroll 12
@@ -54,10 +57,12 @@ inline __attribute__((always_inline)) void Tile(const Walk &walk, const float *a
 
 // A tile that reaches beyond c is computed in memory of its own.
 template <int kRows, int kVectors>
-inline __attribute__((always_inline)) void Beyond(const Walk &walk, int64_t columns, const float *a, const float *b, float *c) {
+inline __attribute__((always_inline)) void Beyond(const Walk &walk, int64_t columns, const float *a, const float *b,
+                                                  float *c) {
   constexpr int kWhole = kVectors * kLanes;
   float whole[kRows * kWhole] = {0};
-  for (int r = 0; walk.accumulate && r < kRows; r++) std::memcpy(whole + r * kWhole, c + r * walk.c_row, columns * sizeof(float));
+  for (int r = 0; walk.accumulate && r < kRows; r++)
+    std::memcpy(whole + r * kWhole, c + r * walk.c_row, columns * sizeof(float));
   Tile<kRows, kVectors>(walk, a, b, whole, kWhole);
   for (int r = 0; r < kRows; r++) std::memcpy(c + r * walk.c_row, whole + r * kWhole, columns * sizeof(float));
 }
@@ -74,20 +79,22 @@ void Strip(const Walk &walk, int64_t columns, const float *a, const float *b, fl
 using StripFunction = void (*)(const Walk &, int64_t, const float *, const float *, float *);
 // By the number of rows less one.
 const StripFunction kStrips[] = {
-    Strip<1>, Strip<2>, Strip<3>, Strip<4>, Strip<5>, Strip<6>,
+    Strip<1>, Strip<2>, Strip<3>, Strip<4>,  Strip<5>,  Strip<6>,
 #if defined(LATHE_WITH_AVX512) || defined(__aarch64__)
     Strip<7>, Strip<8>, Strip<9>, Strip<10>, Strip<11>, Strip<12>,
 #endif
 };
 
-// How m rows are cut into tiles: as few as registers allow, of nearly equal height, since a tile of one or two rows waits for its own sums.
+// How m rows are cut into tiles: as few as registers allow, of nearly equal height, since a tile of one or two rows
+// waits for its own sums.
 struct Tiles {
   int64_t m, count;
   explicit Tiles(int64_t m) : m(m), count((m + kMostRows - 1) / kMostRows) {}
   int64_t Begin(int64_t tile) const { return m * tile / count; }
 };
 
-// Rows that the next tile will read, where they come from memory: the processor foresees one row at a time, and tiles read several.
+// Rows that the next tile will read, where they come from memory: the processor foresees one row at a time, and tiles
+// read several.
 void Fetch(const Walk &walk, int64_t rows, const float *a) {
   constexpr int64_t kLine = 16;
   for (int64_t r = 0; r < rows; r++) {
@@ -134,14 +141,16 @@ void PackScattered(int64_t k, int64_t columns, const float *b, int64_t row, int6
   }
 }
 
-// One panel from where each column is whole: by squares of four, since single floats would each take a load and a store.
+// One panel from where each column is whole: by squares of four, since single floats would each take a load and a
+// store.
 void PackColumns(int64_t k, int64_t columns, const float *b, int64_t column, float *panel) {
 #if defined(__SSE__)
   const int64_t rows = k / 4 * 4, squares = columns / 4 * 4;
   for (int64_t i = 0; i < squares; i += 4) {
     const float *from = b + i * column;
     for (int64_t p = 0; p < rows; p += 4) {
-      __m128 r0 = _mm_loadu_ps(from + p), r1 = _mm_loadu_ps(from + column + p), r2 = _mm_loadu_ps(from + 2 * column + p), r3 = _mm_loadu_ps(from + 3 * column + p);
+      __m128 r0 = _mm_loadu_ps(from + p), r1 = _mm_loadu_ps(from + column + p),
+             r2 = _mm_loadu_ps(from + 2 * column + p), r3 = _mm_loadu_ps(from + 3 * column + p);
       _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
       float *to = panel + p * kWidth + i;
       _mm_storeu_ps(to, r0);
@@ -173,15 +182,21 @@ int64_t PanelsSize(int64_t k, int64_t n) { return (n + kWidth - 1) / kWidth * kW
 void PackPanelRows(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels, int64_t stride) {
   for (int64_t j = 0; j < n; j += kWidth, panels += stride) {
     const int64_t columns = std::min<int64_t>(kWidth, n - j);
-    if (column == 1) PackRows(k, columns, b + j, row, panels);
-    else if (row == 1) PackColumns(k, columns, b + j * column, column, panels);
-    else PackScattered(k, columns, b + j * column, row, column, panels);
+    if (column == 1)
+      PackRows(k, columns, b + j, row, panels);
+    else if (row == 1)
+      PackColumns(k, columns, b + j * column, column, panels);
+    else
+      PackScattered(k, columns, b + j * column, row, column, panels);
   }
 }
 
-void PackPanels(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels) { PackPanelRows(k, n, b, row, column, panels, k * kWidth); }
+void PackPanels(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels) {
+  PackPanelRows(k, n, b, row, column, panels, k * kWidth);
+}
 
-// Each tile's values by p, then by row. A row's copy has a fixed length; what it writes too much, the next one overwrites.
+// Each tile's values by p, then by row. A row's copy has a fixed length; what it writes too much, the next one
+// overwrites.
 void PackLeft(int64_t m, int64_t depth, const float *a, int64_t column, float *packed) {
   constexpr int64_t kCopied = (kMostRows + 3) / 4 * 4;
   const Tiles tiles(m);
@@ -199,23 +214,26 @@ void PackLeft(int64_t m, int64_t depth, const float *a, int64_t column, float *p
 void MultiplyLeft(int64_t m, int64_t n, const Left &a, const Right &b, float *c, int64_t c_row, bool accumulate) {
   const Walk walk = {a.groups, a.group, a.segments, a.segment, a.depth, a.row, a.column, b.row, c_row, accumulate};
   const float *panel = b.data;
-  for (int64_t j = 0; j < n; j += kWidth, panel += b.panel) Panel(walk, m, n - j, a.data, panel, c + j, j == 0 && a.fetches);
+  for (int64_t j = 0; j < n; j += kWidth, panel += b.panel)
+    Panel(walk, m, n - j, a.data, panel, c + j, j == 0 && a.fetches);
 }
 
-void MultiplyPackedLeft(int64_t m, int64_t depth, int64_t n, const float *packed, const Right &b, float *c, int64_t c_row, bool accumulate) {
+void MultiplyPackedLeft(int64_t m, int64_t depth, int64_t n, const float *packed, const Right &b, float *c,
+                        int64_t c_row, bool accumulate) {
   const Walk walk = {1, 0, 1, 0, depth, 1, 0, b.row, c_row, accumulate};
   const float *panel = b.data;
   for (int64_t j = 0; j < n; j += kWidth, panel += b.panel) PanelOfPacked(walk, m, n - j, packed, panel, c + j);
 }
 
-void Multiply(int64_t m, int64_t k, int64_t n, const float *a, int64_t a_row, int64_t a_column, const float *panels, float *c, int64_t c_row,
-              bool accumulate) {
+void Multiply(int64_t m, int64_t k, int64_t n, const float *a, int64_t a_row, int64_t a_column, const float *panels,
+              float *c, int64_t c_row, bool accumulate) {
   const int64_t stride = k * kWidth, blocks = std::max<int64_t>(1, (k + kDepth - 1) / kDepth);
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t p = k * block / blocks, depth = k * (block + 1) / blocks - p;
     for (int64_t i = 0; i < m; i += kHeight) {
       const Left left = {a + i * a_row + p * a_column, a_row, a_column, depth};
-      MultiplyLeft(std::min(kHeight, m - i), n, left, {panels + p * kWidth, stride, kWidth}, c + i * c_row, c_row, accumulate || block > 0);
+      MultiplyLeft(std::min(kHeight, m - i), n, left, {panels + p * kWidth, stride, kWidth}, c + i * c_row, c_row,
+                   accumulate || block > 0);
     }
   }
 }

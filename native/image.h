@@ -13,7 +13,9 @@ struct Shape {
   int64_t Size() const { return n * height * width * channels; }
 };
 
-inline Shape ShapeOf(Tensors &tensors, int input) { return {tensors.Dim(input, 0), tensors.Dim(input, 1), tensors.Dim(input, 2), tensors.Dim(input, 3)}; }
+inline Shape ShapeOf(Tensors &tensors, int input) {
+  return {tensors.Dim(input, 0), tensors.Dim(input, 1), tensors.Dim(input, 2), tensors.Dim(input, 3)};
+}
 
 }  // namespace lathe::LATHE_SET
 

@@ -1,8 +1,10 @@
-// The kernels for one instruction set, which the build names: LATHE_SET is plain, avx2, avx512 or neon. The file is compiled once for each that the
-// architecture has (addon.mjs), and kernels.cc registers one of them when the addon is loaded. So the addon runs on processors other than
-// the one that built it, and never on instructions that a processor lacks.
+// The kernels for one instruction set, which the build names: LATHE_SET is plain, avx2, avx512 or neon. The file is
+// compiled once for each that the architecture has (addon.mjs), and kernels.cc registers one of them when the addon is
+// loaded. So the addon runs on processors other than the one that built it, and never on instructions that a processor
+// lacks.
 //
-// Headers that sets share come first: what they define inline is compiled for every processor, whichever copy the linker keeps.
+// Headers that sets share come first: what they define inline is compiled for every processor, whichever copy the
+// linker keeps.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -21,7 +23,8 @@
 
 #if defined(LATHE_WITH_AVX512)
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"))), \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")

@@ -1,5 +1,5 @@
-// Which kernels the engine's own operations are computed with: one set for each instruction set (kernel-set.cc), chosen by what the processor
-// says of itself when the addon is loaded.
+// Which kernels the engine's own operations are computed with: one set for each instruction set (kernel-set.cc), chosen
+// by what the processor says of itself when the addon is loaded.
 #include "kernels.h"
 
 #include <cstdlib>
@@ -39,9 +39,11 @@ bool HasAvx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 bool HasAvx512() {
-  return HasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  return HasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 }
-const KernelSet kSets[] = {{"avx512", HasAvx512(), avx512::Register}, {"avx2", HasAvx2(), avx2::Register}, {"plain", true, plain::Register}};
+const KernelSet kSets[] = {
+    {"avx512", HasAvx512(), avx512::Register}, {"avx2", HasAvx2(), avx2::Register}, {"plain", true, plain::Register}};
 #else
 const KernelSet kSets[] = {{"neon", true, neon::Register}};
 #endif

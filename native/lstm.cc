@@ -1,6 +1,7 @@
-// LSTM over a whole sequence, and its gradient (Hochreiter and Schmidhuber 1997; gates in ONNX's order i, o, f, c). Composed of TensorFlow's
-// operations a step is a product of a few microseconds and 15 elementwise operations with a kernel launch each. Here a thread takes
-// its share of the batch through all steps: samples do not meet, so threads never wait for each other, and states stay in the cache.
+// LSTM over a whole sequence, and its gradient (Hochreiter and Schmidhuber 1997; gates in ONNX's order i, o, f, c).
+// Composed of TensorFlow's operations a step is a product of a few microseconds and 15 elementwise operations with a
+// kernel launch each. Here a thread takes its share of the batch through all steps: samples do not meet, so threads
+// never wait for each other, and states stay in the cache.
 #include "lstm.h"
 
 #include <algorithm>
@@ -19,7 +20,8 @@ void StepRow(int64_t n, const float *x, float *gates, const float *c, float *c_o
   float *gi = gates, *go = gates + n, *gf = gates + 2 * n, *gg = gates + 3 * n;
 #pragma GCC ivdep
   for (int64_t j = 0; j < n; j++) {
-    const float i = Sigmoid(xi[j] + gi[j]), o = Sigmoid(xo[j] + go[j]), f = Sigmoid(xf[j] + gf[j]), g = Tanh(xg[j] + gg[j]);
+    const float i = Sigmoid(xi[j] + gi[j]), o = Sigmoid(xo[j] + go[j]), f = Sigmoid(xf[j] + gf[j]),
+                g = Tanh(xg[j] + gg[j]);
     const float next = f * c[j] + i * g;
     gi[j] = i;
     go[j] = o;
@@ -30,9 +32,10 @@ void StepRow(int64_t n, const float *x, float *gates, const float *c, float *c_o
   }
 }
 
-// Gradients of the gates before their activations, [4 * n], which may lie over `gates`. `dh`: all of this step's; `dc` becomes the step before's.
+// Gradients of the gates before their activations, [4 * n], which may lie over `gates`. `dh`: all of this step's; `dc`
+// becomes the step before's.
 void StepRowGradient(int64_t n, const float *gates, const float *c_before, const float *c, const float *dh_outer,
-                                      const float *dh, float *dc, float *d_gates) {
+                     const float *dh, float *dc, float *d_gates) {
   const float *gi = gates, *go = gates + n, *gf = gates + 2 * n, *gg = gates + 3 * n;
   float *di = d_gates, *dO = d_gates + n, *df = d_gates + 2 * n, *dg = d_gates + 3 * n;
 #pragma GCC ivdep
@@ -54,7 +57,7 @@ struct Sizes {
 };
 
 struct Forward {
-  const float *x, *r, *h, *c;  // [steps, batch, 4 * hidden], [4 * hidden, hidden], [batch, hidden] each
+  const float *x, *r, *h, *c;          // [steps, batch, 4 * hidden], [4 * hidden, hidden], [batch, hidden] each
   float *hs = nullptr, *cs = nullptr;  // [steps, batch, hidden] each
   float *gates = nullptr;              // [steps, batch, 4 * hidden]
 };
@@ -85,7 +88,8 @@ void RunRowsBack(const Sizes &s, const Backward &g, const float *r, int64_t row,
     for (int64_t b = row; b < end; b++) {
       const float *before = t == 0 ? g.c + b * n : g.cs + s.At(t - 1, b, n);
       const int64_t gates = s.At(t, b, 4 * n), state = s.At(t, b, n);
-      StepRowGradient(n, g.gates + gates, before, g.cs + state, g.dhs + state, g.dh + b * n, g.dc + b * n, g.d_gates + gates);
+      StepRowGradient(n, g.gates + gates, before, g.cs + state, g.dhs + state, g.dh + b * n, g.dc + b * n,
+                      g.d_gates + gates);
     }
     Multiply(end - row, 4 * n, n, g.d_gates + s.At(t, row, 4 * n), 4 * n, 1, r, g.dh + row * n, n, false);
   }
@@ -104,10 +108,13 @@ bool ReadSizes(Tensors &tensors, int gates, int r, Sizes *sizes) {
 void ComputeLstm(void *, TF_OpKernelContext *context) {
   Tensors tensors(context);
   Sizes s;
-  if (!ReadSizes(tensors, 0, 1, &s)) return tensors.Fail("LatheLstm: x must be [steps, batch, 4 * hidden], r [4 * hidden, hidden]");
-  if (tensors.Count(2) != s.batch * s.hidden || tensors.Count(3) != s.batch * s.hidden) return tensors.Fail("LatheLstm: h and c must be [batch, hidden]");
+  if (!ReadSizes(tensors, 0, 1, &s))
+    return tensors.Fail("LatheLstm: x must be [steps, batch, 4 * hidden], r [4 * hidden, hidden]");
+  if (tensors.Count(2) != s.batch * s.hidden || tensors.Count(3) != s.batch * s.hidden)
+    return tensors.Fail("LatheLstm: h and c must be [batch, hidden]");
   Forward f = {tensors.Input(0), tensors.Input(1), tensors.Input(2), tensors.Input(3)};
-  // The last cell state stands behind the hidden states, so that the operation's caller has one result to differentiate.
+  // The last cell state stands behind the hidden states, so that the operation's caller has one result to
+  // differentiate.
   f.hs = tensors.Output(0, {s.steps + 1, s.batch, s.hidden});
   f.cs = tensors.Output(1, {s.steps, s.batch, s.hidden});
   f.gates = tensors.Output(2, {s.steps, s.batch, 4 * s.hidden});
@@ -122,19 +129,22 @@ void ComputeLstm(void *, TF_OpKernelContext *context) {
 void ComputeLstmGrad(void *, TF_OpKernelContext *context) {
   Tensors tensors(context);
   Sizes s;
-  if (!ReadSizes(tensors, 4, 1, &s)) return tensors.Fail("LatheLstmGrad: gates must be [steps, batch, 4 * hidden], r [4 * hidden, hidden]");
+  if (!ReadSizes(tensors, 4, 1, &s))
+    return tensors.Fail("LatheLstmGrad: gates must be [steps, batch, 4 * hidden], r [4 * hidden, hidden]");
   const int64_t states = s.steps * s.batch * s.hidden;
-  if (tensors.Count(0) != states + s.batch * s.hidden || tensors.Count(3) != states) return tensors.Fail("LatheLstmGrad: dy or cs does not fit the gates");
+  if (tensors.Count(0) != states + s.batch * s.hidden || tensors.Count(3) != states)
+    return tensors.Fail("LatheLstmGrad: dy or cs does not fit the gates");
   if (tensors.Count(2) != s.batch * s.hidden) return tensors.Fail("LatheLstmGrad: c must be [batch, hidden]");
-  float *d_gates = tensors.OutputOver(0, 4), *dh = tensors.Output(1, {s.batch, s.hidden}), *dc = tensors.Output(2, {s.batch, s.hidden});
+  float *d_gates = tensors.OutputOver(0, 4), *dh = tensors.Output(1, {s.batch, s.hidden}),
+        *dc = tensors.Output(2, {s.batch, s.hidden});
   if (!tensors.Ok()) return tensors.Report();
   const float *dy = tensors.Input(0);
-  const Backward g = {dy, dy + states, tensors.Input(1), tensors.Input(2), tensors.Input(3), tensors.Input(4), d_gates, dh, dc};
+  const Backward g = {dy, dy + states, tensors.Input(1), tensors.Input(2), tensors.Input(3), tensors.Input(4), d_gates,
+                      dh, dc};
   Scratch r(PanelsSize(4 * s.hidden, s.hidden));
   PackPanels(4 * s.hidden, s.hidden, g.r, s.hidden, 1, r.data());
   ParallelFor(s.batch, kRowsAThread, [&](int64_t row, int64_t end) { RunRowsBack(s, g, r.data(), row, end); });
 }
-
 
 void LstmGradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
   ShapeOfInput(context, 0, 4, status);
@@ -144,9 +154,11 @@ void LstmGradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
 }  // namespace
 
 void RegisterLstm(TF_Status *status) {
-  Define("LatheLstm", {"x: float", "r: float", "h: float", "c: float"}, {"hs: float", "cs: float", "gates: float"}, {}, UnknownShapes, status);
+  Define("LatheLstm", {"x: float", "r: float", "h: float", "c: float"}, {"hs: float", "cs: float", "gates: float"}, {},
+         UnknownShapes, status);
   Implement("LatheLstm", nullptr, ComputeLstm, nullptr, status);
-  Define("LatheLstmGrad", {"dy: float", "r: float", "c: float", "cs: float", "gates: float"}, {"d_gates: float", "dh: float", "dc: float"}, {}, LstmGradShapes, status);
+  Define("LatheLstmGrad", {"dy: float", "r: float", "c: float", "cs: float", "gates: float"},
+         {"d_gates: float", "dh: float", "dc: float"}, {}, LstmGradShapes, status);
   Implement("LatheLstmGrad", nullptr, ComputeLstmGrad, nullptr, status);
 }
 

@@ -3,8 +3,8 @@
 
 // What every operation of the engine's own needs: its tensors, its attributes, its registration.
 //
-// Results are new tensors (or take over the memory of an input that nobody else holds), so operations are pure: they run eagerly and inside a
-// compiled function alike.
+// Results are new tensors (or take over the memory of an input that nobody else holds), so operations are pure: they
+// run eagerly and inside a compiled function alike.
 
 #include <cstdint>
 #include <initializer_list>
@@ -44,7 +44,9 @@ class Tensors {
     int64_t dims[16];
     return Output(index, dims, DimsOf(model, dims));
   }
-  float *Output(int index, std::initializer_list<int64_t> dims) { return Output(index, dims.begin(), static_cast<int>(dims.size())); }
+  float *Output(int index, std::initializer_list<int64_t> dims) {
+    return Output(index, dims.begin(), static_cast<int>(dims.size()));
+  }
   float *Output(int index, const int64_t *dims, int rank) {
     int64_t size = sizeof(float);
     for (int i = 0; i < rank; i++) size *= dims[i];
@@ -52,7 +54,8 @@ class Tensors {
     return Ok() ? static_cast<float *>(TF_TensorData(held_[count_++])) : nullptr;
   }
 
-  // A tensor in the form of an input, in that input's own memory where nobody else holds it: call this before Input(input).
+  // A tensor in the form of an input, in that input's own memory where nobody else holds it: call this before
+  // Input(input).
   float *OutputOver(int index, int input) {
     int64_t dims[16];
     const int rank = DimsOf(input, dims);
@@ -109,7 +112,8 @@ template <int kCount>
 void *CreateFloats(TF_OpKernelConstruction *construction, const char *const (&names)[kCount]) {
   auto *attributes = new FloatAttributes;
   TF_Status *status = TF_NewStatus();
-  for (int i = 0; i < kCount; i++) TF_OpKernelConstruction_GetAttrFloat(construction, names[i], &attributes->values[i], status);
+  for (int i = 0; i < kCount; i++)
+    TF_OpKernelConstruction_GetAttrFloat(construction, names[i], &attributes->values[i], status);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
   return attributes;
@@ -125,7 +129,9 @@ inline void ShapeOfInput(TF_ShapeInferenceContext *context, int output, int inpu
   TF_DeleteShapeHandle(shape);
 }
 // The caller knows the results' shapes; TensorFlow need not.
-inline void UnknownShapes(TF_ShapeInferenceContext *context, TF_Status *status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
+inline void UnknownShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
+  TF_ShapeInferenceContextSetUnknownShape(context, status);
+}
 // The first outputs have the shape of input 0.
 inline void SameShapes(TF_ShapeInferenceContext *context, TF_Status *status, int outputs) {
   for (int i = 0; i < outputs; i++) ShapeOfInput(context, i, 0, status);
@@ -135,7 +141,7 @@ inline void FirstShape(TF_ShapeInferenceContext *context, TF_Status *status) { S
 using Strings = std::initializer_list<const char *>;
 
 inline void Define(const char *name, Strings inputs, Strings outputs, Strings attributes,
-            void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), TF_Status *status) {
+                   void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), TF_Status *status) {
   TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(name);
   for (const char *input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
   for (const char *output : outputs) TF_OpDefinitionBuilderAddOutput(op, output);
@@ -144,8 +150,8 @@ inline void Define(const char *name, Strings inputs, Strings outputs, Strings at
   TF_RegisterOpDefinition(op, status);
 }
 
-inline void Implement(const char *name, void *(*create)(TF_OpKernelConstruction *), void (*compute)(void *, TF_OpKernelContext *),
-               void (*destroy)(void *), TF_Status *status) {
+inline void Implement(const char *name, void *(*create)(TF_OpKernelConstruction *),
+                      void (*compute)(void *, TF_OpKernelContext *), void (*destroy)(void *), TF_Status *status) {
   if (TF_GetCode(status) != TF_OK) return;
   TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", create, compute, destroy), status);
 }

@@ -1,5 +1,5 @@
-// Optimizer updates in one pass over memory. TensorFlow has them only on resource variables; composed of elementwise operations, momentum
-// reads or writes 13 arrays of the parameter's size instead of 5, Adam 30 instead of 7.
+// Optimizer updates in one pass over memory. TensorFlow has them only on resource variables; composed of elementwise
+// operations, momentum reads or writes 13 arrays of the parameter's size instead of 5, Adam 30 instead of 7.
 #include "optimizer.h"
 
 #include <cmath>
@@ -12,7 +12,7 @@ namespace {
 
 // v' = momentum * v + g + decay * w;  w' = w - rate * v', or w - rate * (g + decay * w + momentum * v') with Nesterov.
 void Momentum(int64_t n, const float *w, const float *v, const float *g, float *w_out, float *v_out, float rate,
-                               float momentum, float decay, float nesterov) {
+              float momentum, float decay, float nesterov) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) {
     const float weight = w[i];
@@ -24,10 +24,10 @@ void Momentum(int64_t n, const float *w, const float *v, const float *g, float *
   }
 }
 
-// Kingma and Ba 2015, algorithm 1. The bias corrections come in: rate = a / (1 - beta1^t), root = 1 / sqrt(1 - beta2^t). Decay adds to
-// the gradient (L2) or, as keep = 1 - a * decay, shrinks the weight apart from it (AdamW).
+// Kingma and Ba 2015, algorithm 1. The bias corrections come in: rate = a / (1 - beta1^t), root = 1 / sqrt(1 -
+// beta2^t). Decay adds to the gradient (L2) or, as keep = 1 - a * decay, shrinks the weight apart from it (AdamW).
 void Adam(int64_t n, const float *w, const float *m, const float *v, const float *g, float *w_out, float *m_out,
-                           float *v_out, float rate, float root, float keep, float beta1, float beta2, float epsilon, float decay) {
+          float *v_out, float rate, float root, float keep, float beta1, float beta2, float epsilon, float decay) {
   const float rest1 = 1 - beta1, rest2 = 1 - beta2;
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) {
@@ -73,7 +73,8 @@ void ComputeAdam(void *kernel, TF_OpKernelContext *context) {
   if (!tensors.Ok()) return tensors.Report();
   const float rate = tensors.Scalar(4), root = tensors.Scalar(5), keep = tensors.Scalar(6);
   ParallelFor(n, kGrain, [&](int64_t i, int64_t end) {
-    Adam(end - i, w + i, m + i, v + i, g + i, w_out + i, m_out + i, v_out + i, rate, root, keep, a[0], a[1], a[2], a[3]);
+    Adam(end - i, w + i, m + i, v + i, g + i, w_out + i, m_out + i, v_out + i, rate, root, keep, a[0], a[1], a[2],
+         a[3]);
   });
 }
 

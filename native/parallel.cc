@@ -16,7 +16,8 @@ int ThreadCount() {
   return count > 0 ? count : std::max(1u, std::thread::hardware_concurrency());
 }
 
-// Looks at a condition for some 20 us: operations follow each other, and waking a thread that sleeps takes as long as a small one.
+// Looks at a condition for some 20 us: operations follow each other, and waking a thread that sleeps takes as long as a
+// small one.
 template <typename F>
 bool Spin(const F &holds) {
   for (int i = 0; i < 1000; i++) {

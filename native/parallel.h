@@ -9,9 +9,10 @@
 
 namespace lathe {
 
-// Calls work(begin, end) on parts of [0, count) of at least `grain`, on as many threads as TensorFlow computes an operation with
-// (TF_NUM_INTRAOP_THREADS). TensorFlow's own threads cannot be reached through its C API. Where another operation holds the threads
-// at the moment, the caller does all of it alone, in the same parts: sums do not depend on who was free.
+// Calls work(begin, end) on parts of [0, count) of at least `grain`, on as many threads as TensorFlow computes an
+// operation with (TF_NUM_INTRAOP_THREADS). TensorFlow's own threads cannot be reached through its C API. Where another
+// operation holds the threads at the moment, the caller does all of it alone, in the same parts: sums do not depend on
+// who was free.
 void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &work);
 
 // What the parts of a ParallelFor make, each for itself, in the parts' order: the same whoever was first.

@@ -15,9 +15,11 @@ namespace lathe::LATHE_SET {
 // x as rows of c channels, taken some at a time so that loops over short rows are long: `width` floats, whole rows.
 struct Rows {
   int64_t channels, count, repeats, width;
-  Rows(int64_t channels, int64_t count) : channels(channels), count(count), repeats(std::max<int64_t>(1, 256 / channels)), width(channels * repeats) {}
+  Rows(int64_t channels, int64_t count)
+      : channels(channels), count(count), repeats(std::max<int64_t>(1, 256 / channels)), width(channels * repeats) {}
   int64_t Size() const { return channels * count; }
-  // Of one block: what is summed in float before it goes to double, and stays in the first cache where it is read twice.
+  // Of one block: what is summed in float before it goes to double, and stays in the first cache where it is read
+  // twice.
   int64_t Block() const { return width * std::max<int64_t>(1, 4096 / width); }
   int64_t Blocks() const { return (Size() + Block() - 1) / Block(); }
   int64_t Grain() const { return std::max<int64_t>(1, (1 << 15) / Block()); }
@@ -60,7 +62,8 @@ void ForWidths(const Rows &rows, const F &work) {
   });
 }
 
-// kCount sums of each channel, over all rows, of what add(i, n, sums) adds for each piece; in double: [kCount * channels].
+// kCount sums of each channel, over all rows, of what add(i, n, sums) adds for each piece; in double: [kCount *
+// channels].
 template <int kCount, typename F>
 std::vector<double> SumsOver(const Rows &rows, const F &add) {
   OrderedParts<std::vector<double>> parts;

@@ -11,7 +11,8 @@
 namespace lathe::LATHE_SET {
 namespace {
 
-// Where the first position of each window that holds the maximum gets the window's gradient. One image: x [h, w, c], y and dy [oh, ow, c].
+// Where the first position of each window that holds the maximum gets the window's gradient. One image: x [h, w, c], y
+// and dy [oh, ow, c].
 struct Pooling {
   int64_t height, width, channels, out_height, out_width;
   int64_t kernel[2], strides[2], begins[2];
@@ -27,7 +28,8 @@ void GiveToMaximum(int64_t channels, const float *x, const float *y, const float
   }
 }
 
-void MaxPoolGradient(const Pooling &p, const float *x, const float *y, const float *dy, float *dx, std::vector<int32_t> &open) {
+void MaxPoolGradient(const Pooling &p, const float *x, const float *y, const float *dy, float *dx,
+                     std::vector<int32_t> &open) {
   std::memset(dx, 0, p.height * p.width * p.channels * sizeof(float));
   for (int64_t oy = 0; oy < p.out_height; oy++) {
     for (int64_t ox = 0; ox < p.out_width; ox++) {
@@ -56,8 +58,10 @@ void *CreateMaxPoolGrad(TF_OpKernelConstruction *construction) {
   auto *attributes = new PoolingAttributes;
   TF_Status *status = TF_NewStatus();
   TF_OpKernelConstruction_GetAttrInt64List(construction, "kernel", attributes->kernel, 2, status);
-  if (TF_GetCode(status) == TF_OK) TF_OpKernelConstruction_GetAttrInt64List(construction, "strides", attributes->strides, 2, status);
-  if (TF_GetCode(status) == TF_OK) TF_OpKernelConstruction_GetAttrInt64List(construction, "begins", attributes->begins, 2, status);
+  if (TF_GetCode(status) == TF_OK)
+    TF_OpKernelConstruction_GetAttrInt64List(construction, "strides", attributes->strides, 2, status);
+  if (TF_GetCode(status) == TF_OK)
+    TF_OpKernelConstruction_GetAttrInt64List(construction, "begins", attributes->begins, 2, status);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
   return attributes;
@@ -69,9 +73,16 @@ void ComputeMaxPoolGrad(void *kernel, TF_OpKernelContext *context) {
   Tensors tensors(context);
   if (tensors.Rank(0) != 4 || tensors.Rank(1) != 4) return tensors.Fail("LatheMaxPoolGrad: x and y must have rank 4");
   if (tensors.Count(1) != tensors.Count(2)) return tensors.Fail("LatheMaxPoolGrad: y and dy differ in size");
-  const Pooling p = {tensors.Dim(0, 1), tensors.Dim(0, 2), tensors.Dim(0, 3), tensors.Dim(1, 1), tensors.Dim(1, 2),
-                     {a.kernel[0], a.kernel[1]}, {a.strides[0], a.strides[1]}, {a.begins[0], a.begins[1]}};
-  const int64_t images = tensors.Dim(0, 0), in = p.height * p.width * p.channels, out = p.out_height * p.out_width * p.channels;
+  const Pooling p = {tensors.Dim(0, 1),
+                     tensors.Dim(0, 2),
+                     tensors.Dim(0, 3),
+                     tensors.Dim(1, 1),
+                     tensors.Dim(1, 2),
+                     {a.kernel[0], a.kernel[1]},
+                     {a.strides[0], a.strides[1]},
+                     {a.begins[0], a.begins[1]}};
+  const int64_t images = tensors.Dim(0, 0), in = p.height * p.width * p.channels,
+                out = p.out_height * p.out_width * p.channels;
   const float *x = tensors.Input(0), *y = tensors.Input(1), *dy = tensors.Input(2);
   float *dx = tensors.Output(0);
   if (!tensors.Ok()) return tensors.Report();

@@ -15,7 +15,8 @@ struct Matrix {
 };
 
 // c [m, n] = a [m, k] b [k, n], finished; rows of c `c_row` apart; on all threads.
-void Product(int64_t m, int64_t k, int64_t n, const Matrix &a, const Matrix &b, float *c, int64_t c_row, const Finish &finish = {});
+void Product(int64_t m, int64_t k, int64_t n, const Matrix &a, const Matrix &b, float *c, int64_t c_row,
+             const Finish &finish = {});
 
 // Registers LatheMatMul and LatheDense (CPU, float).
 void RegisterProduct(TF_Status *status);

@@ -20,9 +20,10 @@ void ClipGradient(int64_t n, const float *x, const float *dy, float *dx, float l
   for (int64_t i = 0; i < n; i++) dx[i] = x[i] >= low && x[i] <= high ? dy[i] : 0.0f;
 }
 
-// One row of width n (Ba et al. 2016, equations 3 and 4). Two passes for the variance: the difference of squares would cancel.
-void NormalizeRow(int64_t n, const float *x, const float *scale, const float *bias, float epsilon, float *y, float *mean_out,
-                                   float *rstd_out) {
+// One row of width n (Ba et al. 2016, equations 3 and 4). Two passes for the variance: the difference of squares would
+// cancel.
+void NormalizeRow(int64_t n, const float *x, const float *scale, const float *bias, float epsilon, float *y,
+                  float *mean_out, float *rstd_out) {
   float sum = 0, squares = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; i++) sum += x[i];
@@ -36,9 +37,10 @@ void NormalizeRow(int64_t n, const float *x, const float *scale, const float *bi
   *rstd_out = rstd;
 }
 
-// With g = dy * scale and x^ = (x - mean) * rstd: dx = rstd * (g - mean(g) - x^ * mean(g * x^)); adds to the sums of dy * x^ and of dy.
-void NormalizeRowGradient(int64_t n, const float *x, const float *dy, const float *scale, float mean, float rstd, float *dx,
-                                           float *d_scale, float *d_bias) {
+// With g = dy * scale and x^ = (x - mean) * rstd: dx = rstd * (g - mean(g) - x^ * mean(g * x^)); adds to the sums of dy
+// * x^ and of dy.
+void NormalizeRowGradient(int64_t n, const float *x, const float *dy, const float *scale, float mean, float rstd,
+                          float *dx, float *d_scale, float *d_bias) {
   float sum = 0, along = 0;
 #pragma omp simd reduction(+ : sum, along)
   for (int64_t i = 0; i < n; i++) {
@@ -89,20 +91,24 @@ void ComputeClipGrad(void *kernel, TF_OpKernelContext *context) {
   float *dx = tensors.OutputOver(0, 1);
   if (!tensors.Ok()) return tensors.Report();
   const float *x = tensors.Input(0), *dy = tensors.Input(1);
-  ParallelFor(tensors.Count(0), kGrain, [&](int64_t i, int64_t end) { ClipGradient(end - i, x + i, dy + i, dx + i, a[0], a[1]); });
+  ParallelFor(tensors.Count(0), kGrain,
+              [&](int64_t i, int64_t end) { ClipGradient(end - i, x + i, dy + i, dx + i, a[0], a[1]); });
 }
 
 // The width is the length of `scale`, which counts the last axes of x together.
 int64_t RowGrain(int64_t width) { return std::max<int64_t>(1, kGrain / 4 / std::max<int64_t>(1, width)); }
 
 const char *const kNormalizeAttributes[] = {"epsilon"};
-void *CreateNormalize(TF_OpKernelConstruction *construction) { return CreateFloats(construction, kNormalizeAttributes); }
+void *CreateNormalize(TF_OpKernelConstruction *construction) {
+  return CreateFloats(construction, kNormalizeAttributes);
+}
 
 void ComputeLayerNorm(void *kernel, TF_OpKernelContext *context) {
   const float epsilon = static_cast<FloatAttributes *>(kernel)->values[0];
   Tensors tensors(context);
   const int64_t n = tensors.Count(1), rows = n == 0 ? 0 : tensors.Count(0) / n;
-  if (tensors.Count(2) != n || rows * n != tensors.Count(0)) return tensors.Fail("LatheLayerNorm: scale or bias does not fit x");
+  if (tensors.Count(2) != n || rows * n != tensors.Count(0))
+    return tensors.Fail("LatheLayerNorm: scale or bias does not fit x");
   const float *x = tensors.Input(0), *scale = tensors.Input(1), *bias = tensors.Input(2);
   float *y = tensors.Output(0), *mean = tensors.Output(1, {rows}), *rstd = tensors.Output(2, {rows});
   if (!tensors.Ok()) return tensors.Report();
@@ -114,15 +120,19 @@ void ComputeLayerNorm(void *kernel, TF_OpKernelContext *context) {
 void ComputeLayerNormGrad(void *, TF_OpKernelContext *context) {
   Tensors tensors(context);
   const int64_t n = tensors.Count(2), rows = n == 0 ? 0 : tensors.Count(0) / n;
-  if (tensors.Count(1) != tensors.Count(0) || rows * n != tensors.Count(0)) return tensors.Fail("LatheLayerNormGrad: dy or scale does not fit x");
-  if (tensors.Count(3) != rows || tensors.Count(4) != rows) return tensors.Fail("LatheLayerNormGrad: mean or rstd does not fit x");
+  if (tensors.Count(1) != tensors.Count(0) || rows * n != tensors.Count(0))
+    return tensors.Fail("LatheLayerNormGrad: dy or scale does not fit x");
+  if (tensors.Count(3) != rows || tensors.Count(4) != rows)
+    return tensors.Fail("LatheLayerNormGrad: mean or rstd does not fit x");
   float *dx = tensors.OutputOver(0, 1), *d_scale = tensors.Output(1, 2), *d_bias = tensors.Output(2, 2);
   if (!tensors.Ok()) return tensors.Report();
-  const float *x = tensors.Input(0), *dy = tensors.Input(1), *scale = tensors.Input(2), *mean = tensors.Input(3), *rstd = tensors.Input(4);
+  const float *x = tensors.Input(0), *dy = tensors.Input(1), *scale = tensors.Input(2), *mean = tensors.Input(3),
+              *rstd = tensors.Input(4);
   SumOfParts sums(2 * n);
   ParallelFor(rows, RowGrain(n), [&](int64_t r, int64_t end) {
     std::vector<float> part(2 * n);
-    for (; r < end; r++) NormalizeRowGradient(n, x + r * n, dy + r * n, scale, mean[r], rstd[r], dx + r * n, part.data(), part.data() + n);
+    for (; r < end; r++)
+      NormalizeRowGradient(n, x + r * n, dy + r * n, scale, mean[r], rstd[r], dx + r * n, part.data(), part.data() + n);
     sums.Add(end, part);
   });
   const std::vector<float> total = sums.Total();
@@ -171,7 +181,8 @@ void LayerNormGradShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
 void RegisterRows(TF_Status *status) {
   Define("LatheClipGrad", {"x: float", "dy: float"}, {"dx: float"}, {"low: float", "high: float"}, FirstShape, status);
   Implement("LatheClipGrad", CreateClip, ComputeClipGrad, DeleteFloats, status);
-  Define("LatheLayerNorm", {"x: float", "scale: float", "bias: float"}, {"y: float", "mean: float", "rstd: float"}, {"epsilon: float"}, LayerNormShapes, status);
+  Define("LatheLayerNorm", {"x: float", "scale: float", "bias: float"}, {"y: float", "mean: float", "rstd: float"},
+         {"epsilon: float"}, LayerNormShapes, status);
   Implement("LatheLayerNorm", CreateNormalize, ComputeLayerNorm, DeleteFloats, status);
   Define("LatheLayerNormGrad", {"x: float", "dy: float", "scale: float", "mean: float", "rstd: float"},
          {"dx: float", "d_scale: float", "d_bias: float"}, {}, LayerNormGradShapes, status);

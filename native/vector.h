@@ -19,7 +19,9 @@ constexpr int kLanes = 4;
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 inline __attribute__((always_inline)) Vector &At(float *to) { return *reinterpret_cast<Vector *>(to); }
-inline __attribute__((always_inline)) const Vector &At(const float *from) { return *reinterpret_cast<const Vector *>(from); }
+inline __attribute__((always_inline)) const Vector &At(const float *from) {
+  return *reinterpret_cast<const Vector *>(from);
+}
 
 }  // namespace lathe::LATHE_SET
 

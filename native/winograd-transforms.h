@@ -1,12 +1,14 @@
 #ifndef LATHE_WINOGRAD_TRANSFORMS_H_
 #define LATHE_WINOGRAD_TRANSFORMS_H_
 
-// The transforms of Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2015, arXiv 1509.09308): with d [6, 6] an image's tile and
-// g [3, 3] the kernel, the 4 x 4 outputs are A^T [(G g G^T) * (B^T d B)] A. Each function below applies one of the matrices to a vector
-// of values, a channel in each lane; both sides of a matrix are its columns, then its rows.
+// The transforms of Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2015, arXiv 1509.09308): with d [6, 6]
+// an image's tile and g [3, 3] the kernel, the 4 x 4 outputs are A^T [(G g G^T) * (B^T d B)] A. Each function below
+// applies one of the matrices to a vector of values, a channel in each lane; both sides of a matrix are its columns,
+// then its rows.
 //
-// They are polynomials' values at 0, a, -a, b, -b and infinity. The points of the paper, 1 and 2, give sums 4 times the error of direct
-// ones; 3/4 and 3/2 (and their squares, exact in float) 1.9 times: rms 1.6e-6 against 8.7e-7 of the result's, 256 channels.
+// They are polynomials' values at 0, a, -a, b, -b and infinity. The points of the paper, 1 and 2, give sums 4 times the
+// error of direct ones; 3/4 and 3/2 (and their squares, exact in float) 1.9 times: rms 1.6e-6 against 8.7e-7 of the
+// result's, 256 channels.
 
 #include <cstdint>
 #include <cstring>
@@ -41,7 +43,8 @@ struct InputTransform {  // B^T
   static constexpr int kFrom = 6, kTo = 6;
   template <typename V>
   static inline __attribute__((always_inline)) void Apply(const V *d, V *t) {
-    const V even = d[4] - kB2 * d[2], odd = kA * (d[3] - kB2 * d[1]), even2 = d[4] - kA2 * d[2], odd2 = kB * (d[3] - kA2 * d[1]);
+    const V even = d[4] - kB2 * d[2], odd = kA * (d[3] - kB2 * d[1]), even2 = d[4] - kA2 * d[2],
+            odd2 = kB * (d[3] - kA2 * d[1]);
     t[0] = (kA2 * kB2) * d[0] - (kA2 + kB2) * d[2] + d[4];
     t[1] = even + odd;
     t[2] = even - odd;
@@ -67,7 +70,8 @@ struct OutputAdjoint {  // A
   static constexpr int kFrom = 4, kTo = 6;
   template <typename V>
   static inline __attribute__((always_inline)) void Apply(const V *y, V *m) {
-    const V even = y[0] + kA2 * y[2], odd = kA * (y[1] + kA2 * y[3]), even2 = y[0] + kB2 * y[2], odd2 = kB * (y[1] + kB2 * y[3]);
+    const V even = y[0] + kA2 * y[2], odd = kA * (y[1] + kA2 * y[3]), even2 = y[0] + kB2 * y[2],
+            odd2 = kB * (y[1] + kB2 * y[3]);
     m[0] = y[0];
     m[1] = even + odd;
     m[2] = even - odd;
@@ -81,7 +85,8 @@ struct KernelTransform {  // G
   static constexpr int kFrom = 3, kTo = 6;
   template <typename V>
   static inline __attribute__((always_inline)) void Apply(const V *g, V *u) {
-    const V even = kAtA * (g[0] + kA2 * g[2]), odd = (kAtA * kA) * g[1], even2 = kAtB * (g[0] + kB2 * g[2]), odd2 = (kAtB * kB) * g[1];
+    const V even = kAtA * (g[0] + kA2 * g[2]), odd = (kAtA * kA) * g[1], even2 = kAtB * (g[0] + kB2 * g[2]),
+            odd2 = (kAtB * kB) * g[1];
     u[0] = kAt0 * g[0];
     u[1] = even + odd;
     u[2] = even - odd;
@@ -102,7 +107,8 @@ struct KernelAdjoint {  // G^T
   }
 };
 
-// Both sides of a tile: T x T^T. from(i, j) yields an address to read, to(i, j) one to write, each of a vector of channels.
+// Both sides of a tile: T x T^T. from(i, j) yields an address to read, to(i, j) one to write, each of a vector of
+// channels.
 template <typename T, typename V, typename From, typename To>
 inline __attribute__((always_inline)) void Transform(const From &from, const To &to) {
   V between[T::kTo][T::kFrom];
