@@ -1,8 +1,9 @@
 /**
- * ESLint, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is wrong.
+ * Format, ESLint, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is
+ * wrong.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,6 +14,7 @@ const folders = ['src', 'workers', 'clients'].filter((folder) => existsSync(join
 export function lint() {
   return [
     run('format', '@biomejs/biome/bin/biome', ['format']),
+    run('C++ format', 'clang-format-node/build/cli.js', ['--dry-run', '--Werror', ...nativeSources()]),
     run('eslint', 'eslint/bin/eslint.js', ['.']),
     run('import direction', 'dependency-cruiser/bin/dependency-cruise.mjs', [
       '--config',
@@ -25,6 +27,12 @@ export function lint() {
       ...folders,
     ]),
   ];
+}
+
+function nativeSources() {
+  return readdirSync(join(root, 'native'))
+    .filter((name) => /\.(cc|h)$/.test(name))
+    .map((name) => join('native', name));
 }
 
 function run(name, script, args) {
