@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { LatheError } from '../../errors.ts';
 import { findBuiltEngine, loadTensorflow } from './native/binding.ts';
 import type { FoundEngine, KernelSet } from './native/binding.ts';
-import { startWasm } from './wasm.ts';
+import { loadWasm } from './wasm.ts';
 
 export type EngineChoice = 'auto' | 'tensorflow' | 'webgpu' | 'wasm';
 
@@ -87,6 +87,20 @@ async function startTensorflow(found: FoundEngine, threads: number, choice: Engi
     variant: found.variant,
     gpu: isUsingGpuDevice,
     kernels: isUsingGpuDevice ? null : binding.kernelSet(),
+  };
+}
+
+async function startWasm(threads: number, reason: string): Promise<Engine> {
+  return {
+    name: 'wasm',
+    reason,
+    version: await loadWasm(threads),
+    devices: ['WebAssembly on the CPU'],
+    threads,
+    native: false,
+    variant: null,
+    gpu: false,
+    kernels: null,
   };
 }
 

@@ -6,12 +6,12 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { tf } from './tf.ts';
 import { liftRankLimits } from './wasm-broadcast.ts';
-import type { Engine } from './engine.ts';
 import type * as tfjsWasm from '@tensorflow/tfjs-backend-wasm';
 
 const require = createRequire(import.meta.url);
 
-export async function startWasm(threads: number, reason: string): Promise<Engine> {
+/** @returns the version of the backend */
+export async function loadWasm(threads: number): Promise<string> {
   const wasm = require('@tensorflow/tfjs-backend-wasm') as typeof tfjsWasm;
   const folder = dirname(require.resolve('@tensorflow/tfjs-backend-wasm'));
   wasm.setWasmPaths(join(folder, '/'));
@@ -19,15 +19,5 @@ export async function startWasm(threads: number, reason: string): Promise<Engine
   await tf.setBackend('wasm');
   await tf.ready();
   liftRankLimits();
-  return {
-    name: 'wasm',
-    reason,
-    version: wasm.version_wasm,
-    devices: ['WebAssembly on the CPU'],
-    threads,
-    native: false,
-    variant: null,
-    gpu: false,
-    kernels: null,
-  };
+  return wasm.version_wasm;
 }

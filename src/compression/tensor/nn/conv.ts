@@ -4,10 +4,9 @@ import { rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 import { forward, inputGradient, kernelGradient } from './conv2d.ts';
-import type { Geometry } from './conv2d.ts';
 import { withGradient } from './gradient.ts';
 import { completeWindow, outputSizes, padSpatial } from './window.ts';
-import type { WindowOptions } from './window.ts';
+import type { Geometry, WindowOptions } from './window.ts';
 
 export interface ConvOptions extends WindowOptions {
   readonly groups?: number;

@@ -23,12 +23,8 @@ import {
   ownKernelGradient,
 } from './own-conv.ts';
 import { interleave, padSpatial, positions, viewAt } from './window.ts';
-import type { Window } from './window.ts';
+import type { Geometry } from './window.ts';
 import type { NamedAttrMap } from '@tensorflow/tfjs';
-
-export interface Geometry extends Window {
-  readonly groups: number;
-}
 
 /**
  * Kernels take no negative pads: `begins` and `ends` must be >= 0 here. x [n, h, w, g*ci], kernel [kh, kw, ci, g*co].

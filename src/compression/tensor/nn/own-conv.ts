@@ -6,10 +6,10 @@
 import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
 import type { TfTensor } from '../tf.ts';
-import type { Geometry } from './conv2d.ts';
 import { convKernels, hasOwnDepthwise } from './kernel-choice.ts';
 import type { ConvKernels, ConvPass } from './kernel-choice.ts';
 import { outputSizes } from './window.ts';
+import type { Geometry } from './window.ts';
 
 /** What computes a convolution of an image [n, h, w, ci] to co channels, or one of its gradients. */
 export function kernelsOf(

@@ -20,6 +20,11 @@ export interface Window {
   readonly dilations: readonly number[];
 }
 
+/** Of a convolution. */
+export interface Geometry extends Window {
+  readonly groups: number;
+}
+
 export function completeWindow(kernel: readonly number[], options: WindowOptions): Window {
   const rank = kernel.length;
   const ones = Array<number>(rank).fill(1);
