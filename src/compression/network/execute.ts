@@ -12,27 +12,11 @@ import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { givesLayout } from './layout.ts';
 import type { Program, Step } from './program.ts';
-import { NodeRun } from './node-run.ts';
+import { NodeRun, type NodeScope } from './node-run.ts';
+import type { RunState } from './run-state.ts';
 import { Slot } from './slot.ts';
 
-/** What the scopes of one run share. */
-export interface RunState {
-  readonly training: boolean;
-  readonly seed: TfTensor;
-  /** Draws made so far: the salt of the next one, so that no two draws of a run are alike. */
-  draws: number;
-  /** Initializers whose running statistics training replaces. */
-  readonly state: ReadonlySet<string>;
-  readonly stateUpdates: Map<string, TfTensor>;
-  /** A watch for one loop of the run, as `RunContext.loopWatch` gives it. */
-  loopWatch(): () => void;
-  /** The body's program, made when first met. */
-  programOf(graph: Graph, outer: Program): Program;
-  /** Lasting slots of a program's constants. */
-  constantsOf(program: Program): ReadonlyMap<string, Slot>;
-}
-
-export class Scope {
+export class Scope implements NodeScope {
   readonly program: Program;
   readonly run: RunState;
   private readonly values = new Map<string, Slot>();

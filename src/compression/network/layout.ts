@@ -1,15 +1,22 @@
 /**
- * The layout pass: which steps compute with channels last.
+ * The layout pass: which nodes compute with channels last.
  *
  * TensorFlow's CPU kernels take channels last only, ONNX gives channels first. Operators that compute on images always
  * run with channels last; those that follow (elementwise ones) take the layout in which more of their operands already
  * are; all others need ONNX order. A value is transposed at most once in a run, whoever asks for the other layout.
  */
 import type { TypeTable } from '../graph/infer.ts';
-import type { Graph } from '../ir/types.ts';
-import type { Layout, LayoutRule } from '../operators/operator.ts';
+import type { Graph, Node, TensorType } from '../ir/types.ts';
+import type { Layout, LayoutRule, Operator } from '../operators/operator.ts';
 import { movesNothing } from '../operators/device/layouts.ts';
-import type { Step } from './program.ts';
+
+/** A node that is to be given a layout. */
+export interface Placed {
+  readonly node: Node;
+  readonly operator: Operator;
+  /** Types of the outputs as far as inference knows them. */
+  readonly outputTypes: readonly (TensorType | null)[];
+}
 
 export interface LayoutPlan {
   readonly layouts: readonly Layout[];
@@ -17,9 +24,9 @@ export interface LayoutPlan {
   readonly transposes: number;
 }
 
-export function planLayouts(graph: Graph, steps: readonly Step[], types: TypeTable): LayoutPlan {
+export function planLayouts(graph: Graph, nodes: readonly Placed[], types: TypeTable): LayoutPlan {
   const planner = new Planner(types, new Set(graph.initializers.keys()));
-  const layouts = steps.map((step) => planner.place(step));
+  const layouts = nodes.map((placed) => planner.place(placed));
   for (const { name } of graph.outputs) planner.need(name, 'onnx');
   return { layouts, transposes: planner.moved.size };
 }
@@ -35,10 +42,10 @@ class Planner {
     this.constants = constants;
   }
 
-  place(step: Step): Layout {
-    const { node, operator } = step;
+  place(placed: Placed): Layout {
+    const { node, operator } = placed;
     const rule = operator.layout;
-    const layout = rule.kind === 'follows' ? this.follow(step, rule) : rule.kind;
+    const layout = rule.kind === 'follows' ? this.follow(placed, rule) : rule.kind;
     node.inputs.forEach((name, i) =>
       this.need(
         name,
@@ -63,12 +70,12 @@ class Planner {
   }
 
   /** The layout that moves fewer operands; ONNX order where ranks are unknown or differ from the output's. */
-  private follow(step: Step, rule: LayoutRule & { kind: 'follows' }): Layout {
-    const names = step.node.inputs.filter((name, i) => name !== '' && takesLayout(rule, i));
+  private follow({ node, outputTypes }: Placed, rule: LayoutRule & { kind: 'follows' }): Layout {
+    const names = node.inputs.filter((name, i) => name !== '' && takesLayout(rule, i));
     const ranks = names.map((name) => this.rank(name));
     const rank = Math.max(0, ...ranks.map((r) => r ?? 0));
     if (rank < 3 || ranks.includes(undefined)) return 'onnx';
-    const outputs = step.outputTypes.map((type) => (type ? type.shape?.length : 0));
+    const outputs = outputTypes.map((type) => (type ? type.shape?.length : 0));
     if (outputs.some((r) => r === undefined || (r >= 3 && r !== rank))) return 'onnx';
     let last = 0;
     let onnx = 0;
@@ -91,14 +98,14 @@ class Planner {
   }
 }
 
-/** The input is given in the step's layout. */
+/** The input is given in the node's layout. */
 export function takesLayout(rule: LayoutRule, input: number): boolean {
   if (rule.kind === 'onnx') return false;
   if (rule.kind === 'channels-last') return rule.inputs.includes(input);
   return rule.inputs?.includes(input) ?? true;
 }
 
-/** The output comes in the step's layout. */
+/** The output comes in the node's layout. */
 export function givesLayout(rule: LayoutRule, output: number): boolean {
   return rule.kind === 'follows' || (rule.kind === 'channels-last' && rule.outputs.includes(output));
 }

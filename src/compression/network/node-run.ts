@@ -8,18 +8,27 @@ import { resolveAxis } from '../operators/shapes.ts';
 import * as nn from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { takesLayout } from './layout.ts';
-import type { Scope } from './execute.ts';
 import type { Step } from './program.ts';
+import type { RunState } from './run-state.ts';
 import type { Slot } from './slot.ts';
+
+/** The scope that a node runs in. */
+export interface NodeScope {
+  readonly run: RunState;
+  /** @throws Error where no value of this name exists yet. */
+  get(name: string): Slot;
+  /** Runs a body with these values for its inputs. */
+  subgraph(graph: Graph, feeds: ReadonlyMap<string, Value>): Value[];
+}
 
 export class NodeRun extends NodeView implements RunContext {
   readonly layout: Layout;
   readonly training: boolean;
   private readonly step: Step;
   private readonly slots: readonly (Slot | null)[];
-  private readonly scope: Scope;
+  private readonly scope: NodeScope;
 
-  constructor(step: Step, slots: readonly (Slot | null)[], scope: Scope) {
+  constructor(step: Step, slots: readonly (Slot | null)[], scope: NodeScope) {
     super(step.node, step.opset, {
       typeOf: (name) => {
         const slot = scope.get(name);

@@ -5,17 +5,13 @@
 import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
 import { topologicalOrder, usedNames } from '../ir/edit.ts';
 
-import type { Graph, Model, Node, TensorType } from '../ir/types.ts';
-import type { Layout, Operator } from '../operators/operator.ts';
+import type { Graph, Model } from '../ir/types.ts';
+import type { Layout } from '../operators/operator.ts';
 import { operatorOf } from '../operators/registry.ts';
-import { planLayouts } from './layout.ts';
+import { planLayouts, type Placed } from './layout.ts';
 
-export interface Step {
-  readonly node: Node;
+export interface Step extends Placed {
   readonly opset: number;
-  readonly operator: Operator;
-  /** Types of the outputs as far as inference knows them. */
-  readonly outputTypes: readonly (TensorType | null)[];
   readonly layout: Layout;
   /** Values that must exist before, captured ones included. */
   readonly uses: ReadonlySet<string>;
