@@ -5,7 +5,7 @@
  */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import type { Step } from '../../contracts/job-request.ts';
+import type { JobRequest, Step } from '../../contracts/job-request.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
 import type { ExportedFile, Measures, ReportWarning } from '../../contracts/report.ts';
 import { isUnsupportedOperator, LatheError } from '../../errors.ts';
@@ -13,22 +13,9 @@ import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
 import { withoutCodebooks } from '../graph/codebooks.ts';
-import type { Model } from '../ir/types.ts';
 import type { ModelState } from '../step/model-state.ts';
 import { foldedFile } from './folded-file.ts';
-import type { RecipeInput } from './run.ts';
-
-/** The last model whose operators other formats have, and how its weights are to be stored. */
-export interface FloatModel {
-  readonly model: Model;
-  /** The step that made it, or coded it; -1: the upload itself. */
-  readonly step: number;
-  readonly storage: WeightStorage;
-  /** Of initializers that lost channels, the indices of the uploaded model's that are left, by axis. */
-  readonly kept: ModelState['kept'];
-  /** Whether the result has normalizations of this model folded into the layers before them. */
-  readonly folded: boolean;
-}
+import type { FloatModel } from './float-model.ts';
 
 const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', int8: 'uint8', int4: 'uint8' };
 
@@ -61,11 +48,17 @@ export interface Exported extends WrittenModel {
   readonly readBack: Uint8Array;
 }
 
+/** What the exported files are made from, besides the float model. */
+interface ExportInput {
+  readonly modelBytes: Uint8Array;
+  readonly request: JobRequest;
+}
+
 type Warn = (warning: ReportWarning) => void;
 
 /** What a format cannot say is a warning, not a failure: the ONNX file is there. */
 export async function exportModels(
-  input: RecipeInput,
+  input: ExportInput,
   format: ModelFormat,
   float: FloatModel,
   warn: Warn,
@@ -105,7 +98,7 @@ export async function exportReport(
  * is another model than the uploaded one: a step has changed them, or quantizing folded normalizations.
  */
 async function ownFile(
-  { modelBytes, request }: RecipeInput,
+  { modelBytes, request }: ExportInput,
   format: ModelFormat,
   float: FloatModel,
   warn: Warn,

@@ -10,7 +10,7 @@ import { writeOwnFormat, type WeightStorage, type WrittenModel } from '../format
 import type { Model } from '../ir/types.ts';
 import { randomInputs } from '../measure/random-inputs.ts';
 import { openRuntime, type RuntimeOutput } from '../measure/session.ts';
-import type { FloatModel } from './exports.ts';
+import type { FloatModel } from './float-model.ts';
 
 /** Of an output's largest value. Folding moves where float32 rounds, and nothing else. */
 const TOLERANCE = 1e-5;

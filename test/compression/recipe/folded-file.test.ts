@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readModel } from '../../../src/compression/formats/read-model.ts';
 import type { Model } from '../../../src/compression/ir/types.ts';
-import type { FloatModel } from '../../../src/compression/recipe/exports.ts';
+import type { FloatModel } from '../../../src/compression/recipe/float-model.ts';
 import { foldedFile, largestDifference } from '../../../src/compression/recipe/folded-file.ts';
 import { projectRoot } from '../../../src/process-entry.ts';
 import { withWeights } from '../../support/models.ts';
