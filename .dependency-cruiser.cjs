@@ -1,9 +1,48 @@
 /** The direction of imports: contracts <- compression <- jobs <- {api, workers}; store, queue and artifacts implement jobs/ports. */
 const TESTS = '\\.test\\.ts$';
 
+/**
+ * The layers of src/compression, lowest first: nothing imports from a layer after its own. Rooms of one layer may import each other.
+ */
+const LAYERS = [
+  ['ir'],
+  ['tensor'],
+  ['operators'],
+  ['graph'],
+  ['formats', 'data'],
+  ['measure'],
+  ['network'],
+  ['agreement'],
+  ['step'],
+  ['training'],
+  ['techniques'],
+  ['recipe'],
+];
+
+const layerRules = LAYERS.slice(0, -1).map((rooms, level) => {
+  const above = LAYERS.slice(level + 1).flat();
+  return {
+    name: `layer-${rooms.join('-and-')}`, severity: 'error', comment: `${rooms.join(' and ')}: below ${above.join(', ')}`,
+    from: { path: `^src/compression/(${rooms.join('|')})/`, pathNot: TESTS }, to: { path: `^src/compression/(${above.join('|')})/` },
+  };
+});
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
+    {
+      name: 'no-circular', severity: 'error', comment: 'imports of types count: what two files share stands in a third',
+      from: { pathNot: '^src/store/generated/' }, to: { circular: true },
+    },
+    ...layerRules,
+    {
+      name: 'network-measures-nothing', severity: 'error', comment: 'what checks a network against files and data is agreement',
+      from: { path: '^src/compression/network/', pathNot: TESTS }, to: { path: '^src/compression/(formats|data|measure)/' },
+    },
+    {
+      name: 'room-has-a-layer', severity: 'error', comment: 'a folder of src/compression that is in no layer has no direction: add it to LAYERS',
+      from: {}, to: { path: '^src/compression/', pathNot: `^src/compression/(${LAYERS.flat().join('|')})/` },
+    },
     {
       name: 'contracts-know-nothing', severity: 'error', comment: 'contracts are schemas: typebox and each other',
       from: { path: '^src/contracts/', pathNot: TESTS }, to: { path: '^(src|workers|clients)/', pathNot: '^src/(contracts|errors\\.ts)' },
