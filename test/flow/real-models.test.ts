@@ -223,7 +223,7 @@ function expectNear(got: ArrayLike<number>, want: ArrayLike<number>): void {
 }
 
 describe('models of other formats give what their own runtime gives', () => {
-  test.skipIf(!files.get('emotion'))('Keras (values by scripts/make-emotion-reference.py)', async () => {
+  test.skipIf(!files.get('emotion'))('Keras (values by test/generators/make-emotion-reference.py)', async () => {
     const reference = JSON.parse(readFileSync(join(import.meta.dirname, '../data/keras/emotion.json'), 'utf8')) as {
       data: number[];
     };

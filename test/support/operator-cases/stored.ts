@@ -1,6 +1,6 @@
 /**
- * Nodes as onnx's reference evaluator computes them (scripts/make-operator-cases.py), and their gradients against
- * finite differences.
+ * Nodes as onnx's reference evaluator computes them (test/generators/make-operator-cases.py), and their gradients
+ * against finite differences.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -1,7 +1,7 @@
 /**
- * Every layer in the forms its options take, as Keras 3 wrote them (scripts/make-keras-layers.py: one model holds all
- * cases of a group), in onnxruntime against what Keras computed; and the list of Keras's own classes against the tables
- * here.
+ * Every layer in the forms its options take, as Keras 3 wrote them (test/generators/make-keras-layers.py: one model
+ * holds all cases of a group), in onnxruntime against what Keras computed; and the list of Keras's own classes against
+ * the tables here.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Files that Keras 3 wrote (scripts/make-keras-models.py), against the outputs that Keras computed for them. */
+/** Files that Keras 3 wrote (test/generators/make-keras-models.py), against the outputs that Keras computed. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';

@@ -1,6 +1,6 @@
 /**
- * Files that the TF.js converter wrote (scripts/make-tfjs-models.py): graph-models against the outputs that TensorFlow
- * computed for them, layers-models against TF.js, which places the pixels of a resized image elsewhere than Keras.
+ * Files that the TF.js converter wrote (test/generators/make-tfjs-models.py): graph-models against the outputs that
+ * TensorFlow computed for them, layers-models against TF.js, which places the pixels of a resized image elsewhere than Keras.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

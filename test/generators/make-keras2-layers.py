@@ -1,6 +1,6 @@
 """Models that Keras 2 wrote as HDF5, with inputs and the outputs that it computed: test/data/keras/layers/keras2-*.
 
-    python scripts/make-keras2-layers.py     # needs tensorflow and tf_keras
+    python test/generators/make-keras2-layers.py     # needs tensorflow and tf_keras
 """
 import gzip
 import json
@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 L = keras.layers
-TARGET = pathlib.Path(__file__).resolve().parent.parent / "test" / "data" / "keras" / "layers"
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "data" / "keras" / "layers"
 rng = np.random.default_rng(1)
 
 

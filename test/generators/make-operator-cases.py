@@ -3,7 +3,7 @@ them, that onnxruntime does not know yet or computes otherwise than the standard
 
 Where the evaluator of onnx 1.23 departs from the text and function body of Attention's schema, the text holds: it is given masks spread over all rows
 (it takes the number of queries from the mask), and the raw scores of mode 0 come from a run without soft cap.
-Needs PyPI's onnx 1.23, ml_dtypes. Run: python3 scripts/make-operator-cases.py
+Needs PyPI's onnx 1.23, ml_dtypes. Run: python3 test/generators/make-operator-cases.py
 """
 import json
 import warnings
@@ -164,4 +164,4 @@ CASES += [
     *[case(type, f'no elements, {dtype}', [np.zeros((2, 0, 3), dtype), np.array([1], np.int64)], opset=20) for type in ('ReduceMax', 'ReduceMin') for dtype in ('bool', 'int8', 'int32', 'float32')],
     *[case('Range', f'{dtype}, counted in float32', [np.array(value, TYPES[dtype]) for value in (0.5, 7, 0.75)], opset=27) for dtype in ('float16', 'bfloat16')],
 ]
-Path(__file__).parent.parent.joinpath('test/data/operator-cases.json').write_text('[\n' + ',\n'.join(json.dumps(item) for item in CASES) + '\n]\n')
+Path(__file__).parent.parent.joinpath('data/operator-cases.json').write_text('[\n' + ',\n'.join(json.dumps(item) for item in CASES) + '\n]\n')

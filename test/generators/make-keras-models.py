@@ -1,6 +1,6 @@
 """Writes the small Keras models of test/data/keras with inputs and the outputs that Keras itself computed for them.
 
-    python scripts/make-keras-models.py [name ...]   # all, or those named; needs keras >= 3 with the tensorflow backend
+    python test/generators/make-keras-models.py [name ...]   # all, or those named; needs keras >= 3 with the tensorflow backend
 """
 import json
 import os
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers as L
 
-TARGET = pathlib.Path(__file__).resolve().parent.parent / "test" / "data" / "keras"
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "data" / "keras"
 
 def cnn():
     """Convolutions of every kind, BatchNorm, joins, pooling: images."""

@@ -1,7 +1,7 @@
 """Models of one or a few Keras layers each, in every form their options take, with inputs and the outputs that Keras computed.
 
-    python scripts/make-keras-layers.py              # test/data/keras/layers/: the cases of a group in one model, gzipped
-    python scripts/make-keras-layers.py --each DIR   # every case as a model of its own, to see which one fails
+    python test/generators/make-keras-layers.py              # test/data/keras/layers/: the cases of a group in one model, gzipped
+    python test/generators/make-keras-layers.py --each DIR   # every case as a model of its own, to see which one fails
 
 Needs keras >= 3 with the tensorflow backend.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from keras import layers as L
 from keras import ops as K
 
-TARGET = pathlib.Path(__file__).resolve().parent.parent / "test" / "data" / "keras" / "layers"
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "data" / "keras" / "layers"
 GROUPS = {}
 
 
