@@ -6,17 +6,17 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import yazl from 'yazl';
-import type { Dataset } from '../../src/compression/data/dataset.ts';
-import { datasetProblems } from '../../src/compression/data/match.ts';
-import { openDataset } from '../../src/compression/data/open.ts';
-import { writeOnnx } from '../../src/compression/formats/onnx/write.ts';
-import { describeModel } from '../../src/compression/graph/describe.ts';
-import { makeNode } from '../../src/compression/ir/edit.ts';
-import { measureModels } from '../../src/compression/measure/measure.ts';
-import { apply as retrain } from '../../src/compression/techniques/retrain/apply.ts';
-import { startEngine } from '../../src/compression/tensor/engine.ts';
-import { modelOf, spread, tensor, value } from '../support/graphs.ts';
-import { contextFor, initialState } from '../support/steps.ts';
+import type { Dataset } from '../../../src/compression/data/dataset.ts';
+import { datasetProblems } from '../../../src/compression/data/match.ts';
+import { openDataset } from '../../../src/compression/data/open.ts';
+import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
+import { describeModel } from '../../../src/compression/graph/describe.ts';
+import { makeNode } from '../../../src/compression/ir/edit.ts';
+import { measureModels } from '../../../src/compression/measure/measure.ts';
+import { apply as retrain } from '../../../src/compression/techniques/retrain/apply.ts';
+import { startEngine } from '../../../src/compression/tensor/engine.ts';
+import { modelOf, spread, tensor, value } from '../../support/graphs.ts';
+import { contextFor, initialState } from '../../support/steps.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -31,7 +31,12 @@ function npy(descr: string, shape: string, data: ArrayBufferView): Buffer {
   const padded = header.padEnd(Math.ceil((header.length + 11) / 64) * 64 - 11) + '\n';
   const length = Buffer.alloc(2);
   length.writeUInt16LE(padded.length);
-  return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), length, Buffer.from(padded), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
+  return Buffer.concat([
+    Buffer.from('\x93NUMPY\x01\x00', 'latin1'),
+    length,
+    Buffer.from(padded),
+    Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+  ]);
 }
 
 const SAMPLES = 40;
@@ -51,9 +56,15 @@ async function npz(name: string, rate: Buffer): Promise<Dataset> {
 
 /** x [n, 4], sr [] int64: y = x W * (sr / 16000). */
 const model = modelOf({
-  nodes: [makeNode('MatMul', ['x', 'w'], ['h']), makeNode('Cast', ['sr'], ['hertz'], { to: 1 }), makeNode('Div', ['hertz', 'unit'], ['factor']), makeNode('Mul', ['h', 'factor'], ['y'])],
+  nodes: [
+    makeNode('MatMul', ['x', 'w'], ['h']),
+    makeNode('Cast', ['sr'], ['hertz'], { to: 1 }),
+    makeNode('Div', ['hertz', 'unit'], ['factor']),
+    makeNode('Mul', ['h', 'factor'], ['y']),
+  ],
   initializers: [tensor('w', [4, 2], spread(8, 3)), tensor('unit', [], [16_000])],
-  inputs: [value('sr', [], 'int64'), value('x', ['n', 4])], outputs: [value('y', ['n', 2])],
+  inputs: [value('sr', [], 'int64'), value('x', ['n', 4])],
+  outputs: [value('y', ['n', 2])],
 });
 
 test.each([
@@ -65,14 +76,31 @@ test.each([
   expect(datasetProblems(describeModel(model, 'onnx'), dataset.description)).toEqual([]);
   const context = { ...contextFor(model, dataset), transform: { scale: 0.5 } }; // scales x alone
   const after = await retrain(initialState(model), { epochs: 30, training: { learningRate: 0.1 } }, context);
-  const [original, trained] = await measureModels({ original: writeOnnx(model), candidates: [writeOnnx(after.model)], dataset, transform: context.transform, seed: 1, latencyBudgetMs: 20 });
+  const [original, trained] = await measureModels({
+    original: writeOnnx(model),
+    candidates: [writeOnnx(after.model)],
+    dataset,
+    transform: context.transform,
+    seed: 1,
+    latencyBudgetMs: 20,
+  });
   expect(trained!.accuracy!.loss).toBeLessThan(original!.accuracy!.loss!);
   expect(trained!.latencyMs!.batch).toBe(1);
   await dataset.close();
 });
 
 test('numbers that differ from sample to sample are refused', async () => {
-  const dataset = await npz('different', npy('<i8', `(${SAMPLES},)`, BigInt64Array.from({ length: SAMPLES }, (_, i) => BigInt(i))));
-  await expect(retrain(initialState(model), { epochs: 1 }, contextFor(model, dataset))).rejects.toMatchObject({ code: 'shape-mismatch', message: expect.stringContaining('"sr" is a single number') as string });
+  const dataset = await npz(
+    'different',
+    npy(
+      '<i8',
+      `(${SAMPLES},)`,
+      BigInt64Array.from({ length: SAMPLES }, (_, i) => BigInt(i)),
+    ),
+  );
+  await expect(retrain(initialState(model), { epochs: 1 }, contextFor(model, dataset))).rejects.toMatchObject({
+    code: 'shape-mismatch',
+    message: expect.stringContaining('"sr" is a single number') as string,
+  });
   await dataset.close();
 });
