@@ -103,20 +103,22 @@ let parsed: ReadonlyMap<string, readonly Schema[]> | undefined;
 function schemas(): ReadonlyMap<string, readonly Schema[]> {
   return (parsed ??= new Map(
     OPERATOR_SCHEMAS.trim()
-      .split('\n')
+      .split(/\n(?! )/)
       .map((line) => {
-        const [name, ...versions] = line.split(' @');
+        const [name, ...versions] = line.split(/\s+@/);
         return [name!, versions.map(parseVersion)];
       }),
   ));
 }
 
 function parseVersion(text: string): Schema {
-  const [since, inputs, outputs, attributes] = text.split(' ');
-  const rules = (attributes?.split(',') ?? []).map((rule): [string, AttributeRule] => {
-    const [name, kind] = rule.split(':') as [string, string];
-    return [name, { kind: KINDS.get(kind[0]!), required: kind.endsWith('!') }];
-  });
+  const [since, inputs, outputs, ...attributes] = text.split(/\s+/);
+  const rules = attributes
+    .flatMap((part) => part.split(',').filter(Boolean))
+    .map((rule): [string, AttributeRule] => {
+      const [name, kind] = rule.split(':') as [string, string];
+      return [name, { kind: KINDS.get(kind[0]!), required: kind.endsWith('!') }];
+    });
   const [names, kinship = ''] = inputs!.split(':') as [string, string?];
   return {
     since: Number(since),
