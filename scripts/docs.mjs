@@ -1,8 +1,10 @@
-/** Writes docs/models.md from the engine's own tables. */
+/** Writes docs/models.md from the engine's own tables, and the picture of the rooms in docs/architecture.md. */
 import { writeFileSync } from 'node:fs';
 import { build } from './build.mjs';
+import { writePicture } from './rooms.mjs';
 
 await build();
 const { modelsPage } = await import('../dist/src/compression/formats/catalogue.js');
 writeFileSync(new URL('../docs/models.md', import.meta.url), modelsPage());
-console.log('Wrote docs/models.md');
+writePicture();
+console.log('Wrote docs/models.md and the rooms in docs/architecture.md');
