@@ -24,7 +24,13 @@ const VNNI: ReadonlySet<string> = new Set(['avx512-vnni', 'avx-vnni', 'amx-int8'
  * @param instructionSets of this machine (measure/processor.ts)
  */
 export function tablesOf(target: Target, instructionSets: readonly string[]): readonly CostTable[] {
-  const tables: Readonly<Record<Target, () => readonly CostTable[]>> = { any: () => TABLES, arm64: () => TABLES, 'x86-avx2': () => [AVX2], 'x86-vnni': () => [AVX512_VNNI], 'this-machine': () => tableOfMachine(instructionSets) };
+  const tables: Readonly<Record<Target, () => readonly CostTable[]>> = {
+    any: () => TABLES,
+    arm64: () => TABLES,
+    'x86-avx2': () => [AVX2],
+    'x86-vnni': () => [AVX512_VNNI],
+    'this-machine': () => tableOfMachine(instructionSets),
+  };
   return tables[target]();
 }
 
@@ -36,7 +42,8 @@ function tableOfMachine(instructionSets: readonly string[]): readonly CostTable[
 /** Integers where they are faster on every one of the tables' processors. */
 export function tableCosts(tables: readonly CostTable[]): Costs {
   return {
-    gainNs: (_, layer) => Math.min(...tables.map((table) => predictedNs(table, layer, 'float') - predictedNs(table, layer, 'int8'))),
+    gainNs: (_, layer) =>
+      Math.min(...tables.map((table) => predictedNs(table, layer, 'float') - predictedNs(table, layer, 'int8'))),
     conversionNs: Math.max(...tables.map(({ conversionNs }) => conversionNs)),
     poolNs: Math.max(...tables.map(({ poolNs }) => poolNs)),
   };

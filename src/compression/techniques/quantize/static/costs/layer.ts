@@ -30,7 +30,17 @@ export interface LayerCounts {
   readonly outputs: number;
   readonly weights: number;
 }
-export const COUNTS = ['calls', 'macs', 'paddedMacs', 'unblockedMacs', 'patches', 'copies', 'inputs', 'outputs', 'weights'] as const satisfies readonly (keyof LayerCounts)[];
+export const COUNTS = [
+  'calls',
+  'macs',
+  'paddedMacs',
+  'unblockedMacs',
+  'patches',
+  'copies',
+  'inputs',
+  'outputs',
+  'weights',
+] as const satisfies readonly (keyof LayerCounts)[];
 
 export interface Layer {
   readonly kind: LayerKind;
@@ -49,7 +59,9 @@ const padded = (channels: number) => Math.ceil(channels / VECTOR) * VECTOR;
  * @param outputs elements of one sample of the result
  */
 export function layerOf(node: Node, dims: readonly number[], inputs: number, outputs: number): Layer {
-  return node.opType === 'Conv' ? convolution(dims, intAttribute(node, 'group', 1), inputs, outputs) : product(node, dims, inputs);
+  return node.opType === 'Conv'
+    ? convolution(dims, intAttribute(node, 'group', 1), inputs, outputs)
+    : product(node, dims, inputs);
 }
 
 function convolution(dims: readonly number[], group: number, inputs: number, outputs: number): Layer {
@@ -63,15 +75,37 @@ function convolution(dims: readonly number[], group: number, inputs: number, out
   return {
     kind: group > 1 ? (narrow ? 'depthwise' : 'grouped') : !spatial ? 'pointwise' : narrow ? 'narrow' : 'spatial',
     counts: {
-      calls: 1, macs, paddedMacs: (macs / channels) * group * padded(channels / group), inputs, outputs, weights: elementCount(dims),
+      calls: 1,
+      macs,
+      paddedMacs: (macs / channels) * group * padded(channels / group),
+      inputs,
+      outputs,
+      weights: elementCount(dims),
       unblockedMacs: (channels / group) % BLOCK === 0 && perGroup % BLOCK === 0 ? 0 : macs,
-      patches: gathered ? positions * taps * perGroup * group : 0, copies: gathered ? positions * elementCount(kernel.slice(0, -1)) * group : 0,
+      patches: gathered ? positions * taps * perGroup * group : 0,
+      copies: gathered ? positions * elementCount(kernel.slice(0, -1)) * group : 0,
     },
   };
 }
 
 function product(node: Node, dims: readonly number[], inputs: number): Layer {
-  const [k, n] = (node.opType === 'Gemm' && intAttribute(node, 'transB', 0) !== 0 ? [dims[1], dims[0]] : dims) as [number, number];
+  const [k, n] = (node.opType === 'Gemm' && intAttribute(node, 'transB', 0) !== 0 ? [dims[1], dims[0]] : dims) as [
+    number,
+    number,
+  ];
   const rows = inputs / k;
-  return { kind: rows > 1 ? 'rows' : 'row', counts: { calls: 1, macs: rows * k * n, paddedMacs: rows * k * padded(n), unblockedMacs: 0, patches: 0, copies: 0, inputs, outputs: rows * n, weights: k * n } };
+  return {
+    kind: rows > 1 ? 'rows' : 'row',
+    counts: {
+      calls: 1,
+      macs: rows * k * n,
+      paddedMacs: rows * k * padded(n),
+      unblockedMacs: 0,
+      patches: 0,
+      copies: 0,
+      inputs,
+      outputs: rows * n,
+      weights: k * n,
+    },
+  };
 }

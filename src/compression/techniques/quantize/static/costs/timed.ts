@@ -15,7 +15,12 @@ const BUDGET_MS = 60;
 const [CONVERSION_NS, POOL_NS] = [0.7, 15];
 
 /** `shapes`: of the plan's values, as observed. Layers of one shape are timed once. */
-export async function timedCosts(model: Model, plan: StaticPlan, shapes: ReadonlyMap<string, readonly number[]>, signal: AbortSignal): Promise<Costs> {
+export async function timedCosts(
+  model: Model,
+  plan: StaticPlan,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  signal: AbortSignal,
+): Promise<Costs> {
   const known = new Map<string, number>();
   const gains = new Map<Node, number>();
   for (const planned of plan.nodes.values()) {
@@ -29,18 +34,50 @@ export async function timedCosts(model: Model, plan: StaticPlan, shapes: Readonl
   return { gainNs: (node) => gains.get(node) ?? 0, conversionNs: CONVERSION_NS, poolNs: POOL_NS };
 }
 
-function singleLayer({ graph }: Model, { node, kernel }: PlannedNode, shapes: ReadonlyMap<string, readonly number[]>): SingleLayer | null {
+function singleLayer(
+  { graph }: Model,
+  { node, kernel }: PlannedNode,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): SingleLayer | null {
   const input = shapes.get(node.inputs[0]!);
   if (kernel === null || !input) return null;
-  return { node, input, weight: graph.initializers.get(node.inputs[kernel]!)!.dims, bias: biasOf(node, graph)?.length ?? null };
+  return {
+    node,
+    input,
+    weight: graph.initializers.get(node.inputs[kernel]!)!.dims,
+    bias: biasOf(node, graph)?.length ?? null,
+  };
 }
 
 async function timeLayer(layer: SingleLayer, signal: AbortSignal): Promise<number> {
   const count = elementCount(layer.input);
-  const [float, int8] = await timeEach([
-    [writeOnnx(floatLayer(layer)), new Map([['x', { dtype: 'float32', shape: layer.input, data: Float32Array.from({ length: count }, (_, i) => ((i * 31) % 251) / 50) }]])],
-    [writeOnnx(integerLayer(layer)), new Map([['x', { dtype: 'uint8', shape: layer.input, data: Uint8Array.from({ length: count }, (_, i) => (i * 31) % 251) }]])],
-  ], signal);
+  const [float, int8] = await timeEach(
+    [
+      [
+        writeOnnx(floatLayer(layer)),
+        new Map([
+          [
+            'x',
+            {
+              dtype: 'float32',
+              shape: layer.input,
+              data: Float32Array.from({ length: count }, (_, i) => ((i * 31) % 251) / 50),
+            },
+          ],
+        ]),
+      ],
+      [
+        writeOnnx(integerLayer(layer)),
+        new Map([
+          [
+            'x',
+            { dtype: 'uint8', shape: layer.input, data: Uint8Array.from({ length: count }, (_, i) => (i * 31) % 251) },
+          ],
+        ]),
+      ],
+    ],
+    signal,
+  );
   return (float! - int8!) * NS_PER_MS;
 }
 
@@ -49,8 +86,12 @@ async function timeEach(models: readonly (readonly [Uint8Array, Feeds])[], signa
   const runtimes: Runtime[] = [];
   try {
     for (const [bytes] of models) runtimes.push(await openRuntime(bytes));
-    const prepared = runtimes.map((runtime, i): Runtime => ({ ...runtime, prepare: () => runtime.prepare(models[i]![1]) }));
-    return (await measureLatency(prepared, new Map(), { batch: 1, threads: 1, signal, budgetMs: BUDGET_MS })).map(({ median }) => median);
+    const prepared = runtimes.map(
+      (runtime, i): Runtime => ({ ...runtime, prepare: () => runtime.prepare(models[i]![1]) }),
+    );
+    return (await measureLatency(prepared, new Map(), { batch: 1, threads: 1, signal, budgetMs: BUDGET_MS })).map(
+      ({ median }) => median,
+    );
   } finally {
     for (const runtime of runtimes) await runtime.release();
   }
