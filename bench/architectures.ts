@@ -31,7 +31,8 @@ for (const { name, batch } of chosen) {
     .map(([contender, ms]) => `${contender} ${ms.toFixed(1)} ms`)
     .join('   ');
   console.log(
-    `${name.padEnd(15)}${times}   speed relative to ${fastest?.[0] ?? 'no peer'} ${versusFastest?.toFixed(2) ?? '-'}x (goal ${GOAL}x)`,
+    `${name.padEnd(15)}${times}   speed relative to ${fastest?.[0] ?? 'no peer'} ` +
+      `${versusFastest?.toFixed(2) ?? '-'}x (goal ${GOAL}x)`,
   );
   path = saveResult(file, { rounds: ROUNDS, secondsATurn: SECONDS_A_TURN, versions, rows });
 }

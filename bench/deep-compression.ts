@@ -99,7 +99,8 @@ async function benchmark({ name, epochs }: Plan): Promise<Row[]> {
   return rows;
 }
 
-const HEAD = `${''.padEnd(30)}${['bytes', '', 'gzipped', '', 'error', 'time'].map((title) => title.padStart(10)).join('')}`;
+const TITLES = ['bytes', '', 'gzipped', '', 'error', 'time'];
+const HEAD = `${' '.repeat(30)}${TITLES.map((title) => title.padStart(10)).join('')}`;
 
 function print({ steps, after, relativeLatency }: Row, { after: dense }: Row): void {
   const factor = (bytes: number) => `${(dense.sizeBytes / bytes).toFixed(1)}x`;

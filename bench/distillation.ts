@@ -111,7 +111,8 @@ async function train(
   });
   const { parameters, errors } = rows.at(-1)!;
   console.log(
-    `${network.padEnd(32)}${String(parameters).padStart(9)} parameters   ${String(errors).padStart(4)} errors of 10,000   ${seconds} s`,
+    `${network.padEnd(32)}${String(parameters).padStart(9)} parameters   ${String(errors).padStart(4)} errors ` +
+      `of 10,000   ${seconds} s`,
   );
   saveResult('distillation', { training: TRAINING, seed: SEED, rows });
   return readOnnx(bytes);

@@ -46,6 +46,5 @@ const row = ({ parameters, macs, latencyMs, accuracy }: Measures) => ({
   top1: accuracy?.top1,
 });
 console.table({ before: row(report.before), after: row(report.after) });
-console.log(
-  `Saved ${saveResult('factorization', { step, before: report.before, after: report.after, warnings: report.warnings })}`,
-);
+const { before, after, warnings } = report;
+console.log(`Saved ${saveResult('factorization', { step, before, after, warnings })}`);

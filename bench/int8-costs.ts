@@ -311,11 +311,14 @@ export async function run(): Promise<void> {
     );
     within += ratios.filter((ratio) => Math.abs(ratio - 1) <= 0.25).length;
     console.log(
-      `${layer.kind.padEnd(10)}${shape.weight.join('x').padEnd(18)}on ${shape.input.join('x').padEnd(14)}float ${us(ns.float)} (predicted ${ratios[0]!.toFixed(2)}x)   int8 ${us(ns.int8)} (${ratios[1]!.toFixed(2)}x)`,
+      `${layer.kind.padEnd(10)}${shape.weight.join('x').padEnd(18)}on ` +
+        `${shape.input.join('x').padEnd(14)}float ${us(ns.float)} (predicted ${ratios[0]!.toFixed(2)}x)   int8 ` +
+        `${us(ns.int8)} (${ratios[1]!.toFixed(2)}x)`,
     );
   }
   console.log(
-    `${((100 * within) / (2 * measured.length)).toFixed(0)} % of the times predicted within 25 %; conversions ${conversions.conversionNs} ns, pooling ${conversions.poolNs} ns an element`,
+    `${((100 * within) / (2 * measured.length)).toFixed(0)} % of the times predicted within 25 %; conversions ` +
+      `${conversions.conversionNs} ns, pooling ${conversions.poolNs} ns an element`,
   );
   if (process.argv.includes('--write'))
     await writeFile(join(projectRoot, COSTS, `${table.instructionSet}.ts`), source(table));
@@ -327,7 +330,10 @@ function source(table: CostTable): string {
   const value = JSON.stringify(table, null, 2)
     .replace(/"([a-z0-9A-Z]+)":/g, '$1:')
     .replaceAll('"', "'");
-  return `/** Written by \`npm run bench -- int8-costs --write\`. */\nimport type { CostTable } from './table.ts';\n\nexport const ${table.instructionSet.toUpperCase().replaceAll('-', '_')}: CostTable = ${value};\n`;
+  return (
+    `/** Written by \`npm run bench -- int8-costs --write\`. */\nimport type { CostTable } from './table.ts';\n\n` +
+    `export const ${table.instructionSet.toUpperCase().replaceAll('-', '_')}: CostTable = ${value};\n`
+  );
 }
 
 const us = (ns: number) => `${(ns / 1000).toFixed(1).padStart(7)} us`;

@@ -28,7 +28,13 @@ export async function run(): Promise<void> {
   for (const contender of contenders) contender.stop();
   const versions = Object.fromEntries(contenders.map(({ name, version }) => [name, version]));
   console.log(
-    `\n${saveResult(resultName('training-step', chosen, NETWORKS.length), { batchSize: BATCH_SIZE, rounds: ROUNDS, secondsATurn: SECONDS_A_TURN, versions, rows })}`,
+    `\n${saveResult(resultName('training-step', chosen, NETWORKS.length), {
+      batchSize: BATCH_SIZE,
+      rounds: ROUNDS,
+      secondsATurn: SECONDS_A_TURN,
+      versions,
+      rows,
+    })}`,
   );
 }
 
@@ -55,7 +61,8 @@ function print(row: {
     .join('   ');
   const factor = (value: number | null) => (value === null ? '-' : `${value.toFixed(2)}x`);
   console.log(
-    `${row.network.padEnd(15)}${times}   speed relative to Keras ${factor(row.versusKeras)} (goal ${row.goal}x), PyTorch ${factor(row.versusTorch)}, by hand ${factor(row.versusByHand)}`,
+    `${row.network.padEnd(15)}${times}   speed relative to Keras ${factor(row.versusKeras)} (goal ` +
+      `${row.goal}x), PyTorch ${factor(row.versusTorch)}, by hand ${factor(row.versusByHand)}`,
   );
 }
 

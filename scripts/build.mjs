@@ -104,6 +104,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const started = performance.now();
   const { compiled, removed, total } = await build();
   console.log(
-    `Built dist: ${compiled} of ${total} files compiled, ${removed} removed, in ${((performance.now() - started) / 1000).toFixed(1)} s`,
+    `Built dist: ${compiled} of ${total} files compiled, ${removed} removed, in ` +
+      `${((performance.now() - started) / 1000).toFixed(1)} s`,
   );
 }

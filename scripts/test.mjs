@@ -10,7 +10,8 @@ import { lint } from './lint.mjs';
 import { root, runNode } from './lib/built.mjs';
 
 console.log(
-  `processor: ${cpus()[0]?.model.trim() ?? process.arch} (${instructionSets().join(', ') || process.arch}), ${cpus().length} cores`,
+  `processor: ${cpus()[0]?.model.trim() ?? process.arch} (${instructionSets().join(', ') || process.arch}), ` +
+    `${cpus().length} cores`,
 );
 await setupOrExit();
 const filters = process.argv.slice(2);

@@ -82,7 +82,8 @@ function measuredOn({ accuracy, latencyMs }: Measures): string[] {
     );
   if (latencyMs) {
     lines.push(
-      `Latency: batch ${latencyMs.batch}, ${latencyMs.threads} thread${latencyMs.threads === 1 ? '' : 's'}, ${latencyMs.runtime}${latencyMs.simulated ? ' (simulated)' : ''}; both files interleaved in one run.`,
+      `Latency: batch ${latencyMs.batch}, ${latencyMs.threads} thread${latencyMs.threads === 1 ? '' : 's'}, ` +
+        `${latencyMs.runtime}${latencyMs.simulated ? ' (simulated)' : ''}; both files interleaved in one run.`,
     );
   }
   return lines;

@@ -19,9 +19,10 @@ const NO_PIP = new BuildProblem(
 const UNPACK = `
 import sys, zipfile
 wheel, folder = sys.argv[1:]
-wanted = tuple('tensorflow/' + name for name in ('libtensorflow_cc.so.2', 'libtensorflow_framework.so.2', 'THIRD_PARTY_NOTICES.txt',
-    'include/tensorflow/c/', 'include/tensorflow/core/platform/', 'include/tensorflow/core/common_runtime/next_pluggable_device/c/',
-    'include/xla/tsl/', 'include/tsl/'))
+wanted = tuple('tensorflow/' + name for name in (
+    'libtensorflow_cc.so.2', 'libtensorflow_framework.so.2', 'THIRD_PARTY_NOTICES.txt',
+    'include/tensorflow/c/', 'include/tensorflow/core/platform/',
+    'include/tensorflow/core/common_runtime/next_pluggable_device/c/', 'include/xla/tsl/', 'include/tsl/'))
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():
         if name.startswith(wanted):
@@ -117,7 +118,8 @@ function watchSize(folder, wheel, report) {
     if (now === size) return;
     [size, movedAt] = [now, Date.now()];
     report(
-      `downloading ${wheel.package} ${TENSORFLOW_VERSION}: ${Math.round(Math.min(size, wheel.downloadBytes) / 1e6)} of ${Math.round(wheel.downloadBytes / 1e6)} MB`,
+      `downloading ${wheel.package} ${TENSORFLOW_VERSION}: ` +
+        `${Math.round(Math.min(size, wheel.downloadBytes) / 1e6)} of ${Math.round(wheel.downloadBytes / 1e6)} MB`,
     );
   }, 2000);
   return { stalled: () => Date.now() - movedAt > STALL_MS, stop: () => clearInterval(timer) };

@@ -27,8 +27,11 @@ try {
   // The launcher is gone, and the embedded database with it.
   if (process.connected) process.once('disconnect', () => stop('launcher gone'));
 } catch (error) {
-  process.stderr.write(
-    `lathe: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  process.stderr.write(`lathe: ${reasonOf(error)}\n`);
   process.exit(1);
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -13,7 +13,8 @@ export interface S3Place {
 }
 
 export const S3_URL_FORMS =
-  's3://BUCKET/PREFIX?region=REGION&endpoint=URL (Amazon, or any server) or http(s)://KEY:SECRET@HOST:PORT/BUCKET/PREFIX?region=REGION (a server of your own)';
+  's3://BUCKET/PREFIX?region=REGION&endpoint=URL (Amazon, or any server) or ' +
+  'http(s)://KEY:SECRET@HOST:PORT/BUCKET/PREFIX?region=REGION (a server of your own)';
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint']);

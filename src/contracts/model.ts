@@ -25,7 +25,8 @@ export const ModelDescription = Type.Object({
   parameters: Type.Integer({ description: 'elements of all weights' }),
   macs: Type.Union([Type.Integer(), Type.Null()], {
     description:
-      'multiply-accumulates of one sample (convolutions, matrix products, recurrences, attention); null where shapes are unknown',
+      'multiply-accumulates of one sample (convolutions, matrix products, recurrences, attention); null where ' +
+      'shapes are unknown',
   }),
   inputs: Type.Array(TensorDescription),
   outputs: Type.Array(TensorDescription),

@@ -27,12 +27,14 @@ export const Fidelity = Type.Object({
           maxAbsError: Type.Number(),
           saturatingProducts: Type.Integer({
             description:
-              'products whose weights let sums of two saturate in 16 bits on x86 processors without VNNI; 0: the file computes the same everywhere',
+              'products whose weights let sums of two saturate in 16 bits on x86 processors without VNNI; 0: ' +
+              'the file computes the same everywhere',
           }),
         },
         {
           description:
-            'the same by exact integer arithmetic; what stands beside it is as the measuring processor computes. null: the file multiplies no integers. Absent in older reports',
+            'the same by exact integer arithmetic; what stands beside it is as the measuring processor ' +
+            'computes. null: the file multiplies no integers. Absent in older reports',
         },
       ),
     ),
@@ -116,7 +118,9 @@ export const Sensitivity = Type.Object(
   {
     metric: Type.Enum(['top1', 'loss', 'top1Agreement', 'noise'], {
       description:
-        'what `drop` counts. top1: accuracy that is lost, 0..1; loss: its growth as a share; without labels top1Agreement: share of samples that get another class; noise: squared difference of the outputs as a share of their squares',
+        'what `drop` counts. top1: accuracy that is lost, 0..1; loss: its growth as a share; without labels ' +
+        'top1Agreement: share of samples that get another class; noise: squared difference of the outputs as a share ' +
+        'of their squares',
     }),
     baseline: nullable(
       Type.Object(
@@ -127,7 +131,8 @@ export const Sensitivity = Type.Object(
     samples: Type.Integer(),
     data: Type.Enum(['validation', 'train', 'random'], {
       description:
-        'validation: the split, or what training would hold out for it; train: a dataset of one sample; random: no dataset',
+        'validation: the split, or what training would hold out for it; train: a dataset of one sample; ' +
+        'random: no dataset',
     }),
     tolerance: Type.Number({ description: 'a layer that costs more is recommended for exclusion' }),
     layers: Type.Array(LayerSensitivity, { description: 'the most sensitive first' }),
@@ -141,7 +146,8 @@ export const Sensitivity = Type.Object(
   },
   {
     description:
-      'analyze: what the model loses when one layer alone is pruned or quantized, measured in onnxruntime; nothing is retrained',
+      'analyze: what the model loses when one layer alone is pruned or quantized, measured in onnxruntime; ' +
+      'nothing is retrained',
   },
 );
 export type Sensitivity = Static<typeof Sensitivity>;

@@ -45,7 +45,8 @@ describe('a limited child', () => {
     ['the JavaScript heap', 'const kept = []; for (;;) kept.push(new Array(1e6).fill({}).map(() => ({})))'],
     [
       'WASM memory',
-      'const kept = []; for (;;) { const m = new WebAssembly.Memory({ initial: 1024 }); new Uint8Array(m.buffer).fill(1); kept.push(m); }',
+      'const kept = []; for (;;) { const m = new WebAssembly.Memory({ initial: 1024 }); ' +
+        'new Uint8Array(m.buffer).fill(1); kept.push(m); }',
     ],
   ])('is held to its memory limit: %s', async (_, script) => {
     expect((await runLimited(entry(script), [], LIMITS)).kind).toBe('out-of-memory');

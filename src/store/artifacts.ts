@@ -28,7 +28,8 @@ export function usage(database: Database): Usage {
   return {
     async isReferenced(sha256) {
       const [row] = await database.$queryRaw<{ referenced: boolean }[]>`
-        SELECT EXISTS (SELECT 1 FROM models WHERE sha256 = ${sha256}) OR EXISTS (SELECT 1 FROM datasets WHERE sha256 = ${sha256})
+        SELECT EXISTS (SELECT 1 FROM models WHERE sha256 = ${sha256})
+          OR EXISTS (SELECT 1 FROM datasets WHERE sha256 = ${sha256})
           OR EXISTS (SELECT 1 FROM artifacts WHERE sha256 = ${sha256}) AS referenced`;
       return row?.referenced ?? false;
     },

@@ -7,8 +7,10 @@ export function workerRegistry(database: Database): WorkerRegistry {
     async announce({ id, pool, host, pid, devices, engine, slots, jobs, startedAt }) {
       await database.$executeRaw`
         INSERT INTO workers (id, pool, host, pid, devices, engine, slots, jobs, started_at, seen_at)
-        VALUES (${id}, ${pool}, ${host}, ${pid}, ${JSON.stringify(devices)}::jsonb, ${engine}, ${slots}, ${JSON.stringify(jobs)}::jsonb, ${startedAt}, now())
-        ON CONFLICT (id) DO UPDATE SET devices = EXCLUDED.devices, engine = EXCLUDED.engine, slots = EXCLUDED.slots, jobs = EXCLUDED.jobs, seen_at = now()`;
+        VALUES (${id}, ${pool}, ${host}, ${pid}, ${JSON.stringify(devices)}::jsonb, ${engine}, ${slots},
+          ${JSON.stringify(jobs)}::jsonb, ${startedAt}, now())
+        ON CONFLICT (id) DO UPDATE SET devices = EXCLUDED.devices, engine = EXCLUDED.engine, slots = EXCLUDED.slots,
+          jobs = EXCLUDED.jobs, seen_at = now()`;
     },
     async remove(id) {
       await database.worker.deleteMany({ where: { id } });

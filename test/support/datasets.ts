@@ -17,7 +17,9 @@ export function npy(shape: readonly number[], data: NpyData): Buffer {
         : data instanceof BigInt64Array
           ? '<i8'
           : '|u1';
-  const text = `{'descr': '${descriptor}', 'fortran_order': False, 'shape': (${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
+  const text =
+    `{'descr': '${descriptor}', 'fortran_order': False, 'shape': ` +
+    `(${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
   const header = `${text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11)}\n`;
   const prefix = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length & 255, header.length >> 8]);
   return Buffer.concat([

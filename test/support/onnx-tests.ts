@@ -7,7 +7,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 const VERSION = '1.19.0';
-export const ONNX_TESTS_MISSING = `The ONNX backend tests are not there: they come with pip (onnx ${VERSION}; Debian: apt-get install python3-pip)`;
+export const ONNX_TESTS_MISSING =
+  'The ONNX backend tests are not there: they come with pip (onnx ' +
+  `${VERSION}; Debian: ` +
+  'apt-get install ' +
+  'python3-pip)';
 
 const UNPACK = `
 import sys, zipfile

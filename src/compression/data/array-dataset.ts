@@ -69,7 +69,8 @@ function checkParts(parts: ArrayParts): void {
       if (first.dtype !== array.dtype || first.shape.slice(1).join() !== array.shape.slice(1).join()) {
         throw bad(
           label(name, split),
-          `holds ${array.dtype} samples of shape [${array.shape.slice(1).join(', ')}]; those for training are ${first.dtype} [${first.shape.slice(1).join(', ')}]`,
+          `holds ${array.dtype} samples of shape [${array.shape.slice(1).join(', ')}]; those for training are ` +
+            `${first.dtype} [${first.shape.slice(1).join(', ')}]`,
         );
       }
     }

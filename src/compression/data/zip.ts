@@ -59,7 +59,9 @@ function checkEntry(entry: yauzl.Entry): void {
 export function checkBudget(unpacked: number, packed: number, limits: ZipLimits, path: string): void {
   const overRatio = unpacked > limits.ratioFromBytes && unpacked > packed * limits.ratio;
   if (unpacked <= limits.totalBytes && !overRatio) return;
-  const message = `unpacks to ${unpacked} bytes or more; the limit for this upload is ${Math.min(limits.totalBytes, Math.max(limits.ratioFromBytes, packed * limits.ratio))}`;
+  const message =
+    `unpacks to ${unpacked} bytes or more; the limit for this upload is ` +
+    `${Math.min(limits.totalBytes, Math.max(limits.ratioFromBytes, packed * limits.ratio))}`;
   throw new LatheError('too-large', `"${path}" ${message}`, [{ path, message }]);
 }
 

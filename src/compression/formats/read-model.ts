@@ -80,7 +80,8 @@ async function openArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: n
     .join(', ');
   throw new LatheError(
     'unsupported-format',
-    `The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), nor one model file: it holds ${listed || 'nothing'}`,
+    'The archive is neither a .keras file (config.json, model.weights.h5), nor a TF.js model (model.json), ' +
+      `nor one model file: it holds ${listed || 'nothing'}`,
   );
 }
 

@@ -176,7 +176,7 @@ function countOperators(graph: Graph): Record<string, number> {
 }
 
 const QUANTIZED =
-  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|ConvInteger|MatMulInteger|QLinear.*|MatMulNBits|DynamicQuantize.*|QAttention|QGemm|MatMulBnb4)$/;
+  /^((Q|Deq)uantizeLinear|DynamicQuantize.*|(Conv|MatMul)Integer|MatMul(NBits|Bnb4)|Q(Linear.*|Attention|Gemm))$/;
 
 /**
  * `already-quantized`, with what (operators, types of weights of fewer than `bits` bits) and where (the first of each).
@@ -192,7 +192,8 @@ export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription[
   const small = weights(expandCodebooks(graph)).filter(({ dtype }) => BITS[dtype] < bits);
   if (small.length > 0)
     warnings.push(
-      `${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first "${small[0]!.name}")`,
+      `${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first ` +
+        `"${small[0]!.name}")`,
     );
   return warnings.length === 0
     ? []
@@ -208,7 +209,9 @@ function clusterWarnings(clustered: ReadonlyMap<string, number>): ModelDescripti
   return [
     {
       code: 'already-clustered',
-      message: `The model is clustered already: ${clustered.size} weight(s) of at most ${Math.max(...clustered.values())} different values (first "${first}")`,
+      message:
+        `The model is clustered already: ${clustered.size} weight(s) of at most ` +
+        `${Math.max(...clustered.values())} different values (first "${first}")`,
     },
   ];
 }

@@ -17,7 +17,9 @@ export function nanWarnings(weights: readonly Tensor[]): ModelDescription['warni
   return [
     {
       code: 'nan-weights',
-      message: `${values} ${values === 1 ? 'value is' : 'values are'} NaN in weight "${found[0]!.tensor.name}"${found.length > 1 ? ` and ${found.length - 1} more` : ''}`,
+      message:
+        `${values} ${values === 1 ? 'value is' : 'values are'} NaN in weight ` +
+        `"${found[0]!.tensor.name}"${found.length > 1 ? ` and ${found.length - 1} more` : ''}`,
     },
   ];
 }

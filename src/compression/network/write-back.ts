@@ -39,7 +39,8 @@ function ownConstants(graph: Graph): Map<string, Tensor> {
 export function readParameter(tensor: Tensor, parameter: Parameter): TfTensor {
   if (!isFloat(tensor.dtype) || tensor.dims.join() !== parameter.dims.join()) {
     throw new Error(
-      `Weight "${parameter.name}" is ${tensor.dtype} [${tensor.dims.join(', ')}], [${parameter.dims.join(', ')}] is needed`,
+      `Weight "${parameter.name}" is ${tensor.dtype} [${tensor.dims.join(', ')}], ` +
+        `[${parameter.dims.join(', ')}] is needed`,
     );
   }
   const inOrder = uploadConstant(tensor);

@@ -19,7 +19,8 @@ function col2Im(ctx: RunContext): TfTensor[] {
   const taps = sizeOf(block);
   if (columns % taps !== 0 || taps * blocks !== rows.length)
     throw new GraphError(
-      `columns of shape [${x.shape.join(', ')}] do not fit an image [${image.join(', ')}] in blocks [${block.join(', ')}]`,
+      `columns of shape [${x.shape.join(', ')}] do not fit an image [${image.join(', ')}] in blocks ` +
+        `[${block.join(', ')}]`,
     );
   const channels = columns / taps;
   const updates = tf.reshape(tf.transpose(tf.reshape(x, [n, channels, taps, blocks]), [2, 3, 0, 1]), [

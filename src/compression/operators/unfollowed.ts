@@ -66,7 +66,10 @@ export function unfollowed(node: Node): string | null {
   for (const [name, values] of Object.entries(rules ?? {})) {
     const given = valueOf(node.attributes.get(name));
     if (given !== undefined && !values.includes(given))
-      return `its attribute "${name}" is ${JSON.stringify(given)}; the training engine computes ${values.map((value) => JSON.stringify(value)).join(', ')} only`;
+      return (
+        `its attribute "${name}" is ${JSON.stringify(given)}; the training engine computes ` +
+        `${values.map((value) => JSON.stringify(value)).join(', ')} only`
+      );
   }
   return null;
 }

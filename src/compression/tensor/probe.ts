@@ -17,7 +17,8 @@ export async function engineFindings(choice: EngineChoice = 'auto', threads?: nu
 }
 
 function engineFinding({ name, version, reason, native, variant, gpu }: Engine, choice: EngineChoice): Finding {
-  const value = `${name === 'tensorflow' ? `TensorFlow ${version} (${variant})` : `${name} (tfjs ${version})`}: ${reason}`;
+  const software = name === 'tensorflow' ? `TensorFlow ${version} (${variant})` : `${name} (tfjs ${version})`;
+  const value = `${software}: ${reason}`;
   if (!native && choice === 'auto') return { name: 'engine', value, state: 'warning', remedy: 'npm run setup' };
   if (variant === 'cuda' && !gpu)
     return {

@@ -59,7 +59,8 @@ function refilled(feeds: ReadonlyMap<string, Value>, from: Rows, to: Rows): Read
   if (from.counted > to.run)
     throw new LatheError(
       'shape-mismatch',
-      `the teacher takes batches of ${to.run} and nothing else, the student's have ${from.run}; give training.batchSize ${to.run}`,
+      `the teacher takes batches of ${to.run} and nothing else, the student's have ${from.run}; give ` +
+        `training.batchSize ${to.run}`,
     );
   return new Map(
     [...feeds].map(([name, value]) => [

@@ -119,7 +119,7 @@ describe.each([
     expect(readers.map(({ inputs }) => inputs.indexOf(variance.name))).toEqual([4]);
   });
 
-  test('each weight with a value of its own gives what a model with separate constants gives, in onnxruntime, and loads again', async () => {
+  test('each weight with its own value: as with separate constants, in onnxruntime, and loaded again', async () => {
     const lowered = lowerOrThrow(model);
     const reference = lowerOrThrow(network(named('l1'), named('l2'), apart('l1', 'l2')));
     for (const one of [lowered, reference]) {

@@ -79,7 +79,7 @@ test("runs the steps in order and gives each one's file, the manifest, and measu
   expect(progress).toEqual([...progress].sort((a, b) => a - b));
 });
 
-test('killed within a step and started again, it ends with the same files; finished steps do not run twice', async () => {
+test('killed within a step and started again: the same files; finished steps do not run twice', async () => {
   const whole = await runRecipe(input());
   const stop = new AbortController();
   const first: RecipeEvent[] = [];
@@ -112,7 +112,7 @@ test('nothing runs where a later step is wrong', async () => {
   expect(events).toEqual([]);
 });
 
-test('what analyze found is in the report, also of a job that goes on after a kill, and the model goes through untouched', async () => {
+test('what analyze found is in the report, also after a kill, and the model goes through untouched', async () => {
   const steps = [
     { technique: 'analyze', sparsities: [0.5] },
     { technique: 'prune-weights', sparsity: 0.5, epochs: 0 },

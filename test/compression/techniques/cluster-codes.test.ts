@@ -203,7 +203,7 @@ describe('codebooks', () => {
     ).toBeNull();
   });
 
-  it('leaves alone what only looks like one: indices from outside, too few codes, codes beyond the book, runs that a small file claims', () => {
+  it('leaves alone what only looks like one: outside indices, too few codes, codes beyond the book, long runs', () => {
     const odd = (
       nodes: Parameters<typeof modelOf>[0]['nodes'],
       initializers: Parameters<typeof modelOf>[0]['initializers'],

@@ -121,7 +121,7 @@ describe('digits', () => {
     }
   });
 
-  it('pruned and clustered, it is a fortieth of the file; zeros stay zero, also while it and a step behind it train', async () => {
+  it('pruned and clustered, a fortieth of the file; zeros stay zero while it and a later step train', async () => {
     const context = () =>
       contextFor(digits, mnist, { transform: TRANSFORM, training: { batchSize: 128, learningRate: 0.0005 } });
     const pruned = await prune(
@@ -331,7 +331,7 @@ describe.each(Object.entries(CASES))('%s', (_name, model) => {
 describe('what is there already', () => {
   const model = perceptron({ features: 24, hidden: 64 });
 
-  it('a model that is clustered as finely, or more coarsely, stays as it is; a finer one is clustered anew', async () => {
+  it('a model clustered as finely or more coarsely stays as it is; a finer one is clustered anew', async () => {
     const small = await clustered(model, { clusters: 8 });
     for (const given of [{ clusters: 8 }, { clusters: 30 }]) {
       const context = contextFor(small, null);
@@ -365,7 +365,7 @@ describe('what is there already', () => {
     expect(context.warnings).toEqual(['already-quantized', 'nothing-to-cluster']);
   });
 
-  it('clustered weights are no floats that weight-only could quantize; half floats make their codebooks smaller', async () => {
+  it('weight-only finds no floats in clustered weights; half floats make their codebooks smaller', async () => {
     const state = initialState(await clustered(model, { clusters: 200 }));
     const quantized = async (given: object) =>
       quantize(state, Value.Default(quantizeSpec.parameters, given) as QuantizeParameters, contextFor(model, null));

@@ -67,7 +67,7 @@ describe('what goes', () => {
     },
   );
 
-  test('bn-scale keeps those of the greatest scale; layers without a normalization are scored by their weights, with a warning', async () => {
+  test('bn-scale keeps the greatest scales; layers without one go by their weights, with a warning', async () => {
     const model = convolutional({ filters: 6 });
     const scale = model.graph.initializers.get('scale')!;
     const scaled = {

@@ -2,7 +2,8 @@
 const CODE = 'it holds code, which is never evaluated';
 const STRINGS = 'it works on strings, which the engine has no tensors for: do this step before the model';
 const BATCH =
-  'it mixes or changes images by their values (a preparation of training data): take it out of the model that is served';
+  'it mixes or changes images by their values (a preparation of training data): take it out of the model ' +
+  'that is served';
 
 export const REFUSED_LAYERS: ReadonlyMap<string, string> = new Map(
   Object.entries({

@@ -163,7 +163,8 @@ function convertUpTo(
     if (CONTROL_FLOW.has(node.op))
       throw new LatheError(
         'unsupported-operator',
-        `node "${name}" (${node.op}): loops and branches of TensorFlow have no conversion to ONNX; cut the model before them`,
+        `node "${name}" (${node.op}): loops and branches of TensorFlow have no conversion to ONNX; cut the ` +
+          'model before them',
         [{ path: name, message: `control flow ${node.op}` }],
       );
     const waiting = dataInputs(node)

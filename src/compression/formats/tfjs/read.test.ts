@@ -1,6 +1,7 @@
 /**
  * Files that the TF.js converter wrote (test/generators/make-tfjs-models.py): graph-models against the outputs that
- * TensorFlow computed for them, layers-models against TF.js, which places the pixels of a resized image elsewhere than Keras.
+ * TensorFlow computed for them, layers-models against TF.js, which places the pixels of a resized image elsewhere than
+ * Keras.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

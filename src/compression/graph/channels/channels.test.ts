@@ -466,7 +466,7 @@ it('attention keeps the factor that it computes from the width of its heads', as
   });
 });
 
-it('a small constant that two layers share is one where they lose the same channels, and is parted where they do not', async () => {
+it('a constant that two layers share stays one where they lose the same channels, else it is parted', async () => {
   const l = new Layers();
   const x = l.b.input('x', 'float32', image);
   const bias = l.weight(8);

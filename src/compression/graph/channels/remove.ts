@@ -227,7 +227,8 @@ class Removal {
           if (axis && expected !== null && shape?.[i] !== expected)
             throw new ChannelMismatch(
               axis,
-              `axis ${i} of "${printable(name)}" should be ${expected}, its shape is [${shape?.join(', ') ?? 'unknown'}]`,
+              `axis ${i} of "${printable(name)}" should be ${expected}, its shape is ` +
+                `[${shape?.join(', ') ?? 'unknown'}]`,
             );
         });
       }

@@ -104,7 +104,10 @@ export function difference(a: Program, b: Program): string | null {
   for (const [node, constant] of a.constants) {
     const other = b.constants.get(node);
     if (!other || !sameConstant(constant, other))
-      return `a tensor made of JavaScript values changed from run to run; it feeds ${usersOf(a, node).join(', ') || 'a result'}`;
+      return (
+        'a tensor made of JavaScript values changed from run to run; it feeds ' +
+        `${usersOf(a, node).join(', ') || 'a result'}`
+      );
   }
   return shape(a) === shape(b) ? null : `two runs differ in ${firstDifferentOp(a, b)}`;
 }

@@ -184,7 +184,8 @@ export function followSizes(className: string, layer: Resized): Config {
   const name = String(layer.config['name']);
   throw new LatheError(
     'unsupported-operator',
-    `layer "${name}" (${className}): channels of its arrays were removed, and which of its settings speak of them is not known`,
+    `layer "${name}" (${className}): channels of its arrays were removed, and which of its settings speak of ` +
+      'them is not known',
     [{ path: name, message: 'cannot be made smaller' }],
   );
 }
