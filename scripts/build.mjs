@@ -44,7 +44,7 @@ export async function build() {
   for (const path of gone) rmSync(path, { force: true });
   const lock = hashOf(readFileSync(join(root, 'package-lock.json'), 'utf8'));
   if (compiled > 0 || gone.length > 0 || before.lock !== lock) {
-    const { PROCESS_SCRIPTS } = await import(pathToFileURL(join(dist, 'src/process-entry.js')).href);
+    const { PROCESS_SCRIPTS } = await import(pathToFileURL(join(dist, 'src/process/entry.js')).href);
     await bundle(dist, PROCESS_SCRIPTS);
     writeAtomically(manifestPath, JSON.stringify({ revision: COMPILER_REVISION, lock, files: after }));
   }

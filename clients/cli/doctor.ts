@@ -10,7 +10,7 @@ import { connectionFrom } from './connection.ts';
 import { bytes } from './table.ts';
 import type { Finding } from '../../src/contracts/diagnosis.ts';
 import { parseS3Url, S3_URL_FORMS } from '../../src/artifacts/s3-place.ts';
-import { processEntry } from '../../src/process-entry.ts';
+import { processEntry } from '../../src/process/entry.ts';
 
 const MARKS: Record<Finding['state'], string> = { ok: 'ok', warning: 'note', missing: 'MISSING' };
 

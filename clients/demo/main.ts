@@ -14,7 +14,7 @@ import { connectionFrom } from '../cli/connection.ts';
 import { Client } from '../cli/http.ts';
 import { bytes, reportTable } from '../cli/table.ts';
 import { watch } from '../cli/watch.ts';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import type { Report } from '../../src/contracts/report.ts';
 
 interface Uploaded {

@@ -5,7 +5,7 @@ import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import type { Inspector } from '../jobs/ports.ts';
 import { LatheError } from '../errors.ts';
-import { processEntry } from '../process-entry.ts';
+import { processEntry } from '../process/entry.ts';
 import { runLimited, type ChildLimits, type ChildOutcome } from './limited-child.ts';
 import type { InspectionMessage } from './protocol.ts';
 

@@ -6,7 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MigrationList } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
-import { projectRoot } from '../process-entry.ts';
+import { projectRoot } from '../process/entry.ts';
 import { engineError, openSchemaEngine } from './schema-engine.ts';
 
 /**

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { processEntry } from '../../src/process-entry.ts';
+import { processEntry } from '../../src/process/entry.ts';
 import { freePort } from '../../workers/ports.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { schemaDifference } from '../../src/store/schema-difference.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';

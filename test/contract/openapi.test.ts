@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, test } from 'vitest';
 import { generateDocument } from '../../src/api/openapi/generate.ts';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { DOCUMENT } from '../support/witness.ts';
 
 const written = readFileSync(join(projectRoot, 'openapi.yaml'), 'utf8');

@@ -11,7 +11,7 @@ import seedrandom from 'seedrandom';
 import yazl from 'yazl';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { MessageWriter } from '../../src/compression/formats/onnx/wire.ts';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { npy, writeMnist, writeNpz, writeZip } from '../support/datasets.ts';
 import { MNIST_TRANSFORM, problemOf } from '../support/jobs.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { isAlive } from '../../workers/processes.ts';
 import { writeMnist } from '../support/datasets.ts';
 import { allEvents, MNIST_TRANSFORM, problemOf, waitForEnd, waitForState, type JobView } from '../support/jobs.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Report } from '../../src/contracts/report.ts';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { writeMnist } from '../support/datasets.ts';
 import { allEvents, MNIST_TRANSFORM, waitForEnd, type JobView } from '../support/jobs.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { waitForEnd, type JobView } from '../support/jobs.ts';
 import { isAlive } from '../../workers/processes.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';

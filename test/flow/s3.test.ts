@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { waitForEnd, type JobView } from '../support/jobs.ts';
 import { startS3, type TestS3 } from '../support/s3.ts';
 import { startService, type RunningService } from '../support/service.ts';

@@ -1,7 +1,7 @@
 /** Before any test: dist/ is brought up to date, since tests start the service's processes from there. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 
 export default function setup(): void {
   execFileSync(process.execPath, [join(projectRoot, 'scripts', 'build.mjs')], {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Measures, Report } from '../../src/contracts/report.ts';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { writeOnnx } from '../../src/compression/formats/onnx/write.ts';
 import { perceptron } from './models.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from '../../clients/cli/http.ts';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { isAlive, waitForExit } from '../../workers/processes.ts';
 import { freePort } from '../../workers/ports.ts';
 

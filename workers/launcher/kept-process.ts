@@ -1,7 +1,7 @@
 /** A child process that is started again when it dies, after a pause that grows while it keeps dying. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
-import { processEntry, type ProcessName } from '../../src/process-entry.ts';
+import { processEntry, type ProcessName } from '../../src/process/entry.ts';
 
 export interface KeptProcessOptions {
   readonly name: Extract<ProcessName, 'api' | 'supervisor'>;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { once } from 'node:events';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { isAlive, waitForExit } from '../processes.ts';
 import { startPostgres } from './postgres.ts';
 

@@ -13,7 +13,7 @@ import { newId } from '../../src/ids.ts';
 import type { JobQueue } from '../../src/jobs/ports.ts';
 import type { StoredJob } from '../../src/jobs/repositories.ts';
 import { isEnded } from '../../src/jobs/states.ts';
-import { projectRoot } from '../../src/process-entry.ts';
+import { projectRoot } from '../../src/process/entry.ts';
 import { openQueue } from '../../src/queue/open.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { openStore, type Store } from '../../src/store/open.ts';

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { childEnvironment } from '../../src/inspection/limited-child.ts';
-import { processEntry } from '../../src/process-entry.ts';
+import { processEntry } from '../../src/process/entry.ts';
 
 export interface ProbedEngine {
   readonly name: string;

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { halved } from '../../../test/support/halved.ts';
 import { runLayersModel, type Sample } from '../../../test/support/tfjs-runtime.ts';
-import { projectRoot } from '../../process-entry.ts';
+import { projectRoot } from '../../process/entry.ts';
 import type { Model } from '../ir/types.ts';
 import { largestDifference } from '../recipe/folded-file.ts';
 import { tf } from '../tensor/tf.ts';

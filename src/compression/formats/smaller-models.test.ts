@@ -8,7 +8,7 @@ import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { halved } from '../../../test/support/halved.ts';
 import { runGraphModel, runLayersModel, type Sample } from '../../../test/support/tfjs-runtime.ts';
-import { projectRoot } from '../../process-entry.ts';
+import { projectRoot } from '../../process/entry.ts';
 import type { Model } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import { unpackZip } from './archive.ts';

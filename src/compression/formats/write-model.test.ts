@@ -5,7 +5,7 @@ import * as h5wasm from 'h5wasm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { withWeights } from '../../../test/support/models.ts';
 import { runLayersModel, type Sample } from '../../../test/support/tfjs-runtime.ts';
-import { projectRoot } from '../../process-entry.ts';
+import { projectRoot } from '../../process/entry.ts';
 import { foldBatchNorm } from '../graph/passes/fold-batch-norm.ts';
 import { fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Model } from '../ir/types.ts';

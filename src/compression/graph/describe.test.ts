@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { modelOf, tensor, value } from '../../../test/support/graphs.ts';
-import { projectRoot } from '../../process-entry.ts';
+import { projectRoot } from '../../process/entry.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs, describeModel, weights } from './describe.ts';
 import { makeNode } from '../ir/edit.ts';

@@ -15,7 +15,7 @@ import { toHost } from '../../../src/compression/ir/tensor-data.ts';
 import type { Model } from '../../../src/compression/ir/types.ts';
 import { runRecipe, type RecipeResult } from '../../../src/compression/recipe/run.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
-import { projectRoot } from '../../../src/process-entry.ts';
+import { projectRoot } from '../../../src/process/entry.ts';
 import { memoryCheckpoints } from '../../support/steps.ts';
 
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { readModel } from '../../../src/compression/formats/read-model.ts';
 import type { Model } from '../../../src/compression/ir/types.ts';
 import type { FloatModel } from '../../../src/compression/recipe/float-model.ts';
 import { foldedFile, largestDifference } from '../../../src/compression/recipe/folded-file.ts';
-import { projectRoot } from '../../../src/process-entry.ts';
+import { projectRoot } from '../../../src/process/entry.ts';
 import { withWeights } from '../../support/models.ts';
 
 const upload = readFileSync(join(projectRoot, 'test', 'data', 'keras', 'towers.keras'));

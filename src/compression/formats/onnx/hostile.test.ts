@@ -15,7 +15,7 @@ import {
   type NodeBytes,
 } from '../../../../test/support/onnx-bytes.ts';
 import { LatheError } from '../../../errors.ts';
-import { projectRoot } from '../../../process-entry.ts';
+import { projectRoot } from '../../../process/entry.ts';
 import { describeModel } from '../../graph/describe.ts';
 import { hostNumbers, toHost } from '../../ir/tensor-data.ts';
 import { validateModel } from '../../ir/validate.ts';

@@ -10,7 +10,7 @@ import {
   tensorBytes,
   valueBytes,
 } from '../../../../test/support/onnx-bytes.ts';
-import { projectRoot } from '../../../process-entry.ts';
+import { projectRoot } from '../../../process/entry.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { fromHost, hostNumbers, hostOf, toHost } from '../../ir/tensor-data.ts';
 import type { Graph, Model } from '../../ir/types.ts';

@@ -8,7 +8,7 @@ import { peersPython } from '../../../../../scripts/lib/peers.mjs';
 import { halved } from '../../../../../test/support/halved.ts';
 import { withWeights } from '../../../../../test/support/models.ts';
 import type { Sample } from '../../../../../test/support/tfjs-runtime.ts';
-import { projectRoot } from '../../../../process-entry.ts';
+import { projectRoot } from '../../../../process/entry.ts';
 import type { RemovedChannels } from '../../../graph/channels/remove.ts';
 import type { Model } from '../../../ir/types.ts';
 import { openRuntime } from '../../../measure/session.ts';

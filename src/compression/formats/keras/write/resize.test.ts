@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { halved } from '../../../../../test/support/halved.ts';
-import { projectRoot } from '../../../../process-entry.ts';
+import { projectRoot } from '../../../../process/entry.ts';
 import { withGraph } from '../../../ir/edit.ts';
 import type { Model, Node, Tensor } from '../../../ir/types.ts';
 import { readModel } from '../../read-model.ts';

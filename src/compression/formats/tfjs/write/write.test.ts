@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 import type * as tfjs from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { modelOf, spread, tensor, value } from '../../../../../test/support/graphs.ts';
-import { projectRoot } from '../../../../process-entry.ts';
+import { projectRoot } from '../../../../process/entry.ts';
 import { makeNode, type AttributeValue } from '../../../ir/edit.ts';
 import { modelInputs } from '../../../graph/describe.ts';
 import type { Model, Tensor } from '../../../ir/types.ts';

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { projectRoot } from '../../../../../process-entry.ts';
+import { projectRoot } from '../../../../../process/entry.ts';
 import { unpackZip } from '../../../archive.ts';
 import { modelConfig } from '../../config.ts';
 import type { Config } from '../../layer.ts';
