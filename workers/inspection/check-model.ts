@@ -6,12 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isBareOnnx, readModel } from '../src/compression/formats/read-model.ts';
-import { writeOnnx } from '../src/compression/formats/onnx/write.ts';
-import { openRuntime } from '../src/compression/measure/session.ts';
-import { checkAgainstRuntime, type Agreement } from '../src/compression/agreement/agreement.ts';
-import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';
-import { answer } from './inspection-answer.ts';
+import { isBareOnnx, readModel } from '../../src/compression/formats/read-model.ts';
+import { writeOnnx } from '../../src/compression/formats/onnx/write.ts';
+import { openRuntime } from '../../src/compression/measure/session.ts';
+import { checkAgainstRuntime, type Agreement } from '../../src/compression/agreement/agreement.ts';
+import { startEngine, type EngineChoice } from '../../src/compression/tensor/engine.ts';
+import { answer } from './answer.ts';
 
 /** Enough for every mark that `isBareOnnx` looks for. */
 const START_BYTES = 16;

@@ -1,7 +1,7 @@
 /** The end of every inspecting child: one JSON document on file descriptor 3, then out. */
 import { writeSync } from 'node:fs';
-import type { ErrorCode } from '../src/errors.ts';
-import { failureOf, type InspectionMessage } from '../src/inspection/protocol.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import { failureOf, type InspectionMessage } from '../../src/inspection/protocol.ts';
 
 const ANSWER_FD = 3;
 
