@@ -6,7 +6,7 @@ import type { ModelDescription } from '../contracts/model.ts';
 import type { Inspector } from '../jobs/ports.ts';
 import { LatheError } from '../errors.ts';
 import { processEntry } from '../process/entry.ts';
-import { runLimited, type ChildLimits, type ChildOutcome } from './limited-child.ts';
+import { runLimited, type ChildLimits, type ChildOutcome } from '../process/limited-child.ts';
 import type { InspectionMessage } from './protocol.ts';
 
 export interface InspectionLimits {

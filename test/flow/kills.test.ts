@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import seedrandom from 'seedrandom';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { projectRoot } from '../../src/process/entry.ts';
-import { isAlive } from '../../workers/processes.ts';
+import { isAlive } from '../../src/process/liveness.ts';
 import { writeMnist } from '../support/datasets.ts';
 import { allEvents, ENDED, MNIST_TRANSFORM, patiently, waitForEnd, type JobView } from '../support/jobs.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { projectRoot } from '../../src/process/entry.ts';
-import { isAlive } from '../../workers/processes.ts';
+import { isAlive } from '../../src/process/liveness.ts';
 import { writeMnist } from '../support/datasets.ts';
 import { allEvents, MNIST_TRANSFORM, problemOf, waitForEnd, waitForState, type JobView } from '../support/jobs.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';

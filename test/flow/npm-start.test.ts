@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { isAlive } from '../../workers/processes.ts';
+import { isAlive } from '../../src/process/liveness.ts';
 import { eventually } from '../support/leftovers.ts';
 import { startService, type RunningService } from '../support/service.ts';
 

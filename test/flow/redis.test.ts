@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../src/process/entry.ts';
 import { waitForEnd, type JobView } from '../support/jobs.ts';
-import { isAlive } from '../../workers/processes.ts';
+import { isAlive } from '../../src/process/liveness.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';
 import { redisServer, startRedis, type TestRedis } from '../support/redis.ts';
 import { startService, type RunningService } from '../support/service.ts';

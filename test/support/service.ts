@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from '../../clients/cli/http.ts';
 import { projectRoot } from '../../src/process/entry.ts';
-import { isAlive, waitForExit } from '../../workers/processes.ts';
+import { isAlive, waitForExit } from '../../src/process/liveness.ts';
 import { freePort } from '../../workers/ports.ts';
 
 export interface RunningService {

@@ -1,7 +1,7 @@
 /** One service per LATHE_HOME: a lock file names the process that runs there. */
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive, startTicks } from '../processes.ts';
+import { isAlive, startTicks } from '../../src/process/liveness.ts';
 
 interface Holder {
   readonly pid: number;

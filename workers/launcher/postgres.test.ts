@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../src/process/entry.ts';
-import { isAlive, waitForExit } from '../processes.ts';
+import { isAlive, waitForExit } from '../../src/process/liveness.ts';
 import { startPostgres } from './postgres.ts';
 
 let home: string;

@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { freePort, isPortFree } from '../ports.ts';
 import { postgresBinaries, postgresUser, type PostgresPlace, placeFor } from './postgres-binaries.ts';
-import { isAlive, waitForExit } from '../processes.ts';
+import { isAlive, waitForExit } from '../../src/process/liveness.ts';
 
 export interface EmbeddedPostgres {
   readonly port: number;

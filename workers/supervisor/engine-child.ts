@@ -5,11 +5,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { childEnvironment } from '../../src/inspection/limited-child.ts';
+import { childEnvironment } from '../../src/process/limited-child.ts';
 import { processEntry } from '../../src/process/entry.ts';
 import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
-import { lastWords } from './last-words.ts';
-import { residentBytes, kernelOutOfMemoryKills } from './memory.ts';
+import { lastWords } from '../../src/process/last-words.ts';
+import { residentBytes, kernelOutOfMemoryKills } from '../../src/process/memory.ts';
 
 export type EngineEnd =
   | Extract<EngineMessage, { type: 'result' | 'failed' }>

@@ -1,7 +1,7 @@
 /** Which engine jobs of this machine will run on: asked of a child, since the supervisor loads none. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { childEnvironment } from '../../src/inspection/limited-child.ts';
+import { childEnvironment } from '../../src/process/limited-child.ts';
 import { processEntry } from '../../src/process/entry.ts';
 
 export interface ProbedEngine {

@@ -2,7 +2,7 @@
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Pool } from '../../src/jobs/ports.ts';
-import { availableMemoryBytes } from './memory.ts';
+import { availableMemoryBytes } from '../../src/process/memory.ts';
 
 export interface SupervisorSettings {
   readonly host: string;

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { ProcessEntry } from '../process/entry.ts';
+import type { ProcessEntry } from './entry.ts';
 
 export interface ChildLimits {
   /** Bound on the data segment (RLIMIT_DATA): it covers ArrayBuffers and WASM, which V8's own heap limit does not. */

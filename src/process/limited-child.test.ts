@@ -2,7 +2,7 @@ import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ProcessEntry } from '../process/entry.ts';
+import type { ProcessEntry } from './entry.ts';
 import { runLimited, type ChildLimits } from './limited-child.ts';
 
 let folder: string;
