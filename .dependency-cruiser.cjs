@@ -61,6 +61,10 @@ module.exports = {
       from: { path: '^src/jobs/', pathNot: TESTS }, to: { path: '^(src/(api|store|queue|artifacts|inspection)|workers|clients)' },
     },
     {
+      name: 'process-knows-no-service', severity: 'error', comment: 'child processes know errors and config at most',
+      from: { path: '^src/process/', pathNot: TESTS }, to: { path: '^(src|workers|clients)/', pathNot: '^src/(process/|errors\\.ts|config)' },
+    },
+    {
       name: 'implementations-stay-apart', severity: 'error', comment: 'store, queue and artifacts meet only in api/app.ts and workers/',
       from: { path: '^src/(store|queue|artifacts)/', pathNot: TESTS }, to: { path: '^src/(store|queue|artifacts|api)/', pathNot: '^src/$1/' },
     },

@@ -11,12 +11,11 @@ import { startEngine } from '../src/compression/tensor/engine.ts';
 import { isDiskFull, LatheError } from '../src/errors.ts';
 import { processEntry } from '../src/process-entry.ts';
 import type { JobEvent } from '../src/jobs/ports.ts';
+import { isMemoryFailure } from '../src/process/memory-failure.ts';
 import { fileCheckpoint } from './engine/checkpoints.ts';
 import type { EngineFailure, EngineMessage, EngineTask, ResultFile } from './engine/protocol.ts';
 
 const PROGRESS_EVERY_MS = 100;
-const MEMORY_MESSAGES =
-  /out of memory|bad_alloc|allocation failed|could not allocate|OOM when allocating|RESOURCE_EXHAUSTED/i;
 
 new Worker(processEntry('watchdog').path, { workerData: { parent: process.ppid } }).unref();
 const stopping = new AbortController();
@@ -105,7 +104,7 @@ function failureOf(error: unknown): EngineFailure {
   if (error instanceof LatheError) return { code: error.code, message: error.message, errors: error.errors };
   const message = error instanceof Error ? error.message : String(error);
   if (isDiskFull(error)) return { code: 'unavailable', message: `The worker's disk is full: ${message}`, errors: [] };
-  return { code: MEMORY_MESSAGES.test(message) ? 'out-of-memory' : 'internal', message, errors: [] };
+  return { code: isMemoryFailure(message) ? 'out-of-memory' : 'internal', message, errors: [] };
 }
 
 function say(message: EngineMessage): Promise<void> {

@@ -11,7 +11,7 @@ import { lockHome } from './launcher/home-lock.ts';
 import { KeptProcess } from './launcher/kept-process.ts';
 import { startPostgres, type EmbeddedPostgres } from './launcher/postgres.ts';
 import { isPortFree } from './ports.ts';
-import { endWithParent } from '../src/process/liveness.ts';
+import { endWithParent } from '../src/process/end-with-parent.ts';
 
 type Place = Pick<Config, 'home' | 'host' | 'port'>;
 

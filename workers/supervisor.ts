@@ -9,7 +9,7 @@ import type { Pool } from '../src/jobs/ports.ts';
 import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/open.ts';
 import { openStore } from '../src/store/open.ts';
-import { endWithParent } from '../src/process/liveness.ts';
+import { endWithParent } from '../src/process/end-with-parent.ts';
 import { PoolWorker, type PoolWorkerDeps } from './supervisor/pool-worker.ts';
 import { probeEngine, type ProbedEngine } from './supervisor/probe.ts';
 import { Scratch } from './supervisor/scratch.ts';

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { withLock } from '../lib/lock.mjs';
+import { isAlive, withLock } from '../lib/lock.mjs';
 import { compileAddon } from './addon.mjs';
 import { bindingPackage, cacheFolder, engineLocation, findEngine, preferredVariant } from './location.mjs';
 import { asProblem, BuildProblem } from './problem.mjs';
@@ -115,14 +115,6 @@ function removeLeftovers(location) {
       const pid = name.startsWith(`${basename(target)}.partial-`) ? Number(name.split('-').at(-1)) : 0;
       if (pid && !isAlive(pid)) rmSync(join(dirname(target), name), { recursive: true, force: true });
     }
-  }
-}
-
-function isAlive(pid) {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return error.code === 'EPERM';
   }
 }
 

@@ -1,5 +1,7 @@
 /**
  * A lock file between processes: its content is the holder's process id, so that a killed holder's lock is recognised.
+ * Set-up runs before anything is installed or compiled: this stands apart from src/process/pid-lock.ts, which waits for
+ * nobody.
  */
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -67,7 +69,7 @@ function removeStale(path, holder) {
   rmSync(aside, { force: true });
 }
 
-function isAlive(pid) {
+export function isAlive(pid) {
   try {
     process.kill(pid, 0);
     return true;

@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { isDiskFull, LatheError } from '../errors.ts';
+import { isAlive } from '../process/liveness.ts';
 import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -136,15 +137,6 @@ async function sweepTemporary(folder: string): Promise<void> {
         ? Date.now() - (await stat(path)).mtimeMs > FOREIGN_TEMPORARY_MS
         : writer === process.pid || !isAlive(writer);
     if (left) await rm(path, { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

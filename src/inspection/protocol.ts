@@ -1,5 +1,6 @@
 /** What an inspecting child writes, as one JSON document, on file descriptor 3. */
 import { ERRORS, LatheError, type ErrorCode, type ErrorDetail } from '../errors.ts';
+import { isExpansionFailure } from '../process/memory-failure.ts';
 
 export interface InspectionFailure {
   readonly code: ErrorCode;
@@ -9,13 +10,10 @@ export interface InspectionFailure {
 
 export type InspectionMessage<T> = { readonly result: T } | { readonly error: InspectionFailure };
 
-const ALLOCATION =
-  /allocation failed|Invalid (typed )?array length|Invalid array buffer length|out of memory|could not allocate/i;
-
 /** Errors that are no `LatheError` are the parser's own: they count as damage of the file, told without a stack. */
 export function failureOf(error: unknown, fallback: ErrorCode): InspectionFailure {
   if (error instanceof LatheError) return { code: error.code, message: error.message, errors: error.errors };
-  if (error instanceof RangeError && ALLOCATION.test(error.message))
+  if (error instanceof RangeError && isExpansionFailure(error.message))
     return { code: 'too-large', message: `The file expands beyond the memory limit (${error.message})`, errors: [] };
   const code = codeOf(error) ?? fallback;
   return { code, message: error instanceof Error ? error.message : String(error), errors: [] };

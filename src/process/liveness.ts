@@ -1,6 +1,7 @@
-/** Questions about processes that are not children of this one. */
+/** Whether a process lives, asked by its id: it need not be a child of this one. */
 import { readFileSync } from 'node:fs';
 
+/** A zombie, which only waits for its parent to read its exit code, does not count as alive. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -40,22 +41,4 @@ function statField(pid: number, index: number): string | null {
   } catch {
     return null;
   }
-}
-
-/**
- * Ends this process when its parent dies. An IPC channel tells at once; the poll covers a parent that closed it and
- * then was killed.
- */
-export function endWithParent(onOrphaned: () => void): void {
-  const parent = process.ppid;
-  let told = false;
-  const tell = () => {
-    if (told) return;
-    told = true;
-    onOrphaned();
-  };
-  if (process.connected) process.once('disconnect', tell);
-  setInterval(() => {
-    if (process.ppid !== parent) tell();
-  }, 500).unref();
 }

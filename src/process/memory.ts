@@ -1,16 +1,15 @@
-/**
- * Memory of other processes and of this machine, as Linux tells it; elsewhere unknown (0), and the limits below are not
- * enforced.
- */
+/** Memory of processes and of this machine, as Linux tells it. Elsewhere unknown (0): limits are not enforced there. */
 import { existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 
-export function residentBytes(pid: number): number {
+/** Resident set (what lies in memory now), or data segment (what RLIMIT_DATA bounds) of a process, in bytes. */
+export function memoryBytes(pid: number, kind: 'VmRSS' | 'VmData'): number {
   try {
-    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const kilobytes = new RegExp(`^${kind}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];
     return Number(kilobytes ?? 0) * 1024;
   } catch {
-    return 0;
+    return 0; // it has ended, or the system has no /proc
   }
 }
 

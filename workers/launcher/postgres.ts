@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { freePort, isPortFree } from '../ports.ts';
 import { postgresBinaries, postgresUser, type PostgresPlace, placeFor } from './postgres-binaries.ts';
+import { signalGroup } from '../../src/process/group.ts';
 import { isAlive, waitForExit } from '../../src/process/liveness.ts';
 
 export interface EmbeddedPostgres {
@@ -225,7 +226,7 @@ async function database(settings: Settings, name: string): Promise<string> {
 async function stop(server: ChildProcess, ended: Promise<void>): Promise<void> {
   (server.stdio[3] as NodeJS.WritableStream | undefined)?.end();
   const timer = setTimeout(() => {
-    if (server.pid !== undefined && server.exitCode === null) process.kill(-server.pid, 'SIGQUIT');
+    if (server.exitCode === null) signalGroup(server.pid, 'SIGQUIT');
   }, 20_000);
   await ended;
   clearTimeout(timer);

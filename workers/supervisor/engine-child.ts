@@ -5,11 +5,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { childEnvironment } from '../../src/process/limited-child.ts';
 import { processEntry } from '../../src/process/entry.ts';
-import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
+import { childEnvironment } from '../../src/process/environment.ts';
+import { endGroup, signalGroup } from '../../src/process/group.ts';
 import { lastWords } from '../../src/process/last-words.ts';
-import { residentBytes, kernelOutOfMemoryKills } from '../../src/process/memory.ts';
+import { isMemoryFailure } from '../../src/process/memory-failure.ts';
+import { kernelOutOfMemoryKills, memoryBytes } from '../../src/process/memory.ts';
+import { tailOf } from '../../src/process/output-tail.ts';
+import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
 
 export type EngineEnd =
   | Extract<EngineMessage, { type: 'result' | 'failed' }>
@@ -34,9 +37,7 @@ export interface EngineChild {
 }
 
 const MEMORY_POLL_MS = 250;
-const STDERR_TAIL = 8192;
-const MEMORY_MESSAGES =
-  /out of memory|bad_alloc|Cannot allocate memory|allocation failed|OOM when allocating|RESOURCE_EXHAUSTED/i;
+const STDERR_TAIL_CHARACTERS = 8192;
 
 export function startEngineChild(options: EngineChildOptions): EngineChild {
   const { path, flags } = processEntry('engine');
@@ -76,7 +77,7 @@ function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
   let final: EngineEnd | null = null;
   let overLimit: number | null = null;
   const killsBefore = kernelOutOfMemoryKills();
-  const stderr = tailOf(child.stderr as Readable);
+  const stderr = tailOf(child.stderr as Readable, STDERR_TAIL_CHARACTERS);
   child.on('message', (message) => {
     heard = Date.now();
     const said = message as EngineMessage;
@@ -84,16 +85,16 @@ function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
     else final = said;
   });
   const poll = setInterval(() => {
-    const bytes = child.pid === undefined ? 0 : residentBytes(child.pid);
+    const bytes = child.pid === undefined ? 0 : memoryBytes(child.pid, 'VmRSS');
     if (bytes <= options.memoryBytes) return;
     overLimit = bytes;
-    killGroup(child, 'SIGKILL');
+    signalGroup(child.pid, 'SIGKILL');
   }, MEMORY_POLL_MS);
   const ended = new Promise<EngineEnd>((resolve) => {
     child.once('error', (error) => resolve({ type: 'died', detail: error.message }));
     child.once('close', (code, signal) => {
       clearInterval(poll);
-      killGroup(child, 'SIGKILL');
+      signalGroup(child.pid, 'SIGKILL');
       resolve(
         final ??
           howItDied({
@@ -112,12 +113,7 @@ function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
     pid: child.pid,
     ended,
     lastHeard: () => heard,
-    async end(graceMs) {
-      killGroup(child, 'SIGTERM');
-      const timer = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs);
-      await ended;
-      clearTimeout(timer);
-    },
+    end: (graceMs) => endGroup(child.pid, ended, graceMs),
   };
 }
 
@@ -135,26 +131,9 @@ function howItDied({ code, signal, overLimit, limit, stderr, kernelKilled }: Dea
   if (overLimit !== null)
     return { type: 'out-of-memory', detail: `${mebibytes(overLimit)} in use, ${mebibytes(limit)} allowed` };
   if (kernelKilled && signal === 'SIGKILL') return { type: 'out-of-memory', detail: 'the machine had no memory left' };
-  if (MEMORY_MESSAGES.test(stderr)) return { type: 'out-of-memory', detail: lastWords(stderr) };
+  if (isMemoryFailure(stderr)) return { type: 'out-of-memory', detail: lastWords(stderr) };
   return {
     type: 'died',
     detail: [signal ? `signal ${signal}` : `exit code ${code}`, lastWords(stderr)].filter(Boolean).join(': '),
   };
-}
-
-function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    /* the group is gone */
-  }
-}
-
-function tailOf(stream: Readable): () => string {
-  let tail = '';
-  stream.on('data', (chunk: Buffer) => {
-    tail = (tail + chunk.toString('utf8')).slice(-STDERR_TAIL);
-  });
-  return () => tail;
 }

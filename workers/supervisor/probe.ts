@@ -1,8 +1,8 @@
 /** Which engine jobs of this machine will run on: asked of a child, since the supervisor loads none. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { childEnvironment } from '../../src/process/limited-child.ts';
 import { processEntry } from '../../src/process/entry.ts';
+import { childEnvironment } from '../../src/process/environment.ts';
 
 export interface ProbedEngine {
   readonly name: string;
