@@ -1,6 +1,6 @@
 /** Server-sent events of one job to one client. */
 import type { ServerResponse } from 'node:http';
-import { ENDED_STATES } from '../jobs/ports.ts';
+import { isEnded } from '../contracts/job-states.ts';
 import type { ChangeFeed, StoredEvent } from '../jobs/repositories.ts';
 
 export interface EventSource {
@@ -17,7 +17,6 @@ const POLL_MS = 2000;
 /** Comments that keep proxies from closing a quiet connection. */
 const HEARTBEAT_MS = 15_000;
 const RETRY_MS = 1000;
-const ENDINGS: ReadonlySet<string> = new Set(ENDED_STATES);
 
 export class EventStream {
   readonly #out: ServerResponse;
@@ -67,7 +66,7 @@ export class EventStream {
         await this.#write(rendered(event));
         after = event.seq;
         wroteAt = Date.now();
-        if (ENDINGS.has(event.type)) return;
+        if (isEnded(event.type)) return;
       }
       if (events.length === BATCH) continue;
       if (Date.now() - wroteAt >= HEARTBEAT_MS) {

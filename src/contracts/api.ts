@@ -3,6 +3,7 @@ import { Type, type Static, type TSchema } from 'typebox';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import { DatasetDescription } from './dataset.ts';
 import { DEVICES, JobRequest } from './job-request.ts';
+import { JOB_STATES } from './job-states.ts';
 import { ModelDescription } from './model.ts';
 import { Report, ReportWarning } from './report.ts';
 
@@ -12,9 +13,7 @@ const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'lower-case
 const Bytes = Type.Integer({ minimum: 0 });
 const Share = Type.Number({ minimum: 0, maximum: 1 });
 
-export const JobState = Type.Enum(['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled', 'expired'], {
-  title: 'JobState',
-});
+export const JobState = Type.Enum(JOB_STATES, { title: 'JobState' });
 
 const { format: modelFormat, ...modelProperties } = ModelDescription.properties;
 export const Model = Type.Object(

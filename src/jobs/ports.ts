@@ -9,10 +9,6 @@ import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { Report } from '../contracts/report.ts';
 import type { ErrorCode } from '../errors.ts';
 
-export const JOB_STATES = ['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled', 'expired'] as const;
-export type JobState = (typeof JOB_STATES)[number];
-export const ENDED_STATES: readonly JobState[] = ['succeeded', 'failed', 'canceled', 'expired'];
-
 export type Pool = 'cpu' | 'gpu';
 
 /** A claim on a job: valid while `fence` is the job's current fencing number (each claim raises it by one). */

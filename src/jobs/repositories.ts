@@ -4,10 +4,11 @@
  */
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { JobRequest } from '../contracts/job-request.ts';
+import type { JobState } from '../contracts/job-states.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import type { Report, ReportWarning } from '../contracts/report.ts';
 import type { ErrorCode } from '../errors.ts';
-import type { JobEvent, JobEventType, JobState, Pool } from './ports.ts';
+import type { JobEvent, JobEventType, Pool } from './ports.ts';
 
 export interface PageRequest {
   /** Id of the last item of the page before; `null`: from the newest on. */

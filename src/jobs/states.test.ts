@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ENDED_STATES, JOB_STATES } from './ports.ts';
-import { HAPPENINGS, isEnded, nextState, statesBefore } from './states.ts';
+import { ENDED_STATES, isEnded, JOB_STATES, type JobState } from '../contracts/job-states.ts';
+import { HAPPENINGS, nextState, statesBefore } from './states.ts';
 
 test('nothing happens to a job that has ended', () => {
   for (const state of ENDED_STATES) for (const happening of HAPPENINGS) expect(nextState(state, happening)).toBeNull();
@@ -8,7 +8,7 @@ test('nothing happens to a job that has ended', () => {
 
 test('from each state that is no end, an end can be reached', () => {
   for (const start of JOB_STATES) {
-    const reached = new Set([start]);
+    const reached = new Set<JobState>([start]);
     for (const state of reached)
       for (const happening of HAPPENINGS) {
         const next = nextState(state, happening);

@@ -1,5 +1,5 @@
 /** A job's life as a table: what may happen in each state, and where it leads. */
-import { ENDED_STATES, type JobState } from './ports.ts';
+import type { JobState } from '../contracts/job-states.ts';
 
 /**
  * claim: a worker takes it. release: the worker gives it back. lose: the worker's lease ran out. give-up: lost more
@@ -50,14 +50,7 @@ export function nextState(state: JobState, happening: Happening): JobState | nul
   return LIFE[state][happening] ?? null;
 }
 
-export function isEnded(state: JobState): boolean {
-  return ENDED_STATES.includes(state);
-}
-
 /** States from which `happening` leads somewhere. */
 export function statesBefore(happening: Happening): JobState[] {
   return (Object.keys(LIFE) as JobState[]).filter((state) => LIFE[state][happening] !== undefined);
 }
-
-/** Jobs that hold on to their model and dataset. */
-export const ACTIVE_STATES: readonly JobState[] = ['queued', 'running', 'canceling'];

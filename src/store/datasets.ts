@@ -1,5 +1,5 @@
 import type { DatasetDescription } from '../contracts/dataset.ts';
-import { ACTIVE_STATES } from '../jobs/states.ts';
+import { ACTIVE_STATES } from '../contracts/job-states.ts';
 import type { DatasetRepository, StoredDataset } from '../jobs/repositories.ts';
 import { TRANSACTION, type Database } from './database.ts';
 import type { Dataset } from './generated/client.ts';

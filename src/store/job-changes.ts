@@ -1,6 +1,7 @@
 /** Changes of one job, made under a lock on its row: state, steps and events move together. */
-import type { JobEvent, JobState } from '../jobs/ports.ts';
-import { isEnded, nextState, statesBefore, type Happening } from '../jobs/states.ts';
+import { isEnded, type JobState } from '../contracts/job-states.ts';
+import type { JobEvent } from '../jobs/ports.ts';
+import { nextState, statesBefore, type Happening } from '../jobs/states.ts';
 import type { Connection } from './database.ts';
 import { Prisma } from './generated/client.ts';
 import { storable, storableText } from './storable.ts';

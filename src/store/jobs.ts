@@ -1,7 +1,6 @@
+import { ACTIVE_STATES, isEnded, JOB_STATES, type JobState } from '../contracts/job-states.ts';
 import type { JobEventType } from '../jobs/ports.ts';
-import { JOB_STATES } from '../jobs/ports.ts';
 import type { Insertion, InsertOptions, JobFilter, JobRepository, NewJob } from '../jobs/repositories.ts';
-import { ACTIVE_STATES, isEnded } from '../jobs/states.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
 import { lockJobs, move } from './job-changes.ts';
@@ -67,10 +66,7 @@ export function jobRepository(database: Database): JobRepository {
     async countByState() {
       const rows = await database.job.groupBy({ by: ['state'], _count: true });
       const counts = new Map(rows.map((row) => [row.state, row._count]));
-      return Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<
-        (typeof JOB_STATES)[number],
-        number
-      >;
+      return Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<JobState, number>;
     },
     async endedSince(since) {
       const rows = await database.job.findMany({

@@ -1,5 +1,5 @@
 import type { ModelDescription } from '../contracts/model.ts';
-import { ACTIVE_STATES } from '../jobs/states.ts';
+import { ACTIVE_STATES } from '../contracts/job-states.ts';
 import type { ModelRepository, StoredModel } from '../jobs/repositories.ts';
 import { TRANSACTION, type Database } from './database.ts';
 import type { Model } from './generated/client.ts';

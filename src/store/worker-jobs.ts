@@ -4,12 +4,13 @@
  */
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { JobRequest } from '../contracts/job-request.ts';
+import { isEnded } from '../contracts/job-states.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import { newId } from '../ids.ts';
 import { follow } from '../jobs/course.ts';
 import type { Claim, JobEvent, JobOutcome, WorkerJobStore } from '../jobs/ports.ts';
 import type { StoredMetric, StoredStep } from '../jobs/repositories.ts';
-import { isEnded, statesBefore } from '../jobs/states.ts';
+import { statesBefore } from '../jobs/states.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
 import { appendEvents, lockClaimed, lockJobs, move, requeue, type LockedJob } from './job-changes.ts';

@@ -12,7 +12,7 @@ import type { Step } from '../../src/contracts/job-request.ts';
 import { newId } from '../../src/ids.ts';
 import type { JobQueue } from '../../src/jobs/ports.ts';
 import type { StoredJob } from '../../src/jobs/repositories.ts';
-import { isEnded } from '../../src/jobs/states.ts';
+import { isEnded } from '../../src/contracts/job-states.ts';
 import { projectRoot } from '../../src/process/entry.ts';
 import { openQueue } from '../../src/queue/open.ts';
 import { migrate } from '../../src/store/migrate.ts';

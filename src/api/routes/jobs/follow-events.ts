@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { EventStream } from '../../event-stream.ts';
 import { LatheError } from '../../../errors.ts';
-import { isEnded } from '../../../jobs/states.ts';
+import { isEnded } from '../../../contracts/job-states.ts';
 import { existing, ID_PARAMS } from '../../lookup.ts';
 import { answers } from '../../openapi/answers.ts';
 import type { ApiDeps, App } from '../../types.ts';
