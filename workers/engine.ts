@@ -9,7 +9,7 @@ import { openDataset } from '../src/compression/data/open.ts';
 import { runRecipe, type RecipeInput, type RecipeResult } from '../src/compression/recipe/run.ts';
 import { startEngine } from '../src/compression/tensor/engine.ts';
 import { isDiskFull, LatheError } from '../src/errors.ts';
-import { processEntry } from '../src/process-entry.ts';
+import { processEntry } from '../src/process/entry.ts';
 import type { JobEvent } from '../src/jobs/ports.ts';
 import { isMemoryFailure } from '../src/process/memory-failure.ts';
 import { fileCheckpoint } from './engine/checkpoints.ts';

@@ -11,6 +11,7 @@ import type { ReadableStream as WebStream } from 'node:stream/web';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { isEnded } from '../../src/contracts/job-states.ts';
 import type { Connection } from './connection.ts';
 
 /** An answer of the service that says no: problem+json (RFC 9457). */
@@ -111,7 +112,7 @@ export class Client {
           failures = 0;
           lastId = event.id ?? lastId;
           yield event;
-          if (ENDINGS.has(event.type)) return;
+          if (isEnded(event.type)) return;
         }
       } catch (error) {
         if (error instanceof ProblemError && error.status < 500) throw error;
@@ -148,8 +149,6 @@ export class Client {
     throw new ProblemError(response.status, await problemOf(response));
   }
 }
-
-const ENDINGS = new Set(['succeeded', 'failed', 'canceled', 'expired']);
 
 async function problemOf(response: Response): Promise<Record<string, never>> {
   const text = await response.text();

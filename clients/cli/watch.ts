@@ -1,8 +1,7 @@
 /** Follows a job on the terminal: a progress bar where there is one to draw on, else a line per event worth a line. */
 import cliProgress from 'cli-progress';
+import { isEnded } from '../../src/contracts/job-states.ts';
 import type { Client, ServerEvent } from './http.ts';
-
-const ENDINGS = new Set(['succeeded', 'failed', 'canceled', 'expired']);
 
 /** Returns the type of the job's last event. */
 export async function watch(client: Client, jobId: string, out: NodeJS.WriteStream = process.stdout): Promise<string> {
@@ -23,7 +22,7 @@ export async function watch(client: Client, jobId: string, out: NodeJS.WriteStre
       if (line) say(line);
       const progress = event.data['progress'];
       if (typeof progress === 'number') bar?.update(Math.round(progress * 100), { doing: doing(event) });
-      if (ENDINGS.has(event.type)) return event.type;
+      if (isEnded(event.type)) return event.type;
     }
   } finally {
     bar?.stop();

@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import seedrandom from 'seedrandom';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isEnded } from '../../src/contracts/job-states.ts';
 import { projectRoot } from '../../src/process/entry.ts';
 import { isAlive } from '../../src/process/liveness.ts';
 import { writeMnist } from '../support/datasets.ts';
-import { allEvents, ENDED, MNIST_TRANSFORM, patiently, waitForEnd, type JobView } from '../support/jobs.ts';
+import { allEvents, MNIST_TRANSFORM, patiently, waitForEnd, type JobView } from '../support/jobs.ts';
 import { eventually, leftovers } from '../support/leftovers.ts';
 import { startService, type Role, type RunningService } from '../support/service.ts';
 
@@ -100,7 +101,7 @@ async function expectOneResult(job: JobView): Promise<void> {
   expect(job.artifacts.filter(({ name }) => name === 'manifest.json')).toHaveLength(1);
   expect(new Set(job.artifacts.map(({ id }) => id)).size).toBe(job.artifacts.length);
   const events = await allEvents(service.client, job.id);
-  expect(events.filter(({ type }) => ENDED.has(type)).map(({ type }) => type)).toEqual(['succeeded']);
+  expect(events.filter(({ type }) => isEnded(type)).map(({ type }) => type)).toEqual(['succeeded']);
   const numbers = events.map(({ id }) => Number(id));
   expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
   expect(new Set(numbers).size).toBe(numbers.length);

@@ -1,5 +1,6 @@
 /** Jobs over HTTP, as flow tests see them. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isEnded } from '../../src/contracts/job-states.ts';
 import { ProblemError, type Client, type ServerEvent } from '../../clients/cli/http.ts';
 
 /** Nothing takes as long even on a busy machine: whoever waits longer waits for what does not come. */
@@ -24,8 +25,6 @@ export interface JobView {
   readonly endedAt: string | null;
 }
 
-export const ENDED = new Set(['succeeded', 'failed', 'canceled', 'expired']);
-
 /** Transform of MNIST for examples/digit_cnn.onnx. */
 export const MNIST_TRANSFORM = { scale: 1 / 255, mean: [0.1307], std: [0.3081] };
 
@@ -45,7 +44,7 @@ export async function waitForState(
   }
 }
 
-export const waitForEnd = (client: Client, id: string) => waitForState(client, id, (state) => ENDED.has(state));
+export const waitForEnd = (client: Client, id: string) => waitForState(client, id, isEnded);
 
 /**
  * Repeats a request while the API is away (restarting after a kill). Safe for reads, and for writes under an
