@@ -1,16 +1,16 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
-import { SPECS } from '../compression/techniques/specs.ts';
+import { specOf, TECHNIQUES } from '../compression/techniques/registry.ts';
 import { stepSchema } from './step-schema.ts';
 
 const errorsOf = (technique: string, step: Record<string, unknown>) => {
-  const validate = new Ajv2020({ allErrors: true }).compile(stepSchema(SPECS.get(technique)!));
+  const validate = new Ajv2020({ allErrors: true }).compile(stepSchema(specOf(technique)!));
   validate(step);
   return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
 };
 
 describe('the published schema of a step', () => {
-  test.each([...SPECS.keys()])(
+  test.each([...TECHNIQUES.keys()])(
     'of %s takes a step that names the technique alone, and no parameters at all',
     (technique) => {
       expect(errorsOf(technique, { technique })).toEqual([]);

@@ -1,6 +1,8 @@
 /** How long a job may take and how much memory it may need: from the model's cost alone, good to a factor of a few. */
 import type { DatasetDescription } from '../contracts/dataset.ts';
-import type { JobRequest } from '../contracts/job-request.ts';
+import { specOf } from '../compression/techniques/registry.ts';
+import type { ModelCost } from '../compression/techniques/technique.ts';
+import type { JobRequest, Step } from '../contracts/job-request.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 
 export interface Estimate {
@@ -15,8 +17,6 @@ export interface Estimate {
  */
 const FLOPS_PER_SECOND = { cpu: 60e9, gpu: 5e12 } as const;
 const FLOPS_PER_MAC = 2;
-/** Forward, gradient of the inputs, gradient of the weights. */
-const PASSES_OF_TRAINING = 3;
 /** Engine, runtime and their libraries. */
 const BASE_BYTES = 700 * 2 ** 20;
 /** Weights, gradients, two moments of the optimizer, the best weights and the original. */
@@ -26,10 +26,6 @@ const VALUES_PER_MAC = 1 / 50;
 const BYTES_PER_VALUE = 4;
 /** Start of the engine, export and measurement of one step. */
 const FIXED_SECONDS = { job: 5, step: 3 } as const;
-const CALIBRATION_SAMPLES = 512;
-/** Opening a model in onnxruntime. */
-const SESSION_SECONDS = 0.05;
-const LONGEST_ANALYSIS = 900;
 /** Operators that hold kernels. */
 const KERNEL_OPERATORS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'];
 
@@ -37,10 +33,12 @@ const KERNEL_OPERATORS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'];
 export function estimate(request: JobRequest, model: ModelDescription, dataset: DatasetDescription | null): Estimate {
   const rate = FLOPS_PER_SECOND[request.device === 'gpu' ? 'gpu' : 'cpu'];
   const forward = model.macs === null ? null : (model.macs * FLOPS_PER_MAC) / rate;
-  const layers = KERNEL_OPERATORS.reduce((sum, name) => sum + (model.operators[name] ?? 0), 0);
+  const kernelLayers = KERNEL_OPERATORS.reduce((sum, name) => sum + (model.operators[name] ?? 0), 0);
+  const trainingSamples = dataset?.splits.train ?? 0;
   const steps = request.steps.map((step) => ({
     technique: step.technique,
-    seconds: forward === null ? null : rounded(stepSeconds(step, forward, dataset, layers)),
+    seconds:
+      forward === null ? null : rounded(stepSeconds(step, { forwardSeconds: forward, trainingSamples, kernelLayers })),
   }));
   const known = steps.every(({ seconds }) => seconds !== null);
   const measured = forward === null || !dataset ? 0 : forward * dataset.splits.test * (steps.length + 1);
@@ -58,38 +56,8 @@ export function estimate(request: JobRequest, model: ModelDescription, dataset: 
   };
 }
 
-function stepSeconds(
-  step: Record<string, unknown>,
-  forward: number,
-  dataset: DatasetDescription | null,
-  layers: number,
-): number {
-  const own = typeof step.epochs === 'number' ? step.epochs : 0;
-  const epochs = own + (step.method === 'hints' ? (typeof step.hintEpochs === 'number' ? step.hintEpochs : own) : 0);
-  const rounds = step.schedule === 'iterative' && typeof step.rounds === 'number' ? step.rounds : 1;
-  const teacher = step.technique === 'distill' ? 1 : 0;
-  const training = epochs * rounds * (dataset?.splits.train ?? 0) * forward * (PASSES_OF_TRAINING + teacher);
-  const calibration = step.technique === 'quantize' && step.method === 'static' ? CALIBRATION_SAMPLES * forward * 4 : 0;
-  return (
-    FIXED_SECONDS.step +
-    training +
-    calibration +
-    (step.technique === 'analyze' ? trialSeconds(step, forward, layers) : 0)
-  );
-}
-
-/**
- * analyze: every layer is tried in several ways, each with a session and a run over the samples (which the step cuts
- * where it would take too long).
- */
-function trialSeconds(step: Record<string, unknown>, forward: number, layers: number): number {
-  const kinds = Array.isArray(step.of) ? step.of : [];
-  const trials =
-    layers *
-    ((kinds.includes('prune') && Array.isArray(step.sparsities) ? step.sparsities.length : 0) +
-      (kinds.includes('int8') ? 1 : 0));
-  const samples = typeof step.samples === 'number' ? step.samples : 0;
-  return Math.min(LONGEST_ANALYSIS, trials * (samples * forward + SESSION_SECONDS));
+function stepSeconds({ technique, ...parameters }: Step, model: ModelCost): number {
+  return FIXED_SECONDS.step + (specOf(technique)?.cost?.(parameters, model) ?? 0);
 }
 
 const rounded = (seconds: number): number => Math.round(seconds * 10) / 10;

@@ -58,6 +58,16 @@ describe.each([...TECHNIQUES])('%s', (_name, technique) => {
     expect(technique.spec.contradictions?.(complete(technique, technique.spec.neutral)) ?? []).toEqual([]);
   });
 
+  test('what trains changes float weights and costs time in proportion to the samples', () => {
+    const parameters = complete(technique, {});
+    if (!technique.spec.needs(parameters).trainable) return;
+    expect(technique.spec.changesFloatWeights(parameters)).toBe(true);
+    const cost = (trainingSamples: number) =>
+      technique.spec.cost!(parameters, { forwardSeconds: 0.001, trainingSamples, kernelLayers: 2 });
+    expect(cost(1000)).toBeGreaterThanOrEqual(3); // forward and two backward passes of every sample, once
+    expect(cost(2000)).toBeCloseTo(2 * cost(1000), 9);
+  });
+
   test('with neutral parameters it changes nothing', async () => {
     const after = await run(technique, complete(technique, technique.spec.neutral));
     expect(Buffer.from(writeOnnx(after.model)).equals(Buffer.from(writeOnnx(model)))).toBe(true);

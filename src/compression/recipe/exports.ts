@@ -14,10 +14,9 @@ import { readModel } from '../formats/read-model.ts';
 import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
 import { withoutCodebooks } from '../graph/codebooks.ts';
 import type { ModelState } from '../step/model-state.ts';
+import { specOf } from '../techniques/registry.ts';
 import { foldedFile } from './folded-file.ts';
 import type { FloatModel } from './float-model.ts';
-
-const STORAGE: Readonly<Record<string, WeightStorage>> = { float16: 'float16', int8: 'uint8', int4: 'uint8' };
 
 /**
  * The float model after a step, with every clustered weight as the floats it stands for. Steps behind a quantizing one
@@ -31,12 +30,13 @@ export function followStep(
   after: ModelState,
 ): FloatModel {
   if (before.quantized) return known;
-  if (technique !== 'quantize')
+  const spec = specOf(technique);
+  if (!spec?.storage)
     return after.model === before.model
       ? known
       : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept, folded: false };
   if (!after.quantized) return known;
-  const storage = STORAGE[String((parameters as Record<string, unknown>)['precision'])] ?? known.storage;
+  const storage = spec.storage(parameters) ?? known.storage;
   return { ...known, step, storage, folded: normalizations(after) < normalizations(before) };
 }
 
@@ -112,7 +112,7 @@ async function ownFile(
       step: float.step,
     });
   const folded = float.folded ? await foldedFile(modelBytes, format, float, storage, declined) : null;
-  const trained = request.steps.slice(0, float.step).some(({ technique }) => technique !== 'quantize');
+  const trained = request.steps.slice(0, float.step).some(({ technique }) => !specOf(technique)?.storage);
   if (!inFloats || (!folded && !trained))
     return folded ?? writeOwnFormat(modelBytes, format, float.model, float.storage, float.kept);
   warn({

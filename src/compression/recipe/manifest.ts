@@ -6,7 +6,7 @@ import type { DatasetDescription } from '../../contracts/dataset.ts';
 import type { JobRequest } from '../../contracts/job-request.ts';
 import type { Report } from '../../contracts/report.ts';
 import { RUNTIME } from '../measure/session.ts';
-import { SPECS } from '../techniques/specs.ts';
+import { specOf } from '../techniques/registry.ts';
 import { engine } from '../tensor/engine.ts';
 import { projectRoot } from '../tensor/project-root.ts';
 
@@ -32,7 +32,7 @@ export function writeManifest({ modelBytes, request, dataset, provenance, files,
     },
     recipe: request,
     seed: request.seed ?? 0,
-    techniques: Object.fromEntries(techniques.map((technique) => [technique, SPECS.get(technique)?.version ?? null])),
+    techniques: Object.fromEntries(techniques.map((technique) => [technique, specOf(technique)?.version ?? null])),
     software: { lathe: ownVersion(), node: process.version, runtime: RUNTIME, engine: `${name} ${version}` },
     device: { devices, threads, platform: `${process.platform} ${process.arch}` },
     files: files.map((file) => ({

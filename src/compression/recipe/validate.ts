@@ -8,9 +8,10 @@ import type { JobRequest, Step } from '../../contracts/job-request.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
 import { LatheError, type ErrorCode, type ErrorDetail } from '../../errors.ts';
 import { datasetProblems } from '../data/match.ts';
-import { SPECS } from '../techniques/specs.ts';
+import { specOf, TECHNIQUES } from '../techniques/registry.ts';
 import type { Available, TechniqueSpec } from '../techniques/technique.ts';
 import { schemaProblems } from './schema-problems.ts';
+import { orderProblems } from './step-order.ts';
 
 interface Problem extends ErrorDetail {
   readonly code: ErrorCode;
@@ -55,7 +56,9 @@ export function validateRecipe(
   const steps = request.steps.map((step, index) => completeStep(step, index, setting));
   const problems = [
     ...steps.flatMap((step) => step.problems),
-    ...orderProblems(steps.map((step) => step.step)),
+    ...orderProblems(steps.map((step) => step.step)).map(
+      (problem): Problem => ({ code: 'invalid-request', ...problem }),
+    ),
     ...parallelProblems(request),
     ...(dataset
       ? datasetProblems(model, dataset, request.transform).map(
@@ -77,9 +80,9 @@ function recipeError(problems: readonly Problem[]): LatheError {
 /** One step with its defaults, and what is wrong with it. */
 function completeStep(step: Step, index: number, setting: Setting): { step: Step; problems: Problem[] } {
   const path = `/steps/${index}`;
-  const spec = SPECS.get(step.technique);
+  const spec = specOf(step.technique);
   if (!spec) {
-    const message = `unknown technique "${step.technique}"; there are ${[...SPECS.keys()].join(', ')}`;
+    const message = `unknown technique "${step.technique}"; there are ${[...TECHNIQUES.keys()].join(', ')}`;
     return { step, problems: [{ code: 'invalid-request', path: `${path}/technique`, message }] };
   }
   const { technique: _technique, ...given } = step;
@@ -158,11 +161,19 @@ function dataProblems(
       {
         code: 'dataset-required',
         path: '',
-        message: `${technique} needs labels and the dataset has none; distill does without`,
+        message: `${technique} needs labels and the dataset has none; ${learnersWithoutLabels()} does without`,
       },
     ];
   }
   return [];
+}
+
+/** Techniques that learn from a teacher. */
+function learnersWithoutLabels(): string {
+  return [...TECHNIQUES.values()]
+    .filter(({ spec }) => 'teacher' in ((spec.parameters as { properties?: object }).properties ?? {}))
+    .map(({ spec }) => spec.name)
+    .join(' or ');
 }
 
 function trainingProblems(technique: string, { model }: Setting): Problem[] {
@@ -236,38 +247,6 @@ function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors
 }
 
 const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
-
-/** What comes after integer quantization can neither train the weights nor quantize them again. */
-function orderProblems(steps: readonly Step[]): Problem[] {
-  const integer = steps.findIndex(
-    (step) => step.technique === 'quantize' && /^int/.test(String((step as Record<string, unknown>).precision)),
-  );
-  if (integer < 0) return [];
-  return steps.flatMap((step, index): Problem[] => {
-    const spec = SPECS.get(step.technique);
-    if (index <= integer || !spec) return [];
-    const { technique, ...parameters } = step;
-    if (technique === 'quantize')
-      return [
-        {
-          code: 'invalid-request',
-          path: `/steps/${index}`,
-          message: `already-quantized: step ${integer} has quantized the model to integers`,
-        },
-      ];
-    const trains = schemaProblems(spec.parameters, parameters).length === 0 && spec.needs(parameters).trainable;
-    const changes = technique.startsWith('prune-') || technique === 'cluster' || technique === 'factorize';
-    return trains || changes
-      ? [
-          {
-            code: 'invalid-request',
-            path: `/steps/${index}`,
-            message: `already-quantized: ${technique} changes float weights; put it before step ${integer}, which quantizes them to integers`,
-          },
-        ]
-      : [];
-  });
-}
 
 /**
  * One process computes what synchronous replicas would; what computes something else is not there, and is said so

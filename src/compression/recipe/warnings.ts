@@ -1,7 +1,7 @@
 /** What the figures say that the user should not have to find out: a step that made something worse. */
 import type { Step } from '../../contracts/job-request.ts';
 import type { Measures, ReportWarning } from '../../contracts/report.ts';
-import { SPECS } from '../techniques/specs.ts';
+import { specOf } from '../techniques/registry.ts';
 
 /** Changes smaller than these are noise or the price of the technique. */
 const SLOWER = 1.1;
@@ -21,7 +21,7 @@ const DIFFERENT_DB = 1;
 /** `measures[0]` is the original, `measures[i + 1]` the model after step i. */
 export function comparisonWarnings(steps: readonly Step[], measures: readonly Measures[]): ReportWarning[] {
   return steps.flatMap(({ technique }, step) => {
-    if (SPECS.get(technique)?.isReadOnly) return [];
+    if (specOf(technique)?.isReadOnly) return [];
     const [before, after] = [measures[step]!, measures[step + 1]!];
     return stepWarnings(technique, before, after).map((warning) => ({ ...warning, step }));
   });
@@ -72,12 +72,13 @@ function arithmeticWarnings(technique: string, before: Measures, { fidelity, lat
   if (!exact || exact.saturatingProducts <= (before.fidelity.exact?.saturatingProducts ?? 0)) return [];
   const [here, exactly] = [sqnrDb ?? Infinity, exact.sqnrDb ?? Infinity];
   const products = `${exact.saturatingProducts} product(s) of integers`;
-  const remedy = 'quantize\'s target "any" codes weights so that this cannot happen';
+  const { saturationRemedy } = specOf(technique) ?? {};
+  const remedy = saturationRemedy ? `; ${saturationRemedy}` : '';
   if (Math.abs(here - exactly) <= DIFFERENT_DB) {
     return [
       {
         code: 'may-saturate',
-        message: `After ${technique} ${products} can saturate in 16 bits on x86 processors without VNNI, where the outputs then differ from those measured here; ${remedy}`,
+        message: `After ${technique} ${products} can saturate in 16 bits on x86 processors without VNNI, where the outputs then differ from those measured here${remedy}`,
       },
     ];
   }
@@ -85,7 +86,7 @@ function arithmeticWarnings(technique: string, before: Measures, { fidelity, lat
   return [
     {
       code: 'saturates',
-      message: `After ${technique} ${products} saturate in 16 bits on this processor${processor}: ${decibels(here)} against the original instead of the ${decibels(exactly)} of exact arithmetic; ${remedy}`,
+      message: `After ${technique} ${products} saturate in 16 bits on this processor${processor}: ${decibels(here)} against the original instead of the ${decibels(exactly)} of exact arithmetic${remedy}`,
     },
   ];
 }

@@ -1,36 +1,43 @@
-/** Every technique with its engine half, by name. */
-import { apply as analyze } from './analyze/apply.ts';
-import { apply as cluster } from './cluster/apply.ts';
-import { apply as distill } from './distill/apply.ts';
-import { apply as factorize } from './factorize/apply.ts';
-import { apply as pruneChannels } from './prune-channels/apply.ts';
-import { apply as pruneWeights } from './prune-weights/apply.ts';
-import { apply as quantize } from './quantize/apply.ts';
-import { apply as retrain } from './retrain/apply.ts';
-import { SPECS } from './specs.ts';
-import type { ModelState } from '../step/model-state.ts';
-import type { StepContext } from '../step/step-context.ts';
-import type { Technique } from './technique.ts';
+/**
+ * Every technique: its spec, and where its engine half is, which is loaded when a step first runs. The API and the
+ * supervisor read specs here and never load the engine.
+ */
+import type { TSchema } from 'typebox';
+import { spec as analyze } from './analyze/spec.ts';
+import { spec as cluster } from './cluster/spec.ts';
+import { spec as distill } from './distill/spec.ts';
+import { spec as factorize } from './factorize/spec.ts';
+import { spec as pruneChannels } from './prune-channels/spec.ts';
+import { spec as pruneWeights } from './prune-weights/spec.ts';
+import { spec as quantize } from './quantize/spec.ts';
+import { spec as retrain } from './retrain/spec.ts';
+import type { Technique, TechniqueSpec } from './technique.ts';
 
-type Apply = (state: ModelState, parameters: never, context: StepContext) => Promise<ModelState>;
+const registered = new Map<string, Technique>();
 
-const APPLY: Readonly<Record<string, Apply>> = {
-  retrain,
-  'prune-weights': pruneWeights,
-  'prune-channels': pruneChannels,
-  distill,
-  factorize,
-  cluster,
-  quantize,
-  analyze,
-};
+/** By name, in the order of registration. */
+export const TECHNIQUES: ReadonlyMap<string, Technique> = registered;
 
-/** A spec without its engine half, or the other way round, stops the process at its start. */
-export const TECHNIQUES: ReadonlyMap<string, Technique> = new Map(
-  [...new Set([...SPECS.keys(), ...Object.keys(APPLY)])].map((name): [string, Technique] => {
-    const spec = SPECS.get(name);
-    const apply = APPLY[name];
-    if (!spec || !apply) throw new Error(`technique "${name}" has ${spec ? 'a spec only' : 'no spec'}`);
-    return [name, { spec, apply: apply as Technique['apply'] }];
-  }),
-);
+export const specOf = (name: string): TechniqueSpec | undefined => TECHNIQUES.get(name)?.spec;
+
+/** @throws Error where the name is taken */
+export function register<P extends TSchema>(
+  spec: TechniqueSpec<P>,
+  load: () => Promise<{ readonly apply: Technique<P>['apply'] }>,
+): void {
+  if (registered.has(spec.name)) throw new Error(`There is a technique "${spec.name}" already`);
+  const technique: Technique<P> = {
+    spec,
+    apply: async (state, parameters, context) => (await load()).apply(state, parameters, context),
+  };
+  registered.set(spec.name, technique as Technique);
+}
+
+register(retrain, () => import('./retrain/apply.ts'));
+register(pruneWeights, () => import('./prune-weights/apply.ts'));
+register(pruneChannels, () => import('./prune-channels/apply.ts'));
+register(distill, () => import('./distill/apply.ts'));
+register(factorize, () => import('./factorize/apply.ts'));
+register(cluster, () => import('./cluster/apply.ts'));
+register(quantize, () => import('./quantize/apply.ts'));
+register(analyze, () => import('./analyze/apply.ts'));

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { SPECS } from '../../../compression/techniques/specs.ts';
+import { specOf, TECHNIQUES } from '../../../compression/techniques/registry.ts';
 import type { TechniqueSpec } from '../../../compression/techniques/technique.ts';
 import { Technique } from '../../../contracts/api.ts';
 import { LatheError } from '../../../errors.ts';
@@ -24,7 +24,7 @@ export function listTechniques(app: App): void {
         ),
       },
     },
-    async () => ({ items: [...SPECS.values()].map(techniqueView), nextCursor: null }),
+    async () => ({ items: [...TECHNIQUES.values()].map(({ spec }) => techniqueView(spec)), nextCursor: null }),
   );
 
   app.get(
@@ -39,9 +39,12 @@ export function listTechniques(app: App): void {
       },
     },
     async ({ params: { name } }) => {
-      const spec = SPECS.get(name);
+      const spec = specOf(name);
       if (!spec)
-        throw new LatheError('not-found', `There is no technique "${name}"; there are ${[...SPECS.keys()].join(', ')}`);
+        throw new LatheError(
+          'not-found',
+          `There is no technique "${name}"; there are ${[...TECHNIQUES.keys()].join(', ')}`,
+        );
       return techniqueView(spec);
     },
   );

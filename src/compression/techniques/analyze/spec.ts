@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { LayerFilter } from '../layer-filter.ts';
-import type { TechniqueSpec } from '../technique.ts';
+import type { ModelCost, TechniqueSpec } from '../technique.ts';
 
 const Parameters = Type.Object(
   {
@@ -38,6 +38,11 @@ const Parameters = Type.Object(
 
 export type AnalyzeParameters = Type.Static<typeof Parameters>;
 
+/** Opening a model in onnxruntime. */
+const SESSION_SECONDS = 0.05;
+/** The step takes fewer samples where trials would take longer. */
+const MAX_TRIAL_SECONDS = 900;
+
 export const spec: TechniqueSpec<typeof Parameters> = {
   name: 'analyze',
   version: 1,
@@ -48,4 +53,12 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: {},
   isReadOnly: true,
   needs: () => ({ data: 'optional', trainable: false }),
+  changesFloatWeights: () => false,
+  cost: trialSeconds,
 };
+
+/** Every layer is tried in several ways, each with a session and a run over the samples. */
+function trialSeconds({ of, sparsities, samples }: AnalyzeParameters, model: ModelCost): number {
+  const ways = (of.includes('prune') ? sparsities.length : 0) + (of.includes('int8') ? 1 : 0);
+  return Math.min(MAX_TRIAL_SECONDS, model.kernelLayers * ways * (samples * model.forwardSeconds + SESSION_SECONDS));
+}

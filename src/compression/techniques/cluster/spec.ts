@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import { LayerFilter } from '../layer-filter.ts';
 import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
+import { trainingSeconds } from '../training-cost.ts';
 
 const DEFAULT_BITS = 5;
 
@@ -50,6 +51,8 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { bits: 8, epochs: 0, layers: { include: [] } },
   keepsCodebooks: () => true,
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true }),
+  changesFloatWeights: () => true,
+  cost: ({ epochs }, model) => trainingSeconds(epochs, model),
   defaults: (given, { trainable, data }) => ({
     ...(given.bits === undefined && given.clusters === undefined ? { bits: DEFAULT_BITS } : {}),
     epochs: trainable && data !== 'none' ? 1 : 0,

@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { ErrorDetail } from '../../../errors.ts';
 import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
+import { trainingSeconds } from '../training-cost.ts';
 
 const Student = Type.Object(
   {
@@ -102,6 +103,9 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { epochs: 0 },
   keepsCodebooks: ({ student }) => student === undefined,
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true }),
+  changesFloatWeights: ({ epochs }) => epochs > 0,
+  cost: ({ epochs, method, hintEpochs = epochs }, model) =>
+    trainingSeconds(epochs + (method === 'hints' ? hintEpochs : 0), model, 1),
   contradictions,
 };
 

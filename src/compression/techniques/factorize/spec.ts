@@ -3,6 +3,7 @@ import type { ErrorDetail } from '../../../errors.ts';
 import { LayerFilter } from '../layer-filter.ts';
 import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
+import { trainingSeconds } from '../training-cost.ts';
 
 const Parameters = Type.Object(
   {
@@ -53,6 +54,8 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   parameters: Parameters,
   neutral: { energy: 1, epochs: 0 },
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true }),
+  changesFloatWeights: () => true,
+  cost: ({ epochs }, model) => trainingSeconds(epochs, model),
   defaults: (given, { trainable, data }) => ({
     ...(given['energy'] === undefined && given['rank'] === undefined && given['ratio'] === undefined
       ? { energy: 0.9 }

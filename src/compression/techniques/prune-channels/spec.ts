@@ -3,6 +3,7 @@ import type { ErrorDetail } from '../../../errors.ts';
 import { LayerFilter } from '../layer-filter.ts';
 import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
+import { scheduledEpochs, trainingSeconds } from '../training-cost.ts';
 
 const Parameters = Type.Object(
   {
@@ -76,6 +77,8 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { ratio: 0, epochs: 0 },
   needs: ({ epochs, score }) =>
     epochs === 0 && score !== 'taylor' ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true },
+  changesFloatWeights: () => true,
+  cost: (parameters, model) => trainingSeconds(scheduledEpochs(parameters), model),
   defaults: (given, { trainable, data }) => ({
     epochs: given['schedule'] === 'gradual' || (trainable && data !== 'none') ? 1 : 0,
   }),

@@ -3,6 +3,7 @@ import type { ErrorDetail } from '../../../errors.ts';
 import { LayerFilter } from '../layer-filter.ts';
 import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
+import { scheduledEpochs, trainingSeconds } from '../training-cost.ts';
 
 const Threshold = Type.Union(
   [
@@ -88,6 +89,8 @@ export const spec: TechniqueSpec<typeof Parameters> = {
     if (score !== 'magnitude') return { data: 'inputs', trainable: true };
     return epochs === 0 ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true };
   },
+  changesFloatWeights: () => true,
+  cost: (parameters, model) => trainingSeconds(scheduledEpochs(parameters), model),
   defaults: (given, { trainable, data }) => ({
     ...(given.sparsity === undefined && given.threshold === undefined && given.pattern === undefined
       ? { sparsity: 0.5 }

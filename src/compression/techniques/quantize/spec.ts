@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { ErrorDetail } from '../../../errors.ts';
+import type { WeightStorage } from '../../formats/write-model.ts';
 import { LayerFilter } from '../layer-filter.ts';
 import type { TechniqueSpec } from '../technique.ts';
 
@@ -99,6 +100,15 @@ export function methodOf({
   return chosen === 'auto' ? 'cast' : chosen;
 }
 
+/** Passes over the calibration samples that looking for ranges costs, in forward passes of one sample. */
+const CALIBRATION_PASSES = 4 * 512;
+
+const STORAGE: Readonly<Partial<Record<QuantizeParameters['precision'], WeightStorage>>> = {
+  float16: 'float16',
+  int8: 'uint8',
+  int4: 'uint8',
+};
+
 export const spec: TechniqueSpec<typeof Parameters> = {
   name: 'quantize',
   version: 1,
@@ -109,7 +119,14 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { precision: 'float32', method: 'cast' },
   keepsCodebooks: (parameters) => ['cast', 'weight-only'].includes(methodOf(parameters)),
   needs: (parameters) => ({ data: methodOf(parameters) === 'static' ? 'optional' : 'none', trainable: false }),
+  changesFloatWeights: () => false,
+  storage: ({ precision }) => STORAGE[precision] ?? null,
+  cost: (parameters, { forwardSeconds }) =>
+    methodOf(parameters) === 'static' ? CALIBRATION_PASSES * forwardSeconds : 0,
   contradictions,
+  contradictsAfter: (_parameters, { index, storage }) =>
+    storage === 'uint8' ? `already-quantized: step ${index} has quantized the model to integers` : null,
+  saturationRemedy: 'quantize\'s target "any" codes weights so that this cannot happen',
 };
 
 function contradictions(parameters: QuantizeParameters): ErrorDetail[] {

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { StepTraining } from '../step-training.ts';
 import type { TechniqueSpec } from '../technique.ts';
+import { trainingSeconds } from '../training-cost.ts';
 
 const Parameters = Type.Object(
   {
@@ -18,4 +19,6 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { epochs: 0 },
   keepsCodebooks: () => true,
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'labels', trainable: true }),
+  changesFloatWeights: ({ epochs }) => epochs > 0,
+  cost: ({ epochs }, model) => trainingSeconds(epochs, model),
 };
