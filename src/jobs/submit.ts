@@ -7,6 +7,7 @@ import { Value } from 'typebox/value';
 import { modelsNamedBy, validateRecipe } from '../compression/recipe/validate.ts';
 import { JobRequest, Limits as JobLimits } from '../contracts/job-request.ts';
 import { LatheError, type ErrorDetail } from '../errors.ts';
+import { stableJson } from '../stable-json.ts';
 import { isId, newId } from '../ids.ts';
 import { estimate, type Estimate } from './estimate.ts';
 import type { Limits } from './limits.ts';
@@ -95,19 +96,7 @@ function repeated(claim: IdempotencyClaim, record: IdempotencyRecord): Submissio
 
 /** Equal for equal JSON, in whatever order its members came. */
 function fingerprintOf(request: JobRequest): string {
-  return createHash('sha256')
-    .update(JSON.stringify(sorted(request)))
-    .digest('hex');
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, member]) => [name, sorted(member)]),
-  );
+  return createHash('sha256').update(stableJson(request)).digest('hex');
 }
 
 interface Plan {
