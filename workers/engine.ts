@@ -53,6 +53,7 @@ async function compute(task: EngineTask): Promise<RecipeResult> {
     request: task.request,
     model: task.model.description,
     dataset,
+    ...(task.dataset && { datasetSource: { sha256: task.dataset.sha256, options: task.dataset.options } }),
     others: new Map([...others].map(([id, { description }]) => [id, description])),
     loadModelBytes: (id) => readFile(pathOf(others, id)),
     checkpoints: (step) => fileCheckpoint(task.checkpointFolder, `step-${step}`),

@@ -84,6 +84,17 @@ describe.each([...TECHNIQUES])('%s', (_name, technique) => {
     await checkRuns(files[0]!, { dataset: clouds(), transform: {}, technique: technique.spec.name });
   });
 
+  test('it looks at the uploaded model only where its spec says so', async () => {
+    const parameters = complete(technique, {});
+    if (technique.spec.usesOriginal?.(parameters) ?? true) return;
+    const untouchable = new Proxy(model, {
+      get: () => {
+        throw new Error(`${technique.spec.name} has looked at the uploaded model`);
+      },
+    });
+    await run(technique, parameters, { original: untouchable });
+  });
+
   test('an abort takes effect within one batch and leaves no tensor', async () => {
     const before = tf.memory().numTensors;
     const stop = new AbortController();

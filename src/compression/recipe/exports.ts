@@ -15,8 +15,8 @@ import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel 
 import { withoutCodebooks } from '../graph/codebooks.ts';
 import type { ModelState } from '../step/model-state.ts';
 import { specOf } from '../techniques/registry.ts';
-import { foldedFile } from './folded-file.ts';
 import type { FloatModel } from './float-model.ts';
+import { foldedFile } from './folded-file.ts';
 
 /**
  * The float model after a step, with every clustered weight as the floats it stands for. Steps behind a quantizing one
@@ -34,7 +34,7 @@ export function followStep(
   if (!spec?.storage)
     return after.model === before.model
       ? known
-      : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept, folded: false };
+      : { model: withoutCodebooks(after.model), step, storage: 'own', kept: after.kept, folded: false, changed: true };
   if (!after.quantized) return known;
   const storage = spec.storage(parameters) ?? known.storage;
   return { ...known, step, storage, folded: normalizations(after) < normalizations(before) };
@@ -48,29 +48,23 @@ export interface Exported extends WrittenModel {
   readonly readBack: Uint8Array;
 }
 
-/** What the exported files are made from, besides the float model. */
-interface ExportInput {
-  readonly modelBytes: Uint8Array;
-  readonly request: JobRequest;
-}
-
 type Warn = (warning: ReportWarning) => void;
 
+export interface ExportInput {
+  /** The file that the job began with. */
+  readonly upload: { readonly bytes: Uint8Array; readonly format: ModelFormat };
+  readonly float: FloatModel;
+  /** What the job asks for beside the upload's own format. */
+  readonly exports: NonNullable<JobRequest['export']>;
+  warn: Warn;
+}
+
 /** What a format cannot say is a warning, not a failure: the ONNX file is there. */
-export async function exportModels(
-  input: ExportInput,
-  format: ModelFormat,
-  float: FloatModel,
-  warn: Warn,
-): Promise<Exported[]> {
-  const written = [await attempt(() => ownFile(input, format, float, warn), warn)];
-  for (const { weights } of input.request.export ?? [])
-    written.push(
-      await attempt(
-        () => writeGraphModel(float.model, weights ?? (float.storage === 'own' ? 'float32' : float.storage)),
-        warn,
-      ),
-    );
+export async function exportModels(input: ExportInput): Promise<Exported[]> {
+  const { float, warn } = input;
+  const written = [await attempt(() => ownFile(input), warn)];
+  for (const { weights = float.storage === 'own' ? 'float32' : float.storage } of input.exports)
+    written.push(await attempt(() => writeGraphModel(float.model, weights), warn));
   const files = distinct(written.filter((file) => file !== null));
   const read = await Promise.all(
     files.map((file) => attempt(async () => ({ ...file, readBack: await readBack(file) }), warn)),
@@ -97,12 +91,7 @@ export async function exportReport(
  * Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, where it
  * is another model than the uploaded one: a step has changed them, or quantizing folded normalizations.
  */
-async function ownFile(
-  { modelBytes, request }: ExportInput,
-  format: ModelFormat,
-  float: FloatModel,
-  warn: Warn,
-): Promise<WrittenModel | null> {
+async function ownFile({ upload: { bytes, format }, float, warn }: ExportInput): Promise<WrittenModel | null> {
   const inFloats = format.startsWith('keras') && float.storage === 'uint8';
   const storage = inFloats ? 'own' : float.storage;
   const declined = (reason: string) =>
@@ -111,16 +100,15 @@ async function ownFile(
       message: `Normalizations are layers of their own in the file of the uploaded format: ${reason}`,
       step: float.step,
     });
-  const folded = float.folded ? await foldedFile(modelBytes, format, float, storage, declined) : null;
-  const trained = request.steps.slice(0, float.step).some(({ technique }) => !specOf(technique)?.storage);
-  if (!inFloats || (!folded && !trained))
-    return folded ?? writeOwnFormat(modelBytes, format, float.model, float.storage, float.kept);
+  const folded = float.folded ? await foldedFile(bytes, format, float, storage, declined) : null;
+  if (!inFloats || (!folded && !float.changed))
+    return folded ?? writeOwnFormat(bytes, format, float.model, float.storage, float.kept);
   warn({
     code: 'own-format-not-quantized',
     message: 'Keras files hold float weights only: the one given is the model before it was quantized',
     step: float.step,
   });
-  return folded ?? writeOwnFormat(modelBytes, format, float.model, storage, float.kept);
+  return folded ?? writeOwnFormat(bytes, format, float.model, storage, float.kept);
 }
 
 /** @throws LatheError `unsupported-operator` where the file cannot be read, which then is not given out */

@@ -12,4 +12,6 @@ export interface FloatModel {
   readonly kept: ModelState['kept'];
   /** Whether the result has normalizations of this model folded into the layers before them. */
   readonly folded: boolean;
+  /** Whether a step before has made another model of the uploaded one, not only coded it. */
+  readonly changed: boolean;
 }

@@ -1,5 +1,4 @@
 /** The manifest: everything needed to make the same files again, and to know which they are. */
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
@@ -9,6 +8,7 @@ import { RUNTIME } from '../measure/session.ts';
 import { specOf } from '../techniques/registry.ts';
 import { engine } from '../tensor/engine.ts';
 import { projectRoot } from '../tensor/project-root.ts';
+import { sha256 } from './sha256.ts';
 
 export interface ManifestInput {
   readonly modelBytes: Uint8Array;
@@ -45,10 +45,6 @@ export function writeManifest({ modelBytes, request, dataset, provenance, files,
     ...provenance,
   };
   return new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function ownVersion(): string {

@@ -1,72 +1,85 @@
 /**
- * What a step leaves in its checkpoint store: first the technique's own checkpoints, at last its result. One byte tells
- * which; a result follows as a JSON header (length first, uint32 little-endian) and the ONNX file.
+ * What a step leaves in its checkpoint store: first the technique's own checkpoints, at last its result. Each record
+ * begins with a byte that tells which, and the key of the step that left it (32 bytes); under another key it counts as
+ * absent. A result goes on with a JSON header (length first, uint32 little-endian) and the ONNX file.
  */
-import type { ReportWarning } from '../../contracts/report.ts';
-import type { KeptIndices } from '../graph/channels/remove.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
+import type { KeptIndices } from '../graph/channels/remove.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepEvidence } from '../step/step-context.ts';
 
+/** What a step warned of; where it stands in the recipe is the recipe's to say. */
+export interface StepWarning {
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface FinishedStep {
+  /** ONNX. */
   readonly bytes: Uint8Array;
   readonly state: ModelState;
-  readonly warnings: readonly ReportWarning[];
+  readonly warnings: readonly StepWarning[];
   readonly evidence: StepEvidence;
 }
 
-const RUNNING = 1;
-const FINISHED = 2;
+export interface StepRecords {
+  /** The store as the technique sees it. */
+  readonly checkpoints: CheckpointStore;
+  saveFinished(step: FinishedStep): Promise<void>;
+  /** null: the step has not finished. */
+  loadFinished(): Promise<FinishedStep | null>;
+}
 
-/** The store as the technique sees it. */
-export function techniqueCheckpoints(store: CheckpointStore): CheckpointStore {
+/** 1 and 2 were records without a key. */
+const KINDS = { running: 3, finished: 4 } as const;
+type Kind = keyof typeof KINDS;
+
+/** @param key hexadecimal SHA-256 */
+export function stepRecords(store: CheckpointStore, key: string): StepRecords {
+  const save = (kind: Kind, parts: readonly Uint8Array[]) => store.save(Buffer.concat([prefixOf(kind, key), ...parts]));
+  const load = async (kind: Kind): Promise<Buffer | null> => {
+    const record = await store.load();
+    const prefix = prefixOf(kind, key);
+    if (!record || !prefix.equals(record.subarray(0, prefix.length))) return null;
+    return Buffer.from(record.buffer, record.byteOffset + prefix.length, record.byteLength - prefix.length);
+  };
   return {
-    save: (bytes) => store.save(Buffer.concat([Buffer.of(RUNNING), bytes])),
-    load: async () => {
-      const bytes = await store.load();
-      return bytes && bytes[0] === RUNNING ? bytes.subarray(1) : null;
+    checkpoints: { save: (bytes) => save('running', [bytes]), load: () => load('running') },
+    saveFinished: (step) => save('finished', encode(step)),
+    loadFinished: async () => {
+      const record = await load('finished');
+      return record && decode(record);
     },
   };
 }
 
-export async function saveFinished(
-  store: CheckpointStore,
-  { bytes, state, warnings, evidence }: FinishedStep,
-): Promise<void> {
-  const header = Buffer.from(
-    JSON.stringify({
-      frozenZeros: [...state.frozenZeros],
-      kept: [...state.kept],
-      quantized: state.quantized,
-      warnings,
-      evidence,
-    }),
-  );
-  const start = Buffer.alloc(5);
-  start[0] = FINISHED;
-  start.writeUInt32LE(header.length, 1);
-  await store.save(Buffer.concat([start, header, bytes]));
+function prefixOf(kind: Kind, key: string): Buffer {
+  return Buffer.concat([Buffer.of(KINDS[kind]), Buffer.from(key, 'hex')]);
 }
 
-/** null: the step has not finished. */
-export async function loadFinished(store: CheckpointStore): Promise<FinishedStep | null> {
-  const record = await store.load();
-  if (!record || record[0] !== FINISHED) return null;
-  const buffer = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
-  const end = 5 + buffer.readUInt32LE(1);
-  const { frozenZeros, kept, quantized, warnings, evidence } = JSON.parse(buffer.toString('utf8', 5, end)) as {
-    frozenZeros: string[];
-    kept: [string, KeptIndices][];
-    quantized: boolean;
-    warnings: ReportWarning[];
-    evidence: StepEvidence;
-  };
-  const bytes = new Uint8Array(buffer.subarray(end));
-  return {
-    bytes,
-    warnings,
-    evidence,
-    state: { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), kept: new Map(kept), quantized },
-  };
+interface Header {
+  readonly frozenZeros: readonly string[];
+  readonly kept: readonly (readonly [string, KeptIndices])[];
+  readonly quantized: boolean;
+  readonly warnings: readonly StepWarning[];
+  readonly evidence: StepEvidence;
+}
+
+function encode({ bytes, state, warnings, evidence }: FinishedStep): Uint8Array[] {
+  const { frozenZeros, kept, quantized } = state;
+  const header: Header = { frozenZeros: [...frozenZeros], kept: [...kept], quantized, warnings, evidence };
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(text.length);
+  return [length, text, bytes];
+}
+
+function decode(record: Buffer): FinishedStep {
+  const end = 4 + record.readUInt32LE(0);
+  const { warnings, evidence, ...header } = JSON.parse(record.toString('utf8', 4, end)) as Header;
+  const bytes = new Uint8Array(record.subarray(end));
+  const { frozenZeros, kept, quantized } = header;
+  const state = { model: readOnnx(bytes), frozenZeros: new Set(frozenZeros), kept: new Map(kept), quantized };
+  return { bytes, state, warnings, evidence };
 }

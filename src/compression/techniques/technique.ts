@@ -51,6 +51,8 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   readonly isReadOnly?: true;
   /** A string parameter `teacher` names another model, or "original": validation checks that it fits. */
   needs(parameters: Static<P>): { data: DataNeed; trainable: boolean };
+  /** Whether `apply` looks at the model as it was uploaded: its hash is then part of the step's key. Absent: it does. */
+  usesOriginal?(parameters: Static<P>): boolean;
   /** Such a step cannot follow one that has made integers of the weights. */
   changesFloatWeights(parameters: Static<P>): boolean;
   /**

@@ -10,7 +10,14 @@ import { projectRoot } from '../../../src/process/entry.ts';
 import { withWeights } from '../../support/models.ts';
 
 const upload = readFileSync(join(projectRoot, 'test', 'data', 'keras', 'towers.keras'));
-const float = (model: Model): FloatModel => ({ model, kept: new Map(), step: 0, storage: 'own', folded: true });
+const float = (model: Model): FloatModel => ({
+  model,
+  kept: new Map(),
+  step: 0,
+  storage: 'own',
+  folded: true,
+  changed: false,
+});
 
 /** The layers named multiplied: values between them are large and small, yet finite. */
 const FACTORS: Readonly<Record<string, number>> = {

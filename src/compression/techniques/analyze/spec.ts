@@ -53,6 +53,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: {},
   isReadOnly: true,
   needs: () => ({ data: 'optional', trainable: false }),
+  usesOriginal: () => false,
   changesFloatWeights: () => false,
   cost: trialSeconds,
 };

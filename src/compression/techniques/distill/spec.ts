@@ -103,6 +103,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { epochs: 0 },
   keepsCodebooks: ({ student }) => student === undefined,
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true }),
+  usesOriginal: ({ teacher }) => teacher === 'original',
   changesFloatWeights: ({ epochs }) => epochs > 0,
   cost: ({ epochs, method, hintEpochs = epochs }, model) =>
     trainingSeconds(epochs + (method === 'hints' ? hintEpochs : 0), model, 1),

@@ -119,6 +119,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { precision: 'float32', method: 'cast' },
   keepsCodebooks: (parameters) => ['cast', 'weight-only'].includes(methodOf(parameters)),
   needs: (parameters) => ({ data: methodOf(parameters) === 'static' ? 'optional' : 'none', trainable: false }),
+  usesOriginal: () => false,
   changesFloatWeights: () => false,
   storage: ({ precision }) => STORAGE[precision] ?? null,
   cost: (parameters, { forwardSeconds }) =>

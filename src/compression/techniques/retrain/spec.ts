@@ -19,6 +19,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   neutral: { epochs: 0 },
   keepsCodebooks: () => true,
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'labels', trainable: true }),
+  usesOriginal: () => false,
   changesFloatWeights: ({ epochs }) => epochs > 0,
   cost: ({ epochs }, model) => trainingSeconds(epochs, model),
 };

@@ -1,0 +1,50 @@
+/** The evidence for the files of one recipe or of several, in one pass over the samples. */
+import type { ExportedFile, Measures } from '../../contracts/report.ts';
+import { measureModels, type MeasureRequest } from '../measure/measure.ts';
+import { exportReport, type Exported } from './exports.ts';
+import { sha256 } from './sha256.ts';
+
+/** What one recipe made: each step's file (ONNX), and the files of other formats. */
+export interface RecipeModels {
+  readonly files: readonly Uint8Array[];
+  readonly exports: readonly Exported[];
+}
+
+export interface RecipeMeasures {
+  /** Of the original, then of each step's file. */
+  readonly measures: readonly Measures[];
+  readonly exported: readonly ExportedFile[];
+}
+
+/** Equal files, as of steps that recipes have in common, are measured once. In the order of `recipes`. */
+export async function measureRecipes(
+  setting: Omit<MeasureRequest, 'candidates' | 'untimed'>,
+  recipes: readonly RecipeModels[],
+): Promise<RecipeMeasures[]> {
+  const timed = distinctFiles([setting.original, ...recipes.flatMap(({ files }) => files)]);
+  const untimed = distinctFiles(recipes.flatMap(({ exports }) => exports.map(({ readBack }) => readBack)));
+  const [original, ...candidates] = timed.values();
+  const all = await measureModels({
+    ...setting,
+    original: original!,
+    candidates,
+    untimed: [...untimed.values()],
+  });
+  const byHash = (files: ReadonlyMap<string, Uint8Array>, measures: readonly Measures[]) => {
+    const found = new Map([...files.keys()].map((hash, i) => [hash, measures[i]!]));
+    return (bytes: Uint8Array): Measures => found.get(sha256(bytes))!;
+  };
+  const ofFile = byHash(timed, all);
+  const ofExport = byHash(untimed, all.slice(timed.size));
+  return Promise.all(
+    recipes.map(async ({ files, exports }) => ({
+      measures: [all[0]!, ...files.map(ofFile)],
+      exported: await Promise.all(exports.map((file) => exportReport(file, ofExport(file.readBack)))),
+    })),
+  );
+}
+
+/** By hash, in the order of their first occurrence. */
+function distinctFiles(files: readonly Uint8Array[]): Map<string, Uint8Array> {
+  return new Map(files.map((bytes) => [sha256(bytes), bytes]));
+}

@@ -1,0 +1,45 @@
+/** What a step's result follows from, as one hash: where it is equal, the result is that of the earlier run. */
+import type { JobRequest, Step } from '../../contracts/job-request.ts';
+import { stableJson } from '../../stable-json.ts';
+import type { ModelState } from '../step/model-state.ts';
+import type { TechniqueSpec } from '../techniques/technique.ts';
+import { sha256 } from './sha256.ts';
+import type { RecipeInput } from './types.ts';
+import { modelsNamedBy } from './validate.ts';
+
+/** A state with the hash of its model's ONNX file. */
+export interface HashedState {
+  readonly state: ModelState;
+  readonly sha256: string;
+}
+
+export interface StepInputs extends Pick<RecipeInput, 'dataset' | 'datasetSource' | 'loadModelBytes'> {
+  readonly spec: TechniqueSpec;
+  /** With its defaults filled in. */
+  readonly step: Step;
+  readonly request: Pick<JobRequest, 'seed' | 'training' | 'loader' | 'transform'>;
+  readonly before: HashedState;
+  /** Of the model as it was uploaded, as ONNX. */
+  readonly originalSha256: string;
+}
+
+/** Hexadecimal SHA-256. Other models that the step names are read and count with their bytes. */
+export async function stepKey(inputs: StepInputs): Promise<string> {
+  const { spec, step, request, before, originalSha256, dataset, datasetSource = null } = inputs;
+  const { frozenZeros, kept, quantized } = before.state;
+  const { technique, ...parameters } = step;
+  const others = await Promise.all(modelsNamedBy([step]).map(async (id) => sha256(await inputs.loadModelBytes(id))));
+  return sha256(
+    stableJson({
+      technique: { name: technique, version: spec.version, parameters },
+      before: { model: before.sha256, frozenZeros: [...frozenZeros].sort(), kept: Object.fromEntries(kept), quantized },
+      original: spec.usesOriginal?.(parameters) === false ? null : originalSha256,
+      others,
+      dataset: dataset && { description: dataset.description, source: datasetSource },
+      seed: request.seed ?? 0,
+      training: request.training ?? {},
+      loader: request.loader ?? {},
+      transform: request.transform ?? {},
+    }),
+  );
+}
