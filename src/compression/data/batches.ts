@@ -13,6 +13,8 @@ import { affineOf, toModelInput } from './transform.ts';
 export interface BatchOptions {
   readonly batchSize: number;
   readonly shuffle: boolean;
+  /** Leaves out a last batch that is short. */
+  readonly fullBatchesOnly?: boolean;
   readonly seed: number;
   readonly transform: Transform;
   /** The model's inputs, batch axis first. */
@@ -26,20 +28,54 @@ export interface BatchOptions {
 }
 
 export function batchSource(split: Split, options: BatchOptions): BatchSource {
-  const { batchSize, shuffle, seed } = options;
+  return sharedSource(split, options, (batch) => batch);
+}
+
+/** @param shareOf the part of a batch's indices that this source gives */
+function sharedSource(split: Split, options: BatchOptions, shareOf: (batch: Int32Array) => Int32Array): BatchSource {
+  const { batchSize, shuffle, seed, fullBatchesOnly = false } = options;
   const workers = typeof options.numWorkers === 'number' ? options.numWorkers : availableParallelism();
   const makeBatch = batchMaker(split, options, Math.max(1, workers));
-  const batchesPerEpoch = Math.ceil(split.length / batchSize);
+  const count = split.length / batchSize;
+  const batchesPerEpoch = fullBatchesOnly ? Math.floor(count) : Math.ceil(count);
+  const batchesOf = (order: Int32Array) =>
+    Array.from({ length: batchesPerEpoch }, (_, at) => order.subarray(at * batchSize, (at + 1) * batchSize));
   return {
-    samples: split.length,
+    samples: batchesOf(new Int32Array(split.length)).reduce((sum, batch) => sum + shareOf(batch).length, 0),
     batchesPerEpoch,
     async *epoch(epoch) {
-      const order = shuffle
-        ? permutation(split.length, seededRandom(seed, epoch))
-        : Int32Array.from({ length: split.length }, (_, i) => i);
-      const load = (at: number) => makeBatch(order.subarray(at * batchSize, (at + 1) * batchSize));
+      const batches = batchesOf(
+        shuffle
+          ? permutation(split.length, seededRandom(seed, epoch))
+          : Int32Array.from({ length: split.length }, (_, i) => i),
+      );
+      const load = async (at: number): Promise<Batch> => {
+        const share = shareOf(batches[at]!);
+        return share.length > 0 ? makeBatch(share) : withoutSamples(await makeBatch(batches[at]!.subarray(0, 1)));
+      };
       yield* workers === 0 ? inTurn(batchesPerEpoch, load) : oneAhead(batchesPerEpoch, load);
     },
+    shard: (rank, of) => {
+      if (!Number.isInteger(rank) || rank < 0 || rank >= of) throw new RangeError(`There is no shard ${rank} of ${of}`);
+      return sharedSource(split, options, (batch) => evenShare(shareOf(batch), rank, of));
+    },
+  };
+}
+
+/** [floor(n * rank / of), floor(n * (rank + 1) / of)) of n indices. */
+function evenShare(indices: Int32Array, rank: number, of: number): Int32Array {
+  const limit = (shards: number) => Math.floor((indices.length * shards) / of);
+  return indices.subarray(limit(rank), limit(rank + 1));
+}
+
+/** The form of a batch with none of its samples. What samples share (inputs without axes) stays. */
+function withoutSamples({ inputs, target }: Batch): Batch {
+  const empty = (array: HostArray): HostArray =>
+    array.shape.length === 0 ? array : { ...array, shape: [0, ...array.shape.slice(1)], data: array.data.slice(0, 0) };
+  return {
+    size: 0,
+    inputs: new Map([...inputs].map(([name, array]) => [name, empty(array)])),
+    target: target && empty(target),
   };
 }
 

@@ -56,7 +56,14 @@ export interface Batch {
 
 /** One pass over a split. The last batch may be short. */
 export interface BatchSource {
+  /** In an epoch. */
   readonly samples: number;
   readonly batchesPerEpoch: number;
   epoch(epoch: number): AsyncIterable<Batch>;
+  /**
+   * The share of one of several replicas in every batch, contiguous: those of ranks 0 to `of` - 1 in order are the
+   * whole batch, and their sizes differ by one at most. A share may be empty; its batch then has size 0, so that all
+   * replicas take as many steps.
+   */
+  shard(rank: number, of: number): BatchSource;
 }

@@ -103,29 +103,18 @@ function modelBatches(network: Network, split: Split, { context, shuffle, batchS
   );
   const fixed = fixedBatchOf(network);
   const size = fixed ?? Math.min(batchSize ?? defaultBatchSize(split.length), Math.max(1, split.length));
-  const source = batchSource(split, {
+  return batchSource(split, {
     batchSize: size,
     shuffle,
+    fullBatchesOnly: shuffle && fixed !== null && split.length >= size,
     seed: context.seed,
     transform: context.transform,
     inputs,
     ...context.loader,
   });
-  return shuffle && fixed !== null && split.length >= size ? fullBatches(source, size) : source;
 }
 
 const sizeOf = (dim: Dim): number | null => (typeof dim === 'number' ? dim : null);
-
-function fullBatches(source: BatchSource, size: number): BatchSource {
-  const batchesPerEpoch = Math.floor(source.samples / size);
-  return {
-    samples: batchesPerEpoch * size,
-    batchesPerEpoch,
-    async *epoch(epoch) {
-      for await (const batch of source.epoch(epoch)) if (batch.size === size) yield batch;
-    },
-  };
-}
 
 /** Float outputs with what they end in. Where no activation is found, some outputs are looked at. */
 async function headsOf(network: Network, source: BatchSource): Promise<SizedHead[]> {

@@ -114,5 +114,6 @@ function first(source: BatchSource, most: number): BatchSource {
         if (++count === batchesPerEpoch) return;
       }
     },
+    shard: (rank, of) => first(source.shard(rank, of), most),
   };
 }
