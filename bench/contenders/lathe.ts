@@ -14,8 +14,8 @@ import { tf } from '../../src/compression/tensor/tf.ts';
 import type { TfTensor } from '../../src/compression/tensor/tf.ts';
 import { findHead } from '../../src/compression/training/head.ts';
 import { makeOptimizer } from '../../src/compression/training/optimizer.ts';
-import { trainingStep } from '../../src/compression/training/step.ts';
 import { supervisedTerm } from '../../src/compression/training/supervised.ts';
+import { wholeStep } from '../../src/compression/training/whole-step.ts';
 import { ARCHITECTURES } from '../architecture-networks.ts';
 import { NETWORKS } from '../networks.ts';
 import type { BenchNetwork } from '../networks.ts';
@@ -51,7 +51,7 @@ function onnxStep({ bytes, batch, input }: Loaded): () => Promise<void> {
   const network = lowerOrThrow(model);
   const optimizer = makeOptimizer('sgd', { momentum: MOMENTUM, nesterov: false, weightDecay: 0 }, network.parameters);
   const terms = [supervisedTerm(findHead(model, 'logits'), 'cross-entropy')];
-  const step = trainingStep({ network, terms, optimizer, constraints: [], observers: [] }, null);
+  const step = wholeStep({ network, terms, optimizer, constraints: [], observers: [] });
   const { images, labels } = samples(batch, input);
   let count = 0;
   return async () => {

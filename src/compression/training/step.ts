@@ -1,11 +1,10 @@
 /**
- * One training step as a function of tensors, compiled: whole (gradients and update in one call), or split at the
- * gradients, so that several replicas can average them in between.
+ * What a training step is, and the functions of tensors that its kinds are made of: gradients of a batch, then the
+ * update. `whole-step.ts` has both in one call, `exchanged-step.ts` lets replicas average the gradients in between.
  */
 import type { Batch } from '../data/dataset.ts';
 import type { Network, Parameter } from '../network/network.ts';
 import type { Value } from '../operators/operator.ts';
-import { compileStep, type CompiledStep } from '../tensor/compile.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 import type { Constraint } from './constraint.ts';
 import { batchTensors, feedsOf, floatTensor, samplesOf, type BatchFeeds } from './feeds.ts';
@@ -17,11 +16,6 @@ import { lossVariables, trainedParameters, type LossTerm, type TermView } from '
 export interface GradientObserver {
   readonly variables: readonly TfVariable[];
   observe(parameter: Parameter, gradient: TfTensor): void;
-}
-
-/** Averages gradients, weighted by samples, over all that train the same model. Takes over its arguments. */
-export interface GradientExchange {
-  average(tensors: TfTensor[], samples: number): Promise<TfTensor[]>;
 }
 
 export interface StepParts {
@@ -48,80 +42,24 @@ export interface TrainingStep {
   dispose(): void;
 }
 
-/** With an exchange the step is split; without, it is compiled whole. */
-export function trainingStep(parts: StepParts, exchange: GradientExchange | null): TrainingStep {
-  return exchange ? splitStep(parts, exchange) : wholeStep(parts);
-}
+/** Makes a training's step of its parts: the kinds differ in where the gradients come from. */
+export type StepMaker = (parts: StepParts) => TrainingStep;
 
-function wholeStep(parts: StepParts): TrainingStep {
-  let compiled: CompiledStep | null = null;
-  const step = (inputs: TfTensor[]): TfTensor[] => {
-    const { batch, seed, scalars } = unpack(parts, inputs);
-    const result = differentiate(parts, batch, seed);
-    update(parts, result.gradients, result.state, scalars);
-    return result.losses;
-  };
-  return {
-    run: async (batch, settings) => {
-      const inputs = pack(parts, batch, settings);
-      compiled ??= compileStep({ inputs, variables: variablesOf(parts), step, earlierRuns: earlierRuns(parts) });
-      return values(compiled.run(inputs), inputs);
-    },
-    dispose: () => compiled?.dispose(),
-  };
-}
-
-function splitStep(parts: StepParts, exchange: GradientExchange): TrainingStep {
-  const { network, terms } = parts;
-  const scalarCount = parts.optimizer.scalars(0, 0).length;
-  let gradientStep: CompiledStep | null = null;
-  let updateStep: CompiledStep | null = null;
-  const gradients = (inputs: TfTensor[]): TfTensor[] => {
-    const { batch, seed } = unpack(parts, inputs);
-    const { losses, gradients, state } = differentiate(parts, batch, seed);
-    return [...losses, ...gradients, ...network.state.map(({ name, variable }) => state.get(name) ?? variable.clone())];
-  };
-  const apply = (inputs: TfTensor[]): TfTensor[] => {
-    const count = trainedParameters(network, terms).length;
-    const state = new Map(network.state.map(({ name }, i) => [name, inputs[count + i]!]));
-    update(parts, inputs.slice(0, count), state, inputs.slice(inputs.length - scalarCount));
-    return [];
-  };
-  return {
-    run: async (batch, settings) => {
-      const inputs = pack(parts, batch, settings);
-      gradientStep ??= compileStep({
-        inputs,
-        variables: variablesOf(parts),
-        step: gradients,
-        earlierRuns: earlierRuns(parts),
-      });
-      const results = gradientStep.run(inputs);
-      const averaged = await exchange.average(results.slice(terms.length + 1), batch.size);
-      const updateInputs = [...averaged, ...inputs.slice(inputs.length - scalarCount).map((scalar) => scalar.clone())];
-      updateStep ??= compileStep({ inputs: updateInputs, variables: variablesOf(parts), step: apply });
-      tf.dispose(updateStep.run(updateInputs));
-      tf.dispose(updateInputs);
-      return values(results.slice(0, terms.length + 1), inputs);
-    },
-    dispose: () => {
-      gradientStep?.dispose();
-      updateStep?.dispose();
-    },
-  };
-}
-
-function earlierRuns({ earlierSteps }: StepParts): (inputs: readonly TfTensor[]) => number {
+export function earlierRuns({ earlierSteps }: StepParts): (inputs: readonly TfTensor[]) => number {
   return (inputs) => earlierSteps?.(samplesOf(inputs)) ?? 0;
 }
 
 /** Inputs of a step: the batch, the seed (int32 [2]), the optimizer's scalars. */
-function pack({ network, optimizer }: StepParts, batch: Batch, { step, learningRate, seed }: StepSettings): TfTensor[] {
+export function packInputs(
+  { network, optimizer }: StepParts,
+  batch: Batch,
+  { step, learningRate, seed }: StepSettings,
+): TfTensor[] {
   const scalars = optimizer.scalars(step, learningRate).map((value) => tf.scalar(value));
   return [...batchTensors(network, batch), tf.tensor1d([seed | 0, step], 'int32'), ...scalars];
 }
 
-function unpack(
+export function unpackInputs(
   { optimizer }: StepParts,
   inputs: readonly TfTensor[],
 ): { batch: TfTensor[]; seed: TfTensor; scalars: TfTensor[] } {
@@ -130,13 +68,13 @@ function unpack(
 }
 
 /** Reads the losses and frees a step's tensors. */
-function values(losses: TfTensor[], inputs: TfTensor[]): number[] {
+export function readLosses(losses: TfTensor[], inputs: TfTensor[]): number[] {
   const read = losses.map((loss) => loss.dataSync()[0]!);
   tf.dispose([...losses, ...inputs]);
   return read;
 }
 
-function variablesOf({ network, terms, optimizer, constraints, observers }: StepParts): TfVariable[] {
+export function stepVariables({ network, terms, optimizer, constraints, observers }: StepParts): TfVariable[] {
   return [
     ...lossVariables(network, terms),
     ...optimizer.slots,
@@ -153,7 +91,11 @@ interface Differentiated {
   readonly state: ReadonlyMap<string, TfTensor>;
 }
 
-function differentiate({ network, terms }: StepParts, batch: readonly TfTensor[], seed: TfTensor): Differentiated {
+export function differentiate(
+  { network, terms }: StepParts,
+  batch: readonly TfTensor[],
+  seed: TfTensor,
+): Differentiated {
   const { feeds, rows, target } = feedsOf(network, batch);
   const prepared = terms.map((term) => term.prepare?.({ feeds, rows }) ?? []);
   const escaped: TfTensor[] = []; // results that must outlive the gradient's own scope
@@ -201,7 +143,7 @@ export function weightedSum(terms: readonly LossTerm[], losses: readonly TfTenso
  * Observers see the raw gradients; then clipping, the optimizer's update, the constraints; running statistics are set
  * as they are.
  */
-function update(
+export function applyUpdate(
   { network, terms, optimizer, constraints, observers, clipNorm }: StepParts,
   gradients: readonly TfTensor[],
   state: ReadonlyMap<string, TfTensor>,

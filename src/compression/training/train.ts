@@ -13,8 +13,9 @@ import { nextTurn } from './event-loop.ts';
 import { makeOptimizer } from './optimizer.ts';
 import { learningRateSchedule } from './schedule.ts';
 import { restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
-import { trainingStep, type GradientExchange, type GradientObserver } from './step.ts';
+import type { GradientObserver, StepMaker } from './step.ts';
 import { trainedParameters, type LossTerm, type Metric } from './term.ts';
+import { wholeStep } from './whole-step.ts';
 
 export interface TrainOptions {
   readonly network: Network;
@@ -35,8 +36,8 @@ export interface TrainOptions {
   readonly beforeStep?: (step: number) => void;
   /** May the weights before step number `step` be the result? Default: always; the starting weights (step 0) too. */
   readonly qualifies?: (step: number) => boolean;
-  /** null: this process trains alone. */
-  readonly exchange?: GradientExchange | null;
+  /** What a batch goes through; default: this process trains alone. */
+  readonly makeStep?: StepMaker;
   readonly checkpoints: CheckpointStore;
   readonly signal: AbortSignal;
   readonly report: (progress: StepProgress) => void;
@@ -61,7 +62,7 @@ const REPORT_EVERY = 10;
  * an abort.
  */
 export async function train(options: TrainOptions): Promise<Trained> {
-  const { network, terms, settings, epochs, seed, signal, report } = options;
+  const { network, terms, settings, epochs, seed, signal, report, makeStep = wholeStep } = options;
   const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, trainedParameters(network, terms));
   const learningRate = learningRateSchedule({
     learningRate: settings.learningRate ?? 0.001,
@@ -71,7 +72,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
     cycles: options.cycles,
   });
   const run = new Run(options, optimizer.slots);
-  const parts = {
+  const step = makeStep({
     network,
     terms,
     optimizer,
@@ -79,8 +80,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
     observers: options.observers ?? [],
     clipNorm: settings.clipNorm,
     earlierSteps: (samples: number) => run.earlierSteps(samples),
-  };
-  const step = trainingStep(parts, options.exchange ?? null);
+  });
   const validate = validator(options, () => run.earlierValidations);
   const guard = divergenceGuard();
   try {

@@ -9,7 +9,7 @@ import type { Network } from '../../../src/compression/network/network.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
 import { findHead } from '../../../src/compression/training/head.ts';
-import type { GradientExchange } from '../../../src/compression/training/step.ts';
+import { exchangedStep } from '../../../src/compression/training/exchanged-step.ts';
 import { chooseLoss, supervisedTerm, top1 } from '../../../src/compression/training/supervised.ts';
 import { train, type TrainOptions } from '../../../src/compression/training/train.ts';
 import { clouds, convolutional, images, perceptron } from '../../support/models.ts';
@@ -110,10 +110,10 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
     });
 
     test('split at the gradients it computes what the whole step does', async () => {
-      const exchange: GradientExchange = { average: async (tensors) => tensors };
+      const makeStep = exchangedStep({ average: async (tensors) => tensors });
       const [whole, split] = [lower(perceptron()), lower(perceptron())];
       await train(options(whole, clouds()));
-      await train(options(split, clouds(), { exchange }));
+      await train(options(split, clouds(), { makeStep }));
       weightsOf(split).forEach((weight, i) => expect(weight).toBeCloseTo(weightsOf(whole)[i]!, 5));
     });
 
