@@ -1,6 +1,6 @@
 /**
  * A training in bytes: a JSON header (its length first, uint32 little-endian), then float32 arrays in the header's
- * order, padded to four bytes. Batches, seeds and learning rates follow from epoch and step, so that a resumed training
+ * order, the header padded to four bytes. Arrays go by the names of their parameters. Batches, seeds and learning rates follow from epoch and step, so that a resumed training
  * ends with the same weights.
  */
 import type { Snapshot } from './snapshot.ts';
@@ -20,23 +20,29 @@ export interface Checkpoint {
   readonly best: Snapshot;
 }
 
-const VERSION = 1;
+/** 1 had arrays in the order of the variables, without names. */
+const VERSION = 2;
+
+/** Names and shapes, in the order of the arrays. */
+type Contents = readonly (readonly [string, readonly number[]])[];
+
+interface Header extends Omit<Checkpoint, 'current' | 'best'> {
+  readonly version: number;
+  readonly current: Contents;
+  readonly best: Contents;
+}
 
 export function encodeCheckpoint({ current, best, ...rest }: Checkpoint): Uint8Array {
-  const header = Buffer.from(
-    JSON.stringify({
-      version: VERSION,
-      ...rest,
-      current: current.map(({ length }) => length),
-      best: best.map(({ length }) => length),
-    }),
-  );
+  const contents = (snapshot: Snapshot): Contents => [...snapshot].map(([name, { shape }]) => [name, shape]);
+  const written: Header = { version: VERSION, ...rest, current: contents(current), best: contents(best) };
+  const header = Buffer.from(JSON.stringify(written));
   const start = Buffer.alloc(4 + Math.ceil(header.length / 4) * 4, ' ');
   start.writeUInt32LE(start.length - 4);
   header.copy(start, 4);
+  const arrays = [...current.values(), ...best.values()].map(({ data }) => data);
   return Buffer.concat([
     start,
-    ...[...current, ...best].map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)),
+    ...arrays.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)),
   ]);
 }
 
@@ -44,17 +50,17 @@ export function encodeCheckpoint({ current, best, ...rest }: Checkpoint): Uint8A
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = 4 + buffer.readUInt32LE(0);
-  const { version, current, best, ...rest } = JSON.parse(buffer.toString('utf8', 4, start)) as Omit<
-    Checkpoint,
-    'current' | 'best'
-  > & { version: number; current: number[]; best: number[] };
+  const { version, current, best, ...rest } = JSON.parse(buffer.toString('utf8', 4, start)) as Header;
   if (version !== VERSION) return null;
   let at = start;
-  const take = (length: number): Float32Array => {
-    const array = new Float32Array(length);
-    new Uint8Array(array.buffer).set(buffer.subarray(at, at + array.byteLength));
-    at += array.byteLength;
-    return array;
-  };
-  return { ...rest, current: current.map(take), best: best.map(take) };
+  const take = (contents: Contents): Snapshot =>
+    new Map(
+      contents.map(([name, shape]) => {
+        const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+        new Uint8Array(data.buffer).set(buffer.subarray(at, at + data.byteLength));
+        at += data.byteLength;
+        return [name, { shape, data }];
+      }),
+    );
+  return { ...rest, current: take(current), best: take(best) };
 }

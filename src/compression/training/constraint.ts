@@ -1,27 +1,24 @@
 /** What a parameter must satisfy after every update: masks that keep pruned weights at zero. */
 import type { Parameter } from '../network/network.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
+import { byParameter, disposeAll, variablesLike, type NamedVariable } from './named-variable.ts';
 
 export interface Constraint {
   /** What `project` reads; part of the checkpoint. */
-  readonly variables: readonly TfVariable[];
+  readonly variables: readonly NamedVariable[];
   /** The nearest allowed value of a parameter; the same tensor where nothing is asked of it. */
   project(parameter: Parameter, value: TfTensor): TfTensor;
 }
 
 /** Masks of 0 and 1 by parameter name, in the parameter's physical layout. They may be assigned between steps. */
 export class Masks implements Constraint {
+  readonly variables: readonly NamedVariable[];
   readonly byName: ReadonlyMap<string, TfVariable>;
 
   /** All ones, for these parameters. */
   constructor(parameters: readonly Parameter[]) {
-    this.byName = new Map(
-      parameters.map(({ name, variable }) => [name, tf.tidy(() => tf.variable(tf.ones(variable.shape), false))]),
-    );
-  }
-
-  get variables(): readonly TfVariable[] {
-    return [...this.byName.values()];
+    this.variables = variablesLike(parameters, 'mask', 1);
+    this.byName = byParameter(this.variables);
   }
 
   project(parameter: Parameter, value: TfTensor): TfTensor {
@@ -48,6 +45,6 @@ export class Masks implements Constraint {
   }
 
   dispose(): void {
-    tf.dispose(this.variables as TfVariable[]);
+    disposeAll(this.variables);
   }
 }

@@ -9,14 +9,15 @@ import type { Training } from '../../contracts/job-request.ts';
 import type { Parameter } from '../network/network.ts';
 import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
+import { byParameter, disposeAll, variablesLike, type NamedVariable } from './named-variable.ts';
 
 export interface Optimizer {
   /** The step's scalars, in the order `update` takes them. `step` counts from 0. */
   scalars(step: number, learningRate: number): number[];
-  /** State, in a fixed order. */
-  readonly slots: readonly TfVariable[];
-  /** The new value of parameter `index`; assigns its slots. */
-  update(index: number, gradient: TfTensor, scalars: readonly TfTensor[]): TfTensor;
+  /** State, by parameter. */
+  readonly slots: readonly NamedVariable[];
+  /** The new value of a parameter; assigns its slots. */
+  update(parameter: Parameter, gradient: TfTensor, scalars: readonly TfTensor[]): TfTensor;
   dispose(): void;
 }
 
@@ -42,20 +43,20 @@ function momentumSgd(
   { momentum = 0.9, nesterov = false, weightDecay = 0 }: OptimizerSettings,
   parameters: readonly Parameter[],
 ): Optimizer {
-  const slots = momentum === 0 ? [] : parameters.map(({ variable }) => zerosLike(variable));
+  const slots = momentum === 0 ? [] : variablesLike(parameters, 'momentum', 0);
+  const velocities = byParameter(slots);
   return {
     slots,
     scalars: (_step, learningRate) => [learningRate],
-    update: (index, gradient, [rate]) => {
-      const { variable, decays } = parameters[index]!;
+    update: ({ name, variable, decays }, gradient, [rate]) => {
       const decay = decays ? weightDecay : 0;
-      const velocity = slots[index];
+      const velocity = velocities.get(name);
       if (!velocity) return plainUpdate(variable, gradient, rate!, decay);
       const next = momentumUpdate({ weight: variable, velocity, gradient, rate: rate! }, { momentum, nesterov, decay });
       velocity.assign(next.velocity as TfVariable);
       return next.weight;
     },
-    dispose: () => tf.dispose(slots),
+    dispose: () => disposeAll(slots),
   };
 }
 
@@ -70,19 +71,19 @@ const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
 function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Parameter[], decoupled: boolean): Optimizer {
-  const means = parameters.map(({ variable }) => zerosLike(variable));
-  const squares = parameters.map(({ variable }) => zerosLike(variable));
+  const slots = [...variablesLike(parameters, 'mean', 0), ...variablesLike(parameters, 'square', 0)];
+  const means = byParameter(slots.slice(0, parameters.length));
+  const squares = byParameter(slots.slice(parameters.length));
   return {
-    slots: [...means, ...squares],
+    slots,
     scalars: (step, learningRate) => [
       learningRate / (1 - BETA1 ** (step + 1)),
       1 / Math.sqrt(1 - BETA2 ** (step + 1)),
       decoupled ? 1 - learningRate * weightDecay : 1,
       1,
     ],
-    update: (index, gradient, [rate, root, keep, whole]) => {
-      const { variable, decays } = parameters[index]!;
-      const [mean, square] = [means[index]!, squares[index]!];
+    update: ({ name, variable, decays }, gradient, [rate, root, keep, whole]) => {
+      const [mean, square] = [means.get(name)!, squares.get(name)!];
       const input = {
         weight: variable,
         mean,
@@ -102,12 +103,8 @@ function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Param
       square.assign(next.square as TfVariable);
       return next.weight;
     },
-    dispose: () => tf.dispose([...means, ...squares]),
+    dispose: () => disposeAll(slots),
   };
-}
-
-function zerosLike(variable: TfVariable): TfVariable {
-  return tf.tidy(() => tf.variable(tf.zeros(variable.shape), false));
 }
 
 /** Scales all gradients so that their common norm is at most `limit` (Pascanu et al. 2012, arXiv 1211.5063). */

@@ -9,12 +9,14 @@ import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 import type { Constraint } from './constraint.ts';
 import { batchTensors, feedsOf, floatTensor, samplesOf, type BatchFeeds } from './feeds.ts';
 import { clipByGlobalNorm, type Optimizer } from './optimizer.ts';
+import type { NamedVariable } from './named-variable.ts';
 import { countedRows } from './rows.ts';
 import { lossVariables, trainedParameters, type LossTerm, type TermView } from './term.ts';
 
 /** Sees the gradients of every step; may update its variables (scores that pruning collects). */
 export interface GradientObserver {
-  readonly variables: readonly TfVariable[];
+  /** Part of the checkpoint. */
+  readonly variables: readonly NamedVariable[];
   observe(parameter: Parameter, gradient: TfTensor): void;
 }
 
@@ -77,9 +79,9 @@ export function readLosses(losses: TfTensor[], inputs: TfTensor[]): number[] {
 export function stepVariables({ network, terms, optimizer, constraints, observers }: StepParts): TfVariable[] {
   return [
     ...lossVariables(network, terms),
-    ...optimizer.slots,
-    ...constraints.flatMap(({ variables }) => variables),
-    ...observers.flatMap(({ variables }) => variables),
+    ...[optimizer.slots, ...[...constraints, ...observers].map(({ variables }) => variables)]
+      .flat()
+      .map(({ variable }) => variable),
   ];
 }
 
@@ -154,7 +156,7 @@ export function applyUpdate(
   );
   const clipped = clipNorm === undefined ? gradients : clipByGlobalNorm(gradients, clipNorm);
   trainedParameters(network, terms).forEach((parameter, i) => {
-    const proposed = optimizer.update(i, clipped[i]!, scalars);
+    const proposed = optimizer.update(parameter, clipped[i]!, scalars);
     parameter.variable.assign(
       constraints.reduce((value, constraint) => constraint.project(parameter, value), proposed),
     );

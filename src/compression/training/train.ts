@@ -4,15 +4,15 @@ import type { BatchSource } from '../data/dataset.ts';
 import type { Network } from '../network/network.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
 import type { StepProgress } from '../step/step-context.ts';
-import type { TfVariable } from '../tensor/tf.ts';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 import type { Constraint } from './constraint.ts';
 import { diverged, divergenceGuard } from './divergence.ts';
 import { evaluator } from './evaluate.ts';
 import { nextTurn } from './event-loop.ts';
+import { valuesOf, type NamedVariable } from './named-variable.ts';
 import { makeOptimizer } from './optimizer.ts';
 import { learningRateSchedule } from './schedule.ts';
-import { restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
+import { fitsSnapshot, restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
 import type { GradientObserver, StepMaker } from './step.ts';
 import { trainedParameters, type LossTerm, type Metric } from './term.ts';
 import { wholeStep } from './whole-step.ts';
@@ -138,16 +138,16 @@ class Run {
   private fullBatch: number | null = null;
   private bestMetrics: Record<string, number> | null = null;
   private bestStep: number | null = null;
-  private best: Snapshot = [];
+  private best: Snapshot = new Map();
   private readonly options: TrainOptions;
   /** Parameters, those of terms included, and running statistics. */
-  private readonly weights: TfVariable[];
-  private readonly everything: TfVariable[];
+  private readonly weights: readonly NamedVariable[];
+  private readonly everything: readonly NamedVariable[];
 
-  constructor(options: TrainOptions, slots: readonly TfVariable[]) {
+  constructor(options: TrainOptions, slots: readonly NamedVariable[]) {
     const { network, terms, constraints = [], observers = [] } = options;
     this.options = options;
-    this.weights = [...trainedParameters(network, terms), ...network.state].map(({ variable }) => variable);
+    this.weights = valuesOf([...trainedParameters(network, terms), ...network.state]);
     this.everything = [
       ...this.weights,
       ...slots,
@@ -166,11 +166,12 @@ class Run {
     return this.resumedEpochs * (samples === this.fullBatch ? Math.floor(this.options.train.samples / samples) : 1);
   }
 
-  /** Goes on from the checkpoint, if there is one that fits. */
+  /** Goes on from the checkpoint, if there is one with just this training's variables. */
   async resume(): Promise<boolean> {
     const bytes = await this.options.checkpoints.load();
     const checkpoint = bytes && decodeCheckpoint(bytes);
-    if (!checkpoint || checkpoint.current.length !== this.everything.length) return false;
+    if (!checkpoint || !fitsSnapshot(this.everything, checkpoint.current)) return false;
+    if (checkpoint.best.size > 0 && !fitsSnapshot(this.weights, checkpoint.best)) return false;
     this.epoch = this.resumedEpochs = checkpoint.epoch;
     this.step = checkpoint.step;
     this.history = [...checkpoint.history];
@@ -215,7 +216,7 @@ class Run {
   }
 
   keepBest(): void {
-    if (this.best.length > 0) restoreSnapshot(this.weights, this.best);
+    if (this.best.size > 0) restoreSnapshot(this.weights, this.best);
   }
 
   result(): Trained {

@@ -199,14 +199,18 @@ test('checkpoints keep every value; those of another version are refused', () =>
     history: [{ loss: 0.5 }],
     bestMetrics: { loss: 0.25 },
     bestStep: 20,
-    current: [Float32Array.of(1.5, -0, 3e-40), new Float32Array(0)],
-    best: [Float32Array.of(Math.PI)],
+    current: new Map([
+      ['value w1', { shape: [1, 3], data: Float32Array.of(1.5, -0, 3e-40) }],
+      ['mean w1', { shape: [0], data: new Float32Array(0) }],
+      ['value s', { shape: [], data: Float32Array.of(7) }],
+    ]),
+    best: new Map([['value w1', { shape: [1], data: Float32Array.of(Math.PI) }]]),
   };
   const bytes = encodeCheckpoint(checkpoint);
   // A view that does not start at a multiple of four bytes, as files and slices give.
   const shifted = new Uint8Array([0, ...bytes]).subarray(1);
   expect(decodeCheckpoint(shifted)).toEqual(checkpoint);
   const other = Buffer.from(bytes.slice());
-  other.write(other.toString('latin1').replace('"version":1', '"version":9'), 'latin1');
+  other.write(other.toString('latin1').replace('"version":2', '"version":1'), 'latin1');
   expect(decodeCheckpoint(other)).toBeNull();
 });

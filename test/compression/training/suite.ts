@@ -6,6 +6,7 @@ import type { Dataset } from '../../../src/compression/data/dataset.ts';
 import type { Model } from '../../../src/compression/ir/types.ts';
 import { lowerModel } from '../../../src/compression/network/lower.ts';
 import type { Network } from '../../../src/compression/network/network.ts';
+import type { CheckpointStore } from '../../../src/compression/step/checkpoint-store.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
 import { findHead } from '../../../src/compression/training/head.ts';
@@ -87,26 +88,49 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
       expect(runs[2]).not.toEqual(runs[0]);
     });
 
-    test('a resumed training ends with the weights of an uninterrupted one', async () => {
-      const whole = lower(perceptron());
-      await train(options(whole, clouds()));
+    /** The checkpoints of a training that ended within its third epoch. */
+    async function interrupted(more: Partial<TrainOptions> = {}): Promise<CheckpointStore> {
       const checkpoints = memoryCheckpoints();
       const stop = new AbortController();
-      const first = lower(perceptron());
-      const interrupted = train(
-        options(first, clouds(), {
+      const training = train(
+        options(lower(perceptron()), clouds(), {
           checkpoints,
           signal: stop.signal,
           report: ({ epoch, endOfEpoch }) => {
             if (epoch === 3 && !endOfEpoch) stop.abort(new Error('stopped'));
           },
+          ...more,
         }),
       );
-      await expect(interrupted).rejects.toThrow('stopped');
+      await expect(training).rejects.toThrow('stopped');
+      return checkpoints;
+    }
+
+    test('a resumed training ends with the weights of an uninterrupted one', async () => {
+      const whole = lower(perceptron());
+      await train(options(whole, clouds()));
+      const checkpoints = await interrupted();
       const second = lower(perceptron({ seed: 99 }));
       const { history } = await train(options(second, clouds(), { checkpoints }));
       expect(history).toHaveLength(3);
       expect(weightsOf(second)).toEqual(weightsOf(whole));
+    });
+
+    test('a checkpoint goes by the names of parameters, not by their order', async () => {
+      const whole = lower(perceptron());
+      await train(options(whole, clouds()));
+      const second = lower(perceptron({ seed: 99 }));
+      const reversed = Object.create(second, { parameters: { value: [...second.parameters].reverse() } }) as Network;
+      await train(options(reversed, clouds(), { checkpoints: await interrupted() }));
+      expect(weightsOf(second)).toEqual(weightsOf(whole));
+    });
+
+    test('the checkpoint of another optimizer is not used', async () => {
+      const checkpoints = await interrupted({ settings: { learningRate: 0.01, optimizer: 'sgd' } });
+      const [alone, offered] = [lower(perceptron()), lower(perceptron())];
+      await train(options(alone, clouds()));
+      await train(options(offered, clouds(), { checkpoints }));
+      expect(weightsOf(offered)).toEqual(weightsOf(alone));
     });
 
     test('split at the gradients it computes what the whole step does', async () => {

@@ -1,6 +1,7 @@
 /** What a weight is worth: its magnitude, or what training has shown of it. */
 import type { Parameter } from '../../network/network.ts';
-import { tf, type TfTensor, type TfVariable } from '../../tensor/tf.ts';
+import { tf, type TfTensor } from '../../tensor/tf.ts';
+import { byParameter, disposeAll, variablesLike } from '../../training/named-variable.ts';
 import type { GradientObserver } from '../../training/step.ts';
 import type { PruneWeightsParameters } from './spec.ts';
 
@@ -40,21 +41,17 @@ function gradientScorer(
   contribution: (w: TfTensor, g: TfTensor) => TfTensor,
   parameters: readonly Parameter[],
 ): Scorer {
-  const sums = new Map(
-    parameters.map(({ name, variable }): [string, TfVariable] => [
-      name,
-      tf.tidy(() => tf.variable(tf.zeros(variable.shape), false)),
-    ]),
-  );
+  const variables = variablesLike(parameters, 'score', 0);
+  const sums = byParameter(variables);
   return {
     observer: {
-      variables: [...sums.values()],
+      variables,
       observe: ({ name, variable }, gradient) => {
         const sum = sums.get(name);
         if (sum) sum.assign(tf.add(sum, contribution(variable, gradient)));
       },
     },
     scores: ({ name }) => Float32Array.from(sums.get(name)!.dataSync()),
-    dispose: () => tf.dispose([...sums.values()]),
+    dispose: () => disposeAll(variables),
   };
 }
