@@ -18,7 +18,7 @@ import { allowedDifference, firstDifference, rounding, type Results } from './di
 import { feedsWithDraws, withoutDraws } from './draws.ts';
 import { runEngine } from './engine-run.ts';
 import type { LoopLimit } from '../network/loop-limit.ts';
-import { LateNetwork } from '../network/late-network.ts';
+import { LazyNetwork } from '../network/lazy-network.ts';
 import { lowerOrThrow, planModel } from '../network/lower.ts';
 import type { NetworkParts } from '../network/lowered-network.ts';
 import type { Network } from '../network/network.ts';
@@ -116,7 +116,7 @@ async function check(
   parts: NetworkParts,
   { bytes, model, options: { loops = LOOP_LIMIT, runtime, startEngine } }: Candidate,
 ): Promise<Outcome> {
-  const lowered = new LateNetwork(parts, startEngine);
+  const lowered = new LazyNetwork(parts, startEngine);
   try {
     const opened = await (runtime ?? openRuntime(bytes, { threads: 2 }));
     const { feeds, expected, warnings } = await runRuntime(

@@ -7,7 +7,7 @@ import type { Graph, Model, Node } from '../ir/types.ts';
 
 /**
  * `none`: no activation found, the output is taken for scores as it is. `probabilities`, `probability`: no activation
- * found, but the values (lesson.ts looks at some) are those that a softmax or a sigmoid gives.
+ * found, but the values (training-setup.ts looks at some) are those that a softmax or a sigmoid gives.
  */
 export type Activation = 'none' | 'softmax' | 'log-softmax' | 'sigmoid' | 'probabilities' | 'probability';
 

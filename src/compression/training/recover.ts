@@ -2,9 +2,9 @@
 import type { Training } from '../../contracts/job-request.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepContext } from '../step/step-context.ts';
-import { openLesson } from './lesson.ts';
+import { setUpTraining } from './training-setup.ts';
 import { frozenMasks, withNetwork } from './session.ts';
-import { retrainingTerms, standInTeacher } from './teacher-lesson.ts';
+import { retrainingTerms, standInTeacher } from './teacher-terms.ts';
 import { train } from './train.ts';
 
 /**
@@ -18,14 +18,14 @@ export function recovered(
   epochs: number,
 ): Promise<ModelState> {
   return withNetwork(state, context, async (network) => {
-    const lesson = await openLesson(network, context, training);
-    const teacher = standInTeacher(lesson, context.original);
+    const setup = await setUpTraining(network, context, training);
+    const teacher = standInTeacher(setup, context.original);
     const masks = frozenMasks(network, state);
     try {
       await train({
-        ...lesson.common,
-        terms: retrainingTerms(lesson, teacher),
-        metrics: lesson.metrics,
+        ...setup.common,
+        terms: retrainingTerms(setup, teacher),
+        metrics: setup.metrics,
         epochs,
         constraints: masks ? [masks] : [],
       });

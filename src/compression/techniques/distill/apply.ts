@@ -2,11 +2,11 @@ import type { Training } from '../../../contracts/job-request.ts';
 import { LatheError } from '../../../errors.ts';
 import { withoutCodebooks } from '../../graph/codebooks.ts';
 import type { Network } from '../../network/network.ts';
-import { firstBatch, openLesson, type Lesson } from '../../training/lesson.ts';
+import { firstBatch, setUpTraining, type TrainingSetup } from '../../training/training-setup.ts';
 import { phaseOf } from '../../training/phase.ts';
 import { fixedBatchOf } from '../../training/rows.ts';
 import { frozenMasks, networkOf, withNetwork } from '../../training/session.ts';
-import { distillationTerms } from '../../training/teacher-lesson.ts';
+import { distillationTerms } from '../../training/teacher-terms.ts';
 import { TeacherRun } from '../../training/teacher-run.ts';
 import type { LossTerm } from '../../training/term.ts';
 import { train, type TrainOptions } from '../../training/train.ts';
@@ -40,45 +40,49 @@ export async function apply(
   const state = parameters.student ? deriveStudent(basis, parameters.student, context) : before;
   const teacher = networkOf(model, 'The teacher');
   try {
-    return await withNetwork(state, context, (network) => taught(network, { teacher, state, parameters, context }));
+    return await withNetwork(state, context, (network) => distil(network, { teacher, state, parameters, context }));
   } finally {
     teacher.dispose();
   }
 }
 
-interface Course {
+interface Distillation {
   readonly teacher: Network;
   readonly state: ModelState;
   readonly parameters: DistillParameters;
   readonly context: StepContext;
 }
 
-async function taught(network: Network, course: Course): Promise<void> {
-  const { teacher, state, parameters, context } = course;
+async function distil(network: Network, distillation: Distillation): Promise<void> {
+  const { teacher, state, parameters, context } = distillation;
   const masks = frozenMasks(network, state);
   try {
-    const lesson = await openLesson(network, context, { ...batchOf(teacher), ...parameters.training });
-    const pairs = parameters.method === 'logits' ? [] : await pairsOf(network, course, lesson);
-    await lessons({ ...course, lesson, pairs, constraints: masks ? [masks] : [] });
+    const setup = await setUpTraining(network, context, { ...batchOf(teacher), ...parameters.training });
+    const pairs = parameters.method === 'logits' ? [] : await pairsOf(network, distillation, setup);
+    await trainStages({ ...distillation, setup, pairs, constraints: masks ? [masks] : [] });
   } finally {
     masks?.dispose();
   }
 }
 
-async function pairsOf(network: Network, { teacher, parameters }: Course, { common }: Lesson): Promise<FeaturePair[]> {
+async function pairsOf(
+  network: Network,
+  { teacher, parameters }: Distillation,
+  { common }: TrainingSetup,
+): Promise<FeaturePair[]> {
   const batch = await firstBatch(common.train);
   const networks = { teacher: new Features(teacher, batch), student: new Features(network, batch) };
   return featurePairs(parameters.method as Exclude<DistillParameters['method'], 'logits'>, networks, parameters.hints);
 }
 
-interface Prepared extends Course {
-  readonly lesson: Lesson;
+interface Prepared extends Distillation {
+  readonly setup: TrainingSetup;
   readonly pairs: readonly FeaturePair[];
   readonly constraints: NonNullable<TrainOptions['constraints']>;
 }
 
 /** The hints, where they are the method, then the outputs. */
-async function lessons({ teacher, lesson, pairs, constraints, parameters, context }: Prepared): Promise<void> {
+async function trainStages({ teacher, setup, pairs, constraints, parameters, context }: Prepared): Promise<void> {
   const { method, epochs, temperature, alpha } = parameters;
   const hintEpochs = method === 'hints' ? (parameters.hintEpochs ?? epochs) : 0;
   const stores = hintEpochs > 0 ? stageStores(context.checkpoints) : [context.checkpoints, context.checkpoints];
@@ -89,7 +93,7 @@ async function lessons({ teacher, lesson, pairs, constraints, parameters, contex
       new TeacherRun(teacher),
       pairs,
       {
-        ...lesson.common,
+        ...setup.common,
         ...sharedBy(phaseOf(context, stores[0]!, { epochsBefore: 0, epochs: hintEpochs, allEpochs })),
         epochs: hintEpochs,
         constraints,
@@ -97,17 +101,17 @@ async function lessons({ teacher, lesson, pairs, constraints, parameters, contex
       context.seed,
     );
   const terms = [
-    ...distillationTerms({ lesson, teacher: run, temperature, alpha: alphaFor(lesson, alpha) }),
+    ...distillationTerms({ setup, teacher: run, temperature, alpha: alphaFor(setup, alpha) }),
     ...featureTerms(run, pairs, parameters),
   ];
   if (terms.length === 0)
     throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
   const phase = phaseOf(context, stores[1]!, { epochsBefore: hintEpochs, epochs, allEpochs });
   const { unchanged } = await train({
-    ...lesson.common,
+    ...setup.common,
     ...sharedBy(phase),
     terms,
-    metrics: lesson.metrics,
+    metrics: setup.metrics,
     epochs,
     constraints,
   });
@@ -160,6 +164,6 @@ function batchOf(teacher: Network): Training {
 }
 
 /** Without labels the teacher is all there is. */
-function alphaFor({ labels }: Lesson, alpha: number): number {
+function alphaFor({ labels }: TrainingSetup, alpha: number): number {
   return labels ? alpha : 1;
 }

@@ -7,9 +7,9 @@ import type { ChannelMap } from '../../graph/channels/couple.ts';
 import type { ChannelGroup, ConstantAxis } from '../../graph/channels/groups.ts';
 import type { Network, Parameter } from '../../network/network.ts';
 import { tf, type TfVariable } from '../../tensor/tf.ts';
-import { openLesson } from '../../training/lesson.ts';
+import { setUpTraining } from '../../training/training-setup.ts';
 import { networkOf } from '../../training/session.ts';
-import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
+import { retrainingTerms, standInTeacher } from '../../training/teacher-terms.ts';
 import { train } from '../../training/train.ts';
 import type { CheckpointStore } from '../../step/checkpoint-store.ts';
 import type { ModelState } from '../../step/model-state.ts';
@@ -37,8 +37,12 @@ export async function taylorScores(
   const sums = new Map<ConstantAxis, TfVariable>();
   let teacher: Network | null = null;
   try {
-    const lesson = await openLesson(network, { ...context, checkpoints: FORGETFUL, report: () => undefined }, training);
-    teacher = standInTeacher(lesson, context.original);
+    const setup = await setUpTraining(
+      network,
+      { ...context, checkpoints: FORGETFUL, report: () => undefined },
+      training,
+    );
+    teacher = standInTeacher(setup, context.original);
     for (const { makers } of groups)
       for (const maker of makers)
         if (parameterOf(network, maker))
@@ -47,12 +51,12 @@ export async function taylorScores(
             tf.tidy(() => tf.variable(tf.zeros([maker.labels.length]), false)),
           );
     await train({
-      ...lesson.common,
-      terms: retrainingTerms(lesson, teacher),
+      ...setup.common,
+      terms: retrainingTerms(setup, teacher),
       metrics: [],
       epochs: 1,
       settings: { optimizer: 'sgd', learningRate: 0 },
-      train: first(lesson.common.train, MOST_BATCHES),
+      train: first(setup.common.train, MOST_BATCHES),
       validation: null,
       observers: [
         {

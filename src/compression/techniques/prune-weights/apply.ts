@@ -1,9 +1,9 @@
 import { elementCount } from '../../ir/tensor-data.ts';
 import { countWeights } from '../../graph/weights.ts';
 import type { Network } from '../../network/network.ts';
-import { openLesson } from '../../training/lesson.ts';
+import { setUpTraining } from '../../training/training-setup.ts';
 import { withNetwork } from '../../training/session.ts';
-import { retrainingTerms, standInTeacher } from '../../training/teacher-lesson.ts';
+import { retrainingTerms, standInTeacher } from '../../training/teacher-terms.ts';
 import { train } from '../../training/train.ts';
 import { kernelWeights, type KernelWeight } from '../kernel-weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
@@ -110,17 +110,17 @@ async function pruneAndTrain(
   weights: readonly KernelWeight[],
   { state, parameters, context }: Job,
 ): Promise<string[]> {
-  const lesson = await openLesson(network, context, parameters.training);
+  const setup = await setUpTraining(network, context, parameters.training);
   const rounds = parameters.schedule === 'iterative' ? parameters.rounds : 1;
   const epochs = parameters.epochs * rounds;
-  const plan = pruningPlan(parameters, epochs * lesson.common.train.batchesPerEpoch);
+  const plan = pruningPlan(parameters, epochs * setup.common.train.batchesPerEpoch);
   const pruner = new Pruner(network, weights, parameters, state.frozenZeros);
-  const teacher = standInTeacher(lesson, context.original);
+  const teacher = standInTeacher(setup, context.original);
   try {
     await train({
-      ...lesson.common,
-      terms: retrainingTerms(lesson, teacher),
-      metrics: lesson.metrics,
+      ...setup.common,
+      terms: retrainingTerms(setup, teacher),
+      metrics: setup.metrics,
       epochs,
       cycles: rounds,
       constraints: [pruner.masks],

@@ -1,6 +1,6 @@
 import type { Static } from 'typebox';
 import { LatheError } from '../../../errors.ts';
-import { openLesson } from '../../training/lesson.ts';
+import { setUpTraining } from '../../training/training-setup.ts';
 import { frozenMasks, withNetwork } from '../../training/session.ts';
 import { train } from '../../training/train.ts';
 import type { ModelState } from '../../step/model-state.ts';
@@ -18,7 +18,7 @@ export async function apply(
   return withNetwork(state, context, async (network) => {
     const masks = frozenMasks(network, state);
     try {
-      const { common, labels, metrics } = await openLesson(network, context, training);
+      const { common, labels, metrics } = await setUpTraining(network, context, training);
       if (!labels)
         throw new LatheError('dataset-required', 'retrain needs labels and the dataset has none; distill does without');
       const { unchanged } = await train({

@@ -25,7 +25,7 @@ export interface SizedHead extends Head {
   readonly width: number;
 }
 
-export interface Lesson {
+export interface TrainingSetup {
   /** By output of the network, float outputs only. */
   readonly heads: readonly SizedHead[];
   /** Trains the first output on the dataset's target; null: the data are unlabelled. */
@@ -41,7 +41,11 @@ export interface Lesson {
 }
 
 /** `overrides`: the step's own training settings, which win over the job's. */
-export async function openLesson(network: Network, context: StepContext, overrides: Training = {}): Promise<Lesson> {
+export async function setUpTraining(
+  network: Network,
+  context: StepContext,
+  overrides: Training = {},
+): Promise<TrainingSetup> {
   const { dataset, seed, checkpoints, signal } = context;
   if (!dataset) throw new LatheError('dataset-required', 'training needs a dataset');
   const settings = { ...context.training, ...overrides };
@@ -59,7 +63,7 @@ export async function openLesson(network: Network, context: StepContext, overrid
     train: source,
     validation: validation.length > 0 ? sourceOf(validation, false) : null,
     report: (progress) => context.report(progress),
-  } satisfies Lesson['common'];
+  } satisfies TrainingSetup['common'];
   return { heads, common, ...supervision(heads, dataset, settings) };
 }
 
@@ -67,7 +71,7 @@ function supervision(
   heads: readonly SizedHead[],
   dataset: Dataset,
   settings: Training,
-): Pick<Lesson, 'labels' | 'metrics' | 'classes'> {
+): Pick<TrainingSetup, 'labels' | 'metrics' | 'classes'> {
   const { target } = dataset.description;
   const head = heads[0];
   if (target.kind === 'none' || !head) return { labels: null, metrics: [], classes: null };

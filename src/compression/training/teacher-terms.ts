@@ -1,27 +1,27 @@
-/** The loss terms of a lesson with a teacher: its outputs, weighted alpha, and the labels, weighted 1 - alpha. */
+/** The loss terms of a training with a teacher: its outputs, weighted alpha, and the labels, weighted 1 - alpha. */
 import { LatheError } from '../../errors.ts';
 import type { Model } from '../ir/types.ts';
 import type { Network } from '../network/network.ts';
 import { findHead, type Head } from './head.ts';
-import type { Lesson } from './lesson.ts';
+import type { TrainingSetup } from './training-setup.ts';
 import { networkOf } from './session.ts';
 import { teacherTerm, type OutputPair } from './teacher.ts';
 import { TeacherRun } from './teacher-run.ts';
 import type { LossTerm } from './term.ts';
 
-export interface TeacherLesson {
-  readonly lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>;
+export interface DistillationLoss {
+  readonly setup: Pick<TrainingSetup, 'heads' | 'labels' | 'classes'>;
   readonly teacher: TeacherRun;
   readonly temperature: number;
   readonly alpha: number;
 }
 
 /** Empty where the model has no float output. A term of weight 0 is left out. */
-export function distillationTerms({ lesson, teacher, temperature, alpha }: TeacherLesson): LossTerm[] {
-  const pairs = pairOutputs(lesson, teacher.network);
+export function distillationTerms({ setup, teacher, temperature, alpha }: DistillationLoss): LossTerm[] {
+  const pairs = pairOutputs(setup, teacher.network);
   const terms: LossTerm[] = [];
   if (alpha > 0 && pairs.length > 0) terms.push(teacherTerm({ teacher, pairs, temperature, weight: alpha }));
-  if (alpha < 1 && lesson.labels) terms.push({ ...lesson.labels, weight: 1 - alpha });
+  if (alpha < 1 && setup.labels) terms.push({ ...setup.labels, weight: 1 - alpha });
   return terms;
 }
 
@@ -29,8 +29,8 @@ export function distillationTerms({ lesson, teacher, temperature, alpha }: Teach
 const STAND_IN_TEMPERATURE = 2;
 
 /** The model as it was uploaded, where there are no labels to learn; null where there are. To be disposed of. */
-export function standInTeacher(lesson: Pick<Lesson, 'labels'>, original: Model): Network | null {
-  return lesson.labels ? null : networkOf(original, 'The original model');
+export function standInTeacher(setup: Pick<TrainingSetup, 'labels'>, original: Model): Network | null {
+  return setup.labels ? null : networkOf(original, 'The original model');
 }
 
 /**
@@ -38,12 +38,12 @@ export function standInTeacher(lesson: Pick<Lesson, 'labels'>, original: Model):
  * @throws LatheError `model-not-trainable` where the model has no float output
  */
 export function retrainingTerms(
-  lesson: Pick<Lesson, 'heads' | 'labels' | 'classes'>,
+  setup: Pick<TrainingSetup, 'heads' | 'labels' | 'classes'>,
   teacher: Network | null,
 ): LossTerm[] {
-  if (!teacher) return [lesson.labels!];
+  if (!teacher) return [setup.labels!];
   const terms = distillationTerms({
-    lesson,
+    setup,
     teacher: new TeacherRun(teacher),
     temperature: STAND_IN_TEMPERATURE,
     alpha: 1,
@@ -53,7 +53,7 @@ export function retrainingTerms(
 }
 
 /** Every float output of the student with the teacher's: by name where all names agree, else by position. */
-function pairOutputs({ heads, classes }: TeacherLesson['lesson'], teacher: Network): OutputPair[] {
+function pairOutputs({ heads, classes }: DistillationLoss['setup'], teacher: Network): OutputPair[] {
   const names = teacher.outputs.map(({ name }) => name);
   const byName = heads.every(({ output }) => names.includes(output));
   return heads.map((student, i): OutputPair => {

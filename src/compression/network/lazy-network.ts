@@ -2,7 +2,7 @@
 import { LoweredNetwork, type NetworkParts } from './lowered-network.ts';
 import type { Network } from './network.ts';
 
-export class LateNetwork {
+export class LazyNetwork {
   private readonly parts: NetworkParts;
   private readonly startEngine: () => Promise<unknown>;
   private made: Network | null = null;
