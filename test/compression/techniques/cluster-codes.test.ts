@@ -7,8 +7,8 @@ import { toHost } from '../../../src/compression/ir/tensor-data.ts';
 import type { Model } from '../../../src/compression/ir/types.ts';
 import { validateModel } from '../../../src/compression/ir/validate.ts';
 import { countWeights } from '../../../src/compression/graph/weights.ts';
-import { encodeWeight } from '../../../src/compression/techniques/cluster/codebook.ts';
-import { kMeans, type Initialization } from '../../../src/compression/techniques/cluster/k-means.ts';
+import { encodeWeight } from '../../../src/compression/weights/codebook.ts';
+import { kMeans, type Initialization } from '../../../src/compression/weights/k-means.ts';
 import { shareWeights } from '../../../src/compression/techniques/cluster/share.ts';
 import { floats, modelOf, runInOnnxRuntime, tensor, value } from '../../support/graphs.ts';
 

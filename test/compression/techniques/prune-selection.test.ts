@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { seededNormal } from '../../../src/compression/data/random.ts';
 import { makeCriterion } from '../../../src/compression/techniques/prune-weights/criterion.ts';
 import { pruningPlan } from '../../../src/compression/techniques/prune-weights/plan.ts';
-import { groupMask, lowestMasks } from '../../../src/compression/techniques/prune-weights/select.ts';
+import { groupMask, lowestMasks } from '../../../src/compression/weights/masks.ts';
 import type { PruneWeightsParameters } from '../../../src/compression/techniques/prune-weights/spec.ts';
 
 const parameters = (given: Partial<PruneWeightsParameters>): PruneWeightsParameters => ({

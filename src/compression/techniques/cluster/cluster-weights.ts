@@ -12,7 +12,7 @@ import { kernelWeights, type KernelWeight, type WeightKind } from '../kernel-wei
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
-import { encodeWeight, type Coded } from './codebook.ts';
+import { encodeWeight, type Coded } from '../../weights/codebook.ts';
 import { opsetOf, pays, shareWeights } from './share.ts';
 import { clusterCount, type ClusterParameters } from './spec.ts';
 import { UNPACKING_OPSET } from './storage.ts';

@@ -6,7 +6,7 @@ import { constantTensor } from '../../ir/constants.ts';
 import { freshNames, mapSubgraphs } from '../../ir/edit.ts';
 import { byteLength } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
-import type { Coded } from './codebook.ts';
+import type { Coded } from '../../weights/codebook.ts';
 import { storageOf, UNPACKING_OPSET, type Storage } from './storage.ts';
 import { Unpacking } from './unpacking.ts';
 

@@ -2,7 +2,7 @@
  * How far to prune, given how much of the way is to be gone: the parameters' sparsity, threshold or pattern as masks.
  */
 import type { PruneWeightsParameters } from './spec.ts';
-import { groupMask, lowestMasks, thresholdMask, type GroupedLayer } from './select.ts';
+import { groupMask, lowestMasks, thresholdMask, type GroupedLayer } from '../../weights/masks.ts';
 
 /** `fraction` 0..1 of the way; masks by layer. Weights that are zero stay closed when their score is the lowest. */
 export type Criterion = (layers: readonly GroupedLayer[], fraction: number) => Float32Array[];

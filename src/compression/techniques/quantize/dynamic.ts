@@ -10,7 +10,7 @@ import { layerMatcher } from '../layer-filter.ts';
 import { floatAttribute, intAttribute } from '../../ir/node-attributes.ts';
 import { constant, FLOAT32, LEAST_ELEMENTS, scaleTensor } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
-import { quantizeWeight } from './weights.ts';
+import { quantizeWeight } from '../../weights/quantize-weight.ts';
 
 type Settings = Pick<QuantizeParameters, 'layers' | 'perChannel' | 'reduceRange'> & {
   /** The file may run where products are added with saturation (targets.ts). */

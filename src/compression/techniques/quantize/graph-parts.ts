@@ -1,7 +1,7 @@
 /** Small pieces of graph that the quantization methods share. */
 import { fromHost, hostOf } from '../../ir/tensor-data.ts';
 import { DATA_TYPES, type DataType, type Node, type Tensor } from '../../ir/types.ts';
-import type { Affine } from './scheme.ts';
+import type { Affine } from '../../weights/affine.ts';
 
 /** Collects what a method adds to the main graph. */
 export interface Additions {

@@ -12,8 +12,8 @@ import { elementCount, fromHost } from '../../ir/tensor-data.ts';
 import type { Tensor } from '../../ir/types.ts';
 import { constant, FLOAT32, scaleTensor, type Additions } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
-import type { WeightAxes } from './weight-axes.ts';
-import { quantizeWeight, type QuantizedWeight } from './weights.ts';
+import type { WeightAxes } from '../../weights/weight-axes.ts';
+import { quantizeWeight, type QuantizedWeight } from '../../weights/quantize-weight.ts';
 
 const INT4_BLOCK = 32;
 /** Shorter blocks spend more on scales than they save. */

@@ -11,7 +11,7 @@ import { fitsHalf } from './cast/half.ts';
 import { FLOAT32, LEAST_ELEMENTS, type Additions } from './graph-parts.ts';
 import { packIntegers } from './pack-integers.ts';
 import type { QuantizeParameters } from './spec.ts';
-import { weightAxes, type WeightAxes } from './weight-axes.ts';
+import { weightAxes, type WeightAxes } from '../../weights/weight-axes.ts';
 
 /**
  * Every float32 weight of the model, subgraphs included, that the filter selects; the same model where there is none.

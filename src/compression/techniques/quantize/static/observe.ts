@@ -4,7 +4,7 @@ import type { Graph, Model } from '../../../ir/types.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
 import { rowsOf } from '../../../measure/inputs.ts';
 import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../../../measure/session.ts';
-import type { ValueRange } from '../scheme.ts';
+import type { ValueRange } from '../../../weights/affine.ts';
 
 export const BINS = 2048;
 /** Bytes of activations that are fetched in one run. */

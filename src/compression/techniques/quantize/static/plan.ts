@@ -10,7 +10,7 @@ import { indexGraph, type GraphIndex } from '../../../ir/edit.ts';
 import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
 import type { Graph, Node, Tensor } from '../../../ir/types.ts';
 import { floatAttribute } from '../../../ir/node-attributes.ts';
-import { weightAxes } from '../weight-axes.ts';
+import { weightAxes } from '../../../weights/weight-axes.ts';
 
 export interface PlannedNode {
   readonly node: Node;

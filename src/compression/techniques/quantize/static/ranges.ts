@@ -2,7 +2,14 @@
  * Ranges from observed values. All but min-max cut off outliers, which makes the steps between codes finer for the
  * rest: [low, high] is shrunk by one factor towards zero, and the factor is what each method looks for.
  */
-import { RANGES, affineOf, dequantizeValue, quantizeValue, type IntegerRange, type ValueRange } from '../scheme.ts';
+import {
+  RANGES,
+  affineOf,
+  dequantizeValue,
+  quantizeValue,
+  type IntegerRange,
+  type ValueRange,
+} from '../../../weights/affine.ts';
 import { BINS, type Observed } from './observe.ts';
 
 export type RangeMethod = 'min-max' | 'percentile' | 'entropy' | 'mse';

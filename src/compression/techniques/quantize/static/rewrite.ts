@@ -7,10 +7,10 @@ import { sumOrders } from '../../../graph/saturation.ts';
 import { fromHost, toHost } from '../../../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../../ir/types.ts';
 import { constant, scaleTensor } from '../graph-parts.ts';
-import { affineOf, RANGES, type Affine, type ValueRange } from '../scheme.ts';
+import { affineOf, RANGES, type Affine, type ValueRange } from '../../../weights/affine.ts';
 import type { QuantizeParameters } from '../spec.ts';
-import { weightAxes } from '../weight-axes.ts';
-import { quantizeWeight, type WeightScheme } from '../weights.ts';
+import { weightAxes } from '../../../weights/weight-axes.ts';
+import { quantizeWeight, type WeightScheme } from '../../../weights/quantize-weight.ts';
 import { biasOf, gemmAlpha, type PlannedNode, type StaticPlan } from './plan.ts';
 
 /** Codes of a bias stay below this, so that sums of products fit 32 bits beside them. */

@@ -9,7 +9,7 @@ import type { Model, Node } from '../../../ir/types.ts';
 import { layerMatcher } from '../../layer-filter.ts';
 import type { StepContext } from '../../../step/step-context.ts';
 import { observationInputs } from '../inputs.ts';
-import type { ValueRange } from '../scheme.ts';
+import type { ValueRange } from '../../../weights/affine.ts';
 import type { QuantizeParameters } from '../spec.ts';
 import { mayRunSaturating, type Target } from '../targets.ts';
 import { tableCosts, tablesOf } from './costs/costs.ts';

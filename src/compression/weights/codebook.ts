@@ -1,6 +1,6 @@
 /** A weight as a codebook and a code for each element. */
-import { fromHost, toHost } from '../../ir/tensor-data.ts';
-import type { Tensor } from '../../ir/types.ts';
+import { fromHost, toHost } from '../ir/tensor-data.ts';
+import type { Tensor } from '../ir/types.ts';
 import { kMeans, type Initialization } from './k-means.ts';
 
 export interface Coded {

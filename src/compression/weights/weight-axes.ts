@@ -2,8 +2,8 @@
  * Which constant inputs of an operator are weights, which axis their output channels lie on, and which axis is summed
  * over.
  */
-import type { Node } from '../../ir/types.ts';
-import { intAttribute } from '../../ir/node-attributes.ts';
+import type { Node } from '../ir/types.ts';
+import { intAttribute } from '../ir/node-attributes.ts';
 
 export interface WeightAxes {
   /** null: no axis of output channels. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { seededNormal } from '../../data/random.ts';
-import { makeNode } from '../../ir/edit.ts';
-import { eachNeighbour, pairMagnitude, sumOrders } from '../../graph/saturation.ts';
-import { tensor } from '../../../../test/support/graphs.ts';
-import type { Tensor } from '../../ir/types.ts';
-import { quantizeWeight, type WeightScheme } from './weights.ts';
+import { seededNormal } from '../data/random.ts';
+import { makeNode } from '../ir/edit.ts';
+import { eachNeighbour, pairMagnitude, sumOrders } from '../graph/saturation.ts';
+import { tensor } from '../../../test/support/graphs.ts';
+import type { Tensor } from '../ir/types.ts';
+import { quantizeWeight, type WeightScheme } from './quantize-weight.ts';
 
 const normal = seededNormal(4);
 const weight = (dims: readonly number[]) =>

@@ -2,7 +2,7 @@
  * Affine quantization, q = clamp(round(x / scale) + zeroPoint), as ONNX's QuantizeLinear defines it (round half to
  * even). Every range is made to hold zero, so that zero is exact: padding, ReLU and pruned weights stay what they are.
  */
-import { roundHalfEven } from '../../ir/number-formats.ts';
+import { roundHalfEven } from '../ir/number-formats.ts';
 
 export type IntegerType = 'int8' | 'uint8' | 'int4';
 

@@ -1,8 +1,8 @@
 /** Quantizing a constant weight: per tensor, per channel, or in blocks along an axis. */
-import { eachNeighbour, PAIR_LIMIT, pairMagnitude, type SumOrder } from '../../graph/saturation.ts';
-import { allocate, elementCount, toHost } from '../../ir/tensor-data.ts';
-import type { Tensor } from '../../ir/types.ts';
-import { affineOf, quantizeValue, RANGES, symmetricAffine, type Affine, type IntegerRange } from './scheme.ts';
+import { eachNeighbour, PAIR_LIMIT, pairMagnitude, type SumOrder } from '../graph/saturation.ts';
+import { allocate, elementCount, toHost } from '../ir/tensor-data.ts';
+import type { Tensor } from '../ir/types.ts';
+import { affineOf, quantizeValue, RANGES, symmetricAffine, type Affine, type IntegerRange } from './affine.ts';
 
 export interface WeightScheme {
   readonly type: 'int8' | 'uint8' | 'int4';
