@@ -2,6 +2,8 @@
  * Which weights go: the lowest of all by score, those under a threshold, or some of every group in a row. Masks: 1
  * stays, 0 goes.
  */
+import { fromHost, toHost } from '../ir/tensor-data.ts';
+import type { Tensor } from '../ir/types.ts';
 
 export interface Layer {
   /** Importance of every weight; the lowest go first. -Infinity: gone already. */
@@ -12,6 +14,20 @@ export interface GroupedLayer extends Layer {
   readonly dims: readonly number[];
   /** Axis along which groups lie; null: the layer has none and stays dense. */
   readonly axis: number | null;
+}
+
+/** What weights are worth by their size alone. */
+export function magnitudes(weights: ArrayLike<number>): Float32Array {
+  return Float32Array.from(weights, Math.abs);
+}
+
+/** The weight with zeros where the mask is closed; null where those are zero already. */
+export function maskedWeight(tensor: Tensor, mask: Float32Array): Tensor | null {
+  const host = toHost(tensor);
+  const values = host.data as Float32Array | Float64Array;
+  if (!mask.some((open, i) => open === 0 && values[i] !== 0)) return null;
+  const data = values.map((value, i) => (mask[i] === 0 ? 0 : value)) as Float32Array;
+  return { ...tensor, bytes: fromHost(tensor.name, { ...host, data }).bytes };
 }
 
 /** Masks that close exactly `count` weights of all layers together: the lowest scores; of equal ones, the first. */

@@ -1,8 +1,16 @@
 /** Quantizing a constant weight: per tensor, per channel, or in blocks along an axis. */
 import { eachNeighbour, PAIR_LIMIT, pairMagnitude, type SumOrder } from '../graph/saturation.ts';
-import { allocate, elementCount, toHost } from '../ir/tensor-data.ts';
+import { allocate, elementCount, fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Tensor } from '../ir/types.ts';
-import { affineOf, quantizeValue, RANGES, symmetricAffine, type Affine, type IntegerRange } from './affine.ts';
+import {
+  affineOf,
+  dequantizeValue,
+  quantizeValue,
+  RANGES,
+  symmetricAffine,
+  type Affine,
+  type IntegerRange,
+} from './affine.ts';
 
 export interface WeightScheme {
   readonly type: 'int8' | 'uint8' | 'int4';
@@ -60,6 +68,16 @@ export function quantizeWeight(tensor: Tensor, scheme: WeightScheme): QuantizedW
   });
   limitPairs(codes, tensor, scheme, affines);
   return { codes, affines, scaleDims };
+}
+
+/** What a runtime makes of the weight's codes, in the weight's own type and shape. */
+export function roundedWeight(tensor: Tensor, scheme: WeightScheme): Tensor {
+  const { codes, affines, scaleDims } = quantizeWeight(tensor, scheme);
+  const data = new Float64Array(codes.length);
+  forEachGroup(codes.length, grouping(tensor.dims, scaleDims, scheme), (i, group) => {
+    data[i] = dequantizeValue(codes[i]!, affines[group]!);
+  });
+  return { ...tensor, bytes: fromHost(tensor.name, { ...toHost(tensor), data }).bytes };
 }
 
 /** Largest magnitude of two neighbours (`pairMagnitude`) in each group; zeros where pairs do not bound the scale. */

@@ -8,14 +8,14 @@ import type { Model } from '../../ir/types.ts';
 import { accuracyMeter } from '../../measure/accuracy.ts';
 import { fidelityMeter } from '../../measure/fidelity.ts';
 import { withRuntime } from '../../measure/session.ts';
-import { kernelWeights, replaceWeights, type KernelWeight } from '../kernel-weights.ts';
+import { replaceWeights, type KernelWeight } from '../kernel-weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
 import { answeredSamples, type AnsweredSamples } from './inputs.ts';
 import { dropOf, metricOf, noiseOf, type Verdict } from './metric.ts';
 import type { AnalyzeParameters } from './spec.ts';
-import { attempted, trialsOf, type Trial } from './trials.ts';
+import { attempted, triedWeights, trialsOf, type Trial } from './trials.ts';
 
 /** All trials together: some ten minutes of one core. */
 const MOST_MACS = 1e13;
@@ -30,7 +30,7 @@ export async function apply(
   context.signal.throwIfAborted();
   const { model } = state;
   const matches = layerMatcher(parameters.layers);
-  const all = kernelWeights(model);
+  const all = triedWeights(model);
   const weights = all.filter(({ names }) => matches(names));
   if (weights.length === 0) {
     context.warn(

@@ -1,9 +1,9 @@
 /** Pruning without the engine: weights of any model, also one that cannot be trained. */
-import { fromHost, toHost } from '../../ir/tensor-data.ts';
+import { toHost } from '../../ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../ir/types.ts';
+import { magnitudes, maskedWeight } from '../../weights/masks.ts';
 import { replaceWeights, type KernelWeight } from '../kernel-weights.ts';
 import { makeCriterion } from './criterion.ts';
-import { magnitudes } from './scores.ts';
 import type { PruneWeightsParameters } from './spec.ts';
 
 export interface PrunedModel {
@@ -27,23 +27,11 @@ export function pruneModel(
   const masks = makeCriterion(parameters, values)(layers, 1);
   const replaced = new Map<Tensor | Node, Tensor>();
   weights.forEach(({ tensor, place }, i) => {
-    const masked = applyMask(tensor, masks[i]!);
+    const masked = maskedWeight(tensor, masks[i]!);
     if (masked) replaced.set(place, masked);
   });
   return {
     model: replaceWeights(model, replaced),
     pruned: weights.filter(({ place }) => replaced.has(place)).map(({ name }) => name),
   };
-}
-
-/** null where the mask closes nothing that is not zero already. */
-function applyMask(tensor: Tensor, mask: Float32Array): Tensor | null {
-  const host = toHost(tensor);
-  const values = host.data as Float32Array | Float64Array;
-  if (!mask.some((open, i) => open === 0 && values[i] !== 0)) return null;
-  const { bytes } = fromHost(tensor.name, {
-    ...host,
-    data: values.map((value, i) => (mask[i] === 0 ? 0 : value)) as Float32Array,
-  });
-  return { ...tensor, bytes };
 }

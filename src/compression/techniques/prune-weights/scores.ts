@@ -3,6 +3,7 @@ import type { Parameter } from '../../network/network.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike } from '../../training/named-variable.ts';
 import type { GradientObserver } from '../../training/step.ts';
+import { magnitudes } from '../../weights/masks.ts';
 import type { PruneWeightsParameters } from './spec.ts';
 
 export interface Scorer {
@@ -24,10 +25,6 @@ const MAGNITUDE: Scorer = {
   scores: ({ variable }) => magnitudes(variable.dataSync() as Float32Array),
   dispose: () => undefined,
 };
-
-export function magnitudes(weights: ArrayLike<number>): Float32Array {
-  return Float32Array.from(weights, Math.abs);
-}
 
 /** What one step adds to the score of weights w with gradients g. */
 const CONTRIBUTIONS: Record<Exclude<ScoreName, 'magnitude'>, (w: TfTensor, g: TfTensor) => TfTensor> = {

@@ -3,15 +3,16 @@
  * onnxruntime computes these nodes once, so that the model runs exactly as fast as with floats.
  */
 import { sharedWeights } from '../../graph/codebooks.ts';
-import { freshNames, makeNode, mapSubgraphs, subgraphs, withGraph } from '../../ir/edit.ts';
+import { freshNames, makeNode, mapSubgraphs, withGraph } from '../../ir/edit.ts';
 import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
-import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
+import type { Graph, Model, Tensor } from '../../ir/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import { fitsHalf } from './cast/half.ts';
 import { FLOAT32, LEAST_ELEMENTS, type Additions } from './graph-parts.ts';
 import { packIntegers } from './pack-integers.ts';
 import type { QuantizeParameters } from './spec.ts';
-import { weightAxes, type WeightAxes } from '../../weights/weight-axes.ts';
+import { commonAxes, weightUses } from '../../weights/weight-uses.ts';
+import type { WeightAxes } from '../../weights/weight-axes.ts';
 
 /**
  * Every float32 weight of the model, subgraphs included, that the filter selects; the same model where there is none.
@@ -66,36 +67,6 @@ function quantizeGraph(graph: Graph, packing: Packing): Graph {
     inputs: graph.inputs.filter(({ name }) => !packed.has(name)),
     nodes: [...additions.nodes, ...inner],
   };
-}
-
-interface WeightUse {
-  readonly node: Node;
-  readonly axes: WeightAxes;
-}
-
-/** Initializers of this graph that are weights, by their uses in it and in subgraphs. */
-function weightUses(graph: Graph): Map<string, WeightUse[]> {
-  const found = new Map<string, WeightUse[]>();
-  const visit = (nodes: readonly Node[], hidden: ReadonlySet<string>): void => {
-    for (const node of nodes) {
-      node.inputs.forEach((name, input) => {
-        const tensor = hidden.has(name) ? undefined : graph.initializers.get(name);
-        const axes = tensor && weightAxes(node, input, tensor.dims.length);
-        if (axes) found.set(name, [...(found.get(name) ?? []), { node, axes }]);
-      });
-      for (const { graph: body } of subgraphs(node))
-        visit(body.nodes, new Set([...hidden, ...body.initializers.keys()]));
-    }
-  };
-  visit(graph.nodes, new Set());
-  return found;
-}
-
-/** The axes that all uses agree on. */
-function commonAxes(uses: readonly WeightUse[], rank: number): WeightAxes {
-  const agreed = (key: keyof WeightAxes) =>
-    uses.every(({ axes }) => axes[key] === uses[0]!.axes[key]) ? uses[0]!.axes[key] : null;
-  return rank < 2 ? { channel: null, sum: rank === 1 ? 0 : null } : { channel: agreed('channel'), sum: agreed('sum') };
 }
 
 function pack(
