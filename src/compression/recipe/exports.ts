@@ -11,7 +11,7 @@ import type { ExportedFile, Measures, ReportWarning } from '../../contracts/repo
 import { isUnsupportedOperator, LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
-import { writeGraphModel, writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
+import { writeGraphModel, writeOwnFormat, type WrittenModel } from '../formats/write-model.ts';
 import { withoutCodebooks } from '../graph/codebooks.ts';
 import type { ModelState } from '../step/model-state.ts';
 import { specOf } from '../techniques/registry.ts';
