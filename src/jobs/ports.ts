@@ -119,7 +119,7 @@ export interface JobQueue {
   enqueue(pool: Pool, jobId: string, round?: number): Promise<void>;
   /**
    * Starts taking ids of a pool, at most `concurrency` at a time. `handle` resolves when the job is no longer this
-   * worker's.
+   * worker's; its signal is aborted when the entry's lock is lost, and another consumer may get the id.
    */
   consume(
     pool: Pool,

@@ -13,6 +13,7 @@ import { newId } from '../../src/ids.ts';
 import type { JobQueue } from '../../src/jobs/ports.ts';
 import type { StoredJob } from '../../src/jobs/repositories.ts';
 import { isEnded } from '../../src/contracts/job-states.ts';
+import { isAlive } from '../../src/process/liveness.ts';
 import { projectRoot } from '../../src/process/entry.ts';
 import { openQueue } from '../../src/queue/open.ts';
 import { migrate } from '../../src/store/migrate.ts';
@@ -53,13 +54,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function newWorker(): PoolWorker {
+/** @param entryLost stands for the loss of every entry's lock (src/queue/open.test.ts: how the queue tells that) */
+function newWorker(entryLost?: AbortSignal): PoolWorker {
   const settings = supervisorSettings({ LATHE_HOME: folder, LATHE_LEASE_SECONDS: '2', LATHE_MAX_ATTEMPTS: '3' });
   const engine = { name: 'tensorflow', version: 'x', reason: 'test', devices: ['CPU:0'], gpu: false };
   return new PoolWorker('cpu', {
     jobs: store.workerJobs,
     registry: store.workers,
-    queue,
+    queue: entryLost ? losingEntries(entryLost) : queue,
     blobs,
     scratch: new Scratch(settings.scratchFolder),
     settings,
@@ -67,6 +69,12 @@ function newWorker(): PoolWorker {
     log: () => undefined,
   });
 }
+
+const losingEntries = (entryLost: AbortSignal): JobQueue => ({
+  ...queue,
+  consume: (pool, concurrency, handle) =>
+    queue.consume(pool, concurrency, (id, signal) => handle(id, AbortSignal.any([signal, entryLost]))),
+});
 
 async function addModel(): Promise<void> {
   await store.keys.add({ id: newId('key'), tenant: 'test', name: 'test', role: 'member', prefix: 'x', mac: 'mac' });
@@ -171,17 +179,44 @@ test('gives a job back when it stops; another worker takes it', async () => {
   expect(await ended(id)).toMatchObject({ state: 'succeeded', attempt: 1 });
 });
 
+test('ends the engine of a job whose queue entry is lost, and gives the job back', async () => {
+  await worker.stop();
+  const lost = new AbortController();
+  const unlucky = newWorker(lost.signal);
+  await unlucky.start();
+  const id = await submit(FLOAT16);
+  const pid = await engineStarted();
+  expect(pid).toBeGreaterThan(0);
+  lost.abort();
+  await expect.poll(() => unlucky.running.size, { timeout: 5000 }).toBe(0);
+  expect(isAlive(pid)).toBe(false);
+  expect(await store.jobs.find(tenantId, id)).toMatchObject({ state: 'queued', attempt: 0 });
+  expect((await store.jobs.events(id, 0, 100)).at(-1)).toMatchObject({
+    type: 'retrying',
+    data: { reason: 'its queue entry was lost' },
+  });
+  await unlucky.stop();
+  worker = newWorker();
+  await worker.start();
+  await queue.enqueue('cpu', id, 1);
+  expect(await ended(id)).toMatchObject({ state: 'succeeded', attempt: 1 });
+});
+
 /** SIGKILL to the next engine process of this worker. */
 async function killEngine(): Promise<number> {
+  const pid = await engineStarted();
+  if (pid > 0) process.kill(pid, 'SIGKILL');
+  return pid;
+}
+
+/** Id of the next engine process of this worker; 0: none was started in time. */
+async function engineStarted(): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
     const pid = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
       .map(Number)
       .find(isOwnEngine);
-    if (pid !== undefined) {
-      process.kill(pid, 'SIGKILL');
-      return pid;
-    }
+    if (pid !== undefined) return pid;
     await sleep(20);
   }
   return 0;

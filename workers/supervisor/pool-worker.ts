@@ -48,7 +48,9 @@ export class PoolWorker {
       () => void this.#announce().catch((error: unknown) => this.#deps.log('not announced', { error: String(error) })),
       ANNOUNCE_MS,
     );
-    this.#consumer = await queue.consume(this.#pool, settings.slots, (jobId) => this.#handle(jobId));
+    this.#consumer = await queue.consume(this.#pool, settings.slots, (jobId, entryLost) =>
+      this.#handle(jobId, entryLost),
+    );
   }
 
   /** Takes no more jobs, gives those that run back to the queue, and leaves the registry. */
@@ -59,7 +61,7 @@ export class PoolWorker {
     await this.#deps.registry.remove(this.id);
   }
 
-  async #handle(jobId: string): Promise<void> {
+  async #handle(jobId: string, entryLost: AbortSignal): Promise<void> {
     const { jobs, settings, log } = this.#deps;
     if (this.#drain.signal.aborted) throw new Error('this worker is stopping');
     const claim = await jobs.claim(jobId, this.id, settings.leaseMs);
@@ -68,7 +70,7 @@ export class PoolWorker {
     this.#running.add(jobId);
     try {
       await this.#announce().catch(() => undefined);
-      await runJob(claim, this.#jobDeps(), this.#drain.signal);
+      await runJob(claim, this.#jobDeps(), { drain: this.#drain.signal, entryLost });
     } catch (error) {
       await this.#trouble(claim, error);
     } finally {

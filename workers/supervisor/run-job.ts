@@ -47,14 +47,21 @@ export interface RunJobSettings {
 }
 
 /** Why a running engine is stopped from outside. */
-type Interruption = LeaseEnd | 'draining' | 'deadline' | 'stalled';
+type Interruption = LeaseEnd | 'draining' | 'entry-lost' | 'deadline' | 'stalled';
 type EngineResult = Extract<EngineMessage, { type: 'result' }>;
 
 const CHECK_MS = 250;
 
-/** @param drain aborted when this worker stops: the job then goes back to the queue */
-export async function runJob(claim: Claim, deps: RunJobDeps, drain: AbortSignal): Promise<void> {
-  const run = new JobRun(claim, deps, drain);
+/** Each gives the job back to the queue. */
+export interface RunJobSignals {
+  /** Aborted when this worker stops. */
+  readonly drain: AbortSignal;
+  /** Aborted when the lock of the job's queue entry is lost: another worker may take the entry. */
+  readonly entryLost: AbortSignal;
+}
+
+export async function runJob(claim: Claim, deps: RunJobDeps, signals: RunJobSignals): Promise<void> {
+  const run = new JobRun(claim, deps, signals);
   try {
     await run.toItsEnd();
   } finally {
@@ -65,15 +72,15 @@ export async function runJob(claim: Claim, deps: RunJobDeps, drain: AbortSignal)
 class JobRun {
   readonly #claim: Claim;
   readonly #deps: RunJobDeps;
-  readonly #drain: AbortSignal;
+  readonly #signals: RunJobSignals;
   readonly #lease: Lease;
   readonly #events: EventRecorder;
 
-  constructor(claim: Claim, deps: RunJobDeps, drain: AbortSignal) {
+  constructor(claim: Claim, deps: RunJobDeps, signals: RunJobSignals) {
     const { jobs, settings } = deps;
     this.#claim = claim;
     this.#deps = deps;
-    this.#drain = drain;
+    this.#signals = signals;
     this.#lease = new Lease(() => jobs.heartbeat(claim.jobId, claim.fence, settings.leaseMs), settings);
     this.#events = new EventRecorder((events) => this.#record(events));
   }
@@ -162,7 +169,8 @@ class JobRun {
 
   #reasonToStop(child: EngineChild): Interruption | null {
     if (this.#lease.end) return this.#lease.end;
-    if (this.#drain.aborted) return 'draining';
+    if (this.#signals.drain.aborted) return 'draining';
+    if (this.#signals.entryLost.aborted) return 'entry-lost';
     if (Date.now() > this.#claim.deadline.getTime()) return 'deadline';
     return Date.now() - child.lastHeard() > this.#deps.settings.stallMs ? 'stalled' : null;
   }
@@ -174,9 +182,9 @@ class JobRun {
       case 'lost':
         return log('lease lost; engine process ended', { job: jobId, fence });
       case 'draining':
-        await this.#events.flush();
-        await jobs.release(jobId, fence, 'the worker is stopping');
-        return log('job given back', { job: jobId });
+        return this.#release('the worker is stopping');
+      case 'entry-lost':
+        return this.#release('its queue entry was lost');
       case 'cancel-requested':
         await this.#events.flush();
         if (await jobs.cancel(jobId, fence)) await scratch.removeJob(jobId);
@@ -192,6 +200,15 @@ class JobRun {
           `The engine made no progress for ${Math.round(settings.stallMs / 1000)} s`,
         );
     }
+  }
+
+  /** Another attempt goes on from the last checkpoint; this one does not count. */
+  async #release(reason: string): Promise<void> {
+    const { jobs, log } = this.#deps;
+    const { jobId, fence } = this.#claim;
+    await this.#events.flush();
+    await jobs.release(jobId, fence, reason);
+    log('job given back', { job: jobId, reason });
   }
 
   async #succeed(result: EngineResult): Promise<void> {
