@@ -11,6 +11,7 @@ const LAYERS = [
   ['graph'],
   ['formats', 'data'],
   ['measure'],
+  ['weights'],
   ['network'],
   ['agreement'],
   ['step'],
