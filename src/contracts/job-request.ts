@@ -60,7 +60,9 @@ export type Training = Static<typeof Training>;
 
 export const Parallel = Type.Object(
   {
-    mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch']),
+    mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch'], {
+      description: 'training runs in one process: "none", or "sync" with 1 replica; other modes are refused',
+    }),
     replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')])),
     stages: Type.Optional(
       Type.Integer({ minimum: 1, description: 'pipeline, branch: parts that the model is cut into' }),

@@ -133,6 +133,15 @@ describe('a submission', () => {
     expect(((await witness.call({ path: '/v1/jobs' })).body as Page).items.length).toBe(before);
   });
 
+  test('asking for several processes is refused with what is missing', async () => {
+    const response = await submit(request({ parallel: { mode: 'sync', replicas: 2 } }));
+    expect(problemOf(response)).toMatchObject({
+      code: 'invalid-request',
+      status: 400,
+      errors: [{ path: '/parallel/mode', message: expect.stringContaining('use "none"') as string }],
+    });
+  });
+
   test('is held against its model and its data', async () => {
     expect(problemOf(await submit(request({ steps: [{ technique: 'retrain' }] })))).toMatchObject({
       code: 'dataset-required',

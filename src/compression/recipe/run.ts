@@ -28,11 +28,6 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   const uploaded = await readModel(modelBytes);
   const original = uploaded.format === 'onnx' ? modelBytes : writeOnnx(uploaded.model);
   const { warnings, warn } = warningsOf(input);
-  if (request.parallel && request.parallel.mode !== 'none')
-    warn({
-      code: 'one-process',
-      message: 'The training ran in one process, which computes what synchronous replicas would',
-    });
   const run = await runSteps({
     ...input,
     request,

@@ -4,7 +4,7 @@
  */
 import { Value } from 'typebox/value';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
-import type { JobRequest, Step } from '../../contracts/job-request.ts';
+import type { JobRequest, Parallel, Step } from '../../contracts/job-request.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
 import { LatheError, type ErrorCode, type ErrorDetail } from '../../errors.ts';
 import { datasetProblems } from '../data/match.ts';
@@ -248,9 +248,17 @@ function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors
 
 const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
 
+/** What a mode of training over several processes lacks to run here. */
+const MISSING_MODES: Partial<Record<Parallel['mode'], string>> = {
+  sync: 'averaging the gradients of several replicas',
+  async: 'a parameter server',
+  pipeline: 'cutting the model into stages',
+  branch: 'cutting the model into branches',
+};
+
 /**
- * One process computes what synchronous replicas would; what computes something else is not there, and is said so
- * rather than left out.
+ * Training runs in one process. Whatever asks for more is refused rather than left out; "sync" with one replica is one
+ * process.
  */
 function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[] {
   const problem = (name: string, message: string): Problem => ({
@@ -259,10 +267,11 @@ function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[
     message,
   });
   const { mode, replicas, stages = 1, microBatches = 1, staleness, syncBatchNorm = true, compression } = parallel;
-  if (mode !== 'none' && mode !== 'sync') return [problem('mode', `"${mode}" is not available; "none" and "sync" are`)];
+  const missing = MISSING_MODES[mode];
+  if (missing && !(mode === 'sync' && replicas === 1)) return [problem('mode', modeMessage(mode, missing))];
   return [
     ...(mode === 'none' && typeof replicas === 'number' && replicas > 1
-      ? [problem('replicas', `mode "none" has one replica, not ${replicas}; "sync" has several`)]
+      ? [problem('replicas', `mode "none" has one replica, not ${replicas}; leave "replicas" out`)]
       : []),
     ...(stages > 1 ? [problem('stages', `mode "${mode}" does not cut the model`)] : []),
     ...(microBatches > 1 ? [problem('microBatches', `mode "${mode}" has no pipeline`)] : []),
@@ -274,4 +283,9 @@ function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[
       ? [problem('compression', 'gradients are exchanged whole; compression is not available')]
       : []),
   ];
+}
+
+function modeMessage(mode: Parallel['mode'], missing: string): string {
+  const otherwise = mode === 'sync' ? ' (or "sync" with 1 replica)' : '';
+  return `"${mode}" does not run yet: this version has no code for ${missing}; use "none"${otherwise}, which trains in one process`;
 }

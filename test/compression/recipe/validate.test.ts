@@ -191,22 +191,32 @@ describe('validateRecipe', () => {
     ).not.toThrow();
   });
 
-  test('ways to parallelise that are not there are refused', () => {
-    expect(refused(request([{ technique: 'retrain' }], { parallel: { mode: 'async' } }), model, dataset).paths).toEqual(
-      ['/parallel/mode'],
-    );
-    expect(() =>
-      validateRecipe(request([{ technique: 'retrain' }], { parallel: { mode: 'sync', replicas: 2 } }), model, dataset),
-    ).not.toThrow();
+  test.each([
+    [{ mode: 'sync', replicas: 2 }, 'averaging the gradients of several replicas'],
+    [{ mode: 'sync', replicas: 'auto' }, 'averaging the gradients of several replicas'],
+    [{ mode: 'sync' }, 'averaging the gradients of several replicas'],
+    [{ mode: 'async', replicas: 1 }, 'a parameter server'],
+    [{ mode: 'pipeline', stages: 2, microBatches: 4 }, 'cutting the model into stages'],
+    [{ mode: 'branch', stages: 2 }, 'cutting the model into branches'],
+  ] as const)('%j is refused with what is missing and what to do', (parallel, missing) => {
+    const { code, paths, message } = refused(request([{ technique: 'retrain' }], { parallel }), model, dataset);
+    expect({ code, paths }).toEqual({ code: 'invalid-request', paths: ['/parallel/mode'] });
+    expect(message).toContain(`no code for ${missing}; use "none"`);
   });
+
+  test.each([{ mode: 'none' }, { mode: 'none', replicas: 1 }, { mode: 'sync', replicas: 1 }] as const)(
+    'one process runs: %j',
+    (parallel) =>
+      expect(() => validateRecipe(request([{ technique: 'retrain' }], { parallel }), model, dataset)).not.toThrow(),
+  );
 
   test.each([
     ['replicas', { mode: 'none', replicas: 2 }],
-    ['stages', { mode: 'sync', stages: 2 }],
+    ['stages', { mode: 'sync', replicas: 1, stages: 2 }],
     ['microBatches', { mode: 'none', microBatches: 4 }],
-    ['staleness', { mode: 'sync', staleness: { max: 4 } }],
-    ['syncBatchNorm', { mode: 'sync', syncBatchNorm: false }],
-    ['compression', { mode: 'sync', compression: { topK: 0.1 } }],
+    ['staleness', { mode: 'sync', replicas: 1, staleness: { max: 4 } }],
+    ['syncBatchNorm', { mode: 'sync', replicas: 1, syncBatchNorm: false }],
+    ['compression', { mode: 'sync', replicas: 1, compression: { topK: 0.1 } }],
   ] as const)('what would compute something else is not left out silently: parallel.%s', (name, parallel) => {
     expect(refused(request([{ technique: 'retrain' }], { parallel }), model, dataset)).toMatchObject({
       code: 'invalid-request',
