@@ -54,6 +54,12 @@ describe('the configuration', () => {
     ]);
   });
 
+  test('names the engines that there are', () => {
+    expect(problemsOf({ DATABASE_URL, LATHE_ENGINE: 'webgpu' })).toEqual([
+      'LATHE_ENGINE is "webgpu"; it can be auto, tensorflow, wasm',
+    ]);
+  });
+
   test('never repeats a secret', () => {
     const problems = problemsOf({ DATABASE_URL: 'mysql://user:hunter2@host/db', LATHE_API_KEY: 'hunter2' });
     expect(problems).toHaveLength(2);

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { parseS3Url, S3_URL_FORMS, type S3Place } from './artifacts/s3-place.ts';
 import type { Limits } from './jobs/limits.ts';
 
-export const ENGINES = ['auto', 'tensorflow', 'webgpu', 'wasm'] as const;
+export const ENGINES = ['auto', 'tensorflow', 'wasm'] as const;
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export interface Config {

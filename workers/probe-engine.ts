@@ -1,10 +1,15 @@
 /**
  * Child of `lathe doctor` and of the supervisor, which never load an engine themselves. Prints, on the last line, what
- * the engine is: findings for people, or with `--engine` the engine itself.
+ * the engine is: findings for people, or with `--engine` the engine itself. Where none starts: exit code 1, with the
+ * reason on stderr.
  */
 import { engineFindings } from '../src/compression/tensor/probe.ts';
 import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';
 
-const choice = (process.env.LATHE_ENGINE ?? 'auto') as EngineChoice;
-const said = process.argv.includes('--engine') ? await startEngine(choice) : await engineFindings(choice);
-process.stdout.write(`\n${JSON.stringify(said)}\n`, () => process.exit(0));
+const choice = (process.env.LATHE_ENGINE || 'auto') as EngineChoice;
+try {
+  const said = process.argv.includes('--engine') ? await startEngine(choice) : await engineFindings(choice);
+  process.stdout.write(`\n${JSON.stringify(said)}\n`, () => process.exit(0));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`, () => process.exit(1));
+}

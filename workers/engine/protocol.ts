@@ -28,7 +28,7 @@ export interface EngineTask {
   readonly checkpointFolder: string;
   /** Of this attempt alone. */
   readonly outputFolder: string;
-  readonly engine: 'auto' | 'tensorflow' | 'webgpu' | 'wasm';
+  readonly engine: 'auto' | 'tensorflow' | 'wasm';
   readonly threads: number;
 }
 

@@ -35,7 +35,7 @@ async function check(path: string): Promise<Agreement> {
   const bytes = await readFile(path);
   return checkAgainstRuntime(bytes, (await readModel(bytes)).model, {
     runtime,
-    startEngine: () => startEngine((process.env.LATHE_ENGINE ?? 'auto') as EngineChoice),
+    startEngine: () => startEngine((process.env.LATHE_ENGINE || 'auto') as EngineChoice),
   });
 }
 

@@ -8,7 +8,7 @@ export interface SupervisorSettings {
   readonly host: string;
   readonly home: string;
   readonly scratchFolder: string;
-  readonly engine: 'auto' | 'tensorflow' | 'webgpu' | 'wasm';
+  readonly engine: 'auto' | 'tensorflow' | 'wasm';
   /** `null`: cpu, and gpu where the engine sees one. */
   readonly pools: readonly Pool[] | null;
   /** Jobs at a time, per pool. */
@@ -24,7 +24,7 @@ export interface SupervisorSettings {
   readonly maxArtifactBytes: number;
 }
 
-const ENGINES = ['auto', 'tensorflow', 'webgpu', 'wasm'] as const;
+const ENGINES = ['auto', 'tensorflow', 'wasm'] as const;
 const POOLS = ['cpu', 'gpu'] as const;
 /** Left to the operating system, the database and the service's own processes. */
 const RESERVED_MEMORY_BYTES = 1.5 * 2 ** 30;

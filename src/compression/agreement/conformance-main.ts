@@ -27,7 +27,7 @@ if (folders.length === 0) {
   process.stderr.write('usage: conformance [--failures] [--unsupported] DIR...\n');
   process.exit(2);
 }
-const engine = await startEngine((process.env.LATHE_ENGINE ?? 'auto') as EngineChoice);
+const engine = await startEngine((process.env.LATHE_ENGINE || 'auto') as EngineChoice);
 process.stderr.write(`engine: ${engine.name} ${engine.version} (${engine.reason})\n`);
 const results: CaseResult[] = [];
 for (const folder of findCases(folders)) {

@@ -8,10 +8,12 @@ import { findBuiltEngine, loadTensorflow } from './native/binding.ts';
 import type { FoundEngine, KernelSet } from './native/binding.ts';
 import { loadWasm } from './wasm.ts';
 
-export type EngineChoice = 'auto' | 'tensorflow' | 'webgpu' | 'wasm';
+/** Values of LATHE_ENGINE. */
+export const ENGINE_CHOICES = ['auto', 'tensorflow', 'wasm'] as const;
+export type EngineChoice = (typeof ENGINE_CHOICES)[number];
 
 export interface Engine {
-  readonly name: 'tensorflow' | 'webgpu' | 'wasm';
+  readonly name: Exclude<EngineChoice, 'auto'>;
   /** Why this one: chosen, or what stood in the way of a faster one. */
   readonly reason: string;
   /** Version of what computes: TensorFlow's, or that of the tfjs backend. */
@@ -54,8 +56,11 @@ export function engine(): Engine {
 }
 
 async function start(choice: EngineChoice, threads: number): Promise<Engine> {
-  if (choice === 'webgpu')
-    throw new LatheError('unavailable', 'The WebGPU engine is not part of this version; use tensorflow or wasm');
+  if (!ENGINE_CHOICES.includes(choice))
+    throw new LatheError(
+      'unavailable',
+      `There is no engine "${choice}": set LATHE_ENGINE to ${ENGINE_CHOICES.join(', ')}`,
+    );
   if (choice === 'wasm') return startWasm(threads, 'chosen');
   const found = await findBuiltEngine();
   try {
