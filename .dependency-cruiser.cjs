@@ -74,6 +74,10 @@ module.exports = {
       from: { path: '^src/', pathNot: TESTS }, to: { path: '^(workers|clients|bench|test)/' },
     },
     {
+      name: 'client-stands-alone', severity: 'error', comment: 'clients/typescript is a package of its own',
+      from: { path: '^clients/typescript/', pathNot: TESTS }, to: { path: '^(src|workers|clients/(?!typescript/))' },
+    },
+    {
       name: 'techniques-stand-alone', severity: 'error', comment: 'a technique is one folder; none imports another',
       from: { path: '^src/compression/techniques/([^/]+)/', pathNot: TESTS }, to: { path: '^src/compression/techniques/[^/]+/', pathNot: '^src/compression/techniques/$1/' },
     },

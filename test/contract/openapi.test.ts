@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, test } from 'vitest';
+import { clientTypesPath, generateClientTypes } from '../../scripts/lib/client-types.mjs';
 import { generateDocument } from '../../src/api/openapi/generate.ts';
 import { projectRoot } from '../../src/process/entry.ts';
 import { DOCUMENT } from '../support/witness.ts';
@@ -10,6 +11,10 @@ const written = readFileSync(join(projectRoot, 'openapi.yaml'), 'utf8');
 
 test('openapi.yaml is what the routes say (npm run openapi writes it)', async () => {
   expect((await generateDocument()).yaml).toBe(written);
+});
+
+test("the client's types are those of openapi.yaml (npm run openapi writes them)", async () => {
+  expect(await generateClientTypes(written)).toBe(readFileSync(clientTypesPath, 'utf8'));
 });
 
 test('openapi.yaml is valid OpenAPI 3.1', async () => {
