@@ -1,12 +1,7 @@
 /** Where the service is and which key to show it. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-
-export interface Connection {
-  /** Without a trailing slash. */
-  readonly url: string;
-  readonly apiKey: string;
-}
+import type { Connection } from '../typescript/src/index.ts';
 
 /**
  * `LATHE_URL` (else loopback at `LATHE_PORT`), `LATHE_API_KEY` (else the key that `npm start` stored in

@@ -4,34 +4,13 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { connectionFrom } from './connection.ts';
 import { doctor } from './doctor.ts';
-import { Client, ProblemError } from './http.ts';
+import { LatheClient, ProblemError, unwrap, type Schemas } from '../typescript/src/index.ts';
 import { bytes, reportTable, table } from './table.ts';
 import { watch } from './watch.ts';
-import type { Report } from '../../src/contracts/report.ts';
 
-interface Page<T> {
-  readonly items: readonly T[];
-  readonly nextCursor?: string | null;
-}
-interface Resource {
-  readonly id: string;
-  readonly name: string;
-  readonly createdAt: string;
-}
-interface ArtifactRow extends Resource {
-  readonly format: string;
-  readonly sizeBytes: number;
-  readonly sha256: string;
-}
-interface JobRow extends Resource {
-  readonly state: string;
-  readonly progress: number;
-  readonly artifacts: readonly ArtifactRow[];
-  readonly recommended: string | null;
-  readonly steps: readonly { technique: string; state: string }[];
-}
+type Resource = 'models' | 'datasets' | 'jobs';
 
-const client = (): Client => new Client(connectionFrom(process.env));
+const client = (): LatheClient => new LatheClient(connectionFrom(process.env));
 const print = (value: unknown): void => console.log(typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
 const program = new Command('lathe').description('Compress trained models: prune, distil, quantize, retrain.');
@@ -53,15 +32,15 @@ pushCommand('datasets', 'upload a dataset (npz, idx zip, image folder zip, csv)'
 
 function pushCommand(resource: 'models' | 'datasets', description: string): Command {
   const group = program.command(resource);
-  listCommand(group, resource, (row: Resource) => [row.id, row.name, row.createdAt]);
+  listCommand(group, resource, (row: Schemas['Model' | 'Dataset']) => [row.id, row.name, row.createdAt]);
   return group
     .command('push')
     .description(description)
     .argument('<file>')
     .option('--name <name>', "defaults to the file's name")
     .action(async (file: string, options: { name?: string; target?: string }) => {
-      const query = { name: options.name ?? basename(file), target: options.target };
-      print(await client().upload(`/v1/${resource}`, file, query, uploadProgress(file)));
+      const upload = { ...options, onProgress: uploadProgress(file) };
+      print(await (resource === 'models' ? client().uploadModel(file, upload) : client().uploadDataset(file, upload)));
     });
 }
 
@@ -72,7 +51,7 @@ function uploadProgress(file: string): (sent: number, total: number) => void {
     process.stderr.write(`\r${basename(file)}: ${bytes(sent)} of ${bytes(total)}${sent === total ? '\n' : ''}`);
 }
 
-function listCommand<T>(group: Command, resource: string, row: (item: T) => string[]): void {
+function listCommand<T>(group: Command, resource: Resource, row: (item: T) => string[]): void {
   group
     .command('list')
     .description(`list ${resource}, newest first`)
@@ -81,17 +60,28 @@ function listCommand<T>(group: Command, resource: string, row: (item: T) => stri
     .option('--label <key:value>', 'jobs only')
     .option('--json', 'machine-readable')
     .action(async (options: { limit: string; state?: string; label?: string; json?: boolean }) => {
-      const page = await client().get<Page<T>>(`/v1/${resource}`, {
-        limit: options.limit,
-        state: options.state,
-        label: options.label,
-      });
-      print(options.json ? page : table(page.items.map(row)));
+      const state = options.state?.split(',') as Schemas['JobState'][] | undefined;
+      const label = options.label === undefined ? undefined : [options.label];
+      const page = await list(resource, { limit: Number(options.limit), state, label });
+      print(options.json ? page : table((page.items as T[]).map(row)));
     });
 }
 
+function list(resource: Resource, query: { limit: number; state?: Schemas['JobState'][]; label?: string[] }) {
+  const { api } = client();
+  const init = { params: { query } };
+  switch (resource) {
+    case 'models':
+      return unwrap(api.GET('/v1/models', init));
+    case 'datasets':
+      return unwrap(api.GET('/v1/datasets', init));
+    case 'jobs':
+      return unwrap(api.GET('/v1/jobs', init));
+  }
+}
+
 const jobs = program.command('jobs');
-listCommand(jobs, 'jobs', (job: JobRow) => [
+listCommand(jobs, 'jobs', (job: Schemas['Job']) => [
   job.id,
   job.state,
   `${Math.round(job.progress * 100)} %`,
@@ -113,20 +103,18 @@ jobs
       file: string,
       options: { model?: string; dataset?: string; dryRun?: boolean; idempotencyKey?: string; watch?: boolean },
     ) => {
-      const request = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')) as Record<string, unknown>;
-      if (options.model) request['model'] = options.model;
-      if (options.dataset) request['dataset'] = options.dataset;
-      const headers: Record<string, string> = options.idempotencyKey
-        ? { 'idempotency-key': options.idempotencyKey }
-        : {};
-      const job = await client().post<JobRow>('/v1/jobs', request, {
-        headers,
-        query: { dryRun: options.dryRun ? 'true' : undefined },
-      });
+      const request = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')) as Schemas['JobRequest'];
+      if (options.model) request.model = options.model;
+      if (options.dataset) request.dataset = options.dataset;
+      if (options.dryRun) return print(await estimate(request));
+      const job = await client().submitJob(request, options);
       print(job);
-      if (options.watch && !options.dryRun) await follow(job.id);
+      if (options.watch) await follow(job.id);
     },
   );
+
+const estimate = (request: Schemas['JobRequest']) =>
+  unwrap(client().api.POST('/v1/jobs', { body: request, params: { query: { dryRun: true } } }));
 
 jobs.command('watch').description('follow a job to its end').argument('<job>').action(follow);
 
@@ -134,7 +122,9 @@ jobs
   .command('cancel')
   .description('cancel a job')
   .argument('<job>')
-  .action(async (id: string) => print(await client().post(`/v1/jobs/${encodeURIComponent(id)}/cancel`)));
+  .action(async (id: string) => print(await unwrap(client().api.POST('/v1/jobs/{id}/cancel', byId(id)))));
+
+const byId = (id: string) => ({ params: { path: { id } } });
 
 async function follow(id: string): Promise<void> {
   const end = await watch(client(), id);
@@ -142,7 +132,7 @@ async function follow(id: string): Promise<void> {
     process.exitCode = 1;
     return;
   }
-  print(reportTable(await client().get<Report>(`/v1/jobs/${encodeURIComponent(id)}/report`)));
+  print(reportTable(await unwrap(client().api.GET('/v1/jobs/{id}/report', byId(id)))));
 }
 
 const artifacts = program.command('artifacts');
@@ -152,15 +142,15 @@ artifacts
   .argument('<artifact-or-job>')
   .option('-o, --output <file>')
   .action(async (id: string, options: { output?: string }) => {
-    const artifact = await client().get<ArtifactRow>(`/v1/artifacts/${encodeURIComponent(await artifactIdOf(id))}`);
+    const artifact = await unwrap(client().api.GET('/v1/artifacts/{id}', byId(await artifactIdOf(id))));
     const file = options.output ?? basename(artifact.name);
-    await client().download(`/v1/artifacts/${encodeURIComponent(artifact.id)}/content`, file, artifact.sha256);
+    await client().download(artifact, file);
     print(`${file}  ${bytes(artifact.sizeBytes)}  sha-256 ${artifact.sha256}`);
   });
 
 async function artifactIdOf(id: string): Promise<string> {
   if (!id.startsWith('job_')) return id;
-  const job = await client().get<JobRow>(`/v1/jobs/${encodeURIComponent(id)}`);
+  const job = await unwrap(client().api.GET('/v1/jobs/{id}', byId(id)));
   if (!job.recommended) throw new Error(`${id} is ${job.state} and has no artifact to recommend`);
   return job.recommended;
 }

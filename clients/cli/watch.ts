@@ -1,10 +1,13 @@
 /** Follows a job on the terminal: a progress bar where there is one to draw on, else a line per event worth a line. */
 import cliProgress from 'cli-progress';
-import { isEnded } from '../../src/contracts/job-states.ts';
-import type { Client, ServerEvent } from './http.ts';
+import { LAST_EVENTS, type JobEvent, type LatheClient } from '../typescript/src/index.ts';
 
 /** Returns the type of the job's last event. */
-export async function watch(client: Client, jobId: string, out: NodeJS.WriteStream = process.stdout): Promise<string> {
+export async function watch(
+  client: LatheClient,
+  jobId: string,
+  out: NodeJS.WriteStream = process.stdout,
+): Promise<string> {
   const bar = out.isTTY
     ? new cliProgress.SingleBar(
         { stream: out, format: '{bar} {percentage} %  {doing}', clearOnComplete: true, hideCursor: true },
@@ -22,7 +25,7 @@ export async function watch(client: Client, jobId: string, out: NodeJS.WriteStre
       if (line) say(line);
       const progress = event.data['progress'];
       if (typeof progress === 'number') bar?.update(Math.round(progress * 100), { doing: doing(event) });
-      if (isEnded(event.type)) return event.type;
+      if (LAST_EVENTS.has(event.type)) return event.type;
     }
   } finally {
     bar?.stop();
@@ -30,13 +33,13 @@ export async function watch(client: Client, jobId: string, out: NodeJS.WriteStre
   throw new Error(`The event stream of ${jobId} ended before the job did`);
 }
 
-function doing({ data }: ServerEvent): string {
+function doing({ data }: JobEvent): string {
   const epoch = typeof data['epoch'] === 'number' ? `, epoch ${data['epoch']}` : '';
   return `${text(data['technique'], 'running')}${epoch}`;
 }
 
 /** One line for an event, or null where the progress bar says enough. */
-export function describe({ type, data }: ServerEvent): string | null {
+export function describe({ type, data }: JobEvent): string | null {
   switch (type) {
     case 'progress':
       return null;

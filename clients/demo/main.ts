@@ -11,24 +11,10 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import yazl from 'yazl';
 import { connectionFrom } from '../cli/connection.ts';
-import { Client } from '../cli/http.ts';
 import { bytes, reportTable } from '../cli/table.ts';
 import { watch } from '../cli/watch.ts';
+import { LatheClient, unwrap } from '../typescript/src/index.ts';
 import { projectRoot } from '../../src/process/entry.ts';
-import type { Report } from '../../src/contracts/report.ts';
-
-interface Uploaded {
-  readonly id: string;
-  readonly sizeBytes: number;
-  readonly parameters?: number;
-  readonly samples?: number;
-  readonly trainable?: boolean;
-}
-interface Job {
-  readonly id: string;
-  readonly recommended: string;
-  readonly artifacts: readonly { id: string; name: string; sha256: string; sizeBytes: number }[];
-}
 
 const MNIST_FILES = [
   'train-images-idx3-ubyte',
@@ -39,18 +25,18 @@ const MNIST_FILES = [
 
 const output = process.argv[2] ?? '.';
 await mkdir(output, { recursive: true });
-const client = new Client(connectionFrom(process.env));
+const client = new LatheClient(connectionFrom(process.env));
 
-const model = await client.upload<Uploaded>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
+const model = await client.uploadModel(join(projectRoot, 'examples/digit_cnn.onnx'));
 console.log(
-  `Model ${model.id}: digit_cnn.onnx, ${bytes(model.sizeBytes)}, ${model.parameters?.toLocaleString('en-US')} parameters, ${model.trainable ? 'trainable' : 'not trainable'}`,
+  `Model ${model.id}: digit_cnn.onnx, ${bytes(model.sizeBytes)}, ${model.parameters.toLocaleString('en-US')} parameters, ${model.trainable ? 'trainable' : 'not trainable'}`,
 );
 const zip = await zipMnist(join(output, 'mnist.zip'));
-const dataset = await client.upload<Uploaded>('/v1/datasets', zip);
+const dataset = await client.uploadDataset(zip);
 await rm(zip);
-console.log(`Dataset ${dataset.id}: MNIST, ${dataset.samples?.toLocaleString('en-US')} images`);
+console.log(`Dataset ${dataset.id}: MNIST, ${dataset.samples.toLocaleString('en-US')} images`);
 
-const job = await client.post<Job>('/v1/jobs', {
+const job = await client.submitJob({
   model: model.id,
   dataset: dataset.id,
   name: 'demo',
@@ -67,12 +53,13 @@ const started = performance.now();
 const end = await watch(client, job.id);
 if (end !== 'succeeded') throw new Error(`The job ended as ${end}`);
 
-const done = await client.get<Job>(`/v1/jobs/${job.id}`);
-const report = await client.get<Report>(`/v1/jobs/${job.id}/report`);
+const byId = { params: { path: { id: job.id } } };
+const done = await unwrap(client.api.GET('/v1/jobs/{id}', byId));
+const report = await unwrap(client.api.GET('/v1/jobs/{id}/report', byId));
 const artifact = done.artifacts.find(({ id }) => id === done.recommended);
 if (!artifact) throw new Error(`The job has no artifact ${done.recommended}`);
 const file = join(output, 'digit_cnn.compressed.onnx');
-await client.download(`/v1/artifacts/${artifact.id}/content`, file, artifact.sha256);
+await client.download(artifact, file);
 console.log(`\n${reportTable(report)}`);
 for (const warning of report.warnings) console.log(`Warning (${warning.code}): ${warning.message}`);
 console.log(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s. The compressed model: ${file}`);

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Response } from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Client } from '../../clients/cli/http.ts';
+import { LatheClient } from '../../clients/typescript/src/index.ts';
 import type { Claim } from '../../src/jobs/ports.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { REPORT, smallModel, table } from '../support/fixtures.ts';
@@ -309,7 +309,7 @@ describe('events', () => {
     const { id } = jobOf(await submit(request()));
     const seen: { id: string | undefined; type: string; at: number }[] = [];
     const following = (async () => {
-      for await (const event of new Client({ url: api.url, apiKey: api.key }).events(id))
+      for await (const event of new LatheClient({ url: api.url, apiKey: api.key }).events(id))
         seen.push({ id: event.id, type: event.type, at: Date.now() });
     })();
     await expect.poll(() => seen.length).toBe(1);

@@ -92,7 +92,7 @@ describe('the main job', () => {
   test('gives a file that is what was measured, and runs in onnxruntime', async () => {
     const artifact = job.artifacts.find(({ id }) => id === job.recommended)!;
     const path = join(folder, 'result.onnx');
-    await service.client.download(`/v1/artifacts/${artifact.id}/content`, path, artifact.sha256);
+    await service.client.download(artifact, path);
     const bytes = readFileSync(path);
     expect(bytes.length).toBe(report.after.sizeBytes);
     const session = await InferenceSession.create(bytes);
@@ -105,7 +105,7 @@ describe('the main job', () => {
   test('comes with a manifest that names the inputs and the files', async () => {
     const entry = job.artifacts.find(({ name }) => name === 'manifest.json')!;
     const path = join(folder, 'manifest.json');
-    await service.client.download(`/v1/artifacts/${entry.id}/content`, path, entry.sha256);
+    await service.client.download(entry, path);
     const manifest = JSON.parse(readFileSync(path, 'utf8')) as {
       input: { model: { sha256: string } };
       files: { sha256: string }[];

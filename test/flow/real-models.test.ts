@@ -102,7 +102,7 @@ async function expectOpens(job: JobView, uploaded: string): Promise<void> {
     ({ id, format }) => id === job.recommended || (format !== 'onnx' && format !== 'json'),
   )) {
     const path = join(folder, `${artifact.id}-${artifact.name}`);
-    await service.client.download(`/v1/artifacts/${artifact.id}/content`, path, artifact.sha256);
+    await service.client.download(artifact, path);
     if (artifact.format === 'onnx') await (await InferenceSession.create(path, { logSeverityLevel: 3 })).release();
     else if (artifact.format === 'tfjs-graph') (await openGraphModel(readFileSync(path))).dispose();
     else if (artifact.format === 'tfjs-layers') (await openLayersModel(readFileSync(path))).dispose();

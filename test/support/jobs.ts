@@ -1,7 +1,8 @@
 /** Jobs over HTTP, as flow tests see them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isEnded } from '../../src/contracts/job-states.ts';
-import { ProblemError, type Client, type ServerEvent } from '../../clients/cli/http.ts';
+import { ProblemError, type JobEvent } from '../../clients/typescript/src/index.ts';
+import type { TestClient } from './client.ts';
 
 /** Nothing takes as long even on a busy machine: whoever waits longer waits for what does not come. */
 const HANG_MS = 300_000;
@@ -29,7 +30,7 @@ export interface JobView {
 export const MNIST_TRANSFORM = { scale: 1 / 255, mean: [0.1307], std: [0.3081] };
 
 export async function waitForState(
-  client: Client,
+  client: TestClient,
   id: string,
   wanted: (state: string) => boolean,
   milliseconds = HANG_MS,
@@ -44,7 +45,7 @@ export async function waitForState(
   }
 }
 
-export const waitForEnd = (client: Client, id: string) => waitForState(client, id, isEnded);
+export const waitForEnd = (client: TestClient, id: string) => waitForState(client, id, isEnded);
 
 /**
  * Repeats a request while the API is away (restarting after a kill). Safe for reads, and for writes under an
@@ -64,8 +65,8 @@ export async function patiently<T>(request: () => Promise<T>, milliseconds = HAN
 }
 
 /** All stored events of an ended job. */
-export async function allEvents(client: Client, id: string): Promise<ServerEvent[]> {
-  const events: ServerEvent[] = [];
+export async function allEvents(client: TestClient, id: string): Promise<JobEvent[]> {
+  const events: JobEvent[] = [];
   for await (const event of client.events(id)) events.push(event);
   return events;
 }

@@ -3,7 +3,7 @@
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { Client } from '../../clients/cli/http.ts';
+import type { TestClient } from './client.ts';
 
 const BLOB = /^[0-9a-f]{64}$/;
 
@@ -14,7 +14,7 @@ interface Page {
 /**
  * Paths, relative to `home`, of scratch folders, unfinished uploads and blobs that no model, dataset or artifact names.
  */
-export async function leftovers(home: string, client: Client): Promise<string[]> {
+export async function leftovers(home: string, client: TestClient): Promise<string[]> {
   const named = new Set<string>();
   for (const resource of ['models', 'datasets', 'artifacts']) {
     const { items } = await client.get<Page>(`/v1/${resource}`, { limit: '100' });

@@ -4,16 +4,16 @@ import { mkdtempSync, readdirSync, readFileSync, existsSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Client } from '../../clients/cli/http.ts';
 import { projectRoot } from '../../src/process/entry.ts';
 import { isAlive, waitForExit } from '../../src/process/liveness.ts';
 import { freePort } from '../../workers/ports.ts';
+import { TestClient } from './client.ts';
 
 export interface RunningService {
   readonly url: string;
   readonly home: string;
   readonly apiKey: string;
-  readonly client: Client;
+  readonly client: TestClient;
   /** Process ids by role; empty where none runs now. */
   processes(role: Role): number[];
   /** SIGTERM to the launcher; resolves with its exit code when it has ended. */
@@ -71,7 +71,7 @@ export async function startService(
     apiKey,
     processes,
     stop,
-    client: new Client({ url, apiKey }),
+    client: new TestClient({ url, apiKey }),
     async kill() {
       const all = (['launcher', 'api', 'supervisor', 'engine'] as const).flatMap(processes);
       for (const pid of all) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
