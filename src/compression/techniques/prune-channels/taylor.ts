@@ -60,7 +60,11 @@ export async function taylorScores(
       validation: null,
       observers: [
         {
-          variables: [...sums.values()],
+          variables: [...sums].map(([{ tensor }, variable], i) => ({
+            kind: `channel-score-${i}`,
+            parameter: tensor.name,
+            variable,
+          })),
           observe: (parameter, gradient) => {
             addUp(sums, parameter, gradient);
           },
