@@ -57,10 +57,10 @@ afterEach(async () => {
   await store.close();
 });
 
-const relay = (timing: Partial<RelayTiming> = {}) =>
+const relay = (timing: Partial<RelayTiming> = {}, to: JobQueue = queue) =>
   new Relay({
     store: store.relay,
-    queue,
+    queue: to,
     workers: store.workers,
     feed,
     log: createLog('api', 'silent'),
@@ -115,6 +115,33 @@ describe('the relay', () => {
     await expect.poll(() => queue.depth('cpu'), { timeout: 20_000 }).toBe(120);
     await running.stop();
   });
+
+  test('tries again what the queue did not take', async () => {
+    const id = await submit('cpu');
+    let refusals = 0;
+    const away: JobQueue = {
+      ...queue,
+      enqueue: (...entry) => {
+        if (refusals++ < 2) return Promise.reject(new Error('the queue is away'));
+        return queue.enqueue(...entry);
+      },
+    };
+    const running = relay({}, away);
+    await expect.poll(() => queue.depth('cpu'), { timeout: 10_000 }).toBe(1);
+    expect(refusals).toBe(3);
+    expect(await store.relay.queuedAmong([id])).toHaveLength(1);
+    await running.stop();
+  }, 20_000);
+
+  test('brings what a relay took that died', async () => {
+    await submit('cpu');
+    expect(await store.relay.claimOutbox(10, 1500)).toHaveLength(1);
+    const running = relay();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(await queue.depth('cpu')).toBe(0);
+    await expect.poll(() => queue.depth('cpu'), { timeout: 10_000 }).toBe(1);
+    await running.stop();
+  }, 20_000);
 
   test('makes a lost queue entry again', async () => {
     const running = relay({ reassureMs: 500 });

@@ -3,6 +3,7 @@
  * lost, queue entry lost, no worker for them. Runs in each API process; they share the work.
  */
 import type { Log } from '../log.ts';
+import { handleRows, type OutboxHandlers } from './outbox.ts';
 import type { JobEvent, JobQueue, Pool, WorkerRegistry } from './ports.ts';
 import type { ChangeFeed, RelayStore } from './repositories.ts';
 
@@ -23,11 +24,19 @@ export interface RelayTiming {
   readonly reassureMs: number;
   /** A worker that was not seen for so long does not count. */
   readonly workerSeenMs: number;
+  /** Outbox rows that a relay took and did not finish within this are taken again. */
+  readonly claimMs: number;
   /** So long a job may lie in a pool without workers before that is told. */
   readonly toldAfterMs: number;
 }
 
-const TIMING: RelayTiming = { sweepMs: 1000, reassureMs: 20_000, workerSeenMs: 15_000, toldAfterMs: 1000 };
+const TIMING: RelayTiming = {
+  sweepMs: 1000,
+  reassureMs: 20_000,
+  workerSeenMs: 15_000,
+  claimMs: 30_000,
+  toldAfterMs: 1000,
+};
 const BATCH = 100;
 const FORGET_KEYS_MS = 24 * 3600 * 1000;
 const FORGET_WORKERS_MS = 3600 * 1000;
@@ -36,6 +45,9 @@ export class Relay {
   readonly #deps: RelayDeps;
   readonly #timing: RelayTiming;
   readonly #unsubscribe: () => void;
+  readonly #handlers: OutboxHandlers = {
+    'job-queued': (payloads) => this.#enqueue(payloads.map(({ jobId }) => jobId)),
+  };
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | null = null;
   #again = false;
@@ -93,14 +105,40 @@ export class Relay {
   }
 
   async #relay(): Promise<void> {
+    while (!this.#stopped && (await this.#handleBatch()) === BATCH);
+  }
+
+  /** @returns number of rows that are done */
+  async #handleBatch(): Promise<number> {
+    const { store, log } = this.#deps;
+    const rows = await store.claimOutbox(BATCH, this.#timing.claimMs);
+    if (rows.length === 0) return 0;
+    const { done, failed, unknown } = await handleRows(rows, this.#handlers);
+    await store.completeOutbox(done);
+    if (unknown.length > 0)
+      log.warn(
+        { rows: unknown.map(({ id, kind, version }) => ({ id: String(id), kind, version })) },
+        'outbox rows that this release does not know are left for one that does',
+      );
+    for (const { ids, error } of failed) {
+      await store.releaseOutbox(ids);
+      throw error;
+    }
+    return done.length;
+  }
+
+  async #enqueue(jobIds: readonly string[]): Promise<void> {
     const { store, queue } = this.#deps;
-    const pools = await this.#livePools();
-    const enqueue = async (jobs: readonly { id: string; device: string; fence: number }[]) => {
-      const chosen = new Map(jobs.map(({ id, device }) => [id, poolFor(device, pools)]));
-      await Promise.all(jobs.map(({ id, fence }) => queue.enqueue(chosen.get(id) as Pool, id, fence)));
-      return chosen;
-    };
-    while (!this.#stopped && (await store.drainOutbox(BATCH, enqueue)) === BATCH);
+    const [jobs, pools] = [await store.queuedAmong(jobIds), await this.#livePools()];
+    const byPool = new Map<Pool, string[]>();
+    await Promise.all(
+      jobs.map(({ id, device, fence }) => {
+        const pool = poolFor(device, pools);
+        byPool.set(pool, [...(byPool.get(pool) ?? []), id]);
+        return queue.enqueue(pool, id, fence);
+      }),
+    );
+    for (const [pool, ids] of byPool) await store.markEnqueued(ids, pool);
   }
 
   async #sweep(): Promise<void> {

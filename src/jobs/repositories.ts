@@ -8,6 +8,7 @@ import type { JobState } from '../contracts/job-states.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import type { Report, ReportWarning } from '../contracts/report.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { OutboxRow } from './outbox.ts';
 import type { JobEvent, JobEventType, Pool } from './ports.ts';
 
 export interface PageRequest {
@@ -191,13 +192,16 @@ export interface StoredMetric {
 /** The relay's side: from Postgres to the queue, and jobs that nobody looks after. */
 export interface RelayStore {
   /**
-   * Hands over the ids of waiting outbox rows and deletes those rows where `enqueue` resolves; other relays get other
-   * rows.
+   * Claims the oldest outbox rows that no relay holds; other relays get other rows. They are this relay's for
+   * `claimMs`: those of one that died are claimed again after that. Holds no lock when it resolves.
    */
-  drainOutbox(
-    limit: number,
-    enqueue: (jobs: readonly { id: string; device: string; fence: number }[]) => Promise<ReadonlyMap<string, Pool>>,
-  ): Promise<number>;
+  claimOutbox(limit: number, claimMs: number): Promise<OutboxRow[]>;
+  /** Their messages are handled: deletes the rows. */
+  completeOutbox(ids: readonly bigint[]): Promise<void>;
+  /** Any relay may claim the rows now. */
+  releaseOutbox(ids: readonly bigint[]): Promise<void>;
+  /** Those of the jobs that are queued. */
+  queuedAmong(ids: readonly string[]): Promise<{ id: string; device: string; fence: number }[]>;
   /** Queued jobs that are past their deadline end `expired`. */
   expireOverdue(): Promise<string[]>;
   /** Jobs whose worker's lease ran out go back to the queue, or fail with `worker-lost` after `maxAttempts`. */

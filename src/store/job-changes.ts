@@ -1,5 +1,6 @@
 /** Changes of one job, made under a lock on its row: state, steps and events move together. */
 import { isEnded, type JobState } from '../contracts/job-states.ts';
+import { outboxMessage, type OutboxMessage } from '../jobs/outbox.ts';
 import type { JobEvent } from '../jobs/ports.ts';
 import { nextState, statesBefore, type Happening } from '../jobs/states.ts';
 import type { Connection } from './database.ts';
@@ -93,8 +94,13 @@ export async function requeue(
       enqueuedAt: null,
     },
   });
-  if (state === 'queued') await tx.outbox.create({ data: { jobId: job.id } });
+  if (state === 'queued') await addToOutbox(tx, outboxMessage('job-queued', { jobId: job.id }));
   return state;
+}
+
+/** A relay handles the message after the commit. */
+export async function addToOutbox(tx: Connection, { kind, version, payload }: OutboxMessage): Promise<void> {
+  await tx.outbox.create({ data: { kind, version, payload: storable(payload) } });
 }
 
 /** Numbers follow the order of commits: the job's row is locked while they are given out. */

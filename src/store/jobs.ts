@@ -1,9 +1,10 @@
 import { ACTIVE_STATES, isEnded, JOB_STATES, type JobState } from '../contracts/job-states.ts';
+import { outboxMessage } from '../jobs/outbox.ts';
 import type { JobEventType } from '../jobs/ports.ts';
 import type { Insertion, InsertOptions, JobFilter, JobRepository, NewJob } from '../jobs/repositories.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
-import { lockJobs, move } from './job-changes.ts';
+import { addToOutbox, lockJobs, move } from './job-changes.ts';
 import { toJob, WITH_PARTS } from './job-rows.ts';
 import { pageQuery, toPage } from './pages.ts';
 import { storable, storableText } from './storable.ts';
@@ -124,6 +125,7 @@ async function insertWithin(
   if ((await tx.job.count({ where: { tenantId, state: { in: [...ACTIVE_STATES] } } })) >= activeJobs)
     return { outcome: 'quota' };
   const row = await tx.job.create({ data: newRow(job), include: WITH_PARTS });
+  await addToOutbox(tx, outboxMessage('job-queued', { jobId: job.id }));
   const stored = toJob(row);
   const answer = answerOf(stored);
   if (idempotency) {
@@ -155,7 +157,6 @@ function newRow({ id, tenantId, request, modelIds }: NewJob): Prisma.JobCreateIn
       },
     },
     events: { create: { seq: 1, type: 'queued', data: {}, createdAt: now } },
-    outbox: { create: {} },
   };
 }
 

@@ -1,4 +1,8 @@
-/** The relay's queries. Rows are taken with SKIP LOCKED: several API processes may relay and sweep at once. */
+/**
+ * The relay's queries. Rows are taken with SKIP LOCKED: several API processes may relay and sweep at once. No
+ * transaction stays open while the relay speaks to the queue.
+ */
+import type { OutboxRow } from '../jobs/outbox.ts';
 import type { Pool } from '../jobs/ports.ts';
 import type { RelayStore } from '../jobs/repositories.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
@@ -10,22 +14,18 @@ const SWEEP_LIMIT = 100;
 
 export function relayStore(database: Database): RelayStore {
   return {
-    drainOutbox: (limit, enqueue) =>
-      database.$transaction(async (tx) => {
-        const rows = await tx.$queryRaw<{ row: bigint; id: string; device: string; fence: number; state: string }[]>`
-        SELECT outbox.id AS row, jobs.id, jobs.device, jobs.fence, jobs.state::text AS state FROM outbox JOIN jobs ON jobs.id = outbox.job_id
-        ORDER BY outbox.id LIMIT ${limit} FOR UPDATE OF outbox SKIP LOCKED`;
-        if (rows.length === 0) return 0;
-        const pools = await enqueue(rows.filter(({ state }) => state === 'queued'));
-        for (const pool of new Set(pools.values()))
-          await markEnqueued(
-            tx,
-            [...pools].filter((entry) => entry[1] === pool).map(([id]) => id),
-            pool,
-          );
-        await tx.outbox.deleteMany({ where: { id: { in: rows.map(({ row }) => row) } } });
-        return rows.length;
-      }, TRANSACTION),
+    claimOutbox: (limit, claimMs) => claimOutbox(database, limit, claimMs),
+    async completeOutbox(ids) {
+      await database.outbox.deleteMany({ where: { id: { in: [...ids] } } });
+    },
+    async releaseOutbox(ids) {
+      await database.outbox.updateMany({ where: { id: { in: [...ids] } }, data: { claimedUntil: null } });
+    },
+    queuedAmong: (ids) =>
+      database.job.findMany({
+        where: { id: { in: [...ids] }, state: 'queued' },
+        select: { id: true, device: true, fence: true },
+      }),
     expireOverdue: () =>
       database.$transaction(async (tx) => {
         const overdue = await lockJobs(tx, Prisma.sql`state = 'queued' AND queue_deadline < now()`, {
@@ -75,6 +75,17 @@ export function relayStore(database: Database): RelayStore {
       return (await database.worker.deleteMany({ where: { seenAt: { lt: before } } })).count;
     },
   };
+}
+
+/** By the database's clock: relays of several machines agree on when a claim is over. */
+async function claimOutbox(database: Database, limit: number, claimMs: number): Promise<OutboxRow[]> {
+  const rows = await database.$queryRaw<OutboxRow[]>`
+    UPDATE outbox SET claimed_until = now() + ${claimMs}::float8 * interval '1 millisecond'
+    WHERE id IN (
+      SELECT id FROM outbox WHERE claimed_until IS NULL OR claimed_until < now() ORDER BY id LIMIT ${limit}
+      FOR UPDATE SKIP LOCKED)
+    RETURNING id, kind, version, payload`;
+  return rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 async function markEnqueued(connection: Connection, ids: readonly string[], pool: Pool): Promise<void> {

@@ -2,6 +2,7 @@
  * The store on real Postgres: claims and fences, cancellation, leases, sweeps, pages, and text that Postgres does not
  * take.
  */
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { REPORT } from '../../test/support/fixtures.ts';
 import { startTestPostgres, type TestPostgres } from '../../test/support/postgres.ts';
@@ -32,15 +33,16 @@ const OUTCOME: JobOutcome = {
 };
 
 let postgres: TestPostgres;
+let databaseUrl: string;
 let store: Store;
 let tenantId: string;
 let modelId: string;
 let hashes = 0;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-  const url = await postgres.emptyDatabase();
-  await migrate(url);
-  store = openStore(url, { maxAttempts: 3 });
+  databaseUrl = await postgres.emptyDatabase();
+  await migrate(databaseUrl);
+  store = openStore(databaseUrl, { maxAttempts: 3 });
   await store.keys.add({ id: newId('key'), tenant: 'us', name: 'k', role: 'member', prefix: 'p', mac: 'mac' });
   tenantId = (await store.keys.authenticate('mac'))!.tenantId;
   modelId = await newModel();
@@ -66,6 +68,11 @@ async function newJob(request: Partial<JobRequest> = {}): Promise<string> {
   );
   expect(outcome).toBe('inserted');
   return id;
+}
+
+async function emptyOutbox(): Promise<void> {
+  const rows = await store.relay.claimOutbox(1000, 60_000);
+  await store.relay.completeOutbox(rows.map(({ id }) => id));
 }
 
 const claim = async (id: string, leaseMs = LEASE_MS): Promise<Claim> => {
@@ -253,28 +260,56 @@ describe('the sweeps', () => {
     });
   });
 
-  test('hand outbox rows to one relay each, and keep them where the queue is away', async () => {
-    await store.relay.drainOutbox(1000, async (jobs) => new Map(jobs.map(({ id }) => [id, 'cpu' as const])));
+  test('hand each outbox row to one relay', async () => {
+    await emptyOutbox();
     const ids = [await newJob(), await newJob({ device: 'gpu' })];
-    await expect(
-      store.relay.drainOutbox(10, async () => {
-        throw new Error('queue away');
-      }),
-    ).rejects.toThrow('queue away');
-    const taken: string[] = [];
-    const drain = () =>
-      store.relay.drainOutbox(10, async (jobs) => {
-        taken.push(...jobs.map(({ id }) => id));
-        return new Map(jobs.map(({ id, device }) => [id, device === 'gpu' ? 'gpu' : 'cpu']));
-      });
-    await Promise.all([drain(), drain(), drain()]);
-    expect(taken.toSorted()).toEqual(ids.toSorted());
-    expect(
-      (await store.relay.queuedBefore(new Date(Date.now() + 1000), 1000))
-        .filter(({ id }) => ids.includes(id))
-        .map(({ pool }) => pool)
-        .toSorted(),
-    ).toEqual(['cpu', 'gpu']);
+    const claims = await Promise.all([1, 2, 3].map(() => store.relay.claimOutbox(10, 60_000)));
+    const rows = claims.flat();
+    expect(rows.map(({ kind, version }) => [kind, version])).toEqual([
+      ['job-queued', 1],
+      ['job-queued', 1],
+    ]);
+    expect(rows.map(({ payload }) => (payload as { jobId: string }).jobId).toSorted()).toEqual(ids.toSorted());
+    await store.relay.completeOutbox(rows.map(({ id }) => id));
+    expect(await store.relay.claimOutbox(10, 0)).toEqual([]);
+  });
+
+  test('give the outbox rows of a dead relay to another, after a time', async () => {
+    await emptyOutbox();
+    const id = await newJob();
+    const dead = await store.relay.claimOutbox(10, 400);
+    expect(dead.map(({ payload }) => payload)).toEqual([{ jobId: id }]);
+    expect(await store.relay.claimOutbox(10, 60_000)).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(await store.relay.claimOutbox(10, 60_000)).toEqual(dead);
+    await store.relay.releaseOutbox(dead.map((row) => row.id));
+    expect(await store.relay.claimOutbox(10, 60_000)).toEqual(dead);
+  });
+
+  test('hold no lock on outbox rows that they claimed', async () => {
+    await emptyOutbox();
+    await newJob();
+    const rows = await store.relay.claimOutbox(10, 60_000);
+    expect(rows).toHaveLength(1);
+    const client = new pg.Client({ connectionString: databaseUrl });
+    await client.connect();
+    try {
+      const { rowCount } = await client.query('SELECT 1 FROM outbox WHERE id = $1 FOR UPDATE NOWAIT', [rows[0]!.id]);
+      expect(rowCount).toBe(1);
+    } finally {
+      await client.end();
+    }
+  });
+
+  test('tell which jobs are queued, and remember their pool', async () => {
+    const [queued, canceled] = [await newJob({ device: 'gpu' }), await newJob()];
+    await store.jobs.cancel(tenantId, canceled);
+    expect(await store.relay.queuedAmong([queued, canceled, 'job_none'])).toEqual([
+      { id: queued, device: 'gpu', fence: 0 },
+    ]);
+    await store.relay.markEnqueued([queued, canceled], 'gpu');
+    const known = await store.relay.queuedBefore(new Date(Date.now() + 1000), 1000);
+    expect(known.filter(({ id }) => id === queued || id === canceled)).toMatchObject([{ id: queued, pool: 'gpu' }]);
   });
 
   test('tell once that a job waits', async () => {
