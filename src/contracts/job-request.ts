@@ -110,10 +110,16 @@ export const Loader = Type.Object(
 );
 export type Loader = Static<typeof Loader>;
 
+export const DEFAULT_QUEUE_SECONDS = 3600;
+export const DEFAULT_RUN_SECONDS = 3600;
+const MAX_LIMIT_SECONDS = 7 * 24 * 3600;
+
+const seconds = (byDefault: number) => Type.Integer({ minimum: 1, maximum: MAX_LIMIT_SECONDS, default: byDefault });
+
 export const Limits = Type.Object(
   {
-    queueSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
-    runSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 604800, default: 3600 })),
+    queueSeconds: Type.Optional(seconds(DEFAULT_QUEUE_SECONDS)),
+    runSeconds: Type.Optional(seconds(DEFAULT_RUN_SECONDS)),
   },
   { additionalProperties: false },
 );

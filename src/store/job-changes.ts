@@ -1,4 +1,5 @@
 /** Changes of one job, made under a lock on its row: state, steps and events move together. */
+import { DEFAULT_QUEUE_SECONDS } from '../contracts/job-request.ts';
 import { isEnded, type JobState } from '../contracts/job-states.ts';
 import { outboxMessage, type OutboxMessage } from '../jobs/outbox.ts';
 import type { JobEvent } from '../jobs/ports.ts';
@@ -19,7 +20,7 @@ export interface LockedJob {
 
 const COLUMNS = Prisma.sql`
   id, tenant_id AS "tenantId", model_id AS "modelId", state::text AS state, attempt, last_event AS "lastEvent",
-  coalesce((request->'limits'->>'queueSeconds')::int, 3600) AS "queueSeconds"`;
+  coalesce((request->'limits'->>'queueSeconds')::int, ${DEFAULT_QUEUE_SECONDS}::int) AS "queueSeconds"`;
 
 /** Locks the rows that fit; those that another transaction holds are left out where `skipLocked`. */
 export async function lockJobs(

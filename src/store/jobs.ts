@@ -1,3 +1,4 @@
+import { DEFAULT_QUEUE_SECONDS } from '../contracts/job-request.ts';
 import { ACTIVE_STATES, isEnded, JOB_STATES, type JobState } from '../contracts/job-states.ts';
 import { outboxMessage } from '../jobs/outbox.ts';
 import type { JobEventType } from '../jobs/ports.ts';
@@ -9,8 +10,6 @@ import { toJob, WITH_PARTS } from './job-rows.ts';
 import { pageQuery, toPage } from './pages.ts';
 import { storable, storableText } from './storable.ts';
 import { isDangling } from './unavailable.ts';
-
-const DEFAULT_QUEUE_SECONDS = 3600;
 
 export function jobRepository(database: Database): JobRepository {
   return {

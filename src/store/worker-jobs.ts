@@ -3,7 +3,7 @@
  * the job's.
  */
 import type { DatasetDescription } from '../contracts/dataset.ts';
-import type { JobRequest } from '../contracts/job-request.ts';
+import { DEFAULT_RUN_SECONDS, type JobRequest } from '../contracts/job-request.ts';
 import { isEnded } from '../contracts/job-states.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import { newId } from '../ids.ts';
@@ -16,8 +16,6 @@ import { Prisma } from './generated/client.ts';
 import { appendEvents, lockClaimed, lockJobs, move, requeue, type LockedJob } from './job-changes.ts';
 import { toStep } from './job-rows.ts';
 import { storable, storableText } from './storable.ts';
-
-const DEFAULT_RUN_SECONDS = 3600;
 
 /** @param maxAttempts claims of one job, those that were given back aside */
 export function workerJobStore(database: Database, maxAttempts: number): WorkerJobStore {

@@ -4,6 +4,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_RUN_SECONDS } from '../../src/contracts/job-request.ts';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
 import type {
   BlobStore,
@@ -192,7 +193,7 @@ class JobRun {
       case 'deadline':
         return this.#fail(
           'deadline-exceeded',
-          `The job ran longer than its limit of ${request.limits?.runSeconds ?? 3600} s (limits.runSeconds)`,
+          `The job ran longer than its limit of ${request.limits?.runSeconds ?? DEFAULT_RUN_SECONDS} s (limits.runSeconds)`,
         );
       case 'stalled':
         return this.#fail(
