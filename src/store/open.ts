@@ -15,7 +15,7 @@ import { datasetRepository } from './datasets.ts';
 import { jobRepository } from './jobs.ts';
 import { keyRepository } from './keys.ts';
 import { modelRepository } from './models.ts';
-import { relayStore } from './relay.ts';
+import { relayStore } from './relay-store.ts';
 import { guarded } from './unavailable.ts';
 import { workerJobStore } from './worker-jobs.ts';
 import { workerRegistry } from './workers.ts';
