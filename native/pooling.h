@@ -5,7 +5,7 @@
 
 namespace lathe::LATHE_SET {
 
-// Registers LatheMaxPoolGrad (CPU, float).
+// Registers LatheMaxPool and LatheMaxPoolGrad (CPU, float).
 void RegisterPooling(TF_Status *status);
 
 }  // namespace lathe::LATHE_SET

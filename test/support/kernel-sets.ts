@@ -190,6 +190,24 @@ export function describeKernelSet(set: KernelSet): void {
       }),
     );
 
+    test.each([[2], [37]])('max pooling of %d channels: of equal values the first gets the gradient, NaN wins', (c) =>
+      tidy(() => {
+        const window = {
+          kernel: { int: [1, 2] },
+          strides: { int: [1, 2] },
+          begins: { int: [0, 0] },
+          ends: { int: [0, 0] },
+        };
+        const rows = (...values: number[]) => values.flatMap((value) => new Array<number>(c).fill(value));
+        const x = tf.tensor(rows(3, 3, -Infinity, -Infinity, 1, NaN, NaN, 1), [1, 1, 8, c]);
+        const y = rawOp('LatheMaxPool', [x], window);
+        expect(Array.from(y.dataSync())).toEqual(rows(3, -Infinity, NaN, NaN));
+        const dy = tf.tensor(rows(5, 6, 7, 8), [1, 1, 4, c]);
+        const dx = rawOp('LatheMaxPoolGrad', [x, y, dy], window);
+        expect(Array.from(dx.dataSync())).toEqual(rows(5, 0, 6, 0, 0, 0, 0, 0));
+      }),
+    );
+
     test.each([[[3, 5, 7]], [[70, 300]], [[2, 3, 4, 1]]])('gradients of a bias and of max(x, 0) over %j', (shape) =>
       tidy(() => {
         const [dy, y] = [filled(shape, 3), filled(shape, 8)];

@@ -105,6 +105,12 @@ const transposeCases: { name: string; x: number[]; w: number[]; options: nn.Conv
 
 const poolCases: { name: string; x: number[]; options: nn.PoolOptions }[] = [
   { name: '2 x 2', x: [2, 6, 6, 3], options: { kernel: [2, 2], strides: [2, 2] } },
+  { name: '2 x 2 of many channels', x: [2, 4, 6, 21], options: { kernel: [2, 2], strides: [2, 2] } },
+  {
+    name: 'positions in no window',
+    x: [2, 8, 7, 19],
+    options: { kernel: [2, 1], strides: [3, 2], pads: [1, 0, 0, 0] },
+  },
   {
     name: 'overlapping, asymmetric pads',
     x: [2, 7, 8, 3],
