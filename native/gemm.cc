@@ -122,12 +122,16 @@ void PanelOfPacked(Walk walk, int64_t m, int64_t columns, const float *a, const 
   }
 }
 
-// One panel from where each row is whole.
-void PackRows(int64_t k, int64_t columns, const float *b, int64_t row, float *panel) {
-  if (columns == kWidth) {
-    for (int64_t p = 0; p < k; p++) std::memcpy(panel + p * kWidth, b + p * row, kWidth * sizeof(float));
-    return;
+// Whole panels, `stride` apart, from where each row is whole: memory is read in the order it lies.
+void PackWholeRows(int64_t k, int64_t columns, const float *b, int64_t row, float *panels, int64_t stride) {
+  for (int64_t p = 0; p < k; p++) {
+    float *to = panels + p * kWidth;
+    for (int64_t j = 0; j < columns; j += kWidth, to += stride) std::memcpy(to, b + p * row + j, kWidth * sizeof(float));
   }
+}
+
+// One panel that is not whole.
+void PackRows(int64_t k, int64_t columns, const float *b, int64_t row, float *panel) {
   for (int64_t p = 0; p < k; p++, panel += kWidth) {
     for (int64_t i = 0; i < columns; i++) panel[i] = b[p * row + i];
     for (int64_t i = columns; i < kWidth; i++) panel[i] = 0;
@@ -180,7 +184,10 @@ int64_t WholeVectors(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 int64_t PanelsSize(int64_t k, int64_t n) { return (n + kWidth - 1) / kWidth * kWidth * k; }
 
 void PackPanelRows(int64_t k, int64_t n, const float *b, int64_t row, int64_t column, float *panels, int64_t stride) {
-  for (int64_t j = 0; j < n; j += kWidth, panels += stride) {
+  const int64_t whole = column == 1 ? n / kWidth * kWidth : 0;
+  PackWholeRows(k, whole, b, row, panels, stride);
+  panels += whole / kWidth * stride;
+  for (int64_t j = whole; j < n; j += kWidth, panels += stride) {
     const int64_t columns = std::min<int64_t>(kWidth, n - j);
     if (column == 1)
       PackRows(k, columns, b + j, row, panels);
