@@ -126,7 +126,8 @@ void PanelOfPacked(Walk walk, int64_t m, int64_t columns, const float *a, const 
 void PackWholeRows(int64_t k, int64_t columns, const float *b, int64_t row, float *panels, int64_t stride) {
   for (int64_t p = 0; p < k; p++) {
     float *to = panels + p * kWidth;
-    for (int64_t j = 0; j < columns; j += kWidth, to += stride) std::memcpy(to, b + p * row + j, kWidth * sizeof(float));
+    for (int64_t j = 0; j < columns; j += kWidth, to += stride)
+      std::memcpy(to, b + p * row + j, kWidth * sizeof(float));
   }
 }
 

@@ -2,7 +2,9 @@
 // operations, momentum reads or writes 13 arrays of the parameter's size instead of 5, Adam 30 instead of 7.
 #include "optimizer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "op.h"
 #include "parallel.h"
@@ -41,21 +43,55 @@ void Adam(int64_t n, const float *w, const float *m, const float *v, const float
   }
 }
 
+// What one update reads and writes of each of several parameters, [count of parameter's values].
+template <int kInputs, int kOutputs>
+struct Parameter {
+  int64_t size;
+  const float *in[kInputs];
+  float *out[kOutputs];
+};
+
+// Inputs: of each of kInputs kinds one tensor a parameter, all of a kind in a row; then scalars. Outputs likewise.
+// Parameters are taken one after the other as if they were one.
+template <int kInputs, int kOutputs, int kScalars, typename F>
+void UpdateAll(TF_OpKernelContext *context, const char *differ, const F &update) {
+  const int count = (TF_NumInputs(context) - kScalars) / kInputs;
+  std::vector<Parameter<kInputs, kOutputs>> parameters(count);
+  int64_t total = 0;
+  for (int i = 0; i < count; i++) {
+    auto &[size, in, out] = parameters[i];
+    Tensors tensors(context);
+    total += size = tensors.Count(i);
+    for (int k = 0; k < kInputs; k++) {
+      if (tensors.Count(k * count + i) != size) return tensors.Fail(differ);
+      in[k] = tensors.Input(k * count + i);
+    }
+    for (int k = 0; k < kOutputs; k++) out[k] = tensors.Output(k * count + i, i);
+    if (!tensors.Ok()) return tensors.Report();
+  }
+  Tensors tensors(context);
+  float scalars[kScalars];
+  for (int k = 0; k < kScalars; k++) scalars[k] = tensors.Scalar(kInputs * count + k);
+  ParallelFor(total, kGrain, [&](int64_t begin, int64_t end) {
+    for (const auto &[size, in, out] : parameters) {
+      const int64_t first = std::clamp<int64_t>(begin, 0, size), last = std::clamp<int64_t>(end, 0, size);
+      if (first < last) update(first, last - first, in, out, scalars);
+      begin -= size;
+      end -= size;
+    }
+  });
+}
+
 const char *const kMomentumAttributes[] = {"momentum", "decay", "nesterov"};
 void *CreateMomentum(TF_OpKernelConstruction *construction) { return CreateFloats(construction, kMomentumAttributes); }
 
 void ComputeMomentum(void *kernel, TF_OpKernelContext *context) {
   const auto &a = static_cast<FloatAttributes *>(kernel)->values;
-  Tensors tensors(context);
-  const int64_t n = tensors.Count(0);
-  if (tensors.Count(1) != n || tensors.Count(2) != n) return tensors.Fail("LatheMomentum: w, v and g differ in size");
-  const float *w = tensors.Input(0), *v = tensors.Input(1), *g = tensors.Input(2);
-  float *w_out = tensors.Output(0), *v_out = tensors.Output(1);
-  if (!tensors.Ok()) return tensors.Report();
-  const float rate = tensors.Scalar(3);
-  ParallelFor(n, kGrain, [&](int64_t i, int64_t end) {
-    Momentum(end - i, w + i, v + i, g + i, w_out + i, v_out + i, rate, a[0], a[1], a[2]);
-  });
+  UpdateAll<3, 2, 1>(context, "LatheMomentum: w, v and g differ in size",
+                     [&](int64_t i, int64_t n, const float *const *in, float *const *out, const float *scalars) {
+                       Momentum(n, in[0] + i, in[1] + i, in[2] + i, out[0] + i, out[1] + i, scalars[0], a[0], a[1],
+                                a[2]);
+                     });
 }
 
 const char *const kAdamAttributes[] = {"beta1", "beta2", "epsilon", "decay"};
@@ -63,19 +99,11 @@ void *CreateAdam(TF_OpKernelConstruction *construction) { return CreateFloats(co
 
 void ComputeAdam(void *kernel, TF_OpKernelContext *context) {
   const auto &a = static_cast<FloatAttributes *>(kernel)->values;
-  Tensors tensors(context);
-  const int64_t n = tensors.Count(0);
-  for (int i = 1; i <= 3; i++) {
-    if (tensors.Count(i) != n) return tensors.Fail("LatheAdam: w, m, v and g differ in size");
-  }
-  const float *w = tensors.Input(0), *m = tensors.Input(1), *v = tensors.Input(2), *g = tensors.Input(3);
-  float *w_out = tensors.Output(0), *m_out = tensors.Output(1), *v_out = tensors.Output(2);
-  if (!tensors.Ok()) return tensors.Report();
-  const float rate = tensors.Scalar(4), root = tensors.Scalar(5), keep = tensors.Scalar(6);
-  ParallelFor(n, kGrain, [&](int64_t i, int64_t end) {
-    Adam(end - i, w + i, m + i, v + i, g + i, w_out + i, m_out + i, v_out + i, rate, root, keep, a[0], a[1], a[2],
-         a[3]);
-  });
+  UpdateAll<4, 3, 3>(context, "LatheAdam: w, m, v and g differ in size",
+                     [&](int64_t i, int64_t n, const float *const *in, float *const *out, const float *scalars) {
+                       Adam(n, in[0] + i, in[1] + i, in[2] + i, in[3] + i, out[0] + i, out[1] + i, out[2] + i,
+                            scalars[0], scalars[1], scalars[2], a[0], a[1], a[2], a[3]);
+                     });
 }
 
 void MomentumShapes(TF_ShapeInferenceContext *context, TF_Status *status) { SameShapes(context, status, 2); }
@@ -87,10 +115,20 @@ void RegisterOptimizers(TF_Status *status) {
   Define("LatheMomentum", {"w: float", "v: float", "g: float", "rate: float"}, {"w_out: float", "v_out: float"},
          {"momentum: float", "decay: float", "nesterov: float"}, MomentumShapes, status);
   Implement("LatheMomentum", CreateMomentum, ComputeMomentum, DeleteFloats, status);
+  Define("LatheMultiMomentum", {"w: count * float", "v: count * float", "g: count * float", "rate: float"},
+         {"w_out: count * float", "v_out: count * float"},
+         {"count: int >= 1", "momentum: float", "decay: float", "nesterov: float"}, UnknownShapes, status);
+  Implement("LatheMultiMomentum", CreateMomentum, ComputeMomentum, DeleteFloats, status);
   Define("LatheAdam", {"w: float", "m: float", "v: float", "g: float", "rate: float", "root: float", "keep: float"},
          {"w_out: float", "m_out: float", "v_out: float"},
          {"beta1: float", "beta2: float", "epsilon: float", "decay: float"}, AdamShapes, status);
   Implement("LatheAdam", CreateAdam, ComputeAdam, DeleteFloats, status);
+  Define("LatheMultiAdam",
+         {"w: count * float", "m: count * float", "v: count * float", "g: count * float", "rate: float", "root: float",
+          "keep: float"},
+         {"w_out: count * float", "m_out: count * float", "v_out: count * float"},
+         {"count: int >= 1", "beta1: float", "beta2: float", "epsilon: float", "decay: float"}, UnknownShapes, status);
+  Implement("LatheMultiAdam", CreateAdam, ComputeAdam, DeleteFloats, status);
 }
 
 }  // namespace lathe::LATHE_SET

@@ -5,6 +5,7 @@ import type { TfTensor, TfVariable } from '../tf.ts';
 import { tf } from '../tf.ts';
 import { writeFunctionDef } from './function-def.ts';
 import { fuseProgram } from './fuse.ts';
+import { joinUpdates } from './join-updates.ts';
 import { argumentsOf } from './program.ts';
 import type { Program, Reference } from './program.ts';
 import { handleOf } from './run-and-record.ts';
@@ -27,7 +28,7 @@ export function compileProgram(
   results: readonly TfTensor[],
 ): CompiledFunction {
   const backend = tensorflow();
-  const program = fuseProgram(recorded);
+  const program = joinUpdates(fuseProgram(recorded));
   const outside = holdOutside(backend, program);
   const handles = argumentsOf(program).map((reference) => handleSource(backend, reference, variables, outside));
   const name = `lathe_step_${process.pid}_${count++}`;

@@ -120,12 +120,13 @@ function nameIn(program: Program, reference: Reference): string {
   const op = program.ops.get(node);
   if (!op) return reference;
   const { outputs } = opDefinition(op.name);
-  const index = Number(reference.split(':')[1]);
-  if (outputs.length === 1 && (outputs[0]!.numberAttribute || outputs[0]!.typeListAttribute))
-    return `${node}:${outputs[0]!.name}:${index}`;
-  if (outputs.length !== op.outputs.length)
-    throw new Error(`${op.name} yielded ${op.outputs.length} tensors; it is defined with ${outputs.length}`);
-  return `${node}:${outputs[index]!.name}:0`;
+  let index = Number(reference.split(':')[1]);
+  for (const output of outputs) {
+    const length = argumentLength(output, op, op.outputs.length - (outputs.length - 1));
+    if (index < length) return `${node}:${output.name}:${index}`;
+    index -= length;
+  }
+  throw new Error(`${op.name} yielded ${op.outputs.length} tensors; it is defined with ${outputs.length}`);
 }
 
 /**
@@ -151,7 +152,7 @@ function inferredAttributes(op: ProgramOp, { inputs }: OpDefinition, source: Sou
   const found: [string, Uint8Array][] = [];
   let position = 0;
   for (const argument of inputs) {
-    const count = argumentLength(argument, op, inputs.length);
+    const count = argumentLength(argument, op, op.inputs.length - (inputs.length - 1));
     const types = op.inputs.slice(position, position + count).map(source.dtypeOf);
     position += count;
     if (argument.numberAttribute)
@@ -166,9 +167,14 @@ function inferredAttributes(op: ProgramOp, { inputs }: OpDefinition, source: Sou
   return found;
 }
 
-/** Of all operations recorded here at most one argument is a list; it takes what the others leave. */
-function argumentLength({ numberAttribute, typeListAttribute }: Argument, op: ProgramOp, args: number): number {
-  return numberAttribute || typeListAttribute ? op.inputs.length - (args - 1) : 1;
+/**
+ * Tensors of an argument. Of operations that do not say it in an attribute at most one argument is a list; it takes
+ * what the others leave.
+ */
+function argumentLength({ numberAttribute, typeListAttribute }: Argument, op: ProgramOp, left: number): number {
+  if (!numberAttribute && !typeListAttribute) return 1;
+  const given = op.attributes.find(({ name }) => name === numberAttribute);
+  return given ? Number(given.value) : left;
 }
 
 /** AttrValue { list = 1, s = 2, i = 3, f = 4, b = 5, type = 6, shape = 7, tensor = 8 } */
