@@ -23,7 +23,7 @@ import { hydratePostgres } from './hydrate-postgres.mjs';
 import { withLock } from './lib/lock.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const MINIMUM_NODE = [20, 9];
+const MIN_NODE = [20, 9];
 const FAILED_ENGINE_RETRY_MS = 24 * 3600 * 1000;
 
 const say = (line) => process.stderr.write(`setup: ${line}\n`);
@@ -53,8 +53,8 @@ export async function setup(options = {}) {
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major > MINIMUM_NODE[0] || (major === MINIMUM_NODE[0] && minor >= MINIMUM_NODE[1])) return;
-  throw new Error(`Lathe needs Node ${MINIMUM_NODE.join('.')} or newer; this is ${process.version}`);
+  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return;
+  throw new Error(`Lathe needs Node ${MIN_NODE.join('.')} or newer; this is ${process.version}`);
 }
 
 async function installPackages(did) {

@@ -1,6 +1,6 @@
 /** The environment, parsed once: every problem is told at once, and nothing starts on a value that makes no sense. */
 import { resolve } from 'node:path';
-import { parseS3Url, S3_URL_FORMS, type S3Place } from './artifacts/s3-place.ts';
+import { parseS3Url, S3_URL_FORMS, type S3Location } from './artifacts/s3-location.ts';
 import type { Limits } from './jobs/limits.ts';
 
 export const ENGINES = ['auto', 'tensorflow', 'wasm'] as const;
@@ -14,7 +14,7 @@ export interface Config {
   /** `null`: the queue is in Postgres. */
   readonly redisUrl: string | null;
   /** `null`: artifacts are on this machine's disk. */
-  readonly s3: S3Place | null;
+  readonly s3: S3Location | null;
   /** The first administrator's key; `null`: one is made and stored in the home folder. */
   readonly apiKey: string | null;
   /** Keys the HMAC of stored API keys; `null`: one is made and stored in the home folder. */
@@ -102,11 +102,11 @@ class Reader {
     return null;
   }
 
-  s3Url(name: string): S3Place | null {
+  s3Url(name: string): S3Location | null {
     const value = this.text(name);
-    const place = value === null ? null : parseS3Url(value);
-    if (value !== null && place === null) this.problem(`${name} is no ${S3_URL_FORMS}`);
-    return place;
+    const location = value === null ? null : parseS3Url(value);
+    if (value !== null && location === null) this.problem(`${name} is no ${S3_URL_FORMS}`);
+    return location;
   }
 
   secret(name: string, minimumLength: number): string | null {

@@ -1,5 +1,5 @@
 /**
- * The engine process: computes one job and ends. Its supervisor sends the task as the first IPC message; events, the
+ * The job process: computes one job and ends. Its supervisor sends the task as the first IPC message; events, the
  * result's files or a failure go back. It holds no key and knows no database.
  */
 import { readFile, writeFile } from 'node:fs/promises';
@@ -12,25 +12,25 @@ import { isDiskFull, LatheError } from '../src/errors.ts';
 import { processEntry } from '../src/process/entry.ts';
 import type { JobEvent } from '../src/jobs/ports.ts';
 import { isMemoryFailure } from '../src/process/memory-failure.ts';
-import { fileCheckpoint } from './engine/checkpoints.ts';
-import type { EngineFailure, EngineMessage, EngineTask, ResultFile } from './engine/protocol.ts';
+import { fileCheckpoint } from './job-process/checkpoints.ts';
+import type { TaskFailure, JobProcessMessage, JobTask, ResultFile } from './job-process/protocol.ts';
 
-const PROGRESS_EVERY_MS = 100;
+const PROGRESS_INTERVAL_MS = 100;
 
 new Worker(processEntry('watchdog').path, { workerData: { parent: process.ppid } }).unref();
 const stopping = new AbortController();
 process.once('SIGTERM', () => {
-  stopping.abort(new Error('the engine process was told to stop'));
+  stopping.abort(new Error('the job process was told to stop'));
   // What does not listen to the signal is cut off: finished epochs are in the checkpoints.
   setTimeout(() => process.exit(143), 200);
 });
 process.once('disconnect', () => process.exit(143));
-process.once('message', (task) => void main(task as EngineTask));
+process.once('message', (task) => void main(task as JobTask));
 
-async function main(task: EngineTask): Promise<void> {
+async function main(task: JobTask): Promise<void> {
   try {
     const result = await compute(task);
-    await say({
+    await send({
       type: 'result',
       report: result.report,
       recommended: result.recommended,
@@ -39,12 +39,12 @@ async function main(task: EngineTask): Promise<void> {
   } catch (error) {
     if (stopping.signal.aborted) process.exit(143);
     console.error(error);
-    await say({ type: 'failed', failure: failureOf(error) });
+    await send({ type: 'failed', failure: failureOf(error) });
   }
   process.exit(0);
 }
 
-async function compute(task: EngineTask): Promise<RecipeResult> {
+async function compute(task: JobTask): Promise<RecipeResult> {
   await startEngine(task.engine, { threads: task.threads });
   const dataset = task.dataset ? await openDataset(task.dataset.path, task.dataset.options) : null;
   const others = new Map(task.otherModels.map((model) => [model.id, model]));
@@ -58,7 +58,7 @@ async function compute(task: EngineTask): Promise<RecipeResult> {
     loadModelBytes: (id) => readFile(pathOf(others, id)),
     checkpoints: (step) => fileCheckpoint(task.checkpointFolder, `step-${step}`),
     signal: stopping.signal,
-    report: thinned((event) => void say({ type: 'event', event })),
+    report: throttleProgress((event) => void send({ type: 'event', event })),
     threads: task.threads,
     provenance: {
       job: task.jobId,
@@ -80,14 +80,14 @@ function pathOf(models: ReadonlyMap<string, { readonly path: string }>, id: stri
   return model.path;
 }
 
-/** Of progress, which comes with every batch, only so much as a person can follow. */
-function thinned(tell: (event: JobEvent) => void): (event: JobEvent) => void {
-  let toldAt = 0;
+/** Limits progress events to ten a second. */
+function throttleProgress(emit: (event: JobEvent) => void): (event: JobEvent) => void {
+  let sentAt = 0;
   return (event) => {
     const now = performance.now();
-    if (event.type === 'progress' && now - toldAt < PROGRESS_EVERY_MS) return;
-    if (event.type === 'progress') toldAt = now;
-    tell(event);
+    if (event.type === 'progress' && now - sentAt < PROGRESS_INTERVAL_MS) return;
+    if (event.type === 'progress') sentAt = now;
+    emit(event);
   };
 }
 
@@ -101,14 +101,14 @@ function writeFiles(folder: string, { files }: RecipeResult): Promise<ResultFile
   );
 }
 
-function failureOf(error: unknown): EngineFailure {
+function failureOf(error: unknown): TaskFailure {
   if (error instanceof LatheError) return { code: error.code, message: error.message, errors: error.errors };
   const message = error instanceof Error ? error.message : String(error);
   if (isDiskFull(error)) return { code: 'unavailable', message: `The worker's disk is full: ${message}`, errors: [] };
   return { code: isMemoryFailure(message) ? 'out-of-memory' : 'internal', message, errors: [] };
 }
 
-function say(message: EngineMessage): Promise<void> {
+function send(message: JobProcessMessage): Promise<void> {
   return new Promise((resolve) => {
     if (process.connected) process.send?.(message, () => resolve());
     else resolve();

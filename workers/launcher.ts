@@ -8,15 +8,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig, type Config } from '../src/config.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { lockHome } from './launcher/home-lock.ts';
-import { KeptProcess } from './launcher/kept-process.ts';
+import { RestartingProcess } from './launcher/restarting-process.ts';
 import { startPostgres, type EmbeddedPostgres } from './launcher/postgres.ts';
 import { isPortFree } from './ports.ts';
 import { endWithParent } from '../src/process/end-with-parent.ts';
 
 type Place = Pick<Config, 'home' | 'host' | 'port'>;
 
-const READY_MS = 60_000;
-const STOP_MS = 15_000;
+const READY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 15_000;
 const SAME_SIGNAL_MS = 1000;
 
 const complain = (line: string): boolean => process.stderr.write(`lathe: ${line}\n`);
@@ -49,7 +49,7 @@ class Service {
   readonly #place: Place;
   readonly #environment: NodeJS.ProcessEnv;
   #postgres: EmbeddedPostgres | null = null;
-  #kept: KeptProcess[] = [];
+  #kept: RestartingProcess[] = [];
   #stopping = false;
 
   constructor(place: Place, environment: NodeJS.ProcessEnv) {
@@ -79,15 +79,15 @@ class Service {
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    await Promise.all(this.#kept.map((kept) => kept.stop(STOP_MS)));
+    await Promise.all(this.#kept.map((kept) => kept.stop(STOP_TIMEOUT_MS)));
     await this.#postgres?.stop();
   }
 
-  #keep(name: 'api' | 'supervisor', environment: NodeJS.ProcessEnv): KeptProcess {
+  #keep(name: 'api' | 'supervisor', environment: NodeJS.ProcessEnv): RestartingProcess {
     const logFile = join(this.#place.home, 'logs', `${name}.log`);
-    const onDeath = (description: string, restartMs: number) =>
+    const onExit = (description: string, restartMs: number) =>
       complain(`${description}; starting it again in ${restartMs} ms (log: ${logFile})`);
-    const kept = new KeptProcess({ name, environment, logFile, onDeath });
+    const kept = new RestartingProcess({ name, environment, logFile, onExit });
     this.#kept.push(kept);
     return kept;
   }
@@ -123,9 +123,9 @@ class Service {
   }
 
   async #notReady(): Promise<never> {
-    await sleep(READY_MS, undefined, { ref: false });
+    await sleep(READY_TIMEOUT_MS, undefined, { ref: false });
     throw new Error(
-      `The service is not ready after ${READY_MS / 1000} s; its logs are in ${join(this.#place.home, 'logs')}`,
+      `The service is not ready after ${READY_TIMEOUT_MS / 1000} s; its logs are in ${join(this.#place.home, 'logs')}`,
     );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The supervisor: takes jobs from the queue, one engine process for each, and sees every one of them to its end. It
+ * The supervisor: takes jobs from the queue, one job process for each, and sees every one of them to its end. It
  * never computes. SIGTERM: the jobs that run go back to the queue, then it ends.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -15,15 +15,15 @@ import { probeEngine, type ProbedEngine } from './supervisor/probe.ts';
 import { Scratch } from './supervisor/scratch.ts';
 import { supervisorSettings, type SupervisorSettings } from './supervisor/settings.ts';
 
-const SWEEP_MS = 30_000;
-const HEALTH_MS = 10_000;
+const SWEEP_INTERVAL_MS = 30_000;
+const HEALTH_INTERVAL_MS = 10_000;
 /** A stop that waits for a database or a queue that is away ends then: leases run out, and others go on. */
-const STOP_MS = 5000;
+const STOP_TIMEOUT_MS = 5000;
 
 const config = parseConfig(process.env);
 const settings = supervisorSettings(process.env);
 const log = createLog('supervisor', config.logLevel);
-const stopAsked = new Promise<string>((resolve) => {
+const stopRequested = new Promise<string>((resolve) => {
   process.once('SIGTERM', () => resolve('SIGTERM'));
   process.once('SIGINT', () => resolve('SIGINT'));
   endWithParent(() => resolve('its launcher is gone'));
@@ -49,10 +49,10 @@ const deps: PoolWorkerDeps = {
 };
 const workers = poolsOf(settings, engine).map((pool) => new PoolWorker(pool, deps));
 for (const worker of workers) await worker.start();
-const sweeping = setInterval(() => void sweep(), SWEEP_MS);
-const health = setInterval(() => void tellHealth(), HEALTH_MS);
+const sweeping = setInterval(() => void sweep(), SWEEP_INTERVAL_MS);
+const health = setInterval(() => void reportHealth(), HEALTH_INTERVAL_MS);
 await sweep();
-await tellHealth();
+await reportHealth();
 log.info(
   {
     engine: engine.name,
@@ -65,11 +65,11 @@ log.info(
 );
 process.send?.('ready');
 
-log.info({ why: await stopAsked }, 'stopping');
+log.info({ why: await stopRequested }, 'stopping');
 setTimeout(() => {
-  log.warn({ afterMs: STOP_MS }, 'database or queue did not let go in time');
+  log.warn({ afterMs: STOP_TIMEOUT_MS }, 'database or queue did not let go in time');
   process.exit(1);
-}, STOP_MS);
+}, STOP_TIMEOUT_MS);
 clearInterval(sweeping);
 clearInterval(health);
 await Promise.all(
@@ -103,7 +103,7 @@ async function sweep(): Promise<void> {
 }
 
 /** For a container's health check: the file is fresh while the database answers. */
-async function tellHealth(): Promise<void> {
+async function reportHealth(): Promise<void> {
   const path = process.env.LATHE_HEALTH_FILE;
   if (!path) return;
   try {

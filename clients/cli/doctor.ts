@@ -9,7 +9,7 @@ import pg from 'pg';
 import { connectionFrom } from './connection.ts';
 import { bytes } from './table.ts';
 import type { Finding } from '../../src/contracts/diagnosis.ts';
-import { parseS3Url, S3_URL_FORMS } from '../../src/artifacts/s3-place.ts';
+import { parseS3Url, S3_URL_FORMS } from '../../src/artifacts/s3-location.ts';
 import { processEntry } from '../../src/process/entry.ts';
 
 const MARKS: Record<Finding['state'], string> = { ok: 'ok', warning: 'note', missing: 'MISSING' };
@@ -131,8 +131,8 @@ async function artifacts(): Promise<Finding[]> {
         state: 'ok',
       },
     ];
-  const place = parseS3Url(url);
-  if (!place)
+  const location = parseS3Url(url);
+  if (!location)
     return [
       {
         name: 'artifacts',
@@ -141,9 +141,9 @@ async function artifacts(): Promise<Finding[]> {
         remedy: `give ${S3_URL_FORMS}`,
       },
     ];
-  const value = `bucket ${place.bucket} of ${place.endpoint ?? 'Amazon S3'}`;
+  const value = `bucket ${location.bucket} of ${location.endpoint ?? 'Amazon S3'}`;
   try {
-    await (await import('../../src/artifacts/s3.ts')).checkBucket(place);
+    await (await import('../../src/artifacts/s3.ts')).checkBucket(location);
     return [{ name: 'artifacts', value, state: 'ok' }];
   } catch (error) {
     return [

@@ -15,14 +15,14 @@ export async function watch(
       )
     : null;
   bar?.start(100, 0, { doing: 'queued' });
-  const say = (line: string): void => {
+  const print = (line: string): void => {
     if (bar) out.write(`\r\x1b[K${line}\n`);
     else out.write(`${line}\n`);
   };
   try {
     for await (const event of client.events(jobId)) {
       const line = describe(event);
-      if (line) say(line);
+      if (line) print(line);
       const progress = event.data['progress'];
       if (typeof progress === 'number') bar?.update(Math.round(progress * 100), { doing: doing(event) });
       if (LAST_EVENTS.has(event.type)) return event.type;

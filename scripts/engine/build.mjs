@@ -13,7 +13,7 @@ import { lastLine, run } from './run.mjs';
 import { fetchRuntime } from './runtime.mjs';
 import { TENSORFLOW_VERSION, WHEELS } from './wheels.mjs';
 
-const MINIMUM_GLIBC = 2.27;
+const MIN_GLIBC = 2.27;
 
 /**
  * @param {{variant?: 'cpu' | 'cuda', onProgress?: (line: string) => void}} options variant: by default CUDA where an
@@ -53,9 +53,9 @@ function checkMachine(variant) {
       'use Linux on x86-64 or ARM64',
     );
   const glibc = process.report.getReport().header.glibcVersionRuntime;
-  if (!(compareVersions(glibc ?? '0', String(MINIMUM_GLIBC)) >= 0)) {
+  if (!(compareVersions(glibc ?? '0', String(MIN_GLIBC)) >= 0)) {
     throw new BuildProblem(
-      `TensorFlow ${TENSORFLOW_VERSION} needs glibc ${MINIMUM_GLIBC} or newer; this system has ${glibc ?? 'another C library'}`,
+      `TensorFlow ${TENSORFLOW_VERSION} needs glibc ${MIN_GLIBC} or newer; this system has ${glibc ?? 'another C library'}`,
       'use a glibc distribution such as Debian',
     );
   }

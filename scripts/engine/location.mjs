@@ -1,5 +1,5 @@
 /**
- * Where the engine lies: in the user's cache, outside the tree. The engine process asks this file too, so it depends on
+ * Where the engine lies: in the user's cache, outside the tree. The job process asks this file too, so it depends on
  * nothing. The addon's folder is named by a hash of all that goes into it; TensorFlow's libraries, which change rarely,
  * have a folder beside it.
  */

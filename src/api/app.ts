@@ -14,15 +14,15 @@ import { addHealth } from './routes/service/health.ts';
 import type { ApiDeps, App } from './types.ts';
 import { validatorCompiler } from './validation.ts';
 
-const JSON_BODY_BYTES = 2 ** 20;
+const MAX_JSON_BODY_BYTES = 2 ** 20;
 /** A client must have sent its headers by then. Bodies may take longer: uploads do. */
-const HEADERS_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 30_000;
 const REQUEST_ID = /^[\w.-]{1,128}$/;
 
 export async function buildApp(deps: ApiDeps): Promise<App> {
   const app = Fastify({
     loggerInstance: deps.log as FastifyBaseLogger,
-    bodyLimit: JSON_BODY_BYTES,
+    bodyLimit: MAX_JSON_BODY_BYTES,
     trustProxy: deps.trustProxy,
     forceCloseConnections: 'idle',
     requestTimeout: 0,
@@ -31,7 +31,7 @@ export async function buildApp(deps: ApiDeps): Promise<App> {
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
     clientErrorHandler: (error, socket) => refuse(error, socket),
   }).withTypeProvider<TypeBoxTypeProvider>();
-  app.server.headersTimeout = HEADERS_MS;
+  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
   app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));

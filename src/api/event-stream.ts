@@ -11,11 +11,11 @@ export interface EventSource {
   readonly feed: ChangeFeed;
 }
 
-const BATCH = 500;
+const BATCH_SIZE = 500;
 /** A wake-up may get lost; a look now and then makes up for it. */
-const POLL_MS = 2000;
+const POLL_INTERVAL_MS = 2000;
 /** Comments that keep proxies from closing a quiet connection. */
-const HEARTBEAT_MS = 15_000;
+const HEARTBEAT_INTERVAL_MS = 15_000;
 const RETRY_MS = 1000;
 
 export class EventStream {
@@ -61,15 +61,15 @@ export class EventStream {
     let wroteAt = Date.now();
     while (!this.#ended) {
       this.#woken = false;
-      const events = await this.#source.events(after, BATCH);
+      const events = await this.#source.events(after, BATCH_SIZE);
       for (const event of events) {
         await this.#write(rendered(event));
         after = event.seq;
         wroteAt = Date.now();
         if (isEnded(event.type)) return;
       }
-      if (events.length === BATCH) continue;
-      if (Date.now() - wroteAt >= HEARTBEAT_MS) {
+      if (events.length === BATCH_SIZE) continue;
+      if (Date.now() - wroteAt >= HEARTBEAT_INTERVAL_MS) {
         await this.#write(': still here\n\n');
         wroteAt = Date.now();
       }
@@ -81,7 +81,7 @@ export class EventStream {
   #pause(): Promise<void> {
     if (this.#woken || this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, POLL_MS);
+      const timer = setTimeout(resolve, POLL_INTERVAL_MS);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();

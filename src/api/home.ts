@@ -7,7 +7,7 @@ import { join } from 'node:path';
  * The text of a file; where there is none, `make`'s result is stored and returned. Of several that make one at once all
  * get the same.
  */
-export function keptSecret(home: string, name: string, make: () => string): string {
+export function loadOrCreateSecret(home: string, name: string, make: () => string): string {
   const path = join(home, name);
   const kept = readText(path);
   if (kept !== null) return kept;

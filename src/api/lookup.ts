@@ -5,7 +5,7 @@ import { isId, type IdKind } from '../ids.ts';
 
 export const ID_PARAMS = Type.Object({ id: Type.String() });
 
-export async function existing<T>(kind: IdKind, id: string, find: (id: string) => Promise<T | null>): Promise<T> {
+export async function requireFound<T>(kind: IdKind, id: string, find: (id: string) => Promise<T | null>): Promise<T> {
   const found = isId(kind, id) ? await find(id) : null;
   if (found === null) throw notFound(kind, id);
   return found;

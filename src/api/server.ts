@@ -7,7 +7,7 @@ import { openArtifacts } from '../artifacts/open.ts';
 import type { Config } from '../config.ts';
 import { newId } from '../ids.ts';
 import { createInspector } from '../inspection/inspector.ts';
-import { BlobKeeper } from '../jobs/blob-keeper.ts';
+import { BlobReferences } from '../jobs/blob-references.ts';
 import { Relay } from '../jobs/relay.ts';
 import type { Log } from '../log.ts';
 import { openQueue } from '../queue/open.ts';
@@ -15,14 +15,14 @@ import { PostgresChangeFeed } from '../store/change-feed.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore } from '../store/open.ts';
 import { buildApp } from './app.ts';
-import { keptSecret } from './home.ts';
-import { KeyMaker } from './key-maker.ts';
+import { loadOrCreateSecret } from './home.ts';
+import { KeyGenerator } from './key-generator.ts';
 
 /** An orphan blob must be older than any upload or result that is still being written to the database. */
-const ORPHAN_AGE_MS = 3600 * 1000;
-const ORPHAN_SWEEP_MS = 3600 * 1000;
+const MIN_ORPHAN_AGE_MS = 3600 * 1000;
+const ORPHAN_SWEEP_INTERVAL_MS = 3600 * 1000;
 /** Requests that are still under way at the stop get so long. */
-const CLOSE_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 10_000;
 
 export interface RunningServer {
   readonly url: string;
@@ -31,8 +31,10 @@ export interface RunningServer {
 
 /** Resolves when requests are answered. */
 export async function startServer(config: Config, log: Log): Promise<RunningServer> {
-  const keys = new KeyMaker(config.secret ?? keptSecret(config.home, 'secret', () => new KeyMaker('').make().key));
-  const apiKey = keys.of(config.apiKey ?? keptSecret(config.home, 'api-key', () => keys.make().key));
+  const keys = new KeyGenerator(
+    config.secret ?? loadOrCreateSecret(config.home, 'secret', () => new KeyGenerator('').make().key),
+  );
+  const apiKey = keys.of(config.apiKey ?? loadOrCreateSecret(config.home, 'api-key', () => keys.make().key));
   const applied = await migrate(config.databaseUrl);
   if (applied.length > 0) log.info({ migrations: applied }, 'database brought up to date');
   const blobs = await openArtifacts(config);
@@ -50,12 +52,12 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     onError: (error) => log.warn({ error: error.message }, 'queue connection'),
   });
   const feed = new PostgresChangeFeed(config.databaseUrl);
-  const keeper = new BlobKeeper(blobs, store.usage);
+  const blobReferences = new BlobReferences(blobs, store.usage);
   const app = await buildApp({
     store,
     queue,
     blobs,
-    keeper,
+    blobReferences,
     feed,
     keys,
     log,
@@ -73,18 +75,18 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     maxAttempts: config.limits.maxAttempts,
   });
   const sweep = () =>
-    keeper.sweep(blobs, new Date(Date.now() - ORPHAN_AGE_MS)).then(
+    blobReferences.sweep(blobs, new Date(Date.now() - MIN_ORPHAN_AGE_MS)).then(
       (removed) => removed.length > 0 && log.info({ blobs: removed.length }, 'removed blobs that nothing refers to'),
       (error: unknown) => log.warn({ error: String(error) }, 'blobs not swept'),
     );
-  const sweeping = setInterval(() => void sweep(), ORPHAN_SWEEP_MS);
+  const sweeping = setInterval(() => void sweep(), ORPHAN_SWEEP_INTERVAL_MS);
   void sweep();
   const url = await app.listen({ host: config.host, port: config.port });
   return {
     url,
     async close() {
       clearInterval(sweeping);
-      const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
+      const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_TIMEOUT_MS);
       // Connections whose last request was under way at the stop stay open for a next one.
       const idle = setInterval(() => app.server.closeIdleConnections(), 50);
       await app.close();

@@ -9,7 +9,7 @@ import type {
 } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
-import type { BlobEntries, BlobKeeper } from '../jobs/blob-keeper.ts';
+import type { BlobListing, BlobReferences } from '../jobs/blob-references.ts';
 import type { Limits } from '../jobs/limits.ts';
 import type { BlobStore, Inspector, JobQueue, WorkerRegistry } from '../jobs/ports.ts';
 import type {
@@ -23,7 +23,7 @@ import type {
   Usage,
 } from '../jobs/repositories.ts';
 import type { Log } from '../log.ts';
-import type { KeyMaker } from './key-maker.ts';
+import type { KeyGenerator } from './key-generator.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -46,11 +46,11 @@ export interface ApiDeps {
     ping(): Promise<void>;
   };
   readonly queue: JobQueue;
-  readonly blobs: BlobStore & BlobEntries & { check(): Promise<void> };
-  readonly keeper: BlobKeeper;
+  readonly blobs: BlobStore & BlobListing & { check(): Promise<void> };
+  readonly blobReferences: BlobReferences;
   readonly inspector: Inspector;
   readonly feed: ChangeFeed;
-  readonly keys: KeyMaker;
+  readonly keys: KeyGenerator;
   readonly limits: Limits;
   readonly trustProxy: Config['trustProxy'];
   readonly log: Log;

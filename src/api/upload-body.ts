@@ -39,7 +39,7 @@ export interface UploadedFile {
 }
 
 /** How long a client may go on sending a file that was refused, so that it gets to read why. */
-const DRAIN_MS = 30_000;
+const DRAIN_TIMEOUT_MS = 30_000;
 
 /** Within a scope of its own: no body is parsed there. */
 export async function addUploadParsers(app: App): Promise<void> {
@@ -103,6 +103,6 @@ function drain({ raw }: FastifyRequest): void {
   if (raw.complete || raw.destroyed) return;
   raw.unpipe();
   raw.resume();
-  const timer = setTimeout(() => raw.destroy(), DRAIN_MS);
+  const timer = setTimeout(() => raw.destroy(), DRAIN_TIMEOUT_MS);
   raw.once('close', () => clearTimeout(timer));
 }

@@ -15,7 +15,7 @@ import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
 const SHA256 = /^[0-9a-f]{64}$/;
 const TEMPORARY = /^(.+)-(\d+)-[0-9a-f]{16}$/;
 /** After this, a temporary file of another machine's process is taken for left over. */
-const FOREIGN_TEMPORARY_MS = 24 * 3600 * 1000;
+const FOREIGN_TEMPORARY_TTL_MS = 24 * 3600 * 1000;
 const PROBE_BYTES = 64 * 1024;
 
 /** Makes the folder where there is none, and removes what dead writers left in it. */
@@ -134,7 +134,7 @@ async function sweepTemporary(folder: string): Promise<void> {
     const writer = host === hostname() ? Number(pid) : null;
     const left =
       writer === null
-        ? Date.now() - (await stat(path)).mtimeMs > FOREIGN_TEMPORARY_MS
+        ? Date.now() - (await stat(path)).mtimeMs > FOREIGN_TEMPORARY_TTL_MS
         : writer === process.pid || !isAlive(writer);
     if (left) await rm(path, { force: true });
   }

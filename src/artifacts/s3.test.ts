@@ -8,20 +8,20 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startS3, type TestS3 } from '../../test/support/s3.ts';
 import type { ArtifactStore } from './artifact-store.ts';
 import { openS3Blobs } from './s3.ts';
-import { parseS3Url, type S3Place } from './s3-place.ts';
+import { parseS3Url, type S3Location } from './s3-location.ts';
 
 let server: TestS3;
-let place: S3Place;
+let location: S3Location;
 beforeAll(async () => {
   server = await startS3();
-  place = parseS3Url(server.url)!;
+  location = parseS3Url(server.url)!;
 });
 afterAll(() => server.stop());
 
 const folders: string[] = [];
 const opened: ArtifactStore[] = [];
 /** A machine of its own: an empty folder of copies in front of the one bucket. */
-async function machine(at: S3Place = place): Promise<ArtifactStore> {
+async function machine(at: S3Location = location): Promise<ArtifactStore> {
   folders.push(mkdtempSync(join(tmpdir(), 'lathe-s3-')));
   opened.push(await openS3Blobs(at, folders.at(-1)!));
   return opened.at(-1)!;
@@ -88,7 +88,7 @@ test('copies that nobody asked for in more than a week are removed, the blobs st
   const { sha256 } = await blobs.put(streamOf('old'), 100);
   const longAgo = new Date(Date.now() - 9 * 24 * 3600 * 1000);
   utimesSync(await blobs.localPath(sha256), longAgo, longAgo);
-  const again = await openS3Blobs(place, folders[0]!);
+  const again = await openS3Blobs(location, folders[0]!);
   opened.push(again);
   expect(files(folders[0]!)).toEqual([]);
   expect(await text(await again.read(sha256))).toBe('old');
@@ -100,7 +100,7 @@ test.each([
   ['a server that is gone', { endpoint: 'http://127.0.0.1:9' }],
 ])('%s: unavailable', async (_name, wrong) => {
   await blobs.check();
-  const store = await machine({ ...place, ...wrong });
+  const store = await machine({ ...location, ...wrong });
   await expect(store.put(streamOf('x'), 10)).rejects.toMatchObject({ code: 'unavailable' });
   await expect(store.read('0'.repeat(64))).rejects.toMatchObject({ code: 'unavailable' });
   // s3rver asks for none at HEAD

@@ -20,33 +20,33 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { LatheError } from '../errors.ts';
 import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
 import { openLocalBlobs } from './local.ts';
-import type { S3Place } from './s3-place.ts';
+import type { S3Location } from './s3-location.ts';
 
 /**
  * Copies that nobody asked for in so long are removed: longer than the longest job, which opens its files when it gets
  * to them.
  */
-const COPY_AGE_MS = 8 * 24 * 3600 * 1000;
-const TIDY_MS = 3600 * 1000;
+const MAX_COPY_AGE_MS = 8 * 24 * 3600 * 1000;
+const CLEANUP_INTERVAL_MS = 3600 * 1000;
 /** 10,000 parts, as many as there may be, make 160 GiB. */
 const PART_BYTES = 16 * 2 ** 20;
-const CONNECT_MS = 5000;
+const CONNECT_TIMEOUT_MS = 5000;
 
 /** @param folder of the copies on this machine */
-export async function openS3Blobs(place: S3Place, folder: string): Promise<ArtifactStore> {
-  const client = clientOf(place);
+export async function openS3Blobs(location: S3Location, folder: string): Promise<ArtifactStore> {
+  const client = clientOf(location);
   const copies = await openLocalBlobs(folder);
-  const objectOf = (sha256: string) => ({ Bucket: place.bucket, Key: place.prefix + sha256 });
+  const objectOf = (sha256: string) => ({ Bucket: location.bucket, Key: location.prefix + sha256 });
   const fetchObject = async (sha256: string, range?: string) =>
-    (await asked(client.send(new GetObjectCommand({ ...objectOf(sha256), Range: range })))).Body as Readable;
-  const tidy = () => removeOldCopies(copies, new Date(Date.now() - COPY_AGE_MS));
-  const tidying = setInterval(() => void tidy().catch(() => undefined), TIDY_MS).unref();
+    (await withStoreErrors(client.send(new GetObjectCommand({ ...objectOf(sha256), Range: range })))).Body as Readable;
+  const tidy = () => removeOldCopies(copies, new Date(Date.now() - MAX_COPY_AGE_MS));
+  const tidying = setInterval(() => void tidy().catch(() => undefined), CLEANUP_INTERVAL_MS).unref();
   await tidy();
   return {
     async put(content, limitBytes) {
       const written = await copies.put(content, limitBytes);
       const body = createReadStream(await copies.localPath(written.sha256));
-      await asked(
+      await withStoreErrors(
         new Upload({ client, params: { ...objectOf(written.sha256), Body: body }, partSize: PART_BYTES }).done(),
       );
       return written;
@@ -63,7 +63,7 @@ export async function openS3Blobs(place: S3Place, folder: string): Promise<Artif
       return path;
     },
     has: (sha256) =>
-      asked(
+      withStoreErrors(
         client.send(new HeadObjectCommand(objectOf(sha256))).then(
           () => true,
           (error: unknown) => {
@@ -73,13 +73,13 @@ export async function openS3Blobs(place: S3Place, folder: string): Promise<Artif
         ),
       ),
     async delete(sha256) {
-      await asked(client.send(new DeleteObjectCommand(objectOf(sha256))));
+      await withStoreErrors(client.send(new DeleteObjectCommand(objectOf(sha256))));
       await copies.delete(sha256);
     },
-    list: () => list(client, place),
+    list: () => list(client, location),
     async check() {
       await copies.check();
-      await headBucket(client, place);
+      await headBucket(client, location);
     },
     async close() {
       clearInterval(tidying);
@@ -89,16 +89,16 @@ export async function openS3Blobs(place: S3Place, folder: string): Promise<Artif
 }
 
 /** Whether the bucket is there, for whoever needs no store. */
-export async function checkBucket(place: S3Place): Promise<void> {
-  const client = clientOf(place);
-  await headBucket(client, place).finally(() => client.destroy());
+export async function checkBucket(location: S3Location): Promise<void> {
+  const client = clientOf(location);
+  await headBucket(client, location).finally(() => client.destroy());
 }
 
-async function headBucket(client: S3Client, { bucket }: S3Place): Promise<void> {
-  await asked(client.send(new HeadBucketCommand({ Bucket: bucket })));
+async function headBucket(client: S3Client, { bucket }: S3Location): Promise<void> {
+  await withStoreErrors(client.send(new HeadBucketCommand({ Bucket: bucket })));
 }
 
-function clientOf({ endpoint, region, credentials }: S3Place): S3Client {
+function clientOf({ endpoint, region, credentials }: S3Location): S3Client {
   return new S3Client({
     ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
     ...(region === null ? {} : { region }),
@@ -107,7 +107,7 @@ function clientOf({ endpoint, region, credentials }: S3Place): S3Client {
     // add.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: CONNECT_MS },
+    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS },
   });
 }
 
@@ -123,7 +123,7 @@ async function removeOldCopies(copies: ArtifactStore, before: Date): Promise<voi
   for await (const { sha256, modifiedAt } of copies.list()) if (modifiedAt < before) await copies.delete(sha256);
 }
 
-async function* list(client: S3Client, { bucket, prefix }: S3Place): AsyncGenerator<StoredBlob> {
+async function* list(client: S3Client, { bucket, prefix }: S3Location): AsyncGenerator<StoredBlob> {
   for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix })) {
     for (const { Key = '', LastModified } of Contents) {
       const sha256 = Key.slice(prefix.length);
@@ -133,7 +133,7 @@ async function* list(client: S3Client, { bucket, prefix }: S3Place): AsyncGenera
 }
 
 /** A store that does not answer, or refuses, is away for now; that an object is missing says something else. */
-async function asked<T>(answer: Promise<T>): Promise<T> {
+async function withStoreErrors<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {

@@ -19,7 +19,7 @@ export function failureOf(error: unknown, fallback: ErrorCode): InspectionFailur
   return { code, message: error instanceof Error ? error.message : String(error), errors: [] };
 }
 
-/** Engine errors with a code of the catalogue that are not `LatheError`s. */
+/** Errors of the compression library with a code of the catalogue that are not `LatheError`s. */
 function codeOf(error: unknown): ErrorCode | null {
   if (typeof error !== 'object' || error === null || !('code' in error)) return null;
   const { code } = error;

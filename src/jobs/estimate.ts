@@ -17,14 +17,14 @@ export interface Estimate {
  */
 const FLOPS_PER_SECOND = { cpu: 60e9, gpu: 5e12 } as const;
 const FLOPS_PER_MAC = 2;
-/** Engine, runtime and their libraries. */
+/** TensorFlow, onnxruntime and their libraries. */
 const BASE_BYTES = 700 * 2 ** 20;
 /** Weights, gradients, two moments of the optimizer, the best weights and the original. */
 const COPIES_OF_WEIGHTS = 6;
 /** Activations kept for the gradients: values per multiply-accumulate in convolutional networks, roughly. */
 const VALUES_PER_MAC = 1 / 50;
 const BYTES_PER_VALUE = 4;
-/** Start of the engine, export and measurement of one step. */
+/** Start of the job process, export and measurement of one step. */
 const FIXED_SECONDS = { job: 5, step: 3 } as const;
 /** Operators that hold kernels. */
 const KERNEL_OPERATORS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'];

@@ -92,7 +92,7 @@ export interface WorkerJobStore {
   succeed(jobId: string, fence: number, outcome: JobOutcome): Promise<boolean>;
   fail(jobId: string, fence: number, failure: JobFailure): Promise<boolean>;
   cancel(jobId: string, fence: number): Promise<boolean>;
-  /** Gives the job back to the queue (worker stopping, engine lost with tries left). */
+  /** Gives the job back to the queue (worker stopping, job process lost with attempts left). */
   release(jobId: string, fence: number, reason: string): Promise<boolean>;
   /** Those of the jobs that have ended or do not exist: their scratch folders can go. */
   endedOf(jobIds: readonly string[]): Promise<string[]>;

@@ -65,7 +65,7 @@ const relay = (timing: Partial<RelayTiming> = {}, to: JobQueue = queue) =>
     feed,
     log: createLog('api', 'silent'),
     maxAttempts: 3,
-    timing: { sweepMs: 200, ...timing },
+    timing: { sweepIntervalMs: 200, ...timing },
   });
 
 async function submit(device: 'auto' | 'cpu' | 'gpu', limits: { queueSeconds?: number } = {}): Promise<string> {
@@ -99,7 +99,7 @@ const typesOf = async (id: string) => (await store.jobs.events(id, 0, 100)).map(
 
 describe('the relay', () => {
   test('brings a job to the queue as soon as it is submitted', async () => {
-    const running = relay({ sweepMs: 60_000 });
+    const running = relay({ sweepIntervalMs: 60_000 });
     await new Promise((resolve) => setTimeout(resolve, 500)); // the first look is over, and found nothing
     await submit('cpu');
     await submit('gpu');
@@ -144,7 +144,7 @@ describe('the relay', () => {
   }, 20_000);
 
   test('makes a lost queue entry again', async () => {
-    const running = relay({ reassureMs: 500 });
+    const running = relay({ reenqueueAfterMs: 500 });
     const id = await submit('cpu');
     await expect.poll(() => queue.depth('cpu'), { timeout: 5000 }).toBe(1);
     const taken: string[] = [];
@@ -158,7 +158,7 @@ describe('the relay', () => {
 
   test('tells that a job for the GPU waits, and lets it expire', async () => {
     await worker('cpu');
-    const running = relay({ toldAfterMs: 0 });
+    const running = relay({ notifyWaitingAfterMs: 0 });
     const id = await submit('gpu', { queueSeconds: 2 });
     await expect.poll(() => typesOf(id), { timeout: 8000 }).toEqual(['queued', 'waiting', 'expired']);
     const [, waiting] = await store.jobs.events(id, 0, 2);
@@ -172,7 +172,7 @@ describe('the relay', () => {
 
   test('says nothing of waiting where there is a worker', async () => {
     await worker('cpu');
-    const running = relay({ toldAfterMs: 0 });
+    const running = relay({ notifyWaitingAfterMs: 0 });
     const id = await submit('auto');
     await expect.poll(() => queue.depth('cpu'), { timeout: 5000 }).toBe(1);
     await new Promise((resolve) => setTimeout(resolve, 600));

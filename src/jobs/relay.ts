@@ -19,27 +19,27 @@ export interface RelayDeps {
 
 export interface RelayTiming {
   /** Between looks at outbox and jobs where nothing wakes the relay. */
-  readonly sweepMs: number;
+  readonly sweepIntervalMs: number;
   /** A queued job's entry is made anew after this, in case it was lost; one that is still there is left alone. */
-  readonly reassureMs: number;
+  readonly reenqueueAfterMs: number;
   /** A worker that was not seen for so long does not count. */
-  readonly workerSeenMs: number;
+  readonly workerTimeoutMs: number;
   /** Outbox rows that a relay took and did not finish within this are taken again. */
   readonly claimMs: number;
   /** So long a job may lie in a pool without workers before that is told. */
-  readonly toldAfterMs: number;
+  readonly notifyWaitingAfterMs: number;
 }
 
-const TIMING: RelayTiming = {
-  sweepMs: 1000,
-  reassureMs: 20_000,
-  workerSeenMs: 15_000,
+const DEFAULT_TIMING: RelayTiming = {
+  sweepIntervalMs: 1000,
+  reenqueueAfterMs: 20_000,
+  workerTimeoutMs: 15_000,
   claimMs: 30_000,
-  toldAfterMs: 1000,
+  notifyWaitingAfterMs: 1000,
 };
-const BATCH = 100;
-const FORGET_KEYS_MS = 24 * 3600 * 1000;
-const FORGET_WORKERS_MS = 3600 * 1000;
+const BATCH_SIZE = 100;
+const IDEMPOTENCY_KEY_TTL_MS = 24 * 3600 * 1000;
+const WORKER_TTL_MS = 3600 * 1000;
 
 export class Relay {
   readonly #deps: RelayDeps;
@@ -50,13 +50,13 @@ export class Relay {
   };
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | null = null;
-  #again = false;
+  #isRerunRequested = false;
   #stopped = false;
-  #forgotAt = 0;
+  #purgedAt = 0;
 
   constructor(deps: RelayDeps) {
     this.#deps = deps;
-    this.#timing = { ...TIMING, ...deps.timing };
+    this.#timing = { ...DEFAULT_TIMING, ...deps.timing };
     this.#unsubscribe = deps.feed.onOutbox(() => this.wake());
     this.wake();
   }
@@ -65,15 +65,15 @@ export class Relay {
   wake(): void {
     if (this.#stopped) return;
     if (this.#working) {
-      this.#again = true;
+      this.#isRerunRequested = true;
       return;
     }
     clearTimeout(this.#timer);
-    this.#working = this.#look().finally(() => {
+    this.#working = this.#runTasks().finally(() => {
       this.#working = null;
-      const soon = this.#again;
-      this.#again = false;
-      if (!this.#stopped) this.#timer = setTimeout(() => this.wake(), soon ? 0 : this.#timing.sweepMs);
+      const soon = this.#isRerunRequested;
+      this.#isRerunRequested = false;
+      if (!this.#stopped) this.#timer = setTimeout(() => this.wake(), soon ? 0 : this.#timing.sweepIntervalMs);
     });
   }
 
@@ -84,14 +84,14 @@ export class Relay {
     await this.#working;
   }
 
-  /** A part that fails (the queue is away) keeps the others from nothing. */
-  async #look(): Promise<void> {
+  /** One failing task (the queue is away, say) does not stop the others. */
+  async #runTasks(): Promise<void> {
     for (const part of [
       () => this.#relay(),
       () => this.#sweep(),
-      () => this.#reassure(),
-      () => this.#tellWaiting(),
-      () => this.#forget(),
+      () => this.#reenqueue(),
+      () => this.#notifyWaiting(),
+      () => this.#purge(),
     ]) {
       try {
         await part();
@@ -105,13 +105,13 @@ export class Relay {
   }
 
   async #relay(): Promise<void> {
-    while (!this.#stopped && (await this.#handleBatch()) === BATCH);
+    while (!this.#stopped && (await this.#handleBatch()) === BATCH_SIZE);
   }
 
   /** @returns number of rows that are done */
   async #handleBatch(): Promise<number> {
     const { store, log } = this.#deps;
-    const rows = await store.claimOutbox(BATCH, this.#timing.claimMs);
+    const rows = await store.claimOutbox(BATCH_SIZE, this.#timing.claimMs);
     if (rows.length === 0) return 0;
     const { done, failed, unknown } = await handleRows(rows, this.#handlers);
     await store.completeOutbox(done);
@@ -150,9 +150,9 @@ export class Relay {
   }
 
   /** Also moves jobs for any device to a pool that has workers. */
-  async #reassure(): Promise<void> {
+  async #reenqueue(): Promise<void> {
     const { store, queue } = this.#deps;
-    const jobs = await store.queuedBefore(new Date(Date.now() - this.#timing.reassureMs), BATCH);
+    const jobs = await store.queuedBefore(new Date(Date.now() - this.#timing.reenqueueAfterMs), BATCH_SIZE);
     if (jobs.length === 0) return;
     const pools = await this.#livePools();
     for (const { id, device, fence } of jobs) {
@@ -162,29 +162,29 @@ export class Relay {
     }
   }
 
-  async #tellWaiting(): Promise<void> {
+  async #notifyWaiting(): Promise<void> {
     const { store } = this.#deps;
     const pools = await this.#livePools();
     if (pools.has('cpu') && pools.has('gpu')) return;
     for (const { id, device, waiting } of await store.queuedBefore(
-      new Date(Date.now() - this.#timing.toldAfterMs),
-      BATCH,
+      new Date(Date.now() - this.#timing.notifyWaitingAfterMs),
+      BATCH_SIZE,
     )) {
       const isWaiting = !pools.has(poolFor(device, pools));
       if (isWaiting !== waiting) await store.setWaiting(id, isWaiting ? waitingEvent(device) : null);
     }
   }
 
-  async #forget(): Promise<void> {
+  async #purge(): Promise<void> {
     const now = Date.now();
-    if (now - this.#forgotAt < FORGET_WORKERS_MS) return;
-    this.#forgotAt = now;
-    await this.#deps.store.forgetIdempotencyKeys(new Date(now - FORGET_KEYS_MS));
-    await this.#deps.store.forgetWorkers(new Date(now - FORGET_WORKERS_MS));
+    if (now - this.#purgedAt < WORKER_TTL_MS) return;
+    this.#purgedAt = now;
+    await this.#deps.store.deleteIdempotencyKeys(new Date(now - IDEMPOTENCY_KEY_TTL_MS));
+    await this.#deps.store.deleteWorkers(new Date(now - WORKER_TTL_MS));
   }
 
   async #livePools(): Promise<ReadonlySet<Pool>> {
-    return new Set((await this.#deps.workers.live(this.#timing.workerSeenMs)).map(({ pool }) => pool));
+    return new Set((await this.#deps.workers.live(this.#timing.workerTimeoutMs)).map(({ pool }) => pool));
   }
 }
 

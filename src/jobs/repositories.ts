@@ -214,8 +214,8 @@ export interface RelayStore {
   markEnqueued(ids: readonly string[], pool: Pool): Promise<void>;
   /** Marks a queued job as waiting (for a worker) or not, with an event where that changes. */
   setWaiting(id: string, event: JobEvent | null): Promise<void>;
-  forgetIdempotencyKeys(before: Date): Promise<number>;
-  forgetWorkers(before: Date): Promise<number>;
+  deleteIdempotencyKeys(before: Date): Promise<number>;
+  deleteWorkers(before: Date): Promise<number>;
 }
 
 export type KeyRole = 'administrator' | 'member';

@@ -1,17 +1,18 @@
 import { expect, test } from 'vitest';
 import { ENDED_STATES, isEnded, JOB_STATES, type JobState } from '../contracts/job-states.ts';
-import { HAPPENINGS, nextState, statesBefore } from './states.ts';
+import { JOB_TRANSITIONS, nextState, statesBefore } from './states.ts';
 
 test('nothing happens to a job that has ended', () => {
-  for (const state of ENDED_STATES) for (const happening of HAPPENINGS) expect(nextState(state, happening)).toBeNull();
+  for (const state of ENDED_STATES)
+    for (const transition of JOB_TRANSITIONS) expect(nextState(state, transition)).toBeNull();
 });
 
 test('from each state that is no end, an end can be reached', () => {
   for (const start of JOB_STATES) {
     const reached = new Set<JobState>([start]);
     for (const state of reached)
-      for (const happening of HAPPENINGS) {
-        const next = nextState(state, happening);
+      for (const transition of JOB_TRANSITIONS) {
+        const next = nextState(state, transition);
         if (next) reached.add(next);
       }
     expect([...reached].some(isEnded)).toBe(true);
@@ -19,8 +20,8 @@ test('from each state that is no end, an end can be reached', () => {
 });
 
 test('a job that is to be canceled ends canceled whatever its worker does', () => {
-  for (const happening of ['succeed', 'fail', 'release', 'lose', 'give-up', 'confirm'] as const)
-    expect(nextState('canceling', happening)).toBe('canceled');
+  for (const transition of ['succeed', 'fail', 'release', 'lose', 'give-up', 'confirm'] as const)
+    expect(nextState('canceling', transition)).toBe('canceled');
 });
 
 test('only a queued job is claimed or expires', () => {

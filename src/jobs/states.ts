@@ -6,7 +6,7 @@ import type { JobState } from '../contracts/job-states.ts';
  * often than it is tried. cancel: the client asks. confirm: the worker has stopped what was running. expire: queued for
  * too long.
  */
-export const HAPPENINGS = [
+export const JOB_TRANSITIONS = [
   'claim',
   'release',
   'lose',
@@ -17,9 +17,9 @@ export const HAPPENINGS = [
   'confirm',
   'expire',
 ] as const;
-export type Happening = (typeof HAPPENINGS)[number];
+export type JobTransition = (typeof JOB_TRANSITIONS)[number];
 
-const LIFE: Record<JobState, Partial<Record<Happening, JobState>>> = {
+const TRANSITIONS: Record<JobState, Partial<Record<JobTransition, JobState>>> = {
   queued: { claim: 'running', cancel: 'canceled', expire: 'expired' },
   running: {
     release: 'queued',
@@ -46,11 +46,11 @@ const LIFE: Record<JobState, Partial<Record<Happening, JobState>>> = {
 };
 
 /** `null`: that cannot happen in this state. */
-export function nextState(state: JobState, happening: Happening): JobState | null {
-  return LIFE[state][happening] ?? null;
+export function nextState(state: JobState, transition: JobTransition): JobState | null {
+  return TRANSITIONS[state][transition] ?? null;
 }
 
 /** States from which `happening` leads somewhere. */
-export function statesBefore(happening: Happening): JobState[] {
-  return (Object.keys(LIFE) as JobState[]).filter((state) => LIFE[state][happening] !== undefined);
+export function statesBefore(transition: JobTransition): JobState[] {
+  return (Object.keys(TRANSITIONS) as JobState[]).filter((state) => TRANSITIONS[state][transition] !== undefined);
 }

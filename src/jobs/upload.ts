@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 import { LatheError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import type { BlobKeeper } from './blob-keeper.ts';
+import type { BlobReferences } from './blob-references.ts';
 import type { Limits } from './limits.ts';
 import type { BlobStore, Inspector } from './ports.ts';
 import type { DatasetRepository, ModelRepository, StoredDataset, StoredModel, Usage } from './repositories.ts';
@@ -16,7 +16,7 @@ export interface UploadDeps {
   readonly datasets: DatasetRepository;
   readonly usage: Usage;
   readonly blobs: BlobStore;
-  readonly keeper: BlobKeeper;
+  readonly blobReferences: BlobReferences;
   readonly inspector: Inspector;
   readonly limits: Limits;
   /** Uploads and inspections at a time. */
@@ -84,11 +84,11 @@ async function receive<T>(
   limitBytes: number,
   keep: (received: Received) => Promise<T>,
 ): Promise<T> {
-  const { blobs, keeper, uploads } = deps;
+  const { blobs, blobReferences, uploads } = deps;
   const allowed = await allowedBytes(deps, upload, limitBytes);
   const received = await uploads.tryRun(async () => {
     const blob = await readAll(blobs, upload.content, allowed);
-    return { ...blob, release: keeper.hold(blob.sha256) };
+    return { ...blob, release: blobReferences.hold(blob.sha256) };
   });
   if (!received) throw new LatheError('rate-limited', 'Too many uploads are under way; try again in a moment');
   try {

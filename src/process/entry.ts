@@ -15,7 +15,7 @@ const ENTRIES = {
   'check-model': 'workers/inspection/check-model.js',
   'inspect-dataset': 'workers/inspection/inspect-dataset.js',
   'probe-engine': 'workers/probe-engine.js',
-  watchdog: 'workers/engine/watchdog.js',
+  watchdog: 'workers/job-process/watchdog.js',
   cli: 'clients/cli/main.js',
 } as const;
 /** Below dist/, where the build bundles them. */

@@ -70,9 +70,9 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
 
   test('takes no more than the concurrency, and waits for handlers when it closes', async () => {
     await withQueue(async (queue) => {
-      let [running, most, done] = [0, 0, 0];
+      let [running, maxRunning, done] = [0, 0, 0];
       const consumer = await queue.consume('cpu', 2, async () => {
-        most = Math.max(most, ++running);
+        maxRunning = Math.max(maxRunning, ++running);
         await new Promise((resolve) => setTimeout(resolve, 150));
         running--;
         done++;
@@ -81,7 +81,7 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
       await expect.poll(() => running, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0);
       await consumer.close();
       expect(running).toBe(0);
-      expect(most).toBeLessThanOrEqual(2);
+      expect(maxRunning).toBeLessThanOrEqual(2);
       const rest = await queue.consume('cpu', 2, async () => void done++);
       await expect.poll(() => done, { timeout: 10_000 }).toBe(4);
       await rest.close();

@@ -16,7 +16,7 @@ import {
 import { Redis } from 'ioredis';
 import type { JobQueue, Pool } from '../jobs/ports.ts';
 
-export interface QueuePlace {
+export interface QueueLocation {
   /** `null`: in Postgres. */
   readonly redisUrl: string | null;
   readonly databaseUrl: string;
@@ -34,13 +34,13 @@ const COMMAND_TIMEOUT_MS = 10_000;
  * An entry of the same job and round that is still there is left as it is. Ended entries go at once, so that a job can
  * be queued again.
  */
-const ENTRY: JobsOptions = {
+const JOB_OPTIONS: JobsOptions = {
   removeOnComplete: true,
   removeOnFail: true,
   attempts: 1000,
   backoff: { type: 'fixed', delay: 1000 },
 };
-const TAKING = {
+const WORKER_OPTIONS = {
   lockDuration: LOCK_MS,
   stalledInterval: LOCK_MS / 2,
   maxStalledCount: 1000,
@@ -62,14 +62,14 @@ interface Backend {
 }
 
 /** Resolves when the queue can be used (its tables made, where it is in Postgres). */
-export async function openQueue(place: QueuePlace): Promise<JobQueue> {
-  const onError = place.onError ?? (() => undefined);
-  const backend = place.redisUrl === null ? postgres(place.databaseUrl) : redis(place.redisUrl, onError);
+export async function openQueue(location: QueueLocation): Promise<JobQueue> {
+  const onError = location.onError ?? (() => undefined);
+  const backend = location.redisUrl === null ? postgres(location.databaseUrl) : redis(location.redisUrl, onError);
   const queues = new Map(POOLS.map((pool) => [pool, backend.queue(`lathe-${pool}`)]));
   for (const queue of queues.values()) queue.on('error', onError);
   const of = (pool: Pool): Queue => queues.get(pool) as Queue;
   try {
-    for (const queue of queues.values()) await inTime(queue.waitUntilReady());
+    for (const queue of queues.values()) await withTimeout(queue.waitUntilReady());
   } catch (error) {
     await backend.close();
     throw new Error(`The queue cannot be reached: ${error instanceof Error ? error.message : String(error)}`, {
@@ -78,17 +78,17 @@ export async function openQueue(place: QueuePlace): Promise<JobQueue> {
   }
   return {
     async enqueue(pool, jobId, round = 0) {
-      await inTime(of(pool).add('job', { id: jobId }, { ...ENTRY, jobId: `${jobId}-${round}` }));
+      await withTimeout(of(pool).add('job', { id: jobId }, { ...JOB_OPTIONS, jobId: `${jobId}-${round}` }));
     },
     consume: (pool, concurrency, handle) => consume(backend, { pool, concurrency, handle, onError }),
     async depth(pool) {
-      return Object.values(await inTime(of(pool).getJobCounts('waiting', 'delayed', 'prioritized'))).reduce(
+      return Object.values(await withTimeout(of(pool).getJobCounts('waiting', 'delayed', 'prioritized'))).reduce(
         (sum, count) => sum + count,
         0,
       );
     },
     async ping() {
-      await inTime(of('cpu').getJobCounts('waiting'));
+      await withTimeout(of('cpu').getJobCounts('waiting'));
     },
     async close() {
       await Promise.all([...queues.values()].map((queue) => queue.close().catch(() => undefined)));
@@ -137,7 +137,7 @@ function redis(url: string, onError: (error: Error) => void): Backend {
     queue: (name) => new Queue(name, { connection: producing as ConnectionOptions }),
     worker: (name, handle, concurrency) =>
       new Worker(name, handle, {
-        ...TAKING,
+        ...WORKER_OPTIONS,
         concurrency,
         connection: connect({ maxRetriesPerRequest: null }) as ConnectionOptions,
       }),
@@ -157,7 +157,7 @@ function postgres(connectionString: string): Backend {
     connectionTimeoutMillis: 5000,
     keepAlive: true,
   };
-  const options: WorkerOptions<PostgresConnectionOptions> = { ...TAKING, connection };
+  const options: WorkerOptions<PostgresConnectionOptions> = { ...WORKER_OPTIONS, connection };
   return {
     queue: (name) => new Queue(name, { connection }, createPostgresBackend) as unknown as Queue,
     worker: (name, handle, concurrency) =>
@@ -166,7 +166,7 @@ function postgres(connectionString: string): Backend {
   };
 }
 
-function inTime<T>(promise: Promise<T>): Promise<T> {
+function withTimeout<T>(promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${COMMAND_TIMEOUT_MS} ms`)), COMMAND_TIMEOUT_MS);

@@ -3,7 +3,7 @@ import { DEFAULT_QUEUE_SECONDS } from '../contracts/job-request.ts';
 import { isEnded, type JobState } from '../contracts/job-states.ts';
 import { outboxMessage, type OutboxMessage } from '../jobs/outbox.ts';
 import type { JobEvent } from '../jobs/ports.ts';
-import { nextState, statesBefore, type Happening } from '../jobs/states.ts';
+import { nextState, statesBefore, type JobTransition } from '../jobs/states.ts';
 import type { Connection } from './database.ts';
 import { Prisma } from './generated/client.ts';
 import { storable, storableText } from './storable.ts';
@@ -41,8 +41,8 @@ export async function lockClaimed(tx: Connection, id: string, fence: number): Pr
   return job ?? null;
 }
 
-export interface Change {
-  readonly happening: Happening;
+export interface JobChange {
+  readonly transition: JobTransition;
   readonly events: readonly JobEvent[];
   readonly data?: Prisma.JobUncheckedUpdateInput;
 }
@@ -52,12 +52,12 @@ export interface Change {
  * happened.
  * @returns the new state; `null`: the table does not allow it, and nothing was changed
  */
-export async function move(
+export async function applyTransition(
   tx: Connection,
   job: LockedJob,
-  { happening, events, data = {} }: Change,
+  { transition, events, data = {} }: JobChange,
 ): Promise<JobState | null> {
-  const state = nextState(job.state, happening);
+  const state = nextState(job.state, transition);
   if (state === null) return null;
   const diverted = job.state === 'canceling' && state === 'canceled';
   const ended = isEnded(state);
@@ -78,16 +78,16 @@ export async function move(
 export async function requeue(
   tx: Connection,
   job: LockedJob,
-  happening: 'release' | 'lose',
+  transition: 'release' | 'lose',
   reason: string,
 ): Promise<JobState | null> {
   const now = Date.now();
-  const state = await move(tx, job, {
-    happening,
+  const state = await applyTransition(tx, job, {
+    transition,
     events: [{ type: 'retrying', data: { reason } }],
     data: {
       // A worker that stops in order took nothing from the job's tries.
-      attempt: happening === 'release' ? Math.max(0, job.attempt - 1) : job.attempt,
+      attempt: transition === 'release' ? Math.max(0, job.attempt - 1) : job.attempt,
       workerId: null,
       leaseUntil: null,
       queuedAt: new Date(now),

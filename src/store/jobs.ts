@@ -5,7 +5,7 @@ import type { JobEventType } from '../jobs/ports.ts';
 import type { Insertion, InsertOptions, JobFilter, JobRepository, NewJob } from '../jobs/repositories.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
-import { addToOutbox, lockJobs, move } from './job-changes.ts';
+import { addToOutbox, lockJobs, applyTransition } from './job-changes.ts';
 import { toJob, WITH_PARTS } from './job-rows.ts';
 import { pageQuery, toPage } from './pages.ts';
 import { storable, storableText } from './storable.ts';
@@ -166,5 +166,5 @@ async function cancel(tx: Connection, tenantId: string, id: string): Promise<boo
   if (job.state === 'canceling') return true;
   if (isEnded(job.state)) return false;
   const type = job.state === 'queued' ? 'canceled' : 'canceling';
-  return (await move(tx, job, { happening: 'cancel', events: [{ type, data: {} }] })) !== null;
+  return (await applyTransition(tx, job, { transition: 'cancel', events: [{ type, data: {} }] })) !== null;
 }

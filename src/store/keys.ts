@@ -7,7 +7,7 @@ import { storableText } from './storable.ts';
 
 type KeyRow = Prisma.ApiKeyGetPayload<{ include: { tenant: true } }>;
 /** `lastUsedAt` is written at most so often. */
-const USE_NOTED_EVERY_MS = 60_000;
+const LAST_USED_INTERVAL_MS = 60_000;
 
 export function keyRepository(database: Database): KeyRepository {
   return {
@@ -15,7 +15,7 @@ export function keyRepository(database: Database): KeyRepository {
       const row = await database.apiKey.findUnique({ where: { mac } });
       if (!row || row.revokedAt) return null;
       const now = Date.now();
-      if (now - (row.lastUsedAt?.getTime() ?? 0) > USE_NOTED_EVERY_MS) {
+      if (now - (row.lastUsedAt?.getTime() ?? 0) > LAST_USED_INTERVAL_MS) {
         await database.apiKey.updateMany({ where: { id: row.id }, data: { lastUsedAt: new Date(now) } });
       }
       return { keyId: row.id, tenantId: row.tenantId, role: row.role };

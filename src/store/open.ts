@@ -16,7 +16,7 @@ import { jobRepository } from './jobs.ts';
 import { keyRepository } from './keys.ts';
 import { modelRepository } from './models.ts';
 import { relayStore } from './relay-store.ts';
-import { guarded } from './unavailable.ts';
+import { withUnavailableErrors } from './unavailable.ts';
 import { workerJobStore } from './worker-jobs.ts';
 import { workerRegistry } from './workers.ts';
 
@@ -41,15 +41,15 @@ export interface Store {
 export function openStore(databaseUrl: string, { connections = 10, maxAttempts = 5 } = {}): Store {
   const database = connect(databaseUrl, connections);
   return {
-    keys: guarded(keyRepository(database)),
-    models: guarded(modelRepository(database)),
-    datasets: guarded(datasetRepository(database)),
-    jobs: guarded(jobRepository(database)),
-    artifacts: guarded(artifactRepository(database)),
-    usage: guarded(usage(database)),
-    relay: guarded(relayStore(database)),
-    workerJobs: guarded(workerJobStore(database, maxAttempts)),
-    workers: guarded(workerRegistry(database)),
+    keys: withUnavailableErrors(keyRepository(database)),
+    models: withUnavailableErrors(modelRepository(database)),
+    datasets: withUnavailableErrors(datasetRepository(database)),
+    jobs: withUnavailableErrors(jobRepository(database)),
+    artifacts: withUnavailableErrors(artifactRepository(database)),
+    usage: withUnavailableErrors(usage(database)),
+    relay: withUnavailableErrors(relayStore(database)),
+    workerJobs: withUnavailableErrors(workerJobStore(database, maxAttempts)),
+    workers: withUnavailableErrors(workerRegistry(database)),
     async ping() {
       await database.$queryRaw`SELECT 1`;
     },

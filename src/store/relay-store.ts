@@ -7,10 +7,10 @@ import type { Pool } from '../jobs/ports.ts';
 import type { RelayStore } from '../jobs/repositories.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
-import { appendEvents, lockJobs, move, requeue, type LockedJob } from './job-changes.ts';
-import { LOST } from './worker-jobs.ts';
+import { appendEvents, lockJobs, applyTransition, requeue, type LockedJob } from './job-changes.ts';
+import { WORKER_LOST_REASON } from './worker-jobs.ts';
 
-const SWEEP_LIMIT = 100;
+const MAX_JOBS_PER_SWEEP = 100;
 
 export function relayStore(database: Database): RelayStore {
   return {
@@ -29,7 +29,7 @@ export function relayStore(database: Database): RelayStore {
     expireOverdue: () =>
       database.$transaction(async (tx) => {
         const overdue = await lockJobs(tx, Prisma.sql`state = 'queued' AND queue_deadline < now()`, {
-          limit: SWEEP_LIMIT,
+          limit: MAX_JOBS_PER_SWEEP,
           skipLocked: true,
         });
         for (const job of overdue) await expire(tx, job);
@@ -38,12 +38,13 @@ export function relayStore(database: Database): RelayStore {
     reclaimLost: (maxAttempts) =>
       database.$transaction(async (tx) => {
         const lost = await lockJobs(tx, Prisma.sql`state IN ('running', 'canceling') AND lease_until < now()`, {
-          limit: SWEEP_LIMIT,
+          limit: MAX_JOBS_PER_SWEEP,
           skipLocked: true,
         });
         const done = { requeued: [] as string[], ended: [] as string[] };
         for (const job of lost) {
-          const state = job.attempt < maxAttempts ? await requeue(tx, job, 'lose', LOST) : await giveUp(tx, job);
+          const state =
+            job.attempt < maxAttempts ? await requeue(tx, job, 'lose', WORKER_LOST_REASON) : await giveUp(tx, job);
           (state === 'queued' ? done.requeued : done.ended).push(job.id);
         }
         return done;
@@ -68,10 +69,10 @@ export function relayStore(database: Database): RelayStore {
         await tx.job.update({ where: { id }, data: { waiting: event !== null } });
         if (event) await appendEvents(tx, id, [event]);
       }, TRANSACTION),
-    async forgetIdempotencyKeys(before) {
+    async deleteIdempotencyKeys(before) {
       return (await database.idempotencyRecord.deleteMany({ where: { createdAt: { lt: before } } })).count;
     },
-    async forgetWorkers(before) {
+    async deleteWorkers(before) {
       return (await database.worker.deleteMany({ where: { seenAt: { lt: before } } })).count;
     },
   };
@@ -97,8 +98,8 @@ async function markEnqueued(connection: Connection, ids: readonly string[], pool
 
 async function expire(tx: Connection, job: LockedJob): Promise<void> {
   const message = `No worker took the job within its limit of ${job.queueSeconds} s (limits.queueSeconds)`;
-  await move(tx, job, {
-    happening: 'expire',
+  await applyTransition(tx, job, {
+    transition: 'expire',
     events: [{ type: 'expired', data: { code: 'deadline-exceeded', message, retryable: true } }],
     data: { errorCode: 'deadline-exceeded', errorMessage: message, errorRetryable: true },
   });
@@ -106,8 +107,8 @@ async function expire(tx: Connection, job: LockedJob): Promise<void> {
 
 async function giveUp(tx: Connection, job: LockedJob): Promise<string | null> {
   const message = `The job's worker was lost ${job.attempt} times`;
-  return move(tx, job, {
-    happening: 'give-up',
+  return applyTransition(tx, job, {
+    transition: 'give-up',
     events: [{ type: 'failed', data: { code: 'worker-lost', message, retryable: true } }],
     data: { errorCode: 'worker-lost', errorMessage: message, errorRetryable: true },
   });

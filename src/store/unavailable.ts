@@ -52,7 +52,7 @@ function innerCause(error: object): unknown {
 }
 
 /** The same object, whose methods throw `unavailable` where the database is away. */
-export function guarded<T extends object>(repository: T): T {
+export function withUnavailableErrors<T extends object>(repository: T): T {
   return new Proxy(repository, {
     get(target, name, receiver) {
       const member: unknown = Reflect.get(target, name, receiver);

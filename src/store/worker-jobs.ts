@@ -7,13 +7,13 @@ import { DEFAULT_RUN_SECONDS, type JobRequest } from '../contracts/job-request.t
 import { isEnded } from '../contracts/job-states.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import { newId } from '../ids.ts';
-import { follow } from '../jobs/course.ts';
+import { applyEvents } from '../jobs/apply-events.ts';
 import type { Claim, JobEvent, JobOutcome, WorkerJobStore } from '../jobs/ports.ts';
 import type { StoredMetric, StoredStep } from '../jobs/repositories.ts';
 import { statesBefore } from '../jobs/states.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
-import { appendEvents, lockClaimed, lockJobs, move, requeue, type LockedJob } from './job-changes.ts';
+import { appendEvents, lockClaimed, lockJobs, applyTransition, requeue, type LockedJob } from './job-changes.ts';
 import { toStep } from './job-rows.ts';
 import { storable, storableText } from './storable.ts';
 
@@ -39,8 +39,8 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
     succeed: (jobId, fence, outcome) => whileClaimed(jobId, fence, (tx, job) => succeed(tx, job, outcome)),
     fail: (jobId, fence, { code, message, retryable }) =>
       whileClaimed(jobId, fence, async (tx, job) => {
-        const state = await move(tx, job, {
-          happening: 'fail',
+        const state = await applyTransition(tx, job, {
+          transition: 'fail',
           events: [{ type: 'failed', data: { code, message, retryable } }],
           data: { errorCode: code, errorMessage: storableText(message), errorRetryable: retryable },
         });
@@ -50,7 +50,7 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
       whileClaimed(
         jobId,
         fence,
-        async (tx, job) => (await move(tx, job, { happening: 'confirm', events: [] })) === 'canceled',
+        async (tx, job) => (await applyTransition(tx, job, { transition: 'confirm', events: [] })) === 'canceled',
       ),
     release: (jobId, fence, reason) =>
       whileClaimed(jobId, fence, async (tx, job) => (await requeue(tx, job, 'release', reason)) !== null),
@@ -77,12 +77,12 @@ async function claim(
       lease_until = now() + ${leaseMs}::float8 * interval '1 millisecond', started_at = coalesce(started_at, now())
     WHERE id = ${jobId} RETURNING fence, attempt`;
   if (!row) return null;
-  const lost: JobEvent[] = job.state === 'running' ? [{ type: 'retrying', data: { reason: LOST } }] : [];
+  const lost: JobEvent[] = job.state === 'running' ? [{ type: 'retrying', data: { reason: WORKER_LOST_REASON } }] : [];
   await appendEvents(tx, jobId, [...lost, { type: 'started', data: { worker: workerId, attempt: row.attempt } }]);
   return contentOf(tx, jobId, row);
 }
 
-export const LOST = 'its worker was lost';
+export const WORKER_LOST_REASON = 'its worker was lost';
 
 async function contentOf(
   tx: Connection,
@@ -123,11 +123,11 @@ async function contentOf(
 
 async function record(tx: Connection, jobId: string, events: readonly JobEvent[]): Promise<boolean> {
   const before = (await tx.step.findMany({ where: { jobId }, orderBy: { index: 'asc' } })).map(toStep);
-  const course = follow(before, events, new Date());
-  for (const [i, step] of course.steps.entries())
+  const updates = applyEvents(before, events, new Date());
+  for (const [i, step] of updates.steps.entries())
     if (JSON.stringify(step) !== JSON.stringify(before[i])) await writeStep(tx, jobId, step);
-  await writeMetrics(tx, jobId, course.metrics);
-  if (course.progress !== null) await tx.job.update({ where: { id: jobId }, data: { progress: course.progress } });
+  await writeMetrics(tx, jobId, updates.metrics);
+  if (updates.progress !== null) await tx.job.update({ where: { id: jobId }, data: { progress: updates.progress } });
   await appendEvents(tx, jobId, events);
   return true;
 }
@@ -168,8 +168,8 @@ async function succeed(
     sizeBytes: BigInt(sizeBytes),
   }));
   const recommendedId = rows[recommended]?.id ?? null;
-  const state = await move(tx, job, {
-    happening: 'succeed',
+  const state = await applyTransition(tx, job, {
+    transition: 'succeed',
     events: [
       { type: 'progress', data: { progress: 1 } },
       { type: 'succeeded', data: { recommended: recommendedId, artifacts: rows.map(({ id }) => id) } },

@@ -1,5 +1,5 @@
 /**
- * `kill -9` of engine process, supervisor and API at 20 random moments while jobs come in and run: every accepted job
+ * `kill -9` of job process, supervisor and API at 20 random moments while jobs come in and run: every accepted job
  * ends once, with one result, and no temporary file is left.
  */
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -35,7 +35,7 @@ async function running(request: object): Promise<{ id: string; pid: number }> {
   await waitForState(service.client, id, (state) => state === 'running', 30_000);
   const pid = await eventually(10_000, () => {
     const [engine] = service.processes('engine');
-    if (engine === undefined) throw new Error('no engine process yet');
+    if (engine === undefined) throw new Error('no job process yet');
     return engine;
   });
   return { id, pid };
@@ -78,7 +78,7 @@ test('a job ends with deadline-exceeded after limits.runSeconds', async () => {
   await expectNothingLeft();
 });
 
-test('an engine process that keeps dying ends the job with worker-lost', async () => {
+test('a job process that keeps dying ends the job with worker-lost', async () => {
   const { id, pid } = await running({ steps: [long] });
   process.kill(pid, 'SIGKILL');
   await eventually(20_000, () => {

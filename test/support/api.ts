@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { buildApp } from '../../src/api/app.ts';
-import { KeyMaker } from '../../src/api/key-maker.ts';
+import { KeyGenerator } from '../../src/api/key-generator.ts';
 import type { App } from '../../src/api/types.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { openLocalBlobs } from '../../src/artifacts/local.ts';
 import { parseConfig } from '../../src/config.ts';
 import { newId } from '../../src/ids.ts';
 import { createInspector } from '../../src/inspection/inspector.ts';
-import { BlobKeeper } from '../../src/jobs/blob-keeper.ts';
+import { BlobReferences } from '../../src/jobs/blob-references.ts';
 import type { Limits } from '../../src/jobs/limits.ts';
 import type { Inspector, JobQueue } from '../../src/jobs/ports.ts';
 import { createLog } from '../../src/log.ts';
@@ -59,7 +59,7 @@ export async function startApi({
   const queue = await openQueue({ redisUrl, databaseUrl });
   const blobs = await openLocalBlobs(folder);
   const feed = new PostgresChangeFeed(databaseUrl);
-  const keys = new KeyMaker('a secret of the tests');
+  const keys = new KeyGenerator('a secret of the tests');
   const addKey = async (tenant: string, role: 'administrator' | 'member') => {
     const { key, prefix, mac } = keys.make();
     await store.keys.add({ id: newId('key'), tenant, name: tenant, role, prefix, mac });
@@ -72,7 +72,7 @@ export async function startApi({
     feed,
     keys,
     inspector,
-    keeper: new BlobKeeper(blobs, store.usage),
+    blobReferences: new BlobReferences(blobs, store.usage),
     limits: { ...config.limits, ...limits },
     trustProxy: false,
     log: createLog('api', process.env.LATHE_LOG_LEVEL ?? 'fatal'),

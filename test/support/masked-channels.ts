@@ -5,7 +5,7 @@
 import type { ChannelMap } from '../../src/compression/graph/channels/couple.ts';
 import { removeChannels, type RemovedChannels } from '../../src/compression/graph/channels/remove.ts';
 import { removableChannels, type RemovableChannels } from '../../src/compression/graph/channels/removable.ts';
-import { Survival } from '../../src/compression/graph/channels/survival.ts';
+import { RemainingUnits } from '../../src/compression/graph/channels/remaining-units.ts';
 import { elementCount, fromHost, toHost } from '../../src/compression/ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../src/compression/ir/types.ts';
 
@@ -16,12 +16,12 @@ export interface HalvedChannels extends RemovedChannels, RemovableChannels {
 /** Every second channel of each group removed. */
 export function halveChannels(model: Model): HalvedChannels {
   const channels = removableChannels(model);
-  const survival = new Survival(channels.map);
+  const remaining = new RemainingUnits(channels.map);
   for (const { units } of channels.groups)
     units.forEach((unit, i) => {
-      if (i % 2 === 1) survival.remove(unit);
+      if (i % 2 === 1) remaining.remove(unit);
     });
-  return { ...channels, ...removeChannels(model, channels.map, survival.gone), gone: survival.gone };
+  return { ...channels, ...removeChannels(model, channels.map, remaining.gone), gone: remaining.gone };
 }
 
 /**

@@ -17,7 +17,7 @@ export interface SystemUser {
   readonly gid: number;
 }
 
-export interface PostgresPlace {
+export interface PostgresLocation {
   readonly binaries: PostgresBinaries;
   readonly data: string;
   /** Whom to run as; `null`: as this process's own user. */
@@ -83,7 +83,7 @@ function makeUser(name: string): SystemUser {
  * The cluster lies in `home`/postgres. Where that (or the binaries) is closed to the postgres user, both go to
  * /var/lib/lathe.
  */
-export function placeFor(home: string, binaries: PostgresBinaries, user: SystemUser | null): PostgresPlace {
+export function locationFor(home: string, binaries: PostgresBinaries, user: SystemUser | null): PostgresLocation {
   const data = join(resolve(home), 'postgres');
   for (const path of [binaries.postgres, binaries.initdb]) makeExecutable(path);
   if (!user) return { binaries, data, user };

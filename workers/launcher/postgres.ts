@@ -20,7 +20,7 @@ import {
 import { join } from 'node:path';
 import pg from 'pg';
 import { freePort, isPortFree } from '../ports.ts';
-import { postgresBinaries, postgresUser, type PostgresPlace, placeFor } from './postgres-binaries.ts';
+import { postgresBinaries, postgresUser, type PostgresLocation, locationFor } from './postgres-binaries.ts';
 import { signalGroup } from '../../src/process/group.ts';
 import { isAlive, waitForExit } from '../../src/process/liveness.ts';
 
@@ -41,7 +41,7 @@ interface Settings {
 }
 
 const USER = 'lathe';
-const START_MS = 60_000;
+const START_TIMEOUT_MS = 60_000;
 
 /**
  * Starts the server of `home`, making its cluster first where there is none. A server that a killed process left behind
@@ -50,11 +50,11 @@ const START_MS = 60_000;
  */
 export async function startPostgres(home: string): Promise<EmbeddedPostgres> {
   mkdirSync(home, { recursive: true });
-  const place = placeFor(home, postgresBinaries(), postgresUser());
+  const location = locationFor(home, postgresBinaries(), postgresUser());
   const settings = await readSettings(home);
-  await endLeftover(place.data);
-  if (!existsSync(join(place.data, 'PG_VERSION'))) await makeCluster(place, settings.password);
-  const server = launch(home, place, settings.port);
+  await endLeftover(location.data);
+  if (!existsSync(join(location.data, 'PG_VERSION'))) await makeCluster(location, settings.password);
+  const server = launch(home, location, settings.port);
   const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()));
   await waitUntilReady(server, settings, join(home, 'postgres.log'));
   return {
@@ -103,16 +103,17 @@ function isPostgres(pid: number): boolean {
 }
 
 /** initdb into a folder beside the final one, then a rename: an interrupted first start leaves no half cluster. */
-async function makeCluster(place: PostgresPlace, password: string): Promise<void> {
-  const unfinished = `${place.data}.new`;
-  const passwordFile = `${place.data}.password`;
+async function makeCluster(location: PostgresLocation, password: string): Promise<void> {
+  const unfinished = `${location.data}.new`;
+  const passwordFile = `${location.data}.password`;
   rmSync(unfinished, { recursive: true, force: true });
-  rmSync(place.data, { recursive: true, force: true });
+  rmSync(location.data, { recursive: true, force: true });
   mkdirSync(unfinished, { mode: 0o700 });
   writeFileSync(passwordFile, password, { mode: 0o600 });
-  if (place.user) for (const path of [unfinished, passwordFile]) chownSync(path, place.user.uid, place.user.gid);
+  if (location.user)
+    for (const path of [unfinished, passwordFile]) chownSync(path, location.user.uid, location.user.gid);
   try {
-    await run(place, place.binaries.initdb, [
+    await run(location, location.binaries.initdb, [
       '-D',
       unfinished,
       '-U',
@@ -126,13 +127,13 @@ async function makeCluster(place: PostgresPlace, password: string): Promise<void
   } finally {
     rmSync(passwordFile, { force: true });
   }
-  renameSync(unfinished, place.data);
+  renameSync(unfinished, location.data);
 }
 
-function run(place: PostgresPlace, command: string, args: readonly string[]): Promise<void> {
+function run(location: PostgresLocation, command: string, args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
-      ...place.user,
+      ...location.user,
       cwd: '/',
       stdio: ['ignore', 'pipe', 'pipe'],
       env: environment(),
@@ -152,7 +153,7 @@ function run(place: PostgresPlace, command: string, args: readonly string[]): Pr
  * closes and the shell shuts the server down. It has its own process group, so that Ctrl-C in a terminal reaches it
  * last.
  */
-function launch(home: string, place: PostgresPlace, port: number): ChildProcess {
+function launch(home: string, location: PostgresLocation, port: number): ChildProcess {
   const script =
     '"$@" 3<&- & server=$!; (cat <&3 >/dev/null; kill -INT $server) 2>/dev/null & watcher=$!; wait $server; kill $watcher 2>/dev/null';
   const settings = [
@@ -169,15 +170,15 @@ function launch(home: string, place: PostgresPlace, port: number): ChildProcess 
       '-c',
       script,
       'sh',
-      place.binaries.postgres,
+      location.binaries.postgres,
       '-D',
-      place.data,
+      location.data,
       '-p',
       String(port),
       ...settings.flatMap((setting) => ['-c', setting]),
     ],
     {
-      ...place.user,
+      ...location.user,
       cwd: '/',
       detached: true,
       stdio: ['ignore', log, log, 'pipe'],
@@ -193,7 +194,7 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 async function waitUntilReady(server: ChildProcess, settings: Settings, log: string): Promise<void> {
-  const until = Date.now() + START_MS;
+  const until = Date.now() + START_TIMEOUT_MS;
   while (server.exitCode === null && server.signalCode === null && Date.now() < until) {
     const client = new pg.Client({ ...connection(settings), database: 'postgres', connectionTimeoutMillis: 5000 });
     try {

@@ -4,7 +4,7 @@
  */
 import type { JobEvent } from '../../src/jobs/ports.ts';
 
-const FLUSH_MS = 250;
+const FLUSH_INTERVAL_MS = 250;
 const MAX_BATCH = 200;
 
 export class EventRecorder {
@@ -21,7 +21,7 @@ export class EventRecorder {
     const last = this.#pending.at(-1);
     if (event.type === 'progress' && last?.type === 'progress') this.#pending[this.#pending.length - 1] = event;
     else this.#pending.push(event);
-    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
+    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_INTERVAL_MS);
   }
 
   /** Everything added so far is written when this resolves. */

@@ -1,4 +1,4 @@
-/** A worker against the real database, queue, artifact store and engine processes; only the API is absent. */
+/** A worker against the real database, queue, artifact store and job processes; only the API is absent. */
 import { createReadStream, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -140,7 +140,7 @@ test('runs a job: files in the artifact store, report, events, no scratch', asyn
 
 test('starts the engine again when it dies', async () => {
   const id = await submit(FLOAT16);
-  const killed = await killEngine();
+  const killed = await killJobProcess();
   expect(killed).toBeGreaterThan(0);
   expect(await ended(id)).toMatchObject({ state: 'succeeded' });
   expect((await store.jobs.events(id, 0, 100)).map(({ type }) => type)).toContain('retrying');
@@ -202,27 +202,27 @@ test('ends the engine of a job whose queue entry is lost, and gives the job back
   expect(await ended(id)).toMatchObject({ state: 'succeeded', attempt: 1 });
 });
 
-/** SIGKILL to the next engine process of this worker. */
-async function killEngine(): Promise<number> {
+/** SIGKILL to the next job process of this worker. */
+async function killJobProcess(): Promise<number> {
   const pid = await engineStarted();
   if (pid > 0) process.kill(pid, 'SIGKILL');
   return pid;
 }
 
-/** Id of the next engine process of this worker; 0: none was started in time. */
+/** Id of the next job process of this worker; 0: none was started in time. */
 async function engineStarted(): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
     const pid = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
       .map(Number)
-      .find(isOwnEngine);
+      .find(isOwnJobProcess);
     if (pid !== undefined) return pid;
     await sleep(20);
   }
   return 0;
 }
 
-function isOwnEngine(pid: number): boolean {
+function isOwnJobProcess(pid: number): boolean {
   try {
     return (
       readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('workers/engine.js') &&

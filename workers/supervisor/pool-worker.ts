@@ -18,7 +18,7 @@ export interface PoolWorkerDeps {
   log(message: string, fields?: Record<string, unknown>): void;
 }
 
-const ANNOUNCE_MS = 3000;
+const ANNOUNCE_INTERVAL_MS = 3000;
 
 export class PoolWorker {
   readonly id: string;
@@ -46,7 +46,7 @@ export class PoolWorker {
     await this.#announce();
     this.#timer = setInterval(
       () => void this.#announce().catch((error: unknown) => this.#deps.log('not announced', { error: String(error) })),
-      ANNOUNCE_MS,
+      ANNOUNCE_INTERVAL_MS,
     );
     this.#consumer = await queue.consume(this.#pool, settings.slots, (jobId, entryLost) =>
       this.#handle(jobId, entryLost),
@@ -72,17 +72,17 @@ export class PoolWorker {
       await this.#announce().catch(() => undefined);
       await runJob(claim, this.#jobDeps(), { drain: this.#drain.signal, entryLost });
     } catch (error) {
-      await this.#trouble(claim, error);
+      await this.#handleError(claim, error);
     } finally {
       this.#running.delete(jobId);
     }
   }
 
   /**
-   * Something beside the engine failed. What will not get better ends the job; for the rest (the database, the disk)
-   * the lease is left to run out, so that the next try comes after a pause and counts.
+   * Something beside the job process failed. What will not get better ends the job; for the rest (the database, the
+   * disk) the lease is left to run out, so that the next try comes after a pause and counts.
    */
-  async #trouble({ jobId, fence }: Claim, error: unknown): Promise<void> {
+  async #handleError({ jobId, fence }: Claim, error: unknown): Promise<void> {
     const { jobs, log } = this.#deps;
     log('job could not be run here', {
       job: jobId,

@@ -1,5 +1,5 @@
 /**
- * One claimed job from start to end. The supervisor only watches: an engine process computes, and whatever becomes of
+ * One claimed job from start to end. The supervisor only watches: a job process computes, and whatever becomes of
  * it, the job ends once, under the fencing number of this claim, or goes back to the queue.
  */
 import { createReadStream } from 'node:fs';
@@ -15,11 +15,11 @@ import type {
   ProducedArtifact,
   WorkerJobStore,
 } from '../../src/jobs/ports.ts';
-import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
-import { startEngineChild, type EngineChild, type EngineEnd } from './engine-child.ts';
+import type { JobProcessMessage, JobTask } from '../job-process/protocol.ts';
+import { startJobProcess, type JobProcess, type JobProcessExit } from './job-process.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { Lease, type LeaseEnd } from './lease.ts';
-import type { RunFolders, Scratch } from './scratch.ts';
+import type { AttemptFolders, Scratch } from './scratch.ts';
 
 export interface RunJobDeps {
   readonly jobs: WorkerJobStore;
@@ -30,28 +30,28 @@ export interface RunJobDeps {
 }
 
 export interface RunJobSettings {
-  readonly engine: EngineTask['engine'];
+  readonly engine: JobTask['engine'];
   readonly threads: number;
   readonly memoryBytes: number;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
-  /** An engine process that says nothing for so long counts as hung. */
+  /** A job process that says nothing for so long counts as hung. */
   readonly stallMs: number;
   /** SIGKILL follows SIGTERM after this. */
   readonly graceMs: number;
-  /** Attempts of one job that may end with a dead engine or a dead worker before it fails with `worker-lost`. */
+  /** Attempts of one job that may end with a dead job process or a dead worker before it fails with `worker-lost`. */
   readonly maxAttempts: number;
   /** Bound on one result file. */
   readonly maxArtifactBytes: number;
-  /** GPU workers show the engine their devices; all others hide them. */
+  /** GPU workers show the job process their devices; all others hide them. */
   readonly gpu: boolean;
 }
 
-/** Why a running engine is stopped from outside. */
+/** Why a running job process is stopped from outside. */
 type Interruption = LeaseEnd | 'draining' | 'entry-lost' | 'deadline' | 'stalled';
-type EngineResult = Extract<EngineMessage, { type: 'result' }>;
+type TaskResult = Extract<JobProcessMessage, { type: 'result' }>;
 
-const CHECK_MS = 250;
+const POLL_INTERVAL_MS = 250;
 
 /** Each gives the job back to the queue. */
 export interface RunJobSignals {
@@ -62,15 +62,15 @@ export interface RunJobSignals {
 }
 
 export async function runJob(claim: Claim, deps: RunJobDeps, signals: RunJobSignals): Promise<void> {
-  const run = new JobRun(claim, deps, signals);
+  const run = new JobExecution(claim, deps, signals);
   try {
-    await run.toItsEnd();
+    await run.run();
   } finally {
     run.close();
   }
 }
 
-class JobRun {
+class JobExecution {
   readonly #claim: Claim;
   readonly #deps: RunJobDeps;
   readonly #signals: RunJobSignals;
@@ -90,33 +90,33 @@ class JobRun {
     this.#lease.stop();
   }
 
-  async toItsEnd(): Promise<void> {
+  async run(): Promise<void> {
     const { maxAttempts } = this.#deps.settings;
     const lostBefore = this.#claim.attempt - 1;
     if (lostBefore >= maxAttempts)
       return this.#fail('worker-lost', `The job was lost with its worker ${lostBefore} times`);
     for (let deaths = 0; ; ) {
-      const end = await this.#oneEngine(deaths);
+      const end = await this.#runProcess(deaths);
       if (end.type === 'interrupted') return this.#afterInterruption(end.why);
       if (end.type === 'result') return this.#succeed(end);
-      if (end.type === 'failed') return this.#fail(end.failure.code, withPlaces(end.failure));
+      if (end.type === 'failed') return this.#fail(end.failure.code, withErrorPaths(end.failure));
       if (end.type === 'out-of-memory')
         return this.#fail('out-of-memory', `The job needed more memory than it may use: ${end.detail}`);
       deaths++;
-      this.#deps.log('engine process died', { job: this.#claim.jobId, detail: end.detail, deaths });
+      this.#deps.log('job process died', { job: this.#claim.jobId, detail: end.detail, deaths });
       if (lostBefore + deaths >= maxAttempts)
-        return this.#fail('worker-lost', `The engine process died ${deaths} times, last with ${end.detail}`);
+        return this.#fail('worker-lost', `The job process died ${deaths} times, last with ${end.detail}`);
       this.#events.add({
         type: 'retrying',
-        data: { reason: `the engine process died (${end.detail})`, attempt: lostBefore + deaths + 1, of: maxAttempts },
+        data: { reason: `the job process died (${end.detail})`, attempt: lostBefore + deaths + 1, of: maxAttempts },
       });
       await sleep(Math.min(100 * 2 ** deaths, 5000));
     }
   }
 
-  async #oneEngine(attempt: number): Promise<EngineEnd | { type: 'interrupted'; why: Interruption }> {
+  async #runProcess(attempt: number): Promise<JobProcessExit | { type: 'interrupted'; why: Interruption }> {
     const folders = await this.#deps.scratch.open(this.#claim.jobId, this.#claim.fence, attempt);
-    const child = startEngineChild({
+    const child = startJobProcess({
       task: await this.#task(folders),
       memoryBytes: this.#deps.settings.memoryBytes,
       temporaryFolder: folders.temporary,
@@ -130,7 +130,7 @@ class JobRun {
     return end;
   }
 
-  async #task(folders: RunFolders): Promise<EngineTask> {
+  async #task(folders: AttemptFolders): Promise<JobTask> {
     const { blobs, settings } = this.#deps;
     const { jobId, request, model, dataset, otherModels } = this.#claim;
     const others = [...otherModels].map(async ([id, other]) => ({
@@ -156,24 +156,24 @@ class JobRun {
     };
   }
 
-  /** Waits for the engine's end or for a reason to end it; `null` where it ended by itself. */
-  async #watch(child: EngineChild): Promise<Interruption | null> {
+  /** Waits for the job process's end or for a reason to end it; `null` where it ended by itself. */
+  async #watch(child: JobProcess): Promise<Interruption | null> {
     let ended = false;
     void child.ended.then(() => (ended = true));
     while (!ended) {
-      const why = this.#reasonToStop(child);
+      const why = this.#interruption(child);
       if (why) return why;
-      await Promise.race([child.ended, this.#lease.ended, sleep(CHECK_MS)]);
+      await Promise.race([child.ended, this.#lease.ended, sleep(POLL_INTERVAL_MS)]);
     }
     return null;
   }
 
-  #reasonToStop(child: EngineChild): Interruption | null {
+  #interruption(child: JobProcess): Interruption | null {
     if (this.#lease.end) return this.#lease.end;
     if (this.#signals.drain.aborted) return 'draining';
     if (this.#signals.entryLost.aborted) return 'entry-lost';
     if (Date.now() > this.#claim.deadline.getTime()) return 'deadline';
-    return Date.now() - child.lastHeard() > this.#deps.settings.stallMs ? 'stalled' : null;
+    return Date.now() - child.lastMessageAt() > this.#deps.settings.stallMs ? 'stalled' : null;
   }
 
   async #afterInterruption(why: Interruption): Promise<void> {
@@ -181,7 +181,7 @@ class JobRun {
     const { jobId, fence, request } = this.#claim;
     switch (why) {
       case 'lost':
-        return log('lease lost; engine process ended', { job: jobId, fence });
+        return log('lease lost; job process ended', { job: jobId, fence });
       case 'draining':
         return this.#release('the worker is stopping');
       case 'entry-lost':
@@ -196,10 +196,7 @@ class JobRun {
           `The job ran longer than its limit of ${request.limits?.runSeconds ?? DEFAULT_RUN_SECONDS} s (limits.runSeconds)`,
         );
       case 'stalled':
-        return this.#fail(
-          'deadline-exceeded',
-          `The engine made no progress for ${Math.round(settings.stallMs / 1000)} s`,
-        );
+        return this.#fail('deadline-exceeded', `The job made no progress for ${Math.round(settings.stallMs / 1000)} s`);
     }
   }
 
@@ -212,7 +209,7 @@ class JobRun {
     log('job given back', { job: jobId, reason });
   }
 
-  async #succeed(result: EngineResult): Promise<void> {
+  async #succeed(result: TaskResult): Promise<void> {
     const { jobs, blobs, scratch, settings, log } = this.#deps;
     const { jobId, fence } = this.#claim;
     const artifacts: ProducedArtifact[] = [];
@@ -252,7 +249,7 @@ class JobRun {
 }
 
 /** The places of the problems go into the one message that a job's error has room for. */
-function withPlaces({
+function withErrorPaths({
   message,
   errors,
 }: {

@@ -1,12 +1,12 @@
 /**
  * Scratch folders of jobs, under LATHE_HOME/scratch: `JOB/checkpoints` is kept between attempts, so that a killed job
- * goes on where it was; `JOB/run-FENCE-TRY` belongs to one engine process. Both go when the job ends; what dead
+ * goes on where it was; `JOB/run-FENCE-TRY` belongs to one job process. Both go when the job ends; what dead
  * supervisors left is swept.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export interface RunFolders {
+export interface AttemptFolders {
   readonly checkpoints: string;
   readonly output: string;
   readonly temporary: string;
@@ -15,7 +15,7 @@ export interface RunFolders {
 }
 
 /** A folder younger than this may belong to a claim that is just being made. */
-const MINIMUM_AGE_MS = 10_000;
+const MIN_AGE_MS = 10_000;
 
 export class Scratch {
   readonly #root: string;
@@ -23,7 +23,7 @@ export class Scratch {
     this.#root = root;
   }
 
-  async open(jobId: string, fence: number, attempt: number): Promise<RunFolders> {
+  async open(jobId: string, fence: number, attempt: number): Promise<AttemptFolders> {
     const run = join(this.#root, jobId, `run-${fence}-${attempt}`);
     const folders = {
       checkpoints: join(this.#root, jobId, 'checkpoints'),
@@ -58,7 +58,7 @@ export class Scratch {
     for (const name of names) {
       if (running.has(name)) continue;
       const { mtimeMs } = await stat(join(this.#root, name)).catch(() => ({ mtimeMs: Date.now() }));
-      if (Date.now() - mtimeMs > MINIMUM_AGE_MS) old.push(name);
+      if (Date.now() - mtimeMs > MIN_AGE_MS) old.push(name);
     }
     return old;
   }

@@ -13,7 +13,7 @@ export interface SupervisorSettings {
   readonly pools: readonly Pool[] | null;
   /** Jobs at a time, per pool. */
   readonly slots: number;
-  /** Of one engine process. */
+  /** Of one job process. */
   readonly threads: number;
   readonly memoryBytes: number;
   readonly leaseMs: number;
@@ -28,13 +28,13 @@ const ENGINES = ['auto', 'tensorflow', 'wasm'] as const;
 const POOLS = ['cpu', 'gpu'] as const;
 /** Left to the operating system, the database and the service's own processes. */
 const RESERVED_MEMORY_BYTES = 1.5 * 2 ** 30;
-const MINIMUM_MEMORY_BYTES = 2 ** 30;
+const MIN_MEMORY_BYTES = 2 ** 30;
 
 export function supervisorSettings(environment: NodeJS.ProcessEnv): SupervisorSettings {
   const home = resolve(environment.LATHE_HOME ?? '.lathe');
   const slots = positive(environment, 'LATHE_SLOTS', 1);
   const leaseMs = positive(environment, 'LATHE_LEASE_SECONDS', 15) * 1000;
-  const memory = Math.max(MINIMUM_MEMORY_BYTES, (availableMemoryBytes() - RESERVED_MEMORY_BYTES) / slots);
+  const memory = Math.max(MIN_MEMORY_BYTES, (availableMemoryBytes() - RESERVED_MEMORY_BYTES) / slots);
   return {
     host: hostname(),
     home,

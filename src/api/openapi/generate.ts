@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { parseConfig } from '../../config.ts';
 import { createLog } from '../../log.ts';
 import { buildApp } from '../app.ts';
-import { KeyMaker } from '../key-maker.ts';
+import { KeyGenerator } from '../key-generator.ts';
 
 /** Whatever a route takes from its dependencies when it is registered. */
 const uncalled: never = new Proxy({}, { get: () => uncalled }) as never;
@@ -14,10 +14,10 @@ export async function generateDocument(): Promise<{ yaml: string; document: Reco
     store: uncalled,
     queue: uncalled,
     blobs: uncalled,
-    keeper: uncalled,
+    blobReferences: uncalled,
     inspector: uncalled,
     feed: uncalled,
-    keys: new KeyMaker(''),
+    keys: new KeyGenerator(''),
     limits,
     trustProxy,
     log: createLog('api', 'silent'),

@@ -9,7 +9,7 @@ const BEARER = /^Bearer +([\x21-\x7e]+) *$/i;
 export function addAuthentication(app: App, { store, keys }: ApiDeps): void {
   app.decorateRequest('principal', null as unknown as Principal);
   app.addHook('onRequest', async (request) => {
-    const key = bearerOf(request);
+    const key = bearerToken(request);
     if (!key) throw new LatheError('unauthorized', 'Send an API key as "Authorization: Bearer KEY"');
     const principal = await store.keys.authenticate(keys.mac(key));
     if (!principal) throw new LatheError('unauthorized', 'The API key is not known, or was revoked');
@@ -17,7 +17,7 @@ export function addAuthentication(app: App, { store, keys }: ApiDeps): void {
   });
 }
 
-export function bearerOf(request: FastifyRequest): string | null {
+export function bearerToken(request: FastifyRequest): string | null {
   return BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 

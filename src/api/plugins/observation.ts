@@ -4,8 +4,8 @@ import type { Pool } from '../../jobs/ports.ts';
 import type { ApiDeps, App } from '../types.ts';
 
 const POOLS: readonly Pool[] = ['cpu', 'gpu'];
-const ENDED_POLL_MS = 5000;
-const WORKER_SEEN_MS = 15_000;
+const POLL_INTERVAL_MS = 5000;
+const WORKER_TIMEOUT_MS = 15_000;
 
 export function addObservation(app: App, { metrics: registry, store, queue, log }: ApiDeps): void {
   const registers = [registry];
@@ -47,7 +47,7 @@ export function addObservation(app: App, { metrics: registry, store, queue, log 
     labelNames: ['pool'],
     registers,
     async collect() {
-      const live = await store.workers.live(WORKER_SEEN_MS);
+      const live = await store.workers.live(WORKER_TIMEOUT_MS);
       for (const pool of POOLS) this.set({ pool }, live.filter((worker) => worker.pool === pool).length);
     },
   });
@@ -87,7 +87,7 @@ function observeEndings(
       },
       (error: unknown) => log.debug({ error: String(error) }, 'jobs that ended are counted later'),
     );
-  }, ENDED_POLL_MS);
+  }, POLL_INTERVAL_MS);
   timer.unref();
   app.addHook('onClose', async () => clearInterval(timer));
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import rateLimit from '@fastify/rate-limit';
 import { LatheError } from '../../errors.ts';
-import { bearerOf } from './authentication.ts';
+import { bearerToken } from './authentication.ts';
 import type { ApiDeps, App } from '../types.ts';
 
 export async function addRateLimit(app: App, { limits }: ApiDeps): Promise<void> {
@@ -11,7 +11,7 @@ export async function addRateLimit(app: App, { limits }: ApiDeps): Promise<void>
     max: limits.requestsPerMinute,
     timeWindow: 60_000,
     keyGenerator: (request) => {
-      const key = bearerOf(request);
+      const key = bearerToken(request);
       return key ? createHash('sha256').update(key).digest('base64url') : request.ip;
     },
     errorResponseBuilder: (_request, { max, after }) =>

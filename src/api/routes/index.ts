@@ -52,11 +52,11 @@ const ROUTES = [
 /** Everything under /v1; `app` asks for keys already. */
 export async function addRoutes(app: App, deps: ApiDeps): Promise<void> {
   for (const add of ROUTES) add(app, deps);
-  const { store, blobs, keeper, inspector, limits } = deps;
+  const { store, blobs, blobReferences, inspector, limits } = deps;
   const uploads: UploadDeps = {
     ...store,
     blobs,
-    keeper,
+    blobReferences,
     inspector,
     limits,
     uploads: new Semaphore(limits.uploadsAtOnce),

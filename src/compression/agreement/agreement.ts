@@ -16,7 +16,7 @@ import { openRuntime, RUNTIME, type Feeds, type Runtime, type RuntimeOutput } fr
 import { blame } from './blame.ts';
 import { allowedDifference, firstDifference, rounding, type Results } from './differences.ts';
 import { feedsWithDraws, withoutDraws } from './draws.ts';
-import { runEngine } from './engine-run.ts';
+import { runNetwork } from './run-network.ts';
 import type { LoopLimit } from '../network/loop-limit.ts';
 import { LazyNetwork } from '../network/lazy-network.ts';
 import { lowerOrThrow, planModel } from '../network/lower.ts';
@@ -31,7 +31,7 @@ const BATCH = 2;
 /**
  * What a run of the engine gives loops whose end only a run can tell: upload and answer together may take ten seconds.
  */
-const LOOP_LIMIT: LoopLimit = { milliseconds: 2500, bytes: 2 ** 30 };
+const DEFAULT_LOOP_LIMIT: LoopLimit = { milliseconds: 2500, bytes: 2 ** 30 };
 
 export interface Agreement {
   readonly trainable: boolean;
@@ -114,7 +114,7 @@ interface Outcome {
 
 async function check(
   parts: NetworkParts,
-  { bytes, model, options: { loops = LOOP_LIMIT, runtime, startEngine } }: Candidate,
+  { bytes, model, options: { loops = DEFAULT_LOOP_LIMIT, runtime, startEngine } }: Candidate,
 ): Promise<Outcome> {
   const lowered = new LazyNetwork(parts, startEngine);
   try {
@@ -145,7 +145,7 @@ interface RuntimeRun {
 async function runRuntime(runtime: Runtime, model: Model): Promise<RuntimeRun> {
   try {
     const inputs = await randomInputs(model, runtime, SEED);
-    const feeds = inputs.make(0, Math.max(inputs.least, Math.min(BATCH, inputs.most)));
+    const feeds = inputs.make(0, Math.max(inputs.minSamples, Math.min(BATCH, inputs.maxSamples)));
     return {
       feeds,
       expected: holdsDraws(model) ? null : await runtime.run(feeds, outputNames(model)),
@@ -164,12 +164,12 @@ function newerThanRuntime({ isOlder }: Runtime, { opsets, irVersion }: Model): M
 }
 
 /** A batch that the file declares open and that its operators fix all the same. */
-function fixedInside({ inputs }: Runtime, { least, most }: RandomInputs): ModelDescription['warnings'] {
-  if (fixedBatch(inputs) !== null || least !== most || least < 2) return [];
+function fixedInside({ inputs }: Runtime, { minSamples, maxSamples }: RandomInputs): ModelDescription['warnings'] {
+  if (fixedBatch(inputs) !== null || minSamples !== maxSamples || minSamples < 2) return [];
   return [
     {
       code: 'batch-size-fixed',
-      message: `The file leaves the batch size open, but runs with batches of ${least} only`,
+      message: `The file leaves the batch size open, but runs with batches of ${minSamples} only`,
     },
   ];
 }
@@ -179,7 +179,7 @@ const outputNames = ({ graph }: Model): string[] => graph.outputs.map(({ name })
 async function compare(given: Trial, network: Network, expected: Outputs): Promise<Outcome> {
   const { model, feeds } = given;
   const names = outputNames(model);
-  const results = { expected, outputs: runEngine(network, feeds, names) };
+  const results = { expected, outputs: runNetwork(network, feeds, names) };
   const allowed = allowedDifference(model);
   const differing =
     firstDifference(results, names, () => allowed) &&
@@ -238,7 +238,7 @@ function afterEngine(runtime: Runtime, network: Network, loops: LoopLimit): Runt
     ...runtime,
     async run(feeds, fetch) {
       try {
-        runEngine(network, feeds, [], loops);
+        runNetwork(network, feeds, [], loops);
       } catch (error) {
         if (isExhausted(error)) throw error; // all other errors are for onnxruntime to judge
       }

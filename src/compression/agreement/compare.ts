@@ -31,15 +31,15 @@ export function difference(got: HostTensor, want: HostTensor, tolerance: Toleran
  */
 export function relativeDifference(got: HostTensor, want: HostTensor): number {
   if (got.dims.join() !== want.dims.join()) return Infinity;
-  let [least, most, off] = [Infinity, -Infinity, 0];
+  let [min, max, off] = [Infinity, -Infinity, 0];
   for (let i = 0; i < want.data.length; i++) {
     const [a, b] = [Number(got.data[i]), Number(want.data[i])];
     if (Number.isFinite(b)) {
-      least = Math.min(least, b);
-      most = Math.max(most, b);
+      min = Math.min(min, b);
+      max = Math.max(max, b);
     }
     if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
     off = Math.max(off, Number.isFinite(a) && Number.isFinite(b) ? Math.abs(a - b) : Infinity);
   }
-  return off / Math.max(1e-3, most - least, Math.abs(most) || 0, Math.abs(least) || 0);
+  return off / Math.max(1e-3, max - min, Math.abs(max) || 0, Math.abs(min) || 0);
 }

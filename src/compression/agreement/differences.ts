@@ -5,7 +5,7 @@ import type { DataType, Model } from '../ir/types.ts';
 import { openRuntime, type Feeds, type Runtime, type RuntimeOptions, type RuntimeOutput } from '../measure/session.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import { relativeDifference } from './compare.ts';
-import { runEngine } from './engine-run.ts';
+import { runNetwork } from './run-network.ts';
 import type { Network } from '../network/network.ts';
 import { roundingAllowance, type Trial } from './rounding.ts';
 
@@ -28,7 +28,7 @@ export async function runBoth(
   feeds: Feeds,
   names: readonly string[],
 ): Promise<Results> {
-  return { expected: await runtime.run(feeds, names), outputs: runEngine(network, feeds, names) };
+  return { expected: await runtime.run(feeds, names), outputs: runNetwork(network, feeds, names) };
 }
 
 /** By value, what it may differ by. */
@@ -75,8 +75,8 @@ export async function rounding(
         ]),
       ),
   );
-  const least = allowedDifference(given.model);
-  return (name) => Math.max(least, moved.get(name) ?? 0);
+  const minAllowance = allowedDifference(given.model);
+  return (name) => Math.max(minAllowance, moved.get(name) ?? 0);
 }
 
 /** Float32's unit roundoff. */

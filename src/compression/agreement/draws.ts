@@ -4,7 +4,7 @@
  */
 import { allocate } from '../data/array-store.ts';
 import type { HostArray } from '../data/dataset.ts';
-import { carrierOf } from '../data/transform.ts';
+import { storageDtype } from '../data/transform.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { isDraw, mayDrop } from '../graph/draws.ts';
 import { indexGraph, mapSubgraphs } from '../ir/edit.ts';
@@ -88,7 +88,7 @@ async function valuesOf(model: Model, draws: readonly ValueInfo[], feeds: Feeds)
 }
 
 function toFeed({ dtype, dims, data }: RuntimeOutput): HostArray {
-  const carrier = carrierOf(dtype);
+  const carrier = storageDtype(dtype);
   const carried = allocate(carrier, data.length);
   data.forEach((value, i) => {
     carried[i] = carried instanceof BigInt64Array ? BigInt(value) : value;

@@ -9,20 +9,20 @@ import { seededRandom } from '../data/random.ts';
 import { fromHost, toHost } from '../ir/tensor-data.ts';
 import type { DataType, Model, Tensor } from '../ir/types.ts';
 import type { Feeds } from '../measure/session.ts';
-import { nudgeTransforms } from './nudge-transforms.ts';
+import { perturbTransforms } from './perturb-transforms.ts';
 import { constantsOf, replaceConstants } from '../network/write-back.ts';
 
 /**
  * Relative change of a number: 8 units in the last place of float32; of shorter types what moves a number to one beside
  * it.
  */
-const NUDGE = 2 ** -20;
+const PERTURBATION = 2 ** -20;
 const NUDGES: Partial<Record<DataType, number>> = { float16: 2 ** -11, bfloat16: 2 ** -8 };
 const RUNS = 2;
 /** The nudges of many numbers cancel in a sum, with the root of their number; the errors of its partial sums do not. */
 const CANCELLED = 10;
 /** Of the range of an output; where nudges do more, a comparison says nothing. */
-const MOST = 0.05;
+const MAX_ALLOWANCE = 0.05;
 
 /** What is run: a model and its inputs. */
 export interface Trial {
@@ -44,27 +44,27 @@ export async function roundingAllowance(
   const allowed = new Map<string, number>();
   for (let run = 0; run < RUNS; run++) {
     for (const [name, moved] of await movedBy({
-      model: nudgeModel(given.model, weights, run),
-      feeds: nudgeFeeds(given.feeds, run),
+      model: perturbModel(given.model, weights, run),
+      feeds: perturbFeeds(given.feeds, run),
     })) {
-      allowed.set(name, Math.min(MOST, Math.max(allowed.get(name) ?? 0, CANCELLED * moved)));
+      allowed.set(name, Math.min(MAX_ALLOWANCE, Math.max(allowed.get(name) ?? 0, CANCELLED * moved)));
     }
   }
   return allowed;
 }
 
-function nudgeModel(model: Model, weights: readonly string[], seed: number): Model {
+function perturbModel(model: Model, weights: readonly string[], seed: number): Model {
   const constants = constantsOf(model.graph);
   const changed = new Map(
     weights.flatMap((name, i) => {
       const tensor = constants.get(name);
-      return tensor ? [[name, nudgeTensor(tensor, seededRandom(seed, i))] as const] : [];
+      return tensor ? [[name, perturbTensor(tensor, seededRandom(seed, i))] as const] : [];
     }),
   );
-  return nudgeTransforms({ ...model, graph: replaceConstants(model.graph, changed) }, seededRandom(seed, -2));
+  return perturbTransforms({ ...model, graph: replaceConstants(model.graph, changed) }, seededRandom(seed, -2));
 }
 
-function nudgeTensor(tensor: Tensor, random: () => number): Tensor {
+function perturbTensor(tensor: Tensor, random: () => number): Tensor {
   const host = toHost(tensor);
   return fromHost(tensor.name, {
     ...host,
@@ -72,7 +72,7 @@ function nudgeTensor(tensor: Tensor, random: () => number): Tensor {
   });
 }
 
-function nudgeFeeds(feeds: Feeds, seed: number): Feeds {
+function perturbFeeds(feeds: Feeds, seed: number): Feeds {
   return new Map(
     [...feeds].map(([name, array], i) => {
       const { data } = array;
@@ -85,6 +85,6 @@ function nudgeFeeds(feeds: Feeds, seed: number): Feeds {
 }
 
 const nudgeBy =
-  (random: () => number, nudge = NUDGE) =>
+  (random: () => number, nudge = PERTURBATION) =>
   (value: number): number =>
     value * (random() < 0.5 ? 1 - nudge : 1 + nudge);

@@ -13,7 +13,7 @@ export type ArrayDtype = HostArray['dtype'];
 export type ArrayData = HostArray['data'];
 
 export const ITEM_BYTES: Record<ArrayDtype, number> = { float32: 4, int32: 4, uint8: 1, int64: 8, bool: 1 };
-const MEMORY_BYTES = 64 * 2 ** 20;
+const DEFAULT_MEMORY_BYTES = 64 * 2 ** 20;
 
 export function allocate(dtype: ArrayDtype, length: number): ArrayData {
   const make: Record<ArrayDtype, () => ArrayData> = {
@@ -51,7 +51,7 @@ export function createArray(
   name: string,
   dtype: ArrayDtype,
   shape: readonly number[],
-  memoryBytes = MEMORY_BYTES,
+  memoryBytes = DEFAULT_MEMORY_BYTES,
 ): ArrayWriter {
   const total = elementCount(shape) * ITEM_BYTES[dtype];
   const target = total <= memoryBytes ? memoryTarget(dtype, elementCount(shape)) : fileTarget();

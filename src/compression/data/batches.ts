@@ -35,7 +35,7 @@ export function batchSource(split: Split, options: BatchOptions): BatchSource {
 function sharedSource(split: Split, options: BatchOptions, shareOf: (batch: Int32Array) => Int32Array): BatchSource {
   const { batchSize, shuffle, seed, fullBatchesOnly = false } = options;
   const workers = typeof options.numWorkers === 'number' ? options.numWorkers : availableParallelism();
-  const makeBatch = batchMaker(split, options, Math.max(1, workers));
+  const makeBatch = createBatchLoader(split, options, Math.max(1, workers));
   const count = split.length / batchSize;
   const batchesPerEpoch = fullBatchesOnly ? Math.floor(count) : Math.ceil(count);
   const batchesOf = (order: Int32Array) =>
@@ -53,7 +53,7 @@ function sharedSource(split: Split, options: BatchOptions, shareOf: (batch: Int3
         const share = shareOf(batches[at]!);
         return share.length > 0 ? makeBatch(share) : withoutSamples(await makeBatch(batches[at]!.subarray(0, 1)));
       };
-      yield* workers === 0 ? inTurn(batchesPerEpoch, load) : oneAhead(batchesPerEpoch, load);
+      yield* workers === 0 ? loadSequentially(batchesPerEpoch, load) : prefetchOne(batchesPerEpoch, load);
     },
     shard: (rank, of) => {
       if (!Number.isInteger(rank) || rank < 0 || rank >= of) throw new RangeError(`There is no shard ${rank} of ${of}`);
@@ -79,12 +79,12 @@ function withoutSamples({ inputs, target }: Batch): Batch {
   };
 }
 
-async function* inTurn<T>(count: number, load: (at: number) => Promise<T>): AsyncGenerator<T> {
+async function* loadSequentially<T>(count: number, load: (at: number) => Promise<T>): AsyncGenerator<T> {
   for (let at = 0; at < count; at++) yield await load(at);
 }
 
 /** Starts loading the next item before the present one is handed out. */
-async function* oneAhead<T>(count: number, load: (at: number) => Promise<T>): AsyncGenerator<T> {
+async function* prefetchOne<T>(count: number, load: (at: number) => Promise<T>): AsyncGenerator<T> {
   let next = count > 0 ? load(0) : null;
   try {
     for (let at = 0; at < count; at++) {
@@ -98,22 +98,26 @@ async function* oneAhead<T>(count: number, load: (at: number) => Promise<T>): As
   }
 }
 
-type Planned = { readonly from: string; readonly input: TensorDescription; readonly plan: InputPlan };
+type PlannedInput = { readonly from: string; readonly input: TensorDescription; readonly plan: InputPlan };
 
 /** Samples of a split -> batches for a model's inputs. */
-function batchMaker(split: Split, options: BatchOptions, concurrency: number): (indices: Int32Array) => Promise<Batch> {
-  let plans: Planned[] | null = null;
+function createBatchLoader(
+  split: Split,
+  options: BatchOptions,
+  concurrency: number,
+): (indices: Int32Array) => Promise<Batch> {
+  let plans: PlannedInput[] | null = null;
   const affine = affineOf(options.transform);
   const imageSize = imageSizeOf(options);
   return async (indices) => {
     const raw = await split.read(indices, { ...(imageSize ? { imageSize } : {}), concurrency });
-    plans ??= planAll(raw, options);
+    plans ??= planInputs(raw, options);
     const scaleImagesOnly = plans.some(({ plan }) => plan.kind === 'image');
     const inputs = new Map(
       plans.map(({ from, input, plan }): [string, HostArray] => {
         const scaling = input.shape.length > 0 && (!scaleImagesOnly || plan.kind === 'image') ? affine : null;
         const array = toModelInput(raw.inputs.get(from)!, plan, input.dtype, scaling);
-        return [input.name, input.shape.length === 0 ? oneForAll(array, input.name) : array];
+        return [input.name, input.shape.length === 0 ? sharedScalar(array, input.name) : array];
       }),
     );
     return { size: raw.size, inputs, target: raw.target };
@@ -121,7 +125,7 @@ function batchMaker(split: Split, options: BatchOptions, concurrency: number): (
 }
 
 /** For an input without axes: the number that all samples of a batch share. */
-function oneForAll(array: HostArray, name: string): HostArray {
+function sharedScalar(array: HostArray, name: string): HostArray {
   const data = array.data.slice(0, 1);
   if (array.shape.length !== 1 || array.data.some((value) => value !== data[0]))
     throw new LatheError(
@@ -141,7 +145,7 @@ function imageSizeOf({ transform, inputs }: BatchOptions): readonly [number, num
   return height && width ? [height, width] : null;
 }
 
-function planAll(raw: RawSamples, options: BatchOptions): Planned[] {
+function planInputs(raw: RawSamples, options: BatchOptions): PlannedInput[] {
   const samples = [...raw.inputs].map(
     ([name, array]): TensorDescription => ({ name, dtype: array.dtype, shape: array.shape.slice(1) }),
   );

@@ -12,10 +12,10 @@ import { arrayDataset } from './array-dataset.ts';
 import { arrayFrom, createArray, type StoredArray } from './array-store.ts';
 import type { Dataset } from './dataset.ts';
 
-const CATEGORY_LIMIT = 1000;
-const COLUMN_LIMIT = 100_000;
-const CLASS_INDEX_LIMIT = 1000;
-const ROWS_AT_ONCE = 1024;
+const MAX_CATEGORIES = 1000;
+const MAX_COLUMNS = 100_000;
+const MAX_CLASS_INDEX = 1000;
+const ROWS_PER_CHUNK = 1024;
 const MISSING = new Set(['', 'na', 'n/a', 'nan', 'null', '?']);
 
 /** What the first pass learns of a column. */
@@ -23,9 +23,9 @@ interface Column {
   readonly name: string;
   numeric: boolean;
   whole: boolean;
-  least: number;
-  most: number;
-  /** Distinct cells; null: more than CATEGORY_LIMIT, so usable as numbers only. */
+  min: number;
+  max: number;
+  /** Distinct cells; null: more than MAX_CATEGORIES, so usable as numbers only. */
   categories: Set<string> | null;
 }
 
@@ -75,7 +75,7 @@ async function readHeader(path: string, delimiter: string): Promise<string[]> {
     if (repeated !== undefined) throw bad('line 1', `column "${repeated}" appears twice`);
     if (cells.every((cell) => cell !== '' && Number.isFinite(Number(cell))))
       throw bad('line 1', 'holds numbers only; a header line with column names is needed');
-    if (cells.length > COLUMN_LIMIT) throw bad('line 1', `${cells.length} columns; the limit is ${COLUMN_LIMIT}`);
+    if (cells.length > MAX_COLUMNS) throw bad('line 1', `${cells.length} columns; the limit is ${MAX_COLUMNS}`);
     return cells;
   }
   throw bad('csv', 'the file is empty');
@@ -83,18 +83,18 @@ async function readHeader(path: string, delimiter: string): Promise<string[]> {
 
 function observe(column: Column, cell: string): void {
   column.categories?.add(cell);
-  if (column.categories && column.categories.size > CATEGORY_LIMIT) column.categories = null;
+  if (column.categories && column.categories.size > MAX_CATEGORIES) column.categories = null;
   if (!column.numeric) return;
   const value = Number(cell);
   if (!Number.isFinite(value)) column.numeric = false;
   if (!Number.isInteger(value)) column.whole = false;
-  column.least = Math.min(column.least, value);
-  column.most = Math.max(column.most, value);
+  column.min = Math.min(column.min, value);
+  column.max = Math.max(column.max, value);
 }
 
-async function learnColumns(path: string, delimiter: string): Promise<{ columns: Column[]; rows: number }> {
+async function inferColumns(path: string, delimiter: string): Promise<{ columns: Column[]; rows: number }> {
   const columns = (await readHeader(path, delimiter)).map(
-    (name): Column => ({ name, numeric: true, whole: true, least: Infinity, most: -Infinity, categories: new Set() }),
+    (name): Column => ({ name, numeric: true, whole: true, min: Infinity, max: -Infinity, categories: new Set() }),
   );
   let rows = 0;
   for await (const { cells, line } of readBody(path, delimiter)) {
@@ -127,7 +127,7 @@ function featureEncoding(column: Column): Encoding {
   if (!column.categories)
     throw bad(
       `column "${column.name}"`,
-      `holds more than ${CATEGORY_LIMIT} different texts, too many to code as categories`,
+      `holds more than ${MAX_CATEGORIES} different texts, too many to code as categories`,
     );
   const index = new Map([...column.categories].sort().map((name, i) => [name, i]));
   return {
@@ -145,13 +145,13 @@ interface TargetEncoding {
 }
 
 function targetEncoding(column: Column, kind: string | undefined): TargetEncoding {
-  const indexed = column.numeric && column.whole && column.least >= 0 && column.most < CLASS_INDEX_LIMIT;
+  const indexed = column.numeric && column.whole && column.min >= 0 && column.max < MAX_CLASS_INDEX;
   if (column.numeric && (kind === 'values' || (kind !== 'classes' && !indexed)))
     return { classes: null, dtype: 'float32', encode: Number };
   if (indexed) return { classes: null, dtype: 'int32', encode: Number };
   if (kind === 'values') throw bad(`column "${column.name}"`, 'holds texts, so it cannot be values');
   if (!column.categories)
-    throw bad(`column "${column.name}"`, `holds more than ${CATEGORY_LIMIT} different texts, too many for classes`);
+    throw bad(`column "${column.name}"`, `holds more than ${MAX_CATEGORIES} different texts, too many for classes`);
   const classes = [...column.categories].sort(column.numeric ? (a, b) => Number(a) - Number(b) : undefined);
   const index = new Map(classes.map((name, i) => [name, i]));
   return { classes, dtype: 'int32', encode: (cell) => index.get(cell)! };
@@ -160,7 +160,7 @@ function targetEncoding(column: Column, kind: string | undefined): TargetEncodin
 /** `options.target`: the target column; absent: unlabelled. */
 export async function openCsv(path: string, options: Readonly<Record<string, string>>): Promise<Dataset> {
   const delimiter = await delimiterOf(path);
-  const { columns, rows } = await learnColumns(path, delimiter);
+  const { columns, rows } = await inferColumns(path, delimiter);
   const targetAt = options.target === undefined ? -1 : columns.findIndex((column) => column.name === options.target);
   if (options.target !== undefined && targetAt < 0) {
     const names = columns
@@ -191,7 +191,7 @@ async function encodeRows(
   if (width === 0) throw bad('csv', 'there is no column beside the target');
   const writer = createArray('x', 'float32', [rows, width]);
   const labels = target ? (target.encoding.dtype === 'int32' ? new Int32Array(rows) : new Float32Array(rows)) : null;
-  let block = new Float32Array(ROWS_AT_ONCE * width);
+  let block = new Float32Array(ROWS_PER_CHUNK * width);
   let filled = 0;
   let row = 0;
   for await (const { cells } of readBody(path, delimiter)) {
@@ -202,9 +202,9 @@ async function encodeRows(
     }
     if (target) labels![row] = target.encoding.encode(cells[target.at]!);
     row++;
-    if (++filled < ROWS_AT_ONCE) continue;
+    if (++filled < ROWS_PER_CHUNK) continue;
     writer.write(block);
-    block = new Float32Array(ROWS_AT_ONCE * width);
+    block = new Float32Array(ROWS_PER_CHUNK * width);
     filled = 0;
   }
   writer.write(block.subarray(0, filled * width));

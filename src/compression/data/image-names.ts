@@ -8,5 +8,5 @@ export const isReadableImage = (path: string): boolean => READABLE.test(path);
 export const isImageName = (path: string): boolean => isReadableImage(path) || OTHER_IMAGES.test(path);
 
 /** System files that archivers add. */
-export const isLitter = (path: string): boolean =>
+export const isSystemFile = (path: string): boolean =>
   path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX' || part === 'Thumbs.db');

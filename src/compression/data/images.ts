@@ -23,11 +23,11 @@ const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
   test: 'test',
   testing: 'test',
 };
-const PIXEL_LIMIT = 100_000_000;
-const FILE_LIMIT_BYTES = 256 * 2 ** 20;
+const MAX_PIXELS = 100_000_000;
+const MAX_FILE_BYTES = 256 * 2 ** 20;
 const DEFAULT_CONCURRENCY = 4;
 /** Samples that `describe` decodes whole; of larger sets it reads the headers of the rest. */
-const DECODED_AT_UPLOAD = 20_000;
+const MAX_DECODED_AT_UPLOAD = 20_000;
 
 const bad = (path: string, message: string, cause?: unknown) =>
   new LatheError('malformed-dataset', `image "${path}": ${message}`, [{ path, message }], { cause });
@@ -49,7 +49,7 @@ interface Size {
 export async function openImages(zip: Zip, verify: boolean): Promise<Dataset> {
   const placed = place(zip.entries.filter((entry) => isImageName(entry.path)));
   const classes = [...new Set(placed.map(({ className }) => className))].filter((name) => name !== null).sort();
-  const form = await survey(zip, placed, verify);
+  const form = await scanImages(zip, placed, verify);
   const splits = completeSplits(makeSplits(zip, placed, classes, form));
   return {
     description: describe(splits, classes, form),
@@ -63,8 +63,8 @@ function place(entries: readonly ZipEntry[]): Placed[] {
   const shared = commonRoot(folders);
   const placed = entries.map((entry, i): Placed => {
     if (!isReadableImage(entry.path)) throw bad(entry.path, 'png, jpeg and webp are read; convert the others');
-    if (entry.sizeBytes > FILE_LIMIT_BYTES)
-      throw new LatheError('too-large', `image "${entry.path}" is larger than ${FILE_LIMIT_BYTES} bytes`, [
+    if (entry.sizeBytes > MAX_FILE_BYTES)
+      throw new LatheError('too-large', `image "${entry.path}" is larger than ${MAX_FILE_BYTES} bytes`, [
         { path: entry.path, message: 'is too large' },
       ]);
     const [first, ...rest] = folders[i]!.slice(shared);
@@ -101,11 +101,11 @@ interface Form {
   readonly channels: 1 | 3;
 }
 
-async function survey(zip: Zip, placed: readonly Placed[], verify: boolean): Promise<Form> {
+async function scanImages(zip: Zip, placed: readonly Placed[], verify: boolean): Promise<Form> {
   let size: [number, number] | null | undefined;
   let channels: 1 | 3 = 1;
   await mapConcurrently(placed, DEFAULT_CONCURRENCY, async ({ entry }, i) => {
-    const found = await measureImage(zip, entry, verify && i < DECODED_AT_UPLOAD);
+    const found = await measureImage(zip, entry, verify && i < MAX_DECODED_AT_UPLOAD);
     if (found.channels >= 3) channels = 3;
     size =
       size === undefined
@@ -117,7 +117,7 @@ async function survey(zip: Zip, placed: readonly Placed[], verify: boolean): Pro
   return { size: size ?? null, channels };
 }
 
-const decoder = (bytes: Buffer) => sharp(bytes, { failOn: 'error', limitInputPixels: PIXEL_LIMIT, animated: false });
+const decoder = (bytes: Buffer) => sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS, animated: false });
 
 async function measureImage(zip: Zip, entry: ZipEntry, decode: boolean): Promise<Size> {
   const bytes = await zip.bytes(entry);

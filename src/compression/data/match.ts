@@ -97,12 +97,12 @@ function channelProblems(sample: TensorDescription, plan: InputPlan, transform: 
  * The output that targets are held against: the first of floats, for some classifiers give the label, an integer, in
  * front of their scores.
  */
-export function answerOf<T extends { readonly dtype: string }>(outputs: readonly T[]): T | undefined {
+export function predictionOutput<T extends { readonly dtype: string }>(outputs: readonly T[]): T | undefined {
   return outputs.find(({ dtype }) => /^b?float/.test(dtype)) ?? outputs[0];
 }
 
 function targetProblems(model: ModelDescription, { target }: DatasetDescription): ErrorDetail[] {
-  const output = answerOf(model.outputs);
+  const output = predictionOutput(model.outputs);
   if (!output || target.kind === 'none') return [];
   return target.kind === 'classes' ? classProblems(output, target) : valueProblems(output, target.shape ?? []);
 }

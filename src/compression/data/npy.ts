@@ -26,7 +26,7 @@ export interface NpyHeader {
 }
 
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
-const HEADER_LIMIT = 65536;
+const MAX_HEADER_BYTES = 65536;
 
 interface Codec {
   readonly dtype: ArrayDtype;
@@ -34,7 +34,7 @@ interface Codec {
   read(view: DataView, at: number, little: boolean): number | bigint;
 }
 
-const WHOLE_LIMIT = 2n ** 63n;
+const MAX_INT64 = 2n ** 63n;
 const CODECS: Readonly<Record<string, Codec>> = {
   b1: { dtype: 'bool', itemBytes: 1, read: (view, at) => (view.getUint8(at) ? 1 : 0) },
   u1: { dtype: 'uint8', itemBytes: 1, read: (view, at) => view.getUint8(at) },
@@ -66,7 +66,7 @@ export function parseNpyHeader(bytes: Buffer, name: string): NpyHeader | null {
   if (major > 1 && bytes.length < 12) return null;
   const length = major === 1 ? bytes.readUInt16LE(8) : bytes.readUInt32LE(8);
   const start = major === 1 ? 10 : 12;
-  if (length > HEADER_LIMIT) throw bad(name, `header of ${length} bytes`);
+  if (length > MAX_HEADER_BYTES) throw bad(name, `header of ${length} bytes`);
   if (bytes.length < start + length) return null;
   return {
     ...parseDescription(bytes.toString(major === 3 ? 'utf8' : 'latin1', start, start + length), name),
@@ -105,7 +105,7 @@ function decode(bytes: Buffer, header: NpyHeader, codec: Codec, name: string, fi
   for (let i = 0; i < count; i++) {
     const value = codec.read(view, i * codec.itemBytes, !header.bigEndian);
     if (value !== value) throw bad(name, `NaN at element ${first + i}${sampleOf(first + i, header)}`);
-    if (typeof value === 'bigint' && value >= WHOLE_LIMIT)
+    if (typeof value === 'bigint' && value >= MAX_INT64)
       throw bad(name, `${value} at element ${first + i} is beyond int64`);
     data[i] = value;
   }

@@ -5,7 +5,7 @@ import { LatheError } from '../../errors.ts';
 import { openCsv } from './csv.ts';
 import type { Dataset } from './dataset.ts';
 import { isIdxName, openIdx } from './idx.ts';
-import { isImageName, isLitter } from './image-names.ts';
+import { isImageName, isSystemFile } from './image-names.ts';
 import { openNpz } from './npz.ts';
 import { openZip, ZIP_LIMITS, type Zip, type ZipLimits } from './zip.ts';
 
@@ -73,7 +73,7 @@ function looksLikeText(head: Buffer): boolean {
 }
 
 async function openArchive(zip: Zip, verify: boolean): Promise<Dataset> {
-  const visible = { ...zip, entries: zip.entries.filter((entry) => !isLitter(entry.path)) };
+  const visible = { ...zip, entries: zip.entries.filter((entry) => !isSystemFile(entry.path)) };
   let keep = false;
   try {
     if (visible.entries.length === 0) throw new LatheError('malformed-dataset', 'the archive holds no files');

@@ -7,8 +7,8 @@ export type Target =
   | { readonly kind: 'classes'; readonly labels: Int32Array; readonly classes: number }
   | { readonly kind: 'values'; readonly values: StoredArray };
 
-const CLASSES_LIMIT = 10_000_000;
-const ROWS_AT_ONCE = 4096;
+const MAX_CLASSES = 10_000_000;
+const ROWS_PER_CHUNK = 4096;
 
 /**
  * Integers of shape [n] or [n, 1] are class indices. Rows that each hold a single 1 among zeros (any type) are one-hot
@@ -26,24 +26,24 @@ export function readTarget(array: StoredArray, name: string): Target {
 
 function* pieces(array: StoredArray): Generator<{ start: number; rows: HostArray }> {
   const count = array.shape[0]!;
-  for (let start = 0; start < count; start += ROWS_AT_ONCE) {
-    const size = Math.min(ROWS_AT_ONCE, count - start);
+  for (let start = 0; start < count; start += ROWS_PER_CHUNK) {
+    const size = Math.min(ROWS_PER_CHUNK, count - start);
     yield { start, rows: array.rows(Int32Array.from({ length: size }, (_, i) => start + i)) };
   }
 }
 
 function classIndices(array: StoredArray, name: string): Target {
   const labels = new Int32Array(array.shape[0]!);
-  let most = -1;
+  let maxLabel = -1;
   for (const { start, rows } of pieces(array)) {
     for (let i = 0; i < rows.data.length; i++) {
       const label = Number(rows.data[i]);
-      if (label < 0 || label >= CLASSES_LIMIT) throw badLabel(name, start + i, label);
+      if (label < 0 || label >= MAX_CLASSES) throw badLabel(name, start + i, label);
       labels[start + i] = label;
-      if (label > most) most = label;
+      if (label > maxLabel) maxLabel = label;
     }
   }
-  return { kind: 'classes', labels, classes: most + 1 };
+  return { kind: 'classes', labels, classes: maxLabel + 1 };
 }
 
 export function badLabel(name: string, sample: number, label: number | string): LatheError {

@@ -28,14 +28,14 @@ export function affineOf({ scale = 1, mean = [0], std = [1] }: Transform): Affin
 
 const WHOLE: ReadonlySet<string> = new Set(['int64', 'int32', 'uint8', 'bool']);
 /** The array type that carries an ONNX element type; other integers travel as int32, floats as float32. */
-export function carrierOf(onnxDtype: string): ArrayDtype {
+export function storageDtype(onnxDtype: string): ArrayDtype {
   if (WHOLE.has(onnxDtype)) return onnxDtype as ArrayDtype;
   return /^u?int(8|16)$/.test(onnxDtype) ? 'int32' : /^uint(32|64)$/.test(onnxDtype) ? 'int64' : 'float32';
 }
 
 /** `samples`: [n, ...] as stored. `affine` is applied to float results only. */
 export function toModelInput(samples: HostArray, plan: InputPlan, onnxDtype: string, affine: Affine | null): HostArray {
-  const dtype = carrierOf(onnxDtype);
+  const dtype = storageDtype(onnxDtype);
   const scaling = dtype === 'float32' ? affine : null;
   return plan.kind === 'image' ? imageInput(samples, plan, dtype, scaling) : arrayInput(samples, plan, dtype, scaling);
 }

@@ -3,7 +3,7 @@
  */
 import { LatheError } from '../../errors.ts';
 
-interface Mark {
+interface FormatSignature {
   /** One character a byte. */
   readonly magic: string;
   readonly at?: number;
@@ -14,7 +14,7 @@ const PICTURE = 'a picture, no model; pictures are uploaded as a dataset';
 const PICKLE = 'a Python pickle, which could run any code; export ONNX';
 const PACKED = 'packed in a way that is not read; pack it with gzip or zip';
 
-const MARKS: readonly Mark[] = [
+const FORMAT_SIGNATURES: readonly FormatSignature[] = [
   { magic: 'TFL3', at: 4, what: 'a TensorFlow Lite model; export ONNX, Keras or TF.js' },
   {
     magic: 'ORTM',
@@ -45,7 +45,9 @@ const TEXT_START = 64;
  * @throws LatheError that says what the file is: `unsupported-format`; text of no known kind is a `malformed-model`.
  */
 export function refuseOtherFormats(bytes: Uint8Array): void {
-  const mark = MARKS.find(({ magic, at = 0 }) => [...magic].every((char, i) => bytes[at + i] === char.charCodeAt(0)));
+  const mark = FORMAT_SIGNATURES.find(({ magic, at = 0 }) =>
+    [...magic].every((char, i) => bytes[at + i] === char.charCodeAt(0)),
+  );
   if (mark) throw new LatheError('unsupported-format', `The file is ${mark.what}`);
   if (bytes.length > 0 && isText(bytes.subarray(0, TEXT_START)))
     throw new LatheError('malformed-model', 'The file is text, no model');

@@ -10,16 +10,16 @@ import { layersOf, stagesOf, type Stage } from './stages.ts';
 import type { Model } from '../ir/types.ts';
 
 /** Consecutive blocks of the same make; each block is one layer or several (attention and what feeds forward). */
-export type Run = readonly (readonly Stage[])[];
+export type BlockSequence = readonly (readonly Stage[])[];
 
-export interface WithRuns {
+export interface RemovableBlocks {
   /** Functions inlined, weights as initializers. */
   readonly model: Model;
-  readonly runs: readonly Run[];
+  readonly sequences: readonly BlockSequence[];
 }
 
 /** The blocks that could go, in the order of the data. */
-export function removableBlocks(given: Model): WithRuns {
+export function removableBlocks(given: Model): RemovableBlocks {
   const model = constantsAsInitializers(inlineFunctions(given));
   const types = inferShapes(model);
   const outputs = new Set(model.graph.outputs.map(({ name }) => name));
@@ -34,7 +34,7 @@ export function removableBlocks(given: Model): WithRuns {
     else if (open) open.push(layer);
     else sequences.push((open = [layer]));
   }
-  return { model, runs: sequences.flatMap((sequence) => runsOf(sequence)) };
+  return { model, sequences: sequences.flatMap((sequence) => groupIntoBlocks(sequence)) };
 }
 
 function keepsShape({ input, output }: Stage, types: TypeTable): boolean {
@@ -44,7 +44,7 @@ function keepsShape({ input, output }: Stage, types: TypeTable): boolean {
 }
 
 /** By the shortest period of what the layers are made of; layers without one are a run of single blocks each. */
-function runsOf(layers: readonly Stage[]): Run[] {
+function groupIntoBlocks(layers: readonly Stage[]): BlockSequence[] {
   const made = layers.map(({ nodes }) => nodes.map(({ opType }) => opType).join());
   for (let period = 1; period <= layers.length / 2; period++) {
     if (!made.every((signature, i) => i < period || signature === made[i - period])) continue;
@@ -56,7 +56,7 @@ function runsOf(layers: readonly Stage[]): Run[] {
 }
 
 /** The model without these blocks: what read their results reads what they took. */
-export function withoutBlocks({ model }: WithRuns, blocks: readonly (readonly Stage[])[]): Model {
+export function withoutBlocks({ model }: RemovableBlocks, blocks: readonly (readonly Stage[])[]): Model {
   const names = new Map<string, string>();
   for (const block of blocks) for (const { input, output } of block) names.set(output, names.get(input!) ?? input!);
   const graph = removeUnusedInitializers(removeDeadNodes(renameUses(model.graph, names)));

@@ -12,7 +12,7 @@ import { elementCount, fromHost, isFloat, toHost } from '../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../ir/types.ts';
 
 /** A longer vector is no codebook: codes have 8 bits at most. */
-export const MOST_CLUSTERS = 256;
+export const MAX_CLUSTERS = 256;
 
 export interface SharedWeight {
   /** The node whose output is the weight. */
@@ -35,7 +35,7 @@ const UNPACKING: ReadonlySet<string> = new Set([
   'Identity',
 ]);
 /** Weights that one byte of a file may stand for, in runs of zeros; a file that claims more is not unpacked. */
-const MOST_WEIGHTS_A_BYTE = 256;
+const MAX_WEIGHTS_PER_BYTE = 256;
 
 /**
  * The weights themselves as initializers, where a codebook made them and `which` does not say otherwise. The same graph
@@ -105,7 +105,7 @@ function rewrite(graph: Graph, outer: Lookup, replace: Replace): Graph {
   const inner = nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
   const made: Tensor[] = [];
   const unneeded = new Set<Node>();
-  const evaluator = new Evaluator(inner, { operators: UNPACKING, mostElements: mostElements(inner), outer: lookup });
+  const evaluator = new Evaluator(inner, { operators: UNPACKING, maxElements: maxElements(inner), outer: lookup });
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   for (const gather of nodes) {
     const weight = outputs.has(gather.outputs[0]!) ? null : sharedWeight(gather, lookup, evaluator);
@@ -119,16 +119,16 @@ function rewrite(graph: Graph, outer: Lookup, replace: Replace): Graph {
   return made.length === 0 ? inner : withoutNodes(inner, unneeded, made);
 }
 
-function mostElements(graph: Graph): number {
+function maxElements(graph: Graph): number {
   let bytes = 0;
   for (const tensor of graph.initializers.values()) bytes += tensor.bytes.length;
-  return bytes * MOST_WEIGHTS_A_BYTE;
+  return bytes * MAX_WEIGHTS_PER_BYTE;
 }
 
 function sharedWeight(node: Node, lookup: Lookup, evaluator: Evaluator): SharedWeight | null {
   if (node.opType !== 'Gather' || node.domain !== '') return null;
   const codebook = lookup(node.inputs[0]!);
-  if (!codebook || !isFloat(codebook.dtype) || codebook.dims.length !== 1 || codebook.dims[0]! > MOST_CLUSTERS)
+  if (!codebook || !isFloat(codebook.dtype) || codebook.dims.length !== 1 || codebook.dims[0]! > MAX_CLUSTERS)
     return null;
   const codes = evaluator.value(node.inputs[1]!);
   if (!codes || elementCount(codes.dims) <= codebook.dims[0]! || !areCodes(codes, codebook.dims[0]!)) return null;

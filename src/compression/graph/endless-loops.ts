@@ -5,7 +5,7 @@ import { knownRounds } from './passes/resolve-control-flow.ts';
 import type { Graph } from '../ir/types.ts';
 
 /** A round of an empty body takes onnxruntime a microsecond at the least: these take a quarter of an hour. */
-const MOST_ROUNDS = 1e9;
+const MAX_ROUNDS = 1e9;
 
 /**
  * Looks at the loops of the main graph, which every run meets; those in branches and bodies may never be reached.
@@ -18,7 +18,7 @@ export function refuseEndlessLoops(graph: Graph, table: TypeTable): void {
     const rounds = knownRounds(node, body.value, table);
     if (rounds === Infinity)
       throw atNode(node, new GraphError('the loop never ends: it has no trip count, and its condition stays true'));
-    if (rounds !== null && rounds > MOST_ROUNDS)
-      throw atNode(node, new GraphError(`the loop has more than ${MOST_ROUNDS} rounds, which no run would end`));
+    if (rounds !== null && rounds > MAX_ROUNDS)
+      throw atNode(node, new GraphError(`the loop has more than ${MAX_ROUNDS} rounds, which no run would end`));
   }
 }

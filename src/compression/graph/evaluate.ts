@@ -9,13 +9,13 @@ import type { Graph, Node, Tensor } from '../ir/types.ts';
 /** The opset whose operators compute: what is evaluated must mean the same in all of them from 11 on. */
 const OPSET = 17;
 /** A chain of more nodes is not followed. */
-const MOST_DEPTH = 24;
+const MAX_DEPTH = 24;
 
 export interface EvaluatorOptions {
   /** Types of operators (of ONNX's own domain) that are followed. */
   readonly operators: ReadonlySet<string>;
   /** No value of more elements is computed. */
-  readonly mostElements: number;
+  readonly maxElements: number;
   /** Constants of the graphs around this one. */
   readonly outer: (name: string) => Tensor | undefined;
 }
@@ -54,7 +54,7 @@ export class Evaluator {
 
   private compute(name: string, depth: number): HostTensor | null {
     const node = this.producers.get(name);
-    if (node) return depth < MOST_DEPTH ? this.run(node, depth) : null;
+    if (node) return depth < MAX_DEPTH ? this.run(node, depth) : null;
     const tensor = this.graph.initializers.get(name) ?? this.options.outer(name);
     return tensor ? toHost(tensor) : null;
   }
@@ -66,7 +66,7 @@ export class Evaluator {
     const inputs = node.inputs.map((name) => (name === '' ? null : this.value(name, depth + 1)));
     if (inputs.some((input, i) => input === null && node.inputs[i] !== '')) return null;
     try {
-      if (sizeOf(node, inputs) > this.options.mostElements) return null;
+      if (sizeOf(node, inputs) > this.options.maxElements) return null;
       return operator.host(inputs, new NodeView(node, OPSET, factsOf(node, inputs)))[0] ?? null;
     } catch {
       return null; // inputs that contradict the operator: whoever checks the graph will say so

@@ -26,7 +26,7 @@ export interface InferOptions {
 /** What is known of a graph's values. Names of enclosing scopes are found too. */
 export interface TypeTable {
   typeOf(name: string): TensorType | null;
-  /** The value where it does not depend on the model's inputs (computed only up to `MOST_FOLDED` elements). */
+  /** The value where it does not depend on the model's inputs (computed only up to `MAX_FOLDED` elements). */
   constantOf(name: string): HostTensor | null;
   /** Elements of an integer tensor of rank 0 or 1 as far as they are known. */
   elementsOf(name: string): readonly Dim[] | null;
@@ -41,7 +41,7 @@ export interface TypeTable {
 }
 
 /** Constants up to this size are computed during inference; larger ones are left to the constant-folding pass. */
-export const MOST_FOLDED = 65_536;
+export const MAX_FOLDED = 65_536;
 
 /**
  * Infers types and shapes throughout the model.
@@ -49,7 +49,7 @@ export const MOST_FOLDED = 65_536;
  */
 export function inferShapes(model: Model, options: InferOptions = {}): TypeTable {
   const bindings = options.bindings instanceof Map ? options.bindings : new Map(Object.entries(options.bindings ?? {}));
-  const shared: Shared = { opsets: model.opsets, bindings, contradictions: [], visits: MOST_VISITS };
+  const shared: Shared = { opsets: model.opsets, bindings, contradictions: [], visits: MAX_VISITS };
   const scope = new Scope(model.graph, shared, null);
   for (const input of model.graph.inputs) {
     const given = options.inputShapes?.get(input.name);
@@ -73,7 +73,7 @@ interface Shared {
 }
 
 /** A body of 1,000 nodes costs 2,000. */
-const MOST_VISITS = 500_000;
+const MAX_VISITS = 500_000;
 
 class Scope implements TypeTable {
   readonly contradictions: readonly string[];
@@ -123,7 +123,7 @@ class Scope implements TypeTable {
     const tensor = this.tensors.get(name);
     if (!tensor) return this.types.has(name) ? null : (this.outer?.constantOf(name) ?? null);
     const host = readable(tensor);
-    if (host && elementCount(tensor.dims) <= MOST_FOLDED) this.constants.set(name, host);
+    if (host && elementCount(tensor.dims) <= MAX_FOLDED) this.constants.set(name, host);
     return host;
   }
 
@@ -281,10 +281,10 @@ function isShapeLike({ dtype, shape }: TensorType): boolean {
   );
 }
 
-/** Known to have at most `MOST_FOLDED` elements. */
+/** Known to have at most `MAX_FOLDED` elements. */
 function isSmall(type: TensorType | null): boolean {
   return (
-    type?.shape?.every((dim) => typeof dim === 'number') === true && elementCount(type.shape as number[]) <= MOST_FOLDED
+    type?.shape?.every((dim) => typeof dim === 'number') === true && elementCount(type.shape as number[]) <= MAX_FOLDED
   );
 }
 

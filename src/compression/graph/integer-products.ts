@@ -3,7 +3,7 @@
  * which runtimes compute in integers, and the operators on codes of ONNX and of onnxruntime.
  */
 import { indexGraph, type GraphIndex } from '../ir/edit.ts';
-import { eachNeighbour, pairMagnitude, PAIR_LIMIT, sumOrders, type SumOrder } from './saturation.ts';
+import { eachNeighbour, pairMagnitude, MAX_PAIR_SUM, sumOrders, type SumOrder } from './saturation.ts';
 import { toHost } from '../ir/tensor-data.ts';
 import type { Graph, Node, Tensor } from '../ir/types.ts';
 
@@ -72,9 +72,9 @@ export function saturatingProducts(graph: Graph): IntegerProduct[] {
 
 function exceedsPairLimit(weight: Tensor, order: SumOrder): boolean {
   const codes = toHost(weight).data as Int8Array;
-  let most = 0;
+  let max = 0;
   eachNeighbour(weight.dims, order, (first, second) => {
-    most = Math.max(most, pairMagnitude(codes[first]!, codes[second]!));
+    max = Math.max(max, pairMagnitude(codes[first]!, codes[second]!));
   });
-  return most > PAIR_LIMIT;
+  return max > MAX_PAIR_SUM;
 }

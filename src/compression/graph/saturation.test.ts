@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../data/random.ts';
 import { makeNode } from '../ir/edit.ts';
-import { eachNeighbour, pairMagnitude, PAIR_LIMIT, sumOrders } from './saturation.ts';
+import { eachNeighbour, pairMagnitude, MAX_PAIR_SUM, sumOrders } from './saturation.ts';
 
 describe('sumOrders', () => {
   it.each([
@@ -64,7 +64,7 @@ describe('the limit', () => {
     for (let i = 0; i < 20_000; i++) {
       const [first, second] = [Math.round(uniform() * 255 - 128), Math.round(uniform() * 255 - 128)] as const;
       const { low, high } = extremes(first, second);
-      expect(low >= -32_768 && high <= 32_767).toBe(pairMagnitude(first, second) <= PAIR_LIMIT);
+      expect(low >= -32_768 && high <= 32_767).toBe(pairMagnitude(first, second) <= MAX_PAIR_SUM);
     }
   });
 });

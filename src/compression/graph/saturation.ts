@@ -12,7 +12,7 @@ import { intAttribute } from '../ir/node-attributes.ts';
 import type { Node } from '../ir/types.ts';
 
 /** Largest sum of two neighbours' magnitudes that no activations can make saturate. */
-export const PAIR_LIMIT = 128;
+export const MAX_PAIR_SUM = 128;
 
 /**
  * Axes of a weight that one sum runs over, the slowest first. Runtimes lay the factors out along them, so that

@@ -113,7 +113,7 @@ function byType<T>(entries: Readonly<Record<string, T>>): ReadonlyMap<string, T>
 }
 
 /** A weight with what is needed to tell its zeros. */
-interface Found {
+interface CountableWeight {
   readonly tensor: Tensor;
   readonly zero: Tensor | null;
   /** Bits of each code, where several lie in one byte of the tensor; null: the tensor's elements are the codes. */
@@ -121,7 +121,7 @@ interface Found {
 }
 
 export function countWeights(graph: Graph): WeightCount {
-  const found = new Map<Tensor, Found>();
+  const found = new Map<Tensor, CountableWeight>();
   collect(expandCodebooks(graph), () => undefined, found);
   let [parameters, nonZero] = [0, 0];
   for (const weight of found.values()) {
@@ -135,7 +135,7 @@ export function countWeights(graph: Graph): WeightCount {
 
 type Lookup = (name: string) => Tensor | undefined;
 
-function collect(graph: Graph, outer: Lookup, found: Map<Tensor, Found>): void {
+function collect(graph: Graph, outer: Lookup, found: Map<Tensor, CountableWeight>): void {
   const constants = new Map<string, Tensor>(graph.initializers);
   for (const node of graph.nodes) {
     const tensor = constantTensor(node);
@@ -157,7 +157,12 @@ function collect(graph: Graph, outer: Lookup, found: Map<Tensor, Found>): void {
   }
 }
 
-function visit(node: Node, lookup: Lookup, readers: ReadonlyMap<string, Node>, found: Map<Tensor, Found>): void {
+function visit(
+  node: Node,
+  lookup: Lookup,
+  readers: ReadonlyMap<string, Node>,
+  found: Map<Tensor, CountableWeight>,
+): void {
   node.inputs.forEach((name, input) => {
     const tensor = name === '' ? undefined : lookup(name);
     if (!tensor || !holdsWeight(node, input)) return;

@@ -8,8 +8,8 @@ import type { Attribute, Node, TensorType } from './types.ts';
 
 /** How many names; below `named`, none may be empty. */
 interface Arity {
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
   readonly named: number;
 }
 
@@ -67,9 +67,9 @@ export function checkElementTypes(node: Node, opset: number, types: readonly (Te
   });
 }
 
-function checkNames(names: readonly string[], { least, most, named }: Arity, what: string, opType: string): void {
-  const takes = least === most ? `${least}` : most === Infinity ? `${least} or more` : `${least} to ${most}`;
-  if (names.length < least || names.length > most)
+function checkNames(names: readonly string[], { min, max, named }: Arity, what: string, opType: string): void {
+  const takes = min === max ? `${min}` : max === Infinity ? `${min} or more` : `${min} to ${max}`;
+  if (names.length < min || names.length > max)
     throw new GraphError(`it has ${plural(names.length, what)}, ${opType} has ${takes}`);
   const empty = names.slice(0, named).indexOf('');
   if (empty >= 0) throw new GraphError(`its ${what} ${empty} is left out, which ${opType} needs`);
@@ -134,8 +134,8 @@ function parseArity(text: string): Arity {
   const [least, most] = text.replace('~', '').split('-');
   const fewest = Number(least);
   return {
-    least: fewest,
-    most: most === undefined ? fewest : most === '' ? Infinity : Number(most),
+    min: fewest,
+    max: most === undefined ? fewest : most === '' ? Infinity : Number(most),
     named: loose ? 0 : fewest,
   };
 }

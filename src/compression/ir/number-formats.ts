@@ -51,16 +51,16 @@ export function encodeFloat(value: number, dtype: SmallFloat, saturate = false):
   if (dtype === 'float8e8m0') return encodeE8M0(value);
   const { exponentBits, mantissaBits, bias, specials } = FORMATS[dtype];
   const sign = (value < 0 || Object.is(value, -0) ? 1 : 0) << (exponentBits + mantissaBits);
-  const most = largestBits(dtype);
+  const maxBits = largestBits(dtype);
   if (Number.isNaN(value)) return notANumber(dtype);
   const magnitude = Math.abs(value);
-  const bits = magnitude === Infinity ? most + 1 : nearestBits(magnitude, mantissaBits, bias);
-  if (bits > most) {
-    if (saturate || specials === 'finite') return sign | most;
+  const bits = magnitude === Infinity ? maxBits + 1 : nearestBits(magnitude, mantissaBits, bias);
+  if (bits > maxBits) {
+    if (saturate || specials === 'finite') return sign | maxBits;
     return specials === 'ieee'
       ? sign | infinityBits(exponentBits, mantissaBits)
       : specials === 'fn'
-        ? sign | (most + 1)
+        ? sign | (maxBits + 1)
         : notANumber(dtype);
   }
   return specials === 'fnuz' && bits === 0 ? 0 : sign | bits;

@@ -140,10 +140,10 @@ export function hostNumbers(host: HostTensor): number[] {
 
 export function toNumber(value: number | bigint): number {
   if (typeof value === 'number') return value;
-  if (value > MOST) return Number.MAX_SAFE_INTEGER;
-  return value < -MOST ? -Number.MAX_SAFE_INTEGER : Number(value);
+  if (value > MAX_SAFE) return Number.MAX_SAFE_INTEGER;
+  return value < -MAX_SAFE ? -Number.MAX_SAFE_INTEGER : Number(value);
 }
-const MOST = BigInt(Number.MAX_SAFE_INTEGER);
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** A zeroed array of the kind that holds this dtype on the host. */
 export function allocate(dtype: DataType, length: number): Exclude<HostData, readonly string[]> {

@@ -3,7 +3,7 @@
  *
  * Nothing is ever mutated in place: a pass that changes a node makes a new object (`{ ...node, inputs }`). The reader
  * notes by identity which bytes an object was decoded from (formats/onnx/origin.ts), and the writer copies them where
- * it meets the very same object, so that whatever the engine did not change comes out byte for byte.
+ * it meets the very same object, so that whatever the compression library did not change comes out byte for byte.
  */
 
 /** ONNX element types (TensorProto.DataType), by their lower-case names in the ONNX documentation. */

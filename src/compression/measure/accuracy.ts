@@ -80,24 +80,24 @@ export function predictedClass(values: ArrayLike<number>, scores: Scores = 'logi
   return best;
 }
 
-const LEAST_PROBABILITY = 1e-12;
+const MIN_PROBABILITY = 1e-12;
 
 /** -log p(label), nats; of labels, whether they are wrong. */
 function crossEntropy(values: ArrayLike<number>, label: number, scores: Scores): number {
   if (scores === 'labels') return predictedClass(values, scores) === label ? 0 : 1;
   if (values.length === 1) {
     const p = scores === 'probabilities' ? values[0]! : 1 / (1 + Math.exp(-values[0]!));
-    return -Math.log(Math.max(label === 1 ? p : 1 - p, LEAST_PROBABILITY));
+    return -Math.log(Math.max(label === 1 ? p : 1 - p, MIN_PROBABILITY));
   }
   const value = values[label];
-  if (value === undefined) return -Math.log(LEAST_PROBABILITY); // a label that the model has no score for
-  if (scores === 'probabilities') return -Math.log(Math.max(value, LEAST_PROBABILITY));
+  if (value === undefined) return -Math.log(MIN_PROBABILITY); // a label that the model has no score for
+  if (scores === 'probabilities') return -Math.log(Math.max(value, MIN_PROBABILITY));
   if (scores === 'log-probabilities') return -value;
-  let most = -Infinity;
-  for (let i = 0; i < values.length; i++) most = Math.max(most, values[i]!);
+  let max = -Infinity;
+  for (let i = 0; i < values.length; i++) max = Math.max(max, values[i]!);
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i]! - most);
-  return Math.log(sum) + most - value;
+  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i]! - max);
+  return Math.log(sum) + max - value;
 }
 
 function meanSquare(values: ArrayLike<number>, target: HostArray['data'], at: number): number {

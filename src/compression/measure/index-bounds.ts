@@ -20,7 +20,7 @@ const PASSES: ReadonlySet<string> = new Set([
   'Split',
   'Concat',
 ]);
-const DEEPEST = 8;
+const MAX_DEPTH = 8;
 
 /** Graph inputs that reach indices into a table of known size -> rows of the smallest such table. */
 export function indexBounds(model: Model): Map<string, number> {
@@ -40,6 +40,6 @@ export function indexBounds(model: Model): Map<string, number> {
     }
     return bound;
   };
-  const bounds = model.graph.inputs.map(({ name }) => [name, boundOf(name, DEEPEST)] as const);
+  const bounds = model.graph.inputs.map(({ name }) => [name, boundOf(name, MAX_DEPTH)] as const);
   return new Map(bounds.filter(([, bound]) => Number.isFinite(bound)));
 }

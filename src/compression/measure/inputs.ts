@@ -8,8 +8,8 @@ import { subset } from '../data/splits.ts';
 import type { Feeds, Runtime, RuntimeInput } from './session.ts';
 
 /** Bytes of one batch's inputs that are given to the runtime at once. */
-const BATCH_BYTES = 16 * 2 ** 20;
-const LARGEST_BATCH = 100;
+const MAX_BATCH_BYTES = 16 * 2 ** 20;
+const DEFAULT_MAX_BATCH = 100;
 
 /** The batch size that a model's inputs fix (a constant first dimension); null where it is open. */
 export function fixedBatch(inputs: readonly RuntimeInput[]): number | null {
@@ -18,12 +18,12 @@ export function fixedBatch(inputs: readonly RuntimeInput[]): number | null {
 }
 
 /** Samples per run: as the model fixes it, otherwise what fits a modest amount of memory. */
-export function runBatchSize(inputs: readonly RuntimeInput[], largest = LARGEST_BATCH): number {
+export function runBatchSize(inputs: readonly RuntimeInput[], maxBatch = DEFAULT_MAX_BATCH): number {
   const sampleBytes = inputs.reduce(
     (sum, { shape }) => sum + 4 * shape.slice(1).reduce<number>((product, size) => product * (size ?? 64), 1),
     0,
   );
-  return fixedBatch(inputs) ?? Math.max(1, Math.min(largest, Math.floor(BATCH_BYTES / Math.max(1, sampleBytes))));
+  return fixedBatch(inputs) ?? Math.max(1, Math.min(maxBatch, Math.floor(MAX_BATCH_BYTES / Math.max(1, sampleBytes))));
 }
 
 /** At most `limit` samples of a split, evenly random by seed and in the split's order. */
@@ -40,9 +40,9 @@ export async function* datasetFeeds(
   split: Split,
   inputs: readonly RuntimeInput[],
   transform: Transform,
-  largest?: number,
+  maxBatch?: number,
 ): AsyncGenerator<Batch> {
-  const batchSize = runBatchSize(inputs, largest);
+  const batchSize = runBatchSize(inputs, maxBatch);
   const fixed = fixedBatch(inputs);
   const source = batchSource(split, {
     batchSize,
@@ -81,10 +81,10 @@ export async function workingFeeds(
   runtime: Runtime,
   split: Split,
   transform: Transform,
-): Promise<(largest?: number) => AsyncGenerator<Batch>> {
+): Promise<(maxBatch?: number) => AsyncGenerator<Batch>> {
   const { inputs } = runtime;
   const many = await takesTwo(runtime, () => datasetFeeds(sampleOf(split, 2, 0), inputs, transform, 2));
-  return (largest) => datasetFeeds(split, inputs, transform, many ? largest : 1);
+  return (maxBatch) => datasetFeeds(split, inputs, transform, many ? maxBatch : 1);
 }
 
 async function takesTwo(runtime: Runtime, pair: () => AsyncIterable<Batch>): Promise<boolean> {

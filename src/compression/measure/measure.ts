@@ -7,7 +7,7 @@ import { gzip } from 'node:zlib';
 import type { Transform } from '../../contracts/job-request.ts';
 import type { Fidelity, Latency, Measures } from '../../contracts/report.ts';
 import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
-import { answerOf } from '../data/match.ts';
+import { predictionOutput } from '../data/match.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs } from '../graph/describe.ts';
 import type { Model } from '../ir/types.ts';
@@ -37,13 +37,13 @@ export interface MeasureRequest {
 }
 
 /** Test samples that are run; of larger test splits, a seeded choice. */
-const MOST_SAMPLES = 10_000;
+const MAX_SAMPLES = 10_000;
 /**
  * Random samples where there are no data: fewer for heavy models, so that they take about 10 GMACs: a second or two for
  * each file.
  */
 const RANDOM_MACS = 1e10;
-const [LEAST_RANDOM, MOST_RANDOM] = [4, 128];
+const [MIN_RANDOM, MAX_RANDOM] = [4, 128];
 /**
  * Latency is that of one thread: with more, waking them takes as long as a small model's layers, and what else the
  * machine does weighs in.
@@ -121,7 +121,7 @@ async function compareOutputs(
       computed.push(outputs);
       fidelities[i]!.add(reference, outputs, batch.size, rows);
       const scores = outputs.get(
-        answerOf(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))!.name,
+        predictionOutput(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))!.name,
       );
       if (batch.target && scores) accuracies[i]!.add(scores, batch.target, batch.size);
     }
@@ -150,16 +150,16 @@ async function inputBatches(
   const { dataset, seed, transform } = request;
   const split = (['test', 'validation', 'train'] as const).find((name) => (dataset?.split(name).length ?? 0) > 0);
   if (!dataset || !split) return { batches: randomBatches(original, runtime, seed), split: null };
-  const samples: Split = sampleOf(dataset.split(split), MOST_SAMPLES, seed);
+  const samples: Split = sampleOf(dataset.split(split), MAX_SAMPLES, seed);
   return { batches: (await workingFeeds(runtime, samples, transform))(), split };
 }
 
 async function* randomBatches(model: Model, runtime: Runtime, seed: number): AsyncGenerator<Batch> {
   const inputs = await randomInputs(model, runtime, seed);
-  const shapes = new Map([...inputs.make(0, inputs.least)].map(([name, { shape }]) => [name, shape]));
-  const macs = (countMacs(model, shapes) ?? RANDOM_MACS / 16) / inputs.least;
-  const wanted = Math.min(MOST_RANDOM, Math.max(LEAST_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
-  const batch = Math.max(inputs.least, Math.min(wanted, inputs.most));
+  const shapes = new Map([...inputs.make(0, inputs.minSamples)].map(([name, { shape }]) => [name, shape]));
+  const macs = (countMacs(model, shapes) ?? RANDOM_MACS / 16) / inputs.minSamples;
+  const wanted = Math.min(MAX_RANDOM, Math.max(MIN_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
+  const batch = Math.max(inputs.minSamples, Math.min(wanted, inputs.maxSamples));
   for (let index = 0; index * batch < wanted; index++)
     yield { size: batch, inputs: inputs.make(index, batch), target: null };
 }

@@ -42,6 +42,6 @@ export function olderStamp(file: Uint8Array, refusal: string): Uint8Array | null
 }
 
 /** Only the import of ONNX's own domain has its version bounded. */
-function stamped([domain, version]: [string, number], most: number): MessageWriter {
-  return new MessageWriter().text(1, domain).int(2, domain === '' ? Math.min(version, most) : version);
+function stamped([domain, version]: [string, number], maxVersion: number): MessageWriter {
+  return new MessageWriter().text(1, domain).int(2, domain === '' ? Math.min(version, maxVersion) : version);
 }

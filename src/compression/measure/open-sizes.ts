@@ -8,7 +8,7 @@ import type { RuntimeInput } from './session.ts';
 const IMAGE_SIDES = [224, 64, 320, 32, 512, 48, 96, 640];
 const LENGTHS = [16, 64, 128, 512, 1, 256, 32, 4, 576, 1024, 1536, 4096, 16000];
 /** Of sizes that the model was traced at: so many as batch or length, and pairs of both. */
-const MOST_TRACED = 24;
+const MAX_TRACED = 24;
 
 /**
  * What whole numbers are: random within the bounds of the tables they index (else 0 or 1), or all the same, which is an
@@ -40,7 +40,7 @@ export function* sizesToTry(
   const batches = fixed === null ? [1, 2] : [fixed];
   for (const whole of wholes) for (const batch of batches) yield* usualSizes(inputs, batch, whole);
   if (!inputs.some(({ shape }) => shape.includes(null))) return;
-  const known = traced().slice(0, MOST_TRACED);
+  const known = traced().slice(0, MAX_TRACED);
   const lengths = hasOpen(inputs, (rank) => rank !== 4) ? [...known, ...LENGTHS] : LENGTHS.slice(0, 1);
   for (const whole of wholes.slice(0, 2)) {
     for (const batch of fixed === null ? [1, 2, ...known] : [fixed])

@@ -18,7 +18,7 @@ async function inputsFor(
 ): Promise<RandomInputs & { shapes: Record<string, readonly number[]>; numbers(name: string): number[] }> {
   const runtime = await openRuntime(writeOnnx(model));
   const found = await randomInputs(model, runtime, 1).finally(() => runtime.release());
-  const feeds = found.make(0, found.least);
+  const feeds = found.make(0, found.minSamples);
   return {
     ...found,
     shapes: Object.fromEntries([...feeds].map(([name, { shape }]) => [name, shape])),
@@ -61,20 +61,20 @@ test.each([
   [3, 12],
   [5, 23],
 ])('a model traced with %i samples of length %i runs at these sizes', async (n, t) => {
-  const { shapes, least, most } = await inputsFor(traced(n, t));
-  expect({ shapes, least, most }).toEqual({ shapes: { x: [n, t, 8] }, least: n, most: n });
+  const { shapes, minSamples, maxSamples } = await inputsFor(traced(n, t));
+  expect({ shapes, least: minSamples, most: maxSamples }).toEqual({ shapes: { x: [n, t, 8] }, least: n, most: n });
 });
 
 test('a model that takes any size is given one sample, and may be given many', async () => {
-  const { least, most } = await inputsFor(
+  const { minSamples, maxSamples } = await inputsFor(
     modelOf({
       nodes: [makeNode('Abs', ['x'], ['y'])],
       inputs: [value('x', ['n', 't', 8])],
       outputs: [value('y', null)],
     }),
   );
-  expect(least).toBe(1);
-  expect(most).toBeGreaterThan(1);
+  expect(minSamples).toBe(1);
+  expect(maxSamples).toBeGreaterThan(1);
 });
 
 describe('whole numbers', () => {

@@ -3,7 +3,7 @@ import { isExhausted, LatheError } from '../../errors.ts';
 import { allocate, elementCount } from '../data/array-store.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { seededNormal, seededRandom } from '../data/random.ts';
-import { carrierOf } from '../data/transform.ts';
+import { storageDtype } from '../data/transform.ts';
 import type { Model } from '../ir/types.ts';
 import { indexBounds } from './index-bounds.ts';
 import { fixedBatch, runBatchSize } from './inputs.ts';
@@ -13,15 +13,15 @@ import { tracedSizes } from './traced-sizes.ts';
 
 export interface RandomInputs {
   /** Fewest samples per run: what the model fixes, or the sizes inside it; otherwise 1. */
-  readonly least: number;
+  readonly minSamples: number;
   /** Most samples per run: `least` where the model computes for nothing else, otherwise up to `runBatchSize`. */
-  readonly most: number;
+  readonly maxSamples: number;
   /** Feeds number `index` with `batch` samples; equal numbers, equal feeds. */
   make(index: number, batch: number): Feeds;
 }
 
 /** How long sizes are tried after the first ones have failed. */
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 /**
  * Random inputs for a model: standard normal floats, whole numbers within the bounds of the tables they index, else 0
@@ -30,12 +30,13 @@ const PATIENCE_MS = 10_000;
 export async function randomInputs(model: Model, runtime: Runtime, seed: number): Promise<RandomInputs> {
   const maker = feedsMaker(model, runtime.inputs, seed);
   const fixed = fixedBatch(runtime.inputs);
-  const end = performance.now() + PATIENCE_MS;
+  const end = performance.now() + TIMEOUT_MS;
   let failure: unknown;
   for (const sizes of sizesToTry(runtime.inputs, fixed, () => tracedSizes(model))) {
     const make = maker(sizes);
     const problem = await problemOf(runtime, make(0, sizes.batch));
-    if (problem === null) return { make, least: sizes.batch, most: await mostSamples(runtime, fixed, sizes, make) };
+    if (problem === null)
+      return { make, minSamples: sizes.batch, maxSamples: await findMaxSamples(runtime, fixed, sizes, make) };
     failure ??= problem;
     if (performance.now() > end) break;
   }
@@ -58,7 +59,7 @@ async function problemOf(runtime: Runtime, feeds: Feeds): Promise<unknown> {
   }
 }
 
-async function mostSamples(
+async function findMaxSamples(
   runtime: Runtime,
   fixed: number | null,
   { batch }: OpenSizes,
@@ -114,7 +115,7 @@ function randomArray(
   { low, high }: Range,
   seed: readonly [number, number, number],
 ): HostArray {
-  const carrier = carrierOf(dtype);
+  const carrier = storageDtype(dtype);
   const data = allocate(carrier, elementCount(shape));
   if (carrier === 'float32') {
     const normal = seededNormal(...seed);

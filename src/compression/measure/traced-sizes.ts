@@ -14,7 +14,7 @@ const SHAPED: ReadonlyMap<string, number> = new Map([
   ['Tile', 1],
   ['ConstantOfShape', 0],
 ]);
-const LARGEST = 65_536;
+const MAX_SIZE = 65_536;
 
 /**
  * Whole numbers from 2 on that the shapes of the main graph are made of, in the order met; behind them their divisors,
@@ -22,7 +22,7 @@ const LARGEST = 65_536;
  */
 export function tracedSizes(model: Model): number[] {
   const found = [...shapeConstants(model)].flatMap((tensor) => hostNumbers(toHost(tensor)));
-  const sizes = new Set(found.filter((size) => size > 1 && size <= LARGEST));
+  const sizes = new Set(found.filter((size) => size > 1 && size <= MAX_SIZE));
   const divisors = [...sizes].flatMap((size) => divisorsOf(size)).sort((a, b) => a - b);
   return [...new Set([...sizes, ...divisors])];
 }

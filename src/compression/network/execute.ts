@@ -1,6 +1,6 @@
 /**
- * Runs a program: steps in order, values in slots, bodies of control flow as programs of their own inside the same
- * scope.
+ * Runs a program: instructions in order, values in slots, bodies of control flow as programs of their own inside the
+ * same scope.
  */
 import { GraphError, located, printable } from '../ir/graph-error.ts';
 import { LatheError } from '../../errors.ts';
@@ -11,8 +11,8 @@ import type { Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { givesLayout } from './layout.ts';
-import type { Program, Step } from './program.ts';
-import { NodeRun, type NodeScope } from './node-run.ts';
+import type { Program, Instruction } from './program.ts';
+import { NodeContext, type NodeScope } from './node-context.ts';
 import type { RunState } from './run-state.ts';
 import { Slot } from './slot.ts';
 
@@ -22,7 +22,7 @@ export class Scope implements NodeScope {
   private readonly values = new Map<string, Slot>();
   private readonly constants: ReadonlyMap<string, Slot>;
   private readonly outer: Scope | null;
-  /** Tensors that a step has passed on, or a body has given: more than one value may be made of them. */
+  /** Tensors that an instruction has passed on, or a body has given: more than one value may be made of them. */
   private readonly shared = new Set<TfTensor>();
 
   constructor(program: Program, run: RunState, outer: Scope | null = null) {
@@ -44,14 +44,14 @@ export class Scope implements NodeScope {
   }
 
   /**
-   * @param ends values to free after a step (`lastUses`), with all that the step made on its way to them; absent:
+   * @param ends values to free after an instruction (`lastUses`), with all that the instruction made on its way to them; absent:
    * everything lasts
    */
-  execute(steps: readonly Step[], ends?: ReadonlyMap<Step, readonly string[]>): void {
-    for (const step of steps) {
-      if (!ends) this.step(step);
-      else tf.tidy(() => this.tensorsAfter(step));
-      for (const name of ends?.get(step) ?? []) this.free(name);
+  execute(instructions: readonly Instruction[], ends?: ReadonlyMap<Instruction, readonly string[]>): void {
+    for (const instruction of instructions) {
+      if (!ends) this.step(instruction);
+      else tf.tidy(() => this.tensorsAfter(instruction));
+      for (const name of ends?.get(instruction) ?? []) this.free(name);
     }
   }
 
@@ -59,9 +59,11 @@ export class Scope implements NodeScope {
    * Runs a step. @returns the tensors that last beyond it: of its results, and of what it read, in layouts that it may
    * have asked for first
    */
-  private tensorsAfter(step: Step): TfTensor[] {
-    this.step(step);
-    const slots = [...step.uses, ...step.node.outputs].flatMap((name) => (name === '' ? [] : (this.find(name) ?? [])));
+  private tensorsAfter(instruction: Instruction): TfTensor[] {
+    this.step(instruction);
+    const slots = [...instruction.uses, ...instruction.node.outputs].flatMap((name) =>
+      name === '' ? [] : (this.find(name) ?? []),
+    );
     return [...slots.flatMap((slot) => slot.tensors), ...this.run.stateUpdates.values()];
   }
 
@@ -74,7 +76,7 @@ export class Scope implements NodeScope {
   subgraph(graph: Graph, feeds: ReadonlyMap<string, Value>): Value[] {
     const inner = new Scope(this.run.programOf(graph, this.program), this.run, this);
     for (const [name, value] of feeds) inner.set(name, Slot.of(value));
-    inner.execute(inner.program.steps);
+    inner.execute(inner.program.instructions);
     return graph.outputs.map(({ name }) => inner.get(name).value());
   }
 
@@ -82,24 +84,24 @@ export class Scope implements NodeScope {
     return this.values.get(name) ?? this.constants.get(name) ?? this.outer?.find(name);
   }
 
-  private step(step: Step): void {
-    const inputs = step.node.inputs.map((name) => (name === '' ? null : this.get(name)));
-    const ctx = new NodeRun(step, inputs, this);
+  private step(instruction: Instruction): void {
+    const inputs = instruction.node.inputs.map((name) => (name === '' ? null : this.get(name)));
+    const ctx = new NodeContext(instruction, inputs, this);
     try {
-      this.settle(step, ctx, inputs, compute(step, ctx, inputs));
+      this.settle(instruction, ctx, inputs, compute(instruction, ctx, inputs));
     } catch (error) {
-      throw located(step.node, error);
+      throw located(instruction.node, error);
     }
   }
 
   private settle(
-    step: Step,
-    ctx: NodeRun,
+    instruction: Instruction,
+    ctx: NodeContext,
     inputs: readonly (Slot | null)[],
     results: readonly (TfTensor | Value)[],
   ): void {
     let inferred: readonly Inferred[] | undefined;
-    step.node.outputs.forEach((name, i) => {
+    instruction.node.outputs.forEach((name, i) => {
       const result = results[i];
       if (name === '' || result === undefined) return;
       if ('kind' in result) {
@@ -107,16 +109,23 @@ export class Scope implements NodeScope {
         return this.set(name, Slot.of(result));
       }
       if (inputs.some((slot) => slot?.holds(result)) || results.indexOf(result) < i) this.shared.add(result);
-      const type = step.outputTypes[i] ?? (inferred ??= step.operator.infer(ctx))[i];
-      const layout = step.layout === 'channels-last' && givesLayout(step.operator.layout, i) ? 'channels-last' : 'onnx';
+      const type = instruction.outputTypes[i] ?? (inferred ??= instruction.operator.infer(ctx))[i];
+      const layout =
+        instruction.layout === 'channels-last' && givesLayout(instruction.operator.layout, i)
+          ? 'channels-last'
+          : 'onnx';
       this.set(name, Slot.ofDevice(type?.dtype ?? dtypeOf(result), result, layout));
     });
   }
 }
 
 /** Host form where all inputs are host values (or no device form exists), else device form. */
-function compute(step: Step, ctx: NodeRun, inputs: readonly (Slot | null)[]): readonly (TfTensor | Value)[] {
-  const { operator } = step;
+function compute(
+  instruction: Instruction,
+  ctx: NodeContext,
+  inputs: readonly (Slot | null)[],
+): readonly (TfTensor | Value)[] {
+  const { operator } = instruction;
   if (operator.host && (!operator.device || inputs.every((slot) => slot === null || slot.isHost))) {
     return hostValues(
       operator.host(

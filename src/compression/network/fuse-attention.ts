@@ -1,16 +1,17 @@
 /**
  * Finds attention as exporters spell it (projections by heads, product, scaling, mask, softmax, product, heads merged)
- * and has it computed in one step: the kernel reads heads where they lie, so their transposes fall away too. The graph
- * stays as it is; this is only how a run computes, and where a value between is asked for, the single steps compute it.
+ * and has it computed in one instruction: the kernel reads heads where they lie, so their transposes fall away too. The
+ * graph stays as it is; this is only how a run computes, and where a value between is asked for, the single
+ * instructions compute it.
  *
  *   softmax(q k' * factors + mask) v, transposed
  */
 import type { TypeTable } from '../graph/infer.ts';
-import { attentionStep, type Attention, type Factor, type Operand } from './attention-step.ts';
-import { stepsFor, type Step } from './program.ts';
-import { isStandard, StepUses } from './step-uses.ts';
+import { attentionInstruction, type Attention, type Factor, type Operand } from './attention-instruction.ts';
+import { instructionsFor, type Instruction } from './program.ts';
+import { isStandard, InstructionUses } from './instruction-uses.ts';
 
-export interface Surroundings {
+export interface FusionContext {
   readonly types: TypeTable;
   /** Values that must exist after the run. */
   readonly kept: ReadonlySet<string>;
@@ -18,32 +19,38 @@ export interface Surroundings {
   readonly learns: ReadonlySet<string>;
 }
 
-/** The steps with one for each attention, without those that only it needed. */
-export function fuseAttention(steps: readonly Step[], surroundings: Surroundings): readonly Step[] {
-  const finder = new Finder(steps, surroundings);
-  const fused = new Map<Step, Step>();
-  for (const step of steps) {
-    const found = finder.attention(step);
-    if (found) fused.set(...finder.merged(step, found));
+/** The instructions with one for each attention, without those that only it needed. */
+export function fuseAttention(
+  instructions: readonly Instruction[],
+  surroundings: FusionContext,
+): readonly Instruction[] {
+  const finder = new Finder(instructions, surroundings);
+  const fused = new Map<Instruction, Instruction>();
+  for (const instruction of instructions) {
+    const found = finder.attention(instruction);
+    if (found) fused.set(...finder.merged(instruction, found));
   }
-  if (fused.size === 0) return steps;
-  return stepsFor({ steps: steps.map((step) => fused.get(step) ?? step) }, surroundings.kept);
+  if (fused.size === 0) return instructions;
+  return instructionsFor(
+    { instructions: instructions.map((instruction) => fused.get(instruction) ?? instruction) },
+    surroundings.kept,
+  );
 }
 
 class Finder {
-  private readonly uses: StepUses;
-  private readonly around: Surroundings;
+  private readonly uses: InstructionUses;
+  private readonly around: FusionContext;
 
-  constructor(steps: readonly Step[], around: Surroundings) {
+  constructor(instructions: readonly Instruction[], around: FusionContext) {
     this.around = around;
-    this.uses = new StepUses(steps, around.kept);
+    this.uses = new InstructionUses(instructions, around.kept);
   }
 
-  /** The attention whose last product a step is. */
-  attention(step: Step): Attention | null {
-    if (!isStandard(step, 'MatMul')) return null;
-    const [shares, values] = step.node.inputs as [string, string];
-    const rank = this.rank(step.node.outputs[0]!);
+  /** The attention whose last product an instruction is. */
+  attention(instruction: Instruction): Attention | null {
+    if (!isStandard(instruction, 'MatMul')) return null;
+    const [shares, values] = instruction.node.inputs as [string, string];
+    const rank = this.rank(instruction.node.outputs[0]!);
     if (rank !== 3 && rank !== 4) return null;
     const scores = this.softmaxed(shares, rank);
     const scored = scores === null ? null : (this.scored(scores, '', rank) ?? this.masked(scores, rank));
@@ -52,33 +59,33 @@ class Finder {
   }
 
   /**
-   * The step that computes the attention instead of another: of its last product, or of the transpose that merges the
-   * heads.
+   * The instruction that computes the attention instead of another: of its last product, or of the transpose that
+   * merges the heads.
    */
-  merged(product: Step, found: Attention): [Step, Step] {
+  merged(product: Instruction, found: Attention): [Instruction, Instruction] {
     const y = product.node.outputs[0]!;
     const rank = this.rank(y)!;
     const next = this.uses.onlyUser(y);
     const perm = next && isStandard(next, 'Transpose') ? permutation(next, rank) : null;
     const last = perm?.at(-1) === rank - 1 ? next! : product;
     const maskLearns = this.around.learns.has(found.mask);
-    return [last, attentionStep(last, found, last === product ? range(rank) : inverse(perm!), maskLearns)];
+    return [last, attentionInstruction(last, found, last === product ? range(rank) : inverse(perm!), maskLearns)];
   }
 
   /** What shares are the softmax of, along the last axis. */
   private softmaxed(shares: string, rank: number): string | null {
-    const step = this.uses.producer(shares);
-    if (!step || !isStandard(step, 'Softmax') || !this.isPrivate(shares)) return null;
-    const attribute = step.node.attributes.get('axis');
-    const axis = attribute?.kind === 'int' ? attribute.value : step.opset < 13 ? 1 : -1;
-    return (axis + rank) % rank === rank - 1 ? step.node.inputs[0]! : null;
+    const instruction = this.uses.producer(shares);
+    if (!instruction || !isStandard(instruction, 'Softmax') || !this.isPrivate(shares)) return null;
+    const attribute = instruction.node.attributes.get('axis');
+    const axis = attribute?.kind === 'int' ? attribute.value : instruction.opset < 13 ? 1 : -1;
+    return (axis + rank) % rank === rank - 1 ? instruction.node.inputs[0]! : null;
   }
 
   /** Scores to which a mask is added. */
   private masked(sum: string, rank: number): Omit<Attention, 'v'> | null {
-    const step = this.uses.producer(sum);
-    if (!step || !isStandard(step, 'Add') || !this.isPrivate(sum)) return null;
-    const [a, b] = step.node.inputs as [string, string];
+    const instruction = this.uses.producer(sum);
+    if (!instruction || !isStandard(instruction, 'Add') || !this.isPrivate(sum)) return null;
+    const [a, b] = instruction.node.inputs as [string, string];
     return this.scored(a, b, rank) ?? this.scored(b, a, rank);
   }
 
@@ -129,18 +136,20 @@ class Finder {
   }
 
   private transposed({ name, order, factors }: Operand, rank: number): Operand | null {
-    const step = this.uses.producer(name);
-    if (!step || !isStandard(step, 'Transpose')) return null;
-    const perm = permutation(step, rank);
-    return { name: step.node.inputs[0]!, order: order.map((axis) => perm[axis]!), factors };
+    const instruction = this.uses.producer(name);
+    if (!instruction || !isStandard(instruction, 'Transpose')) return null;
+    const perm = permutation(instruction, rank);
+    return { name: instruction.node.inputs[0]!, order: order.map((axis) => perm[axis]!), factors };
   }
 
   private scaled(name: string): { name: string; factor: Factor } | null {
-    const step = this.uses.producer(name);
-    if (!step || !(isStandard(step, 'Mul') || isStandard(step, 'Div'))) return null;
-    const [a, b] = step.node.inputs as [string, string];
-    if (this.isNumber(b)) return { name: a, factor: { name: b, divides: step.operator.type === 'Div' } };
-    return step.operator.type === 'Mul' && this.isNumber(a) ? { name: b, factor: { name: a, divides: false } } : null;
+    const instruction = this.uses.producer(name);
+    if (!instruction || !(isStandard(instruction, 'Mul') || isStandard(instruction, 'Div'))) return null;
+    const [a, b] = instruction.node.inputs as [string, string];
+    if (this.isNumber(b)) return { name: a, factor: { name: b, divides: instruction.operator.type === 'Div' } };
+    return instruction.operator.type === 'Mul' && this.isNumber(a)
+      ? { name: b, factor: { name: a, divides: false } }
+      : null;
   }
 
   /** A single float that no gradient flows into. */
@@ -155,7 +164,7 @@ class Finder {
     );
   }
 
-  /** Read by one step, once, and by nobody after the run. */
+  /** Read by one instruction, once, and by nobody after the run. */
   private isPrivate(name: string): boolean {
     return this.uses.onlyUser(name) !== null;
   }
@@ -167,7 +176,7 @@ class Finder {
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-function permutation({ node }: Step, rank: number): readonly number[] {
+function permutation({ node }: Instruction, rank: number): readonly number[] {
   const perm = node.attributes.get('perm');
   return perm?.kind === 'ints' ? perm.value : range(rank).reverse();
 }

@@ -1,7 +1,7 @@
 /**
- * Batch normalization, the sum with a shortcut, and ReLU or clipping after it as one step: each waits for memory, and
- * one kernel makes two passes of what is six. The graph stays as it is; where a value between is asked for or read by
- * something else, the single steps compute it.
+ * Batch normalization, the sum with a shortcut, and ReLU or clipping after it as one instruction: each waits for
+ * memory, and one kernel makes two passes of what is six. The graph stays as it is; where a value between is asked for
+ * or read by something else, the single instructions compute it.
  *
  *   BatchNormalization -> Relu | Clip;   BatchNormalization -> Add -> Relu | Clip
  */
@@ -10,32 +10,39 @@ import { batchNorm } from '../operators/normalization.ts';
 import type { Operator } from '../operators/operator.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
-import { stepsFor, type Step } from './program.ts';
-import { isStandard, StepUses } from './step-uses.ts';
+import { instructionsFor, type Instruction } from './program.ts';
+import { isStandard, InstructionUses } from './instruction-uses.ts';
 
-/** Inputs of the step: those of BatchNormalization, then the shortcut. */
-const SHORTCUT = 5;
+/** Inputs of the instruction: those of BatchNormalization, then the shortcut. */
+const SHORTCUT_INPUT = 5;
 
-export function fuseBatchNorm(steps: readonly Step[], types: TypeTable, kept: ReadonlySet<string>): readonly Step[] {
-  const uses = new StepUses(steps, kept);
-  const fused = new Map<Step, Step>();
-  for (const step of steps) {
-    const clipping = clippingOf(step, types);
-    const found = clipping && normalized(step, uses, types);
-    if (found && !fused.has(found.norm)) fused.set(step, fusedStep(step, found, clipping));
+export function fuseBatchNorm(
+  instructions: readonly Instruction[],
+  types: TypeTable,
+  kept: ReadonlySet<string>,
+): readonly Instruction[] {
+  const uses = new InstructionUses(instructions, kept);
+  const fused = new Map<Instruction, Instruction>();
+  for (const instruction of instructions) {
+    const clipping = clippingOf(instruction, types);
+    const found = clipping && normalized(instruction, uses, types);
+    if (found && !fused.has(found.norm)) fused.set(instruction, fusedInstruction(instruction, found, clipping));
   }
-  if (fused.size === 0) return steps;
-  return stepsFor({ steps: steps.map((step) => fused.get(step) ?? step) }, kept);
+  if (fused.size === 0) return instructions;
+  return instructionsFor(
+    { instructions: instructions.map((instruction) => fused.get(instruction) ?? instruction) },
+    kept,
+  );
 }
 
 interface Normalized {
-  readonly norm: Step;
+  readonly norm: Instruction;
   /** '': none. */
   readonly shortcut: string;
 }
 
 /** The normalization whose result, alone or with a shortcut, an activation clips. */
-function normalized(activation: Step, uses: StepUses, types: TypeTable): Normalized | null {
+function normalized(activation: Instruction, uses: InstructionUses, types: TypeTable): Normalized | null {
   const rank = (name: string) => types.typeOf(name)?.shape?.length;
   const [x = ''] = activation.node.inputs;
   const before = uses.producer(x);
@@ -62,20 +69,22 @@ function normalized(activation: Step, uses: StepUses, types: TypeTable): Normali
 }
 
 /** One result only: others hold statistics. */
-function isNormalization(step: Step): boolean {
-  return isStandard(step, 'BatchNormalization') && step.node.outputs.slice(1).every((name) => name === '');
+function isNormalization(instruction: Instruction): boolean {
+  return (
+    isStandard(instruction, 'BatchNormalization') && instruction.node.outputs.slice(1).every((name) => name === '')
+  );
 }
 
-/** How a step clips; null where it does not, or by bounds that are not known yet. */
-function clippingOf(step: Step, types: TypeTable): nn.Clipping | null {
-  if (isStandard(step, 'Relu')) return nn.RELU;
-  if (!isStandard(step, 'Clip') || types.typeOf(step.node.inputs[0]!)?.dtype !== 'float32') return null;
-  const [low, high] = [bound(step, types, 'min', 1, -Infinity), bound(step, types, 'max', 2, Infinity)];
+/** How an instruction clips; null where it does not, or by bounds that are not known yet. */
+function clippingOf(instruction: Instruction, types: TypeTable): nn.Clipping | null {
+  if (isStandard(instruction, 'Relu')) return nn.RELU;
+  if (!isStandard(instruction, 'Clip') || types.typeOf(instruction.node.inputs[0]!)?.dtype !== 'float32') return null;
+  const [low, high] = [bound(instruction, types, 'min', 1, -Infinity), bound(instruction, types, 'max', 2, Infinity)];
   return low !== null && high !== null && low <= high ? { low, high, passesAtLow: true } : null;
 }
 
 function bound(
-  { node, opset }: Step,
+  { node, opset }: Instruction,
   types: TypeTable,
   name: 'min' | 'max',
   input: number,
@@ -87,13 +96,13 @@ function bound(
   return value && (hostNumbers(value)[0] ?? null);
 }
 
-function fusedStep(activation: Step, { norm, shortcut }: Normalized, clipping: nn.Clipping): Step {
-  const inputs = [...norm.node.inputs.slice(0, SHORTCUT), ...(shortcut === '' ? [] : [shortcut])];
+function fusedInstruction(activation: Instruction, { norm, shortcut }: Normalized, clipping: nn.Clipping): Instruction {
+  const inputs = [...norm.node.inputs.slice(0, SHORTCUT_INPUT), ...(shortcut === '' ? [] : [shortcut])];
   const operator: Operator = {
     ...norm.operator,
-    layout: { kind: 'channels-last', inputs: shortcut === '' ? [0] : [0, SHORTCUT], outputs: [0] },
+    layout: { kind: 'channels-last', inputs: shortcut === '' ? [0] : [0, SHORTCUT_INPUT], outputs: [0] },
     device: (ctx) =>
-      batchNorm(ctx, { clipping, ...(shortcut === '' ? {} : { shortcut: ctx.tensor(SHORTCUT) }) }).slice(0, 1),
+      batchNorm(ctx, { clipping, ...(shortcut === '' ? {} : { shortcut: ctx.tensor(SHORTCUT_INPUT) }) }).slice(0, 1),
   };
   const node = { ...norm.node, name: activation.node.name, inputs, outputs: [activation.node.outputs[0]!] };
   return { ...norm, node, operator, outputTypes: activation.outputTypes, uses: new Set(inputs) };

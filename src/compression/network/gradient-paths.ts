@@ -8,7 +8,7 @@ import { nodeLabel } from '../ir/graph-error.ts';
 import { capturedNames, subgraphs } from '../ir/edit.ts';
 import type { TypeTable } from '../graph/infer.ts';
 import type { Graph } from '../ir/types.ts';
-import type { Program, Step } from './program.ts';
+import type { Program, Instruction } from './program.ts';
 
 export interface Obstacle {
   readonly node: string;
@@ -34,29 +34,32 @@ export function gradientPaths(program: Program, bodies: Bodies): ReadonlyMap<str
 /**
  * What a gradient may flow into: weights, float inputs of the program, and float values that are computed from them.
  */
-export function gradientCarriers({ graph, steps, types }: Program, weights: Iterable<string>): ReadonlySet<string> {
+export function gradientCarriers(
+  { graph, instructions, types }: Program,
+  weights: Iterable<string>,
+): ReadonlySet<string> {
   const isCarrier = (name: string): boolean => name !== '' && isFloatOf(types, name);
   const found = new Set(weights);
   for (const { name } of graph.inputs) if (!graph.initializers.has(name) && isCarrier(name)) found.add(name);
-  for (const { node, uses } of steps) {
+  for (const { node, uses } of instructions) {
     if (![...uses].some((name) => found.has(name))) continue;
     for (const name of node.outputs) if (isCarrier(name)) found.add(name);
   }
   return found;
 }
 
-/** From what reaches the outputs of a program back through its steps. */
+/** From what reaches the outputs of a program back through its instructions. */
 function spread(program: Program, bodies: Bodies, ends: ReadonlyMap<string, Reach>): ReadonlyMap<string, Reach> {
   const reach = new Map([...ends].filter(([name]) => isFloatValue(program, name)));
-  for (let i = program.steps.length - 1; i >= 0; i--) {
-    const step = program.steps[i]!;
-    const behind = step.node.outputs
+  for (let i = program.instructions.length - 1; i >= 0; i--) {
+    const instruction = program.instructions[i]!;
+    const behind = instruction.node.outputs
       .filter((name) => name !== '' && isFloatValue(program, name))
       .reduce<Reach>((best, name) => join(best, reach.get(name) ?? NONE), NONE);
-    const inside = behind.kind === 'none' ? null : throughBodies(step, program, bodies, reach);
-    for (const name of step.uses) {
+    const inside = behind.kind === 'none' ? null : throughBodies(instruction, program, bodies, reach);
+    for (const name of instruction.uses) {
       if (!isFloatValue(program, name)) continue;
-      const through = inside ? (inside.get(name) ?? NONE) : pass(step, name, behind);
+      const through = inside ? (inside.get(name) ?? NONE) : pass(instruction, name, behind);
       reach.set(name, join(reach.get(name) ?? NONE, through));
     }
   }
@@ -72,47 +75,49 @@ function join(a: Reach, b: Reach): Reach {
 }
 
 /**
- * How the bodies of a step reach what the step uses: captured values, and the inputs that become the body's. null: the
- * step has no bodies.
+ * How the bodies of an instruction reach what the instruction uses: captured values, and the inputs that become the
+ * body's. null: the instruction has no bodies.
  */
 function throughBodies(
-  step: Step,
+  instruction: Instruction,
   program: Program,
   bodies: Bodies,
   reach: ReadonlyMap<string, Reach>,
 ): ReadonlyMap<string, Reach> | null {
   const found = new Map<string, Reach>();
-  const inner = subgraphs(step.node);
+  const inner = subgraphs(instruction.node);
   for (const { graph } of inner) {
-    const inside = throughBody(step, bodies(graph, program), bodies, reach);
+    const inside = throughBody(instruction, bodies(graph, program), bodies, reach);
     const add = (name: string, way: Reach | undefined): void => {
       found.set(name, join(found.get(name) ?? NONE, way ?? NONE));
     };
     for (const name of capturedNames(graph)) add(name, inside.get(name));
-    step.node.inputs.forEach((name, i) => add(name, inside.get(graph.inputs[i - firstInput(step)]?.name ?? '')));
+    instruction.node.inputs.forEach((name, i) =>
+      add(name, inside.get(graph.inputs[i - firstInput(instruction)]?.name ?? '')),
+    );
   }
   return inner.length > 0 ? found : null;
 }
 
 /** What a round carries to the next is an output and an input of the body: gone round until nothing changes. */
 function throughBody(
-  step: Step,
+  instruction: Instruction,
   body: Program,
   bodies: Bodies,
   reach: ReadonlyMap<string, Reach>,
 ): ReadonlyMap<string, Reach> {
-  const skipped = step.operator.type === 'Loop' ? 1 : 0; // the condition
+  const skipped = instruction.operator.type === 'Loop' ? 1 : 0; // the condition
   const { inputs, outputs } = body.graph;
   const ends = new Map<string, Reach>();
   outputs
     .slice(skipped)
     .forEach(({ name }, i) =>
-      ends.set(name, join(ends.get(name) ?? NONE, reach.get(step.node.outputs[i] ?? '') ?? NONE)),
+      ends.set(name, join(ends.get(name) ?? NONE, reach.get(instruction.node.outputs[i] ?? '') ?? NONE)),
     );
   for (;;) {
     const inside = spread(body, bodies, ends);
     let changed = false;
-    outputs.slice(skipped, skipped + carriedCount(step)).forEach(({ name }, i) => {
+    outputs.slice(skipped, skipped + carriedCount(instruction)).forEach(({ name }, i) => {
       const round = join(ends.get(name)!, inside.get(inputs[i + 2 * skipped]!.name) ?? NONE);
       changed ||= round.kind !== ends.get(name)!.kind;
       ends.set(name, round);
@@ -125,33 +130,33 @@ function throughBody(
  * Input of the node that is the body's first: Loop's count and condition are the body's own, Scan had lengths before
  * all else up to opset 8.
  */
-function firstInput({ operator, opset }: Step): number {
+function firstInput({ operator, opset }: Instruction): number {
   return operator.type === 'Scan' && opset < 9 ? 1 : 0;
 }
 
-function carriedCount(step: Step): number {
-  const { operator, node } = step;
+function carriedCount(instruction: Instruction): number {
+  const { operator, node } = instruction;
   if (operator.type === 'Loop') return Math.max(node.inputs.length - 2, 0);
   const scanned = node.attributes.get('num_scan_inputs');
   return operator.type === 'Scan' && scanned?.kind === 'int'
-    ? node.inputs.length - firstInput(step) - scanned.value
+    ? node.inputs.length - firstInput(instruction) - scanned.value
     : 0;
 }
 
-/** The way on through a step, for the value `name` that it uses. */
-function pass(step: Step, name: string, behind: Reach): Reach {
+/** The way on through an instruction, for the value `name` that it uses. */
+function pass(instruction: Instruction, name: string, behind: Reach): Reach {
   if (behind.kind === 'none') return behind;
-  const calculus = step.operator.differentiability;
+  const calculus = instruction.operator.differentiability;
   const blocked = (reason: string): Reach =>
-    behind.kind === 'zero' ? behind : { kind: 'blocked', by: obstacle(step, reason) };
-  if (!step.operator.device) return blocked(`${step.operator.type} has no gradient`);
+    behind.kind === 'zero' ? behind : { kind: 'blocked', by: obstacle(instruction, reason) };
+  if (!instruction.operator.device) return blocked(`${instruction.operator.type} has no gradient`);
   if (calculus.kind === 'full') return behind;
   if (calculus.kind === 'none') return blocked(calculus.reason);
   if (calculus.kind === 'zero')
     return behind.kind === 'blocked'
       ? behind
-      : { kind: 'zero', by: obstacle(step, 'its gradient is zero almost everywhere') };
-  const inputs = step.node.inputs.flatMap((input, i) => (input === name ? [i] : []));
+      : { kind: 'zero', by: obstacle(instruction, 'its gradient is zero almost everywhere') };
+  const inputs = instruction.node.inputs.flatMap((input, i) => (input === name ? [i] : []));
   const open = inputs.every((input) => calculus.inputs.includes(input));
   return open
     ? behind
@@ -160,8 +165,8 @@ function pass(step: Step, name: string, behind: Reach): Reach {
       );
 }
 
-function obstacle(step: Step, reason: string): Obstacle {
-  return { node: nodeLabel(step.node), operator: step.operator.type, reason };
+function obstacle(instruction: Instruction, reason: string): Obstacle {
+  return { node: nodeLabel(instruction.node), operator: instruction.operator.type, reason };
 }
 
 function isFloatValue({ types }: Program, name: string): boolean {

@@ -5,7 +5,7 @@
 import { LatheError } from '../../errors.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
 import { findOperator } from '../operators/registry.ts';
-import { unfollowed } from '../operators/unfollowed.ts';
+import { unsupportedAttribute } from '../operators/unsupported-attribute.ts';
 import { inferShapes, opsetOf } from '../graph/infer.ts';
 import { nodeLabel } from '../ir/graph-error.ts';
 import { walkNodes, withGraph } from '../ir/edit.ts';
@@ -122,7 +122,7 @@ function downstream(
   open: ReadonlySet<string>,
 ): ReadonlySet<string> {
   const found = new Set<string>([...weights.keys()].filter((name) => open.has(name)));
-  for (const { node, uses } of program.steps) {
+  for (const { node, uses } of program.instructions) {
     if (![...uses].some((name) => found.has(name))) continue;
     for (const output of node.outputs) if (open.has(output)) found.add(output);
   }
@@ -135,7 +135,7 @@ function unknownNodes(model: Model): UntrainableNode[] {
     const known = findOperator(node.domain, node.opType, opsetOf(model.opsets, node));
     const operator = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
     const reason = known
-      ? unfollowed(node)
+      ? unsupportedAttribute(node)
       : `operator ${operator} is not known to the training engine${remedy(operator)}`;
     if (reason !== null) unknown.push({ node: nodeLabel(node), operator, reason });
   });

@@ -13,7 +13,7 @@ import { gradientCarriers } from './gradient-paths.ts';
 import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
 import { watchLoops } from './loop-limit.ts';
-import { lastUses, makeProgram, stepsFor, type Program, type Step } from './program.ts';
+import { lastUses, makeProgram, instructionsFor, type Program, type Instruction } from './program.ts';
 import type { RunState } from './run-state.ts';
 import { uploadConstant } from '../operators/transfer.ts';
 import { Slot } from './slot.ts';
@@ -44,7 +44,7 @@ export class LoweredNetwork implements Network {
   private readonly variables: ReadonlyMap<string, { parameter: Parameter; tensor: Tensor }>;
   private readonly constants = new Map<Program, Map<string, Slot>>();
   private readonly bodies = new Map<Graph, Program>();
-  private readonly plans = new Map<string, readonly Step[]>();
+  private readonly plans = new Map<string, readonly Instruction[]>();
   private readonly stateNames: ReadonlySet<string>;
 
   constructor(parts: NetworkParts) {
@@ -84,8 +84,8 @@ export class LoweredNetwork implements Network {
       scope.set(name, Slot.ofVariable(tensor.dtype, parameter.dims, parameter.variable, parameter.perm));
     for (const [name, value] of feeds) scope.set(name, Slot.of(value));
     const names = [...this.outputs.map(({ name }) => name), ...(options.fetch ?? [])];
-    const steps = this.plan(options.fetch ?? []);
-    scope.execute(steps, options.freesValues ? lastUses(steps, new Set(names)) : undefined);
+    const instructions = this.plan(options.fetch ?? []);
+    scope.execute(instructions, options.freesValues ? lastUses(instructions, new Set(names)) : undefined);
     return { outputs: new Map(names.map((name) => [name, scope.get(name).value()])), stateUpdates };
   }
 
@@ -108,18 +108,18 @@ export class LoweredNetwork implements Network {
     this.constants.clear();
   }
 
-  private plan(fetch: readonly string[]): readonly Step[] {
+  private plan(fetch: readonly string[]): readonly Instruction[] {
     const key = JSON.stringify(fetch);
-    let steps = this.plans.get(key);
-    if (!steps)
-      this.plans.set(key, (steps = this.planned(new Set([...this.outputs.map(({ name }) => name), ...fetch]))));
-    return steps;
+    let instructions = this.plans.get(key);
+    if (!instructions)
+      this.plans.set(key, (instructions = this.planned(new Set([...this.outputs.map(({ name }) => name), ...fetch]))));
+    return instructions;
   }
 
-  private planned(kept: ReadonlySet<string>): readonly Step[] {
-    const steps = stepsFor(this.program, kept);
-    if (!hasOwnKernels()) return steps;
-    const normalized = fuseBatchNorm(steps, this.program.types, kept);
+  private planned(kept: ReadonlySet<string>): readonly Instruction[] {
+    const instructions = instructionsFor(this.program, kept);
+    if (!hasOwnKernels()) return instructions;
+    const normalized = fuseBatchNorm(instructions, this.program.types, kept);
     return fuseAttention(normalized, {
       types: this.program.types,
       kept,

@@ -1,5 +1,5 @@
 /**
- * A model lowered for the engine: ONNX graph -> ordered steps with a layout each, parameters as variables, run
+ * A model lowered for the engine: ONNX graph -> ordered instructions with a layout each, parameters as variables, run
  * differentiably. (Interface; `lower.ts` makes it, `layout.ts` assigns layouts, `execute.ts` runs it.)
  */
 import type { Model, TensorType } from '../ir/types.ts';
@@ -39,8 +39,8 @@ export interface RunOptions {
    */
   readonly loops?: LoopLimit;
   /**
-   * Values between the steps are freed after their last use: a deep network then holds few of them at once. Only where
-   * no gradient is taken.
+   * Values between the instructions are freed after their last use: a deep network then holds few of them at once. Only
+   * where no gradient is taken.
    */
   readonly freesValues?: boolean;
 }

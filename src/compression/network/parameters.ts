@@ -6,7 +6,7 @@ import type { Tensor } from '../ir/types.ts';
 import type { WeightRole } from '../operators/operator.ts';
 import type { Bodies } from './gradient-paths.ts';
 import type { Parameter } from './network.ts';
-import type { Program, Step } from './program.ts';
+import type { Program, Instruction } from './program.ts';
 
 export interface Weight {
   readonly tensor: Tensor;
@@ -35,14 +35,14 @@ function collect(
   constants: ReadonlyMap<string, Tensor>,
   weights: Map<string, Weight>,
 ): void {
-  for (const step of program.steps) {
-    step.node.inputs.forEach((name, input) => {
+  for (const instruction of program.instructions) {
+    instruction.node.inputs.forEach((name, input) => {
       const tensor = constants.get(name);
       if (!tensor || !TRAINED.has(tensor.dtype) || elementCount(tensor.dims) === 0) return;
-      const role = roleOf(step, input, tensor, program);
+      const role = roleOf(instruction, input, tensor, program);
       if (role && prefer(weights.get(name), role)) weights.set(name, { tensor, ...role });
     });
-    for (const { graph } of subgraphs(step.node)) {
+    for (const { graph } of subgraphs(instruction.node)) {
       const captured = capturedNames(graph); // what a body defines itself hides what has the same name outside
       collect(bodies(graph, program), bodies, new Map([...constants].filter(([name]) => captured.has(name))), weights);
     }
@@ -58,14 +58,14 @@ function prefer(known: Weight | undefined, role: Role): boolean {
   return !known || (known.role === 'other' && role.role !== 'other');
 }
 
-function roleOf(step: Step, input: number, tensor: Tensor, program: Program): Role | null {
-  const stated = step.operator.weights?.find((weight) => weight.input === input);
-  if (stated) return { role: stated.kind, perm: layoutOf(stated, step, program) };
-  return guessed(step, input, tensor);
+function roleOf(instruction: Instruction, input: number, tensor: Tensor, program: Program): Role | null {
+  const stated = instruction.operator.weights?.find((weight) => weight.input === input);
+  if (stated) return { role: stated.kind, perm: layoutOf(stated, instruction, program) };
+  return guessed(instruction, input, tensor);
 }
 
-function layoutOf(role: WeightRole, step: Step, program: Program): readonly number[] | null {
-  const perm = role.layout?.(new NodeView(step.node, step.opset, program.types)) ?? null;
+function layoutOf(role: WeightRole, instruction: Instruction, program: Program): readonly number[] | null {
+  const perm = role.layout?.(new NodeView(instruction.node, instruction.opset, program.types)) ?? null;
   return perm?.every((axis, i) => axis === i) ? null : perm;
 }
 
@@ -93,8 +93,8 @@ const SCALES: ReadonlySet<string> = new Set(['Mul', 'Div']);
  * Operators that state no weights: exporters spell a bias as Add, a scale as Mul. Single numbers (an epsilon, 0.5 of a
  * GELU) are settings; so are tables of few different values (attention masks).
  */
-function guessed(step: Step, input: number, tensor: Tensor): Role | null {
-  const { opType, domain } = step.node;
+function guessed(instruction: Instruction, input: number, tensor: Tensor): Role | null {
+  const { opType, domain } = instruction.node;
   if (domain !== '' || elementCount(tensor.dims) < 2 || isTable(tensor)) return null;
   if (CARRIES.has(opType)) return input === 0 || opType === 'Concat' ? { role: 'other', perm: null } : null;
   if (SHIFTS.has(opType)) return { role: isVector(tensor) ? 'bias' : 'other', perm: null };

@@ -1,6 +1,6 @@
 /**
- * A graph as a list of steps in running order, each with its operator and layout; made once for the model and once for
- * each body.
+ * A graph as a list of instructions in running order, each with its operator and layout; made once for the model and
+ * once for each body.
  */
 import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
 import { topologicalOrder, usedNames } from '../ir/edit.ts';
@@ -10,7 +10,7 @@ import type { Layout } from '../operators/operator.ts';
 import { operatorOf } from '../operators/registry.ts';
 import { planLayouts, type Placed } from './layout.ts';
 
-export interface Step extends Placed {
+export interface Instruction extends Placed {
   readonly opset: number;
   readonly layout: Layout;
   /** Values that must exist before, captured ones included. */
@@ -22,7 +22,7 @@ export interface Step extends Placed {
 export interface Program {
   readonly graph: Graph;
   readonly types: TypeTable;
-  readonly steps: readonly Step[];
+  readonly instructions: readonly Instruction[];
   /** Transposes between layouts that one run makes. */
   readonly transposes: number;
 }
@@ -37,7 +37,7 @@ export function makeProgram(
   opsets: ReadonlyMap<string, number>,
   trained: ReadonlySet<string> = new Set(),
 ): Program {
-  const steps = topologicalOrder(graph).map((node): Step => {
+  const instructions = topologicalOrder(graph).map((node): Instruction => {
     const opset = opsetOf(opsets, node);
     return {
       node,
@@ -49,36 +49,44 @@ export function makeProgram(
       trained: node.outputs.some((name) => trained.has(name)),
     };
   });
-  const plan = planLayouts(graph, steps, types);
+  const plan = planLayouts(graph, instructions, types);
   return {
     graph,
     types,
-    steps: steps.map((step, i) => ({ ...step, layout: plan.layouts[i]! })),
+    instructions: instructions.map((instruction, i) => ({ ...instruction, layout: plan.layouts[i]! })),
     transposes: plan.transposes,
   };
 }
 
-/** The steps that the named values need, in order. */
-export function stepsFor(program: Pick<Program, 'steps'>, names: Iterable<string>): readonly Step[] {
+/** The instructions that the named values need, in order. */
+export function instructionsFor(
+  program: Pick<Program, 'instructions'>,
+  names: Iterable<string>,
+): readonly Instruction[] {
   const needed = new Set(names);
-  const kept: Step[] = [];
-  for (let i = program.steps.length - 1; i >= 0; i--) {
-    const step = program.steps[i]!;
-    if (!step.node.outputs.some((name) => needed.has(name))) continue;
-    for (const name of step.uses) needed.add(name);
-    kept.push(step);
+  const kept: Instruction[] = [];
+  for (let i = program.instructions.length - 1; i >= 0; i--) {
+    const instruction = program.instructions[i]!;
+    if (!instruction.node.outputs.some((name) => needed.has(name))) continue;
+    for (const name of instruction.uses) needed.add(name);
+    kept.push(instruction);
   }
   return kept.reverse();
 }
 
-/** By step, the values that nothing needs after it; those of `kept` are always needed. */
-export function lastUses(steps: readonly Step[], kept: ReadonlySet<string>): ReadonlyMap<Step, readonly string[]> {
+/** By instruction, the values that nothing needs after it; those of `kept` are always needed. */
+export function lastUses(
+  instructions: readonly Instruction[],
+  kept: ReadonlySet<string>,
+): ReadonlyMap<Instruction, readonly string[]> {
   const seen = new Set(kept);
-  const last = new Map<Step, readonly string[]>();
-  for (const step of [...steps].reverse()) {
-    const ends = [...new Set([...step.uses, ...step.node.outputs])].filter((name) => name !== '' && !seen.has(name));
+  const last = new Map<Instruction, readonly string[]>();
+  for (const instruction of [...instructions].reverse()) {
+    const ends = [...new Set([...instruction.uses, ...instruction.node.outputs])].filter(
+      (name) => name !== '' && !seen.has(name),
+    );
     for (const name of ends) seen.add(name);
-    last.set(step, ends);
+    last.set(instruction, ends);
   }
   return last;
 }

@@ -62,7 +62,7 @@ export class Slot {
     return slot;
   }
 
-  /** A value from outside of the step at hand, whose tensor may be another slot's too. */
+  /** A value from outside of the instruction at hand, whose tensor may be another slot's too. */
   static of(value: Value): Slot {
     if (value.kind === 'host') return Slot.ofHost(value.value);
     const slot = Slot.ofDevice(value.dtype, value.tensor);

@@ -3,7 +3,7 @@ import { hostNumbers, hostOf } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { elementwise, ofFirst } from './channels/elementwise.ts';
 import { perChannel } from './channels/normalization.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
@@ -62,7 +62,7 @@ export function leakyRelu(x: TfTensor, alpha: number): TfTensor {
 
 export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
   return tf.where(
-    untaped(() => tf.greater(x, alpha)),
+    withoutTape(() => tf.greater(x, alpha)),
     x,
     tf.zerosLike(x),
   );
@@ -70,7 +70,7 @@ export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
 
 /** Zero within [-lambda, lambda], beyond it moved towards zero by `bias`. */
 function shrink(x: TfTensor, lambda: number, bias: number): TfTensor {
-  const [above, below] = untaped(() => [tf.greater(x, lambda), tf.less(x, -lambda)] as const);
+  const [above, below] = withoutTape(() => [tf.greater(x, lambda), tf.less(x, -lambda)] as const);
   return tf.where(above, tf.sub(x, bias), tf.where(below, tf.add(x, bias), tf.zerosLike(x)));
 }
 
@@ -123,10 +123,10 @@ function clipOnHost(inputs: readonly (HostTensor | null)[], info: NodeInfo): Hos
 
 function clipBigInts(x: HostTensor, low: HostTensor | null, high: HostTensor | null): HostTensor {
   const data = (x.data as BigInt64Array).slice();
-  const [least, most] = [low?.data[0] as bigint | undefined, high?.data[0] as bigint | undefined];
+  const [min, max] = [low?.data[0] as bigint | undefined, high?.data[0] as bigint | undefined];
   data.forEach((value, i) => {
-    const raised = least !== undefined && value < least ? least : value;
-    data[i] = most !== undefined && raised > most ? most : raised;
+    const raised = min !== undefined && value < min ? min : value;
+    data[i] = max !== undefined && raised > max ? max : raised;
   });
   return { ...x, data };
 }

@@ -4,7 +4,7 @@ import { BITS, fromHost, isFloat, toHost } from '../ir/tensor-data.ts';
 import { DATA_TYPES, type DataType } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { isRecording } from '../tensor/compile.ts';
 import { deviceType } from './transfer.ts';
 import { ofFirst } from './channels/elementwise.ts';
@@ -44,7 +44,7 @@ function run(ctx: RunContext, to: DataType): (TfTensor | Value)[] {
   if (!simple(from, to)) return [hostValue(cast(hostInputs(ctx)[0]!, to, options(ctx)))];
   const x = ctx.tensor(0);
   if (isFloat(from) && isFloat(to)) return [to === 'float16' || to === 'bfloat16' ? roundTo16(x, to) : tf.clone(x)];
-  return [untaped(() => convert(x, to))];
+  return [withoutTape(() => convert(x, to))];
 }
 
 /**

@@ -6,7 +6,7 @@
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { exactIntegers, firstInput, FULL, ONNX_ORDER, type HostForm } from './define.ts';
 import { gatherAxis } from './device/rows.ts';
 import { resolvedIndices, positive } from './gather.ts';
@@ -37,7 +37,7 @@ function normalizer(ctx: RunContext): TfTensor[] {
   if (!norm) throw new GraphError(`norm "${name}" is not known`);
   const x = tf.cast(ctx.tensor(0), 'float32');
   const size = norm(x);
-  const isZero = untaped(() => tf.equal(size, 0));
+  const isZero = withoutTape(() => tf.equal(size, 0));
   return [tf.div(x, tf.where(isZero, tf.onesLike(size), size))];
 }
 

@@ -96,13 +96,13 @@ function inferLoop(info: NodeInfo): Inferred[] {
  */
 function runLoop(ctx: RunContext): Value[] {
   const body = bodyOf(ctx, 'body');
-  const most = ctx.has(0) ? toNumber(ctx.host(0).data[0] as bigint) : Infinity;
+  const maxRounds = ctx.has(0) ? toNumber(ctx.host(0).data[0] as bigint) : Infinity;
   let going = ctx.has(1) ? truth(ctx.host(1)) : true;
   let carried = ctx.node.inputs.slice(2).map((_, i) => valueOf(ctx, i + 2));
   const count = carried.length;
   const scans: Value[][] = body.outputs.slice(1 + count).map(() => []);
   const watch = ctx.loopWatch();
-  for (let round = 0; round < most && going; round++) {
+  for (let round = 0; round < maxRounds && going; round++) {
     watch();
     const feeds = [scalar('int64', round), scalar('bool', 1), ...carried];
     const results = ctx.subgraph(body, new Map(body.inputs.map(({ name }, i) => [name, feeds[i]!])));
@@ -112,12 +112,12 @@ function runLoop(ctx: RunContext): Value[] {
   }
   return [
     ...carried,
-    ...scans.map((values, i) => (values.length > 0 ? stackValues(values, 0) : noRounds(ctx, count + i))),
+    ...scans.map((values, i) => (values.length > 0 ? stackValues(values, 0) : emptyStack(ctx, count + i))),
   ];
 }
 
 /** The stack of no values: its other sizes are what inference knows of them. */
-function noRounds(ctx: RunContext, output: number): Value {
+function emptyStack(ctx: RunContext, output: number): Value {
   const type = ctx.node.opType === 'Loop' ? inferLoop(ctx)[output] : inferScan(ctx)[output];
   if (!type?.shape || type.dtype === 'undefined')
     throw new LatheError('unsupported-operator', `output ${output} of a loop without rounds has no known type`);
@@ -241,7 +241,7 @@ function scan(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[
     ...scans.map((values, i) =>
       values.length > 0
         ? stackValues(values, resolveAxis(plan.outputAxes[i]!, dimsOf(values[0]!).length + 1))
-        : noRounds(ctx, states + i),
+        : emptyStack(ctx, states + i),
     ),
   ];
 }

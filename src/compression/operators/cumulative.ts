@@ -33,17 +33,17 @@ const PRODUCT: Running = {
   big: (sum, x) => BigInt.asIntN(64, sum * x),
 };
 
-interface Way {
+interface ScanDirection {
   readonly exclusive: boolean;
   readonly reverse: boolean;
 }
 
-function wayOf(info: NodeInfo): Way {
+function directionOf(info: NodeInfo): ScanDirection {
   return { exclusive: info.int('exclusive', 0) === 1, reverse: info.int('reverse', 0) === 1 };
 }
 
 /** Runs over each lane of an axis; `exclusive` leaves the element itself out of its sum. */
-function accumulate(x: HostTensor, axis: number, { exclusive, reverse }: Way, running: Running): HostTensor {
+function accumulate(x: HostTensor, axis: number, { exclusive, reverse }: ScanDirection, running: Running): HostTensor {
   const { starts, steps } = lanes(x.dims, [axis]);
   const order = reverse ? steps.slice().reverse() : steps;
   const out = allocate(x.dtype, x.data.length);
@@ -71,10 +71,10 @@ function cumulative(
   type: string,
   since: number,
   running: Running,
-  device: (x: TfTensor, axis: number, way: Way) => TfTensor,
+  device: (x: TfTensor, axis: number, way: ScanDirection) => TfTensor,
 ): Operator {
   const host: HostForm = ([x, axis], info) => [
-    accumulate(x!, resolveAxis(hostNumbers(axis!)[0]!, x!.dims.length), wayOf(info), running),
+    accumulate(x!, resolveAxis(hostNumbers(axis!)[0]!, x!.dims.length), directionOf(info), running),
   ];
   return {
     type,
@@ -89,13 +89,13 @@ function cumulative(
     infer: sameType(),
     host,
     device: exactIntegers(host, (ctx: RunContext) => [
-      device(ctx.tensor(0), resolveAxis(ctx.hostInts(1)[0]!, ctx.dims(0).length), wayOf(ctx)),
+      device(ctx.tensor(0), resolveAxis(ctx.hostInts(1)[0]!, ctx.dims(0).length), directionOf(ctx)),
     ]),
   };
 }
 
 /** Its gradient runs the other way; tfjs's own forgets to move the axis back. */
-function sumsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): TfTensor {
+function sumsAlong(x: TfTensor, axis: number, { exclusive, reverse }: ScanDirection): TfTensor {
   return withGradient([x], (v) => ({
     value: tf.cumsum(v, axis, exclusive, reverse),
     saved: [],
@@ -104,7 +104,7 @@ function sumsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): TfTe
 }
 
 /** The axis is moved to the end, the rest flattened. */
-function productsAlong(x: TfTensor, axis: number, { exclusive, reverse }: Way): TfTensor {
+function productsAlong(x: TfTensor, axis: number, { exclusive, reverse }: ScanDirection): TfTensor {
   const last = [...x.shape.map((_, i) => i).filter((i) => i !== axis), axis];
   const moved = tf.transpose(x, last);
   const rows = tf.reshape(moved, [-1, x.shape[axis]!]);

@@ -2,7 +2,7 @@
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { isInteger } from './host/data.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
@@ -47,7 +47,7 @@ export function exactIntegers(host: HostForm, device: DeviceForm): DeviceForm {
 
 /** A device form whose results take no part in differentiation. */
 export function discrete(compute: (ctx: RunContext) => TfTensor[]): DeviceForm {
-  return (ctx) => untaped(() => compute(ctx));
+  return (ctx) => withoutTape(() => compute(ctx));
 }
 
 /**

@@ -4,7 +4,7 @@ import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import type { Dim } from '../ir/types.ts';
 import { gathering } from './channels/join-split.ts';
 import { exactIntegers, firstInput, ONNX_ORDER, PASSES, type HostForm } from './define.ts';
@@ -26,7 +26,7 @@ export function resolvedIndices(indices: HostTensor, size: number): number[] {
 
 /** Indices on the device, negative ones counted from the end. */
 export function positive(indices: TfTensor, size: number): TfTensor {
-  return untaped(() => {
+  return withoutTape(() => {
     const whole = tf.cast(indices, 'int32');
     return tf.where(tf.less(whole, tf.scalar(0, 'int32')), tf.add(whole, tf.scalar(size, 'int32')), whole);
   });
@@ -99,7 +99,7 @@ const gatherElementsHost: HostForm = ([data, indices], info) => {
 
 /** Row-major offsets of the elements that GatherElements and ScatterElements address, int32 of the indices' shape. */
 export function elementOffsets(indices: TfTensor, dims: readonly number[], axis: number): TfTensor {
-  return untaped(() => {
+  return withoutTape(() => {
     const along = tf.mul(positive(indices, dims[axis]!), tf.scalar(stridesOf(dims)[axis]!, 'int32'));
     return tf.add(along, tf.tensor(offsetsBeside(dims, indices.shape, axis), indices.shape, 'int32'));
   });
@@ -140,7 +140,7 @@ export function sliceRows(
 
 /** The same for tuples on the device: int32 [number of tuples]. */
 export function deviceSliceRows(indices: TfTensor, dims: readonly number[], batch: number): TfTensor {
-  return untaped(() => {
+  return withoutTape(() => {
     const k = indices.shape.at(-1)!;
     const addressed = dims.slice(batch, batch + k);
     const tuples = indices.shape.slice(0, -1);

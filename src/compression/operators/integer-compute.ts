@@ -7,7 +7,7 @@ import type { DataType } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { convMacs, convShape, kernelLayout } from './conv.ts';
 import { ONNX_ORDER, ZERO } from './define.ts';
 import { integerRange } from './host/data.ts';
@@ -85,18 +85,18 @@ export function requantize(
 }
 
 function matMulInteger(ctx: RunContext): Value[] {
-  const tensor = untaped(() => exactSum(centred(ctx, 1, 3, -1), (b) => matMul(centred(ctx, 0, 2, -2), b)));
+  const tensor = withoutTape(() => exactSum(centred(ctx, 1, 3, -1), (b) => matMul(centred(ctx, 0, 2, -2), b)));
   return [{ kind: 'device', dtype: 'int32', tensor }];
 }
 
 function convInteger(ctx: RunContext): Value[] {
-  const tensor = untaped(() => convolve(ctx, centred(ctx, 1, 3, 0), 1, exactSum));
+  const tensor = withoutTape(() => convolve(ctx, centred(ctx, 1, 3, 0), 1, exactSum));
   return [{ kind: 'device', dtype: 'int32', tensor }];
 }
 
 /** Inputs: a, its scale and zero point; b, its; y's. */
 function qLinearMatMul(ctx: RunContext): Value[] {
-  return untaped(() => {
+  return withoutTape(() => {
     const a = centred(ctx, 0, 2, -2);
     const sums = floatSum(centred(ctx, 3, 5, -1), (b) => matMul(a, b));
     const scales = tf.mul(
@@ -112,7 +112,7 @@ function qLinearMatMul(ctx: RunContext): Value[] {
  * scale x's times w's.
  */
 function qLinearConv(ctx: RunContext): Value[] {
-  return untaped(() => {
+  return withoutTape(() => {
     const sums = convolve(ctx, centred(ctx, 3, 5, 0), 3, floatSum);
     const biased = ctx.has(8) ? tf.add(sums, along(tf.cast(ctx.tensor(8), 'float32'), sums, 1)) : sums;
     const scales = tf.mul(tf.cast(ctx.tensor(1), 'float32'), along(tf.cast(ctx.tensor(4), 'float32'), sums, 1));

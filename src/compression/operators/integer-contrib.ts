@@ -7,7 +7,7 @@ import { LatheError } from '../../errors.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { leakyRelu } from './activation.ts';
 import { ONNX_ORDER, ZERO } from './define.ts';
 import { fromChannelsLast, toChannelsLast } from './device/layouts.ts';
@@ -46,7 +46,7 @@ function coded(
     type,
     infer: (info) => [{ dtype: typeOf(info).dtype, shape: shape(info) }],
     device: (ctx) =>
-      untaped(() => {
+      withoutTape(() => {
         const real = compute(
           Array.from({ length: operands }, (_, i) => decoded(ctx, 3 * i)),
           ctx,
@@ -98,7 +98,7 @@ function spatialAxes(shape: readonly Dim[], info: NodeInfo): number[] {
 
 /** Inputs: the result's scale and zero point, then each part's codes, scale and zero point. */
 function concat(ctx: RunContext): Value[] {
-  return untaped(() => {
+  return withoutTape(() => {
     const parts = partsOf(ctx).map((first) => decoded(ctx, first));
     return [requantize(ctx, tf.concat(parts, resolveAxis(ctx.int('axis', 0), parts[0]!.rank)), 0, 1, ctx.dtype(2))];
   });
@@ -112,7 +112,7 @@ function partsOf(info: NodeInfo): number[] {
 /** alpha * (a' b' + c) in units of both scales; as floats where there is no scale for the result. */
 function gemm(ctx: RunContext): (TfTensor | Value)[] {
   const [transA, transB] = [ctx.int('transA', 0) === 1, ctx.int('transB', 0) === 1];
-  return untaped(() => {
+  return withoutTape(() => {
     const [a, b] = [centred(ctx, 0, 2, transA ? 1 : 0), centred(ctx, 3, 5, transB ? 0 : 1)];
     const sums = floatSum(b, (half) => matMul(a, half, transA, transB));
     const biased = ctx.has(6) ? tf.add(sums, float(ctx, 6)) : sums;
@@ -137,7 +137,7 @@ function scaledProduct(
   scale: TfTensor,
   inputs: { scale: number; zero: number; bias: number },
 ): TfTensor {
-  const product = untaped(() => {
+  const product = withoutTape(() => {
     const sums = tf.cast(
       exactSum(centred(ctx, 1, inputs.zero, -1), (b) => matMul(a, b)),
       'float32',

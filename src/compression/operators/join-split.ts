@@ -21,7 +21,7 @@ import type { Operator, RunContext } from './operator.ts';
 import { moved } from './reshape.ts';
 import { resolveAxis, typeOf, unifyDim } from './shapes.ts';
 import { onNumbers } from './device/rows.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 
 function inferConcat(info: NodeInfo): Inferred[] {
   const { dtype } = typeOf(info);
@@ -62,7 +62,7 @@ function runConcat(ctx: RunContext) {
   if (tensors.length === 1) return [tf.clone(tensors[0]!)];
   if (tensors[0]!.dtype === 'float32') return [tf.concat(tensors, axis)];
   return [
-    untaped(() =>
+    withoutTape(() =>
       onNumbers(tensors[0]!, () =>
         tf.concat(
           tensors.map((x) => (x.dtype === 'bool' ? tf.cast(x, 'int32') : x)),
@@ -73,13 +73,13 @@ function runConcat(ctx: RunContext) {
   ];
 }
 
-const MOST_PARTS = 65_536;
+const MAX_PARTS = 65_536;
 
 /** Sizes of the parts: given, or equal ones (the last of which may be smaller since opset 18). */
 function partSizes(size: number, info: NodeInfo, ints: Ints): readonly number[] {
   const given = attributeOrInput(info, ints, 'split', 1, 13);
   const count = info.int('num_outputs', info.node.outputs.length);
-  if (!given && (count < 1 || count > MOST_PARTS)) throw new GraphError(`num_outputs ${count}`);
+  if (!given && (count < 1 || count > MAX_PARTS)) throw new GraphError(`num_outputs ${count}`);
   const even = Math.ceil(size / count);
   const sizes = given ?? Array.from({ length: count }, (_, i) => Math.max(Math.min(even, size - i * even), 0));
   if (sizes.reduce((a, b) => a + b, 0) !== size)

@@ -15,7 +15,7 @@ import type { HostTensor } from '../ir/host-tensor.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
 import type { Operator, RunContext } from './operator.ts';
 import { broadcastShapes, broadcastType, sameType, shapeOf, typeOf } from './shapes.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 
 const common = { domain: '', since: 7, layout: FOLLOWS, differentiability: ZERO, channels: elementwise } as const;
 
@@ -129,7 +129,7 @@ function runWhere(ctx: RunContext): TfTensor[] {
   const mask = ctx.tensor(0);
   const [a, b] = [ctx.tensor(1), ctx.tensor(2)];
   const pick = (): TfTensor => choose(tf.cast(mask, 'bool'), a, b);
-  return [a.dtype === 'float32' ? pick() : untaped(pick)];
+  return [a.dtype === 'float32' ? pick() : withoutTape(pick)];
 }
 
 function inferWhere(info: NodeInfo): Inferred[] {

@@ -2,7 +2,7 @@
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { firstInput, ONNX_ORDER } from './define.ts';
 import { countTo } from './host/movement.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
@@ -51,7 +51,7 @@ function reduced(reduction: string, loss: TfTensor, weights: TfTensor | null): T
 function logSoftmax(scores: TfTensor): TfTensor {
   const shifted = tf.sub(
     scores,
-    untaped(() => tf.max(scores, 1, true)),
+    withoutTape(() => tf.max(scores, 1, true)),
   );
   return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)));
 }

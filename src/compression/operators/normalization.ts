@@ -3,7 +3,7 @@ import { GraphError } from '../ir/graph-error.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { ofFirst } from './channels/elementwise.ts';
 import { groupNormalization, overLastAxes, perChannel } from './channels/normalization.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
@@ -139,7 +139,7 @@ function runLpNorm(ctx: RunContext): TfTensor[] {
   const p = ctx.int('p', 2);
   if (p !== 1 && p !== 2) throw new GraphError(`norms of order ${p} are not defined (1 and 2 are)`);
   const norm = rootOf(tf.sum(p === 1 ? tf.abs(x) : tf.square(x), axis, true), p);
-  const zero = untaped(() => tf.equal(norm, 0)); // what has no length stays zero
+  const zero = withoutTape(() => tf.equal(norm, 0)); // what has no length stays zero
   return [tf.div(x, tf.where(zero, tf.onesLike(norm), norm))];
 }
 

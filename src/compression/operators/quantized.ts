@@ -5,7 +5,7 @@ import type { DataType } from '../ir/types.ts';
 import { roundHalfEven } from '../ir/number-formats.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { FOLLOWS, firstInput, given, onHost, ONNX_ORDER, ZERO } from './define.ts';
 import { cast } from './host/cast.ts';
 import { generate, integerRange, isInteger, numbersOf, rounder } from './host/data.ts';
@@ -125,7 +125,7 @@ function quantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
   const inFloat32 = ctx.int('precision', 0) <= 1; // the device divides in no other
   if (isBlocked(ctx) || !fitsDevice(dtype) || !inFloat32) return onHost(quantizeHost)(ctx);
   const [low, high] = integerRange(dtype);
-  const tensor = untaped(() => {
+  const tensor = withoutTape(() => {
     const x = tf.cast(ctx.tensor(0), 'float32');
     const rounded = tf.round(tf.div(x, alongAxis(ctx, 1, x.rank)));
     const shifted = ctx.has(2) ? tf.add(rounded, alongAxis(ctx, 2, x.rank)) : rounded;
@@ -166,7 +166,7 @@ function dynamicQuantize(x: HostTensor): HostTensor[] {
 
 /** uint8 codes of x (as int32) over [min(x, 0), max(x, 0)], their scale and zero point. */
 export function dynamicCodes(x: TfTensor): { codes: TfTensor; scale: TfTensor; zero: TfTensor } {
-  return untaped(() => {
+  return withoutTape(() => {
     const zeroScalar = tf.scalar(0);
     const low = tf.minimum(tf.min(x), zeroScalar);
     const range = tf.sub(tf.maximum(tf.max(x), zeroScalar), low);

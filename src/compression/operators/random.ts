@@ -6,7 +6,7 @@ import { GraphError } from '../ir/graph-error.ts';
 import { DATA_TYPES, type DataType } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { ofFirst } from './channels/elementwise.ts';
 import { ONNX_ORDER, ZERO } from './define.ts';
 import type { NodeInfo } from '../ir/node-info.ts';
@@ -44,7 +44,7 @@ const ofShape = (type: string, draw: Draw): Operator => ({
     value(
       ctx,
       outputType(ctx, false),
-      untaped(() => draw(ctx, ctx.ints('shape') ?? [])),
+      withoutTape(() => draw(ctx, ctx.ints('shape') ?? [])),
     ),
   ],
 });
@@ -59,7 +59,7 @@ const like = (type: string, draw: Draw): Operator => ({
     value(
       ctx,
       outputType(ctx, true),
-      untaped(() => draw(ctx, ctx.dims(0))),
+      withoutTape(() => draw(ctx, ctx.dims(0))),
     ),
   ],
 });
@@ -67,7 +67,7 @@ const like = (type: string, draw: Draw): Operator => ({
 /** 1 with the probability that the input gives. */
 function bernoulli(ctx: RunContext): Value[] {
   const dtype = outputType(ctx, true);
-  const drawn = untaped(() => tf.less(ctx.uniform(ctx.dims(0)), ctx.tensor(0)));
+  const drawn = withoutTape(() => tf.less(ctx.uniform(ctx.dims(0)), ctx.tensor(0)));
   const kept =
     dtype === 'bool' ? drawn : tf.cast(drawn, dtype.startsWith('float') || dtype === 'bfloat16' ? 'float32' : 'int32');
   return [{ kind: 'device', dtype, tensor: kept }];
@@ -78,7 +78,7 @@ function bernoulli(ctx: RunContext): Value[] {
  * sample_size].
  */
 function multinomial(ctx: RunContext): Value[] {
-  const tensor = untaped(() => {
+  const tensor = withoutTape(() => {
     const logits = ctx.tensor(0);
     const [n, classes] = logits.shape as [number, number];
     const noise = tf.neg(

@@ -162,7 +162,7 @@ function filled({ dtype, dims, data }: HostTensor, value: number | bigint): Host
 }
 
 /** The least and the greatest value of a type: what remains where there is no element to choose from. */
-const least = (dtype: DataType): number | bigint =>
+const lowest = (dtype: DataType): number | bigint =>
   dtype === 'bool' ? 0 : dtype === 'uint64' ? 0n : dtype === 'int64' ? -(2n ** 63n) : integerRange(dtype)[0];
 const greatest = (dtype: DataType): number | bigint =>
   dtype === 'bool'
@@ -250,7 +250,7 @@ export const reduceOperators: readonly Operator[] = [
     { fold: then(SUM, (total, count) => total / count), device: (x, axes) => tf.mean(x, [...axes], true) },
     { quantization: { kind: 'compute', activations: [0], kernel: null, bias: null } },
   ),
-  reduction('ReduceMax', { fold: MAX, device: reduceMax, none: least }, { quantization: PASSES }),
+  reduction('ReduceMax', { fold: MAX, device: reduceMax, none: lowest }, { quantization: PASSES }),
   reduction('ReduceMin', { fold: MIN, device: reduceMin, none: greatest }, { quantization: PASSES }),
   reduction('ReduceProd', { fold: PRODUCT, device: reduceProduct, partial: productOf }),
   reduction('ReduceL1', { fold: L1, device: (x, axes) => sum(absolute(x), axes) }),

@@ -4,7 +4,7 @@ import { elementCount } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { reshaping as axesMatched, reshapeToShape, transposition } from './channels/reshape.ts';
 import type { ChannelRule } from './channels/rule.ts';
 import {
@@ -29,7 +29,7 @@ const common = { domain: '', since: 1, layout: ONNX_ORDER, quantization: PASSES 
 
 /** Integers and masks move without being recorded for gradients. */
 export function moved(x: TfTensor, move: (x: TfTensor) => TfTensor): TfTensor {
-  return x.dtype === 'float32' ? move(x) : untaped(() => onNumbers(x, move));
+  return x.dtype === 'float32' ? move(x) : withoutTape(() => onNumbers(x, move));
 }
 
 /** What an operator does to a shape; null where an input that says so is not known. */

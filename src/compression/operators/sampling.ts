@@ -6,7 +6,7 @@ import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { overPositions, overRegions } from './channels/normalization.ts';
 import { firstInput, FULL, intsOfConstants, ONNX_ORDER } from './define.ts';
 import { takeRows } from './device/rows.ts';
@@ -167,7 +167,7 @@ function deformConv(ctx: RunContext): TfTensor[] {
 function basePlaces(ctx: RunContext, kernel: readonly [number, number], out: readonly [number, number]): TfTensor[] {
   const { strides, dilations } = windowOf(ctx, kernel);
   const pads = ctx.ints('pads') ?? [0, 0, 0, 0];
-  return untaped(() =>
+  return withoutTape(() =>
     [0, 1].map((axis) => {
       const place = (i: number): number => {
         const [tap, point] = [Math.floor(i / (out[0] * out[1])), i % (out[0] * out[1])];

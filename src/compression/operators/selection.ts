@@ -3,7 +3,7 @@ import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers, isFloat } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import {
   firstInput,
   hostValue,
@@ -98,7 +98,7 @@ function topKDevice(ctx: RunContext): (TfTensor | Value)[] {
   if (k === 0 || x.size === 0) return topKByHost(ctx);
   const last = x.rank - 1;
   const swap = countTo(x.rank).map((i) => (i === axis ? last : i === last ? axis : i));
-  const indices = untaped(() => {
+  const indices = withoutTape(() => {
     const found = tf.topk(axis === last ? x : tf.transpose(x, swap), k, true).indices;
     return axis === last ? found : tf.transpose(found, swap);
   });
@@ -113,7 +113,7 @@ function topKByHost(ctx: RunContext): (TfTensor | Value)[] {
 }
 
 function pickedAlong(x: TfTensor, indices: TfTensor, axis: number): TfTensor {
-  const offsets = untaped(() => {
+  const offsets = withoutTape(() => {
     const strides = stridesOf(x.shape);
     const beside = offsetsAlong(
       x.shape,
@@ -186,7 +186,7 @@ function arg(
       const x = ctx.tensor(0);
       if (x.dtype !== 'float32' || x.size === 0) return onHost(host)(ctx);
       const axis = resolveAxis(ctx.int('axis', 0), x.rank);
-      const tensor = untaped(() => {
+      const tensor = withoutTape(() => {
         const found =
           ctx.int('select_last_index', 0) === 1
             ? tf.sub(tf.scalar(x.shape[axis]! - 1, 'int32'), find(tf.reverse(x, axis), axis))
@@ -304,7 +304,7 @@ function oneHot(ctx: RunContext): (TfTensor | Value)[] {
   if (values.dtype !== 'float32') return onHost(oneHotHost)(ctx);
   const indices = ctx.tensor(0);
   const axis = oneHotAxis(ctx, indices.rank);
-  const hot = untaped(() => {
+  const hot = withoutTape(() => {
     const last = tf.cast(tf.oneHot(positive(indices, size), size), 'float32'); // [..., depth]
     if (axis === indices.rank) return last;
     return tf.transpose(last, [...countTo(axis), indices.rank, ...countTo(indices.rank).slice(axis)]);

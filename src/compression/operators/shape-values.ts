@@ -7,7 +7,7 @@ import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers, int64Host, isFloat, toHost } from '../ir/tensor-data.ts';
 import { DATA_TYPES, type DataType, type Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
-import { untaped } from '../tensor/untaped.ts';
+import { withoutTape } from '../tensor/without-tape.ts';
 import { FOLLOWS, FULL, hostValue, ONNX_ORDER, PASSES, ZERO, type HostForm } from './define.ts';
 import { ofFirst, readsShape } from './channels/elementwise.ts';
 import { filling as anySize } from './channels/reshape.ts';
@@ -179,6 +179,6 @@ export const shapeValueOperators: readonly Operator[] = [
       return [{ ...sameType()(info)[0]!, ...(elements && { elements }) }];
     },
     host: ([x]) => [x!],
-    device: (ctx) => [isFloat(ctx.dtype(0)) ? tf.clone(ctx.tensor(0)) : untaped(() => tf.clone(ctx.tensor(0)))],
+    device: (ctx) => [isFloat(ctx.dtype(0)) ? tf.clone(ctx.tensor(0)) : withoutTape(() => tf.clone(ctx.tensor(0)))],
   },
 ];

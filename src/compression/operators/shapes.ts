@@ -4,7 +4,7 @@ import type { DataType, Dim, TensorType } from '../ir/types.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
 
 /** As deep as the ONNX reader takes shapes. */
-const HIGHEST_RANK = 64;
+const MAX_RANK = 64;
 
 export type Shape = readonly Dim[] | null;
 
@@ -117,15 +117,14 @@ export function stridesOf(dims: readonly number[]): number[] {
 
 /** An unknown shape of a known rank. @throws GraphError where no tensor has so many axes. */
 export function openShape(rank: number): Dim[] {
-  if (rank > HIGHEST_RANK) throw new GraphError(`a shape of ${rank} dimensions`);
+  if (rank > MAX_RANK) throw new GraphError(`a shape of ${rank} dimensions`);
   return new Array<Dim>(rank).fill(null);
 }
 
 /** @throws GraphError where the rank is known and not allowed. */
-export function requireRank(shape: Shape, least: number, what: string, most = Infinity): void {
-  if (shape && (shape.length < least || shape.length > most)) {
-    const allowed =
-      most === least ? `rank ${least}` : most === Infinity ? `rank ${least} or more` : `rank ${least} to ${most}`;
+export function requireRank(shape: Shape, min: number, what: string, max = Infinity): void {
+  if (shape && (shape.length < min || shape.length > max)) {
+    const allowed = max === min ? `rank ${min}` : max === Infinity ? `rank ${min} or more` : `rank ${min} to ${max}`;
     throw new GraphError(`${what} must be of ${allowed}, it is of shape [${shape.join(', ')}]`);
   }
 }

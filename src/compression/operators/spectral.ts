@@ -79,7 +79,7 @@ const melWeights: HostForm = (inputs, info) => {
  * A transform is a product with a matrix of this many rows at the most: it stays differentiable, and the lengths of
  * audio frames are short.
  */
-const LONGEST = 8192;
+const MAX_POINTS = 8192;
 
 interface Transform {
   readonly length: number;
@@ -89,10 +89,10 @@ interface Transform {
 
 /** x [..., n, 1 or 2] along its last but one axis -> [..., bins, 2]: real and imaginary parts. */
 function transform(x: TfTensor, { length, inverse, oneSided }: Transform): TfTensor {
-  if (length > LONGEST)
+  if (length > MAX_POINTS)
     throw new LatheError(
       'unsupported-operator',
-      `Fourier transforms of more than ${LONGEST} points are not computed by the training engine`,
+      `Fourier transforms of more than ${MAX_POINTS} points are not computed by the training engine`,
     );
   const bins = oneSided ? Math.floor(length / 2) + 1 : length;
   const used = Math.min(length, x.shape.at(-2)!);
@@ -124,10 +124,10 @@ function transform(x: TfTensor, { length, inverse, oneSided }: Transform): TfTen
  */
 function realSignal(spectrum: TfTensor, length: number): TfTensor {
   if (spectrum.shape.at(-1) !== 2) throw new GraphError('the inverse of a one-sided transform takes complex numbers');
-  if (length > LONGEST)
+  if (length > MAX_POINTS)
     throw new LatheError(
       'unsupported-operator',
-      `Fourier transforms of more than ${LONGEST} points are not computed by the training engine`,
+      `Fourier transforms of more than ${MAX_POINTS} points are not computed by the training engine`,
     );
   const bins = Math.min(Math.floor(length / 2) + 1, spectrum.shape.at(-2)!);
   const weight = (bin: number): number => (bin === 0 || 2 * bin === length ? 1 : 2) / length;

@@ -35,8 +35,8 @@ const concatenate: HostForm = ([a, b]) => {
 /** The parts of each string, padded to the longest list with '', and how many there are. */
 const split: HostForm = ([x], info) => {
   const delimiter = info.string('delimiter', '');
-  const most = info.attribute('maxsplit') ? info.int('maxsplit', -1) : -1;
-  const parts = stringsOf(x!).map((text) => splitText(text, delimiter, most < 0 ? Infinity : most));
+  const maxSplits = info.attribute('maxsplit') ? info.int('maxsplit', -1) : -1;
+  const parts = stringsOf(x!).map((text) => splitText(text, delimiter, maxSplits < 0 ? Infinity : maxSplits));
   const width = Math.max(0, ...parts.map(({ length }) => length));
   const padded = parts.flatMap((list) => [...list, ...new Array<string>(width - list.length).fill('')]);
   return [
@@ -50,21 +50,21 @@ const split: HostForm = ([x], info) => {
 };
 
 /** At most `most` cuts; without a delimiter at runs of white space, those at the ends left out. */
-function splitText(text: string, delimiter: string, most: number): string[] {
+function splitText(text: string, delimiter: string, maxSplits: number): string[] {
   if (delimiter === '') {
     const parts: string[] = [];
     let rest = text.trimStart();
-    while (rest !== '' && parts.length < most) {
+    while (rest !== '' && parts.length < maxSplits) {
       const end = rest.search(/\s/);
       if (end < 0) break;
       parts.push(rest.slice(0, end));
       rest = rest.slice(end).trimStart();
     }
-    return rest === '' ? parts : [...parts, most === Infinity || parts.length < most ? rest.trimEnd() : rest];
+    return rest === '' ? parts : [...parts, maxSplits === Infinity || parts.length < maxSplits ? rest.trimEnd() : rest];
   }
   if (text === '') return [];
   const all = text.split(delimiter);
-  return all.length - 1 <= most ? all : [...all.slice(0, most), all.slice(most).join(delimiter)];
+  return all.length - 1 <= maxSplits ? all : [...all.slice(0, maxSplits), all.slice(maxSplits).join(delimiter)];
 }
 
 const normalize: HostForm = ([x], info) => {

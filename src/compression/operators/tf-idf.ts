@@ -39,13 +39,13 @@ function vocabularyOf(info: NodeInfo): Vocabulary {
 
 /** Calls `found` with the number of each n-gram of a row. Single items have no gaps, and are counted once. */
 function visit(row: readonly string[], info: NodeInfo, vocabulary: Vocabulary, found: (number: number) => void): void {
-  const [least, most, gaps] = [
+  const [minLength, maxLength, gaps] = [
     info.int('min_gram_length', 1),
     info.int('max_gram_length', 1),
     info.int('max_skip_count', 0),
   ];
   for (let gap = 0; gap <= gaps; gap++)
-    for (let n = Math.max(least, gap > 0 ? 2 : 1); n <= most; n++) {
+    for (let n = Math.max(minLength, gap > 0 ? 2 : 1); n <= maxLength; n++) {
       for (let start = 0; start + (n - 1) * (gap + 1) < row.length; start++) {
         const number = vocabulary.numbers.get(keyOf(Array.from({ length: n }, (_, i) => row[start + i * (gap + 1)]!)));
         if (number !== undefined) found(number);

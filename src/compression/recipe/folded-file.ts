@@ -54,7 +54,7 @@ export async function largestDifference(model: Model, other: Model): Promise<num
     const random = await randomInputs(model, runtimes[0]!, 0);
     let worst = 0;
     for (let index = 0; index < BATCHES; index++) {
-      const feeds = random.make(index, random.least);
+      const feeds = random.make(index, random.minSamples);
       const [expected, actual] = [await runtimes[0]!.run(feeds), await runtimes[1]!.run(feeds)];
       for (const [name, output] of expected) worst = Math.max(worst, differenceOf(output, actual.get(name)));
     }

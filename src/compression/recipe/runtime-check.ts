@@ -95,7 +95,7 @@ async function someInputs(
     for await (const { inputs } of datasetFeeds(sampleOf(split, SAMPLES, 0), runtime.inputs, transform, SAMPLES))
       return inputs;
   const random = await randomInputs(readOnnx(bytes), runtime, 0);
-  return random.make(0, random.least);
+  return random.make(0, random.minSamples);
 }
 
 function allFinite({ data }: RuntimeOutput): boolean {

@@ -16,7 +16,7 @@ export type WeightScore = 'l1' | 'l2' | 'bn-scale' | 'geometric-median' | 'rando
 export function weightScores(map: ChannelMap, group: ChannelGroup, score: WeightScore, seed: number): Scores {
   switch (score) {
     case 'l1':
-      return summed(
+      return sumByUnit(
         map,
         group,
         group.makers.map((maker) => ({
@@ -29,13 +29,13 @@ export function weightScores(map: ChannelMap, group: ChannelGroup, score: Weight
         })),
       );
     case 'l2':
-      return summed(
+      return sumByUnit(
         map,
         group,
         group.makers.map((maker) => ({ maker, values: norms(maker, (x) => x * x, Math.sqrt) })),
       );
     case 'geometric-median':
-      return summed(
+      return sumByUnit(
         map,
         group,
         group.makers.map((maker) => ({ maker, values: distances(maker) })),
@@ -48,7 +48,7 @@ export function weightScores(map: ChannelMap, group: ChannelGroup, score: Weight
       const scales = normalizationScales(map, group);
       return scales.length === 0
         ? weightScores(map, group, 'l2', seed)
-        : summed(
+        : sumByUnit(
             map,
             group,
             scales.map((maker) => ({
@@ -93,7 +93,7 @@ export interface AxisValues {
 }
 
 /** Values of every layer divided by their mean there, added up by unit. */
-export function summed(map: ChannelMap, { units }: ChannelGroup, parts: readonly AxisValues[]): Scores {
+export function sumByUnit(map: ChannelMap, { units }: ChannelGroup, parts: readonly AxisValues[]): Scores {
   const scores = new Map(units.map((unit) => [unit, 0]));
   for (const { maker, values } of parts) {
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length || 1;

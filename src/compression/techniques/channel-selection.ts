@@ -1,6 +1,6 @@
 /** Which channels go. */
 import type { ChannelGroup } from '../graph/channels/groups.ts';
-import type { Survival } from '../graph/channels/survival.ts';
+import type { RemainingUnits } from '../graph/channels/remaining-units.ts';
 import type { Scores } from './channel-scores.ts';
 
 /** A group with what is known of its beginnings: earlier rounds have taken from it. */
@@ -27,7 +27,7 @@ export interface Selection {
  */
 export function selectChannels(
   groups: readonly ScoredGroup[],
-  survival: Survival,
+  remaining: RemainingUnits,
   { ratio, scope, roundTo, maxRatio }: Selection,
   fraction: number,
 ): void {
@@ -40,7 +40,7 @@ export function selectChannels(
     const keep = Math.max(1 - group.fixed, rounded(quotas[i]!, roundTo, group));
     const order = [...group.units].sort((a, b) => scores.get(a)! - scores.get(b)! || a - b);
     let left = order.length;
-    for (const unit of order) if (left > keep && survival.remove(unit)) left--;
+    for (const unit of order) if (left > keep && remaining.remove(unit)) left--;
   });
 }
 
@@ -55,7 +55,7 @@ function rounded(keep: number, roundTo: number, { units, fixed }: ChannelGroup):
  */
 function globalQuotas(groups: readonly ScoredGroup[], target: number, maxRatio: number): number[] {
   const keep = groups.map(({ group }) => group.units.length);
-  const least = groups.map(({ original }) => original - Math.floor(original * maxRatio + 1e-9));
+  const minKept = groups.map(({ original }) => original - Math.floor(original * maxRatio + 1e-9));
   const all = groups
     .flatMap(({ group, scores }, i) => {
       const mean = group.units.reduce((sum, unit) => sum + scores.get(unit)!, 0) / group.units.length || 1;
@@ -66,7 +66,7 @@ function globalQuotas(groups: readonly ScoredGroup[], target: number, maxRatio: 
   let excess = all.length - (originally - Math.floor(originally * target + 1e-9));
   for (const { i } of all) {
     if (excess <= 0) break;
-    if (keep[i]! <= least[i]!) continue;
+    if (keep[i]! <= minKept[i]!) continue;
     keep[i]!--;
     excess--;
   }

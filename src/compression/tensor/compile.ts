@@ -15,7 +15,7 @@ import type { TfTensor, TfVariable } from './tf.ts';
 
 export { isRecording };
 
-export interface StepSpec {
+export interface CompiledStepOptions {
   /**
    * Example inputs: everything that changes from step to step (batch, learning rate, seed). Their number is fixed,
    * their shapes may vary.
@@ -40,11 +40,11 @@ export interface CompiledStep {
    */
   run(inputs: readonly TfTensor[]): TfTensor[];
   /** How many input shapes run compiled, and why others do not. */
-  status(): StepStatus;
+  status(): CompiledStepStatus;
   dispose(): void;
 }
 
-export interface StepStatus {
+export interface CompiledStepStatus {
   readonly compiled: number;
   readonly eager: readonly { readonly shapes: string; readonly reason: string }[];
 }
@@ -60,7 +60,7 @@ const MAX_COMPILED_SHAPES = 8;
 /** The first run may differ from the second: optimizers make their state in it. */
 const MAX_RECORDINGS = 4;
 
-export function compileStep(spec: StepSpec): CompiledStep {
+export function compileStep(spec: CompiledStepOptions): CompiledStep {
   const entries = new Map<string, Entry>();
   let disposed = false;
 
@@ -71,7 +71,7 @@ export function compileStep(spec: StepSpec): CompiledStep {
     if (!engine().native || isRecording()) return runEagerly(inputs);
     const shapes = inputs.map(({ dtype, shape }) => `${dtype}[${shape.join(',')}]`).join(' ');
     if (!entries.has(shapes) && entries.size < MAX_COMPILED_SHAPES)
-      rehearse(shapes, inputs, spec.earlierRuns?.(inputs) ?? 0);
+      warmUp(shapes, inputs, spec.earlierRuns?.(inputs) ?? 0);
     const entry = entries.get(shapes);
     if (entry?.state === 'compiled') return entry.function.run(inputs);
     if (entry?.state === 'eager' || (!entry && entries.size >= MAX_COMPILED_SHAPES)) return runEagerly(inputs);
@@ -90,7 +90,7 @@ export function compileStep(spec: StepSpec): CompiledStep {
   }
 
   /** Recorded runs whose results and updates do not count. */
-  function rehearse(shapes: string, inputs: readonly TfTensor[], earlierRuns: number): void {
+  function warmUp(shapes: string, inputs: readonly TfTensor[], earlierRuns: number): void {
     if (earlierRuns === 0) return;
     const held = spec.variables.map((variable) => variable.clone());
     for (let i = 0; i < Math.min(earlierRuns, MAX_RECORDINGS) && isPending(entries.get(shapes)); i++)
@@ -129,7 +129,7 @@ function next(entry: Entry | undefined, program: Program, compile: (program: Pro
   }
 }
 
-function statusOf(entries: ReadonlyMap<string, Entry>): StepStatus {
+function statusOf(entries: ReadonlyMap<string, Entry>): CompiledStepStatus {
   const all = [...entries];
   return {
     compiled: all.filter(([, { state }]) => state === 'compiled').length,

@@ -4,8 +4,8 @@
  */
 import { availableParallelism } from 'node:os';
 import { LatheError } from '../../errors.ts';
-import { findBuiltEngine, loadTensorflow } from './native/binding.ts';
-import type { FoundEngine, KernelSet } from './native/binding.ts';
+import { findEngineBuild, loadTensorflow } from './native/binding.ts';
+import type { EngineBuild, KernelSet } from './native/binding.ts';
 import { loadWasm } from './wasm.ts';
 
 /** Values of LATHE_ENGINE. */
@@ -62,9 +62,9 @@ async function start(choice: EngineChoice, threads: number): Promise<Engine> {
       `There is no engine "${choice}": set LATHE_ENGINE to ${ENGINE_CHOICES.join(', ')}`,
     );
   if (choice === 'wasm') return startWasm(threads, 'chosen');
-  const found = await findBuiltEngine();
+  const build = await findEngineBuild();
   try {
-    if (found) return await startTensorflow(found, threads, choice);
+    if (build) return await startTensorflow(build, threads, choice);
   } catch (error) {
     if (choice === 'tensorflow' || process.env['LATHE_KERNELS'])
       throw new LatheError('unavailable', `The TensorFlow engine does not load: ${messageOf(error)}`, [], {
@@ -77,11 +77,11 @@ async function start(choice: EngineChoice, threads: number): Promise<Engine> {
   return startWasm(threads, 'the TensorFlow engine is not built ("npm run setup" builds it)');
 }
 
-async function startTensorflow(found: FoundEngine, threads: number, choice: EngineChoice): Promise<Engine> {
-  const { binding, isUsingGpuDevice } = await loadTensorflow(found, threads);
+async function startTensorflow(build: EngineBuild, threads: number, choice: EngineChoice): Promise<Engine> {
+  const { binding, isUsingGpuDevice } = await loadTensorflow(build, threads);
   const devices = binding.devices().map((name) => name.replace(/^.*device:/, ''));
   const onCpu =
-    found.variant === 'cuda' && !isUsingGpuDevice ? '; no usable NVIDIA GPU, so it computes on the CPU' : '';
+    build.variant === 'cuda' && !isUsingGpuDevice ? '; no usable NVIDIA GPU, so it computes on the CPU' : '';
   return {
     name: 'tensorflow',
     reason: `${choice === 'auto' ? 'built, and the fastest here' : 'chosen'}${onCpu}`,
@@ -89,7 +89,7 @@ async function startTensorflow(found: FoundEngine, threads: number, choice: Engi
     devices,
     threads,
     native: true,
-    variant: found.variant,
+    variant: build.variant,
     gpu: isUsingGpuDevice,
     kernels: isUsingGpuDevice ? null : binding.kernelSet(),
   };

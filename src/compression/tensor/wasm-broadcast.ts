@@ -8,7 +8,7 @@ import { LatheError } from '../../errors.ts';
 import { tf } from './tf.ts';
 
 const XNNPACK_KERNELS = ['Add', 'Sub', 'Multiply', 'RealDiv', 'SquaredDifference'];
-const MOST_AXES = 6;
+const MAX_AXES = 6;
 
 /** Replaces the kernels of the WebAssembly backend by ones that take operands of any rank. */
 export function liftRankLimits(): void {
@@ -22,12 +22,12 @@ export function liftRankLimits(): void {
 function onJoinedAxes(compute: KernelFunc): KernelFunc {
   return (params) => {
     const { a, b } = params.inputs as { a: TensorInfo; b: TensorInfo };
-    if (Math.max(a.shape.length, b.shape.length) <= MOST_AXES) return compute(params);
+    if (Math.max(a.shape.length, b.shape.length) <= MAX_AXES) return compute(params);
     const joined = joinAxes(a.shape, b.shape);
-    if (joined.a.length > MOST_AXES)
+    if (joined.a.length > MAX_AXES)
       throw new LatheError(
         'unsupported-operator',
-        `shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}] broadcast along more than ${MOST_AXES} axes`,
+        `shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}] broadcast along more than ${MAX_AXES} axes`,
       );
     const result = compute({
       ...params,

@@ -5,7 +5,7 @@ import { compileStep, type CompiledStep } from '../tensor/compile.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { nextTurn } from './event-loop.ts';
 import { batchTensors, feedsOf } from './feeds.ts';
-import { viewOf, weightedSum } from './step.ts';
+import { termView, weightedSum } from './step.ts';
 import { lossVariables, type LossTerm, type Metric } from './term.ts';
 
 export interface Evaluator {
@@ -33,10 +33,10 @@ export function evaluator(
     const loss = weightedSum(
       terms,
       terms.map((term) =>
-        term.loss(viewOf({ outputs, rows, target, prepared: term.prepare?.({ feeds, rows }) ?? [] })),
+        term.loss(termView({ outputs, rows, target, prepared: term.prepare?.({ feeds, rows }) ?? [] })),
       ),
     );
-    return [loss, ...metrics.map((metric) => metric.evaluate(viewOf({ outputs, rows, target, prepared: [] })))];
+    return [loss, ...metrics.map((metric) => metric.evaluate(termView({ outputs, rows, target, prepared: [] })))];
   };
   return {
     run: async (source, signal) => {

@@ -10,7 +10,7 @@ import {
   stepVariables,
   unpackInputs,
   type StepMaker,
-  type StepParts,
+  type TrainingStepParts,
   type TrainingStep,
 } from './step.ts';
 import { trainedParameters } from './term.ts';
@@ -25,7 +25,7 @@ export function exchangedStep(exchange: GradientExchange): StepMaker {
   return (parts) => splitStep(parts, exchange);
 }
 
-function splitStep(parts: StepParts, exchange: GradientExchange): TrainingStep {
+function splitStep(parts: TrainingStepParts, exchange: GradientExchange): TrainingStep {
   const { network, terms } = parts;
   const scalarCount = parts.optimizer.scalars(0, 0).length;
   let gradientStep: CompiledStep | null = null;

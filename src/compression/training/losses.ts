@@ -3,7 +3,7 @@ import * as nn from '../tensor/nn.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 
 /** Probabilities below this count as this: the smallest loss gradients of float32 stay finite. */
-const LEAST_PROBABILITY = 1e-7;
+const MIN_PROBABILITY = 1e-7;
 
 /** Cross-entropy of softmax(logits) against `targets` (one-hot or probabilities). Both [n, c]. */
 export function crossEntropy(logits: TfTensor, targets: TfTensor): TfTensor {
@@ -30,7 +30,7 @@ export function absoluteError(outputs: TfTensor, targets: TfTensor): TfTensor {
 
 /** KL(targets || softmax(logits)), the sum over classes. Both [n, c]; zero where they are equal. */
 export function klDivergence(logits: TfTensor, targets: TfTensor): TfTensor {
-  const entropy = tf.neg(tf.sum(tf.mul(targets, tf.log(tf.maximum(targets, LEAST_PROBABILITY))), -1));
+  const entropy = tf.neg(tf.sum(tf.mul(targets, tf.log(tf.maximum(targets, MIN_PROBABILITY))), -1));
   return tf.sub(crossEntropy(logits, targets), entropy);
 }
 
@@ -52,7 +52,7 @@ export function logitsOfBernoulli(probabilities: TfTensor): TfTensor {
 }
 
 function clipped(probabilities: TfTensor): TfTensor {
-  return tf.clipByValue(probabilities, LEAST_PROBABILITY, 1);
+  return tf.clipByValue(probabilities, MIN_PROBABILITY, 1);
 }
 
 function perSampleMean(values: TfTensor): TfTensor {

@@ -11,7 +11,7 @@ import { train } from './train.ts';
  * Learns the labels; without labels, the outputs of the model as it was uploaded. @param training overrides the job's
  * settings
  */
-export function recovered(
+export function recoverAccuracy(
   state: ModelState,
   { training }: { readonly training?: Training },
   context: StepContext,

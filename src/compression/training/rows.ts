@@ -19,7 +19,7 @@ export function fixedBatchOf({ inputs }: Pick<Network, 'inputs'>): number | null
 }
 
 /** [counted, ...] -> [run, ...], the samples in turn. */
-export function filledUp(samples: TfTensor, { counted, run }: Rows): TfTensor {
+export function padRows(samples: TfTensor, { counted, run }: Rows): TfTensor {
   if (counted >= run || samples.shape[0] !== counted) return samples;
   return tf.gather(
     samples,
@@ -33,7 +33,7 @@ export function filledUp(samples: TfTensor, { counted, run }: Rows): TfTensor {
 /**
  * The rows of a result that belong to the samples that came; of results without a row for each sample, or several, all.
  */
-export function countedRows(result: TfTensor, { counted, run }: Rows): TfTensor {
+export function validRows(result: TfTensor, { counted, run }: Rows): TfTensor {
   const rows = result.shape[0] ?? 0;
   if (counted >= run || rows === 0 || rows % run !== 0) return result;
   const kept = (rows / run) * counted;

@@ -14,7 +14,7 @@ export type LearningRate = (step: number) => number;
 
 /** Share of the training that warms up where no schedule is given; never more than this many steps. */
 const WARMUP_SHARE = 0.05;
-const WARMUP_MOST_STEPS = 200;
+const MAX_WARMUP_STEPS = 200;
 
 /**
  * Without a schedule: a short linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2016, arXiv
@@ -29,7 +29,7 @@ export function learningRateSchedule({
   cycles = 1,
 }: ScheduleSettings): LearningRate {
   const total = Math.max(1, Math.ceil((stepsPerEpoch * epochs) / cycles));
-  const warmup = schedule ? (schedule.warmupSteps ?? 0) : Math.min(WARMUP_MOST_STEPS, Math.round(total * WARMUP_SHARE));
+  const warmup = schedule ? (schedule.warmupSteps ?? 0) : Math.min(MAX_WARMUP_STEPS, Math.round(total * WARMUP_SHARE));
   const decay = decayOf(schedule ?? { kind: 'cosine' }, stepsPerEpoch, total, warmup);
   const rate: LearningRate = (step) => learningRate * (step < warmup ? (step + 1) / (warmup + 1) : decay(step));
   return (step) => rate(step % total);

@@ -10,7 +10,7 @@ import type { Constraint } from './constraint.ts';
 import { batchTensors, feedsOf, floatTensor, samplesOf, type BatchFeeds } from './feeds.ts';
 import { clipByGlobalNorm, type Optimizer } from './optimizer.ts';
 import type { NamedVariable } from './named-variable.ts';
-import { countedRows } from './rows.ts';
+import { validRows } from './rows.ts';
 import { lossVariables, trainedParameters, type LossTerm, type TermView } from './term.ts';
 
 /** Sees the gradients of every step; may update its variables (scores that pruning collects). */
@@ -20,18 +20,18 @@ export interface GradientObserver {
   observe(parameter: Parameter, gradient: TfTensor): void;
 }
 
-export interface StepParts {
+export interface TrainingStepParts {
   readonly network: Network;
   readonly terms: readonly LossTerm[];
   readonly optimizer: Optimizer;
   readonly constraints: readonly Constraint[];
   readonly observers: readonly GradientObserver[];
   readonly clipNorm?: number;
-  /** Steps with this many samples that an ended process has trained (`StepSpec.earlierRuns`). */
+  /** Steps with this many samples that an ended process has trained (`CompiledStepOptions.earlierRuns`). */
   readonly earlierSteps?: (samples: number) => number;
 }
 
-export interface StepSettings {
+export interface TrainingStepSettings {
   /** Counts from 0 over the whole training. */
   readonly step: number;
   readonly learningRate: number;
@@ -40,29 +40,29 @@ export interface StepSettings {
 
 export interface TrainingStep {
   /** Trains on one batch; the losses before the update: the sum, then each term without its weight. */
-  run(batch: Batch, settings: StepSettings): Promise<number[]>;
+  run(batch: Batch, settings: TrainingStepSettings): Promise<number[]>;
   dispose(): void;
 }
 
 /** Makes a training's step of its parts: the kinds differ in where the gradients come from. */
-export type StepMaker = (parts: StepParts) => TrainingStep;
+export type StepMaker = (parts: TrainingStepParts) => TrainingStep;
 
-export function earlierRuns({ earlierSteps }: StepParts): (inputs: readonly TfTensor[]) => number {
+export function earlierRuns({ earlierSteps }: TrainingStepParts): (inputs: readonly TfTensor[]) => number {
   return (inputs) => earlierSteps?.(samplesOf(inputs)) ?? 0;
 }
 
 /** Inputs of a step: the batch, the seed (int32 [2]), the optimizer's scalars. */
 export function packInputs(
-  { network, optimizer }: StepParts,
+  { network, optimizer }: TrainingStepParts,
   batch: Batch,
-  { step, learningRate, seed }: StepSettings,
+  { step, learningRate, seed }: TrainingStepSettings,
 ): TfTensor[] {
   const scalars = optimizer.scalars(step, learningRate).map((value) => tf.scalar(value));
   return [...batchTensors(network, batch), tf.tensor1d([seed | 0, step], 'int32'), ...scalars];
 }
 
 export function unpackInputs(
-  { optimizer }: StepParts,
+  { optimizer }: TrainingStepParts,
   inputs: readonly TfTensor[],
 ): { batch: TfTensor[]; seed: TfTensor; scalars: TfTensor[] } {
   const from = inputs.length - optimizer.scalars(0, 0).length;
@@ -76,7 +76,7 @@ export function readLosses(losses: TfTensor[], inputs: TfTensor[]): number[] {
   return read;
 }
 
-export function stepVariables({ network, terms, optimizer, constraints, observers }: StepParts): TfVariable[] {
+export function stepVariables({ network, terms, optimizer, constraints, observers }: TrainingStepParts): TfVariable[] {
   return [
     ...lossVariables(network, terms),
     ...[optimizer.slots, ...[...constraints, ...observers].map(({ variables }) => variables)]
@@ -94,7 +94,7 @@ interface Differentiated {
 }
 
 export function differentiate(
-  { network, terms }: StepParts,
+  { network, terms }: TrainingStepParts,
   batch: readonly TfTensor[],
   seed: TfTensor,
 ): Differentiated {
@@ -107,7 +107,7 @@ export function differentiate(
     const run = network.run(feeds, { training: true, seed, fetch: terms.flatMap(({ fetch }) => fetch) });
     for (const [name, tensor] of run.stateUpdates) state.set(name, tf.keep(tensor));
     const losses = terms.map((term, i) =>
-      term.loss(viewOf({ outputs: run.outputs, rows, target, prepared: prepared[i]! })),
+      term.loss(termView({ outputs: run.outputs, rows, target, prepared: prepared[i]! })),
     );
     escaped.push(...losses.map((loss) => tf.keep(loss)));
     return weightedSum(terms, losses);
@@ -122,16 +122,16 @@ export function differentiate(
   };
 }
 
-export interface RunView extends Pick<BatchFeeds, 'rows' | 'target'> {
+export interface ForwardResult extends Pick<BatchFeeds, 'rows' | 'target'> {
   readonly outputs: ReadonlyMap<string, Value>;
   readonly prepared: readonly TfTensor[];
 }
 
-export function viewOf({ outputs, rows, target, prepared }: RunView): TermView {
+export function termView({ outputs, rows, target, prepared }: ForwardResult): TermView {
   const value = (name: string): TfTensor => {
     const found = outputs.get(name);
     if (!found) throw new Error(`the network gave no value "${name}"`);
-    return countedRows(floatTensor(found), rows);
+    return validRows(floatTensor(found), rows);
   };
   return { value, target, prepared };
 }
@@ -146,7 +146,7 @@ export function weightedSum(terms: readonly LossTerm[], losses: readonly TfTenso
  * as they are.
  */
 export function applyUpdate(
-  { network, terms, optimizer, constraints, observers, clipNorm }: StepParts,
+  { network, terms, optimizer, constraints, observers, clipNorm }: TrainingStepParts,
   gradients: readonly TfTensor[],
   state: ReadonlyMap<string, TfTensor>,
   scalars: readonly TfTensor[],

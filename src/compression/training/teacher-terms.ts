@@ -6,12 +6,12 @@ import { findHead, type Head } from './head.ts';
 import type { TrainingSetup } from './training-setup.ts';
 import { networkOf } from './session.ts';
 import { teacherTerm, type OutputPair } from './teacher.ts';
-import { TeacherRun } from './teacher-run.ts';
+import { TeacherForward } from './teacher-forward.ts';
 import type { LossTerm } from './term.ts';
 
 export interface DistillationLoss {
   readonly setup: Pick<TrainingSetup, 'heads' | 'labels' | 'classes'>;
-  readonly teacher: TeacherRun;
+  readonly teacher: TeacherForward;
   readonly temperature: number;
   readonly alpha: number;
 }
@@ -44,7 +44,7 @@ export function retrainingTerms(
   if (!teacher) return [setup.labels!];
   const terms = distillationTerms({
     setup,
-    teacher: new TeacherRun(teacher),
+    teacher: new TeacherForward(teacher),
     temperature: STAND_IN_TEMPERATURE,
     alpha: 1,
   });

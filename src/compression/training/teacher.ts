@@ -9,7 +9,7 @@
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import type { Head } from './head.ts';
 import { binaryKlDivergence, klDivergence, logitsOfBernoulli, logitsOfProbabilities } from './losses.ts';
-import type { TeacherRun } from './teacher-run.ts';
+import type { TeacherForward } from './teacher-forward.ts';
 import type { LossTerm } from './term.ts';
 
 /** How an output is compared. */
@@ -24,7 +24,7 @@ export interface OutputPair {
 }
 
 export interface TeacherSettings {
-  readonly teacher: TeacherRun;
+  readonly teacher: TeacherForward;
   readonly pairs: readonly OutputPair[];
   readonly temperature: number;
   readonly weight: number;
@@ -36,7 +36,7 @@ export function teacherTerm({ teacher, pairs, temperature, weight }: TeacherSett
     comparison === 'values' ? head.output : head.scores;
   const studentValue = ({ student: head, comparison }: (typeof compared)[number]) =>
     comparison === 'values' ? head.output : head.scores;
-  teacher.want(compared.map(teacherValue));
+  teacher.request(compared.map(teacherValue));
   return {
     name: 'teacher',
     weight,

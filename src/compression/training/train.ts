@@ -71,7 +71,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
     epochs,
     cycles: options.cycles,
   });
-  const run = new Run(options, optimizer.slots);
+  const run = new TrainingLoop(options, optimizer.slots);
   const step = makeStep({
     network,
     terms,
@@ -127,7 +127,7 @@ function validator(
 }
 
 /** Where a training stands: epoch, step, the best weights; what a checkpoint holds. */
-class Run {
+class TrainingLoop {
   epoch = 0;
   step = 0;
   history: Record<string, number>[] = [];

@@ -24,7 +24,7 @@ export interface Affine {
 
 const { fround } = Math;
 /** Below this a scale's reciprocal leaves float32. */
-const LEAST_SCALE = 2 ** -120;
+const MIN_SCALE = 2 ** -120;
 
 /** Least and largest value seen. */
 export interface ValueRange {
@@ -33,17 +33,17 @@ export interface ValueRange {
 }
 
 /** Parameters that cover [low, high] and zero. A range of zero alone gets scale 1. */
-export function affineOf({ low, high }: ValueRange, { low: least, high: most }: IntegerRange): Affine {
+export function affineOf({ low, high }: ValueRange, { low: minCode, high: maxCode }: IntegerRange): Affine {
   const [from, to] = [Math.min(low, 0), Math.max(high, 0)];
-  const scale = fround((to - from) / (most - least));
-  if (!(scale > LEAST_SCALE)) return { scale: 1, zeroPoint: least };
-  return { scale, zeroPoint: Math.min(most, Math.max(least, roundHalfEven(least - from / scale))) };
+  const scale = fround((to - from) / (maxCode - minCode));
+  if (!(scale > MIN_SCALE)) return { scale: 1, zeroPoint: minCode };
+  return { scale, zeroPoint: Math.min(maxCode, Math.max(minCode, roundHalfEven(minCode - from / scale))) };
 }
 
 /** Parameters around zero: |x| <= magnitude; the code -2^(b-1) stays unused, so that the codes are symmetric too. */
 export function symmetricAffine(magnitude: number, { high }: IntegerRange): Affine {
   const scale = fround(magnitude / high);
-  return { scale: scale > LEAST_SCALE ? scale : 1, zeroPoint: 0 };
+  return { scale: scale > MIN_SCALE ? scale : 1, zeroPoint: 0 };
 }
 
 export function quantizeValue(value: number, { scale, zeroPoint }: Affine, { low, high }: IntegerRange): number {

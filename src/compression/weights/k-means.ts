@@ -8,7 +8,7 @@ import { SortedValues } from './sorted-values.ts';
 export type Initialization = 'linear' | 'density' | 'random';
 
 /** Far more than it takes to stand still; a bound for what rounding might keep going. */
-const MOST_ITERATIONS = 2000;
+const MAX_ITERATIONS = 2000;
 
 /**
  * Centres of at most k clusters, ascending; the values themselves where no more than k are different.
@@ -51,7 +51,7 @@ const INITIALIZATIONS: Record<Initialization, (sorted: SortedValues, k: number, 
  */
 function iterate(sorted: SortedValues, centres: Float64Array): Float64Array {
   let bounds = boundsOf(sorted, centres);
-  for (let i = 0; i < MOST_ITERATIONS; i++) {
+  for (let i = 0; i < MAX_ITERATIONS; i++) {
     for (let c = 0; c < centres.length; c++)
       if (bounds[c + 1]! > bounds[c]!) centres[c] = sorted.mean(bounds[c]!, bounds[c + 1]!);
     const empty = centres.findIndex((_, c) => bounds[c + 1] === bounds[c]);

@@ -1,5 +1,5 @@
 /** Quantizing a constant weight: per tensor, per channel, or in blocks along an axis. */
-import { eachNeighbour, PAIR_LIMIT, pairMagnitude, type SumOrder } from '../graph/saturation.ts';
+import { eachNeighbour, MAX_PAIR_SUM, pairMagnitude, type SumOrder } from '../graph/saturation.ts';
 import { allocate, elementCount, fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Tensor } from '../ir/types.ts';
 import {
@@ -27,7 +27,7 @@ export interface WeightScheme {
    */
   readonly sums?: readonly SumOrder[];
   /** Lower bounds of the scales per channel. */
-  readonly leastScale?: (channel: number) => number;
+  readonly minScale?: (channel: number) => number;
 }
 
 export interface QuantizedWeight {
@@ -111,7 +111,7 @@ function limitPairs(
     Math.abs(codes[offset]!) - Math.abs(values[offset]!) / affines[groupAt(offset)]!.scale;
   for (const order of sums) {
     eachNeighbour(tensor.dims, order, (first, second) => {
-      while (pairMagnitude(codes[first]!, codes[second]!) > PAIR_LIMIT) {
+      while (pairMagnitude(codes[first]!, codes[second]!) > MAX_PAIR_SUM) {
         const larger = excess(first) > excess(second) ? first : second;
         codes[larger]! -= Math.sign(codes[larger]!);
       }
@@ -142,8 +142,8 @@ function affineFor(
   { group, pair }: { group: number; pair: number },
 ): Affine {
   const affine = scheme.symmetric ? symmetricAffine(Math.max(-low, high), range) : affineOf({ low, high }, range);
-  const least = Math.max(scheme.leastScale?.(group) ?? 0, pair / PAIR_LIMIT);
-  return affine.scale >= least ? affine : { ...affine, scale: Math.fround(least) };
+  const lowerBound = Math.max(scheme.minScale?.(group) ?? 0, pair / MAX_PAIR_SUM);
+  return affine.scale >= lowerBound ? affine : { ...affine, scale: Math.fround(lowerBound) };
 }
 
 /** Strides that turn an element's coordinates into its group: 0 along axes that share scales. */

@@ -37,10 +37,10 @@ export class SortedValues {
   }
 
   /** The different values in ascending order; null where there are more than `most`. */
-  distinct(most: number): number[] | null {
+  distinct(maxCount: number): number[] | null {
     const found: number[] = [];
     for (let at = 0; at < this.length; at = this.countUpTo(this.values[at]!)) {
-      if (found.length === most) return null;
+      if (found.length === maxCount) return null;
       found.push(this.values[at]!);
     }
     return found;

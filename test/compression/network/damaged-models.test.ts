@@ -42,7 +42,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'shape-mismatch',
 ]);
 /** Processor time of one model, ms. */
-const MOST_MS = 2000;
+const MAX_MS = 2000;
 
 beforeAll(async () => {
   await startEngine('auto', { threads: 1 });
@@ -99,7 +99,7 @@ test('only errors of the catalogue, each in time', async () => {
     const started = process.cpuUsage();
     const error = await refusal(bytes);
     const { user, system } = process.cpuUsage(started);
-    if ((user + system) / 1000 > MOST_MS) strange.push(`${label}: took ${(user + system) / 1000} ms`);
+    if ((user + system) / 1000 > MAX_MS) strange.push(`${label}: took ${(user + system) / 1000} ms`);
     if (error === null) continue;
     refused++;
     const planned = error instanceof LatheError && REFUSALS.has(error.code);

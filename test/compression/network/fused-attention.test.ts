@@ -10,7 +10,7 @@ import type { Model, Node, Tensor } from '../../../src/compression/ir/types.ts';
 import { fuseAttention } from '../../../src/compression/network/fuse-attention.ts';
 import { gradientCarriers } from '../../../src/compression/network/gradient-paths.ts';
 import { lowerOrThrow, planModel } from '../../../src/compression/network/lower.ts';
-import { stepsFor } from '../../../src/compression/network/program.ts';
+import { instructionsFor } from '../../../src/compression/network/program.ts';
 import type { Value } from '../../../src/compression/operators/operator.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
@@ -256,7 +256,7 @@ function fusedSteps(model: Model, fetch: readonly string[] = []): number {
   if (!planned.ok) throw new Error('The model cannot be lowered');
   const { program, weights } = planned.parts;
   const kept = new Set([...outputsOf(model), ...fetch]);
-  return fuseAttention(stepsFor(program, kept), {
+  return fuseAttention(instructionsFor(program, kept), {
     types: program.types,
     kept,
     learns: gradientCarriers(program, weights.keys()),

@@ -7,7 +7,7 @@ import { makeNode as node } from '../../../src/compression/ir/edit.ts';
 import type { Model, Node, Tensor } from '../../../src/compression/ir/types.ts';
 import { lowerOrThrow, planModel } from '../../../src/compression/network/lower.ts';
 import { fuseBatchNorm } from '../../../src/compression/network/fuse-batch-norm.ts';
-import { stepsFor } from '../../../src/compression/network/program.ts';
+import { instructionsFor } from '../../../src/compression/network/program.ts';
 import type { Value } from '../../../src/compression/operators/operator.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
@@ -132,11 +132,12 @@ function fusedCount(of: Model, fetch: readonly string[] = []): number {
   if (!planned.ok) throw new Error('The model cannot be lowered');
   const { program } = planned.parts;
   const kept = new Set([...of.graph.outputs.map(({ name }) => name), ...fetch]);
-  const steps = stepsFor(program, kept);
+  const instructions = instructionsFor(program, kept);
   return (
-    steps.filter(({ node: { opType } }) => opType === 'Relu' || opType === 'Clip').length -
-    fuseBatchNorm(steps, program.types, kept).filter(({ node: { opType } }) => opType === 'Relu' || opType === 'Clip')
-      .length
+    instructions.filter(({ node: { opType } }) => opType === 'Relu' || opType === 'Clip').length -
+    fuseBatchNorm(instructions, program.types, kept).filter(
+      ({ node: { opType } }) => opType === 'Relu' || opType === 'Clip',
+    ).length
   );
 }
 

@@ -5,7 +5,7 @@ import { foldConstants } from '../../../src/compression/graph/passes/fold-consta
 import { makeNode } from '../../../src/compression/ir/edit.ts';
 import { hostNumbers, toHost } from '../../../src/compression/ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../../src/compression/ir/types.ts';
-import { attempted, triedWeights } from '../../../src/compression/techniques/analyze/trials.ts';
+import { applyTrial, triedWeights } from '../../../src/compression/techniques/analyze/trials.ts';
 import { apply as prune } from '../../../src/compression/techniques/prune-weights/apply.ts';
 import {
   spec as pruneSpec,
@@ -81,7 +81,7 @@ describe.each(Object.entries(CASES))('%s', (_name, given) => {
   test('int8 is that of quantize, weight-only', async () => {
     const parameters = defaults({ method: 'weight-only' }, quantizeSpec.parameters) as QuantizeParameters;
     const { model: after } = await quantize(initialState(model), parameters, contextFor(model, null));
-    const tried = numbers(attempted(weight!, { kind: 'int8', sparsity: null }));
+    const tried = numbers(applyTrial(weight!, { kind: 'int8', sparsity: null }));
     expect(tried).not.toEqual(numbers(weight!.tensor));
     expect(tried).toEqual(weightOf(after));
   });
@@ -90,7 +90,7 @@ describe.each(Object.entries(CASES))('%s', (_name, given) => {
     const step = { sparsity, scope: 'layer', epochs: 0 };
     const parameters = defaults(step, pruneSpec.parameters) as PruneWeightsParameters;
     const { model: after } = await prune(initialState(model), parameters, contextFor(model, null));
-    const tried = numbers(attempted(weight!, { kind: 'prune', sparsity }));
+    const tried = numbers(applyTrial(weight!, { kind: 'prune', sparsity }));
     expect(tried.filter((item) => item === 0)).toHaveLength(Math.round(sparsity * tried.length));
     expect(tried).toEqual(weightOf(after));
   });

@@ -13,7 +13,7 @@ import type { Model } from '../../../src/compression/ir/types.ts';
 import { measureModels } from '../../../src/compression/measure/measure.ts';
 import { apply } from '../../../src/compression/techniques/analyze/apply.ts';
 import { spec, type AnalyzeParameters } from '../../../src/compression/techniques/analyze/spec.ts';
-import { attempted, trialsOf } from '../../../src/compression/techniques/analyze/trials.ts';
+import { applyTrial, trialsOf } from '../../../src/compression/techniques/analyze/trials.ts';
 import { kernelWeights } from '../../../src/compression/techniques/kernel-weights.ts';
 import { apply as quantize } from '../../../src/compression/techniques/quantize/apply.ts';
 import { spec as quantizeSpec } from '../../../src/compression/techniques/quantize/spec.ts';
@@ -54,7 +54,7 @@ const product = (dims: readonly number[], values: readonly number[], transB = 1)
 describe('what is tried', () => {
   test('prune zeros the smallest magnitudes, of equal ones the first, and just as many as the share says', () => {
     const weight = kernelOf(product([2, 4], [0.5, -0.1, 3, 0.2, -0.2, 4, 0.2, -1]), 'w');
-    const pruned = (sparsity: number) => hostNumbers(toHost(attempted(weight, { kind: 'prune', sparsity })));
+    const pruned = (sparsity: number) => hostNumbers(toHost(applyTrial(weight, { kind: 'prune', sparsity })));
     expect(pruned(0.25)).toEqual([0.5, 0, 3, 0, Math.fround(-0.2), 4, Math.fround(0.2), -1]);
     expect(pruned(0.5)).toEqual([0.5, 0, 3, 0, 0, 4, 0, -1]);
     expect(pruned(1)).toEqual(new Array(8).fill(0));
@@ -77,7 +77,7 @@ describe('what is tried', () => {
     ],
   ] as const)('int8 has a scale for each output channel (transB %i)', (transB, rows) => {
     const codes = hostNumbers(
-      toHost(attempted(kernelOf(product([2, 2], rows.flat(), transB), 'w'), { kind: 'int8', sparsity: null })),
+      toHost(applyTrial(kernelOf(product([2, 2], rows.flat(), transB), 'w'), { kind: 'int8', sparsity: null })),
     );
     // Channel [1.27, -0.014]: steps of 0.01; channel [100, 55.3]: steps of 100/127, 55.3 is 70.2 of them.
     const expected = transB ? [1.27, -0.01, 100, (70 * 100) / 127] : [1.27, 100, -0.01, (70 * 100) / 127];

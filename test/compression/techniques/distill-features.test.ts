@@ -13,7 +13,7 @@ import type { CheckpointStore } from '../../../src/compression/step/checkpoint-s
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf } from '../../../src/compression/tensor/tf.ts';
 import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
-import { TeacherRun } from '../../../src/compression/training/teacher-run.ts';
+import { TeacherForward } from '../../../src/compression/training/teacher-forward.ts';
 import type { LossTerm } from '../../../src/compression/training/term.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { modelOf, spread, tensor, value } from '../../support/graphs.ts';
@@ -247,9 +247,9 @@ describe('terms', () => {
   const [ofTeacher, ofStudent] = [spread(48, 1), spread(48, 2.3)];
 
   /** The term's loss where teacher and student give these values. */
-  function lossOf(make: (teacher: TeacherRun) => LossTerm): number {
+  function lossOf(make: (teacher: TeacherForward) => LossTerm): number {
     const network = lowerOrThrow(identity);
-    const term = make(new TeacherRun(network));
+    const term = make(new TeacherForward(network));
     const loss = tf.tidy(() => {
       const tensorOf = (values: Float32Array) => tf.tensor(values, [4, 3, 2, 2]);
       const prepared = term.prepare!({

@@ -130,7 +130,7 @@ describe('stages', () => {
 describe('blocks that keep the shape', () => {
   test('of residual networks; those that halve the image stay', () => {
     const found = removableBlocks(residual(6));
-    expect(found.runs.map((run) => run.map((block) => block.map(({ output }) => output)))).toEqual([
+    expect(found.sequences.map((sequence) => sequence.map((block) => block.map(({ output }) => output)))).toEqual([
       [['o1'], ['o2']],
       [['o4'], ['o5']],
     ]);
@@ -138,7 +138,7 @@ describe('blocks that keep the shape', () => {
 
   test('of a transformer: attention goes with the perceptron behind it', () => {
     const found = removableBlocks(encoder(4));
-    expect(found.runs.map((run) => run.map((block) => block.map(({ output }) => output)))).toEqual([
+    expect(found.sequences.map((sequence) => sequence.map((block) => block.map(({ output }) => output)))).toEqual([
       [
         ['m0', 'h1'],
         ['m1', 'h2'],
@@ -149,7 +149,7 @@ describe('blocks that keep the shape', () => {
 
   test('taken out, leave a model that runs, the same as one made without them', async () => {
     const found = removableBlocks(residual(2));
-    const without = withoutBlocks(found, [found.runs[0]![0]!]);
+    const without = withoutBlocks(found, [found.sequences[0]![0]!]);
     const made = residual(2);
     const graph = {
       ...made.graph,

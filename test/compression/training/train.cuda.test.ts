@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from 'vitest';
 import { engine } from '../../../src/compression/tensor/engine.ts';
-import { findBuiltEngine } from '../../../src/compression/tensor/native/binding.ts';
+import { findEngineBuild } from '../../../src/compression/tensor/native/binding.ts';
 import { trainingSuite } from './suite.ts';
 
 process.env.LATHE_ENGINE_BUILD = 'cuda';
-const built = await findBuiltEngine('cuda');
+const built = await findEngineBuild('cuda');
 if (!built)
   console.warn('The CUDA build is not tested, since it is not there: "LATHE_ENGINE_BUILD=cuda npm run setup" makes it');
 

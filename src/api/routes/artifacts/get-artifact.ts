@@ -1,6 +1,6 @@
 import { Artifact } from '../../../contracts/api.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { artifactView } from '../../views.ts';
 
@@ -13,10 +13,10 @@ export function getArtifact(app: App, { store }: ApiDeps): void {
         tags: ['artifacts'],
         summary: 'An artifact',
         params: ID_PARAMS,
-        response: answers({ 200: json('The artifact', Artifact) }, 'not-found'),
+        response: responses({ 200: json('The artifact', Artifact) }, 'not-found'),
       },
     },
     async ({ params, principal }) =>
-      artifactView(await existing('artifact', params.id, (id) => store.artifacts.find(principal.tenantId, id))),
+      artifactView(await requireFound('artifact', params.id, (id) => store.artifacts.find(principal.tenantId, id))),
   );
 }

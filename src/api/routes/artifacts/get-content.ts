@@ -1,9 +1,9 @@
 import { Type } from 'typebox';
 import { LatheError } from '../../../errors.ts';
 import { matchesEtag, parseRange } from '../../content-range.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
 import { attachment } from '../../names.ts';
-import { COMMON, openAnswers } from '../../openapi/answers.ts';
+import { COMMON_ERRORS, openResponses } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 const BYTES = Type.String({ format: 'binary' });
@@ -32,7 +32,7 @@ export function getContent(app: App, { store, blobs }: ApiDeps): void {
         summary: 'Download an artifact',
         params: ID_PARAMS,
         headers: HEADERS,
-        response: openAnswers(
+        response: openResponses(
           {
             200: { description: 'The file', content: { 'application/octet-stream': BYTES }, headers: ANSWER_HEADERS },
             206: {
@@ -42,14 +42,14 @@ export function getContent(app: App, { store, blobs }: ApiDeps): void {
             },
             304: { description: 'If-None-Match names the content: the client has it' },
           },
-          ...COMMON,
+          ...COMMON_ERRORS,
           'not-found',
           'range-not-satisfiable',
         ),
       },
     },
     async ({ params, principal, headers }, reply) => {
-      const { name, format, sha256, sizeBytes } = await existing('artifact', params.id, (id) =>
+      const { name, format, sha256, sizeBytes } = await requireFound('artifact', params.id, (id) =>
         store.artifacts.find(principal.tenantId, id),
       );
       const etag = `"${sha256}"`;

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { Artifact, pageOf } from '../../../contracts/api.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import { PAGE_QUERY, pageRequest, pageView } from '../../paging.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { artifactView } from '../../views.ts';
@@ -22,7 +22,7 @@ export function listArtifacts(app: App, { store }: ApiDeps): void {
           },
           { additionalProperties: false },
         ),
-        response: answers({ 200: json('A page of artifacts', pageOf(Artifact)) }, 'invalid-request'),
+        response: responses({ 200: json('A page of artifacts', pageOf(Artifact)) }, 'invalid-request'),
       },
     },
     async ({ query, principal }) =>

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { Dataset } from '../../../contracts/api.ts';
 import { uploadDataset, type UploadDeps } from '../../../jobs/upload.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { App } from '../../types.ts';
 import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME, validateAllButBody } from '../../upload-body.ts';
 import { datasetView } from '../../views.ts';
@@ -32,7 +32,7 @@ export function createDataset(app: App, deps: UploadDeps): void {
           { additionalProperties: false },
         ),
         ...UPLOAD_BODY,
-        response: answers(
+        response: responses(
           { 201: { ...json('The dataset, read whole', Dataset), headers: { location: { description: 'its path' } } } },
           'invalid-request',
           'too-large',

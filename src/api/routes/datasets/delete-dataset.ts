@@ -1,10 +1,10 @@
 import { LatheError } from '../../../errors.ts';
 import { isId } from '../../../ids.ts';
 import { ID_PARAMS, notFound } from '../../lookup.ts';
-import { answers } from '../../openapi/answers.ts';
+import { responses } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
-export function deleteDataset(app: App, { store, keeper }: ApiDeps): void {
+export function deleteDataset(app: App, { store, blobReferences }: ApiDeps): void {
   app.delete(
     '/datasets/:id',
     {
@@ -14,7 +14,7 @@ export function deleteDataset(app: App, { store, keeper }: ApiDeps): void {
         summary: 'Delete a dataset',
         params: ID_PARAMS,
         description: 'Jobs that have ended keep their reports and artifacts.',
-        response: answers({ 204: { description: 'It is gone' } }, 'not-found', 'conflict'),
+        response: responses({ 204: { description: 'It is gone' } }, 'not-found', 'conflict'),
       },
     },
     async ({ params: { id }, principal }, reply) => {
@@ -23,7 +23,7 @@ export function deleteDataset(app: App, { store, keeper }: ApiDeps): void {
       if (removal.outcome === 'not-found') throw notFound('dataset', id);
       if (removal.outcome === 'in-use')
         throw new LatheError('conflict', 'A job that is queued or running uses the dataset; cancel it first');
-      await keeper.collect(removal.sha256);
+      await blobReferences.collect(removal.sha256);
       return reply.code(204).send();
     },
   );

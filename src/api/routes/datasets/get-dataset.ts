@@ -1,6 +1,6 @@
 import { Dataset } from '../../../contracts/api.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { datasetView } from '../../views.ts';
 
@@ -13,10 +13,10 @@ export function getDataset(app: App, { store }: ApiDeps): void {
         tags: ['datasets'],
         summary: 'A dataset',
         params: ID_PARAMS,
-        response: answers({ 200: json('The dataset', Dataset) }, 'not-found'),
+        response: responses({ 200: json('The dataset', Dataset) }, 'not-found'),
       },
     },
     async ({ params, principal }) =>
-      datasetView(await existing('dataset', params.id, (id) => store.datasets.find(principal.tenantId, id))),
+      datasetView(await requireFound('dataset', params.id, (id) => store.datasets.find(principal.tenantId, id))),
   );
 }

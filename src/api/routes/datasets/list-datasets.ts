@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { Dataset, pageOf } from '../../../contracts/api.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import { PAGE_QUERY, pageRequest, pageView } from '../../paging.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { datasetView } from '../../views.ts';
@@ -14,7 +14,7 @@ export function listDatasets(app: App, { store }: ApiDeps): void {
         tags: ['datasets'],
         summary: 'List datasets, newest first',
         querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-        response: answers({ 200: json('A page of datasets', pageOf(Dataset)) }, 'invalid-request'),
+        response: responses({ 200: json('A page of datasets', pageOf(Dataset)) }, 'invalid-request'),
       },
     },
     async (request) =>

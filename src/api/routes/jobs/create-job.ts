@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { DryRun, Job } from '../../../contracts/api.ts';
 import { JobRequest } from '../../../contracts/job-request.ts';
 import { dryRun, submitJob } from '../../../jobs/submit.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { jobView } from '../../views.ts';
 
@@ -36,7 +36,7 @@ export function createJob(app: App, { store, limits }: ApiDeps): void {
         ),
         headers: HEADERS,
         body: { ...JobRequest, title: 'JobRequest' },
-        response: answers(
+        response: responses(
           {
             200: json('`dryRun`: the request is valid; nothing was stored', DryRun),
             202: {

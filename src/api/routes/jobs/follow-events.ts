@@ -2,8 +2,8 @@ import { Type } from 'typebox';
 import { EventStream } from '../../event-stream.ts';
 import { LatheError } from '../../../errors.ts';
 import { isEnded } from '../../../contracts/job-states.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
-import { answers } from '../../openapi/answers.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
+import { responses } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 const EVENT_STREAM = 'text/event-stream';
@@ -33,7 +33,7 @@ export function followEvents(app: App, { store, feed }: ApiDeps): void {
         description:
           "Server-sent events: those there are, then each as it happens; the stream ends after the job's last one. " +
           'The event types: queued, waiting, started, progress, metric, warning, step, retrying, canceling, succeeded, failed, canceled, expired.',
-        response: answers(
+        response: responses(
           {
             200: { description: 'The events', content: { [EVENT_STREAM]: Type.String() } },
             204: { description: 'The job has ended and there are no events after Last-Event-ID' },
@@ -45,7 +45,7 @@ export function followEvents(app: App, { store, feed }: ApiDeps): void {
     },
     async (request, reply) => {
       const after = lastEventId(request.headers['last-event-id']);
-      const job = await existing('job', request.params.id, (id) => store.jobs.find(request.principal.tenantId, id));
+      const job = await requireFound('job', request.params.id, (id) => store.jobs.find(request.principal.tenantId, id));
       if (isEnded(job.state) && (await store.jobs.events(job.id, after, 1)).length === 0) return reply.code(204).send();
       reply.hijack();
       const stream = new EventStream(reply.raw, {

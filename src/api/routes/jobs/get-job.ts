@@ -1,6 +1,6 @@
 import { Job } from '../../../contracts/api.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { jobView } from '../../views.ts';
 
@@ -13,10 +13,10 @@ export function getJob(app: App, { store }: ApiDeps): void {
         tags: ['jobs'],
         summary: 'A job',
         params: ID_PARAMS,
-        response: answers({ 200: json('The job', Job) }, 'not-found'),
+        response: responses({ 200: json('The job', Job) }, 'not-found'),
       },
     },
     async ({ params, principal }) =>
-      jobView(await existing('job', params.id, (id) => store.jobs.find(principal.tenantId, id))),
+      jobView(await requireFound('job', params.id, (id) => store.jobs.find(principal.tenantId, id))),
   );
 }

@@ -1,7 +1,7 @@
 import { Report } from '../../../contracts/report.ts';
 import { LatheError } from '../../../errors.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 export function getReport(app: App, { store }: ApiDeps): void {
@@ -13,7 +13,7 @@ export function getReport(app: App, { store }: ApiDeps): void {
         tags: ['jobs'],
         summary: 'The evidence of a job: what was measured before and after',
         params: ID_PARAMS,
-        response: answers(
+        response: responses(
           { 200: json('The report', { ...Report, title: 'Report' } as typeof Report) },
           'not-found',
           'conflict',
@@ -21,7 +21,7 @@ export function getReport(app: App, { store }: ApiDeps): void {
       },
     },
     async ({ params, principal }) => {
-      const { report, state } = await existing('job', params.id, (id) => store.jobs.find(principal.tenantId, id));
+      const { report, state } = await requireFound('job', params.id, (id) => store.jobs.find(principal.tenantId, id));
       if (report === null) throw new LatheError('conflict', `The job has no report: it is ${state}`);
       return report;
     },

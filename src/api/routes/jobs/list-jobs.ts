@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { Job, JobState, pageOf } from '../../../contracts/api.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import { PAGE_QUERY, pageRequest, pageView } from '../../paging.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { jobView } from '../../views.ts';
@@ -27,7 +27,7 @@ export function listJobs(app: App, { store }: ApiDeps): void {
           },
           { additionalProperties: false },
         ),
-        response: answers({ 200: json('A page of jobs', pageOf(Job)) }, 'invalid-request'),
+        response: responses({ 200: json('A page of jobs', pageOf(Job)) }, 'invalid-request'),
       },
     },
     async ({ query, principal }) => {

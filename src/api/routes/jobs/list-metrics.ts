@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { Metric } from '../../../contracts/api.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 export function listMetrics(app: App, { store }: ApiDeps): void {
@@ -13,14 +13,14 @@ export function listMetrics(app: App, { store }: ApiDeps): void {
         tags: ['jobs'],
         summary: "The course of a job's training metrics, by step, epoch and name",
         params: ID_PARAMS,
-        response: answers(
+        response: responses(
           { 200: json('All metrics of the job', Type.Object({ items: Type.Array(Metric) })) },
           'not-found',
         ),
       },
     },
     async ({ params, principal }) => {
-      const job = await existing('job', params.id, (id) => store.jobs.find(principal.tenantId, id));
+      const job = await requireFound('job', params.id, (id) => store.jobs.find(principal.tenantId, id));
       return { items: await store.jobs.metrics(job.id) };
     },
   );

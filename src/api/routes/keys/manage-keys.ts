@@ -3,7 +3,7 @@ import { isId, newId } from '../../../ids.ts';
 import { Type } from 'typebox';
 import { LatheError } from '../../../errors.ts';
 import { ID_PARAMS, notFound } from '../../lookup.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import { PAGE_QUERY, pageRequest, pageView } from '../../paging.ts';
 import { requireAdministrator } from '../../plugins/authentication.ts';
 import type { ApiDeps, App } from '../../types.ts';
@@ -19,7 +19,7 @@ export function createKey(app: App, { store, keys }: ApiDeps): void {
         tags: ['keys'],
         summary: 'Make an API key (administrators)',
         body: NewKeyRequest,
-        response: answers(
+        response: responses(
           { 201: json('The key, shown this once', CreatedKey) },
           'invalid-request',
           'forbidden',
@@ -48,7 +48,7 @@ export function listKeys(app: App, { store }: ApiDeps): void {
         tags: ['keys'],
         summary: 'List API keys, newest first (administrators)',
         querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-        response: answers({ 200: json('A page of keys', pageOf(Key)) }, 'invalid-request', 'forbidden'),
+        response: responses({ 200: json('A page of keys', pageOf(Key)) }, 'invalid-request', 'forbidden'),
       },
     },
     async ({ query }) => pageView(await store.keys.list(pageRequest('key', query)), keyView),
@@ -65,7 +65,7 @@ export function deleteKey(app: App, { store }: ApiDeps): void {
         tags: ['keys'],
         summary: 'Revoke an API key (administrators)',
         params: ID_PARAMS,
-        response: answers(
+        response: responses(
           { 204: { description: 'The key is worth nothing any more' } },
           'forbidden',
           'not-found',

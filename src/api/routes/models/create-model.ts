@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { Model } from '../../../contracts/api.ts';
 import { uploadModel, type UploadDeps } from '../../../jobs/upload.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { App } from '../../types.ts';
 import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME, validateAllButBody } from '../../upload-body.ts';
 import { modelView } from '../../views.ts';
@@ -18,7 +18,7 @@ export function createModel(app: App, deps: UploadDeps): void {
         description: 'ONNX, Keras (.h5, .keras) or a zip of a TF.js model. The same bytes again give the same model.',
         querystring: Type.Object({ name: UPLOAD_NAME }, { additionalProperties: false }),
         ...UPLOAD_BODY,
-        response: answers(
+        response: responses(
           {
             201: {
               ...json('The model, parsed and checked', Model),

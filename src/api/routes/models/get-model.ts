@@ -1,6 +1,6 @@
 import { Model } from '../../../contracts/api.ts';
-import { existing, ID_PARAMS } from '../../lookup.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { requireFound, ID_PARAMS } from '../../lookup.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { modelView } from '../../views.ts';
 
@@ -13,10 +13,10 @@ export function getModel(app: App, { store }: ApiDeps): void {
         tags: ['models'],
         summary: 'A model',
         params: ID_PARAMS,
-        response: answers({ 200: json('The model', Model) }, 'not-found'),
+        response: responses({ 200: json('The model', Model) }, 'not-found'),
       },
     },
     async ({ params, principal }) =>
-      modelView(await existing('model', params.id, (id) => store.models.find(principal.tenantId, id))),
+      modelView(await requireFound('model', params.id, (id) => store.models.find(principal.tenantId, id))),
   );
 }

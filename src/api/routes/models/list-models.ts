@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { Model, pageOf } from '../../../contracts/api.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import { PAGE_QUERY, pageRequest, pageView } from '../../paging.ts';
 import type { ApiDeps, App } from '../../types.ts';
 import { modelView } from '../../views.ts';
@@ -14,7 +14,7 @@ export function listModels(app: App, { store }: ApiDeps): void {
         tags: ['models'],
         summary: 'List models, newest first',
         querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-        response: answers({ 200: json('A page of models', pageOf(Model)) }, 'invalid-request'),
+        response: responses({ 200: json('A page of models', pageOf(Model)) }, 'invalid-request'),
       },
     },
     async (request) =>

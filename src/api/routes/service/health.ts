@@ -1,9 +1,9 @@
 import { Type } from 'typebox';
 import { Health, Readiness } from '../../../contracts/api.ts';
-import { json, openAnswers } from '../../openapi/answers.ts';
+import { json, openResponses } from '../../openapi/responses.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
-const CHECK_MS = 3000;
+const CHECK_TIMEOUT_MS = 3000;
 const OPEN = { tags: ['service'], security: [] };
 
 export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): void {
@@ -15,7 +15,7 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
         ...OPEN,
         operationId: 'getHealth',
         summary: 'The process answers',
-        response: openAnswers({ 200: json('It does', Health) }),
+        response: openResponses({ 200: json('It does', Health) }),
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -29,7 +29,7 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
         ...OPEN,
         operationId: 'getReadiness',
         summary: 'Database, queue and artifact store can be used',
-        response: openAnswers({ 200: json('All can', Readiness), 503: json('Some cannot', Readiness) }),
+        response: openResponses({ 200: json('All can', Readiness), 503: json('Some cannot', Readiness) }),
       },
     },
     async (_request, reply) => {
@@ -51,7 +51,7 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
         ...OPEN,
         operationId: 'getMetrics',
         summary: 'Metrics for Prometheus',
-        response: openAnswers({
+        response: openResponses({
           200: { description: "Text in Prometheus' format", content: { 'text/plain': Type.String() } },
         }),
       },
@@ -66,7 +66,7 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
         ...OPEN,
         operationId: 'getDocument',
         summary: 'This document',
-        response: openAnswers({ 200: json('OpenAPI 3.1', Type.Object({}, { additionalProperties: true })) }),
+        response: openResponses({ 200: json('OpenAPI 3.1', Type.Object({}, { additionalProperties: true })) }),
       },
     },
     async (_request, reply) => reply.type('application/json').send(app.swagger()),
@@ -78,13 +78,13 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
  * hosts.
  */
 async function allOf(checks: Record<string, () => Promise<void>>): Promise<Record<string, string>> {
-  const results = Object.entries(checks).map(async ([name, check]) => [name, await inTime(check())] as const);
+  const results = Object.entries(checks).map(async ([name, check]) => [name, await withTimeout(check())] as const);
   return Object.fromEntries(await Promise.all(results));
 }
 
-function inTime(check: Promise<void>): Promise<string> {
+function withTimeout(check: Promise<void>): Promise<string> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(`no answer within ${CHECK_MS} ms`), CHECK_MS);
+    const timer = setTimeout(() => resolve(`no answer within ${CHECK_TIMEOUT_MS} ms`), CHECK_TIMEOUT_MS);
     check
       .then(
         () => resolve('ok'),

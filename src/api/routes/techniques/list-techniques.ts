@@ -3,7 +3,7 @@ import { specOf, TECHNIQUES } from '../../../compression/techniques/registry.ts'
 import type { TechniqueSpec } from '../../../compression/techniques/technique.ts';
 import { Technique } from '../../../contracts/api.ts';
 import { LatheError } from '../../../errors.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import { PAGE_QUERY } from '../../paging.ts';
 import { stepSchema } from '../../step-schema.ts';
 import type { App } from '../../types.ts';
@@ -18,7 +18,7 @@ export function listTechniques(app: App): void {
         tags: ['techniques'],
         summary: 'The techniques that steps may name',
         querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-        response: answers(
+        response: responses(
           { 200: json('All techniques', Type.Object({ items: Type.Array(Technique), nextCursor: Type.Null() })) },
           'invalid-request',
         ),
@@ -35,7 +35,7 @@ export function listTechniques(app: App): void {
         tags: ['techniques'],
         summary: 'A technique and its parameters',
         params: Type.Object({ name: Type.String() }),
-        response: answers({ 200: json('The technique', Technique) }, 'not-found'),
+        response: responses({ 200: json('The technique', Technique) }, 'not-found'),
       },
     },
     async ({ params: { name } }) => {

@@ -1,11 +1,11 @@
 import { Type } from 'typebox';
 import { WorkerStatus } from '../../../contracts/api.ts';
-import { answers, json } from '../../openapi/answers.ts';
+import { responses, json } from '../../openapi/responses.ts';
 import { PAGE_QUERY } from '../../paging.ts';
 import type { ApiDeps, App } from '../../types.ts';
 
 /** Workers announce themselves every few seconds. */
-const SEEN_WITHIN_MS = 15_000;
+const WORKER_TIMEOUT_MS = 15_000;
 
 export function listWorkers(app: App, { store }: ApiDeps): void {
   app.get(
@@ -16,14 +16,14 @@ export function listWorkers(app: App, { store }: ApiDeps): void {
         tags: ['workers'],
         summary: 'Live workers: their pools, devices, and what each is doing',
         querystring: Type.Object(PAGE_QUERY, { additionalProperties: false }),
-        response: answers(
+        response: responses(
           { 200: json('All live workers', Type.Object({ items: Type.Array(WorkerStatus), nextCursor: Type.Null() })) },
           'invalid-request',
         ),
       },
     },
     async ({ principal }) => {
-      const workers = await store.workers.live(SEEN_WITHIN_MS);
+      const workers = await store.workers.live(WORKER_TIMEOUT_MS);
       const own = await store.jobs.ownedBy(
         principal.tenantId,
         workers.flatMap(({ jobs }) => jobs),

@@ -21,7 +21,7 @@ import { KERAS_LAYERS } from './layers.ts';
 import { MASK_PASSING, Masks, TAKES_INTEGERS } from './masks.ts';
 import { KERAS_OPERATIONS } from './operations.ts';
 import { TF_FUNCTIONS } from './operations/tensorflow.ts';
-import { AS_STORED, type Reading } from './reading.ts';
+import { AS_STORED, type ReadOptions } from './read-options.ts';
 import { REFUSED_LAYERS } from './refused.ts';
 import { cast, plain, plainSignal, typeOf, type Shape, type Signal } from './signal.ts';
 import type { WeightSource } from './weights.ts';
@@ -33,7 +33,7 @@ interface Conversion {
   readonly runtime: KerasRuntime;
   /** Names of the models around, each with a slash: tells layers of one name in different models apart. */
   readonly path: string;
-  readonly reading: Reading;
+  readonly reading: ReadOptions;
 }
 
 /**
@@ -45,7 +45,7 @@ export function convertKeras(
   weights: (layers: readonly LayerConfig[]) => WeightSource,
   kerasMajor: number,
   runtime: KerasRuntime = 'keras',
-  reading: Reading = AS_STORED,
+  reading: ReadOptions = AS_STORED,
 ): Model {
   const b = new GraphBuilder();
   const config = parse(() => modelConfig(reading.topology(raw)));

@@ -4,11 +4,11 @@ import type { Model } from '../../ir/types.ts';
 import { convertKeras } from './convert.ts';
 import type { Hdf5Node } from './hdf5.ts';
 import type { Config } from './layer.ts';
-import { AS_STORED, type Reading } from './reading.ts';
+import { AS_STORED, type ReadOptions } from './read-options.ts';
 import { keras3Source, legacyH5Source } from './weights.ts';
 
 /** Reads a whole-model HDF5 file (`model.save('x.h5')`). A file of weights alone has no topology and is refused. */
-export async function readKerasH5(bytes: Uint8Array, reading: Reading = AS_STORED): Promise<Model> {
+export async function readKerasH5(bytes: Uint8Array, reading: ReadOptions = AS_STORED): Promise<Model> {
   return withHdf5(bytes, (root) => {
     const config = root.attribute('model_config');
     const weights = root.group('model_weights');
@@ -32,7 +32,7 @@ export async function readKerasH5(bytes: Uint8Array, reading: Reading = AS_STORE
 /** Reads the members of a `.keras` archive. */
 export async function readKerasArchive(
   members: ReadonlyMap<string, Uint8Array>,
-  reading: Reading = AS_STORED,
+  reading: ReadOptions = AS_STORED,
 ): Promise<Model> {
   const [config, weights] = [members.get('config.json'), members.get('model.weights.h5')];
   if (!config || !weights)

@@ -10,7 +10,7 @@ import { readTensor } from './read-tensor.ts';
 import type { MessageReader } from './wire.ts';
 
 /** Bytes that one sparse tensor may become: a few bytes of file can declare any shape. */
-const LARGEST_DENSE = 2 ** 30;
+const MAX_DENSE_BYTES = 2 ** 30;
 
 /**
  * Decodes a sparse tensor: values [nnz], indices [nnz] (places in the flattened tensor) or [nnz, rank] (coordinates),
@@ -33,10 +33,10 @@ export function readSparseTensor(reader: MessageReader): Tensor {
   if (BITS[dtype] < 8 || dims.length === 0 || dims.some((dim) => dim < 0))
     throw reader.error(`a sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}]`);
   const size = byteLength(dtype, dims);
-  if (size > LARGEST_DENSE)
+  if (size > MAX_DENSE_BYTES)
     throw new LatheError(
       'too-large',
-      `The sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}] would take ${size} bytes; ${LARGEST_DENSE} are allowed`,
+      `The sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}] would take ${size} bytes; ${MAX_DENSE_BYTES} are allowed`,
     );
   const places = flatPlaces(reader, values, indices, dims);
   const bytes = new Uint8Array(size);

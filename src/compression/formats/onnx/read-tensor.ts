@@ -9,7 +9,7 @@ import { DATA_TYPES, type DataType, type Tensor } from '../../ir/types.ts';
 import { setOrigin } from './origin.ts';
 import { concatenate, FIXED32, FIXED64, type MessageReader } from './wire.ts';
 
-const HIGHEST_RANK = 64;
+const MAX_RANK = 64;
 const EXTERNAL = 1;
 
 interface Draft {
@@ -67,7 +67,7 @@ export function readTensor(reader: MessageReader): Tensor {
 function readField(reader: MessageReader, draft: Draft): void {
   switch (reader.field) {
     case 1:
-      return reader.ints(draft.dims, HIGHEST_RANK);
+      return reader.ints(draft.dims, MAX_RANK);
     case 2:
       draft.dtype = dataType(reader, reader.int());
       return;

@@ -13,12 +13,12 @@ import { readValueInfo } from './read-type.ts';
 import { concatenate, decodeText, MessageReader } from './wire.ts';
 
 /** The newest opset of ONNX's own domain that the representation knows. */
-export const NEWEST_OPSET = 28;
+export const MAX_OPSET = 28;
 
 /**
  * Decodes an ONNX model. The bytes must stay unchanged while the model is in use.
  * @throws LatheError `malformed-model` naming the place; `unsupported-format` for external data; `unsupported-operator`
- * for an opset newer than `NEWEST_OPSET`.
+ * for an opset newer than `MAX_OPSET`.
  */
 export function readOnnx(file: Uint8Array): Model {
   // a plain view also where a Buffer was given
@@ -79,14 +79,14 @@ function checkOpset(reader: MessageReader, opsets: ReadonlyMap<string, number>):
     if (opsets.size === 0) throw reader.error('no opset import: the version of the operators is unknown');
     return; // a model of other domains only
   }
-  if (opset < 1) throw reader.error(`opset ${opset} does not exist; versions 1 to ${NEWEST_OPSET} are known`);
+  if (opset < 1) throw reader.error(`opset ${opset} does not exist; versions 1 to ${MAX_OPSET} are known`);
   checkNotNewer(opset, 'opset import');
 }
 
 /** What a later version means by its operators cannot be known: nothing in such a file may be taken for granted. */
 function checkNotNewer(opset: number, place: string): void {
-  if (opset <= NEWEST_OPSET) return;
-  const message = `opset ${opset} is newer than the ${NEWEST_OPSET} this release knows; export the model with opset ${NEWEST_OPSET} or older`;
+  if (opset <= MAX_OPSET) return;
+  const message = `opset ${opset} is newer than the ${MAX_OPSET} this release knows; export the model with opset ${MAX_OPSET} or older`;
   throw new LatheError('unsupported-operator', `${place}: ${message}`, [{ path: place, message }]);
 }
 

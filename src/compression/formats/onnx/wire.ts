@@ -6,8 +6,8 @@
 import { LatheError } from '../../../errors.ts';
 
 /** A large network has some 10,000 nodes with 5 messages each. Decoded messages cost up to some 500 bytes each. */
-const MOST_MESSAGES = 1_000_000;
-const DEEPEST = 100;
+const MAX_MESSAGES = 1_000_000;
+const MAX_DEPTH = 100;
 
 export const VARINT = 0;
 export const FIXED64 = 1;
@@ -34,13 +34,13 @@ export class MessageReader {
   private start = 0;
 
   /** `describe` names the message in errors (called only then). */
-  constructor(bytes: Uint8Array, describe: () => string, budget: Budget = { messages: MOST_MESSAGES }, depth = 0) {
+  constructor(bytes: Uint8Array, describe: () => string, budget: Budget = { messages: MAX_MESSAGES }, depth = 0) {
     this.bytes = bytes;
     this.describe = describe;
     this.budget = budget;
     this.depth = depth;
-    if (--budget.messages < 0) throw this.error(`more than ${MOST_MESSAGES} protobuf messages`);
-    if (depth > DEEPEST) throw this.error(`messages nested deeper than ${DEEPEST}`);
+    if (--budget.messages < 0) throw this.error(`more than ${MAX_MESSAGES} protobuf messages`);
+    if (depth > MAX_DEPTH) throw this.error(`messages nested deeper than ${MAX_DEPTH}`);
   }
 
   /** Moves to the next field; false at the end of the message. */
@@ -86,7 +86,7 @@ export class MessageReader {
 
   text(): string {
     const bytes = this.payload();
-    if (--this.budget.messages < 0) throw this.error(`more than ${MOST_MESSAGES} protobuf messages`);
+    if (--this.budget.messages < 0) throw this.error(`more than ${MAX_MESSAGES} protobuf messages`);
     return decodeText(bytes) ?? fail(this.error(`field ${this.field} is not valid UTF-8`));
   }
 
@@ -100,8 +100,8 @@ export class MessageReader {
   }
 
   /** One repeated integer field, packed or not, appended to `target`; at most `most` in all. */
-  ints(target: number[], most = Infinity): void {
-    this.repeated(VARINT, most - target.length, (reader) => target.push(reader.signed()));
+  ints(target: number[], maxCount = Infinity): void {
+    this.repeated(VARINT, maxCount - target.length, (reader) => target.push(reader.signed()));
   }
 
   floats(target: number[]): void {
@@ -140,9 +140,9 @@ export class MessageReader {
     return floatView.getFloat32(0, true);
   }
 
-  private repeated(wire: number, most: number, each: (reader: MessageReader) => void): void {
+  private repeated(wire: number, maxCount: number, each: (reader: MessageReader) => void): void {
     if (this.wire === wire) {
-      if (most < 1) throw this.error(`field ${this.field} has too many elements`);
+      if (maxCount < 1) throw this.error(`field ${this.field} has too many elements`);
       return each(this);
     }
     this.expect(LENGTH_DELIMITED);
@@ -150,7 +150,7 @@ export class MessageReader {
     const end = this.take(length) + length;
     this.position = end - length;
     for (let count = 0; this.position < end; count++) {
-      if (count >= most) throw this.error(`field ${this.field} has too many elements`);
+      if (count >= maxCount) throw this.error(`field ${this.field} has too many elements`);
       each(this);
     }
     if (this.position !== end) throw this.error(`field ${this.field} ends inside an element`);

@@ -21,12 +21,12 @@ import { writeOnnx } from './write.ts';
 const digits = new Uint8Array(readFileSync(join(projectRoot, 'examples', 'digit_cnn.onnx')));
 
 /** The model as new objects all the way down, none of which remembers its bytes. */
-function anew<T>(value: T): T {
+function deepCopy<T>(value: T): T {
   if (value instanceof Uint8Array) return value;
-  if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, anew(inner)])) as T;
-  if (Array.isArray(value)) return value.map(anew) as T;
+  if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, deepCopy(inner)])) as T;
+  if (Array.isArray(value)) return value.map(deepCopy) as T;
   if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, anew(inner)])) as T;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, deepCopy(inner)])) as T;
   return value;
 }
 
@@ -78,7 +78,7 @@ describe('an unchanged model', () => {
 
 describe('a model encoded anew', () => {
   it('computes the same in ONNX Runtime', async () => {
-    const file = writeOnnx(anew(readOnnx(digits)));
+    const file = writeOnnx(deepCopy(readOnnx(digits)));
     const feeds = {
       input: new ort.Tensor(
         'float32',

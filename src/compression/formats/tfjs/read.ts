@@ -6,7 +6,7 @@ import { removeIdentities } from '../../graph/passes/remove-identities.ts';
 import { sinkTransposes } from '../../graph/passes/sink-transposes.ts';
 import { convertKeras } from '../keras/convert.ts';
 import type { Config } from '../keras/layer.ts';
-import { AS_STORED, type Reading } from '../keras/reading.ts';
+import { AS_STORED, type ReadOptions } from '../keras/read-options.ts';
 import { namedSource } from '../keras/weights.ts';
 import { convertGraphModel, type GraphDef, type Signature } from './graph-model.ts';
 import { readManifest, type TfjsWeight } from './manifest.ts';
@@ -22,7 +22,7 @@ interface ModelJson {
 /** Reads the members of a TF.js archive (`model.json` and its shards beside it). */
 export function readTfjs(
   members: ReadonlyMap<string, Uint8Array>,
-  reading: Reading = AS_STORED,
+  reading: ReadOptions = AS_STORED,
 ): { format: 'tfjs-layers' | 'tfjs-graph'; model: Model } {
   const json = parse(members.get('model.json')!);
   const topology = json.modelTopology;
@@ -50,7 +50,7 @@ function tidy(model: Model): Model {
 function readLayersModel(
   topology: Record<string, unknown>,
   weights: ReadonlyMap<string, TfjsWeight>,
-  reading: Reading,
+  reading: ReadOptions,
 ): Model {
   const config = (topology['model_config'] ?? topology) as Config;
   const entries = [...weights.values()].map(({ name, dims, values }) => ({

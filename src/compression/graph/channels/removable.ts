@@ -5,7 +5,7 @@ import type { Model } from '../../ir/types.ts';
 import { coupleChannels, type ChannelMap } from './couple.ts';
 import { channelGroups, type ChannelGroup } from './groups.ts';
 import { ChannelMismatch, removeChannels } from './remove.ts';
-import { Survival } from './survival.ts';
+import { RemainingUnits } from './remaining-units.ts';
 
 export interface RemovableChannels {
   readonly map: ChannelMap;
@@ -22,12 +22,12 @@ export function removableChannels(model: Model): RemovableChannels {
   const map = coupleChannels(model);
   for (;;) {
     const groups = channelGroups(map);
-    const survival = new Survival(map);
+    const remaining = new RemainingUnits(map);
     for (const { units } of groups)
       units.forEach((unit, i) => {
-        if (i % 2 === 1) survival.remove(unit);
+        if (i % 2 === 1) remaining.remove(unit);
       });
-    const culprits = trial(model, map, survival.gone);
+    const culprits = trial(model, map, remaining.gone);
     if (culprits.length === 0) return { map, groups };
     for (const axis of culprits) map.units.freezeAxis(axis);
   }

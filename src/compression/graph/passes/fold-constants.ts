@@ -15,7 +15,7 @@ export interface FoldOptions {
  * Results may be as large as what they are computed from, or this many elements: folding must not blow the file up
  * (Expand, Tile).
  */
-const ALWAYS_FOLDED = 65_536;
+const MAX_ALWAYS_FOLDED = 65_536;
 
 /**
  * Computes nodes of the main graph that depend on constants alone, by their operators' exact host form. What the
@@ -68,12 +68,13 @@ function computed(
   if (!operator?.host) return null;
   const inputs = node.inputs.map((name) => (name === '' ? null : value(name)));
   if (inputs.some((input, i) => input === null && node.inputs[i] !== '')) return null;
-  const most = inputs.reduce((sum, input) => sum + (input ? elementCount(input.dims) : 0), 0);
-  if (node.outputs.some((name) => name !== '' && !atMost(table, name, Math.max(most, ALWAYS_FOLDED)))) return null;
+  const maxElements = inputs.reduce((sum, input) => sum + (input ? elementCount(input.dims) : 0), 0);
+  if (node.outputs.some((name) => name !== '' && !atMost(table, name, Math.max(maxElements, MAX_ALWAYS_FOLDED))))
+    return null;
   return operator.host(inputs, table.info(node));
 }
 
-function atMost(table: TypeTable, name: string, most: number): boolean {
+function atMost(table: TypeTable, name: string, maxElements: number): boolean {
   const shape = table.typeOf(name)?.shape;
-  return shape?.every((dim) => typeof dim === 'number') === true && elementCount(shape as number[]) <= most;
+  return shape?.every((dim) => typeof dim === 'number') === true && elementCount(shape as number[]) <= maxElements;
 }

@@ -3,7 +3,7 @@ import { malformed, nodeLabel } from '../../ir/graph-error.ts';
 import type { Attribute, FunctionDefinition, Graph, Model, Node } from '../../ir/types.ts';
 import { identityNode, instantiateNode } from './instantiate.ts';
 
-const MOST_NODES = 200_000;
+const MAX_NODES = 200_000;
 
 /**
  * Replaces every call of a model-local function by the function's body, in subgraphs as well. Opset imports of the
@@ -44,8 +44,7 @@ class Inliner {
   }
 
   private node(node: Node): Node[] {
-    if (++this.nodes > MOST_NODES)
-      throw malformed(nodeLabel(node), `functions expand to more than ${MOST_NODES} nodes`);
+    if (++this.nodes > MAX_NODES) throw malformed(nodeLabel(node), `functions expand to more than ${MAX_NODES} nodes`);
     const definition = this.functions.get(`${node.domain}:${node.opType}:${node.overload ?? ''}`);
     if (!definition) return [mapSubgraphs(node, (graph) => this.graph(graph))];
     return this.body(node, definition).flatMap((inner) => this.node(inner));

@@ -5,10 +5,10 @@ import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import { identityNode, inlineGraph, type Inlined, type Rename } from './instantiate.ts';
 
 /** Loops of more rounds, or that would grow beyond this many nodes, stay loops. */
-const MOST_ROUNDS = 64;
-const MOST_UNROLLED_NODES = 20_000;
+const MAX_ROUNDS = 64;
+const MAX_UNROLLED_NODES = 20_000;
 /** Branches within branches are resolved from the outside in, one level a time. */
-const DEEPEST = 16;
+const MAX_DEPTH = 16;
 
 /**
  * Replaces If by the branch its condition chooses, and Loop by its rounds, where condition and trip count follow from
@@ -17,7 +17,7 @@ const DEEPEST = 16;
  */
 export function resolveControlFlow(model: Model, options: InferOptions = {}): Model {
   let current = model;
-  for (let level = 0; level < DEEPEST; level++) {
+  for (let level = 0; level < MAX_DEPTH; level++) {
     const next = resolveOnce(current, options);
     if (next === current) break;
     current = next;
@@ -139,7 +139,7 @@ class Resolver {
 function roundsOf(node: Node, body: Graph, table: TypeTable): number | null {
   const rounds = knownRounds(node, body, table);
   if (rounds === null) return null;
-  return rounds <= MOST_ROUNDS && rounds * body.nodes.length <= MOST_UNROLLED_NODES ? rounds : null;
+  return rounds <= MAX_ROUNDS && rounds * body.nodes.length <= MAX_UNROLLED_NODES ? rounds : null;
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { AxisUnits } from './units.ts';
 import type { Attribute } from '../../ir/types.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';
-import { alikeInGroups, keepAll, tiled, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
+import { tieAcrossGroups, keepAll, tiled, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
 /** Where an attention operator has what. */
 export interface AttentionForm {
@@ -32,7 +32,7 @@ export function attention(form: AttentionForm): ChannelRule {
       }
       const [queryHeads, keyHeads] = [form.queries(ctx.info), form.keys(ctx.info)];
       const size = (units: ValueUnits, count: number): AxisUnits =>
-        units.length === 4 ? (ctx.freeze(units[1]!), units[3]!) : alikeInGroups(ctx, units[2]!, count);
+        units.length === 4 ? (ctx.freeze(units[1]!), units[3]!) : tieAcrossGroups(ctx, units[2]!, count);
       if (bias) coupleBias(ctx, bias, [q, k, v]);
       ctx.same(size(q, queryHeads), size(k, keyHeads));
       const value = size(v, keyHeads);

@@ -1,7 +1,7 @@
 /** Convolution [out, in / groups, ...k] and transposed convolution [in, out / groups, ...k]; x [n, c, ...]. */
 import type { AxisUnits } from './units.ts';
 import {
-  alikeInGroups,
+  tieAcrossGroups,
   int,
   keepAll,
   repeated,
@@ -78,9 +78,9 @@ function depthwise(ctx: Coupling, input: AxisUnits, filters: AxisUnits, multipli
 
 /** In groups, input and output channels go from all groups alike, since these stay equally large. */
 function grouped(ctx: Coupling, { x, weight, groups }: Parts): AxisUnits {
-  const read = groups === 1 ? x[1]! : alikeInGroups(ctx, x[1]!, groups);
+  const read = groups === 1 ? x[1]! : tieAcrossGroups(ctx, x[1]!, groups);
   ctx.same(read, weight[1]!);
-  alikeInGroups(ctx, weight[0]!, groups);
+  tieAcrossGroups(ctx, weight[0]!, groups);
   ctx.makes(weight[0]!);
   return weight[0]!;
 }
@@ -91,7 +91,7 @@ function depthwiseTransposed(ctx: Coupling, { x, weight, dims }: Parts): AxisUni
 }
 
 function groupedTransposed(ctx: Coupling, { x, weight, groups }: Parts): AxisUnits {
-  alikeInGroups(ctx, ctx.same(x[1]!, weight[0]!), groups);
+  tieAcrossGroups(ctx, ctx.same(x[1]!, weight[0]!), groups);
   ctx.makes(weight[1]!);
   return tiled(weight[1]!, groups);
 }

@@ -3,7 +3,7 @@
  * of the ones that stay.
  */
 import { broadcastUnits } from './elementwise.ts';
-import { alikeInGroups, keepAll, type ChannelRule, type Coupling } from './rule.ts';
+import { tieAcrossGroups, keepAll, type ChannelRule, type Coupling } from './rule.ts';
 
 /** x [n, c, ...], and vectors [c] at these inputs. */
 export function perChannel(...vectors: readonly number[]): ChannelRule {
@@ -56,7 +56,7 @@ export const groupNormalization: ChannelRule = {
       for (const units of vectors) keepAll(ctx, units);
       return [null];
     }
-    alikeInGroups(ctx, x[1] ?? null, ctx.info.int('num_groups', 1));
+    tieAcrossGroups(ctx, x[1] ?? null, ctx.info.int('num_groups', 1));
     for (const vector of vectors) {
       if (ctx.info.opset >= 21) ctx.same(x[1] ?? null, vector?.[0] ?? null);
       else keepAll(ctx, vector);

@@ -1,5 +1,5 @@
 /** Recurrent layers: a hidden unit is one row of every gate, in each direction. */
-import { alikeInGroups, int, keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
+import { tieAcrossGroups, int, keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
 /**
  * Inputs: x [s, b, i], W [d, g h, i], R [d, g h, h], B [d, 2 g h], lengths, initial h and c [d, b, h], P [d, 3 h]. With
@@ -35,7 +35,7 @@ export function recurrence(gates: number): ChannelRule {
 /** Labels of the h hidden units, which every gate has. */
 function hiddenUnits(ctx: Coupling, gated: Int32Array | null, gates: number, size: unknown): Int32Array | null {
   if (!gated || typeof size !== 'number' || gated.length !== gates * size || size < 2) return null;
-  return alikeInGroups(ctx, gated, gates);
+  return tieAcrossGroups(ctx, gated, gates);
 }
 
 /** An axis of several times h. */

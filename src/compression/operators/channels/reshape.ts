@@ -10,7 +10,7 @@ import type { Dim } from '../../ir/types.ts';
 import type { HostTensor } from '../../ir/host-tensor.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';
 import {
-  alikeInGroups,
+  tieAcrossGroups,
   ints,
   keepAll,
   tiled,
@@ -86,30 +86,30 @@ function overridden(ctx: Shrinking, all: readonly (number | null)[], input: numb
 
 function reshapedUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], to: readonly Dim[]): ValueUnits {
   const result: AxisUnits[] = new Array<AxisUnits>(to.length).fill(null);
-  for (const run of matchedRuns(from, to)) {
-    const inputs = units.slice(run.from[0], run.from[1]);
+  for (const segment of matchedSegments(from, to)) {
+    const inputs = units.slice(segment.from[0], segment.from[1]);
     if (inputs.every((axis) => axis === null)) continue;
-    const placed = moveUnits(ctx, inputs, from.slice(...run.from), to.slice(...run.to));
+    const placed = moveUnits(ctx, inputs, from.slice(...segment.from), to.slice(...segment.to));
     placed?.forEach((axis, i) => {
-      result[run.to[0] + i] = axis;
+      result[segment.to[0] + i] = axis;
     });
     if (!placed) for (const axis of inputs) ctx.freeze(axis);
   }
   return result;
 }
 
-interface Run {
+interface Segment {
   readonly from: readonly [number, number];
   readonly to: readonly [number, number];
 }
 
 /** Runs of axes of equal product; after the first place where an open size stops that, everything left is one run. */
-function matchedRuns(from: readonly Dim[], to: readonly Dim[]): Run[] {
-  const head = prefixRuns(from, to);
+function matchedSegments(from: readonly Dim[], to: readonly Dim[]): Segment[] {
+  const head = prefixSegments(from, to);
   const [i, j] = head.at(-1) ? [head.at(-1)!.from[1], head.at(-1)!.to[1]] : [0, 0];
-  const tail = prefixRuns([...from.slice(i)].reverse(), [...to.slice(j)].reverse())
+  const tail = prefixSegments([...from.slice(i)].reverse(), [...to.slice(j)].reverse())
     .map(
-      ({ from: a, to: b }): Run => ({
+      ({ from: a, to: b }): Segment => ({
         from: [from.length - a[1], from.length - a[0]],
         to: [to.length - b[1], to.length - b[0]],
       }),
@@ -120,19 +120,19 @@ function matchedRuns(from: readonly Dim[], to: readonly Dim[]): Run[] {
 }
 
 /** As far as sizes (or equal symbols) match. */
-function prefixRuns(from: readonly Dim[], to: readonly Dim[]): Run[] {
-  const runs: Run[] = [];
+function prefixSegments(from: readonly Dim[], to: readonly Dim[]): Segment[] {
+  const segments: Segment[] = [];
   let [i, j] = [0, 0];
   while (i < from.length && j < to.length) {
-    const end = runEnd(from, to, i, j);
+    const end = segmentEnd(from, to, i, j);
     if (!end) break;
-    runs.push({ from: [i, end[0]], to: [j, end[1]] });
+    segments.push({ from: [i, end[0]], to: [j, end[1]] });
     [i, j] = end;
   }
-  return runs;
+  return segments;
 }
 
-function runEnd(from: readonly Dim[], to: readonly Dim[], i: number, j: number): [number, number] | null {
+function segmentEnd(from: readonly Dim[], to: readonly Dim[], i: number, j: number): [number, number] | null {
   if (from[i] === to[j] && from[i] !== null) return [i + 1, j + 1];
   let [a, b] = [from[i], to[j]];
   let [p, q] = [i + 1, j + 1];
@@ -161,7 +161,7 @@ function moveUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], to: r
   }
   if (labelled.length !== 1) return null;
   if (!from.every((dim) => typeof dim === 'number') || !to.every((dim) => typeof dim === 'number'))
-    return at === from.length - 1 ? lastOfOpenRun(ctx, units[at]!, to) : null;
+    return at === from.length - 1 ? lastOfOpenSegment(ctx, units[at]!, to) : null;
   return cut(ctx, flatLabels(units[at]!, from as number[], at), to as number[]);
 }
 
@@ -169,11 +169,11 @@ function moveUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], to: r
  * Batch and heads in one open axis, [b, h * d] <-> [?, d]: whatever the axes before hold, the last ones are parts of
  * each other.
  */
-function lastOfOpenRun(ctx: Coupling, axis: Int32Array, to: readonly Dim[]): AxisUnits[] | null {
+function lastOfOpenSegment(ctx: Coupling, axis: Int32Array, to: readonly Dim[]): AxisUnits[] | null {
   const last = to.at(-1);
   if (typeof last !== 'number' || last < 2) return null;
   const before = to.slice(0, -1).map(() => null);
-  if (axis.length % last === 0) return [...before, alikeInGroups(ctx, axis, axis.length / last)];
+  if (axis.length % last === 0) return [...before, tieAcrossGroups(ctx, axis, axis.length / last)];
   return last % axis.length === 0 ? [...before, tiled(axis, last / axis.length)] : null;
 }
 

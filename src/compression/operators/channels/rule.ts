@@ -111,7 +111,7 @@ export function tiled(axis: AxisUnits, times: number): AxisUnits {
  * Makes the axis the same in each of its `groups` equal parts, so that all parts stay equally large; gives the labels
  * of one part.
  */
-export function alikeInGroups(ctx: Coupling, axis: AxisUnits, groups: number): AxisUnits {
+export function tieAcrossGroups(ctx: Coupling, axis: AxisUnits, groups: number): AxisUnits {
   if (!axis) return null;
   const size = axis.length / groups;
   for (let i = size; i < axis.length; i++) ctx.unite(axis[i % size]!, axis[i]!);

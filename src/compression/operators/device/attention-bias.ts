@@ -5,7 +5,7 @@
 import { GraphError } from '../../ir/graph-error.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
-import { untaped } from '../../tensor/untaped.ts';
+import { withoutTape } from '../../tensor/without-tape.ts';
 
 /** Positions that a query may attend, from its own: at most so many before and after; Infinity: all. */
 export interface Reach {
@@ -73,7 +73,7 @@ export function boundsBias(bounds: Bounds): Bias | null {
   if (!mask && !lengths && reach.before === Infinity && reach.after >= 0) return { values: bias, masked: null };
   // a mask of one column says the same of all
   const whole = bias.shape[3] === columns ? bias : tf.add(bias, tf.zeros([1, 1, 1, columns]));
-  const masked = untaped(() => tf.all(tf.equal(whole, -Infinity), 3, true));
+  const masked = withoutTape(() => tf.all(tf.equal(whole, -Infinity), 3, true));
   return { values: tf.where(masked as never, tf.zerosLike(whole), whole), masked };
 }
 

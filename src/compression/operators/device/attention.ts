@@ -21,7 +21,7 @@ export interface Heads {
   readonly order: AxisOrder;
 }
 
-export interface Attending {
+export interface AttentionInputs {
   readonly query: Heads;
   readonly key: Heads;
   readonly value: Heads;
@@ -57,7 +57,7 @@ export function groupHeads({ x, order }: Heads, heads: number): Heads {
 }
 
 /** softmax(q k' * scale + mask) v. */
-export function attend({ query, key, value, scale, mask, maskLearns, order }: Attending): TfTensor {
+export function attend({ query, key, value, scale, mask, maskLearns, order }: AttentionInputs): TfTensor {
   const flat = query.x.rank === 3;
   const [q, k, v] = [query, key, value].map(ofRank4) as [Rank4, Rank4, Rank4];
   const bias = mask && ofScores(mask, flat);

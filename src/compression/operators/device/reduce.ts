@@ -60,9 +60,9 @@ export function cumulativeProduct(x: TfTensor, exclusive: boolean, reverse: bool
 /** log of the sum of exponentials over the axes (kept as ones), shifted by the greatest so that nothing overflows. */
 export function logSumExp(x: TfTensor, axes: readonly number[]): TfTensor {
   const top = withGradient([x], (v) => {
-    const most = tf.max(v, [...axes], true);
+    const max = tf.max(v, [...axes], true);
     return {
-      value: tf.where(tf.isFinite(most), most, tf.zerosLike(most)),
+      value: tf.where(tf.isFinite(max), max, tf.zerosLike(max)),
       saved: [v],
       gradient: (_, [p]) => [tf.zerosLike(p!)],
     };

@@ -1,7 +1,7 @@
 /** Reading images between their pixels: nearest, linear or cubic, differentiable by the image and by the place. */
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
-import { untaped } from '../../tensor/untaped.ts';
+import { withoutTape } from '../../tensor/without-tape.ts';
 import { sizeOf, stridesOf } from '../shapes.ts';
 import { takeRows } from './rows.ts';
 
@@ -37,7 +37,7 @@ export function sample(image: TfTensor, places: readonly TfTensor[], sampling: S
   const strides = stridesOf(spatial);
   const start = tf.reshape(tf.range(0, n, 1, 'int32'), [n, 1]);
   const parts = combinations(taps).map((chosen) => {
-    const offsets = untaped(() =>
+    const offsets = withoutTape(() =>
       chosen.reduce<TfTensor>(
         (sum, { index }, axis) => tf.add(sum, tf.mul(tf.cast(index, 'int32'), tf.scalar(strides[axis]!, 'int32'))),
         tf.mul(start, tf.scalar(sizeOf(spatial), 'int32')),
@@ -67,14 +67,14 @@ function tapsOf(place: TfTensor, size: number, sampling: Sampling): Tap[] {
   const nearest = sampling.interpolation === 'nearest';
   // its pixels are brought inside, not its place (as in PyTorch and onnxruntime)
   const cubic = sampling.interpolation === 'cubic';
-  const inside = cubic ? place : brought(nearest ? untaped(() => tf.round(place)) : place, size, sampling);
+  const inside = cubic ? place : padCoordinates(nearest ? withoutTape(() => tf.round(place)) : place, size, sampling);
   if (nearest) return [tap(inside, null, size, sampling)];
-  const floor = untaped(() => tf.floor(inside));
+  const floor = withoutTape(() => tf.floor(inside));
   const t = tf.sub(inside, floor);
   const [first, weights] = sampling.interpolation === 'linear' ? [0, [tf.sub(1, t), t]] : [-1, cubicWeights(t)];
   return weights.map((weight, i) =>
     tap(
-      untaped(() => tf.add(floor, first + i)),
+      withoutTape(() => tf.add(floor, first + i)),
       weight,
       size,
       sampling,
@@ -83,7 +83,7 @@ function tapsOf(place: TfTensor, size: number, sampling: Sampling): Tap[] {
 }
 
 /** Places outside as the padding sees them. */
-function brought(place: TfTensor, size: number, { outside, alignCorners }: Sampling): TfTensor {
+function padCoordinates(place: TfTensor, size: number, { outside, alignCorners }: Sampling): TfTensor {
   if (outside === 'border') return tf.clipByValue(place, 0, size - 1);
   return outside === 'reflection' ? mirrored(place, size, alignCorners) : place;
 }
@@ -93,16 +93,16 @@ function mirrored(place: TfTensor, size: number, alignCorners: boolean): TfTenso
   const [low, range] = alignCorners ? [0, size - 1] : [-0.5, size];
   if (range === 0) return tf.zerosLike(place);
   const distance = tf.abs(tf.sub(place, low));
-  const flips = untaped(() => tf.floor(tf.div(distance, range)));
+  const flips = withoutTape(() => tf.floor(tf.div(distance, range)));
   const rest = tf.sub(distance, tf.mul(flips, range));
-  const odd = untaped(() => tf.equal(tf.mod(flips, 2), 1));
+  const odd = withoutTape(() => tf.equal(tf.mod(flips, 2), 1));
   return tf.where(odd as never, tf.sub(low + range, rest), tf.add(rest, low));
 }
 
 function tap(index: TfTensor, weight: TfTensor | null, size: number, sampling: Sampling): Tap {
   if (sampling.outside !== 'zeros')
     return {
-      index: untaped(() =>
+      index: withoutTape(() =>
         tf.clipByValue(
           sampling.outside === 'reflection' ? tf.floor(mirrored(index, size, sampling.alignCorners)) : index,
           0,
@@ -111,10 +111,13 @@ function tap(index: TfTensor, weight: TfTensor | null, size: number, sampling: S
       ),
       weight,
     };
-  const valid = untaped(() =>
+  const valid = withoutTape(() =>
     tf.cast(tf.logicalAnd(tf.greaterEqual(index, 0), tf.lessEqual(index, size - 1)), 'float32'),
   );
-  return { index: untaped(() => tf.clipByValue(index, 0, size - 1)), weight: weight ? tf.mul(weight, valid) : valid };
+  return {
+    index: withoutTape(() => tf.clipByValue(index, 0, size - 1)),
+    weight: weight ? tf.mul(weight, valid) : valid,
+  };
 }
 
 /** Weights of the pixels at distances 1 + t, t, 1 - t, 2 - t (Keys, 1981). */

@@ -18,7 +18,7 @@ export function scatterRows(
 ): TfTensor {
   if (rows.length === 0 || data.size === 0) return tf.clone(data);
   if (reduction === 'none')
-    return putRows(
+    return replaceRows(
       data,
       rows,
       rows.map((_, i) => i),
@@ -28,7 +28,7 @@ export function scatterRows(
   const touched = [...new Set(rows)].sort((a, b) => a - b);
   const combined = combineByRow(rows, touched, updates, reduction);
   const present = takeRows(data, rowTensor(touched));
-  return putRows(
+  return replaceRows(
     data,
     touched,
     touched.map((_, i) => i),
@@ -37,7 +37,7 @@ export function scatterRows(
 }
 
 /** Row rows[i] of the result is updates[sources[i]], the others are data's: one choice among both. */
-function putRows(data: TfTensor, rows: readonly number[], sources: readonly number[], updates: TfTensor): TfTensor {
+function replaceRows(data: TfTensor, rows: readonly number[], sources: readonly number[], updates: TfTensor): TfTensor {
   const n = data.shape[0]!;
   const chosen = Int32Array.from({ length: n }, (_, row) => row);
   rows.forEach((row, i) => {

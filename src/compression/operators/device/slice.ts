@@ -67,13 +67,13 @@ function interleave(x: TfTensor, axis: number, stride: number): TfTensor {
  * Up to so many runs a list of positions is put together from slices, which differentiate cheaply; beyond, it is
  * gathered.
  */
-const MOST_RUNS = 8;
+const MAX_SEGMENTS = 8;
 
 /** The elements at these positions of an axis, in this order: slices forward, backward, or of one element repeated. */
 export function positionsAlong(x: TfTensor, axis: number, positions: readonly number[]): TfTensor {
-  const runs = runsOf(positions);
-  if (runs.length > MOST_RUNS) return gatherAxis(x, tf.tensor1d([...positions], 'int32'), axis);
-  const parts = runs.map(({ start, step, count }) => {
+  const segments = segmentsOf(positions);
+  if (segments.length > MAX_SEGMENTS) return gatherAxis(x, tf.tensor1d([...positions], 'int32'), axis);
+  const parts = segments.map(({ start, step, count }) => {
     const along = (value: number, other: readonly number[]): number[] =>
       other.map((size, i) => (i === axis ? value : size));
     const begin = along(
@@ -96,14 +96,14 @@ export function positionsAlong(x: TfTensor, axis: number, positions: readonly nu
   return parts.length === 1 ? parts[0]! : tf.concat(parts, axis);
 }
 
-interface Run {
+interface Segment {
   readonly start: number;
   readonly step: number;
   count: number;
 }
 
-function runsOf(positions: readonly number[]): Run[] {
-  const runs: Run[] = [];
+function segmentsOf(positions: readonly number[]): Segment[] {
+  const segments: Segment[] = [];
   let i = 0;
   while (i < positions.length) {
     const start = positions[i]!;
@@ -111,8 +111,8 @@ function runsOf(positions: readonly number[]): Run[] {
     let count = 1;
     if (Math.abs(step) <= 1)
       while (i + count < positions.length && positions[i + count]! - positions[i + count - 1]! === step) count++;
-    runs.push({ start, step: Math.abs(step) <= 1 ? step : 1, count });
+    segments.push({ start, step: Math.abs(step) <= 1 ? step : 1, count });
     i += count;
   }
-  return runs;
+  return segments;
 }

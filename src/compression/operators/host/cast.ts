@@ -133,14 +133,14 @@ function textOf(value: number | bigint, dtype: DataType): string {
 }
 
 function shortest(value: number, dtype: DataType): number {
-  const most = DIGITS[dtype];
-  if (!most) return value;
+  const maxDigits = DIGITS[dtype];
+  if (!maxDigits) return value;
   const round = rounder(dtype) ?? Math.fround;
-  for (let digits = 1; digits < most; digits++) {
+  for (let digits = 1; digits < maxDigits; digits++) {
     const candidate = Number(value.toPrecision(digits));
     if (round(candidate) === value) return candidate;
   }
-  return Number(value.toPrecision(most));
+  return Number(value.toPrecision(maxDigits));
 }
 
 function plain(value: number): string {

@@ -36,8 +36,8 @@ interface Pixel {
  */
 export function binsOf(given: Regions, sizes: RegionSizes, max: boolean): BinPixels[] {
   const bins = given.images.flatMap((image, region) => binsOfRegion(given, region, image, sizes, max));
-  const most = Math.max(1, ...bins.map((pixels) => pixels.length));
-  return Array.from({ length: most }, (_, i) => {
+  const maxPixels = Math.max(1, ...bins.map((pixels) => pixels.length));
+  return Array.from({ length: maxPixels }, (_, i) => {
     const chosen = bins.map((pixels) => pixels[i] ?? (max ? pixels[0]! : { row: 0, weight: 0 }));
     return {
       rows: Int32Array.from(chosen, ({ row }) => row),

@@ -51,7 +51,7 @@ function weightGradient(gates: TfTensor, before: TfTensor): TfTensor {
 
 function portableSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTensor): TfTensor {
   return withGradient([inputs, r, h0, c0], (xs, weights, first, cell) => {
-    const tape: Step[] = [];
+    const tape: TimeStep[] = [];
     let [h, c] = [first, cell];
     const hs: TfTensor[] = [];
     for (const x of tf.unstack(xs)) {
@@ -72,7 +72,7 @@ function portableSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTen
   });
 }
 
-interface Step {
+interface TimeStep {
   /** sigmoid of gates i, o, f: [batch, 3 * hidden] */
   readonly sigmoids: TfTensor;
   readonly o: TfTensor;
@@ -81,7 +81,7 @@ interface Step {
   readonly tanh: TfTensor;
 }
 
-function forward(gates: TfTensor, c: TfTensor): Step {
+function forward(gates: TfTensor, c: TfTensor): TimeStep {
   const hidden = c.shape[1]!;
   const [rest, candidate] = tf.split(gates, [3 * hidden, hidden], 1) as [TfTensor, TfTensor];
   const sigmoids = tf.sigmoid(rest);

@@ -1,6 +1,6 @@
 import { LatheError } from '../../../errors.ts';
 import type { Sensitivity } from '../../../contracts/report.ts';
-import { answerOf } from '../../data/match.ts';
+import { predictionOutput } from '../../data/match.ts';
 import { writeOnnx } from '../../formats/onnx/write.ts';
 import { countMacs } from '../../graph/describe.ts';
 import { elementCount } from '../../ir/tensor-data.ts';
@@ -12,14 +12,14 @@ import { replaceWeights, type KernelWeight } from '../kernel-weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
-import { answeredSamples, type AnsweredSamples } from './inputs.ts';
+import { referenceSamples, type ReferenceSamples } from './inputs.ts';
 import { dropOf, metricOf, noiseOf, type Verdict } from './metric.ts';
 import type { AnalyzeParameters } from './spec.ts';
-import { attempted, triedWeights, trialsOf, type Trial } from './trials.ts';
+import { applyTrial, triedWeights, trialsOf, type Trial } from './trials.ts';
 
 /** All trials together: some ten minutes of one core. */
-const MOST_MACS = 1e13;
-const LEAST_SAMPLES = 16;
+const MAX_MACS = 1e13;
+const MIN_SAMPLES = 16;
 
 /** Tries every layer in every way and records what it costs. The state comes back as it was. */
 export async function apply(
@@ -43,10 +43,10 @@ export async function apply(
   }
   const trials = trialsOf(parameters);
   const inputs = await withRuntime(writeOnnx(model), (runtime) =>
-    answeredSamples(
+    referenceSamples(
       model,
       runtime,
-      affordable(model, weights.length * trials.length, parameters.samples, context),
+      sampleBudget(model, weights.length * trials.length, parameters.samples, context),
       context,
     ),
   );
@@ -58,20 +58,20 @@ export async function apply(
   return state;
 }
 
-/** Samples per trial that keep the whole within `MOST_MACS`. */
-function affordable(model: Model, runs: number, wanted: number, context: StepContext): number {
+/** Samples per trial that keep the whole within `MAX_MACS`. */
+function sampleBudget(model: Model, runs: number, wanted: number, context: StepContext): number {
   const macs = countMacs(model);
-  const most = macs ? Math.max(LEAST_SAMPLES, Math.floor(MOST_MACS / (macs * (runs + 1)))) : wanted;
-  if (most < wanted)
+  const maxSamples = macs ? Math.max(MIN_SAMPLES, Math.floor(MAX_MACS / (macs * (runs + 1)))) : wanted;
+  if (maxSamples < wanted)
     context.warn(
       'fewer-samples',
-      `${runs} trials of a model of ${macs} multiply-accumulates: each runs ${most} samples instead of ${wanted}`,
+      `${runs} trials of a model of ${macs} multiply-accumulates: each runs ${maxSamples} samples instead of ${wanted}`,
     );
-  return Math.min(most, wanted);
+  return Math.min(maxSamples, wanted);
 }
 
-interface Run {
-  readonly inputs: AnsweredSamples;
+interface Analysis {
+  readonly inputs: ReferenceSamples;
   readonly untouched: Verdict;
   readonly context: StepContext;
 }
@@ -83,7 +83,7 @@ async function tryAll(
   model: Model,
   weights: readonly KernelWeight[],
   trials: readonly Trial[],
-  { inputs, untouched, context }: Run,
+  { inputs, untouched, context }: Analysis,
 ): Promise<Layers> {
   const metric = metricOf(untouched);
   const found: { layer: Layers[number]; noise: number }[] = [];
@@ -92,7 +92,7 @@ async function tryAll(
     let noise = 0;
     for (const [i, trial] of trials.entries()) {
       const verdict = await verdictOn(
-        replaceWeights(model, new Map([[weight.place, attempted(weight, trial)]])),
+        replaceWeights(model, new Map([[weight.place, applyTrial(weight, trial)]])),
         inputs,
         context.signal,
       );
@@ -123,11 +123,11 @@ const figures = ({ accuracy, fidelity }: Verdict) => ({
 });
 
 /** Runs a variant of the model on all samples, in onnxruntime. */
-async function verdictOn(model: Model, { batches, data }: AnsweredSamples, signal: AbortSignal): Promise<Verdict> {
+async function verdictOn(model: Model, { batches, data }: ReferenceSamples, signal: AbortSignal): Promise<Verdict> {
   signal.throwIfAborted();
   return withRuntime(writeOnnx(model), async (runtime) => {
     const [accuracy, fidelity] = [accuracyMeter(), fidelityMeter()];
-    const answer = answerOf(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))?.name;
+    const answer = predictionOutput(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))?.name;
     for (const { batch, rows, outputs } of batches) {
       signal.throwIfAborted();
       const own = await runtime.run(batch.inputs);
@@ -143,7 +143,7 @@ function summary(
   layers: Layers,
   trials: readonly Trial[],
   untouched: Verdict,
-  { samples, data }: AnsweredSamples,
+  { samples, data }: ReferenceSamples,
   { tolerance }: AnalyzeParameters,
 ): Sensitivity {
   const { accuracy } = untouched;

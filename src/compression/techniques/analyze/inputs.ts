@@ -9,22 +9,22 @@ import { randomInputs } from '../../measure/random-inputs.ts';
 import type { Runtime } from '../../measure/session.ts';
 import type { StepContext } from '../../step/step-context.ts';
 
-export interface Answered {
+export interface ReferenceBatch {
   readonly batch: Batch;
   /** Rows of the run, filled-up ones included. */
   readonly rows: number;
   readonly outputs: Outputs;
 }
 
-export interface AnsweredSamples {
+export interface ReferenceSamples {
   readonly data: Sensitivity['data'];
-  readonly batches: readonly Answered[];
+  readonly batches: readonly ReferenceBatch[];
   readonly samples: number;
 }
 
-const LARGEST_BATCH = 16;
+const MAX_BATCH = 16;
 /** Of inputs and outputs together. */
-const MOST_BYTES = 256 * 2 ** 20;
+const MAX_BYTES = 256 * 2 ** 20;
 /** Random samples say little: a few are enough. */
 const RANDOM_SAMPLES = 16;
 
@@ -32,14 +32,14 @@ const RANDOM_SAMPLES = 16;
  * Stops at `wanted` samples, or where they take more memory than is sensible. The test split is never looked at: it is
  * the report's.
  */
-export async function answeredSamples(
+export async function referenceSamples(
   model: Model,
   runtime: Runtime,
   wanted: number,
   context: StepContext,
-): Promise<AnsweredSamples> {
+): Promise<ReferenceSamples> {
   const { data, source } = await sourceOf(model, runtime, wanted, context);
-  const batches: Answered[] = [];
+  const batches: ReferenceBatch[] = [];
   let [samples, bytes] = [0, 0];
   for await (const batch of source) {
     context.signal.throwIfAborted();
@@ -47,7 +47,7 @@ export async function answeredSamples(
     batches.push({ batch, rows: rowsOf(batch.inputs) ?? batch.size, outputs });
     samples += batch.size;
     bytes += bytesOf(batch.inputs.values()) + bytesOf(outputs.values());
-    if (samples >= wanted || bytes > MOST_BYTES) break;
+    if (samples >= wanted || bytes > MAX_BYTES) break;
   }
   return { data, batches, samples };
 }
@@ -63,13 +63,13 @@ async function sourceOf(
   const split = splits?.[data];
   if (!split || split.length === 0)
     return { data: 'random', source: randomBatches(model, runtime, Math.min(wanted, RANDOM_SAMPLES), seed) };
-  return { data, source: (await workingFeeds(runtime, sampleOf(split, wanted, seed), transform))(LARGEST_BATCH) };
+  return { data, source: (await workingFeeds(runtime, sampleOf(split, wanted, seed), transform))(MAX_BATCH) };
 }
 
 async function* randomBatches(model: Model, runtime: Runtime, wanted: number, seed: number): AsyncGenerator<Batch> {
   const inputs = await randomInputs(model, runtime, seed);
-  for (let made = 0, index = 0; made < wanted; made += inputs.least, index++)
-    yield { size: inputs.least, inputs: inputs.make(index, inputs.least), target: null };
+  for (let made = 0, index = 0; made < wanted; made += inputs.minSamples, index++)
+    yield { size: inputs.minSamples, inputs: inputs.make(index, inputs.minSamples), target: null };
 }
 
 function bytesOf(arrays: Iterable<{ readonly data: { readonly byteLength: number } }>): number {

@@ -29,7 +29,7 @@ export function trialsOf({ of, sparsities }: Pick<AnalyzeParameters, 'of' | 'spa
 }
 
 /** The weight as the trial leaves it, in its own type and shape: by the arithmetic of the steps that do it for good. */
-export function attempted({ tensor, outputAxis }: Attempted, trial: Trial): Tensor {
+export function applyTrial({ tensor, outputAxis }: Attempted, trial: Trial): Tensor {
   if (trial.kind === 'int8') return roundedWeight(tensor, { type: 'int8', symmetric: true, channelAxis: outputAxis });
   const scores = magnitudes(toHost(tensor).data as Float32Array);
   const [mask] = lowestMasks([{ scores }], Math.round(trial.sparsity * scores.length));

@@ -1,4 +1,4 @@
-import { recovered } from '../../training/recover.ts';
+import { recoverAccuracy } from '../../training/recover.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
 import { clusterWeights } from './cluster-weights.ts';
@@ -18,5 +18,5 @@ export async function apply(
   const clustered = await clusterWeights(state, parameters, context);
   return clustered === state || parameters.epochs === 0
     ? clustered
-    : recovered(clustered, parameters, context, parameters.epochs);
+    : recoverAccuracy(clustered, parameters, context, parameters.epochs);
 }

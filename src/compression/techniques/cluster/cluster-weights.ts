@@ -4,7 +4,7 @@ import { seededRandom } from '../../data/random.ts';
 import { expandCodebooks, sharedWeights, withoutCodebooks } from '../../graph/codebooks.ts';
 import { quantizationWarnings } from '../../graph/describe.ts';
 import { withGraph } from '../../ir/edit.ts';
-import { raiseOpset } from '../../graph/passes/raise-opset.ts';
+import { upgradeOpset } from '../../graph/passes/upgrade-opset.ts';
 import { settingsOf } from '../../ir/settings.ts';
 import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { nextTurn } from '../../training/event-loop.ts';
@@ -13,7 +13,7 @@ import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
 import { encodeWeight, type Coded } from '../../weights/codebook.ts';
-import { opsetOf, pays, shareWeights } from './share.ts';
+import { opsetOf, isSmaller, shareWeights } from './share.ts';
 import { clusterCount, type ClusterParameters } from './spec.ts';
 import { UNPACKING_OPSET } from './storage.ts';
 
@@ -36,7 +36,7 @@ export async function clusterWeights(
   const { all, chosen } = floatWeights(model, parameters);
   const coded = await encodeAll(chosen, state, parameters, context);
   for (const { place, tensor } of chosen)
-    if (coded.has(place) && !pays(coded.get(place)!, tensor, opsetOf(model))) coded.delete(place);
+    if (coded.has(place) && !isSmaller(coded.get(place)!, tensor, opsetOf(model))) coded.delete(place);
   if (coded.size === 0) return unchanged(state, all, chosen, parameters, context);
   const shared = shareWeights(model, coded);
   const keepingZeros = chosen.filter(({ place }) => coded.get(place)?.keepsZeros).map(({ name }) => name);
@@ -69,7 +69,7 @@ function withoutFiner(model: Model, parameters: ClusterParameters): Model {
 function raised(model: Model): Model {
   if (opsetOf(model) >= UNPACKING_OPSET) return model;
   try {
-    return raiseOpset(model, RAISED_OPSET);
+    return upgradeOpset(model, RAISED_OPSET);
   } catch (error) {
     if (!isUnsupportedOperator(error)) throw error;
     return model;

@@ -24,7 +24,7 @@ function storageFor({ codes, values, keepsZeros }: Coded, dims: readonly number[
 export const opsetOf = (model: Model): number => model.opsets.get('') ?? UNPACKING_OPSET;
 
 /** Whether codes and codebook take less of a file than the weight itself. */
-export function pays(coded: Coded, { dtype, dims }: Tensor, opset: number): boolean {
+export function isSmaller(coded: Coded, { dtype, dims }: Tensor, opset: number): boolean {
   return storageFor(coded, dims, opset).bytes + coded.values.bytes.length + CODEBOOK_BYTES < byteLength(dtype, dims);
 }
 

@@ -102,12 +102,12 @@ function packPlane(codes: Uint8Array, width: number, low: number): Uint8Array {
 const GAP_BITS = [4, 5, 6, 7, 8] as const;
 
 function sparseStorage(array: CodeArray): Storage {
-  return GAP_BITS.map((bits) => runStorage(array, bits)).reduce((least, next) =>
+  return GAP_BITS.map((bits) => runLengthStorage(array, bits)).reduce((least, next) =>
     next.bytes < least.bytes ? next : least,
   );
 }
 
-function runStorage({ codes, bits, dims }: CodeArray, gapBits: number): Storage {
+function runLengthStorage({ codes, bits, dims }: CodeArray, gapBits: number): Storage {
   const { gaps, kept } = distances(codes, 2 ** gapBits - 1);
   const [distance, code] = [
     denseStorage({ codes: gaps, bits: gapBits, dims: [gaps.length] }),
@@ -130,13 +130,13 @@ function runStorage({ codes, bits, dims }: CodeArray, gapBits: number): Storage 
  * Of the codes that are not 0: how far each lies behind the one before (the first: behind the start). Where that is
  * more than `most`, zeros between are kept.
  */
-function distances(codes: Uint8Array, most: number): { gaps: Uint8Array; kept: Uint8Array } {
+function distances(codes: Uint8Array, maxGap: number): { gaps: Uint8Array; kept: Uint8Array } {
   const [gaps, kept]: [number[], number[]] = [[], []];
   let last = 0;
   codes.forEach((code, i) => {
     if (code === 0) return;
-    for (; i - last > most; last += most) {
-      gaps.push(most);
+    for (; i - last > maxGap; last += maxGap) {
+      gaps.push(maxGap);
       kept.push(0);
     }
     gaps.push(i - last);

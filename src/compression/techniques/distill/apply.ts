@@ -7,7 +7,7 @@ import { phaseOf } from '../../training/phase.ts';
 import { fixedBatchOf } from '../../training/rows.ts';
 import { frozenMasks, networkOf, withNetwork } from '../../training/session.ts';
 import { distillationTerms } from '../../training/teacher-terms.ts';
-import { TeacherRun } from '../../training/teacher-run.ts';
+import { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import { train, type TrainOptions } from '../../training/train.ts';
 import type { ModelState } from '../../step/model-state.ts';
@@ -75,26 +75,33 @@ async function pairsOf(
   return featurePairs(parameters.method as Exclude<DistillParameters['method'], 'logits'>, networks, parameters.hints);
 }
 
-interface Prepared extends Distillation {
+interface PreparedDistillation extends Distillation {
   readonly setup: TrainingSetup;
   readonly pairs: readonly FeaturePair[];
   readonly constraints: NonNullable<TrainOptions['constraints']>;
 }
 
 /** The hints, where they are the method, then the outputs. */
-async function trainStages({ teacher, setup, pairs, constraints, parameters, context }: Prepared): Promise<void> {
+async function trainStages({
+  teacher,
+  setup,
+  pairs,
+  constraints,
+  parameters,
+  context,
+}: PreparedDistillation): Promise<void> {
   const { method, epochs, temperature, alpha } = parameters;
   const hintEpochs = method === 'hints' ? (parameters.hintEpochs ?? epochs) : 0;
   const stores = hintEpochs > 0 ? stageStores(context.checkpoints) : [context.checkpoints, context.checkpoints];
   const allEpochs = hintEpochs + epochs;
-  const run = new TeacherRun(teacher);
+  const run = new TeacherForward(teacher);
   if (hintEpochs > 0)
-    await hinted(
-      new TeacherRun(teacher),
+    await trainOnHints(
+      new TeacherForward(teacher),
       pairs,
       {
         ...setup.common,
-        ...sharedBy(phaseOf(context, stores[0]!, { epochsBefore: 0, epochs: hintEpochs, allEpochs })),
+        ...phaseOptions(phaseOf(context, stores[0]!, { epochsBefore: 0, epochs: hintEpochs, allEpochs })),
         epochs: hintEpochs,
         constraints,
       },
@@ -109,7 +116,7 @@ async function trainStages({ teacher, setup, pairs, constraints, parameters, con
   const phase = phaseOf(context, stores[1]!, { epochsBefore: hintEpochs, epochs, allEpochs });
   const { unchanged } = await train({
     ...setup.common,
-    ...sharedBy(phase),
+    ...phaseOptions(phase),
     terms,
     metrics: setup.metrics,
     epochs,
@@ -122,12 +129,12 @@ async function trainStages({ teacher, setup, pairs, constraints, parameters, con
     );
 }
 
-function sharedBy({ checkpoints, report }: StepContext): Pick<TrainOptions, 'checkpoints' | 'report'> {
+function phaseOptions({ checkpoints, report }: StepContext): Pick<TrainOptions, 'checkpoints' | 'report'> {
   return { checkpoints, report };
 }
 
-async function hinted(
-  teacher: TeacherRun,
+async function trainOnHints(
+  teacher: TeacherForward,
   pairs: readonly FeaturePair[],
   options: Omit<TrainOptions, 'terms' | 'metrics'>,
   seed: number,
@@ -142,7 +149,7 @@ async function hinted(
 
 /** What is learned beside the outputs. */
 function featureTerms(
-  teacher: TeacherRun,
+  teacher: TeacherForward,
   pairs: readonly FeaturePair[],
   { method, beta }: DistillParameters,
 ): LossTerm[] {

@@ -1,7 +1,7 @@
 /** Attention transfer (Zagoruyko & Komodakis 2017, arXiv 1612.03928): the student looks where the teacher looks. */
 import { LatheError } from '../../../errors.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
-import type { TeacherRun } from '../../training/teacher-run.ts';
+import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
 import { positions, type FeaturePair } from './pairs.ts';
@@ -12,9 +12,9 @@ import { positions, type FeaturePair } from './pairs.ts';
  * brought to the student's.
  * @throws LatheError `shape-mismatch` for values without positions, or of other sizes that are no images
  */
-export function attentionTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, beta: number): LossTerm {
+export function attentionTerm(pairs: readonly FeaturePair[], teacher: TeacherForward, beta: number): LossTerm {
   pairs.forEach(requireMaps);
-  teacher.want(pairs.map((pair) => pair.teacher.name));
+  teacher.request(pairs.map((pair) => pair.teacher.name));
   return {
     name: 'attention',
     weight: beta / 2,

@@ -42,7 +42,7 @@ export class Features {
   /** Axis 1 behind operators of images, the last behind products of matrices; by the rank where neither is near. */
   private channelAxis(name: string, rank: number): number {
     let node = this.producer.get(name);
-    for (let steps = 0; node && steps < MOST_STEPS; steps++) {
+    for (let steps = 0; node && steps < MAX_STEPS; steps++) {
       if (CHANNELS_FIRST.has(node.opType)) return 1;
       if (CHANNELS_LAST.has(node.opType)) return rank - 1;
       node = MOVES.has(node.opType)
@@ -53,7 +53,7 @@ export class Features {
   }
 }
 
-const MOST_STEPS = 16;
+const MAX_STEPS = 16;
 const CHANNELS_FIRST: ReadonlySet<string> = new Set([
   'Conv',
   'ConvTranspose',

@@ -6,7 +6,7 @@ import { LatheError } from '../../../errors.ts';
 import { seededNormal } from '../../data/random.ts';
 import type { Parameter } from '../../network/network.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
-import type { TeacherRun } from '../../training/teacher-run.ts';
+import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
 import { samePositions, type FeaturePair } from './pairs.ts';
@@ -29,11 +29,11 @@ export interface HintTerm extends LossTerm {
  * weigh the same.
  * @throws LatheError `shape-mismatch` where a pair differs in more than its channels
  */
-export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, seed: number): HintTerm {
+export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherForward, seed: number): HintTerm {
   pairs.forEach(requireSamePositions);
   const regressors = pairs.map((pair, i) => makeRegressor(pair, i, seed));
   const parameters = regressors.flatMap(({ kernel, bias }) => [kernel, bias]);
-  teacher.want(pairs.map((pair) => pair.teacher.name));
+  teacher.request(pairs.map((pair) => pair.teacher.name));
   return {
     name: 'hints',
     weight: 1,

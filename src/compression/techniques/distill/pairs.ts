@@ -64,15 +64,15 @@ function namedPairs(networks: Networks, hints: NonNullable<DistillParameters['hi
   return pairs as FeaturePair[];
 }
 
-const MOST_LISTED = 12;
+const MAX_LISTED = 12;
 
 /** What could be named. */
 function listed({ teacher, student }: Networks): string {
   const names = ({ layers }: Features): string =>
     layers
-      .slice(0, MOST_LISTED)
+      .slice(0, MAX_LISTED)
       .map(({ name }) => `"${name}"`)
-      .join(', ') + (layers.length > MOST_LISTED ? ', ...' : '') || 'nothing';
+      .join(', ') + (layers.length > MAX_LISTED ? ', ...' : '') || 'nothing';
   return `Between its layers the teacher has ${names(teacher)}; the student ${names(student)}`;
 }
 

@@ -3,7 +3,7 @@
  * teacher sees.
  */
 import { tf, type TfTensor } from '../../tensor/tf.ts';
-import type { TeacherRun } from '../../training/teacher-run.ts';
+import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { FeaturePair } from './pairs.ts';
 
@@ -11,14 +11,14 @@ import type { FeaturePair } from './pairs.ts';
 const DISTANCE = 25;
 const ANGLE = 50;
 /** Angles are taken of all triples of the first samples of a batch: 64^3 of them. */
-const MOST_IN_ANGLES = 64;
+const MAX_ANGLE_SAMPLES = 64;
 const EPSILON = 1e-12;
 
 /**
  * beta times (25 times the Huber loss of distances + 50 times that of angles, eqs. 5 and 8), the mean over the pairs.
  */
-export function relationalTerm(pairs: readonly FeaturePair[], teacher: TeacherRun, beta: number): LossTerm {
-  teacher.want(pairs.map((pair) => pair.teacher.name));
+export function relationalTerm(pairs: readonly FeaturePair[], teacher: TeacherForward, beta: number): LossTerm {
+  teacher.request(pairs.map((pair) => pair.teacher.name));
   return {
     name: 'relations',
     weight: beta / pairs.length,
@@ -78,7 +78,7 @@ function squaresOf(products: TfTensor): TfTensor {
  * where j or k is i.
  */
 function angles(products: TfTensor, distances: TfTensor, apart: TfTensor): TfTensor {
-  const count = Math.min(products.shape[0]!, MOST_IN_ANGLES);
+  const count = Math.min(products.shape[0]!, MAX_ANGLE_SAMPLES);
   const corner = (matrix: TfTensor): TfTensor => tf.slice(matrix, [0, 0], [count, count]);
   const both = (matrix: TfTensor): TfTensor => tf.mul(tf.expandDims(matrix, 2), tf.expandDims(matrix, 1));
   const gram = corner(products);

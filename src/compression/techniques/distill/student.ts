@@ -2,11 +2,11 @@
  * A student made of its teacher: fewer channels in every layer, fewer of the blocks that repeat, with the weights of
  * what is kept.
  */
-import { removableBlocks, withoutBlocks, type Run } from '../../graph/blocks.ts';
+import { removableBlocks, withoutBlocks, type BlockSequence } from '../../graph/blocks.ts';
 import { removableChannels } from '../../graph/channels/removable.ts';
 import { composeKept, removeChannels } from '../../graph/channels/remove.ts';
 import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
-import { Survival } from '../../graph/channels/survival.ts';
+import { RemainingUnits } from '../../graph/channels/remaining-units.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
 import { weightScores } from '../channel-scores.ts';
 import { selectChannels } from '../channel-selection.ts';
@@ -28,22 +28,22 @@ export function deriveStudent(
 function shallower(state: ModelState, depth: number, { warn }: Pick<StepContext, 'warn'>): ModelState {
   if (depth === 1) return state;
   const found = removableBlocks(state.model);
-  const gone = found.runs.flatMap((run) => leftOut(run, depth));
+  const gone = found.sequences.flatMap((sequence) => leftOut(sequence, depth));
   if (gone.length > 0) return { ...state, model: withoutBlocks(found, gone) };
   warn(
     'depth-kept',
-    found.runs.length === 0
+    found.sequences.length === 0
       ? 'No block of the teacher gives the shape that it takes: the student is as deep'
-      : `Of ${found.runs.map((run) => run.length).join(' + ')} blocks, a share of ${depth} is all of them`,
+      : `Of ${found.sequences.map((sequence) => sequence.length).join(' + ')} blocks, a share of ${depth} is all of them`,
   );
   return state;
 }
 
 /** Those kept lie evenly in the run; with nothing left of it, the layers around it do all. */
-function leftOut(run: Run, depth: number): Run {
-  const kept = Math.round(run.length * depth);
-  const places = new Set(Array.from({ length: kept }, (_, i) => Math.floor(((i + 0.5) * run.length) / kept)));
-  return run.filter((_, i) => !places.has(i));
+function leftOut(sequence: BlockSequence, depth: number): BlockSequence {
+  const kept = Math.round(sequence.length * depth);
+  const places = new Set(Array.from({ length: kept }, (_, i) => Math.floor(((i + 0.5) * sequence.length) / kept)));
+  return sequence.filter((_, i) => !places.has(i));
 }
 
 /** By the norm of their weights; of every group the same share. */
@@ -55,13 +55,13 @@ function narrower(before: ModelState, width: number, { seed, warn }: Pick<StepCo
     warn('width-kept', 'The teacher has no layers whose channels could go: the student is as wide');
     return before;
   }
-  const survival = new Survival(map);
+  const remaining = new RemainingUnits(map);
   const scored = groups.map((group) => ({
     group,
     scores: weightScores(map, group, 'l2', seed),
     original: group.units.length,
   }));
-  selectChannels(scored, survival, { ratio: 1 - width, scope: 'layer', roundTo: 1, maxRatio: 1 }, 1);
-  const { model, kept } = removeChannels(state.model, map, survival.gone);
+  selectChannels(scored, remaining, { ratio: 1 - width, scope: 'layer', roundTo: 1, maxRatio: 1 }, 1);
+  const { model, kept } = removeChannels(state.model, map, remaining.gone);
   return { ...state, model, kept: composeKept(state.kept, kept) };
 }

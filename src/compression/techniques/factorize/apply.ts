@@ -3,7 +3,7 @@ import { constantsAsInitializers } from '../../graph/passes/constants-as-initial
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
 import { hostNumbers, toHost } from '../../ir/tensor-data.ts';
 import type { Model, Node } from '../../ir/types.ts';
-import { recovered } from '../../training/recover.ts';
+import { recoverAccuracy } from '../../training/recover.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
@@ -28,7 +28,7 @@ export async function apply(
   if (replaced.size === 0 && parameters.energy !== 1)
     context.warn('nothing-factorized', nothing(model, layers, before));
   const state = replaced.size === 0 ? before : { ...before, model: withReplacements(model, replaced) };
-  return parameters.epochs === 0 ? state : recovered(state, parameters, context, parameters.epochs);
+  return parameters.epochs === 0 ? state : recoverAccuracy(state, parameters, context, parameters.epochs);
 }
 
 function chosenLayers(model: Model, { frozenZeros }: ModelState, { layers }: FactorizeParameters): Layer[] {

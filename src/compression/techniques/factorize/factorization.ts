@@ -57,15 +57,15 @@ export function rankFor(
   { parameters }: LayerCost,
   { energy, rank, ratio }: Target,
 ): number {
-  const most = lost.length - 1;
-  if (rank !== undefined) return Math.min(rank, most);
-  if (ratio !== undefined) return Math.min(Math.floor((ratio * parameters) / perRank), most);
-  return leastRank(lost, 1 - energy!);
+  const max = lost.length - 1;
+  if (rank !== undefined) return Math.min(rank, max);
+  if (ratio !== undefined) return Math.min(Math.floor((ratio * parameters) / perRank), max);
+  return minRank(lost, 1 - energy!);
 }
 
 /** The least rank that loses no more. Rounding of the singular values does not count. */
-export function leastRank(lost: Float64Array, most: number): number {
-  const rank = lost.findIndex((energy) => energy <= most + ROUNDING);
+export function minRank(lost: Float64Array, max: number): number {
+  const rank = lost.findIndex((energy) => energy <= max + ROUNDING);
   return Math.max(1, rank);
 }
 

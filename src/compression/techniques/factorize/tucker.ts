@@ -7,7 +7,7 @@ import { readFromEngine, svd } from '../../tensor/svd.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import { chain, kernel, pointSettings, product, settings, type Convolution, type Link } from './convolution-chain.ts';
 import {
-  leastRank,
+  minRank,
   lostEnergy,
   type Factorization,
   type LayerCost,
@@ -60,14 +60,14 @@ function pairsOfRanks(
   lost: Record<keyof Ranks, Float64Array>,
   { energy, rank, ratio }: Target,
 ): Ranks[] {
-  const most = { outputs: lost.outputs.length - 1, inputs: lost.inputs.length - 1 };
-  if (rank !== undefined) return [{ outputs: Math.min(rank, most.outputs), inputs: Math.min(rank, most.inputs) }];
-  const pairs = Array.from({ length: most.outputs }, (_, i) => i + 1).map((outputs): Ranks | null => {
+  const max = { outputs: lost.outputs.length - 1, inputs: lost.inputs.length - 1 };
+  if (rank !== undefined) return [{ outputs: Math.min(rank, max.outputs), inputs: Math.min(rank, max.inputs) }];
+  const pairs = Array.from({ length: max.outputs }, (_, i) => i + 1).map((outputs): Ranks | null => {
     if (energy !== undefined) {
       const left = 1 - energy - lost.outputs[outputs]!;
-      return left < -1e-12 ? null : { outputs, inputs: leastRank(lost.inputs, left) };
+      return left < -1e-12 ? null : { outputs, inputs: minRank(lost.inputs, left) };
     }
-    const inputs = Math.min(most.inputs, largestWithin(convolution, outputs, ratio! * convolution.layer.parameters));
+    const inputs = Math.min(max.inputs, largestWithin(convolution, outputs, ratio! * convolution.layer.parameters));
     return inputs < 1 ? null : { outputs, inputs };
   });
   return pairs.filter((pair) => pair !== null);

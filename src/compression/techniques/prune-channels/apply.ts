@@ -1,10 +1,10 @@
 import { removableChannels, type RemovableChannels } from '../../graph/channels/removable.ts';
 import { composeKept, removeChannels } from '../../graph/channels/remove.ts';
 import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
-import { Survival } from '../../graph/channels/survival.ts';
+import { RemainingUnits } from '../../graph/channels/remaining-units.ts';
 import { inlineFunctions } from '../../graph/passes/inline-functions.ts';
 import { phaseOf } from '../../training/phase.ts';
-import { recovered } from '../../training/recover.ts';
+import { recoverAccuracy } from '../../training/recover.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
@@ -15,7 +15,7 @@ import { selectChannels } from '../channel-selection.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 import { taylorScores } from './taylor.ts';
 
-interface Job {
+interface PruningContext {
   readonly parameters: PruneChannelsParameters;
   readonly context: StepContext;
   /** Channels of each group that could go at the beginning, by the group's first name. */
@@ -44,8 +44,8 @@ export async function apply(
   return runRounds(start, job);
 }
 
-async function runRounds(start: ModelState, job: Job): Promise<ModelState> {
-  const { parameters, context } = job;
+async function runRounds(start: ModelState, pruning: PruningContext): Promise<ModelState> {
+  const { parameters, context } = pruning;
   const rounds = pruningRounds(parameters);
   const allEpochs = rounds.reduce((sum, { epochs }) => sum + epochs, 0);
   const resumed = await resumeRound(context.checkpoints, start);
@@ -56,11 +56,11 @@ async function runRounds(start: ModelState, job: Job): Promise<ModelState> {
       const running =
         resumed?.round === round
           ? resumed
-          : { round, state: await pruned(state, job, fraction, round), training: null };
+          : { round, state: await pruneRound(state, pruning, fraction, round), training: null };
       state =
         epochs === 0
           ? running.state
-          : await recovered(
+          : await recoverAccuracy(
               running.state,
               parameters,
               phaseOf(context, await beginRound(context.checkpoints, running), { epochsBefore, epochs, allEpochs }),
@@ -81,23 +81,23 @@ function chosenChannels({ model }: ModelState, { layers }: PruneChannelsParamete
   return { map, groups: groups.filter(({ names }) => matches(names)) };
 }
 
-async function pruned(
+async function pruneRound(
   state: ModelState,
-  { parameters, context, originally }: Job,
+  { parameters, context, originally }: PruningContext,
   fraction: number,
   round: number,
 ): Promise<ModelState> {
   context.signal.throwIfAborted();
   const channels = chosenChannels(state, parameters);
   const scores = await scoresOf(state, channels, parameters, context, round);
-  const survival = new Survival(channels.map);
+  const remaining = new RemainingUnits(channels.map);
   const groups = channels.groups.map((group, i) => ({
     group,
     scores: scores[i]!,
     original: originally.get(group.names[0]!) ?? group.units.length,
   }));
-  selectChannels(groups, survival, parameters, fraction);
-  const { model, kept } = removeChannels(state.model, channels.map, survival.gone);
+  selectChannels(groups, remaining, parameters, fraction);
+  const { model, kept } = removeChannels(state.model, channels.map, remaining.gone);
   return { ...state, model, kept: composeKept(state.kept, kept) };
 }
 

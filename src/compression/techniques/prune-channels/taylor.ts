@@ -14,11 +14,11 @@ import { train } from '../../training/train.ts';
 import type { CheckpointStore } from '../../step/checkpoint-store.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
-import { summed, weightScores, type AxisValues, type Scores } from '../channel-scores.ts';
+import { sumByUnit, weightScores, type AxisValues, type Scores } from '../channel-scores.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 
 /** Batches that are enough to tell channels apart. */
-const MOST_BATCHES = 100;
+const MAX_BATCHES = 100;
 
 const FORGETFUL: CheckpointStore = { save: () => Promise.resolve(), load: () => Promise.resolve(null) };
 
@@ -56,7 +56,7 @@ export async function taylorScores(
       metrics: [],
       epochs: 1,
       settings: { optimizer: 'sgd', learningRate: 0 },
-      train: first(setup.common.train, MOST_BATCHES),
+      train: firstBatches(setup.common.train, MAX_BATCHES),
       validation: null,
       observers: [
         {
@@ -106,12 +106,12 @@ function groupScores(
     const sum = sums.get(maker);
     return sum ? [{ maker, values: Float64Array.from(sum.dataSync()) }] : [];
   });
-  return parts.length > 0 ? summed(map, group, parts) : weightScores(map, group, 'l2', seed);
+  return parts.length > 0 ? sumByUnit(map, group, parts) : weightScores(map, group, 'l2', seed);
 }
 
 /** The beginning of every epoch. */
-function first(source: BatchSource, most: number): BatchSource {
-  const batchesPerEpoch = Math.min(source.batchesPerEpoch, most);
+function firstBatches(source: BatchSource, maxBatches: number): BatchSource {
+  const batchesPerEpoch = Math.min(source.batchesPerEpoch, maxBatches);
   return {
     samples: source.samples,
     batchesPerEpoch,
@@ -122,6 +122,6 @@ function first(source: BatchSource, most: number): BatchSource {
         if (++count === batchesPerEpoch) return;
       }
     },
-    shard: (rank, of) => first(source.shard(rank, of), most),
+    shard: (rank, of) => firstBatches(source.shard(rank, of), maxBatches),
   };
 }

@@ -98,7 +98,7 @@ function pruneAtOnce(
   return pruned.length === 0 ? state : { ...state, model, frozenZeros: new Set([...state.frozenZeros, ...pruned]) };
 }
 
-interface Job {
+interface PruningContext {
   readonly state: ModelState;
   readonly parameters: PruneWeightsParameters;
   readonly context: StepContext;
@@ -108,7 +108,7 @@ interface Job {
 async function pruneAndTrain(
   network: Network,
   weights: readonly KernelWeight[],
-  { state, parameters, context }: Job,
+  { state, parameters, context }: PruningContext,
 ): Promise<string[]> {
   const setup = await setUpTraining(network, context, parameters.training);
   const rounds = parameters.schedule === 'iterative' ? parameters.rounds : 1;

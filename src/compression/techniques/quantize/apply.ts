@@ -10,7 +10,7 @@ import { takesFourBits } from './pack-integers.ts';
 import { prepare } from './prepare.ts';
 import { methodOf, type QuantizeParameters } from './spec.ts';
 import { quantizeStatic } from './static/static.ts';
-import { mayRunSaturating } from './targets.ts';
+import { maySaturate } from './targets.ts';
 import { quantizeWeights } from './weight-only.ts';
 import { NOTABLE_SHARE, warnOfWeightsLeft } from './weights-left.ts';
 
@@ -80,7 +80,7 @@ const METHODS: Record<
     quantizeWeights(await quantizeStatic(model, parameters, context), parameters),
   dynamic: async (model, parameters) =>
     quantizeWeights(
-      quantizeDynamic(model, { ...parameters, mayRunSaturating: await mayRunSaturating(parameters.target) }),
+      quantizeDynamic(model, { ...parameters, mayRunSaturating: await maySaturate(parameters.target) }),
       parameters,
     ),
 };

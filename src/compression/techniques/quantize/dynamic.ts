@@ -8,7 +8,7 @@ import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import { floatAttribute, intAttribute } from '../../ir/node-attributes.ts';
-import { constant, FLOAT32, LEAST_ELEMENTS, scaleTensor } from './graph-parts.ts';
+import { constant, FLOAT32, MIN_ELEMENTS, scaleTensor } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 import { quantizeWeight } from '../../weights/quantize-weight.ts';
 
@@ -66,7 +66,7 @@ class DynamicWriter {
   private productOf(node: Node): Product | null {
     if (node.domain !== '' || (node.opType !== 'MatMul' && node.opType !== 'Gemm')) return null;
     const kernel = this.graph.initializers.get(node.inputs[1]!);
-    if (!kernel || kernel.dtype !== 'float32' || kernel.dims.length !== 2 || elementCount(kernel.dims) < LEAST_ELEMENTS)
+    if (!kernel || kernel.dtype !== 'float32' || kernel.dims.length !== 2 || elementCount(kernel.dims) < MIN_ELEMENTS)
       return null;
     if (this.graph.initializers.has(node.inputs[0]!) || !this.selected([node.name, ...node.inputs])) return null;
     if (node.opType === 'MatMul') return { node, weight: kernel, bias: null };

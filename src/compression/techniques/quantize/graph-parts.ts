@@ -24,7 +24,7 @@ export const scaleTensor = (name: string, affines: readonly Affine[], dims: read
  * Weights smaller than this gain nothing: the codes, their scale and the nodes that unpack them take as much as the
  * floats.
  */
-export const LEAST_ELEMENTS = 96;
+export const MIN_ELEMENTS = 96;
 
 /** As Cast's `to` says it. */
 export const FLOAT32 = DATA_TYPES.indexOf('float32');

@@ -26,7 +26,7 @@ export async function observationInputs(
         random: true,
         samples: count,
         feeds: async function* () {
-          for (let i = 0; i < count; i++) yield inputs.make(i, inputs.least);
+          for (let i = 0; i < count; i++) yield inputs.make(i, inputs.minSamples);
         },
       };
     }

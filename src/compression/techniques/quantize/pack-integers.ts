@@ -17,9 +17,9 @@ import { quantizeWeight, type QuantizedWeight } from '../../weights/quantize-wei
 
 const INT4_BLOCK = 32;
 /** Shorter blocks spend more on scales than they save. */
-const LEAST_BLOCK = 8;
+const MIN_BLOCK = 8;
 /** Of smaller weights the second half byte saves less than the nodes that part it take. */
-const LEAST_INT4_ELEMENTS = 2048;
+const MIN_INT4_ELEMENTS = 2048;
 
 /**
  * How a weight is laid out while it is packed: kernels of many axes as [channel, rest], blocks as an axis of their own.
@@ -32,7 +32,7 @@ interface Packing {
 
 export function takesFourBits({ dims }: Pick<Tensor, 'dims'>): boolean {
   const elements = elementCount(dims);
-  return elements >= LEAST_INT4_ELEMENTS && elements % 2 === 0;
+  return elements >= MIN_INT4_ELEMENTS && elements % 2 === 0;
 }
 
 export function packIntegers(
@@ -75,12 +75,12 @@ function packingOf(
   const sum = flat === dims ? axes.sum : 1;
   const wanted = blockSize || (precision === 'int4' ? INT4_BLOCK : 0);
   const size = sum === null || wanted === 0 ? 0 : largestDivisor(flat[sum]!, wanted);
-  const block = size >= LEAST_BLOCK && size < flat[sum!]! ? { axis: sum!, size } : null;
+  const block = size >= MIN_BLOCK && size < flat[sum!]! ? { axis: sum!, size } : null;
   return { dims: flat, channelAxis: perChannel || block ? axes.channel : null, block };
 }
 
-function largestDivisor(length: number, most: number): number {
-  for (let size = Math.min(most, length); size > 1; size--) if (length % size === 0) return size;
+function largestDivisor(length: number, max: number): number {
+  for (let size = Math.min(max, length); size > 1; size--) if (length % size === 0) return size;
   return 1;
 }
 

@@ -4,7 +4,7 @@
  */
 import { constantsAsInitializers } from '../../graph/passes/constants-as-initializers.ts';
 import { foldBatchNorm } from '../../graph/passes/fold-batch-norm.ts';
-import { raiseOpset } from '../../graph/passes/raise-opset.ts';
+import { upgradeOpset } from '../../graph/passes/upgrade-opset.ts';
 import { removeIdentities } from '../../graph/passes/remove-identities.ts';
 import { splitFused } from '../../graph/passes/split-fused.ts';
 import { castToSingle } from './cast/single.ts';
@@ -13,6 +13,6 @@ import type { Model } from '../../ir/types.ts';
 /** `opset`: the least that is needed. */
 export function prepare(model: Model, opset: number): Model {
   return foldBatchNorm(
-    removeIdentities(constantsAsInitializers(splitFused(raiseOpset(castToSingle(model, true), opset)))),
+    removeIdentities(constantsAsInitializers(splitFused(upgradeOpset(castToSingle(model, true), opset)))),
   );
 }

@@ -17,6 +17,6 @@ const SATURATES: Readonly<Record<Target, () => boolean | Promise<boolean>>> = {
  * weights' codes must keep pairs of products within them. That costs 0.7 to 2.7 dB of the weights' own noise (measured
  * on normal, Laplace and t-distributed weights, 27 to 1,152 to a sum), 7-bit weights 6 dB.
  */
-export async function mayRunSaturating(target: Target): Promise<boolean> {
+export async function maySaturate(target: Target): Promise<boolean> {
   return SATURATES[target]();
 }

@@ -8,7 +8,7 @@ import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Tensor } from '../../ir/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import { fitsHalf } from './cast/half.ts';
-import { FLOAT32, LEAST_ELEMENTS, type Additions } from './graph-parts.ts';
+import { FLOAT32, MIN_ELEMENTS, type Additions } from './graph-parts.ts';
 import { packIntegers } from './pack-integers.ts';
 import type { QuantizeParameters } from './spec.ts';
 import { commonAxes, weightUses } from '../../weights/weight-uses.ts';
@@ -51,7 +51,7 @@ function quantizeGraph(graph: Graph, packing: Packing): Graph {
     const tensor = graph.initializers.get(name)!;
     // so small that fewer bits save nothing, and each of its values is many weights
     if (codebooks.has(tensor)) continue;
-    if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < LEAST_ELEMENTS) continue;
+    if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < MIN_ELEMENTS) continue;
     if (parameters.precision === 'float16' && !fitsHalf(tensor)) continue;
     if (!selected([name, ...uses.map(({ node }) => node.name)])) continue;
     pack(tensor, commonAxes(uses, tensor.dims.length), parameters, fresh, additions);

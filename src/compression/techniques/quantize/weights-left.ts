@@ -9,7 +9,7 @@ import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { countWeights } from '../../graph/weights.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import type { StepContext } from '../../step/step-context.ts';
-import { LEAST_ELEMENTS } from './graph-parts.ts';
+import { MIN_ELEMENTS } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 
 /** Of all values; less is hardly missed. */
@@ -25,7 +25,7 @@ export function warnOfWeightsLeft({ graph }: Model, parameters: QuantizeParamete
       readers.has(name) &&
       isFloat(dtype) &&
       dims.length > 1 &&
-      elementCount(dims) >= LEAST_ELEMENTS &&
+      elementCount(dims) >= MIN_ELEMENTS &&
       selected([name, readers.get(name)?.name ?? '']),
   );
   const share =

@@ -90,18 +90,18 @@ export interface TensorflowBackend extends KernelBackend {
   createOutputTensor(metadata: TensorMetadata): TfTensor;
 }
 
-export interface FoundEngine {
+export interface EngineBuild {
   readonly addon: string;
   readonly variant: 'cpu' | 'cuda';
   readonly tensorflow: string;
 }
 
 /** The built engine in the user's cache, or null. */
-export async function findBuiltEngine(variant?: 'cpu' | 'cuda'): Promise<FoundEngine | null> {
+export async function findEngineBuild(variant?: 'cpu' | 'cuda'): Promise<EngineBuild | null> {
   const path = pathToFileURL(join(projectRoot, 'scripts', 'engine', 'location.mjs')).href;
   const location = (await import(path)) as {
-    findBestEngine(): FoundEngine | null;
-    findEngine(variant: 'cpu' | 'cuda'): FoundEngine | null;
+    findBestEngine(): EngineBuild | null;
+    findEngine(variant: 'cpu' | 'cuda'): EngineBuild | null;
   };
   return variant ? location.findEngine(variant) : location.findBestEngine();
 }
@@ -115,17 +115,17 @@ export function tensorflow(): TensorflowBackend {
 }
 
 /** Loads the addon and makes its backend the one that tfjs computes with. */
-export async function loadTensorflow(found: FoundEngine, threads: number): Promise<TensorflowBackend> {
+export async function loadTensorflow(build: EngineBuild, threads: number): Promise<TensorflowBackend> {
   prepareEnvironment(threads);
   addRemovedUtilities();
-  const binding = require(found.addon) as Binding;
+  const binding = require(build.addon) as Binding;
   const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node/dist/nodejs_kernel_backend') as {
     NodeJSKernelBackend: new (binding: Binding, packageName: string) => TensorflowBackend;
   };
   require('@tensorflow/tfjs-node/dist/register_all_kernels');
   const made = new NodeJSKernelBackend(
     binding,
-    found.variant === 'cuda' ? '@tensorflow/tfjs-node-gpu' : '@tensorflow/tfjs-node',
+    build.variant === 'cuda' ? '@tensorflow/tfjs-node-gpu' : '@tensorflow/tfjs-node',
   );
   tf.registerBackend('tensorflow', () => made, 3);
   await tf.setBackend('tensorflow');

@@ -4,13 +4,13 @@
  */
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { findBuiltEngine } from './binding.ts';
+import { findEngineBuild } from './binding.ts';
 
 const hasDisassembler = process.arch === 'x64' && spawnSync('objdump', ['--version']).status === 0;
 
 test.skipIf(!hasDisassembler)('vectors wider than SSE are used in the functions of their set alone', async () => {
-  const found = await findBuiltEngine('cpu');
-  const { stdout } = spawnSync('objdump', ['-d', '-C', '--no-show-raw-insn', found!.addon], {
+  const build = await findEngineBuild('cpu');
+  const { stdout } = spawnSync('objdump', ['-d', '-C', '--no-show-raw-insn', build!.addon], {
     encoding: 'utf8',
     maxBuffer: 2 ** 30,
   });

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findBuiltEngine } from './binding.ts';
+import { findEngineBuild } from './binding.ts';
 
-const found = await findBuiltEngine('cpu');
+const build = await findEngineBuild('cpu');
 
-test.skipIf(!found)('no warning under -Wall -Wextra', () => {
-  const record = JSON.parse(readFileSync(join(dirname(found!.addon), 'engine.json'), 'utf8')) as { warnings: string[] };
+test.skipIf(!build)('no warning under -Wall -Wextra', () => {
+  const record = JSON.parse(readFileSync(join(dirname(build!.addon), 'engine.json'), 'utf8')) as { warnings: string[] };
   expect(record.warnings).toEqual([]);
 });

@@ -30,14 +30,14 @@ export interface AttentionOptions {
  * Features of a query and a value together. Beyond, products outweigh all else, and TensorFlow's are as fast: with 256
  * + 256 the kernel takes 2 % longer.
  */
-const MOST_FEATURES = 320;
+const MAX_FEATURES = 320;
 /**
  * The kernel gives each thread whole heads: of the threads' time, what must be used by them. One head on two threads
  * takes 1.5 times as long ...
  */
-const LEAST_BUSY = 0.75;
+const MIN_UTILIZATION = 0.75;
 /** ... but for so few products TensorFlow would not use two either. */
-const FEW_PRODUCTS = 2 ** 21;
+const MAX_SMALL_PRODUCTS = 2 ** 21;
 
 /** softmax(q k' * scale + mask) v, head by head; batch and heads of q, k and v are equal. */
 export function attention(q: TfTensor, k: TfTensor, v: TfTensor, options: AttentionOptions): TfTensor {
@@ -54,7 +54,7 @@ function suitsKernel(q: TfTensor, k: TfTensor, v: TfTensor, { mask, orders }: At
   const { threads } = engine();
   const busy = heads / (threads * Math.ceil(heads / threads));
   const products = heads * q.shape[orders.q[2]]! * k.shape[orders.k[2]]! * features;
-  return isFloat && isWhole && features <= MOST_FEATURES && (busy >= LEAST_BUSY || products <= FEW_PRODUCTS);
+  return isFloat && isWhole && features <= MAX_FEATURES && (busy >= MIN_UTILIZATION || products <= MAX_SMALL_PRODUCTS);
 }
 
 function nativeAttention(

@@ -18,9 +18,9 @@ interface Row {
  * What a choice may cost more than the best of a row: rows are single operations of a few milliseconds, whose times
  * move by this much from run to run.
  */
-const MOST_LOST = 0.35;
+const MAX_LOSS = 0.35;
 /** Of all rows together. */
-const MOST_LOST_IN_ALL = 0.05;
+const MAX_TOTAL_LOSS = 0.05;
 
 const PASSES: Readonly<Record<string, ConvPass>> = {
   forward: 'forward',
@@ -40,7 +40,7 @@ describe.each(tables)('kernels for $kernels', ({ kernels, rows }) => {
   }));
   test('none costs much more than the best', () => {
     for (const { operation, shape, best, time } of chosen)
-      expect({ operation, shape, lost: time > 0.2 && time / best > 1 + MOST_LOST ? time / best : 0 }).toEqual({
+      expect({ operation, shape, lost: time > 0.2 && time / best > 1 + MAX_LOSS ? time / best : 0 }).toEqual({
         operation,
         shape,
         lost: 0,
@@ -48,7 +48,7 @@ describe.each(tables)('kernels for $kernels', ({ kernels, rows }) => {
   });
   test('all together cost little more than the best', () => {
     const sum = (pick: (row: (typeof chosen)[number]) => number) => chosen.reduce((total, row) => total + pick(row), 0);
-    expect(sum(({ time }) => time) / sum(({ best }) => best)).toBeLessThan(1 + MOST_LOST_IN_ALL);
+    expect(sum(({ time }) => time) / sum(({ best }) => best)).toBeLessThan(1 + MAX_TOTAL_LOSS);
   });
 });
 

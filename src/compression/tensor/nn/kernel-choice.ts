@@ -70,13 +70,13 @@ export const LIMITS: Readonly<Record<KernelSet, Limits>> = {
 /** Outputs of one of Winograd's tiles along an axis. */
 const TILE = 4;
 /** Below, transforming the kernel costs what the products save. */
-const LEAST_TILES = 8;
+const MIN_TILES = 8;
 /** Of the tiles' outputs, those that the image has. */
-const LEAST_COVERED = 0.6;
+const MIN_COVERED_SHARE = 0.6;
 /** A row of results is the height of the direct kernels' tiles. */
-const LEAST_COLUMNS = 4;
+const MIN_COLUMNS = 4;
 /** Of an image's gradient with stride 1: fewer do not fill a vector. */
-const LEAST_CHANNELS = 8;
+const MIN_CHANNELS = 8;
 
 /** The kernels for a plain convolution without pads wider than the kernel. */
 export function convKernels(pass: ConvPass, sizes: ConvSizes, set = kernelSet()): ConvKernels {
@@ -103,7 +103,9 @@ function kernelSet(): KernelSet | null {
 function suitsWinograd({ batch, result: [rows, columns], kernel, strides }: ConvSizes): boolean {
   if (!kernel.every((size) => size === 3) || !strides.every((stride) => stride === 1)) return false;
   const tiles = batch * Math.ceil(rows / TILE) * Math.ceil(columns / TILE);
-  return rows > 0 && columns > 0 && tiles >= LEAST_TILES && batch * rows * columns >= LEAST_COVERED * tiles * TILE ** 2;
+  return (
+    rows > 0 && columns > 0 && tiles >= MIN_TILES && batch * rows * columns >= MIN_COVERED_SHARE * tiles * TILE ** 2
+  );
 }
 
 function suitsDirect(pass: ConvPass, { image, result, ci, kernel, strides }: ConvSizes): boolean {
@@ -111,8 +113,7 @@ function suitsDirect(pass: ConvPass, { image, result, ci, kernel, strides }: Con
   if (isProduct) return true;
   if (pass === 'inputGradient')
     return (
-      Math.floor(image[1] / strides[1]!) >= LEAST_COLUMNS &&
-      (ci >= LEAST_CHANNELS || strides.every((stride) => stride > 1))
+      Math.floor(image[1] / strides[1]!) >= MIN_COLUMNS && (ci >= MIN_CHANNELS || strides.every((stride) => stride > 1))
     );
-  return result[1] >= LEAST_COLUMNS;
+  return result[1] >= MIN_COLUMNS;
 }

@@ -202,12 +202,12 @@ interface RawLayer {
 }
 
 /** A recurrent layer's outputs: every step in the order taken, or the last one; then the states. */
-interface Run {
+interface Pass {
   readonly output: Signal;
   readonly states: readonly Signal[];
 }
 
-interface RunInput {
+interface PassInput {
   readonly signal: Signal;
   readonly arrays: readonly WeightArray[];
   readonly initial: readonly Signal[];
@@ -216,7 +216,7 @@ interface RunInput {
 
 const CONV_RANKS: Readonly<Record<string, number>> = { ConvLSTM1D: 1, ConvLSTM2D: 2, ConvLSTM3D: 3 };
 
-function run(ctx: LayerContext, raw: RawLayer, given: RunInput): Run {
+function run(ctx: LayerContext, raw: RawLayer, given: PassInput): Pass {
   const { class_name: className, config } = CUDNN[raw.class_name]
     ? { class_name: CUDNN[raw.class_name]!, config: { ...raw.config, reset_after: true } }
     : raw;
@@ -238,7 +238,7 @@ function run(ctx: LayerContext, raw: RawLayer, given: RunInput): Run {
   });
 }
 
-function runNative(ctx: LayerContext, cell: CellType, config: Config, { signal, arrays, initial }: RunInput): Run {
+function runNative(ctx: LayerContext, cell: CellType, config: Config, { signal, arrays, initial }: PassInput): Pass {
   const { b, name } = ctx;
   const backwards = flag(config, 'go_backwards', false);
   const { y, states, units } = emit(ctx, signal, {
@@ -278,7 +278,7 @@ const flip = (b: LayerContext['b'], value: string, name: string): string =>
     `${name}/reversed`,
   );
 
-function runCell(ctx: LayerContext, raw: RawLayer, config: Config, { signal, arrays, initial, mask }: RunInput): Run {
+function runCell(ctx: LayerContext, raw: RawLayer, config: Config, { signal, arrays, initial, mask }: PassInput): Pass {
   const { b, name } = ctx;
   const cell = cellOf(ctx, raw, arrays);
   const [batch, steps, ...stepShape] = signal.shape;
@@ -312,8 +312,8 @@ function runConvLstm(
   ctx: LayerContext,
   rank: number,
   config: Config,
-  { signal, arrays, initial, mask }: RunInput,
-): Run {
+  { signal, arrays, initial, mask }: PassInput,
+): Pass {
   const { b, name } = ctx;
   const first = dataFormat(config) === 'channels_first';
   const [batch = null, steps = null, ...step] = signal.shape;
@@ -427,7 +427,7 @@ function runBoth(
   signal: Signal,
   initial: readonly Signal[],
   mask: string | null,
-): [Run, Run] {
+): [Pass, Pass] {
   const half = initial.length / 2;
   const count = arrayCount(forward);
   const own = (label: string): LayerContext => ({ ...ctx, name: `${ctx.name}/${label}` });
@@ -449,7 +449,7 @@ function runJoint(
   config: Config,
   signal: Signal,
   initial: readonly Signal[],
-): [Run, Run] {
+): [Pass, Pass] {
   const { b, name } = ctx;
   const half = ctx.weights.length / 2;
   const { y, states, units } = emit(ctx, signal, {
@@ -477,7 +477,7 @@ function runJoint(
         )
         .map((one) => plainSignal(b.op('Squeeze', [one, b.ints([0])], {}, `${name}/steps`), [batch, steps, units]))
     : null;
-  const way = (index: number): Run => ({
+  const way = (index: number): Pass => ({
     output: sequences ? sequences[index]! : split[0]![index]!,
     states: split.map((pair) => pair[index]!),
   });

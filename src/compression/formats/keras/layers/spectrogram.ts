@@ -212,12 +212,12 @@ const melSpectrogram: LayerConverter = (ctx) => {
 
 /** 10 log10(max(x, floor) / reference), no lower than `top_db` under the largest of all. */
 function decibels({ b, name, config }: LayerContext, value: string): string {
-  const least = number(config, 'min_power', 1e-10);
-  const reference = 10 * Math.log10(Math.max(Math.abs(number(config, 'ref_power', 1)), least));
+  const minPower = number(config, 'min_power', 1e-10);
+  const reference = 10 * Math.log10(Math.max(Math.abs(number(config, 'ref_power', 1)), minPower));
   const log = b.op(
     'Mul',
     [
-      b.op('Log', [b.op('Max', [value, b.scalar(least)], {}, `${name}/floor`)], {}, `${name}/log`),
+      b.op('Log', [b.op('Max', [value, b.scalar(minPower)], {}, `${name}/floor`)], {}, `${name}/log`),
       b.scalar(10 / Math.LN10),
     ],
     {},

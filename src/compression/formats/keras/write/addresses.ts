@@ -20,7 +20,7 @@ export interface StoredArray {
 }
 
 /** Finite positive float32 values in the order of their bits; more elements than any file holds. */
-const LARGEST = 0x7f7f_ffff;
+const MAX_ADDRESS = 0x7f7f_ffff;
 
 export class AddressBook {
   readonly #arrays = new Map<string, StoredArray>();
@@ -63,7 +63,7 @@ export class AddressBook {
     if (!stored) {
       stored = { place, dims, values, first: this.#next };
       this.#next += values.length;
-      if (this.#next > LARGEST) throw new Error('the file has more elements than there are addresses');
+      if (this.#next > MAX_ADDRESS) throw new Error('the file has more elements than there are addresses');
       this.#arrays.set(place, stored);
       this.#ordered.push(stored);
     }

@@ -5,7 +5,7 @@ import { isFloat, toHost } from '../../../ir/tensor-data.ts';
 import type { Graph, Model, Tensor } from '../../../ir/types.ts';
 import type { AddressBook, StoredArray } from './addresses.ts';
 import { refuse, type NewArray } from './new-array.ts';
-import { pickLeft } from './pick-left.ts';
+import { selectRemaining } from './select-remaining.ts';
 
 export interface Origins {
   /** The graph as the file was read. */
@@ -25,7 +25,7 @@ interface Target {
 }
 const [KNOWN, GONE] = [1, 2] as const;
 
-type Found = Map<StoredArray, Target>;
+type CollectedArrays = Map<StoredArray, Target>;
 
 /**
  * New values of every array that the graph holds, by place, in the file's own layout.
@@ -33,7 +33,7 @@ type Found = Map<StoredArray, Target>;
  */
 export function collectArrays(model: Model, { uploaded, addressed, book }: Origins): Map<string, NewArray> {
   requireSameNodes(model.graph, uploaded.graph);
-  const found: Found = new Map();
+  const found: CollectedArrays = new Map();
   for (const [name, before] of uploaded.graph.initializers) {
     const now = initializer(model.graph, name, before.dims);
     const addresses = addressed.graph.initializers.get(name)!;
@@ -53,7 +53,7 @@ export function collectSmallerArrays(
   { uploaded, addressed, book }: Origins,
   kept: Kept,
 ): Map<string, NewArray> {
-  const found: Found = new Map();
+  const found: CollectedArrays = new Map();
   for (const [name, before] of removeUnusedInitializers(removeDeadNodes(uploaded.graph)).initializers) {
     const addresses = addressed.graph.initializers.get(name)!;
     if (!holdsAddresses(before, addresses)) continue;
@@ -62,7 +62,10 @@ export function collectSmallerArrays(
     scatter(initializer(model.graph, name, cut(before).dims), cut(before), cut(addresses), book, found);
   }
   return new Map(
-    [...found].map(([stored, { values, state }]) => [stored.place, pickLeft(stored, values, (i) => state[i] !== GONE)]),
+    [...found].map(([stored, { values, state }]) => [
+      stored.place,
+      selectRemaining(stored, values, (i) => state[i] !== GONE),
+    ]),
   );
 }
 
@@ -81,7 +84,7 @@ const bitsOf = (addresses: Tensor): Uint32Array =>
   new Uint32Array((toHost(addresses).data as Float32Array).slice().buffer);
 
 /** Elements that the cut leaves out; which are there after all is seen when the values are written. */
-function markGone(addresses: Tensor, left: Tensor, book: AddressBook, found: Found): void {
+function markGone(addresses: Tensor, left: Tensor, book: AddressBook, found: CollectedArrays): void {
   const stays = new Set(bitsOf(left));
   for (const address of bitsOf(addresses)) {
     const stored = stays.has(address) ? undefined : book.find(address);
@@ -94,13 +97,13 @@ function markGone(addresses: Tensor, left: Tensor, book: AddressBook, found: Fou
 
 const UNEQUAL_PARTS = 'layers that share the array keep different parts of it';
 
-function targetOf(stored: StoredArray, found: Found): Target {
+function targetOf(stored: StoredArray, found: CollectedArrays): Target {
   const target = found.get(stored) ?? { values: stored.values.slice(), state: new Uint8Array(stored.values.length) };
   found.set(stored, target);
   return target;
 }
 
-function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBook, found: Found): void {
+function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBook, found: CollectedArrays): void {
   const values = toHost(now).data as ArrayLike<number>;
   const old = toHost(before).data as ArrayLike<number>;
   const bits = bitsOf(addresses);

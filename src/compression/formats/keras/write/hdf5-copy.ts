@@ -24,7 +24,7 @@ export interface CopyOptions {
 }
 
 /** Below this the chunk index costs more than deflating saves. */
-const LEAST_DEFLATED = 1024;
+const MIN_DEFLATED_BYTES = 1024;
 const DEFLATE_LEVEL = 9;
 
 const refuse = (path: string, message: string): LatheError =>
@@ -124,6 +124,6 @@ function writeArray(to: h5wasm.Group, name: string, { dims, values }: NewArray, 
     shape,
     dtype: '<f',
     ...(deflate &&
-      values.length >= LEAST_DEFLATED && { chunks: shape, compression: 'gzip', compression_opts: DEFLATE_LEVEL }),
+      values.length >= MIN_DEFLATED_BYTES && { chunks: shape, compression: 'gzip', compression_opts: DEFLATE_LEVEL }),
   });
 }

@@ -8,7 +8,7 @@ import { withGraph } from '../../../ir/edit.ts';
 import type { Model, Node, Tensor } from '../../../ir/types.ts';
 import { readModel } from '../../read-model.ts';
 import { writeOwnFormat } from '../../write-model.ts';
-import { pickLeft } from './pick-left.ts';
+import { selectRemaining } from './select-remaining.ts';
 import { followSizes } from './resize-layers.ts';
 
 const data = (...path: string[]): Uint8Array => readFileSync(join(projectRoot, 'test', 'data', ...path));
@@ -19,12 +19,12 @@ describe('elements that are left', () => {
   const values = Float32Array.from({ length: 12 }, (_, i) => i);
 
   it('are cut along several axes at once', () => {
-    const left = pickLeft({ place: 'a', dims: [2, 2, 3] }, values, (i) => i >= 6 && i % 3 !== 1);
+    const left = selectRemaining({ place: 'a', dims: [2, 2, 3] }, values, (i) => i >= 6 && i % 3 !== 1);
     expect(left).toEqual({ dims: [1, 2, 2], values: Float32Array.of(6, 8, 9, 11) });
   });
 
   it('must leave no holes', () => {
-    expect(() => pickLeft({ place: '/dense/kernel', dims: [3, 4] }, values, (i) => i !== 5)).toThrow(
+    expect(() => selectRemaining({ place: '/dense/kernel', dims: [3, 4] }, values, (i) => i !== 5)).toThrow(
       refusal(/"\/dense\/kernel".*no array/),
     );
   });

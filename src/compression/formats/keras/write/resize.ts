@@ -15,7 +15,7 @@ export interface RecordedCall {
   readonly outputs: readonly Signal[];
 }
 
-interface Surroundings {
+interface LayerNeighbours {
   readonly inputs: readonly Shape[];
   readonly outputs: readonly Shape[];
   readonly changed: boolean;
@@ -49,7 +49,7 @@ interface Changes {
 function resizeLayer(call: RecordedCall, { book, arrays, types }: Sizes, changes: Changes): void {
   const { layer } = call;
   const { raw, className, config } = layer;
-  const around = surroundings(call, types);
+  const around = neighboursOf(call, types);
   const places = book.layers.get(raw)?.places ?? [];
   const dims = places.map((place) => (arrays.get(place) ?? book.array(place)).dims);
   const shrunk = places.some((place, i) => dims[i]!.join() !== book.array(place).dims.join());
@@ -75,7 +75,7 @@ const isFunction = ({ className }: LayerConfig): boolean =>
 /** Wrapped layers are gone through only where their arrays shrink. */
 const hasInner = (config: Config): boolean => 'layer' in config || 'cell' in config;
 
-function surroundings({ inputs, outputs }: RecordedCall, types: TypeTable): Surroundings {
+function neighboursOf({ inputs, outputs }: RecordedCall, types: TypeTable): LayerNeighbours {
   const after = (signals: readonly Signal[]): Shape[] => signals.map((signal) => shapeNow(signal, types));
   const [newInputs, newOutputs] = [after(inputs), after(outputs)];
   const differs = (signals: readonly Signal[], shapes: readonly Shape[]): boolean =>

@@ -5,7 +5,7 @@ import { LatheError } from '../../../../errors.ts';
 import { inferShapes } from '../../../graph/infer.ts';
 import type { Model } from '../../../ir/types.ts';
 import type { Config } from '../layer.ts';
-import { AS_STORED, type Reading } from '../reading.ts';
+import { AS_STORED, type ReadOptions } from '../read-options.ts';
 import type { WeightSource } from '../weights.ts';
 import { AddressBook } from './addresses.ts';
 import { changedScales, isChangedScale, rescaled } from './attention-scale.ts';
@@ -15,7 +15,7 @@ import { resizeTopology, type RecordedCall } from './resize.ts';
 import { requireSameGraph } from './same-graph.ts';
 
 /** Reads the upload as one that looks on asks for. */
-export type Read = (reading: Reading) => Promise<Model> | Model;
+export type Read = (reading: ReadOptions) => Promise<Model> | Model;
 
 export interface Restored {
   /** By place in the file. */

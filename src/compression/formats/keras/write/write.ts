@@ -18,7 +18,7 @@ import { restore, type Read } from './restore.ts';
  */
 export type KerasPrecision = 'float32' | 'float16';
 
-const LARGEST_HALF = 65504;
+const MAX_FLOAT16 = 65504;
 /** The optimizer's state belongs to the weights as they were. */
 const OPTIMIZER = new Set(['/optimizer_weights', '/optimizer']);
 
@@ -97,7 +97,7 @@ function copied(
 function rounded(arrays: ReadonlyMap<string, NewArray>, precision: KerasPrecision): ReadonlyMap<string, NewArray> {
   if (precision === 'float32') return arrays;
   const halves = (values: Float32Array): Float32Array =>
-    values.some((value) => Math.abs(value) > LARGEST_HALF) ? values : decodeFloat16(encodeFloat16(values));
+    values.some((value) => Math.abs(value) > MAX_FLOAT16) ? values : decodeFloat16(encodeFloat16(values));
   return new Map([...arrays].map(([place, { dims, values }]) => [place, { dims, values: halves(values) }]));
 }
 

@@ -10,12 +10,12 @@ export interface ShardedWeights {
   readonly shards: ReadonlyMap<string, Uint8Array>;
 }
 
-const SHARD_BYTES = 4 * 1024 * 1024;
+const MAX_SHARD_BYTES = 4 * 1024 * 1024;
 /**
  * Below this many elements a weight stays float32: the bytes saved are few, and biases and scales feel the rounding
  * most.
  */
-const SMALL = 64;
+const MIN_QUANTIZED_ELEMENTS = 64;
 
 export function shardWeights(weights: readonly TfWeight[], precision: ShardPrecision): ShardedWeights {
   const stored = weights.map((weight) => store(weight, precision));
@@ -25,9 +25,9 @@ export function shardWeights(weights: readonly TfWeight[], precision: ShardPreci
     all.set(bytes, offset);
     offset += bytes.length;
   }
-  const count = Math.max(Math.ceil(all.length / SHARD_BYTES), 1);
+  const count = Math.max(Math.ceil(all.length / MAX_SHARD_BYTES), 1);
   const paths = Array.from({ length: count }, (_, i) => `group1-shard${i + 1}of${count}.bin`);
-  const shards = new Map(paths.map((path, i) => [path, all.subarray(i * SHARD_BYTES, (i + 1) * SHARD_BYTES)]));
+  const shards = new Map(paths.map((path, i) => [path, all.subarray(i * MAX_SHARD_BYTES, (i + 1) * MAX_SHARD_BYTES)]));
   return { manifest: [{ paths, weights: stored.map(({ spec }) => spec) }], shards };
 }
 
@@ -41,7 +41,7 @@ function store({ name, dtype, dims, data }: TfWeight, precision: ShardPrecision)
   if (
     !(data instanceof Float32Array) ||
     precision === 'float32' ||
-    data.length < SMALL ||
+    data.length < MIN_QUANTIZED_ELEMENTS ||
     data.some((value) => !Number.isFinite(value))
   )
     return { spec, bytes: bytesOf(data) };
@@ -68,16 +68,17 @@ function affineCodes(
   data: Float32Array,
   precision: 'uint16' | 'uint8',
 ): { codes: Uint8Array | Uint16Array; min: number; scale: number } {
-  const most = precision === 'uint8' ? 255 : 65535;
+  const maxCode = precision === 'uint8' ? 255 : 65535;
   let [low, high] = [0, 0];
   for (const value of data) {
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  const scale = (high - low) / most || 1;
+  const scale = (high - low) / maxCode || 1;
   const zero = roundHalfEven(-low / scale);
   const codes = precision === 'uint8' ? new Uint8Array(data.length) : new Uint16Array(data.length);
-  for (let i = 0; i < data.length; i++) codes[i] = Math.min(Math.max(roundHalfEven(data[i]! / scale) + zero, 0), most);
+  for (let i = 0; i < data.length; i++)
+    codes[i] = Math.min(Math.max(roundHalfEven(data[i]! / scale) + zero, 0), maxCode);
   return { codes, min: -zero * scale, scale };
 }
 

@@ -285,7 +285,7 @@ function axisSize(ctx: WriteContext, x: string, axis: number): string {
 }
 
 /** Below every float32 that a network computes: what maxima see in the padding. */
-const LOWEST = -3.4e38;
+const MIN_VALUE = -3.4e38;
 
 function pool(ctx: WriteContext, kind: 'Max' | 'Avg'): string {
   const window = windowOf(ctx, ctx.info.ints('kernel_shape') ?? ctx.refuse('no kernel_shape'));
@@ -300,7 +300,7 @@ function pool(ctx: WriteContext, kind: 'Max' | 'Avg'): string {
     ...nhwc(spatial),
   };
   return lifted(ctx, (x) => {
-    if (kind === 'Max') return ctx.op(op, [padded(ctx, x, window, LOWEST)], attributes);
+    if (kind === 'Max') return ctx.op(op, [padded(ctx, x, window, MIN_VALUE)], attributes);
     const counted = ctx.info.int('count_include_pad', 0) !== 0;
     // TensorFlow's SAME never counts the padding
     const explicit: Window = counted ? { ...window, same: false } : window;

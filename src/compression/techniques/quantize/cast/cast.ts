@@ -7,7 +7,7 @@ import { prepare } from '../prepare.ts';
 import type { QuantizeParameters } from '../spec.ts';
 import { observe } from '../static/observe.ts';
 import { quantizeWeights } from '../weight-only.ts';
-import { castToHalf, LARGEST_HALF } from './half.ts';
+import { castToHalf, MAX_FLOAT16 } from './half.ts';
 import { castToSingle } from './single.ts';
 import { valueTypes } from './value-types.ts';
 
@@ -52,7 +52,7 @@ async function valuesBeyond(model: Model, names: readonly string[], context: Ste
     });
     return new Set(
       [...values]
-        .filter(([, { low, high }]) => Math.max(-low, high) > LARGEST_HALF * TRUSTED_SHARE)
+        .filter(([, { low, high }]) => Math.max(-low, high) > MAX_FLOAT16 * TRUSTED_SHARE)
         .map(([name]) => name),
     );
   } catch (error) {

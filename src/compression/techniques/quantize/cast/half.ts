@@ -14,10 +14,10 @@ import {
 } from '../../../ir/edit.ts';
 import { elementCount, fromHost, toHost } from '../../../ir/tensor-data.ts';
 import { DATA_TYPES, type Graph, type Model, type Node, type Tensor, type ValueInfo } from '../../../ir/types.ts';
-import { FLOAT32, LEAST_ELEMENTS } from '../graph-parts.ts';
+import { FLOAT32, MIN_ELEMENTS } from '../graph-parts.ts';
 
-export const LARGEST_HALF = 65504;
-const LEAST_HALF = 2 ** -24;
+export const MAX_FLOAT16 = 65504;
+const MIN_FLOAT16 = 2 ** -24;
 const FLOAT16 = DATA_TYPES.indexOf('float16');
 /** Tensors up to this size are settings (an epsilon, a bound) rather than weights: they must not round to zero. */
 const SETTING_ELEMENTS = 16;
@@ -214,7 +214,7 @@ class HalfWriter {
     if (this.names.has(`made:${target}`)) return target;
     this.names.set(`made:${target}`, target);
     if (form === 'half') this.tensors.set(target, halfTensor(target, tensor));
-    else if (elementCount(tensor.dims) < LEAST_ELEMENTS || !fitsHalf(tensor))
+    else if (elementCount(tensor.dims) < MIN_ELEMENTS || !fitsHalf(tensor))
       this.tensors.set(target, { ...tensor, name: target });
     else {
       const half = this.initializerAs(tensor, 'half');
@@ -252,7 +252,7 @@ const halfInfo = (info: ValueInfo): ValueInfo =>
 
 /** No value becomes infinite. */
 export const fitsHalf = (tensor: Tensor): boolean =>
-  (toHost(tensor).data as Float32Array).every((value) => !(Math.abs(value) > LARGEST_HALF));
+  (toHost(tensor).data as Float32Array).every((value) => !(Math.abs(value) > MAX_FLOAT16));
 
 /** Finite values beyond the range become the largest (they are bounds or masks); settings do not round to zero. */
 function halfTensor(name: string, tensor: Tensor): Tensor {
@@ -260,8 +260,8 @@ function halfTensor(name: string, tensor: Tensor): Tensor {
   const setting = elementCount(tensor.dims) <= SETTING_ELEMENTS;
   const data = Float32Array.from(toHost(tensor).data as Float32Array, (value) => {
     const magnitude = Math.abs(value);
-    if (magnitude > LARGEST_HALF && magnitude !== Infinity) return Math.sign(value) * LARGEST_HALF;
-    return setting && magnitude > 0 && magnitude < LEAST_HALF ? Math.sign(value) * LEAST_HALF : value;
+    if (magnitude > MAX_FLOAT16 && magnitude !== Infinity) return Math.sign(value) * MAX_FLOAT16;
+    return setting && magnitude > 0 && magnitude < MIN_FLOAT16 ? Math.sign(value) * MIN_FLOAT16 : value;
   });
   return fromHost(name, { dtype: 'float16', dims: tensor.dims, data });
 }

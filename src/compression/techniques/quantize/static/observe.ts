@@ -11,7 +11,7 @@ export const BINS = 2048;
 const FETCH_BYTES = 192 * 2 ** 20;
 /** Values fetched together while their sizes are unknown. */
 const FIRST_GROUP = 64;
-const LARGEST_BATCH = 16;
+const MAX_BATCH = 16;
 
 const EMPTY: ValueRange = { low: 0, high: 0 };
 
@@ -131,7 +131,7 @@ async function groupBySize(
   return {
     shapes,
     groups: groups.filter((group) => group.length > 0),
-    batch: Math.max(1, Math.min(LARGEST_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))),
+    batch: Math.max(1, Math.min(MAX_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))),
   };
 }
 

@@ -11,7 +11,7 @@ import type { PlannedNode, StaticPlan } from './plan.ts';
 import { clampBefore, floatPoolBefore } from './pools.ts';
 
 /** What a plan is judged by. */
-export interface Situation {
+export interface CostContext {
   readonly graph: Graph;
   /** Elements of the plan's values, for one sample. */
   sizeOf(name: string): number;
@@ -24,26 +24,28 @@ export interface Situation {
  * `planWithout` plans anew without some nodes.
  */
 export function fasterPlan(
-  situation: Situation,
+  costContext: CostContext,
   plan: StaticPlan,
   planWithout: (excluded: ReadonlySet<Node>) => StaticPlan,
 ): StaticPlan {
   let best = plan;
   const excluded = new Set<Node>();
-  for (const planned of [...plan.nodes.values()].filter((node) => kernelGain(situation, node) < 0)) {
+  for (const planned of [...plan.nodes.values()].filter((node) => kernelGain(costContext, node) < 0)) {
     const without = planWithout(new Set([...excluded, planned.node]));
-    if (gain(situation, without, [...without.nodes.values()]) <= gain(situation, best, [...best.nodes.values()]))
+    if (gain(costContext, without, [...without.nodes.values()]) <= gain(costContext, best, [...best.nodes.values()]))
       continue;
     best = without;
     excluded.add(planned.node);
   }
-  const losing = [...connectedParts(best).values()].filter((part) => gain(situation, best, part) < 0).flat();
+  const losing = [...connectedParts(best).values()].filter((part) => gain(costContext, best, part) < 0).flat();
   return losing.length === 0 ? best : planWithout(new Set([...excluded, ...losing.map(({ node }) => node)]));
 }
 
 /** ns that these nodes of a plan gain, what they convert included. */
-function gain(situation: Situation, plan: StaticPlan, part: readonly PlannedNode[]): number {
-  return part.reduce((sum, planned) => sum + kernelGain(situation, planned), 0) - conversionLoss(situation, plan, part);
+function gain(costContext: CostContext, plan: StaticPlan, part: readonly PlannedNode[]): number {
+  return (
+    part.reduce((sum, planned) => sum + kernelGain(costContext, planned), 0) - conversionLoss(costContext, plan, part)
+  );
 }
 
 /** Nodes joined by values that stay integers between them. */
@@ -71,7 +73,7 @@ const innerValues = (plan: StaticPlan) =>
   new Set([...plan.nodes.values()].filter(({ quantizesOutput }) => quantizesOutput).map(({ output }) => output));
 
 /** ns; negative where the kernel alone is slower. */
-function kernelGain({ graph, sizeOf, costs }: Situation, { node, kernel, output }: PlannedNode): number {
+function kernelGain({ graph, sizeOf, costs }: CostContext, { node, kernel, output }: PlannedNode): number {
   if (kernel === null) return 0;
   return costs.gainNs(
     node,
@@ -80,7 +82,7 @@ function kernelGain({ graph, sizeOf, costs }: Situation, { node, kernel, output 
 }
 
 /** ns for what the part reads from and gives to float operators. */
-function conversionLoss({ graph, sizeOf, costs }: Situation, plan: StaticPlan, part: readonly PlannedNode[]): number {
+function conversionLoss({ graph, sizeOf, costs }: CostContext, plan: StaticPlan, part: readonly PlannedNode[]): number {
   const inner = innerValues(plan);
   const outer = new Set(
     part.flatMap(({ node, activations }) => activations.map((i) => node.inputs[i]!).filter((name) => !inner.has(name))),

@@ -116,12 +116,12 @@ function divergence(p: Float64Array, inside: Float64Array, total: number): numbe
 
 function best(values: Histogram, loss: (range: ValueRange) => number): ValueRange {
   let chosen = shrunk(values, 1);
-  let least = Infinity;
+  let lowestError = Infinity;
   for (const factor of FACTORS) {
     const range = shrunk(values, factor);
     const value = loss(range);
-    if (value >= least) continue;
-    least = value;
+    if (value >= lowestError) continue;
+    lowestError = value;
     chosen = range;
   }
   return chosen;

@@ -14,7 +14,7 @@ import { quantizeWeight, type WeightScheme } from '../../../weights/quantize-wei
 import { biasOf, gemmAlpha, type PlannedNode, type StaticPlan } from './plan.ts';
 
 /** Codes of a bias stay below this, so that sums of products fit 32 bits beside them. */
-const MOST_BIAS = 2 ** 30;
+const MAX_BIAS = 2 ** 30;
 
 type Settings = Pick<QuantizeParameters, 'activations' | 'perChannel' | 'symmetric' | 'reduceRange'> & {
   /** The file may run where products are added with saturation (targets.ts). */
@@ -146,7 +146,7 @@ class PlanWriter {
       channelAxis: axis,
       reduceRange: this.settings.reduceRange,
       sums: this.settings.mayRunSaturating ? users.flatMap(({ node }) => sumOrders(node, original.dims)) : [],
-      leastScale: this.leastScale(users, axis === null),
+      minScale: this.minScale(users, axis === null),
     };
     const { codes, affines } = quantizeWeight(weight, scheme);
     const prefix = `w${this.nodes.length}`;
@@ -180,10 +180,10 @@ class PlanWriter {
    * The bias is coded in steps of (activation scale x weight scale); a channel of tiny weights gets a larger scale, so
    * that its bias fits.
    */
-  private leastScale(users: readonly PlannedNode[], oneScale: boolean): (channel: number) => number {
+  private minScale(users: readonly PlannedNode[], oneScale: boolean): (channel: number) => number {
     const needs = users.map(({ node }) =>
       (biasOf(node, this.graph) ?? []).map(
-        (value) => Math.abs(value) / (this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale * MOST_BIAS),
+        (value) => Math.abs(value) / (this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale * MAX_BIAS),
       ),
     );
     if (oneScale)

@@ -11,7 +11,7 @@ import type { StepContext } from '../../../step/step-context.ts';
 import { observationInputs } from '../inputs.ts';
 import type { ValueRange } from '../../../weights/affine.ts';
 import type { QuantizeParameters } from '../spec.ts';
-import { mayRunSaturating, type Target } from '../targets.ts';
+import { maySaturate, type Target } from '../targets.ts';
 import { tableCosts, tablesOf } from './costs/costs.ts';
 import { timedCosts } from './costs/timed.ts';
 import { observe, type Observation, type Passes } from './observe.ts';
@@ -25,7 +25,7 @@ import { writePlan } from './rewrite.ts';
 const COMPARED_SAMPLES = 64;
 const COMPARED_BATCH = 8;
 /** Fewer say little about the largest values: on tables of numbers, a few dB are left of forty with 6 samples. */
-const LEAST_SAMPLES = 32;
+const MIN_SAMPLES = 32;
 
 /**
  * The model with integer kernels; unchanged where it has nothing that gains from them. `model` is prepared
@@ -48,10 +48,10 @@ export async function quantizeStatic(
       'calibrated-on-random-inputs',
       "Without a dataset the activations' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only",
     );
-  else if (passes.samples < LEAST_SAMPLES)
+  else if (passes.samples < MIN_SAMPLES)
     context.warn(
       'few-calibration-samples',
-      `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; what lies beyond them is cut off. Give ${LEAST_SAMPLES} or more (labels are not needed), or use method weight-only`,
+      `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; what lies beyond them is cut off. Give ${MIN_SAMPLES} or more (labels are not needed), or use method weight-only`,
     );
   const { values, shapes } = await observeValues(model, first, passes, method !== 'min-max', context);
   const plan =
@@ -67,7 +67,7 @@ export async function quantizeStatic(
       [...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]),
     );
   const arranged = poolsBeforeClamps(model, plan);
-  const settings = { ...parameters, mayRunSaturating: await mayRunSaturating(parameters.target) };
+  const settings = { ...parameters, mayRunSaturating: await maySaturate(parameters.target) };
   if (method !== 'auto') return writePlan(arranged, plan, ranges(method), settings);
   const candidates = RANGE_METHODS.map((name) => writePlan(arranged, plan, ranges(name), settings));
   return candidates[await closest(model, candidates, passes, context.signal)]!;

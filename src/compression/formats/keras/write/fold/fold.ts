@@ -4,7 +4,7 @@
  */
 import { isModelClass, layerConfig, modelConfig, type LayerConfig, type ModelConfig } from '../../config.ts';
 import type { Config, WeightArray } from '../../layer.ts';
-import { AS_STORED } from '../../reading.ts';
+import { AS_STORED } from '../../read-options.ts';
 import type { WeightSource } from '../../weights.ts';
 import type { NewArray } from '../new-array.ts';
 import { replaced, type Read, type Restored } from '../restore.ts';

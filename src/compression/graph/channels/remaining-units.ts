@@ -1,7 +1,7 @@
 /** Which units may still go: every axis that is labelled has to keep one. */
 import type { ChannelMap } from './couple.ts';
 
-export class Survival {
+export class RemainingUnits {
   readonly gone = new Set<number>();
   private readonly left: number[] = [];
   private readonly axesOf = new Map<number, number[]>();

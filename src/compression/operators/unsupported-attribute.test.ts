@@ -3,7 +3,7 @@ import { modelOf, value } from '../../../test/support/graphs.ts';
 import { makeNode } from '../ir/edit.ts';
 import { planModel } from '../network/lower.ts';
 import type { Node } from '../ir/types.ts';
-import { unfollowed } from './unfollowed.ts';
+import { unsupportedAttribute } from './unsupported-attribute.ts';
 
 describe('attributes that the engine does not follow', () => {
   it.each<[string, Node, RegExp | null]>([
@@ -39,8 +39,8 @@ describe('attributes that the engine does not follow', () => {
       null,
     ],
   ])('%s', (_, node, reason) => {
-    if (reason) expect(unfollowed(node)).toMatch(reason);
-    else expect(unfollowed(node)).toBeNull();
+    if (reason) expect(unsupportedAttribute(node)).toMatch(reason);
+    else expect(unsupportedAttribute(node)).toBeNull();
   });
 
   it('make the node one that is not trained, with the reason', () => {

@@ -10,7 +10,7 @@
 import type { Attribute, Node } from '../ir/types.ts';
 
 /** Values that are computed, by operator and attribute. */
-type Followed = Readonly<Record<string, Readonly<Record<string, readonly (number | string)[]>>>>;
+type SupportedValues = Readonly<Record<string, Readonly<Record<string, readonly (number | string)[]>>>>;
 
 /** float32, and float64, which the engine computes in float32: a lesser precision than these would round in between. */
 const STASH_TYPE = { stash_type: [1, 11] } as const;
@@ -18,7 +18,7 @@ const AUTO_PAD = { auto_pad: ['NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID'] } a
 const REDUCTION = { reduction: ['none', 'sum', 'mean'] } as const;
 const DIRECTION = { direction: ['forward', 'reverse', 'bidirectional'] } as const;
 
-const STANDARD: Followed = {
+const STANDARD: SupportedValues = {
   AveragePool: AUTO_PAD,
   Conv: AUTO_PAD,
   ConvInteger: AUTO_PAD,
@@ -42,7 +42,7 @@ const STANDARD: Followed = {
   StringNormalizer: { case_change_action: ['NONE', 'UPPER', 'LOWER'], locale: ['', 'C', 'en', 'en_US', 'en_GB'] },
 };
 
-const CONTRIB: Followed = {
+const CONTRIB: SupportedValues = {
   EmbedLayerNormalization: { mask_index_type: [0] },
   GroupQueryAttention: {
     qk_output: [0],
@@ -55,13 +55,13 @@ const CONTRIB: Followed = {
   RotaryEmbedding: { scale: [1], is_packed_batching: [0] },
 };
 
-const TABLES: ReadonlyMap<string, Followed> = new Map([
+const TABLES: ReadonlyMap<string, SupportedValues> = new Map([
   ['', STANDARD],
   ['com.microsoft', CONTRIB],
 ]);
 
 /** What the engine cannot follow in this node, in words; null: nothing. */
-export function unfollowed(node: Node): string | null {
+export function unsupportedAttribute(node: Node): string | null {
   const rules = TABLES.get(node.domain)?.[node.opType];
   for (const [name, values] of Object.entries(rules ?? {})) {
     const given = valueOf(node.attributes.get(name));

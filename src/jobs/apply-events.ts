@@ -3,7 +3,7 @@ import type { ReportWarning } from '../contracts/report.ts';
 import type { JobEvent } from './ports.ts';
 import type { StepState, StoredMetric, StoredStep } from './repositories.ts';
 
-export interface Course {
+export interface StepUpdates {
   readonly steps: readonly StoredStep[];
   /** Of the whole job, 0..1; `null`: nothing was said. */
   readonly progress: number | null;
@@ -12,7 +12,7 @@ export interface Course {
 
 const WORKER_STATES: readonly StepState[] = ['running', 'succeeded', 'failed', 'skipped'];
 
-export function follow(steps: readonly StoredStep[], events: readonly JobEvent[], now: Date): Course {
+export function applyEvents(steps: readonly StoredStep[], events: readonly JobEvent[], now: Date): StepUpdates {
   const after = steps.map((step) => ({ ...step }));
   let progress: number | null = null;
   const metrics = new Map<string, StoredMetric>();
@@ -24,7 +24,7 @@ export function follow(steps: readonly StoredStep[], events: readonly JobEvent[]
         if (step) step.progress = share(data.stepProgress) ?? step.progress;
         break;
       case 'step':
-        if (step) enter(step, data.state, now);
+        if (step) enterState(step, data.state, now);
         break;
       case 'metric':
         for (const metric of step ? metricsOf(step.index, data) : [])
@@ -45,8 +45,8 @@ export function follow(steps: readonly StoredStep[], events: readonly JobEvent[]
 }
 
 /** An attempt that starts anew runs a step again: what its predecessor warned of is told anew. */
-function enter(step: { -readonly [K in keyof StoredStep]: StoredStep[K] }, said: unknown, now: Date): void {
-  const state = WORKER_STATES.find((candidate) => candidate === said);
+function enterState(step: { -readonly [K in keyof StoredStep]: StoredStep[K] }, reported: unknown, now: Date): void {
+  const state = WORKER_STATES.find((candidate) => candidate === reported);
   if (!state) return;
   if (state === 'running') Object.assign(step, { progress: 0, warnings: [], startedAt: now, endedAt: null });
   else

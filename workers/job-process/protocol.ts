@@ -1,4 +1,4 @@
-/** What a supervisor and its engine process say to each other over Node's IPC channel. */
+/** What a supervisor and its job process say to each other over Node's IPC channel. */
 import type { JobRequest } from '../../src/contracts/job-request.ts';
 import type { ModelDescription } from '../../src/contracts/model.ts';
 import type { Report } from '../../src/contracts/report.ts';
@@ -12,8 +12,8 @@ export interface ModelFile {
   readonly path: string;
 }
 
-/** Supervisor to engine, once, as its first message. Paths are on this machine. */
-export interface EngineTask {
+/** Supervisor to job process, once, as its first message. Paths are on this machine. */
+export interface JobTask {
   readonly jobId: string;
   readonly request: JobRequest;
   readonly model: ModelFile & { readonly name: string };
@@ -39,14 +39,14 @@ export interface ResultFile {
   readonly step: number | null;
 }
 
-export interface EngineFailure {
+export interface TaskFailure {
   readonly code: ErrorCode;
   readonly message: string;
   readonly errors: readonly ErrorDetail[];
 }
 
-/** Engine to supervisor. After `result` or `failed` the engine exits by itself. */
-export type EngineMessage =
+/** Job process to supervisor. After `result` or `failed` it exits by itself. */
+export type JobProcessMessage =
   | { readonly type: 'event'; readonly event: JobEvent }
   | {
       readonly type: 'result';
@@ -54,4 +54,4 @@ export type EngineMessage =
       readonly files: readonly ResultFile[];
       readonly recommended: number;
     }
-  | { readonly type: 'failed'; readonly failure: EngineFailure };
+  | { readonly type: 'failed'; readonly failure: TaskFailure };

@@ -1,6 +1,6 @@
 /** LATHE_S3_URL: where artifacts are kept when not on local disk. */
 
-export interface S3Place {
+export interface S3Location {
   readonly bucket: string;
   /** Empty, or ends with a slash. */
   readonly prefix: string;
@@ -22,20 +22,20 @@ const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint']);
 const ANY_REGION = 'us-east-1';
 
 /** `null`: it is none. */
-export function parseS3Url(text: string): S3Place | null {
+export function parseS3Url(text: string): S3Location | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
   if (![...url.searchParams.keys()].every((name) => PARAMETERS.has(name))) return null;
   const given =
     url.protocol === 's3:'
-      ? ofBucket(url)
+      ? parseBucketUrl(url)
       : url.protocol === 'http:' || url.protocol === 'https:'
-        ? ofServer(url)
+        ? parseServerUrl(url)
         : null;
   return given && BUCKET.test(given.bucket) ? given : null;
 }
 
-function ofBucket(url: URL): S3Place | null {
+function parseBucketUrl(url: URL): S3Location | null {
   const endpoint = url.searchParams.get('endpoint');
   if (endpoint !== null && !URL.canParse(endpoint)) return null;
   return {
@@ -47,7 +47,7 @@ function ofBucket(url: URL): S3Place | null {
   };
 }
 
-function ofServer(url: URL): S3Place | null {
+function parseServerUrl(url: URL): S3Location | null {
   if (url.searchParams.has('endpoint')) return null;
   const [bucket = '', ...rest] = url.pathname.split('/').slice(1);
   return {
@@ -66,7 +66,7 @@ function prefixOf(segments: readonly string[]): string {
     .join('');
 }
 
-function credentialsOf({ username, password }: URL): S3Place['credentials'] {
+function credentialsOf({ username, password }: URL): S3Location['credentials'] {
   return username && password
     ? { accessKeyId: decodeURIComponent(username), secretAccessKey: decodeURIComponent(password) }
     : null;

@@ -5,11 +5,11 @@
 import type { BlobStore } from './ports.ts';
 import type { Usage } from './repositories.ts';
 
-export interface BlobEntries {
+export interface BlobListing {
   list(): AsyncIterable<{ readonly sha256: string; readonly modifiedAt: Date }>;
 }
 
-export class BlobKeeper {
+export class BlobReferences {
   readonly #blobs: BlobStore;
   readonly #usage: Usage;
   readonly #held = new Map<string, number>();
@@ -38,7 +38,7 @@ export class BlobKeeper {
   }
 
   /** Blobs that a killed process left without a row. Younger ones than `olderThan` may be about to get theirs. */
-  async sweep(entries: BlobEntries, olderThan: Date): Promise<string[]> {
+  async sweep(entries: BlobListing, olderThan: Date): Promise<string[]> {
     const removed: string[] = [];
     for await (const { sha256, modifiedAt } of entries.list()) {
       if (modifiedAt < olderThan && (await this.collect(sha256))) removed.push(sha256);

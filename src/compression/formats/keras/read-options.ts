@@ -7,7 +7,7 @@ import type { Config } from './layer.ts';
 import type { Signal } from './signal.ts';
 import type { WeightSource } from './weights.ts';
 
-export interface Reading {
+export interface ReadOptions {
   /** The serialized model, before anything of it is read. */
   topology(model: Config): Config;
   weights(source: WeightSource): WeightSource;
@@ -15,4 +15,4 @@ export interface Reading {
   called(layer: LayerConfig, path: string, inputs: readonly Signal[], outputs: readonly Signal[]): void;
 }
 
-export const AS_STORED: Reading = { topology: (model) => model, weights: (source) => source, called: () => {} };
+export const AS_STORED: ReadOptions = { topology: (model) => model, weights: (source) => source, called: () => {} };

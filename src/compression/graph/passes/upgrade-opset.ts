@@ -27,11 +27,11 @@ const IR_VERSIONS: readonly (readonly [number, number])[] = [
  * The model at opset `target` (13 to 21), or unchanged where it is that new already.
  * @throws LatheError `unsupported-operator` with the node, where a node has no equal in the newer version.
  */
-export function raiseOpset(model: Model, target: number): Model {
+export function upgradeOpset(model: Model, target: number): Model {
   const from = model.opsets.get('') ?? target;
   if (from >= target) return model;
   const inlined = inlineFunctions(model);
-  const raiser = new Raiser(inlined, target);
+  const raiser = new OpsetUpgrader(inlined, target);
   const graph = removeUnusedInitializers(raiser.graph(inlined.graph));
   const irVersion = Math.max(inlined.irVersion, IR_VERSIONS.find(([opset]) => target >= opset)![1]);
   return {
@@ -46,7 +46,7 @@ export function raiseOpset(model: Model, target: number): Model {
 const constantInitializers = (graph: Graph, irVersion: number): Graph =>
   irVersion >= 4 ? graph : { ...graph, inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)) };
 
-class Raiser {
+class OpsetUpgrader {
   readonly tensors: Tensor[] = [];
   readonly fresh: (base: string) => string;
   private readonly from: number;
@@ -117,7 +117,7 @@ function knownTypes(graph: Graph, table: TypeTable, types = new Map<string, Tens
   return types;
 }
 
-type Change = (node: Node, raiser: Raiser) => Node[];
+type Change = (node: Node, raiser: OpsetUpgrader) => Node[];
 
 const int = (node: Node, name: string, fallback: number): number => {
   const found = node.attributes.get(name);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { follow } from './course.ts';
+import { applyEvents } from './apply-events.ts';
 import type { JobEvent } from './ports.ts';
 import type { StoredStep } from './repositories.ts';
 
@@ -14,7 +14,7 @@ const step = (index: number): StoredStep => ({
   startedAt: null,
   endedAt: null,
 });
-const run = (...events: JobEvent[]) => follow([step(0), step(1)], events, NOW);
+const run = (...events: JobEvent[]) => applyEvents([step(0), step(1)], events, NOW);
 
 test('a step starts, goes on and ends', () => {
   const { steps, progress } = run(
@@ -23,7 +23,7 @@ test('a step starts, goes on and ends', () => {
   );
   expect(steps[0]).toMatchObject({ state: 'running', progress: 0.5, startedAt: NOW, endedAt: null });
   expect(progress).toBe(0.25);
-  const [ended] = follow(steps, [{ type: 'step', data: { step: 0, state: 'succeeded' } }], NOW).steps;
+  const [ended] = applyEvents(steps, [{ type: 'step', data: { step: 0, state: 'succeeded' } }], NOW).steps;
   expect(ended).toMatchObject({ state: 'succeeded', progress: 1, endedAt: NOW });
 });
 
@@ -44,7 +44,9 @@ test('metrics are kept by epoch, the last of them on the step', () => {
 test('a step that is run again forgets what its first run warned of', () => {
   const warned = run({ type: 'warning', data: { step: 0, code: 'slow', message: 'slow data' } }).steps;
   expect(warned[0]?.warnings).toEqual([{ code: 'slow', message: 'slow data', step: 0 }]);
-  expect(follow(warned, [{ type: 'step', data: { step: 0, state: 'running' } }], NOW).steps[0]?.warnings).toEqual([]);
+  expect(applyEvents(warned, [{ type: 'step', data: { step: 0, state: 'running' } }], NOW).steps[0]?.warnings).toEqual(
+    [],
+  );
 });
 
 test('what makes no sense changes nothing', () => {

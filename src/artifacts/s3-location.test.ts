@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseS3Url } from './s3-place.ts';
+import { parseS3Url } from './s3-location.ts';
 
 const OWN = { endpoint: null, region: null, credentials: null };
 

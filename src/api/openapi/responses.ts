@@ -12,19 +12,19 @@ export interface Success {
 }
 
 /** Errors that every route under /v1 can answer. */
-export const COMMON: readonly ErrorCode[] = ['unauthorized', 'rate-limited', 'unavailable'];
+export const COMMON_ERRORS: readonly ErrorCode[] = ['unauthorized', 'rate-limited', 'unavailable'];
 
 export function json(description: string, schema: TSchema): Success {
   return { description, content: { 'application/json': schema } };
 }
 
 /** For routes under /v1 that answer one type, whatever is asked for. */
-export function answers(successes: Record<number, Success>, ...codes: ErrorCode[]): Record<string, unknown> {
-  return openAnswers(successes, ...COMMON, 'not-acceptable', ...codes);
+export function responses(successes: Record<number, Success>, ...codes: ErrorCode[]): Record<string, unknown> {
+  return openResponses(successes, ...COMMON_ERRORS, 'not-acceptable', ...codes);
 }
 
 /** For routes that ask for no key. */
-export function openAnswers(successes: Record<number, Success>, ...codes: ErrorCode[]): Record<string, unknown> {
+export function openResponses(successes: Record<number, Success>, ...codes: ErrorCode[]): Record<string, unknown> {
   const byStatus = groupByStatus(codes);
   const good = Object.entries(successes).map(([status, success]) => [status, rendered(success)]);
   const bad = [...byStatus].map(([status, group]) => [

@@ -1,5 +1,5 @@
 /**
- * One engine process: started in its own process group, watched, ended. It says what it does over IPC; this module says
+ * One job process: started in its own process group, watched, ended. It says what it does over IPC; this module says
  * how it ended.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -8,30 +8,30 @@ import type { Readable } from 'node:stream';
 import { processEntry } from '../../src/process/entry.ts';
 import { childEnvironment } from '../../src/process/environment.ts';
 import { endGroup, signalGroup } from '../../src/process/group.ts';
-import { lastWords } from '../../src/process/last-words.ts';
+import { stderrSummary } from '../../src/process/stderr-summary.ts';
 import { isMemoryFailure } from '../../src/process/memory-failure.ts';
 import { kernelOutOfMemoryKills, memoryBytes } from '../../src/process/memory.ts';
 import { tailOf } from '../../src/process/output-tail.ts';
-import type { EngineMessage, EngineTask } from '../engine/protocol.ts';
+import type { JobProcessMessage, JobTask } from '../job-process/protocol.ts';
 
-export type EngineEnd =
-  | Extract<EngineMessage, { type: 'result' | 'failed' }>
+export type JobProcessExit =
+  | Extract<JobProcessMessage, { type: 'result' | 'failed' }>
   | { readonly type: 'out-of-memory'; readonly detail: string }
   | { readonly type: 'died'; readonly detail: string };
 
-export interface EngineChildOptions {
-  readonly task: EngineTask;
+export interface JobProcessOptions {
+  readonly task: JobTask;
   readonly memoryBytes: number;
   readonly temporaryFolder: string;
   readonly gpu: boolean;
-  onEvent(message: Extract<EngineMessage, { type: 'event' }>): void;
+  onEvent(message: Extract<JobProcessMessage, { type: 'event' }>): void;
 }
 
-export interface EngineChild {
+export interface JobProcess {
   readonly pid: number | undefined;
-  readonly ended: Promise<EngineEnd>;
+  readonly ended: Promise<JobProcessExit>;
   /** When it last said something. */
-  lastHeard(): number;
+  lastMessageAt(): number;
   /** SIGTERM, and SIGKILL to the whole group after `graceMs`; resolves when no process of the group lives. */
   end(graceMs: number): Promise<void>;
 }
@@ -39,21 +39,21 @@ export interface EngineChild {
 const MEMORY_POLL_MS = 250;
 const STDERR_TAIL_CHARACTERS = 8192;
 
-export function startEngineChild(options: EngineChildOptions): EngineChild {
+export function startJobProcess(options: JobProcessOptions): JobProcess {
   const { path, flags } = processEntry('engine');
   const heapMiB = Math.max(256, Math.floor(options.memoryBytes / 2 ** 20 / 2));
   const child = spawn(process.execPath, [...flags, `--max-old-space-size=${heapMiB}`, path], {
     detached: true,
     cwd: options.temporaryFolder,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    env: engineEnvironment(options),
+    env: jobEnvironment(options),
   });
-  preferAsVictim(child.pid);
+  raiseOomScore(child.pid);
   return watch(child, options);
 }
 
 /** Two workers of one machine must not both take the GPU's memory: only those of the pool `gpu` see it. */
-function engineEnvironment({ temporaryFolder, task, gpu }: EngineChildOptions): NodeJS.ProcessEnv {
+function jobEnvironment({ temporaryFolder, task, gpu }: JobProcessOptions): NodeJS.ProcessEnv {
   const environment = {
     ...childEnvironment(),
     TMPDIR: temporaryFolder,
@@ -63,8 +63,8 @@ function engineEnvironment({ temporaryFolder, task, gpu }: EngineChildOptions): 
   return gpu ? environment : { ...environment, CUDA_VISIBLE_DEVICES: '' };
 }
 
-/** When the machine runs out of memory the kernel is to end the engine, not the database or the service. */
-function preferAsVictim(pid: number | undefined): void {
+/** When the machine runs out of memory the kernel is to end the job process, not the database or the service. */
+function raiseOomScore(pid: number | undefined): void {
   try {
     if (pid !== undefined) writeFileSync(`/proc/${pid}/oom_score_adj`, '800');
   } catch {
@@ -72,17 +72,17 @@ function preferAsVictim(pid: number | undefined): void {
   }
 }
 
-function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
-  let heard = Date.now();
-  let final: EngineEnd | null = null;
+function watch(child: ChildProcess, options: JobProcessOptions): JobProcess {
+  let lastMessageAt = Date.now();
+  let final: JobProcessExit | null = null;
   let overLimit: number | null = null;
   const killsBefore = kernelOutOfMemoryKills();
   const stderr = tailOf(child.stderr as Readable, STDERR_TAIL_CHARACTERS);
   child.on('message', (message) => {
-    heard = Date.now();
-    const said = message as EngineMessage;
-    if (said.type === 'event') options.onEvent(said);
-    else final = said;
+    lastMessageAt = Date.now();
+    const received = message as JobProcessMessage;
+    if (received.type === 'event') options.onEvent(received);
+    else final = received;
   });
   const poll = setInterval(() => {
     const bytes = child.pid === undefined ? 0 : memoryBytes(child.pid, 'VmRSS');
@@ -90,14 +90,14 @@ function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
     overLimit = bytes;
     signalGroup(child.pid, 'SIGKILL');
   }, MEMORY_POLL_MS);
-  const ended = new Promise<EngineEnd>((resolve) => {
+  const ended = new Promise<JobProcessExit>((resolve) => {
     child.once('error', (error) => resolve({ type: 'died', detail: error.message }));
     child.once('close', (code, signal) => {
       clearInterval(poll);
       signalGroup(child.pid, 'SIGKILL');
       resolve(
         final ??
-          howItDied({
+          classifyExit({
             code,
             signal,
             overLimit,
@@ -112,12 +112,12 @@ function watch(child: ChildProcess, options: EngineChildOptions): EngineChild {
   return {
     pid: child.pid,
     ended,
-    lastHeard: () => heard,
+    lastMessageAt: () => lastMessageAt,
     end: (graceMs) => endGroup(child.pid, ended, graceMs),
   };
 }
 
-interface Death {
+interface ExitDetails {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly overLimit: number | null;
@@ -126,14 +126,14 @@ interface Death {
   readonly kernelKilled: boolean;
 }
 
-function howItDied({ code, signal, overLimit, limit, stderr, kernelKilled }: Death): EngineEnd {
+function classifyExit({ code, signal, overLimit, limit, stderr, kernelKilled }: ExitDetails): JobProcessExit {
   const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   if (overLimit !== null)
     return { type: 'out-of-memory', detail: `${mebibytes(overLimit)} in use, ${mebibytes(limit)} allowed` };
   if (kernelKilled && signal === 'SIGKILL') return { type: 'out-of-memory', detail: 'the machine had no memory left' };
-  if (isMemoryFailure(stderr)) return { type: 'out-of-memory', detail: lastWords(stderr) };
+  if (isMemoryFailure(stderr)) return { type: 'out-of-memory', detail: stderrSummary(stderr) };
   return {
     type: 'died',
-    detail: [signal ? `signal ${signal}` : `exit code ${code}`, lastWords(stderr)].filter(Boolean).join(': '),
+    detail: [signal ? `signal ${signal}` : `exit code ${code}`, stderrSummary(stderr)].filter(Boolean).join(': '),
   };
 }

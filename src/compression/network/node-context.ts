@@ -8,7 +8,7 @@ import { resolveAxis } from '../operators/shapes.ts';
 import * as nn from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { takesLayout } from './layout.ts';
-import type { Step } from './program.ts';
+import type { Instruction } from './program.ts';
 import type { RunState } from './run-state.ts';
 import type { Slot } from './slot.ts';
 
@@ -21,15 +21,15 @@ export interface NodeScope {
   subgraph(graph: Graph, feeds: ReadonlyMap<string, Value>): Value[];
 }
 
-export class NodeRun extends NodeView implements RunContext {
+export class NodeContext extends NodeView implements RunContext {
   readonly layout: Layout;
   readonly training: boolean;
-  private readonly step: Step;
+  private readonly instruction: Instruction;
   private readonly slots: readonly (Slot | null)[];
   private readonly scope: NodeScope;
 
-  constructor(step: Step, slots: readonly (Slot | null)[], scope: NodeScope) {
-    super(step.node, step.opset, {
+  constructor(instruction: Instruction, slots: readonly (Slot | null)[], scope: NodeScope) {
+    super(instruction.node, instruction.opset, {
       typeOf: (name) => {
         const slot = scope.get(name);
         return { dtype: slot.dtype, shape: slot.dims };
@@ -40,9 +40,9 @@ export class NodeRun extends NodeView implements RunContext {
       },
       elementsOf: () => null,
     });
-    this.layout = step.layout;
-    this.training = scope.run.training && step.trained;
-    this.step = step;
+    this.layout = instruction.layout;
+    this.training = scope.run.training && instruction.trained;
+    this.instruction = instruction;
     this.slots = slots;
     this.scope = scope;
   }
@@ -63,7 +63,7 @@ export class NodeRun extends NodeView implements RunContext {
 
   tensor(index: number): TfTensor {
     const slot = this.slot(index);
-    const rule = this.step.operator.layout;
+    const rule = this.instruction.operator.layout;
     if (this.layout === 'onnx' || !takesLayout(rule, index)) return slot.tensor('onnx');
     return rule.kind === 'follows' ? slot.expanded(this.rank) : slot.tensor('channels-last');
   }
@@ -119,7 +119,7 @@ export class NodeRun extends NodeView implements RunContext {
   private get rank(): number {
     let rank = 0;
     this.slots.forEach((slot, i) => {
-      if (slot && takesLayout(this.step.operator.layout, i)) rank = Math.max(rank, slot.dims.length);
+      if (slot && takesLayout(this.instruction.operator.layout, i)) rank = Math.max(rank, slot.dims.length);
     });
     return rank;
   }

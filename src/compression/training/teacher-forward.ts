@@ -4,11 +4,11 @@ import type { Network } from '../network/network.ts';
 import type { Value } from '../operators/operator.ts';
 import type { TfTensor, TfVariable } from '../tensor/tf.ts';
 import { floatTensor, type BatchFeeds } from './feeds.ts';
-import { countedRows, filledUp, fixedBatchOf, type Rows } from './rows.ts';
+import { validRows, padRows, fixedBatchOf, type Rows } from './rows.ts';
 
 type PreparedBatch = Pick<BatchFeeds, 'feeds' | 'rows'>;
 
-export class TeacherRun {
+export class TeacherForward {
   readonly network: Network;
   private readonly wanted = new Set<string>();
   private last: { readonly batch: BatchFeeds['feeds']; readonly values: ReadonlyMap<string, TfTensor> } | null = null;
@@ -23,7 +23,7 @@ export class TeacherRun {
   }
 
   /** Names values (of its outputs or within) that `values` will give; before the first run. */
-  want(names: readonly string[]): void {
+  request(names: readonly string[]): void {
     for (const name of names) this.wanted.add(name);
   }
 
@@ -40,7 +40,7 @@ export class TeacherRun {
       fetch: [...this.wanted],
     });
     const values = new Map(
-      [...this.wanted].map((name): [string, TfTensor] => [name, countedRows(floatTensor(outputs.get(name)!), run)]),
+      [...this.wanted].map((name): [string, TfTensor] => [name, validRows(floatTensor(outputs.get(name)!), run)]),
     );
     this.last = { batch: feeds, values };
     return values;
@@ -65,7 +65,7 @@ function refilled(feeds: ReadonlyMap<string, Value>, from: Rows, to: Rows): Read
   return new Map(
     [...feeds].map(([name, value]) => [
       name,
-      value.kind === 'device' ? { ...value, tensor: filledUp(countedRows(value.tensor, from), to) } : value,
+      value.kind === 'device' ? { ...value, tensor: padRows(validRows(value.tensor, from), to) } : value,
     ]),
   );
 }

@@ -1,5 +1,5 @@
 /**
- * Worker thread of the engine process: ends the whole process group when the supervisor is gone. The main thread may be
+ * Worker thread of the job process: ends the whole process group when the supervisor is gone. The main thread may be
  * inside a native call for seconds, where neither a signal handler nor an IPC event would run.
  */
 import { workerData } from 'node:worker_threads';

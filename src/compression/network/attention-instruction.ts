@@ -1,11 +1,11 @@
-/** The step that computes an attention found in a graph (fuse-attention.ts). */
+/** The instruction that computes an attention found in a graph (fuse-attention.ts). */
 import { attend, type AxisOrder } from '../operators/device/attention.ts';
 import { FULL, ONNX_ORDER } from '../operators/define.ts';
 import type { Operator, RunContext } from '../operators/operator.ts';
 import { typeOf } from '../operators/shapes.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import type { Step } from './program.ts';
+import type { Instruction } from './program.ts';
 
 /** A single number that scores, queries or keys are multiplied with or divided by. */
 export interface Factor {
@@ -31,8 +31,13 @@ export interface Attention {
 
 const [MASK, FACTORS] = [3, 4];
 
-/** Instead of `step`, whose first output it computes, its axes in `order`. */
-export function attentionStep(step: Step, attention: Attention, order: AxisOrder, maskLearns: boolean): Step {
+/** Instead of `instruction`, whose first output it computes, its axes in `order`. */
+export function attentionInstruction(
+  instruction: Instruction,
+  attention: Attention,
+  order: AxisOrder,
+  maskLearns: boolean,
+): Instruction {
   const { q, k, v, mask, factors } = attention;
   const inputs = [q.name, k.name, v.name, mask, ...factors.map(({ name }) => name)];
   const operator: Operator = {
@@ -53,14 +58,14 @@ export function attentionStep(step: Step, attention: Attention, order: AxisOrder
     },
   };
   const node = {
-    ...step.node,
+    ...instruction.node,
     opType: operator.type,
     domain: operator.domain,
     inputs,
-    outputs: [step.node.outputs[0]!],
+    outputs: [instruction.node.outputs[0]!],
     attributes: new Map(),
   };
-  return { ...step, node, operator, layout: 'onnx', uses: new Set(inputs.filter((name) => name !== '')) };
+  return { ...instruction, node, operator, layout: 'onnx', uses: new Set(inputs.filter((name) => name !== '')) };
 }
 
 /** Factors that are known on the host make the scale; others go into the queries. */

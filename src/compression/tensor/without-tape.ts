@@ -5,7 +5,7 @@ import { tf } from './tf.ts';
  * gradient flows through (indices, masks, integers): tfjs has no gradient for their kernels, or a wrong one (it sends
  * gradients through a cast to integers).
  */
-export function untaped<T>(compute: () => T): T {
+export function withoutTape<T>(compute: () => T): T {
   const { state } = tf.engine();
   state.kernelDepth++;
   try {

@@ -18,7 +18,7 @@ const WINDOW = 2;
 const ROUNDOFF = 2 ** -24 / 10;
 
 /** The model with every sample of such frames moved up or down by that error, through the windows of its STFTs. */
-export function nudgeTransforms(model: Model, random: () => number): Model {
+export function perturbTransforms(model: Model, random: () => number): Model {
   if (!model.graph.nodes.some(isTransform)) return model;
   const types = inferShapes(model);
   const fresh = freshNames(model);

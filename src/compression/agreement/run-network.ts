@@ -11,7 +11,7 @@ import type { LoopLimit } from '../network/loop-limit.ts';
 import type { Network } from '../network/network.ts';
 
 /** The outputs and the values named in `fetch`, by name. */
-export function runEngine(
+export function runNetwork(
   network: Network,
   feeds: Feeds,
   fetch: readonly string[],

@@ -3,30 +3,30 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { processEntry, type ProcessName } from '../../src/process/entry.ts';
 
-export interface KeptProcessOptions {
+export interface RestartingProcessOptions {
   readonly name: Extract<ProcessName, 'api' | 'supervisor'>;
   readonly environment: NodeJS.ProcessEnv;
   readonly logFile: string;
-  onDeath(description: string, restartMs: number): void;
+  onExit(description: string, restartMs: number): void;
 }
 
-const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 5000;
+const MIN_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 5000;
 /** Alive for so long, a process counts as well: the next pause is short again. */
 const HEALTHY_MS = 10_000;
 const MAX_LOG_BYTES = 64 * 2 ** 20;
 
-export class KeptProcess {
-  readonly #options: KeptProcessOptions;
+export class RestartingProcess {
+  readonly #options: RestartingProcessOptions;
   #child: ChildProcess | null = null;
-  #pauseMs = FIRST_PAUSE_MS;
+  #pauseMs = MIN_PAUSE_MS;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
   /** Resolves when the process first says over IPC that it is ready. */
   readonly ready: Promise<void>;
   #resolveReady: () => void = () => undefined;
 
-  constructor(options: KeptProcessOptions) {
+  constructor(options: RestartingProcessOptions) {
     this.#options = options;
     this.ready = new Promise((resolve) => (this.#resolveReady = resolve));
     this.#start();
@@ -72,9 +72,9 @@ export class KeptProcess {
 
   #restart(description: string, startedAt: number): void {
     if (this.#stopping) return;
-    const pause = Date.now() - startedAt > HEALTHY_MS ? FIRST_PAUSE_MS : this.#pauseMs;
-    this.#pauseMs = Math.min(pause * 2, LONGEST_PAUSE_MS);
-    this.#options.onDeath(`${this.#options.name} ended (${description})`, pause);
+    const pause = Date.now() - startedAt > HEALTHY_MS ? MIN_PAUSE_MS : this.#pauseMs;
+    this.#pauseMs = Math.min(pause * 2, MAX_PAUSE_MS);
+    this.#options.onExit(`${this.#options.name} ended (${description})`, pause);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#start(), pause);
   }

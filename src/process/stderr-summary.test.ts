@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { lastWords } from './last-words.ts';
+import { stderrSummary } from './stderr-summary.ts';
 
 const chatter = [
   'WARNING: All log messages before absl::InitializeLog() is called are written to STDERR',
@@ -20,4 +20,4 @@ it.each([
     [chatter[0]!, 'F0000 00:00:1795694999.978334   16637 tensor.cc:10] Check failed'],
     'F0000 00:00:1795694999.978334   16637 tensor.cc:10] Check failed',
   ],
-])('%s', (_, lines, expected) => expect(lastWords(`${lines.join('\n')}\n`)).toBe(expected));
+])('%s', (_, lines, expected) => expect(stderrSummary(`${lines.join('\n')}\n`)).toBe(expected));

@@ -6,7 +6,7 @@ import { refuse, type NewArray } from './new-array.ts';
  * The elements that stay, as an array: along each axis the indices of which anything stays.
  * @throws LatheError `unsupported-operator` where they leave holes.
  */
-export function pickLeft(
+export function selectRemaining(
   { place, dims }: Pick<StoredArray, 'place' | 'dims'>,
   values: Float32Array,
   stays: (index: number) => boolean,

@@ -5,28 +5,28 @@
 import { createHmac, randomBytes } from 'node:crypto';
 
 const PREFIX = 'lathe_';
-const SHOWN_CHARACTERS = PREFIX.length + 4;
+const VISIBLE_CHARACTERS = PREFIX.length + 4;
 
-export interface MadeKey {
+export interface GeneratedKey {
   readonly key: string;
   /** First characters, to recognise the key in a list. */
   readonly prefix: string;
   readonly mac: string;
 }
 
-export class KeyMaker {
+export class KeyGenerator {
   readonly #secret: string;
 
   constructor(secret: string) {
     this.#secret = secret;
   }
 
-  make(): MadeKey {
+  make(): GeneratedKey {
     return this.of(`${PREFIX}${randomBytes(32).toString('base64url')}`);
   }
 
-  of(key: string): MadeKey {
-    return { key, prefix: key.slice(0, SHOWN_CHARACTERS), mac: this.mac(key) };
+  of(key: string): GeneratedKey {
+    return { key, prefix: key.slice(0, VISIBLE_CHARACTERS), mac: this.mac(key) };
   }
 
   mac(key: string): string {
