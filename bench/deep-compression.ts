@@ -81,7 +81,7 @@ async function benchmark({ name, epochs }: Plan): Promise<Row[]> {
   const network = NETWORKS.find((candidate) => candidate.name === name)!;
   const prune = { technique: 'prune-weights', sparsity: SPARSITY, schedule: 'gradual', epochs: epochs.prune } as Step;
   const cluster = (more: object) => ({ technique: 'cluster', epochs: epochs.cluster, ...more }) as Step;
-  const trained = await compress(network.onnx(), [{ technique: 'retrain', epochs: epochs.dense } as Step, prune]);
+  const trained = await compress(network.onnx(), [{ technique: 'retrain', epochs: epochs.dense }, prune]);
   const [dense, pruned] = trained.files as [Uint8Array, Uint8Array];
   const rows: Row[] = [];
   const add = (steps: string, row: Omit<Row, 'steps'>): void => {

@@ -65,7 +65,7 @@ export async function run(): Promise<void> {
     rows.push(await compare(contestant));
     layers.push(...(await measureLayers(readOnnx(contestant.bytes), contestant.input)));
     console.log(
-      `${saveResult(result, { processor: { name, instructionSets }, rows, layers, within25Percent: within(layers) })}`,
+      saveResult(result, { processor: { name, instructionSets }, rows, layers, within25Percent: within(layers) }),
     );
   }
   console.log(`${(100 * within(layers)).toFixed(0)} % of ${2 * layers.length} times of layers predicted within 25 %`);

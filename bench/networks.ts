@@ -193,7 +193,7 @@ class HandNetwork {
   #vector(list: TfVariable[], length: number, value: number): TfVariable {
     const variable = tf.variable(tf.fill([length], value), list === this.weights);
     list.push(variable);
-    return variable as unknown as TfVariable;
+    return variable;
   }
 }
 

@@ -54,7 +54,7 @@ async function start(name: string, command: string, args: string[]): Promise<Con
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', name === 'torch' || name === 'keras' ? 'ignore' : 'inherit'],
   });
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const first = await lines.next();
   if (first.done) return null;
   const { version } = JSON.parse(first.value) as { version: string };

@@ -72,8 +72,8 @@ function handStep(bench: BenchNetwork): () => Promise<void> {
     weights.forEach((weight, i) => {
       const input = { weight, velocity: velocities[i]!, gradient: grads[weight.name]!, rate: rate! };
       const next = momentumUpdate(input, { momentum: MOMENTUM, nesterov: false, decay: 0 });
-      velocities[i]!.assign(next.velocity as never);
-      weight.assign(next.weight as never);
+      velocities[i]!.assign(next.velocity);
+      weight.assign(next.weight);
     });
     return [value];
   };

@@ -106,7 +106,10 @@ jobs
       const request = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')) as Schemas['JobRequest'];
       if (options.model) request.model = options.model;
       if (options.dataset) request.dataset = options.dataset;
-      if (options.dryRun) return print(await estimate(request));
+      if (options.dryRun) {
+        print(await estimate(request));
+        return;
+      }
       const job = await client().submitJob(request, options);
       print(job);
       if (options.watch) await follow(job.id);

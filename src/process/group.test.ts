@@ -17,7 +17,7 @@ async function family(trap: string): Promise<Family> {
     detached: true,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const [line] = (await once(leader.stdout!, 'data')) as [Buffer];
+  const [line] = (await once(leader.stdout, 'data')) as [Buffer];
   return { leader, grandchild: Number(line.toString()), ended: once(leader, 'exit') };
 }
 

@@ -23,7 +23,10 @@ const BACKENDS = [
 ];
 
 describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
-  if (missing) return test.skip(missing);
+  if (missing) {
+    test.skip(missing);
+    return;
+  }
   const open = () => openQueue({ redisUrl: redisUrl(), databaseUrl });
 
   async function withQueue(work: (queue: JobQueue) => Promise<void>): Promise<void> {

@@ -134,12 +134,12 @@ function redis(url: string, onError: (error: Error) => void): Backend {
   };
   const producing = connect({ maxRetriesPerRequest: 1 });
   return {
-    queue: (name) => new Queue(name, { connection: producing as ConnectionOptions }),
+    queue: (name) => new Queue(name, { connection: producing }),
     worker: (name, handle, concurrency) =>
       new Worker(name, handle, {
         ...WORKER_OPTIONS,
         concurrency,
-        connection: connect({ maxRetriesPerRequest: null }) as ConnectionOptions,
+        connection: connect({ maxRetriesPerRequest: null }),
       }),
     async close() {
       for (const connection of connections) connection.disconnect();

@@ -162,7 +162,7 @@ describe('nothing stays of an upload', () => {
       duplex: 'half',
       headers: { authorization: `Bearer ${api.key}`, ...RAW },
       body: Readable.toWeb(Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(100_000)))) as ReadableStream,
-    } as RequestInit);
+    });
     expect(chunked.status).toBe(413);
     expect(blobs()).toEqual(before);
   });

@@ -135,7 +135,7 @@ async function artifactsOf(
   return {
     modelTopology,
     weightSpecs: weightsManifest.flatMap(({ weights }) => weights),
-    weightData: new Uint8Array(shards).buffer as ArrayBuffer,
+    weightData: new Uint8Array(shards).buffer,
   };
 }
 
@@ -246,7 +246,7 @@ describe('models of other formats give what their own runtime gives', () => {
     for (const [name, { name: tensor }] of Object.entries(signature.outputs)) {
       const output = model.execute(tf.tensor(sound, shape), tensor) as TfTensor;
       expect(read.get(keyOf(name))!.dims).toEqual(output.shape);
-      expectNear(read.get(keyOf(name))!.data as Float32Array, output.dataSync() as Float32Array);
+      expectNear(read.get(keyOf(name))!.data as Float32Array, output.dataSync());
     }
     model.dispose();
   });
@@ -257,7 +257,7 @@ describe('models of other formats give what their own runtime gives', () => {
     const model = await tf.loadLayersModel({ load: async () => artifacts as never });
     const output = model.predict(tf.tensor(noise(432), [1, 12, 12, 3])) as TfTensor;
     const [read] = [...(await asRead(files.get('upscaler')!, [1, 12, 12, 3], noise(432))).values()];
-    expectNear(read!.data as Float32Array, output.dataSync() as Float32Array);
+    expectNear(read!.data as Float32Array, output.dataSync());
     model.dispose();
   });
 });

@@ -59,7 +59,7 @@ const PRODUCTS: readonly (readonly [number, number, number, '' | 'a' | 'b' | 'ab
 const SUMS = 2e-5;
 
 const tidy = (body: () => void): void =>
-  void tf.tidy(() => {
+  tf.tidy(() => {
     body();
   });
 

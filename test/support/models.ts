@@ -60,8 +60,22 @@ export function clouds({ samples = 300, features = 4, classes = 3, seed = 7, lab
   return arrayDataset('npz', new Map([['train', { inputs, target }]]), { name: 'y' });
 }
 
+interface ConvolutionalOptions {
+  readonly channels?: number;
+  readonly filters?: number;
+  readonly classes?: number;
+  readonly batch?: Dim;
+  readonly seed?: number;
+}
+
 /** Conv, BatchNormalization, Relu, GlobalAveragePool, Flatten, Gemm: [batch, channels, 6, 6] -> [batch, classes]. */
-export function convolutional({ channels = 4, filters = 8, classes = 3, batch = 'n' as Dim, seed = 3 } = {}): Model {
+export function convolutional({
+  channels = 4,
+  filters = 8,
+  classes = 3,
+  batch = 'n',
+  seed = 3,
+}: ConvolutionalOptions = {}): Model {
   const nodes = [
     makeNode('Conv', ['x', 'kernel'], ['c'], { pads: [1, 1, 1, 1] }, { name: 'conv' }),
     makeNode('BatchNormalization', ['c', 'scale', 'shift', 'mean', 'variance'], ['b']),

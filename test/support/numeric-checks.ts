@@ -26,7 +26,7 @@ export function gradientErrors(
   const weights = filled(f(...inputs).shape, 7);
   const objective = (...args: TfTensor[]) => tf.sum(tf.mul(f(...args), weights));
   const exact = (args: readonly TfTensor[]) => dot(f(...args), weights);
-  const gradients = tf.grads(objective as never)([...inputs]) as TfTensor[];
+  const gradients = tf.grads(objective)([...inputs]) as TfTensor[];
   return inputs.map((input, index) => {
     const direction = filled(input.shape, 11 + index);
     const moved = (sign: number) =>
@@ -96,7 +96,7 @@ function indices(shape: readonly number[]): number[][] {
 /** Cross-correlation in double precision: x [n, ...spatial, g*ci], w [...k, ci, g*co]. */
 export function directConv(x: TfTensor, w: TfTensor, options: Sliding & { groups?: number }): number[] {
   const groups = options.groups ?? 1;
-  const [n, channels] = [x.shape[0]!, x.shape.at(-1)!];
+  const [n, channels] = [x.shape[0], x.shape.at(-1)!];
   const [ci, out] = w.shape.slice(-2) as [number, number];
   const [xs, ws] = [x.dataSync(), w.dataSync()];
   const spatial = x.shape.slice(1, -1);
@@ -129,7 +129,7 @@ export function directPool(
   reduce: (values: number[]) => number,
 ): number[] {
   const spatial = x.shape.slice(1, -1);
-  const [n, channels] = [x.shape[0]!, x.shape.at(-1)!];
+  const [n, channels] = [x.shape[0], x.shape.at(-1)!];
   const area = spatial.reduce((a, b) => a * b, 1);
   const xs = x.dataSync();
   const windows: number[][] = [];
@@ -149,7 +149,7 @@ export function directAttention(q: TfTensor, k: TfTensor, v: TfTensor, scale: nu
   const [rows, columns, size, valueSize] = [q.shape[2]!, k.shape[2]!, q.shape[3]!, v.shape[3]!];
   const [queries, keys, values, added] = [q, k, v, mask].map((x) => x?.dataSync() as Float32Array);
   const result: number[] = [];
-  for (let row = 0; row < q.shape[0]! * q.shape[1]! * rows; row++) {
+  for (let row = 0; row < q.shape[0] * q.shape[1]! * rows; row++) {
     const head = Math.floor(row / rows);
     const scores = Array.from({ length: columns }, (_, column) => {
       let sum = 0;

@@ -57,7 +57,10 @@ export async function startRedis(): Promise<TestRedis> {
   await waitForPort(port);
   const end = (signal: NodeJS.Signals) =>
     new Promise<void>((resolve) => {
-      if (server.exitCode !== null || server.signalCode !== null) return resolve();
+      if (server.exitCode !== null || server.signalCode !== null) {
+        resolve();
+        return;
+      }
       server.once('exit', () => resolve());
       server.kill(signal);
     });
@@ -65,7 +68,7 @@ export async function startRedis(): Promise<TestRedis> {
     url: `redis://127.0.0.1:${port}`,
     kill: () => end('SIGKILL'),
     async restart() {
-      server = launch(redisServer as string, folder, port);
+      server = launch(redisServer, folder, port);
       await waitForPort(port);
     },
     async stop() {

@@ -67,7 +67,7 @@ class Writer {
         weight,
         false,
       );
-      this.step('Cast', [sums], { to: INT32 }, node.outputs[0]!);
+      this.step('Cast', [sums], { to: INT32 }, node.outputs[0]);
       return;
     }
     const quantizer = graph.nodes.find(({ outputs }) => outputs.includes(node.inputs[0]!))!;
@@ -86,7 +86,7 @@ class Writer {
     const factor = this.step('Mul', [scale, this.shaped(product.reader.inputs[1]!, along)]);
     const bias = node.inputs[2];
     const scaled = this.step('Mul', [sums, factor], {}, bias ? undefined : node.outputs[0]!);
-    if (bias) this.step('Add', [scaled, this.shaped(bias, along)], {}, node.outputs[0]!);
+    if (bias) this.step('Add', [scaled, this.shaped(bias, along)], {}, node.outputs[0]);
   }
 
   /** sum over pairs of clip(a1 w1 + a2 w2), minus the zero point's part: [n, cin, ...] -> [n, cout, ...]. */

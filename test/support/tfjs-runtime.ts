@@ -15,7 +15,7 @@ interface ModelJson {
 /** The first output for one input. */
 export async function runLayersModel(files: ReadonlyMap<string, Uint8Array>, { shape, data }: Sample): Promise<Sample> {
   const model = await tf.loadLayersModel(inMemory(files));
-  const result = model.predict(tf.tensor(data, shape)) as TfTensor | TfTensor[];
+  const result = model.predict(tf.tensor(data, shape));
   const first = Array.isArray(result) ? result[0]! : result;
   return { shape: first.shape, data: Array.from(await first.data()) };
 }

@@ -72,7 +72,7 @@ export class Witness {
         `${operation.operationId} answered ${response.status}, which openapi.yaml does not name: ${response.text}`,
       );
     this.seen.add(`${operation.operationId} ${response.status}`);
-    const type = (response.headers['content-type'] as string | undefined)?.split(';')[0];
+    const type = response.headers['content-type']?.split(';')[0];
     const media = documented.content?.[type ?? ''];
     if (documented.content && !media)
       throw new Error(

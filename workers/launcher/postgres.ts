@@ -86,7 +86,10 @@ async function endLeftover(data: string): Promise<void> {
   const path = join(data, 'postmaster.pid');
   if (!existsSync(path)) return;
   const pid = Number.parseInt(readFileSync(path, 'utf8').split('\n')[0] ?? '', 10);
-  if (!Number.isInteger(pid) || pid <= 1 || !isPostgres(pid)) return rmSync(path, { force: true });
+  if (!Number.isInteger(pid) || pid <= 1 || !isPostgres(pid)) {
+    rmSync(path, { force: true });
+    return;
+  }
   process.kill(pid, 'SIGINT');
   if (await waitForExit(pid, 10_000)) return;
   process.kill(pid, 'SIGQUIT');

@@ -65,7 +65,10 @@ export class PoolWorker {
     const { jobs, settings, log } = this.#deps;
     if (this.#drain.signal.aborted) throw new Error('this worker is stopping');
     const claim = await jobs.claim(jobId, this.id, settings.leaseMs);
-    if (!claim) return log('nothing to claim', { job: jobId });
+    if (!claim) {
+      log('nothing to claim', { job: jobId });
+      return;
+    }
     log('job claimed', { job: jobId, fence: claim.fence, attempt: claim.attempt });
     this.#running.add(jobId);
     try {

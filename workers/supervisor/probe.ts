@@ -23,5 +23,5 @@ export async function probeEngine(): Promise<ProbedEngine> {
     env: childEnvironment(),
   });
   const engine = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as ProbedEngine;
-  return { ...engine, gpu: engine.gpu === true };
+  return { ...engine, gpu: engine.gpu };
 }

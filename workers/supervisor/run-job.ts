@@ -180,8 +180,10 @@ class JobExecution {
     const { jobs, scratch, settings, log } = this.#deps;
     const { jobId, fence, request } = this.#claim;
     switch (why) {
-      case 'lost':
-        return log('lease lost; job process ended', { job: jobId, fence });
+      case 'lost': {
+        log('lease lost; job process ended', { job: jobId, fence });
+        return;
+      }
       case 'draining':
         return this.#release('the worker is stopping');
       case 'entry-lost':
@@ -189,7 +191,10 @@ class JobExecution {
       case 'cancel-requested':
         await this.#events.flush();
         if (await jobs.cancel(jobId, fence)) await scratch.removeJob(jobId);
-        return log('job canceled', { job: jobId });
+        {
+          log('job canceled', { job: jobId });
+          return;
+        }
       case 'deadline':
         return this.#fail(
           'deadline-exceeded',

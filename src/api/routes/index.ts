@@ -63,8 +63,8 @@ export async function addRoutes(app: App, deps: ApiDeps): Promise<void> {
     inspections: new Semaphore(limits.inspectionsAtOnce),
   };
   await app.register(async (scope) => {
-    await addUploadParsers(scope as App);
-    createModel(scope as App, uploads);
-    createDataset(scope as App, uploads);
+    await addUploadParsers(scope);
+    createModel(scope, uploads);
+    createDataset(scope, uploads);
   });
 }

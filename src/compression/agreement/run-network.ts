@@ -31,7 +31,7 @@ export function runNetwork(
 
 /** Floats to the device, all else exact on the host. */
 function feedOf(array: HostArray, dtype: DataType): Value {
-  const host: HostTensor = { dtype: array.dtype as DataType, dims: array.shape, data: array.data };
+  const host: HostTensor = { dtype: array.dtype, dims: array.shape, data: array.data };
   return isFloat(dtype)
     ? { kind: 'device', dtype, tensor: upload(host) }
     : { kind: 'host', value: { ...host, dtype, data: integers(host, dtype) } };

@@ -52,7 +52,7 @@ export async function openNpz(zip: Zip): Promise<Dataset> {
     throw error;
   }
   spreadScalars(parts);
-  return arrayDataset('npz', parts as Map<SplitName, SplitArrays>, { name: 'y' });
+  return arrayDataset('npz', parts, { name: 'y' });
 }
 
 interface Part {

@@ -283,9 +283,7 @@ function isShapeLike({ dtype, shape }: TensorType): boolean {
 
 /** Known to have at most `MAX_FOLDED` elements. */
 function isSmall(type: TensorType | null): boolean {
-  return (
-    type?.shape?.every((dim) => typeof dim === 'number') === true && elementCount(type.shape as number[]) <= MAX_FOLDED
-  );
+  return type?.shape?.every((dim) => typeof dim === 'number') === true && elementCount(type.shape) <= MAX_FOLDED;
 }
 
 function mergeDim(inferred: Dim, declared: Dim): Dim {
@@ -305,5 +303,5 @@ export function fixedShape(table: TypeTable, name: string): readonly number[] {
   const shape = table.typeOf(name)?.shape;
   if (!shape?.every((dim) => typeof dim === 'number'))
     throw malformed(`value "${printable(name)}"`, 'its shape is not known');
-  return shape as readonly number[];
+  return shape;
 }

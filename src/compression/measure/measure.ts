@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Transform } from '../../contracts/job-request.ts';
 import type { Fidelity, Latency, Measures } from '../../contracts/report.ts';
+import { LatheError } from '../../errors.ts';
 import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
 import { predictionOutput } from '../data/match.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
@@ -156,12 +157,21 @@ async function inputBatches(
 
 async function* randomBatches(model: Model, runtime: Runtime, seed: number): AsyncGenerator<Batch> {
   const inputs = await randomInputs(model, runtime, seed);
-  const shapes = new Map([...inputs.make(0, inputs.minSamples)].map(([name, { shape }]) => [name, shape]));
-  const macs = (countMacs(model, shapes) ?? RANDOM_MACS / 16) / inputs.minSamples;
+  const macs = (macsOf(model, inputs.make(0, inputs.minSamples)) ?? RANDOM_MACS / 16) / inputs.minSamples;
   const wanted = Math.min(MAX_RANDOM, Math.max(MIN_RANDOM, Math.floor(RANDOM_MACS / Math.max(1, macs))));
   const batch = Math.max(inputs.minSamples, Math.min(wanted, inputs.maxSamples));
   for (let index = 0; index * batch < wanted; index++)
     yield { size: batch, inputs: inputs.make(index, batch), target: null };
+}
+
+/** Multiply-accumulates of one run; null where they stay unknown: a branch that is not taken may not fit the feeds. */
+function macsOf(model: Model, feeds: Feeds): number | null {
+  try {
+    return countMacs(model, new Map([...feeds].map(([name, { shape }]) => [name, shape])));
+  } catch (error) {
+    if (error instanceof LatheError) return null;
+    throw error;
+  }
 }
 
 /** One sample, or as many as the model fixes. */

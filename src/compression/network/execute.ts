@@ -106,7 +106,8 @@ export class Scope implements NodeScope {
       if (name === '' || result === undefined) return;
       if ('kind' in result) {
         if (result.kind === 'device') this.shared.add(result.tensor);
-        return this.set(name, Slot.of(result));
+        this.set(name, Slot.of(result));
+        return;
       }
       if (inputs.some((slot) => slot?.holds(result)) || results.indexOf(result) < i) this.shared.add(result);
       const type = instruction.outputTypes[i] ?? (inferred ??= instruction.operator.infer(ctx))[i];

@@ -93,7 +93,7 @@ function runWhole(ctx: RunContext): TfTensor[] {
     order: query.order,
   });
   const y = bias?.masked
-    ? tf.where(tf.transpose(bias.masked, [...query.order]) as never, tf.zerosLike(attended), attended)
+    ? tf.where(tf.transpose(bias.masked, [...query.order]), tf.zerosLike(attended), attended)
     : attended;
   const result = ctx.dims(QUERY).length === 3 ? joinHeads(y) : y;
   return isPresent ? [result, key!.x, value!.x] : [result];

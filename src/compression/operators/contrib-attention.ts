@@ -83,9 +83,9 @@ function paddingBias(ctx: RunContext, input: number, batch: number, columns: num
     ? tf.less(tf.range(0, columns, 1, 'int32'), tf.cast(tf.reshape(mask, [batch, 1]), 'int32'))
     : tf.cast(mask, 'bool');
   const lifted =
-    allowed.rank === 2 ? tf.reshape(allowed, [allowed.shape[0]!, 1, 1, columns]) : tf.expandDims(allowed, 1);
+    allowed.rank === 2 ? tf.reshape(allowed, [allowed.shape[0], 1, 1, columns]) : tf.expandDims(allowed, 1);
   const fill = ctx.float('mask_filter_value', -10_000);
-  return [Number.isFinite(fill) ? tf.where(lifted as never, tf.scalar(0), tf.scalar(fill)) : maskBias(lifted)];
+  return [Number.isFinite(fill) ? tf.where(lifted, tf.scalar(0), tf.scalar(fill)) : maskBias(lifted)];
 }
 
 const added = (ctx: RunContext, input: number): TfTensor[] => (ctx.has(input) ? [ctx.tensor(input)] : []);
@@ -105,7 +105,7 @@ function packedAttention(ctx: RunContext): TfTensor[] {
   const past = ctx.has(4) ? tf.unstack(ctx.tensor(4)) : [];
   const [key, value] = now.map((part, i) => behind(past[i] ?? null, part)) as [Heads, Heads];
   const biases = [
-    ...paddingBias(ctx, 3, query.x.shape[0]!, lengthOf(key)),
+    ...paddingBias(ctx, 3, query.x.shape[0], lengthOf(key)),
     ...added(ctx, 5),
     ...directionBias(ctx, query, key),
   ];
@@ -146,7 +146,7 @@ function multiHeadAttention(ctx: RunContext): TfTensor[] {
   ) as [Heads, Heads, Heads];
   const [key, value] = now.map((part, i) => behind(ctx.has(6 + i) ? ctx.tensor(6 + i) : null, part)) as [Heads, Heads];
   const all = [
-    ...paddingBias(ctx, 4, query.x.shape[0]!, lengthOf(key)),
+    ...paddingBias(ctx, 4, query.x.shape[0], lengthOf(key)),
     ...added(ctx, 5),
     ...directionBias(ctx, query, key),
   ];

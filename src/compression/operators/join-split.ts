@@ -30,7 +30,7 @@ function inferConcat(info: NodeInfo): Inferred[] {
     info.int('axis', 0),
   );
   const parts = info.types.map((_, i) => info.partial(i));
-  const elements = shape?.length === 1 && parts.every((part) => part !== null) ? parts.flatMap((part) => part!) : null;
+  const elements = shape?.length === 1 && parts.every((part) => part !== null) ? parts.flatMap((part) => part) : null;
   return [{ dtype, shape, ...(elements && { elements }) }];
 }
 
@@ -45,7 +45,7 @@ export function joinedShape(shapes: readonly (readonly Dim[] | null)[], onnxAxis
 function total(shapes: readonly (readonly Dim[] | null)[], axis: number): Dim {
   const sizes = shapes.map((shape) => shape?.[axis] ?? null).filter((size) => size !== 0);
   if (sizes.length === 1) return sizes[0]!;
-  return sizes.every((size) => typeof size === 'number') ? (sizes as number[]).reduce((a, b) => a + b, 0) : null;
+  return sizes.every((size) => typeof size === 'number') ? sizes.reduce((a, b) => a + b, 0) : null;
 }
 
 function agreed(shapes: readonly (readonly Dim[] | null)[], axis: number, rank: number): Dim {

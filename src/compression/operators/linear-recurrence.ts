@@ -37,7 +37,7 @@ function ruleOf(info: NodeInfo): Rule {
     [DECAY, rule.fades, 'decay'],
     [BETA, rule.corrects, 'beta'],
   ] as const) {
-    if (given(info, input!) !== needed)
+    if (given(info, input) !== needed)
       throw new GraphError(`update_rule "${name}" ${needed ? 'needs' : 'takes no'} input ${what}`);
   }
   return rule;
@@ -56,7 +56,7 @@ function sizesOf(info: NodeInfo): Sizes | null {
   const [heads, stateHeads] = [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)];
   if (heads < 1 || stateHeads < 1 || heads % stateHeads !== 0)
     throw new GraphError(`${heads} heads of queries cannot share ${stateHeads} heads of keys`);
-  const [query, key, value] = [QUERY, KEY, VALUE].map((input) => shapeOf(info, input!));
+  const [query, key, value] = [QUERY, KEY, VALUE].map((input) => shapeOf(info, input));
   if (!query || !key || !value) return null;
   if ([query, key, value].some(({ length }) => length !== 3))
     throw new GraphError('queries, keys and values must be of rank 3: [batch, steps, heads * features]');
@@ -78,7 +78,7 @@ function inferAttention(info: NodeInfo): Inferred[] {
   return [
     { dtype, shape: sizes && [sizes.batch, sizes.steps, productOf([sizes.valueSize, sizes.heads])] },
     {
-      dtype: given(info, STATE!) ? typeOf(info, STATE!).dtype : dtype,
+      dtype: given(info, STATE) ? typeOf(info, STATE).dtype : dtype,
       shape: sizes && [sizes.batch, sizes.stateHeads, sizes.keySize, sizes.valueSize],
     },
   ];
@@ -102,14 +102,14 @@ function linearAttention(ctx: RunContext): TfTensor[] {
   const { fades, corrects } = ruleOf(ctx);
   const { heads, stateHeads } = sizesOf(ctx)!;
   const [query, key, value] = [QUERY, KEY, VALUE].map(
-    (input) => headsOf(ctx.tensor(input!), input === QUERY ? heads : stateHeads).x,
+    (input) => headsOf(ctx.tensor(input), input === QUERY ? heads : stateHeads).x,
   ) as [TfTensor, TfTensor, TfTensor];
   const [batch, steps, , keySize] = key.shape as [number, number, number, number];
-  const decay = fades ? headsOf(ctx.tensor(DECAY!), stateHeads).x : null;
-  const beta = corrects ? headsOf(ctx.tensor(BETA!), ctx.dims(BETA!)[2] === 1 ? 1 : stateHeads).x : null;
+  const decay = fades ? headsOf(ctx.tensor(DECAY), stateHeads).x : null;
+  const beta = corrects ? headsOf(ctx.tensor(BETA), ctx.dims(BETA)[2] === 1 ? 1 : stateHeads).x : null;
   if (decay && decay.shape[3] !== 1 && decay.shape[3] !== keySize)
     throw new GraphError(`a decay of ${decay.shape[3]} features fits neither a head nor its ${keySize} keys`);
-  let state = ctx.has(STATE!) ? ctx.tensor(STATE!) : tf.zeros([batch, stateHeads, keySize, value.shape[3]!]);
+  let state = ctx.has(STATE) ? ctx.tensor(STATE) : tf.zeros([batch, stateHeads, keySize, value.shape[3]!]);
   const outputs: TfTensor[] = [];
   for (let t = 0; t < steps; t++) {
     if (decay) state = tf.mul(state, tf.exp(stepOf(decay, t, true)));

@@ -159,8 +159,8 @@ function inferFusedMatMul(info: NodeInfo): Inferred[] {
 function turned({ info }: { readonly info: NodeInfo }, operand: 0 | 1): <T>(axes: readonly T[]) => T[] {
   const [batch, flip] = operand === 0 ? ['transBatchA', 'transA'] : ['transBatchB', 'transB'];
   return (axes) => {
-    const moved = info.int(batch!, 0) ? batchFirst(axes) : [...axes];
-    return info.int(flip!, 0) ? [...moved.slice(0, -2), moved.at(-1)!, moved.at(-2)!] : moved;
+    const moved = info.int(batch, 0) ? batchFirst(axes) : [...axes];
+    return info.int(flip, 0) ? [...moved.slice(0, -2), moved.at(-1)!, moved.at(-2)!] : moved;
   };
 }
 

@@ -102,7 +102,7 @@ function runGroupNorm(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const channels = x.shape.at(-1)!;
   const groups = ctx.int('num_groups', 1);
-  const split = tf.reshape(x, [x.shape[0]!, -1, groups, channels / groups]);
+  const split = tf.reshape(x, [x.shape[0], -1, groups, channels / groups]);
   const perChannel = (input: number): TfTensor =>
     tf.reshape(ctx.tensor(input), ctx.opset < 21 ? [groups, 1] : [groups, channels / groups]);
   return [tf.reshape(nn.layerNorm(split, perChannel(1), perChannel(2), [1, 3], ctx.float('epsilon', 1e-5)), x.shape)];

@@ -126,7 +126,7 @@ export function windowViews(
   return positions.map((at) => {
     const begin = [0, ...at.map((p, i) => p * dilations[i]!), 0];
     const end = [
-      padded.shape[0]!,
+      padded.shape[0],
       ...counts.map((count, i) => begin[i + 1]! + (count - 1) * strides[i]! + 1),
       padded.shape[rank + 1]!,
     ];

@@ -57,9 +57,7 @@ function run(ctx: RunContext, { cos, sin, positions }: Places): TfTensor[] {
   const heads = ctx.int('num_heads', 0);
   if (x.rank === 3 && heads < 1) throw new GraphError('num_heads is needed for an input of rank 3');
   const byPosition =
-    x.rank === 4
-      ? tf.transpose(x, [0, 2, 1, 3])
-      : tf.reshape(x, [x.shape[0]!, x.shape[1]!, heads, x.shape[2]! / heads]);
+    x.rank === 4 ? tf.transpose(x, [0, 2, 1, 3]) : tf.reshape(x, [x.shape[0], x.shape[1]!, heads, x.shape[2]! / heads]);
   const size = ctx.int('rotary_embedding_dim', 0) || byPosition.shape[3]!;
   const rows = (input: number): TfTensor =>
     ctx.has(positions) ? cacheRows(ctx.tensor(input), ctx.tensor(positions), byPosition.shape[1]!) : ctx.tensor(input);

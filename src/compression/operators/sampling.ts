@@ -37,7 +37,7 @@ function gridSample(ctx: RunContext): TfTensor[] {
   if (!interpolation || !OUTSIDE.has(outside))
     throw new GraphError(`mode "${ctx.string('mode', 'linear')}" with padding_mode "${outside}" is not defined`);
   const alignCorners = ctx.int('align_corners', 0) === 1;
-  const parts = tf.unstack(tf.reshape(grid, [grid.shape[0]!, -1, spatial.length]), 2);
+  const parts = tf.unstack(tf.reshape(grid, [grid.shape[0], -1, spatial.length]), 2);
   const places = spatial.map((size, axis) => {
     const place = tf.add(parts[spatial.length - 1 - axis]!, 1);
     return alignCorners ? tf.mul(place, (size - 1) / 2) : tf.div(tf.sub(tf.mul(place, size), 1), 2);
@@ -58,7 +58,7 @@ function affineGrid(ctx: RunContext): TfTensor[] {
   const theta = ctx.tensor(0);
   const [n, , ...spatial] = ctx.hostInts(1) as [number, number, ...number[]];
   const base = tf.tensor2d(baseGrid(spatial, ctx.int('align_corners', 0) === 1), [sizeOf(spatial), spatial.length + 1]);
-  const grid = tf.matMul(tf.tile(tf.expandDims(base, 0), [n, 1, 1]), theta as never, false, true);
+  const grid = tf.matMul(tf.tile(tf.expandDims(base, 0), [n, 1, 1]), theta, false, true);
   return [tf.reshape(grid, [n, ...spatial, spatial.length])];
 }
 
@@ -157,7 +157,7 @@ function deformConv(ctx: RunContext): TfTensor[] {
       n * points,
       taps * perGroup,
     ]);
-    return tf.matMul(rows as never, tf.slice(kernel, [0, group * (out / groups)], [-1, out / groups]) as never);
+    return tf.matMul(rows, tf.slice(kernel, [0, group * (out / groups)], [-1, out / groups]));
   });
   const y = tf.transpose(tf.reshape(tf.concat(products, 1), [n, oh, ow, out]), [0, 3, 1, 2]);
   return [ctx.has(3) ? tf.add(y, tf.reshape(ctx.tensor(3), [1, out, 1, 1])) : y];

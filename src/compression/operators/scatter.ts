@@ -48,7 +48,7 @@ function copyOf({ dtype, data }: HostTensor): { [index: number]: string | number
   if (dtype === 'string') return [...(data as readonly string[])];
   const copy = allocate(dtype, data.length);
   (copy as Float64Array).set(data as Float64Array);
-  return copy as unknown as { [index: number]: number };
+  return copy;
 }
 
 const scatterElementsHost: HostForm = ([data, indices, updates], info) => {
@@ -64,7 +64,7 @@ function elementTargets(dims: readonly number[], indices: HostTensor, axis: numb
 }
 
 const scatterNdHost: HostForm = ([data, indices, updates], info) => {
-  const size = sizeOf(data!.dims.slice(indices!.dims.at(-1)!));
+  const size = sizeOf(data!.dims.slice(indices!.dims.at(-1)));
   const rows = sliceRows(hostNumbers(indices!), indices!.dims, data!.dims, 0);
   const offsets = new Int32Array(rows.length * size);
   rows.forEach((row, i) => {
@@ -96,7 +96,7 @@ function scatterElements(ctx: RunContext, reduction: Reduction): TfTensor {
 
 function scatterNd(ctx: RunContext, reduction: Reduction): TfTensor {
   const [data, indices, updates] = [ctx.tensor(0), ctx.host(1), ctx.tensor(2)];
-  const size = sizeOf(data.shape.slice(indices.dims.at(-1)!));
+  const size = sizeOf(data.shape.slice(indices.dims.at(-1)));
   if (size === 0 || updates.size === 0) return tf.clone(data);
   const rows = sliceRows(hostNumbers(indices), indices.dims, data.shape, 0);
   return tf.reshape(

@@ -26,7 +26,7 @@ import type { Operator, RunContext, Value } from './operator.ts';
 import { resolveAxis, shapeOf, stridesOf, typeOf } from './shapes.ts';
 
 type Comparable = number | bigint | string;
-const elementsOf = (data: HostData): ArrayLike<Comparable> => data as ArrayLike<Comparable>;
+const elementsOf = (data: HostData): ArrayLike<Comparable> => data;
 
 /** Order of two elements; NaN counts as the greatest, as in numpy. */
 function order(a: Comparable, b: Comparable): number {

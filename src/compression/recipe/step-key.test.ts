@@ -5,7 +5,7 @@ import { initialState } from '../../../test/support/steps.ts';
 import { specOf } from '../techniques/registry.ts';
 import { stepKey, type StepInputs } from './step-key.ts';
 
-const step = (parameters: object): Step => ({ technique: 'retrain', epochs: 1, ...parameters }) as Step;
+const step = (parameters: object): Step => ({ technique: 'retrain', epochs: 1, ...parameters });
 const base: StepInputs = {
   spec: specOf('retrain')!,
   step: step({}),

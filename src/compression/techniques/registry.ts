@@ -30,7 +30,7 @@ export function register<P extends TSchema>(
     spec,
     apply: async (state, parameters, context) => (await load()).apply(state, parameters, context),
   };
-  registered.set(spec.name, technique as Technique);
+  registered.set(spec.name, technique);
 }
 
 register(retrain, () => import('./retrain/apply.ts'));

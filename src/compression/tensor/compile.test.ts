@@ -24,7 +24,7 @@ function network() {
         1e-3,
       );
       runningMean.assign(tf.add(tf.mul(runningMean, 0.9), tf.mul(mean, 0.1)));
-      const kept = tf.cast(tf.less(nn.statelessUniform([x!.shape[0]!, 3, 3, 4], seed!, 1), 0.8), 'float32');
+      const kept = tf.cast(tf.less(nn.statelessUniform([x!.shape[0], 3, 3, 4], seed!, 1), 0.8), 'float32');
       const pooled = tf.mul(nn.maxPool(nn.relu(normalized), { kernel: [2, 2], strides: [2, 2] }), kept);
       return tf.mean(
         nn.softmaxCrossEntropy(nn.biasAdd(tf.matMul(tf.reshape(pooled, [-1, 36]), weights[3]!), weights[4]!), y!),

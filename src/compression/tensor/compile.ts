@@ -95,7 +95,7 @@ export function compileStep(spec: CompiledStepOptions): CompiledStep {
     const held = spec.variables.map((variable) => variable.clone());
     for (let i = 0; i < Math.min(earlierRuns, MAX_RECORDINGS) && isPending(entries.get(shapes)); i++)
       tf.dispose(recorded(shapes, inputs));
-    spec.variables.forEach((variable, i) => variable.assign(held[i]! as TfVariable));
+    spec.variables.forEach((variable, i) => variable.assign(held[i]!));
     tf.dispose(held);
   }
 

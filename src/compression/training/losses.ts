@@ -56,5 +56,5 @@ function clipped(probabilities: TfTensor): TfTensor {
 }
 
 function perSampleMean(values: TfTensor): TfTensor {
-  return tf.mean(tf.reshape(values, [values.shape[0]!, -1]), 1);
+  return tf.mean(tf.reshape(values, [values.shape[0], -1]), 1);
 }

@@ -53,7 +53,7 @@ function momentumSgd(
       const velocity = velocities.get(name);
       if (!velocity) return plainUpdate(variable, gradient, rate!, decay);
       const next = momentumUpdate({ weight: variable, velocity, gradient, rate: rate! }, { momentum, nesterov, decay });
-      velocity.assign(next.velocity as TfVariable);
+      velocity.assign(next.velocity);
       return next.weight;
     },
     dispose: () => disposeAll(slots),
@@ -99,8 +99,8 @@ function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Param
         epsilon: EPSILON,
         decay: decays && !decoupled ? weightDecay : 0,
       });
-      mean.assign(next.mean as TfVariable);
-      square.assign(next.square as TfVariable);
+      mean.assign(next.mean);
+      square.assign(next.square);
       return next.weight;
     },
     dispose: () => disposeAll(slots),

@@ -163,6 +163,6 @@ export function applyUpdate(
   });
   for (const { name, variable } of network.state) {
     const value = state.get(name);
-    if (value) variable.assign(value as TfVariable);
+    if (value) variable.assign(value);
   }
 }

@@ -44,7 +44,7 @@ function objective(net: Network, feeds: ReadonlyMap<string, Value>): TfTensor {
           ? result.tensor
           : tf.tensor(Float32Array.from(result.value.data as Float32Array), [...result.value.dims]);
       return tf.sum(tf.mul(y, tf.tensor(spread(y.size, 3), y.shape)));
-    }) as never,
+    }),
   );
 }
 

@@ -116,10 +116,10 @@ describe.each([
   ['tfjs/layers-float32.zip', 'tfjs-layers', 'model.tfjs.zip'],
 ])('%s, with fewer channels after two steps, retrained between them', (file, format, name) => {
   it('has the topology of the smaller model, and its results', async () => {
-    const channels = (more: object): Step => ({ technique: 'prune-channels', ratio: 0.3, epochs: 0, ...more }) as Step;
+    const channels = (more: object): Step => ({ technique: 'prune-channels', ratio: 0.3, epochs: 0, ...more });
     const { files, report, uploaded } = await run(`test/data/${file}`, [
       channels({}),
-      { technique: 'distill', epochs: 1 } as Step,
+      { technique: 'distill', epochs: 1 },
       channels({ score: 'l1' }),
     ]);
     expect(report.warnings.filter(({ code }) => code === 'export-not-written')).toEqual([]);
@@ -166,7 +166,7 @@ describe('after quantizing', () => {
     ['keras/layers/keras2-folding.h5.gz', 'keras-h5', 'model.h5', 3],
   ])('%s has its normalizations folded as the ONNX file has', async (file, format, name, left) => {
     const { report, files, uploaded } = await run(`test/data/${file}`, [
-      { ...quantize('int8', 'static'), where: 'everywhere' } as Step,
+      { ...quantize('int8', 'static'), where: 'everywhere' },
     ]);
     expect(report.exports).toMatchObject([{ name, format, weights: 'float32' }]);
     expect(report.warnings.map(({ code }) => code)).toContain('own-format-not-quantized');
@@ -231,7 +231,7 @@ describe('after clustering', () => {
   it('pruning works on the weights, and is told', async () => {
     const { report } = await run('test/data/keras/cnn.keras', [
       cluster,
-      { technique: 'prune-weights', sparsity: 0.5, epochs: 0 } as Step,
+      { technique: 'prune-weights', sparsity: 0.5, epochs: 0 },
       cluster,
     ]);
     expect(report.warnings).toContainEqual(expect.objectContaining({ code: 'codebooks-expanded', step: 1 }));

@@ -151,7 +151,7 @@ test('with labels, a drop is the accuracy that is lost on samples held out: with
   const { validation } = trainAndValidation(data, 0.1, 3);
   const { inputs, size } = await validation.read(
     Int32Array.from({ length: validation.length }, (_, i) => i),
-    {} as never,
+    {},
   );
   const outputs = (await runInOnnxRuntime(bias, { x: floats([size, 4], inputs.get('x')!.data as Float32Array) })).get(
     'y',

@@ -84,7 +84,7 @@ test.each([
     seed: 1,
     latencyBudgetMs: 20,
   });
-  expect(trained!.accuracy!.loss).toBeLessThan(original!.accuracy!.loss!);
+  expect(trained!.accuracy!.loss).toBeLessThan(original!.accuracy!.loss);
   expect(trained!.latencyMs!.batch).toBe(1);
   await dataset.close();
 });

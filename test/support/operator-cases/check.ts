@@ -99,7 +99,7 @@ function gradientsOnDevice(item: OperatorCase, model: Model, varying: readonly n
         const terms = floatOutputs([...outputs.values()]).map((tensor, i) =>
           tf.sum(tf.mul(tensor, tf.tensor(Float32Array.from(spreadOf(tensor.size, i)), tensor.shape))),
         );
-        return tf.addN(terms as never);
+        return tf.addN(terms);
       };
       const inputs = varying.map((index) => upload(hostOfInput(item.inputs[index]!)));
       return (tf.grads(objective as never)(inputs) as TfTensor[]).map((tensor) => tensor.dataSync() as Float32Array);
@@ -217,7 +217,7 @@ async function runInRuntime(item: OperatorCase, model: Model): Promise<HostTenso
     );
     return session.outputNames.map((name) => {
       const { type, dims, data } = results[name]!;
-      return { dtype: type as DataType, dims, data: data as Float32Array };
+      return { dtype: type, dims, data: data as Float32Array };
     });
   } finally {
     await session.release();

@@ -78,9 +78,9 @@ export const elementwiseCases: readonly OperatorCase[] = [
   given('Pow', 'power by integers', [x([3, 4]), ints([2, 3, 1, 0])]),
   given('Mod', 'sign of the dividend', [x([3, 4], -5, 5), x([4], 0.7, 2)], { fmod: 1 }),
   ...(['int32', 'int64'] as const).flatMap((dtype) => [
-    ...['Add', 'Sub', 'Mul', 'Div', 'Mod'].map((type) => given(type, `${dtype}`, wholes(dtype), {}, NO_GRADIENT)),
+    ...['Add', 'Sub', 'Mul', 'Div', 'Mod'].map((type) => given(type, dtype, wholes(dtype), {}, NO_GRADIENT)),
     given('Mod', `${dtype} of the dividend's sign`, wholes(dtype), { fmod: 1 }, NO_GRADIENT),
-    given('Max', `${dtype}`, wholes(dtype), {}, NO_GRADIENT),
+    given('Max', dtype, wholes(dtype), {}, NO_GRADIENT),
     given('Neg', dtype, [wholes(dtype)[0]!], {}, NO_GRADIENT),
     given('Abs', dtype, [wholes(dtype)[0]!], {}, NO_GRADIENT),
   ]),

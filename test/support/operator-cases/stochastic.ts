@@ -55,7 +55,7 @@ export function describeLosses(): void {
         ];
         const loss = (scores: TfTensor): TfTensor => {
           const out = network
-            .run(new Map([['scores', { kind: 'device', dtype: 'float32', tensor: scores } as Value], ...rest]), {
+            .run(new Map([['scores', { kind: 'device', dtype: 'float32', tensor: scores }], ...rest]), {
               training: false,
             })
             .outputs.get('loss')!;

@@ -13,11 +13,7 @@ export function getReport(app: App, { store }: ApiDeps): void {
         tags: ['jobs'],
         summary: 'The evidence of a job: what was measured before and after',
         params: ID_PARAMS,
-        response: responses(
-          { 200: json('The report', { ...Report, title: 'Report' } as typeof Report) },
-          'not-found',
-          'conflict',
-        ),
+        response: responses({ 200: json('The report', { ...Report, title: 'Report' }) }, 'not-found', 'conflict'),
       },
     },
     async ({ params, principal }) => {

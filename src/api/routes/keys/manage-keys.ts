@@ -30,7 +30,7 @@ export function createKey(app: App, { store, keys }: ApiDeps): void {
     },
     async ({ body, log }, reply) => {
       const { key, prefix, mac } = keys.make();
-      const { tenant, name, role = 'member' } = body as NewKeyRequest;
+      const { tenant, name, role = 'member' } = body;
       const stored = await store.keys.add({ id: newId('key'), tenant, name, role, prefix, mac });
       log.info({ keyId: stored.id, tenant: stored.tenant, role: stored.role }, 'key made');
       return reply.code(201).send({ ...keyView(stored), key });

@@ -66,8 +66,10 @@ export function readTensor(reader: MessageReader): Tensor {
 
 function readField(reader: MessageReader, draft: Draft): void {
   switch (reader.field) {
-    case 1:
-      return reader.ints(draft.dims, MAX_RANK);
+    case 1: {
+      reader.ints(draft.dims, MAX_RANK);
+      return;
+    }
     case 2:
       draft.dtype = dataType(reader, reader.int());
       return;

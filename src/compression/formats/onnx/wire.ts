@@ -143,7 +143,8 @@ export class MessageReader {
   private repeated(wire: number, maxCount: number, each: (reader: MessageReader) => void): void {
     if (this.wire === wire) {
       if (maxCount < 1) throw this.error(`field ${this.field} has too many elements`);
-      return each(this);
+      each(this);
+      return;
     }
     this.expect(LENGTH_DELIMITED);
     const length = this.unsigned();

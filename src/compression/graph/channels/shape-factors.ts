@@ -14,7 +14,7 @@ export function fixShapeFactors(model: Model): Model {
     if (node.opType !== 'Cast' || node.domain !== '') return false;
     const [from, to] = [types.typeOf(node.inputs[0] ?? ''), types.typeOf(node.outputs[0] ?? '')];
     if (!from || !to || isFloat(from.dtype) || !isFloat(to.dtype)) return false;
-    return to.shape?.every((dim) => typeof dim === 'number') === true && elementCount(to.shape as number[]) === 1;
+    return to.shape?.every((dim) => typeof dim === 'number') === true && elementCount(to.shape) === 1;
   };
   return foldConstants(model, { where: isFactor });
 }

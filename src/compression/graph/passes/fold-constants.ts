@@ -43,7 +43,7 @@ function fold(graph: Graph, table: TypeTable, options: FoldOptions): Graph {
     const results = known(node, value) ?? computed(node, table, value);
     if (!results) return true;
     node.outputs.forEach((name, i) => {
-      if (name !== '' && results[i]) made.set(name, results[i]!);
+      if (name !== '' && results[i]) made.set(name, results[i]);
     });
     return false;
   });
@@ -76,5 +76,5 @@ function computed(
 
 function atMost(table: TypeTable, name: string, maxElements: number): boolean {
   const shape = table.typeOf(name)?.shape;
-  return shape?.every((dim) => typeof dim === 'number') === true && elementCount(shape as number[]) <= maxElements;
+  return shape?.every((dim) => typeof dim === 'number') === true && elementCount(shape) <= maxElements;
 }

@@ -52,12 +52,18 @@ const quantize = (
     Math.min(high, Math.max(low, Math.round((sums[i]! * scale(i % N)) / yScale) + yZero)),
   );
 
+interface CaseOptions {
+  readonly dtype?: DataType;
+  readonly more?: Parameters<typeof makeNode>[4];
+  readonly attributes?: Parameters<typeof makeNode>[3];
+}
+
 function integerCase(
   name: string,
   inputs: readonly string[],
   initializers: readonly Tensor[],
   output: DataType,
-  { dtype = 'uint8' as DataType, more = {}, attributes = {} } = {},
+  { dtype = 'uint8', more = {}, attributes = {} }: CaseOptions = {},
 ): Model {
   const [a, y] = [value('a', [ROWS, K], dtype), value('y', [ROWS, N], output)];
   return modelOf({

@@ -56,7 +56,7 @@ function partsOf(ctx: Coupling): Parts | null {
   const [x, weight, dims] = [ctx.input(0), ctx.input(1), ctx.info.types[1]?.shape];
   if (!x || !weight || !dims?.every((dim) => typeof dim === 'number')) return null;
   for (const units of [x, weight]) keepAll(ctx, units, (axis) => axis >= 2);
-  return { x, weight, dims: dims as number[], groups: ctx.info.int('group', 1) };
+  return { x, weight, dims: dims, groups: ctx.info.int('group', 1) };
 }
 
 function refuse(ctx: Coupling, addend?: number): [null] {

@@ -162,7 +162,7 @@ function moveUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], to: r
   if (labelled.length !== 1) return null;
   if (!from.every((dim) => typeof dim === 'number') || !to.every((dim) => typeof dim === 'number'))
     return at === from.length - 1 ? lastOfOpenSegment(ctx, units[at]!, to) : null;
-  return cut(ctx, flatLabels(units[at]!, from as number[], at), to as number[]);
+  return cut(ctx, flatLabels(units[at]!, from, at), to);
 }
 
 /**

@@ -38,7 +38,7 @@ export interface Bias {
 
 /** What may be attended: 0, what may not: -infinity. */
 export function maskBias(allowed: TfTensor): TfTensor {
-  return tf.where(allowed as never, tf.scalar(0), tf.scalar(-Infinity));
+  return tf.where(allowed, tf.scalar(0), tf.scalar(-Infinity));
 }
 
 /** [rows, columns]: a position sees itself and what came before. */
@@ -74,7 +74,7 @@ export function boundsBias(bounds: Bounds): Bias | null {
   // a mask of one column says the same of all
   const whole = bias.shape[3] === columns ? bias : tf.add(bias, tf.zeros([1, 1, 1, columns]));
   const masked = withoutTape(() => tf.all(tf.equal(whole, -Infinity), 3, true));
-  return { values: tf.where(masked as never, tf.zerosLike(whole), whole), masked };
+  return { values: tf.where(masked, tf.zerosLike(whole), whole), masked };
 }
 
 function ofRank4(x: TfTensor): TfTensor {

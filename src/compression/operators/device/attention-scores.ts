@@ -58,5 +58,5 @@ function softmaxIn(precision: Precision, x: TfTensor): TfTensor {
 }
 
 function withoutMasked(x: TfTensor, bias: Bias | null, fill: number): TfTensor {
-  return bias?.masked ? tf.where(bias.masked as never, tf.fill(x.shape, fill), x) : x;
+  return bias?.masked ? tf.where(bias.masked, tf.fill(x.shape, fill), x) : x;
 }

@@ -4,7 +4,7 @@ import type { TfTensor } from '../../tensor/tf.ts';
 
 /** [n, c, ...] -> [n, ..., c]. */
 export function toChannelsLast(x: TfTensor): TfTensor {
-  if (movesNothing(x.shape)) return tf.reshape(x, [x.shape[0]!, ...x.shape.slice(2), x.shape[1]!]);
+  if (movesNothing(x.shape)) return tf.reshape(x, [x.shape[0], ...x.shape.slice(2), x.shape[1]!]);
   return tf.transpose(x, lastPermutation(x.rank));
 }
 

@@ -48,7 +48,7 @@ export function reduceProduct(x: TfTensor, axes: readonly number[]): TfTensor {
 export function cumulativeProduct(x: TfTensor, exclusive: boolean, reverse: boolean): TfTensor {
   const n = x.shape[1]!;
   const shifted = (v: TfTensor, by: number): TfTensor => {
-    const kept = tf.slice(v, [0, reverse ? by : 0], [v.shape[0]!, n - by]);
+    const kept = tf.slice(v, [0, reverse ? by : 0], [v.shape[0], n - by]);
     return tf.pad(kept, [[0, 0], reverse ? [0, by] : [by, 0]], 1);
   };
   if (n === 0) return tf.clone(x);

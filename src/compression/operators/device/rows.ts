@@ -9,11 +9,11 @@ import type { TfTensor } from '../../tensor/tf.ts';
 
 /** x [n, k], rows int32 [m] -> [m, k]. */
 export function takeRows(x: TfTensor, rows: TfTensor): TfTensor {
-  const n = x.shape[0]!;
+  const n = x.shape[0];
   if (rows.size === 0 || x.size === 0) return tf.zeros([rows.size, x.shape[1]!], x.dtype);
-  if (x.dtype !== 'float32') return tf.gather(x, rows as never);
+  if (x.dtype !== 'float32') return tf.gather(x, rows);
   return withGradient([x], (v) => ({
-    value: tf.gather(v, rows as never),
+    value: tf.gather(v, rows),
     saved: [rows],
     gradient: (dy, [at]) => [addRows(dy, at!, n)],
   }));
@@ -42,15 +42,14 @@ export function gatherAxis(x: TfTensor, indices: TfTensor, axis: number): TfTens
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
   if (x.size === 0 || indices.size === 0) return tf.zeros(shape, x.dtype);
   const flat = tf.reshape(indices, [indices.size]);
-  const gathered =
-    x.dtype === 'float32' ? gatherFloats(x, flat, axis) : onNumbers(x, (v) => tf.gather(v, flat as never, axis));
+  const gathered = x.dtype === 'float32' ? gatherFloats(x, flat, axis) : onNumbers(x, (v) => tf.gather(v, flat, axis));
   return tf.reshape(gathered, shape);
 }
 
 function gatherFloats(x: TfTensor, indices: TfTensor, axis: number): TfTensor {
   const { shape } = x;
   return withGradient([x], (v) => ({
-    value: tf.gather(v, indices as never, axis),
+    value: tf.gather(v, indices, axis),
     saved: [indices],
     gradient: (dy, [at]) => {
       const front = [axis, ...shape.map((_, i) => i).filter((i) => i !== axis)];

@@ -96,7 +96,7 @@ function mirrored(place: TfTensor, size: number, alignCorners: boolean): TfTenso
   const flips = withoutTape(() => tf.floor(tf.div(distance, range)));
   const rest = tf.sub(distance, tf.mul(flips, range));
   const odd = withoutTape(() => tf.equal(tf.mod(flips, 2), 1));
-  return tf.where(odd as never, tf.sub(low + range, rest), tf.add(rest, low));
+  return tf.where(odd, tf.sub(low + range, rest), tf.add(rest, low));
 }
 
 function tap(index: TfTensor, weight: TfTensor | null, size: number, sampling: Sampling): Tap {

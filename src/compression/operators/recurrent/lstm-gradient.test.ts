@@ -31,7 +31,7 @@ test.each([
     // one rounding of each gate, and sums of `hidden` products
     expect(maxDifference(actual, direct(...inputs))).toBeLessThan(2e-6);
     const errors = gradientErrors(
-      (x, r, h, c) => lstmSequence(x!, r!, h!, c!),
+      (x, r, h, c) => lstmSequence(x, r, h, c),
       [inputs[0], tf.mul(inputs[1], 0.3), inputs[2], inputs[3]],
       1e-2,
     );

@@ -31,7 +31,7 @@ function nativeSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTenso
         TfTensor,
       ];
       const [dGates, dh, dc] = rawOps('LatheLstmGrad', [dy, w, cell, cells, activated], {}, 3);
-      const before = tf.concat([tf.expandDims(first, 0), tf.slice(states, 0, cells.shape[0]! - 1)]);
+      const before = tf.concat([tf.expandDims(first, 0), tf.slice(states, 0, cells.shape[0] - 1)]);
       return [dGates!, weightGradient(dGates!, before), dh!, dc!];
     };
     return { value: hs!, saved: [weights, h, c, hs!, cs!, gates!], gradient };
@@ -40,7 +40,7 @@ function nativeSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTenso
 
 /** One product over time and batch: gates [steps, batch, 4 * hidden], the states before them [steps, batch, hidden]. */
 function weightGradient(gates: TfTensor, before: TfTensor): TfTensor {
-  const rows = before.shape[0]! * before.shape[1]!;
+  const rows = before.shape[0] * before.shape[1]!;
   return nn.matMul(
     tf.reshape(gates, [rows, gates.shape[2]!]),
     tf.reshape(before, [rows, before.shape[2]!]),

@@ -120,7 +120,7 @@ function inputProducts(
 }
 
 function wholeLstm(inputs: TfTensor, r: TfTensor, state: State, reverse: boolean): Result {
-  const steps = inputs.shape[0]!;
+  const steps = inputs.shape[0];
   const all = lstmSequence(reverse ? tf.reverse(inputs, 0) : inputs, r, state.h, state.c!);
   const hs = tf.slice(all, 0, steps);
   const row = (t: number): TfTensor => tf.squeeze(tf.slice(all, t, 1), [0]);

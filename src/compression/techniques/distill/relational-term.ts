@@ -47,7 +47,7 @@ export function relationalTerm(pairs: readonly FeaturePair[], teacher: TeacherFo
  */
 function relationsOf(value: TfTensor): [TfTensor, TfTensor] {
   const rows = centred(tf.reshape(value, [value.shape[0] ?? 1, -1]));
-  const count = rows.shape[0]!;
+  const count = rows.shape[0];
   const apart = tf.sub(1, tf.eye(count));
   const products = tf.matMul(rows, rows, false, true);
   const distances = distancesOf(products, apart);
@@ -70,7 +70,7 @@ function distancesOf(products: TfTensor, apart: TfTensor): TfTensor {
 
 /** [n, 1]: the diagonal. */
 function squaresOf(products: TfTensor): TfTensor {
-  return tf.sum(tf.mul(products, tf.eye(products.shape[0]!)), 1, true);
+  return tf.sum(tf.mul(products, tf.eye(products.shape[0])), 1, true);
 }
 
 /**
@@ -78,7 +78,7 @@ function squaresOf(products: TfTensor): TfTensor {
  * where j or k is i.
  */
 function angles(products: TfTensor, distances: TfTensor, apart: TfTensor): TfTensor {
-  const count = Math.min(products.shape[0]!, MAX_ANGLE_SAMPLES);
+  const count = Math.min(products.shape[0], MAX_ANGLE_SAMPLES);
   const corner = (matrix: TfTensor): TfTensor => tf.slice(matrix, [0, 0], [count, count]);
   const both = (matrix: TfTensor): TfTensor => tf.mul(tf.expandDims(matrix, 2), tf.expandDims(matrix, 1));
   const gram = corner(products);

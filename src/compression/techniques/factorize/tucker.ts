@@ -51,7 +51,7 @@ function spectrum(weight: TfTensor, axis: 0 | 1): Float32Array {
 /** [o, i, k] -> [o, i k] or [i, o k] */
 function unfolded(weight: TfTensor, axis: 0 | 1): TfTensor {
   const first = axis === 0 ? weight : tf.transpose(weight, [1, 0, 2]);
-  return tf.reshape(first, [first.shape[0]!, -1]);
+  return tf.reshape(first, [first.shape[0], -1]);
 }
 
 /** Singular values of a wide or tall unfolding are as many as its shorter side: a rank beyond is all of it. */
@@ -123,7 +123,7 @@ function decompose({ values, outputs, inputs, size }: Convolution, ranks: Ranks)
     const weight = tf.tensor3d(Float32Array.from(values), [outputs, inputs, product(size)]);
     const basis = (of: TfTensor, axis: 0 | 1, rank: number): TfTensor => {
       const { left } = svd(unfolded(of, axis));
-      return tf.slice(left, [0, 0], [left.shape[0]!, Math.min(rank, left.shape[1]!)]);
+      return tf.slice(left, [0, 0], [left.shape[0], Math.min(rank, left.shape[1]!)]);
     };
     let left = ranks.outputs < outputs ? basis(weight, 0, ranks.outputs) : null;
     let right = ranks.inputs < inputs ? basis(weight, 1, ranks.inputs) : null;

@@ -22,7 +22,7 @@ export function makeScorer(score: ScoreName, parameters: readonly Parameter[]): 
 
 const MAGNITUDE: Scorer = {
   observer: null,
-  scores: ({ variable }) => magnitudes(variable.dataSync() as Float32Array),
+  scores: ({ variable }) => magnitudes(variable.dataSync()),
   dispose: () => undefined,
 };
 

@@ -77,7 +77,10 @@ function pack(
   additions: Additions,
 ): void {
   const { precision } = parameters;
-  if (precision === 'int8' || precision === 'int4') return packIntegers(tensor, axes, parameters, fresh, additions);
+  if (precision === 'int8' || precision === 'int4') {
+    packIntegers(tensor, axes, parameters, fresh, additions);
+    return;
+  }
   if (precision !== 'float16' && precision !== 'bfloat16') return;
   const code = fresh(`w${additions.nodes.length}_${precision}`);
   additions.tensors.push(fromHost(code, { ...toHost(tensor), dtype: precision }));

@@ -73,14 +73,14 @@ function step(kind: 'momentum' | 'adam') {
       if (kind === 'momentum') {
         const state = { weight, velocity: first[i]!, gradient, rate: rate! };
         const next = momentumUpdate(state, { momentum: 0.9, nesterov: true, decay });
-        weight.assign(next.weight as TfVariable);
-        first[i]!.assign(next.velocity as TfVariable);
+        weight.assign(next.weight);
+        first[i]!.assign(next.velocity);
       } else {
         const state = { weight, mean: first[i]!, square: second[i]!, gradient, rate: rate!, root: rate!, keep: rate! };
         const next = adamUpdate(state, { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, decay });
-        weight.assign(next.weight as TfVariable);
-        first[i]!.assign(next.mean as TfVariable);
-        second[i]!.assign(next.square as TfVariable);
+        weight.assign(next.weight);
+        first[i]!.assign(next.mean);
+        second[i]!.assign(next.square);
       }
     });
     return [];

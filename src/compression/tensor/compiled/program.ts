@@ -106,7 +106,7 @@ export function difference(a: Program, b: Program): string | null {
     if (!other || !sameConstant(constant, other))
       return (
         'a tensor made of JavaScript values changed from run to run; it feeds ' +
-        `${usersOf(a, node).join(', ') || 'a result'}`
+        (usersOf(a, node).join(', ') || 'a result')
       );
   }
   return shape(a) === shape(b) ? null : `two runs differ in ${firstDifferentOp(a, b)}`;

@@ -92,7 +92,7 @@ function conv2d(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
 }
 
 function convTranspose2d(x: TfTensor, kernel: TfTensor, sizes: readonly number[], geometry: Geometry): TfTensor {
-  const shape = [x.shape[0]!, ...sizes, kernel.shape[2]! * geometry.groups];
+  const shape = [x.shape[0], ...sizes, kernel.shape[2]! * geometry.groups];
   return withGradient([x, kernel], (image, weight) => ({
     value: inputGradient(image, weight, shape, geometry),
     saved: [image, weight],

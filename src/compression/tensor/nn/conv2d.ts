@@ -174,7 +174,7 @@ function runKernel(
     dataFormat: 'NHWC',
     dimRoundingMode: 'floor',
   } as unknown as NamedAttrMap;
-  return tf.engine().runKernel(name, inputs as never, attributes);
+  return tf.engine().runKernel(name, inputs, attributes);
 }
 
 function depthwiseAttributes(geometry: Geometry, shape: readonly number[]): Record<string, AttributeValue> {

@@ -15,7 +15,7 @@ export function withGradient(inputs: readonly TfTensor[], compute: (...inputs: T
     const save = args.pop() as (tensors: readonly TfTensor[]) => void;
     const { value, saved, gradient } = compute(...(args as TfTensor[]));
     save(saved);
-    return { value, gradFunc: ((dy: TfTensor, kept: TfTensor[]) => gradient(dy, kept)) as never };
+    return { value, gradFunc: (dy: TfTensor, kept: TfTensor[]) => gradient(dy, kept) };
   });
   return op(...inputs);
 }

@@ -65,7 +65,7 @@ function ownBatchNorm(
   const statistics: TfTensor[] = [];
   const inputs = shortcut ? [x, scale, bias, shortcut] : [x, scale, bias];
   const y = withGradient(inputs, (a, s, b, other) => {
-    const [value, mean, variance, rstd] = rawOps('LatheBatchNorm', [a!, s!, b!, other ?? nothing()], attributes, 4) as [
+    const [value, mean, variance, rstd] = rawOps('LatheBatchNorm', [a, s, b, other ?? nothing()], attributes, 4) as [
       TfTensor,
       TfTensor,
       TfTensor,
@@ -74,7 +74,7 @@ function ownBatchNorm(
     statistics.push(tf.keep(tf.clone(mean)), tf.keep(variance));
     return {
       value,
-      saved: [a!, other ? value : nothing(), s!, b!, mean, rstd],
+      saved: [a, other ? value : nothing(), s, b, mean, rstd],
       gradient: (dy, [input, output, ...rest]) =>
         rawOps('LatheBatchNormGrad', [input!, dy, output!, ...rest], attributes, 4).slice(0, inputs.length),
     };

@@ -12,7 +12,7 @@ import { withGradient } from './gradient.ts';
  * adds up in another order from run to run.)
  */
 export function pickNumbers(x: TfTensor, offsets: TfTensor): TfTensor {
-  const [n, m] = [x.shape[0]!, offsets.shape[0]!];
+  const [n, m] = [x.shape[0], offsets.shape[0]];
   return withGradient([x], (v) => ({
     value: tf.gatherND(v, tf.reshape(offsets, [m, 1])),
     saved: [offsets],

@@ -64,7 +64,7 @@ function crop(x: TfTensor, begins: readonly number[], ends: readonly number[]): 
 /** The strided view of x [n, ...spatial, c] (already padded) that meets the kernel's element at `position`. */
 export function viewAt(x: TfTensor, position: readonly number[], out: readonly number[], window: Window): TfTensor {
   const begin = [0, ...position.map((p, i) => p * window.dilations[i]!), 0];
-  const size = [x.shape[0]!, ...out.map((o, i) => (o - 1) * window.strides[i]! + 1), x.shape.at(-1)!];
+  const size = [x.shape[0], ...out.map((o, i) => (o - 1) * window.strides[i]! + 1), x.shape.at(-1)!];
   if (window.strides.every((stride) => stride === 1)) return tf.slice(x, begin, size);
   return tf.stridedSlice(
     x,

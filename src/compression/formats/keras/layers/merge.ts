@@ -34,7 +34,7 @@ const elementwise =
       ? ctx.b.op(opType, values, {}, `${ctx.name}/${opType.toLowerCase()}`)
       : values.reduce((sum, next) => ctx.b.op(opType, [sum, next], {}, `${ctx.name}/${opType.toLowerCase()}`));
     const result = { value, shape: broadcast(signals.map((signal) => signal.shape)), channelsFirst };
-    if (ctx.masks.every((mask) => mask !== null)) ctx.setMask(result, anyOf(ctx, ctx.masks as readonly string[]));
+    if (ctx.masks.every((mask) => mask !== null)) ctx.setMask(result, anyOf(ctx, ctx.masks));
     return result;
   };
 
@@ -72,7 +72,7 @@ function masked(ctx: LayerContext, signals: readonly Signal[], opType: 'Mul' | '
   return withMask(plainSignal(value, shape));
 
   function withMask(result: Signal): Signal {
-    if (all) ctx.setMask(result, anyOf(ctx, masks as readonly string[]));
+    if (all) ctx.setMask(result, anyOf(ctx, masks));
     return result;
   }
 }

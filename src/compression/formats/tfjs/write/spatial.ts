@@ -98,10 +98,7 @@ function kernelOf(
   const flat = host.dims.length === 3 ? [host.dims[0]!, host.dims[1]!, 1, host.dims[2]!] : host.dims;
   const { dims, perm } = reorder(flat);
   const values = permute(hostNumbers(host), dims, perm);
-  return ctx.tf.constant(
-    { dtype: 'float32', dims: perm.map((axis) => dims[axis]!), data: values },
-    ctx.node.inputs[1]!,
-  );
+  return ctx.tf.constant({ dtype: 'float32', dims: perm.map((axis) => dims[axis]!), data: values }, ctx.node.inputs[1]);
 }
 
 function permute(values: ArrayLike<number>, dims: readonly number[], perm: readonly number[]): Float32Array {
@@ -239,7 +236,7 @@ function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: re
   const totals = kernel.map((k, i) => {
     if (!wanted) return Math.max(k - strides[i]! + extra[i]!, 0);
     return typeof sizes[i] === 'number'
-      ? (sizes[i]! - 1) * strides[i]! + k + extra[i]! - wanted[i]!
+      ? (sizes[i] - 1) * strides[i]! + k + extra[i]! - wanted[i]!
       : ctx.refuse('its output size is fixed while that of its input is open');
   });
   const begin = totals.map((total) =>

@@ -40,7 +40,7 @@ async function runInTfjs(
   };
   const group = json.weightsManifest[0]!;
   const data = Buffer.concat(group.paths.map((path) => files.get(path)!));
-  const weightData = data.buffer.slice(data.byteOffset, data.byteOffset + data.length) as ArrayBuffer;
+  const weightData = data.buffer.slice(data.byteOffset, data.byteOffset + data.length);
   const graph = await tf.loadGraphModel({ load: async () => ({ ...json, weightSpecs: group.weights, weightData }) });
   const inputs = Object.fromEntries(
     Object.entries(feeds).map(([name, { dims, data: values }]) => [
@@ -49,7 +49,7 @@ async function runInTfjs(
     ]),
   );
   const names = model.graph.outputs.map(({ name }) => name);
-  const results = (await graph.executeAsync(inputs, names)) as TfTensor | TfTensor[];
+  const results = await graph.executeAsync(inputs, names);
   const tensors = Array.isArray(results) ? results : [results];
   return new Map(
     await Promise.all(

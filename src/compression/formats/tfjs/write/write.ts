@@ -82,7 +82,7 @@ function writeGraph(model: Model): { tf: TfGraph; references: ReadonlyMap<string
     const constant = constantTensor(node);
     const ctx = new WriteContext(node, table, tf, reference);
     const outputs = constant
-      ? tf.constant(toHost(constant), node.outputs[0]!)
+      ? tf.constant(toHost(constant), node.outputs[0])
       : (WRITERS.get(`${node.domain}:${node.opType}`) ?? unknown)(ctx);
     node.outputs.forEach((name, i) => {
       if (name !== '') references.set(name, typeof outputs === 'string' ? outputs : outputs[i]!);

@@ -116,7 +116,7 @@ class PlanWriter {
     if (kernel !== null) {
       const written = kernels.get(node.inputs[kernel]!)!;
       inputs[kernel] = written.name;
-      if (bias !== null && node.inputs[bias]) inputs[bias] = this.writeBias(node, node.inputs[bias]!, written);
+      if (bias !== null && node.inputs[bias]) inputs[bias] = this.writeBias(node, node.inputs[bias], written);
     }
     const computed = quantizesOutput ? this.fresh(`f${this.nodes.length}`) : node.outputs[0]!;
     this.nodes.push({ ...withoutFactors(node), inputs, outputs: [computed, ...node.outputs.slice(1)] });
