@@ -1,10 +1,11 @@
 /** Writes docs/models.md from the engine's own tables, and the picture of the rooms in docs/architecture.md. */
 import { writeFileSync } from 'node:fs';
 import { build } from './build.mjs';
+import { importBuilt } from './lib/built.mjs';
 import { writePicture } from './rooms.mjs';
 
 await build();
-const { modelsPage } = await import('../dist/src/compression/formats/catalogue.js');
+const { modelsPage } = await importBuilt('src/compression/formats/catalogue.js');
 writeFileSync(new URL('../docs/models.md', import.meta.url), modelsPage());
 writePicture();
 console.log('Wrote docs/models.md and the rooms in docs/architecture.md');

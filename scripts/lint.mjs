@@ -1,5 +1,5 @@
 /**
- * Format, ESLint, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is
+ * Format, ESLint, the types of the scripts, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is
  * wrong.
  */
 import { spawnSync } from 'node:child_process';
@@ -16,6 +16,7 @@ export function lint() {
     run('format', '@biomejs/biome/bin/biome', ['format']),
     run('C++ format', 'clang-format-node/build/cli.js', ['--dry-run', '--Werror', ...nativeSources()]),
     run('eslint', 'eslint/bin/eslint.js', ['.']),
+    run('script types', 'typescript/bin/tsc', ['-p', 'tsconfig.scripts.json']),
     run('import direction', 'dependency-cruiser/bin/dependency-cruise.mjs', [
       '--config',
       '.dependency-cruiser.cjs',

@@ -21,7 +21,7 @@ export function measureSource(text) {
   const file = ts.createSourceFile('source.ts', text, ts.ScriptTarget.Latest, true);
   const lines = text.trimEnd().split('\n');
   const found = {
-    lengths: [],
+    lengths: /** @type {number[]} */ ([]),
     lines: lines.length,
     wide: lines.filter((line) => line.length > MAX_COLUMNS).length,
     nonNull: 0,
@@ -29,7 +29,7 @@ export function measureSource(text) {
   };
   const lineOf = (position) => file.getLineAndCharacterOfPosition(position).line;
   const visit = (node) => {
-    if (ts.isFunctionLike(node) && node.body)
+    if (ts.isFunctionLike(node) && 'body' in node && node.body)
       found.lengths.push(lineOf(node.getEnd()) - lineOf(node.getStart(file)) + 1);
     else if (ts.isNonNullExpression(node)) found.nonNull++;
     else if (ts.isAsExpression(node) && !ts.isConstTypeReference(node.type)) found.assertions++;

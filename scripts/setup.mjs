@@ -140,6 +140,7 @@ async function compile(did) {
  */
 const ENDS_WITH_SETUP = '"$@" 3<&- & child=$!; (cat <&3 >/dev/null; kill $child 2>/dev/null) & wait $child';
 
+/** @returns {Promise<void>} */
 function run(command, name) {
   return new Promise((resolve, reject) => {
     const child = spawn('sh', ['-c', ENDS_WITH_SETUP, 'sh', ...command], {
@@ -148,7 +149,7 @@ function run(command, name) {
     });
     child.once('error', (error) => reject(new Error(`${name} cannot be started: ${error.message}`)));
     child.once('exit', (code, signal) => {
-      child.stdio[3].destroy();
+      child.stdio[3]?.destroy();
       if (code === 0) resolve();
       else reject(new Error(`${name} ended with ${signal ?? `exit code ${code}`}`));
     });

@@ -52,20 +52,19 @@ export async function compileAddon(variant, runtime, output, finalFolder) {
     `-I${dirname(nativeSource('engine.cc'))}`,
     ...foreign.flatMap((folder) => ['-isystem', folder]),
   ];
-  const object = async ([name, source, flags]) => {
+  const object = async ({ name, source, flags = [] }) => {
     const path = join(objects, `${name}.o`);
     const args = [...COMMON, ...includes, ...flags, '-c', nativeSource(source), '-o', path];
     return { path, warnings: await compile(args) };
   };
-  const sets = Object.entries(KERNEL_SETS[process.arch] ?? {}).map(([name, flags]) => [
+  const sets = Object.entries(KERNEL_SETS[process.arch] ?? {}).map(([name, flags]) => ({
     name,
-    'kernel-set.cc',
-    ['-O3', `-DLATHE_SET=${name}`, ...flags],
-  ]);
+    source: 'kernel-set.cc',
+    flags: ['-O3', `-DLATHE_SET=${name}`, ...flags],
+  }));
+  const own = ['engine', 'kernels', 'parallel'].map((name) => ({ name, source: `${name}.cc` }));
   // The plain set is linked before the others: of what several define alike, the linker keeps the first.
-  const compiled = await Promise.all(
-    [['engine', 'engine.cc', []], ['kernels', 'kernels.cc', []], ['parallel', 'parallel.cc', []], ...sets].map(object),
-  );
+  const compiled = await Promise.all([...own, ...sets].map(object));
   await compile([
     ...COMMON,
     '-shared',

@@ -52,7 +52,8 @@ function checkMachine(variant) {
       `TensorFlow ${TENSORFLOW_VERSION} (${variant}) is not published for ${process.platform}-${process.arch}`,
       'use Linux on x86-64 or ARM64',
     );
-  const glibc = process.report.getReport().header.glibcVersionRuntime;
+  const report = /** @type {{header: {glibcVersionRuntime?: string}}} */ (process.report.getReport());
+  const glibc = report.header.glibcVersionRuntime;
   if (!(compareVersions(glibc ?? '0', String(MIN_GLIBC)) >= 0)) {
     throw new BuildProblem(
       `TensorFlow ${TENSORFLOW_VERSION} needs glibc ${MIN_GLIBC} or newer; this system has ${glibc ?? 'another C library'}`,

@@ -24,7 +24,9 @@ export function run(command, args, { cwd, env = process.env, stalled = () => fal
       process.removeListener('exit', stop);
       resolve({ ...result, output });
     };
-    child.once('error', (error) => end({ code: null, missing: error.code === 'ENOENT' }));
+    child.once('error', (/** @type {NodeJS.ErrnoException} */ error) =>
+      end({ code: null, missing: error.code === 'ENOENT' }),
+    );
     child.once('close', (code) => end({ code, missing: false }));
   });
 }

@@ -12,10 +12,10 @@ const BINARY = 'type T = Blob | ReadableStream<Uint8Array>';
 
 /** @returns {Promise<string>} the text of `clientTypesPath` */
 export async function generateClientTypes(yaml = readFileSync(join(root, 'openapi.yaml'), 'utf8')) {
-  const binary = stringToAST(BINARY)[0].type;
+  const [declaration] = /** @type {import('typescript').TypeAliasDeclaration[]} */ (stringToAST(BINARY));
   const types = await openapiTS(yaml, {
     defaultNonNullable: false,
-    transform: (schema) => (schema.format === 'binary' ? binary : undefined),
+    transform: (schema) => (schema.format === 'binary' ? declaration.type : undefined),
   });
   return HEADER + astToString(types);
 }

@@ -29,6 +29,7 @@ export async function makePeers(say) {
   );
 }
 
+/** @returns {Promise<void>} */
 function run(command, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });

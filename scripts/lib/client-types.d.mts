@@ -1,2 +1,0 @@
-export declare const clientTypesPath: string;
-export declare function generateClientTypes(yaml?: string): Promise<string>;

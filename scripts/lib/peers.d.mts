@@ -1,2 +1,0 @@
-export function peersPython(): string;
-export function makePeers(say: (line: string) => void): Promise<void>;
