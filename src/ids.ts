@@ -1,8 +1,8 @@
 /**
- * Ids that say what they name and sort by when they were made: `job_` + 48 bits of milliseconds + 80 random bits, in
- * base 32.
+ * Ids that say what they name and sort by when they were made: TypeIDs (https://github.com/jetify-com/typeid), a prefix
+ * of three letters and a UUID of version 7 in 26 digits of base 32, such as `job_01m8p7aqfdeh0sac1erbspv3v2`.
  */
-import { randomBytes } from 'node:crypto';
+import { TypeID, typeid } from 'typeid-js';
 
 export const ID_PREFIXES = {
   model: 'mdl',
@@ -14,30 +14,16 @@ export const ID_PREFIXES = {
 } as const;
 export type IdKind = keyof typeof ID_PREFIXES;
 
-/** Crockford's alphabet, lower case: sorts as its digits do, and has no letters that are taken for digits. */
-const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
-const TIME_DIGITS = 10;
-const RANDOM_DIGITS = 16;
-const PATTERN = /^[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}$/;
-
-let last = { milliseconds: 0, random: 0n };
-
-/** Within one process each id is greater than all before it. */
-export function newId(kind: IdKind, milliseconds: number = Date.now()): string {
-  const fresh = BigInt(`0x${randomBytes(10).toString('hex')}`);
-  last =
-    milliseconds > last.milliseconds
-      ? { milliseconds, random: fresh >> 1n } // one bit of room to count up
-      : { milliseconds: last.milliseconds, random: last.random + 1n + BigInt(randomBytes(1)[0] as number) };
-  return `${ID_PREFIXES[kind]}_${digits(BigInt(last.milliseconds), TIME_DIGITS)}${digits(last.random, RANDOM_DIGITS)}`;
+/** Within one process each id is greater than all before it, but where the clock goes back by more than 10 s. */
+export function newId(kind: IdKind): string {
+  return typeid(ID_PREFIXES[kind]).toString();
 }
 
 export function isId(kind: IdKind, text: string): boolean {
-  return PATTERN.test(text) && text.startsWith(`${ID_PREFIXES[kind]}_`);
-}
-
-function digits(value: bigint, count: number): string {
-  let text = '';
-  for (let rest = value; text.length < count; rest >>= 5n) text = ALPHABET[Number(rest & 31n)] + text;
-  return text;
+  try {
+    TypeID.fromString(text, ID_PREFIXES[kind]);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -3,11 +3,11 @@
  * are written at once.
  */
 import { createHash } from 'node:crypto';
+import { stringify } from 'safe-stable-stringify';
 import { Value } from 'typebox/value';
 import { modelsNamedBy, validateRecipe } from '../compression/recipe/validate.ts';
 import { JobRequest, Limits as JobLimits } from '../contracts/job-request.ts';
 import { LatheError, type ErrorDetail } from '../errors.ts';
-import { stableJson } from '../stable-json.ts';
 import { isId, newId } from '../ids.ts';
 import { estimate, type Estimate } from './estimate.ts';
 import type { Limits } from './limits.ts';
@@ -96,7 +96,7 @@ function repeated(claim: IdempotencyClaim, record: IdempotencyRecord): Submissio
 
 /** Equal for equal JSON, in whatever order its members came. */
 function fingerprintOf(request: JobRequest): string {
-  return createHash('sha256').update(stableJson(request)).digest('hex');
+  return createHash('sha256').update(stringify(request)).digest('hex');
 }
 
 interface Plan {

@@ -3,13 +3,13 @@
  * of one that fails.
  */
 import type { Readable } from 'node:stream';
+import type { LimitFunction } from 'p-limit';
 import { LatheError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { BlobReferences } from './blob-references.ts';
 import type { Limits } from './limits.ts';
 import type { BlobStore, Inspector } from './ports.ts';
 import type { DatasetRepository, ModelRepository, StoredDataset, StoredModel, Usage } from './repositories.ts';
-import type { Semaphore } from './semaphore.ts';
 
 export interface UploadDeps {
   readonly models: ModelRepository;
@@ -19,9 +19,10 @@ export interface UploadDeps {
   readonly blobReferences: BlobReferences;
   readonly inspector: Inspector;
   readonly limits: Limits;
-  /** Uploads and inspections at a time. */
-  readonly uploads: Semaphore;
-  readonly inspections: Semaphore;
+  /** Uploads at a time; more are turned away. */
+  readonly uploads: LimitFunction;
+  /** Inspections at a time; more wait for their turn. */
+  readonly inspections: LimitFunction;
 }
 
 export interface Upload {
@@ -42,7 +43,7 @@ export async function uploadModel(deps: UploadDeps, upload: Upload): Promise<Sto
   return receive(deps, upload, deps.limits.modelBytes, async ({ sha256, sizeBytes, path }) => {
     const known = await deps.models.findByContent(upload.tenantId, sha256);
     if (known) return known;
-    const description = await deps.inspections.run(() => deps.inspector.model(path));
+    const description = await deps.inspections(() => deps.inspector.model(path));
     return deps.models.add({
       id: newId('model'),
       tenantId: upload.tenantId,
@@ -65,7 +66,7 @@ export async function uploadDataset(
   return receive(deps, upload, deps.limits.datasetBytes, async ({ sha256, sizeBytes, path }) => {
     const known = await deps.datasets.findByContent(upload.tenantId, sha256, options);
     if (known) return known;
-    const description = await deps.inspections.run(() => deps.inspector.dataset(path, options));
+    const description = await deps.inspections(() => deps.inspector.dataset(path, options));
     return deps.datasets.add({
       id: newId('dataset'),
       tenantId: upload.tenantId,
@@ -86,11 +87,12 @@ async function receive<T>(
 ): Promise<T> {
   const { blobs, blobReferences, uploads } = deps;
   const allowed = await allowedBytes(deps, upload, limitBytes);
-  const received = await uploads.tryRun(async () => {
+  if (uploads.activeCount >= uploads.concurrency)
+    throw new LatheError('rate-limited', 'Too many uploads are under way; try again in a moment');
+  const received = await uploads(async () => {
     const blob = await readAll(blobs, upload.content, allowed);
     return { ...blob, release: blobReferences.hold(blob.sha256) };
   });
-  if (!received) throw new LatheError('rate-limited', 'Too many uploads are under way; try again in a moment');
   try {
     const kept = await keep({ ...received, path: await blobs.localPath(received.sha256) });
     // Another process may have taken the same bytes for unused just now.

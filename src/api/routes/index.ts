@@ -1,6 +1,6 @@
 /** Every route, by resource. */
+import pLimit from 'p-limit';
 import type { UploadDeps } from '../../jobs/upload.ts';
-import { Semaphore } from '../../jobs/semaphore.ts';
 import type { ApiDeps, App } from '../types.ts';
 import { addUploadParsers } from '../upload-body.ts';
 import { getArtifact } from './artifacts/get-artifact.ts';
@@ -59,8 +59,8 @@ export async function addRoutes(app: App, deps: ApiDeps): Promise<void> {
     blobReferences,
     inspector,
     limits,
-    uploads: new Semaphore(limits.uploadsAtOnce),
-    inspections: new Semaphore(limits.inspectionsAtOnce),
+    uploads: pLimit(limits.uploadsAtOnce),
+    inspections: pLimit(limits.inspectionsAtOnce),
   };
   await app.register(async (scope) => {
     await addUploadParsers(scope);

@@ -1,6 +1,6 @@
 /** What a step's result follows from, as one hash: where it is equal, the result is that of the earlier run. */
+import { stringify } from 'safe-stable-stringify';
 import type { JobRequest, Step } from '../../contracts/job-request.ts';
-import { stableJson } from '../../stable-json.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { TechniqueSpec } from '../techniques/technique.ts';
 import { sha256 } from './sha256.ts';
@@ -29,17 +29,16 @@ export async function stepKey(inputs: StepInputs): Promise<string> {
   const { frozenZeros, kept, quantized } = before.state;
   const { technique, ...parameters } = step;
   const others = await Promise.all(modelsNamedBy([step]).map(async (id) => sha256(await inputs.loadModelBytes(id))));
-  return sha256(
-    stableJson({
-      technique: { name: technique, version: spec.version, parameters },
-      before: { model: before.sha256, frozenZeros: [...frozenZeros].sort(), kept: Object.fromEntries(kept), quantized },
-      original: spec.usesOriginal?.(parameters) === false ? null : originalSha256,
-      others,
-      dataset: dataset && { description: dataset.description, source: datasetSource },
-      seed: request.seed ?? 0,
-      training: request.training ?? {},
-      loader: request.loader ?? {},
-      transform: request.transform ?? {},
-    }),
-  );
+  const counted = {
+    technique: { name: technique, version: spec.version, parameters },
+    before: { model: before.sha256, frozenZeros: [...frozenZeros].sort(), kept: Object.fromEntries(kept), quantized },
+    original: spec.usesOriginal?.(parameters) === false ? null : originalSha256,
+    others,
+    dataset: dataset && { description: dataset.description, source: datasetSource },
+    seed: request.seed ?? 0,
+    training: request.training ?? {},
+    loader: request.loader ?? {},
+    transform: request.transform ?? {},
+  };
+  return sha256(stringify(counted));
 }
