@@ -1,6 +1,6 @@
 /**
- * Format, ESLint, the types of the scripts, then the direction of imports: of all imports, and of those that load code. Exits 1 where anything is
- * wrong.
+ * Format, ESLint, types of the scripts, licences and known vulnerabilities, then the direction of imports: of all
+ * imports, and of those that load code. Exits 1 where anything is wrong.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -17,6 +17,7 @@ export function lint() {
     run('C++ format', 'clang-format-node/build/cli.js', ['--dry-run', '--Werror', ...nativeSources()]),
     run('eslint', 'eslint/bin/eslint.js', ['.']),
     run('script types', 'typescript/bin/tsc', ['-p', 'tsconfig.scripts.json']),
+    run('licences', 'scripts/audit.mjs'),
     run('import direction', 'dependency-cruiser/bin/dependency-cruise.mjs', [
       '--config',
       '.dependency-cruiser.cjs',
@@ -36,8 +37,9 @@ function nativeSources() {
     .map((name) => join('native', name));
 }
 
-function run(name, script, args) {
-  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], {
+function run(name, script, args = []) {
+  const path = script.startsWith('scripts/') ? script : join('node_modules', script);
+  const { status } = spawnSync(process.execPath, [join(root, path), ...args], {
     cwd: root,
     stdio: 'inherit',
   });
