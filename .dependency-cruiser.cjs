@@ -51,7 +51,7 @@ module.exports = {
     {
       name: 'compression-knows-no-service', severity: 'error', comment: 'the engine knows no HTTP, SQL, queue or environment',
       from: { path: '^src/compression/', pathNot: TESTS },
-      to: { path: '^(src/(api|jobs|store|queue|artifacts|inspection|config\\.ts|log\\.ts)|workers|clients)' },
+      to: { path: '^(src/(api|jobs|store|queue|artifacts|inspection|config/|log\\.ts)|workers|clients)' },
     },
     {
       name: 'compression-uses-no-service-package', severity: 'error',

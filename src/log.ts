@@ -1,5 +1,6 @@
 /** Structured logs: one JSON object per line on standard output; secrets are never in them. */
 import { pino, type Logger } from 'pino';
+import type { Variables } from './config/variables.ts';
 
 export type Log = Logger;
 
@@ -13,7 +14,6 @@ const HIDDEN = [
   'redisUrl',
 ];
 
-/** @param level `LATHE_LOG_LEVEL` */
-export function createLog(name: 'api' | 'supervisor', level: string = process.env.LATHE_LOG_LEVEL ?? 'info'): Log {
+export function createLog(name: 'api' | 'supervisor', level: Variables['LATHE_LOG_LEVEL']): Log {
   return pino({ name, level, redact: { paths: HIDDEN, censor: '[hidden]' }, timestamp: pino.stdTimeFunctions.isoTime });
 }

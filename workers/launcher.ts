@@ -5,10 +5,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseConfig, type Config } from '../src/config.ts';
+import { parseConfig, type Config } from '../src/config/config.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { lockHome } from './launcher/home-lock.ts';
 import { RestartingProcess } from './launcher/restarting-process.ts';
+import { supervisorSettings } from './supervisor/settings.ts';
 import { startPostgres, type EmbeddedPostgres } from './launcher/postgres.ts';
 import { isPortFree } from './ports.ts';
 import { endWithParent } from '../src/process/end-with-parent.ts';
@@ -30,6 +31,7 @@ export async function launch(environment: NodeJS.ProcessEnv = process.env): Prom
     // What is wrong with the environment is told here, at once: the processes that this one keeps would be started
     // again and again.
     const place = parseConfig({ ...environment, DATABASE_URL: environment.DATABASE_URL || 'postgresql://embedded' });
+    supervisorSettings(environment);
     mkdirSync(join(place.home, 'logs'), { recursive: true });
     unlock = lockHome(place.home);
     service = new Service(place, environment);

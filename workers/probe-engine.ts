@@ -4,10 +4,11 @@
  * reason on stderr.
  */
 import { engineFindings } from '../src/compression/tensor/probe.ts';
-import { startEngine, type EngineChoice } from '../src/compression/tensor/engine.ts';
+import { startEngine } from '../src/compression/tensor/engine.ts';
+import { readVariable } from '../src/config/read.ts';
 
-const choice = (process.env.LATHE_ENGINE || 'auto') as EngineChoice;
 try {
+  const choice = readVariable(process.env, 'LATHE_ENGINE');
   const said = process.argv.includes('--engine') ? await startEngine(choice) : await engineFindings(choice);
   process.stdout.write(`\n${JSON.stringify(said)}\n`, () => process.exit(0));
 } catch (error) {

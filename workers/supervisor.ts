@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { openArtifacts } from '../src/artifacts/open.ts';
-import { parseConfig } from '../src/config.ts';
+import { parseConfig } from '../src/config/config.ts';
 import type { Pool } from '../src/jobs/ports.ts';
 import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/open.ts';
@@ -104,8 +104,8 @@ async function sweep(): Promise<void> {
 
 /** For a container's health check: the file is fresh while the database answers. */
 async function reportHealth(): Promise<void> {
-  const path = process.env.LATHE_HEALTH_FILE;
-  if (!path) return;
+  const path = settings.healthFile;
+  if (path === null) return;
   try {
     await store.ping();
     writeFileSync(path, new Date().toISOString());

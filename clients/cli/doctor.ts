@@ -6,9 +6,10 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { connectionFrom } from './connection.ts';
+import { connectionFrom, serviceUrl } from './connection.ts';
 import { bytes } from './table.ts';
 import type { Finding } from '../../src/contracts/diagnosis.ts';
+import { ConfigError, readVariable, textOf } from '../../src/config/read.ts';
 import { parseS3Url, S3_URL_FORMS } from '../../src/artifacts/s3-location.ts';
 import { processEntry } from '../../src/process/entry.ts';
 
@@ -51,126 +52,95 @@ async function engine(): Promise<Finding[]> {
 }
 
 async function database(): Promise<Finding[]> {
-  const url = process.env['DATABASE_URL'];
-  if (!url) {
-    const folder = join(resolve(process.env['LATHE_HOME'] || '.lathe'), 'postgres');
-    return [
-      {
-        name: 'database',
-        value: `embedded Postgres in ${folder}${existsSync(folder) ? '' : ' (made at the first start)'}`,
-        state: 'ok',
-      },
-    ];
-  }
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+  const remedy = 'start the Postgres that DATABASE_URL names, or unset DATABASE_URL to use the embedded one';
+  let client: pg.Client | undefined;
   try {
+    const url = readVariable(process.env, 'DATABASE_URL');
+    if (url === undefined) return [embeddedPostgres()];
+    client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
     await client.connect();
     const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
-    return [
-      { name: 'database', value: `Postgres ${rows[0]?.server_version ?? ''} at ${new URL(url).host}`, state: 'ok' },
-    ];
+    const value = `Postgres ${rows[0]?.server_version ?? ''} at ${new URL(url).host}`;
+    return [{ name: 'database', value, state: 'ok' }];
   } catch (error) {
-    return [
-      {
-        name: 'database',
-        value: firstLine(error),
-        state: 'missing',
-        remedy: 'start the Postgres that DATABASE_URL names, or unset DATABASE_URL to use the embedded one',
-      },
-    ];
+    return [{ name: 'database', value: reasonOf(error), state: 'missing', remedy }];
   } finally {
-    await client.end().catch(() => undefined);
+    await client?.end().catch(() => undefined);
   }
+}
+
+const homeFolder = (name: string): string => join(resolve(readVariable(process.env, 'LATHE_HOME')), name);
+
+function embeddedPostgres(): Finding {
+  const folder = homeFolder('postgres');
+  const note = existsSync(folder) ? '' : ' (made at the first start)';
+  return { name: 'database', value: `embedded Postgres in ${folder}${note}`, state: 'ok' };
 }
 
 async function queue(): Promise<Finding[]> {
-  const url = process.env['REDIS_URL'];
-  if (!url) return [{ name: 'queue', value: 'in Postgres (set REDIS_URL to use Redis)', state: 'ok' }];
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: 5000,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  });
-  redis.on('error', () => undefined);
+  const remedy = 'start the Redis that REDIS_URL names, or unset REDIS_URL to queue in Postgres';
+  let redis: Redis | undefined;
   try {
+    const url = readVariable(process.env, 'REDIS_URL');
+    if (url === undefined) return [{ name: 'queue', value: 'in Postgres (set REDIS_URL to use Redis)', state: 'ok' }];
+    redis = connectRedis(url);
     await redis.connect();
-    const version = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? '';
-    const policy = /maxmemory_policy:(\S+)/.exec(await redis.info('memory'))?.[1] ?? '';
-    if (policy !== 'noeviction')
-      return [
-        {
-          name: 'queue',
-          value: `Redis ${version} may evict jobs (maxmemory-policy ${policy})`,
-          state: 'warning',
-          remedy: 'redis-cli config set maxmemory-policy noeviction',
-        },
-      ];
-    return [{ name: 'queue', value: `Redis ${version} at ${new URL(url).host}`, state: 'ok' }];
+    return [await redisFinding(redis, url)];
   } catch (error) {
-    return [
-      {
-        name: 'queue',
-        value: firstLine(error),
-        state: 'missing',
-        remedy: 'start the Redis that REDIS_URL names, or unset REDIS_URL to queue in Postgres',
-      },
-    ];
+    return [{ name: 'queue', value: reasonOf(error), state: 'missing', remedy }];
   } finally {
-    redis.disconnect();
+    redis?.disconnect();
   }
 }
 
+function connectRedis(url: string): Redis {
+  const options = { lazyConnect: true, connectTimeout: 5000, maxRetriesPerRequest: 0, retryStrategy: () => null };
+  const redis = new Redis(url, options);
+  redis.on('error', () => undefined);
+  return redis;
+}
+
+async function redisFinding(redis: Redis, url: string): Promise<Finding> {
+  const version = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? '';
+  const policy = /maxmemory_policy:(\S+)/.exec(await redis.info('memory'))?.[1] ?? '';
+  if (policy === 'noeviction') return { name: 'queue', value: `Redis ${version} at ${new URL(url).host}`, state: 'ok' };
+  return {
+    name: 'queue',
+    value: `Redis ${version} may evict jobs (maxmemory-policy ${policy})`,
+    state: 'warning',
+    remedy: 'redis-cli config set maxmemory-policy noeviction',
+  };
+}
+
 async function artifacts(): Promise<Finding[]> {
-  const url = process.env['LATHE_S3_URL'];
-  if (!url)
-    return [
-      {
-        name: 'artifacts',
-        value: `in ${join(resolve(process.env['LATHE_HOME'] || '.lathe'), 'artifacts')}`,
-        state: 'ok',
-      },
-    ];
+  const url = textOf(process.env, 'LATHE_S3_URL');
+  if (url === null) return [{ name: 'artifacts', value: `in ${homeFolder('artifacts')}`, state: 'ok' }];
   const location = parseS3Url(url);
-  if (!location)
-    return [
-      {
-        name: 'artifacts',
-        value: 'LATHE_S3_URL is no address of a bucket',
-        state: 'missing',
-        remedy: `give ${S3_URL_FORMS}`,
-      },
-    ];
+  if (!location) {
+    const value = 'LATHE_S3_URL is not the address of a bucket';
+    return [{ name: 'artifacts', value, state: 'missing', remedy: `give ${S3_URL_FORMS}` }];
+  }
   const value = `bucket ${location.bucket} of ${location.endpoint ?? 'Amazon S3'}`;
   try {
     await (await import('../../src/artifacts/s3.ts')).checkBucket(location);
     return [{ name: 'artifacts', value, state: 'ok' }];
   } catch (error) {
-    return [
-      {
-        name: 'artifacts',
-        value: `${value}: ${firstLine(error)}`,
-        state: 'missing',
-        remedy: 'make the bucket, and give keys that may read and write it; or unset LATHE_S3_URL',
-      },
-    ];
+    const remedy = 'make the bucket, and give keys that may read and write it; or unset LATHE_S3_URL';
+    return [{ name: 'artifacts', value: `${value}: ${firstLine(error)}`, state: 'missing', remedy }];
   }
 }
 
 async function service(): Promise<Finding[]> {
-  const url = process.env['LATHE_URL'] ?? `http://127.0.0.1:${process.env['LATHE_PORT'] || '8080'}`;
+  let url = '';
   try {
+    url = serviceUrl(process.env);
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(3000) });
     const key = hasKey() ? '' : '; no API key found (LATHE_API_KEY)';
-    return [
-      {
-        name: 'service',
-        value: `${url} ${response.ok ? 'is ready' : `answers ${response.status}`}${key}`,
-        state: response.ok && !key ? 'ok' : 'warning',
-      },
-    ];
-  } catch {
-    return [{ name: 'service', value: `not running at ${url}`, state: 'warning', remedy: 'npm start' }];
+    const value = `${url} ${response.ok ? 'is ready' : `answers ${response.status}`}${key}`;
+    return [{ name: 'service', value, state: response.ok && !key ? 'ok' : 'warning' }];
+  } catch (error) {
+    const value = error instanceof ConfigError ? reasonOf(error) : `not running at ${url}`;
+    return [{ name: 'service', value, state: 'warning', remedy: 'npm start' }];
   }
 }
 
@@ -181,6 +151,9 @@ function hasKey(): boolean {
     return false;
   }
 }
+
+const reasonOf = (error: unknown): string =>
+  error instanceof ConfigError ? error.problems.join('; ') : firstLine(error);
 
 function firstLine(error: unknown): string {
   const { stderr, message } = error as { stderr?: string; message?: string };

@@ -1,5 +1,5 @@
 /** Process entry of the API. */
-import { ConfigError, parseConfig } from '../config.ts';
+import { ConfigError, parseConfig } from '../config/config.ts';
 import { createLog } from '../log.ts';
 import { startServer } from './server.ts';
 

@@ -4,7 +4,7 @@
  */
 import { Registry } from 'prom-client';
 import { openArtifacts } from '../artifacts/open.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { newId } from '../ids.ts';
 import { createInspector } from '../inspection/inspector.ts';
 import { BlobReferences } from '../jobs/blob-references.ts';

@@ -8,7 +8,7 @@ import type {
   RawServerDefault,
 } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { BlobListing, BlobReferences } from '../jobs/blob-references.ts';
 import type { Limits } from '../jobs/limits.ts';
 import type { BlobStore, Inspector, JobQueue, WorkerRegistry } from '../jobs/ports.ts';

@@ -15,3 +15,5 @@ export interface Limits {
   /** Workers that may be lost under one job before it fails with `worker-lost`. */
   readonly maxAttempts: number;
 }
+
+export const DEFAULT_MAX_ATTEMPTS = 5;

@@ -1,4 +1,5 @@
 /** Everything that is kept in Postgres, on one pool of connections. */
+import { DEFAULT_MAX_ATTEMPTS } from '../jobs/limits.ts';
 import type { WorkerJobStore, WorkerRegistry } from '../jobs/ports.ts';
 import type {
   ArtifactRepository,
@@ -38,7 +39,7 @@ export interface Store {
 /**
  * @param options connections: of the pool; maxAttempts: claims of one job before it is given up
  */
-export function openStore(databaseUrl: string, { connections = 10, maxAttempts = 5 } = {}): Store {
+export function openStore(databaseUrl: string, { connections = 10, maxAttempts = DEFAULT_MAX_ATTEMPTS } = {}): Store {
   const database = connect(databaseUrl, connections);
   return {
     keys: withUnavailableErrors(keyRepository(database)),

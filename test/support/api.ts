@@ -11,7 +11,7 @@ import { KeyGenerator } from '../../src/api/key-generator.ts';
 import type { App } from '../../src/api/types.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { openLocalBlobs } from '../../src/artifacts/local.ts';
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
 import { newId } from '../../src/ids.ts';
 import { createInspector } from '../../src/inspection/inspector.ts';
 import { BlobReferences } from '../../src/jobs/blob-references.ts';
@@ -54,7 +54,7 @@ export async function startApi({
 }: TestApiOptions): Promise<TestApi> {
   await migrate(databaseUrl);
   const folder = mkdtempSync(join(tmpdir(), 'lathe-api-'));
-  const config = parseConfig({ DATABASE_URL: databaseUrl });
+  const config = parseConfig({ DATABASE_URL: databaseUrl, LATHE_LOG_LEVEL: process.env.LATHE_LOG_LEVEL ?? 'fatal' });
   const store = openStore(databaseUrl);
   const queue = await openQueue({ redisUrl, databaseUrl });
   const blobs = await openLocalBlobs(folder);
@@ -75,7 +75,7 @@ export async function startApi({
     blobReferences: new BlobReferences(blobs, store.usage),
     limits: { ...config.limits, ...limits },
     trustProxy: false,
-    log: createLog('api', process.env.LATHE_LOG_LEVEL ?? 'fatal'),
+    log: createLog('api', config.logLevel),
     metrics: new Registry(),
   });
   return {

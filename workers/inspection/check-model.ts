@@ -10,7 +10,8 @@ import { isBareOnnx, readModel } from '../../src/compression/formats/read-model.
 import { writeOnnx } from '../../src/compression/formats/onnx/write.ts';
 import { openRuntime } from '../../src/compression/measure/session.ts';
 import { checkAgainstRuntime, type Agreement } from '../../src/compression/agreement/agreement.ts';
-import { startEngine, type EngineChoice } from '../../src/compression/tensor/engine.ts';
+import { startEngine } from '../../src/compression/tensor/engine.ts';
+import { readVariable } from '../../src/config/read.ts';
 import { answer } from './answer.ts';
 
 /** Enough for every mark that `isBareOnnx` looks for. */
@@ -35,7 +36,7 @@ async function check(path: string): Promise<Agreement> {
   const bytes = await readFile(path);
   return checkAgainstRuntime(bytes, (await readModel(bytes)).model, {
     runtime,
-    startEngine: () => startEngine((process.env.LATHE_ENGINE || 'auto') as EngineChoice),
+    startEngine: () => startEngine(readVariable(process.env, 'LATHE_ENGINE')),
   });
 }
 

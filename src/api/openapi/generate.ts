@@ -1,6 +1,6 @@
 /** openapi.yaml, without a database or queue: the routes are registered and described, none is called. */
 import { Registry } from 'prom-client';
-import { parseConfig } from '../../config.ts';
+import { parseConfig } from '../../config/config.ts';
 import { createLog } from '../../log.ts';
 import { buildApp } from '../app.ts';
 import { KeyGenerator } from '../key-generator.ts';

@@ -3,14 +3,13 @@
  * else WebAssembly. Started once per process.
  */
 import { availableParallelism } from 'node:os';
+import { ENGINE_CHOICES, type EngineChoice } from '../../contracts/engine.ts';
 import { LatheError } from '../../errors.ts';
 import { findEngineBuild, loadTensorflow } from './native/binding.ts';
 import type { EngineBuild, KernelSet } from './native/binding.ts';
 import { loadWasm } from './wasm.ts';
 
-/** Values of LATHE_ENGINE. */
-export const ENGINE_CHOICES = ['auto', 'tensorflow', 'wasm'] as const;
-export type EngineChoice = (typeof ENGINE_CHOICES)[number];
+export type { EngineChoice };
 
 export interface Engine {
   readonly name: Exclude<EngineChoice, 'auto'>;
