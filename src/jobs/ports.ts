@@ -92,8 +92,8 @@ export interface WorkerJobStore {
   succeed(jobId: string, fence: number, outcome: JobOutcome): Promise<boolean>;
   fail(jobId: string, fence: number, failure: JobFailure): Promise<boolean>;
   cancel(jobId: string, fence: number): Promise<boolean>;
-  /** Gives the job back to the queue (worker stopping, job process lost with attempts left). */
-  release(jobId: string, fence: number, reason: string): Promise<boolean>;
+  /** Gives the job back to the queue. Does not count as an attempt, unless told so. */
+  release(jobId: string, fence: number, reason: string, countsAsAttempt?: boolean): Promise<boolean>;
   /** Those of the jobs that have ended or do not exist: their scratch folders can go. */
   endedOf(jobIds: readonly string[]): Promise<string[]>;
 }

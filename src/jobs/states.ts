@@ -2,8 +2,9 @@
 import type { JobState } from '../contracts/job-states.ts';
 
 /**
- * claim: a worker takes it. release: the worker gives it back. lose: the worker's lease ran out. give-up: lost more
- * often than it is tried. cancel: the client asks. confirm: the worker has stopped what was running. expire: queued for
+ * claim: a worker takes it. release: the worker gives it back. lose: the worker's lease ran out,
+ * or it gives the job back once too often. give-up: no
+ * attempts are left. cancel: the client asks. confirm: the worker has stopped what was running. expire: queued for
  * too long.
  */
 export const JOB_TRANSITIONS = [

@@ -86,7 +86,7 @@ export async function requeue(
     transition,
     events: [{ type: 'retrying', data: { reason } }],
     data: {
-      // A worker that stops in order took nothing from the job's tries.
+      // A job that its worker gives back keeps its attempts.
       attempt: transition === 'release' ? Math.max(0, job.attempt - 1) : job.attempt,
       workerId: null,
       leaseUntil: null,

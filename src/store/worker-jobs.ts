@@ -52,8 +52,10 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
         fence,
         async (tx, job) => (await applyTransition(tx, job, { transition: 'confirm', events: [] })) === 'canceled',
       ),
-    release: (jobId, fence, reason) =>
-      whileClaimed(jobId, fence, async (tx, job) => (await requeue(tx, job, 'release', reason)) !== null),
+    release: (jobId, fence, reason, countsAsAttempt = false) =>
+      whileClaimed(jobId, fence, async (tx, job) => {
+        return (await requeue(tx, job, countsAsAttempt ? 'lose' : 'release', reason)) !== null;
+      }),
     async endedOf(jobIds) {
       const rows = await database.job.findMany({
         where: { id: { in: [...jobIds] } },

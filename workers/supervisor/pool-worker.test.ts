@@ -202,6 +202,28 @@ test('ends the engine of a job whose queue entry is lost, and gives the job back
   expect(await ended(id)).toMatchObject({ state: 'succeeded', attempt: 1 });
 });
 
+test('a job whose queue entry is lost again and again fails once its attempts are used up', async () => {
+  await worker.stop();
+  const unlucky = newWorker(AbortSignal.abort());
+  await unlucky.start();
+  const id = await submit(FLOAT16);
+  const attempts: (number | undefined)[] = [];
+  for (let round = 1; round <= 6; round++) {
+    await expect.poll(() => givenBack(id), { timeout: 10_000 }).toBe(round);
+    attempts.push((await store.jobs.find(tenantId, id))?.attempt);
+    await queue.enqueue('cpu', id, round);
+  }
+  expect(attempts).toEqual([0, 0, 0, 1, 2, 3]);
+  expect(await ended(id)).toMatchObject({ state: 'failed', error: { code: 'worker-lost' } });
+  await unlucky.stop();
+  worker = newWorker();
+  await worker.start();
+});
+
+async function givenBack(id: string): Promise<number> {
+  return (await store.jobs.events(id, 0, 100)).filter(({ type }) => type === 'retrying').length;
+}
+
 /** SIGKILL to the next job process of this worker. */
 async function killJobProcess(): Promise<number> {
   const pid = await engineStarted();

@@ -52,6 +52,8 @@ type Interruption = LeaseEnd | 'draining' | 'entry-lost' | 'deadline' | 'stalled
 type TaskResult = Extract<JobProcessMessage, { type: 'result' }>;
 
 const POLL_INTERVAL_MS = 250;
+/** A job that workers gave back this often before counts each further loss of its queue entry as an attempt. */
+const MAX_FREE_RETURNS = 3;
 
 /** Each gives the job back to the queue. */
 export interface RunJobSignals {
@@ -94,7 +96,7 @@ class JobExecution {
     const { maxAttempts } = this.#deps.settings;
     const lostBefore = this.#claim.attempt - 1;
     if (lostBefore >= maxAttempts)
-      return this.#fail('worker-lost', `The job was lost with its worker ${lostBefore} times`);
+      return this.#fail('worker-lost', `The job lost its worker or its queue entry ${lostBefore} times`);
     for (let deaths = 0; ; ) {
       const end = await this.#runProcess(deaths);
       if (end.type === 'interrupted') return this.#afterInterruption(end.why);
@@ -187,7 +189,7 @@ class JobExecution {
       case 'draining':
         return this.#release('the worker is stopping');
       case 'entry-lost':
-        return this.#release('its queue entry was lost');
+        return this.#release('its queue entry was lost', this.#freeReturns() >= MAX_FREE_RETURNS);
       case 'cancel-requested':
         await this.#events.flush();
         if (await jobs.cancel(jobId, fence)) await scratch.removeJob(jobId);
@@ -205,12 +207,17 @@ class JobExecution {
     }
   }
 
-  /** Another attempt goes on from the last checkpoint; this one does not count. */
-  async #release(reason: string): Promise<void> {
+  /** Claims of the job that were given back without counting as an attempt: each claim raises the fence by one. */
+  #freeReturns(): number {
+    return this.#claim.fence - this.#claim.attempt;
+  }
+
+  /** Another attempt goes on from the last checkpoint. */
+  async #release(reason: string, countsAsAttempt = false): Promise<void> {
     const { jobs, log } = this.#deps;
     const { jobId, fence } = this.#claim;
     await this.#events.flush();
-    await jobs.release(jobId, fence, reason);
+    await jobs.release(jobId, fence, reason, countsAsAttempt);
     log('job given back', { job: jobId, reason });
   }
 
