@@ -35,7 +35,7 @@ export function momentumUpdate(
       nesterov: { float: nesterov ? 1 : 0 },
     };
     const [w, v] = rawOps('LatheMomentum', [weight, velocity, gradient, rate], attributes, 2);
-    return { weight: w!, velocity: v! };
+    return { weight: w, velocity: v };
   }
   const g = withL2(gradient, weight, decay);
   const v = tf.add(tf.mul(velocity, momentum), g);
@@ -82,7 +82,7 @@ export function adamUpdate(
       attributes,
       3,
     );
-    return { weight: w!, mean: m!, square: v! };
+    return { weight: w, mean: m, square: v };
   }
   const g = withL2(gradient, weight, decay);
   const mean = tf.add(tf.mul(input.mean, beta1), tf.mul(g, 1 - beta1));

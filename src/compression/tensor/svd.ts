@@ -35,7 +35,7 @@ export function svd(matrix: TfTensor): Svd {
       { compute_uv: { bool: true }, full_matrices: { bool: false }, T: { type: 'float32' } },
       3,
     );
-    return { left: left!, values: values!, right: right! };
+    return { left, values, right };
   }
   const [rows, columns] = matrix.shape as [number, number];
   const {

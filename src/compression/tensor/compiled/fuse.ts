@@ -5,6 +5,7 @@
  *
  *   product or convolution -> (reshape) -> bias -> (ReLU);   gradient of ReLU -> gradient of the bias
  */
+import { nth } from '../../ir/nth.ts';
 import { tensorflow } from '../native/binding.ts';
 import type { OpAttribute } from '../native/binding.ts';
 import { nodeOf } from './program.ts';
@@ -47,24 +48,25 @@ class Fusion {
     };
   }
 
-  private fuseBias(node: string, { inputs: [x, bias] }: ProgramOp): void {
-    const before = this.onlyFor(x!, 'Reshape');
-    const producer = before ? nodeOf(before.inputs[0]!) : nodeOf(x!);
+  private fuseBias(node: string, { inputs }: ProgramOp): void {
+    const [x, bias] = [nth(inputs, 0), nth(inputs, 1)];
+    const before = this.onlyFor(x, 'Reshape');
+    const producer = before ? nodeOf(nth(before.inputs, 0)) : nodeOf(x);
     const product = this.ops.get(producer);
     if (!product || this.users.get(`${producer}:0`)?.length !== 1) return;
     const relu = this.onlyUser(`${node}:0`, 'Relu');
     if (product.name === 'LatheConv' && !before) {
-      this.ops.set(producer, { ...product, name: 'LatheConvBias', inputs: [...product.inputs, bias!] });
-      this.replace(node, x!);
-    } else if (product.name === 'LatheMatMul' && (!before || before.shapes[0]!.at(-1) === product.shapes[0]![1])) {
+      this.ops.set(producer, { ...product, name: 'LatheConvBias', inputs: [...product.inputs, bias] });
+      this.replace(node, x);
+    } else if (product.name === 'LatheMatMul' && (!before || before.shapes[0]?.at(-1) === product.shapes[0]?.[1])) {
       this.ops.set(producer, {
         ...product,
         name: 'LatheDense',
-        inputs: [...product.inputs, bias!],
+        inputs: [...product.inputs, bias],
         attributes: [...product.attributes, reluAttribute(relu !== null)],
       });
-      this.replace(node, x!);
-      if (relu !== null) this.replace(relu, x!);
+      this.replace(node, x);
+      if (relu !== null) this.replace(relu, x);
     }
   }
 
@@ -90,8 +92,9 @@ class Fusion {
 
   /** The node of this operation that alone reads a value. */
   private onlyUser(reference: Reference, name: string): string | null {
-    const users = this.users.get(reference) ?? [];
-    return users.length === 1 && this.ops.get(users[0]!)?.name === name ? users[0]! : null;
+    const [user, ...others] = this.users.get(reference) ?? [];
+    if (user === undefined || others.length > 0) return null;
+    return this.ops.get(user)?.name === name ? user : null;
   }
 
   /** Drops an operation, whose result another value is from now on. */

@@ -25,13 +25,23 @@ export function rawOp(
   return tensorflow().executeSingleOutput(name, encode(attributes), inputs);
 }
 
-export function rawOps(
+/** Tensors by their number, for operations of that many outputs. */
+interface Tensors {
+  readonly 2: [TfTensor, TfTensor];
+  readonly 3: [TfTensor, TfTensor, TfTensor];
+  readonly 4: [TfTensor, TfTensor, TfTensor, TfTensor];
+  readonly 5: [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
+  readonly 6: [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
+}
+
+/** All outputs. @throws Error TensorFlow's own message where shapes or attributes do not fit */
+export function rawOps<Count extends keyof Tensors>(
   name: string,
   inputs: readonly TfTensor[],
   attributes: Readonly<Record<string, AttributeValue>>,
-  outputs: number,
-): TfTensor[] {
-  return tensorflow().executeMultipleOutputs(name, encode(attributes), inputs, outputs);
+  outputs: Count,
+): Tensors[Count] {
+  return tensorflow().executeMultipleOutputs(name, encode(attributes), inputs, outputs) as Tensors[Count];
 }
 
 function encode(attributes: Readonly<Record<string, AttributeValue>>): OpAttribute[] {

@@ -2,7 +2,7 @@ import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
-import { withGradient } from './gradient.ts';
+import { saving, withGradient } from './gradient.ts';
 import { hasOwnProducts } from './kernel-choice.ts';
 
 const FLOAT = { T: { type: 'float32' } } as const;
@@ -28,7 +28,7 @@ export function relu(x: TfTensor): TfTensor {
   if (!engine().native || x.dtype !== 'float32') return tf.relu(x);
   return withGradient([x], (input) => {
     const value = rawOp('Relu', [input], FLOAT);
-    return { value, saved: [value], gradient: (dy, [y]) => [rawOp('ReluGrad', [dy, y!], FLOAT)] };
+    return saving({ value, saved: [value], gradient: (dy, [y]) => [rawOp('ReluGrad', [dy, y], FLOAT)] });
   });
 }
 
@@ -38,11 +38,13 @@ export function relu(x: TfTensor): TfTensor {
  */
 export function clip(x: TfTensor, low: number, high: number): TfTensor {
   if (!hasOwnKernels() || x.dtype !== 'float32' || !(low <= high)) return tf.minimum(tf.maximum(x, low), high);
-  return withGradient([x], (input) => ({
-    value: rawOp('ClipByValue', [input, tf.scalar(low), tf.scalar(high)], FLOAT),
-    saved: [input],
-    gradient: (dy, [a]) => [rawOp('LatheClipGrad', [a!, dy], { low: { float: low }, high: { float: high } })],
-  }));
+  return withGradient([x], (input) =>
+    saving({
+      value: rawOp('ClipByValue', [input, tf.scalar(low), tf.scalar(high)], FLOAT),
+      saved: [input],
+      gradient: (dy, [a]) => [rawOp('LatheClipGrad', [a, dy], { low: { float: low }, high: { float: high } })],
+    }),
+  );
 }
 
 /** Over the last axis. */
@@ -50,7 +52,7 @@ export function softmax(x: TfTensor): TfTensor {
   if (!hasOwnKernels() || x.rank === 0 || x.dtype !== 'float32') return tf.softmax(x);
   return withGradient([x], (input) => {
     const value = rawOp('LatheSoftmax', [input], {});
-    return { value, saved: [value], gradient: (dy, [y]) => [rawOp('LatheSoftmaxGrad', [y!, dy], {})] };
+    return saving({ value, saved: [value], gradient: (dy, [y]) => [rawOp('LatheSoftmaxGrad', [y, dy], {})] });
   });
 }
 

@@ -2,6 +2,7 @@
  * Scaled dot-product attention (Vaswani et al. 2017, equation 1): one kernel where the engine has it
  * (docs/decisions/attention.md).
  */
+import { nth } from '../../ir/nth.ts';
 import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
@@ -49,11 +50,11 @@ export function attention(q: TfTensor, k: TfTensor, v: TfTensor, options: Attent
 function suitsKernel(q: TfTensor, k: TfTensor, v: TfTensor, { mask, orders }: AttentionOptions): boolean {
   const isFloat = [q, k, v, ...(mask ? [mask] : [])].every(({ dtype }) => dtype === 'float32');
   const isWhole = Object.values(orders).every((order) => order[3] === 3);
-  const features = q.shape[3]! + v.shape[3]!;
-  const heads = q.shape[orders.q[0]]! * q.shape[orders.q[1]]!;
+  const features = nth(q.shape, 3) + nth(v.shape, 3);
+  const heads = nth(q.shape, orders.q[0]) * nth(q.shape, orders.q[1]);
   const { threads } = engine();
   const busy = heads / (threads * Math.ceil(heads / threads));
-  const products = heads * q.shape[orders.q[2]]! * k.shape[orders.k[2]]! * features;
+  const products = heads * nth(q.shape, orders.q[2]) * nth(k.shape, orders.k[2]) * features;
   return isFloat && isWhole && features <= MAX_FEATURES && (busy >= MIN_UTILIZATION || products <= MAX_SMALL_PRODUCTS);
 }
 
@@ -80,16 +81,16 @@ function nativeAttention(
       { ...common, keeps_shares: { bool: keeps } },
       3,
     );
-    const gradient = (dy: TfTensor, saved: TfTensor[]): TfTensor[] => {
+    const gradient = (dy: TfTensor, saved: readonly TfTensor[]): TfTensor[] => {
       const [dq, dk, dv, dMask] = rawOps(
         'LatheAttentionGrad',
         [...saved, dy],
         { ...common, mask_gradient: { bool: learns } },
         4,
       );
-      return [dq!, dk!, dv!, ...(learns ? [summedTo(dMask!, bias.shape)] : [])];
+      return [dq, dk, dv, ...(learns ? [summedTo(dMask, bias.shape)] : [])];
     };
-    return { value: y!, saved: [...operands.slice(0, 3), ...shares], gradient };
+    return { value: y, saved: [...operands.slice(0, 3), ...shares], gradient };
   });
 }
 

@@ -1,10 +1,11 @@
 /** Convolution and transposed convolution over one, two or three spatial axes, channels last. */
+import { nth } from '../../ir/nth.ts';
 import { engine } from '../engine.ts';
 import { rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 import { forward, inputGradient, kernelGradient } from './conv2d.ts';
-import { withGradient } from './gradient.ts';
+import { saving, withGradient } from './gradient.ts';
 import { completeWindow, outputSizes, padSpatial } from './window.ts';
 import type { Geometry, WindowOptions } from './window.ts';
 
@@ -45,7 +46,9 @@ export function convTranspose(x: TfTensor, kernel: TfTensor, options: ConvTransp
   const { strides, dilations, begins, ends } = window;
   // Pads are cropped from the whole result, so that the gradient kernels below meet no pads, which could exceed the
   // input's.
-  const sizes = window.kernel.map((k, i) => strides[i]! * (x.shape[i + 1]! - 1) + (k - 1) * dilations[i]! + 1);
+  const sizes = window.kernel.map(
+    (k, i) => nth(strides, i) * (nth(x.shape, i + 1) - 1) + (k - 1) * nth(dilations, i) + 1,
+  );
   const extra = options.outputPadding ?? sizes.map(() => 0);
   const zeros = sizes.map(() => 0);
   const geometry: Geometry = { ...window, begins: zeros, ends: zeros, groups: options.groups ?? 1 };
@@ -53,7 +56,7 @@ export function convTranspose(x: TfTensor, kernel: TfTensor, options: ConvTransp
   return padSpatial(
     whole,
     begins.map((pad) => -pad),
-    ends.map((pad, i) => extra[i]! - pad),
+    ends.map((pad, i) => nth(extra, i) - pad),
   );
 }
 
@@ -81,26 +84,30 @@ function withUnitAxis(geometry: Geometry): Geometry {
 }
 
 function conv2d(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
-  return withGradient([x, kernel], (image, weight) => ({
-    value: forward(image, weight, geometry),
-    saved: [image, weight],
-    gradient: (dy, saved) => {
-      const [a, w] = saved as [TfTensor, TfTensor];
-      return [inputGradient(dy, w, a.shape, geometry), kernelGradient(a, dy, geometry)];
-    },
-  }));
+  return withGradient([x, kernel], (image, weight) =>
+    saving({
+      value: forward(image, weight, geometry),
+      saved: [image, weight],
+      gradient: (dy, saved) => {
+        const [a, w] = saved as [TfTensor, TfTensor];
+        return [inputGradient(dy, w, a.shape, geometry), kernelGradient(a, dy, geometry)];
+      },
+    }),
+  );
 }
 
 function convTranspose2d(x: TfTensor, kernel: TfTensor, sizes: readonly number[], geometry: Geometry): TfTensor {
-  const shape = [x.shape[0], ...sizes, kernel.shape[2]! * geometry.groups];
-  return withGradient([x, kernel], (image, weight) => ({
-    value: inputGradient(image, weight, shape, geometry),
-    saved: [image, weight],
-    gradient: (dy, saved) => {
-      const [a, w] = saved as [TfTensor, TfTensor];
-      return [forward(dy, w, geometry), kernelGradient(dy, a, geometry)];
-    },
-  }));
+  const shape = [nth(x.shape, 0), ...sizes, nth(kernel.shape, 2) * geometry.groups];
+  return withGradient([x, kernel], (image, weight) =>
+    saving({
+      value: inputGradient(image, weight, shape, geometry),
+      saved: [image, weight],
+      gradient: (dy, saved) => {
+        const [a, w] = saved as [TfTensor, TfTensor];
+        return [forward(dy, w, geometry), kernelGradient(dy, a, geometry)];
+      },
+    }),
+  );
 }
 
 /**
@@ -112,10 +119,10 @@ function conv3d(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
     return nativeConv3d(padSpatial(x, geometry.begins, geometry.ends), kernel, geometry.strides);
   }
   const [depth = 1] = geometry.kernel;
-  const padded = padSpatial(x, [geometry.begins[0]!, 0, 0], [geometry.ends[0]!, 0, 0]);
+  const padded = padSpatial(x, [nth(geometry.begins, 0), 0, 0], [nth(geometry.ends, 0), 0, 0]);
   const [out = 0] = outputSizes(x.shape.slice(1, -1), geometry);
   return Array.from({ length: depth }, (_, k) => {
-    const slices = depthView(padded, k * geometry.dilations[0]!, out, geometry.strides[0]!);
+    const slices = depthView(padded, k * nth(geometry.dilations, 0), out, nth(geometry.strides, 0));
     const plane = tf.reshape(tf.slice(kernel, [k, 0, 0, 0, 0], [1, -1, -1, -1, -1]), kernel.shape.slice(1));
     return mapPlanes(slices, (planes) => conv2d(planes, plane, planar(geometry)));
   }).reduce((sum, next) => tf.add(sum, next));
@@ -128,8 +135,8 @@ function convTranspose3d(x: TfTensor, kernel: TfTensor, sizes: readonly number[]
   return Array.from({ length: depth }, (_, k) => {
     const plane = tf.reshape(tf.slice(kernel, [k, 0, 0, 0, 0], [1, -1, -1, -1, -1]), kernel.shape.slice(1));
     const part = mapPlanes(spread, (planes) => convTranspose2d(planes, plane, sizes.slice(1), planar(geometry)));
-    const before = k * geometry.dilations[0]!;
-    return padSpatial(part, [before, 0, 0], [sizes[0]! - part.shape[1]! - before, 0, 0]);
+    const before = k * nth(geometry.dilations, 0);
+    return padSpatial(part, [before, 0, 0], [nth(sizes, 0) - nth(part.shape, 1) - before, 0, 0]);
   }).reduce((sum, next) => tf.add(sum, next));
 }
 
@@ -189,18 +196,20 @@ function nativeConv3d(x: TfTensor, kernel: TfTensor, strides: readonly number[])
     data_format: { string: 'NDHWC' },
     dilations: { int: [1, 1, 1, 1, 1] },
   } as const;
-  return withGradient([x, kernel], (volume, weight) => ({
-    value: rawOp('Conv3D', [volume, weight], attributes),
-    saved: [volume, weight],
-    gradient: (dy, saved) => {
-      const [a, w] = saved as [TfTensor, TfTensor];
-      return [
-        rawOp('Conv3DBackpropInputV2', [tf.tensor1d(a.shape, 'int32'), w, dy], {
-          ...attributes,
-          Tshape: { type: 'int32' },
-        }),
-        rawOp('Conv3DBackpropFilterV2', [a, tf.tensor1d(w.shape, 'int32'), dy], attributes),
-      ];
-    },
-  }));
+  return withGradient([x, kernel], (volume, weight) =>
+    saving({
+      value: rawOp('Conv3D', [volume, weight], attributes),
+      saved: [volume, weight],
+      gradient: (dy, saved) => {
+        const [a, w] = saved as [TfTensor, TfTensor];
+        return [
+          rawOp('Conv3DBackpropInputV2', [tf.tensor1d(a.shape, 'int32'), w, dy], {
+            ...attributes,
+            Tshape: { type: 'int32' },
+          }),
+          rawOp('Conv3DBackpropFilterV2', [a, tf.tensor1d(w.shape, 'int32'), dy], attributes),
+        ];
+      },
+    }),
+  );
 }

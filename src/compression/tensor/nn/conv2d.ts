@@ -7,6 +7,7 @@
  *   dx = dy with zeros between its elements, convolved with the flipped kernel;
  *   dw = x convolved with dy as the kernel, batch and channels swapped, strides and dilations swapped.
  */
+import { nth } from '../../ir/nth.ts';
 import { engine } from '../engine.ts';
 import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
@@ -30,16 +31,16 @@ import type { NamedAttrMap } from '@tensorflow/tfjs';
  * Kernels take no negative pads: `begins` and `ends` must be >= 0 here. x [n, h, w, g*ci], kernel [kh, kw, ci, g*co].
  */
 export function forward(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTensor {
-  if (isOwnDepthwise(x.shape[3]!, kernel.shape[3]!, geometry)) return depthwiseForward(x, kernel, geometry);
+  if (isOwnDepthwise(nth(x.shape, 3), nth(kernel.shape, 3), geometry)) return depthwiseForward(x, kernel, geometry);
   if (isDepthwise(x, kernel, geometry) && (!engine().native || depthwiseIsNative(geometry)))
     return depthwise(x, kernel, geometry);
-  const chosen = kernelsOf('forward', x.shape, kernel.shape[3]!, geometry);
+  const chosen = kernelsOf('forward', x.shape, nth(kernel.shape, 3), geometry);
   if (chosen !== 'tensorflow') return ownForward(chosen, x, kernel, geometry);
   if (engine().native) return rawOp('Conv2D', [x, kernel], convAttributes(geometry, x.shape));
   if (geometry.groups === 1) return runConv(x, kernel, geometry);
   const kernels = tf.split(kernel, geometry.groups, 3);
   return tf.concat(
-    tf.split(x, geometry.groups, 3).map((part, i) => runConv(part, kernels[i]!, geometry)),
+    tf.split(x, geometry.groups, 3).map((part, i) => runConv(part, nth(kernels, i), geometry)),
     3,
   );
 }
@@ -47,8 +48,9 @@ export function forward(x: TfTensor, kernel: TfTensor, geometry: Geometry): TfTe
 /** dx [n, h, w, g*ci] of `shape`, from dy [n, oh, ow, g*co]. */
 export function inputGradient(dy: TfTensor, kernel: TfTensor, shape: readonly number[], geometry: Geometry): TfTensor {
   if (!engine().native) return inputGradientByConvolution(dy, kernel, shape, geometry);
-  if (isOwnDepthwise(shape[3]!, kernel.shape[3]!, geometry)) return depthwiseInputGradient(dy, kernel, shape, geometry);
-  const chosen = kernelsOf('inputGradient', shape, kernel.shape[3]!, geometry);
+  if (isOwnDepthwise(nth(shape, 3), nth(kernel.shape, 3), geometry))
+    return depthwiseInputGradient(dy, kernel, shape, geometry);
+  const chosen = kernelsOf('inputGradient', shape, nth(kernel.shape, 3), geometry);
   if (chosen !== 'tensorflow') return ownInputGradient(chosen, dy, kernel, shape, geometry);
   if (gradientsAreNative(geometry)) {
     return withNamedPadding(shape, geometry, (whole, named) =>
@@ -100,7 +102,9 @@ function namedImage(x: TfTensor, geometry: Geometry): [TfTensor, Geometry] {
 /** Pads at the ends less what no window reaches; negative where rows of the image itself go. */
 function reachedEnds(shape: readonly number[], { kernel, strides, dilations, begins, ends }: Geometry): number[] {
   return ends.map(
-    (end, i) => end - ((shape[i + 1]! + begins[i]! + end - ((kernel[i]! - 1) * dilations[i]! + 1)) % strides[i]!),
+    (end, i) =>
+      end -
+      ((nth(shape, i + 1) + nth(begins, i) + end - ((nth(kernel, i) - 1) * nth(dilations, i) + 1)) % nth(strides, i)),
   );
 }
 
@@ -113,10 +117,10 @@ function unpadded(geometry: Geometry): Geometry {
 
 /** dkernel [kh, kw, ci, g*co]. */
 export function kernelGradient(x: TfTensor, dy: TfTensor, geometry: Geometry): TfTensor {
-  const channels = x.shape[3]!;
-  const shape = [...geometry.kernel, channels / geometry.groups, dy.shape[3]!];
-  if (isOwnDepthwise(channels, dy.shape[3]!, geometry)) return depthwiseKernelGradient(x, dy, geometry);
-  const chosen = kernelsOf('kernelGradient', x.shape, dy.shape[3]!, geometry);
+  const channels = nth(x.shape, 3);
+  const shape = [...geometry.kernel, channels / geometry.groups, nth(dy.shape, 3)];
+  if (isOwnDepthwise(channels, nth(dy.shape, 3), geometry)) return depthwiseKernelGradient(x, dy, geometry);
+  const chosen = kernelsOf('kernelGradient', x.shape, nth(dy.shape, 3), geometry);
   if (chosen !== 'tensorflow') return ownKernelGradient(chosen, x, dy, geometry);
   if (engine().native && gradientsAreNative(geometry)) {
     const [image, named] = namedImage(x, geometry);
@@ -163,8 +167,8 @@ function runKernel(
 ): TfTensor {
   const pad = [
     [0, 0],
-    [begins[0]!, ends[0]!],
-    [begins[1]!, ends[1]!],
+    [nth(begins, 0), nth(ends, 0)],
+    [nth(begins, 1), nth(ends, 1)],
     [0, 0],
   ];
   const attributes = {
@@ -185,7 +189,9 @@ function depthwiseAttributes(geometry: Geometry, shape: readonly number[]): Reco
     strides: { int: [1, ...strides, 1] },
     dilations: { int: [1, ...dilations, 1] },
     padding: { string: name ?? 'EXPLICIT' },
-    ...(!name && { explicit_paddings: { int: [0, 0, begins[0]!, ends[0]!, begins[1]!, ends[1]!, 0, 0] } }),
+    ...(!name && {
+      explicit_paddings: { int: [0, 0, nth(begins, 0), nth(ends, 0), nth(begins, 1), nth(ends, 1), 0, 0] },
+    }),
     data_format: { string: 'NHWC' },
   };
 }
@@ -201,9 +207,9 @@ function paddingName(
 ): 'VALID' | 'SAME' | null {
   if ([...begins, ...ends].every((pad) => pad === 0)) return 'VALID';
   const isSame = kernel.every((size, i) => {
-    const input = shape[i + 1]!;
+    const input = nth(shape, i + 1);
     const total = Math.max(
-      (Math.ceil(input / strides[i]!) - 1) * strides[i]! + (size - 1) * dilations[i]! + 1 - input,
+      (Math.ceil(input / nth(strides, i)) - 1) * nth(strides, i) + (size - 1) * nth(dilations, i) + 1 - input,
       0,
     );
     return begins[i] === total >> 1 && ends[i] === total - (total >> 1);
@@ -223,9 +229,9 @@ function inputGradientByConvolution(
   const flipped = tf.reshape(tf.reverse(kernel, [0, 1]), [height * width, ci, groups, out / groups]);
   const swapped = tf.reshape(tf.transpose(flipped, [0, 3, 2, 1]), [height, width, out / groups, groups * ci]);
   const spread = interleave(dy, strides);
-  const reach = [(height - 1) * dilations[0]!, (width - 1) * dilations[1]!];
-  const before = reach.map((r, i) => r - begins[i]!);
-  const after = reach.map((r, i) => shape[i + 1]! + r - spread.shape[i + 1]! - before[i]!);
+  const reach = [(height - 1) * nth(dilations, 0), (width - 1) * nth(dilations, 1)];
+  const before = reach.map((r, i) => r - nth(begins, i));
+  const after = reach.map((r, i) => nth(shape, i + 1) + r - nth(spread.shape, i + 1) - nth(before, i));
   return padAndRun(spread, swapped, before, after, { ...geometry, kernel: [height, width], strides: [1, 1] });
 }
 
@@ -241,8 +247,10 @@ function kernelGradientByConvolution(x: TfTensor, dy: TfTensor, geometry: Geomet
     groups * n,
   ]);
   const dyt = tf.reshape(tf.transpose(tf.reshape(dy, [n, oh * ow, out]), [1, 0, 2]), [oh, ow, n, out]);
-  const reach = [(oh - 1) * strides[0]! + 1, (ow - 1) * strides[1]! + 1];
-  const after = reach.map((r, i) => (kernel[i]! - 1) * dilations[i]! + r - x.shape[i + 1]! - begins[i]!);
+  const reach = [(oh - 1) * nth(strides, 0) + 1, (ow - 1) * nth(strides, 1) + 1];
+  const after = reach.map(
+    (r, i) => (nth(kernel, i) - 1) * nth(dilations, i) + r - nth(x.shape, i + 1) - nth(begins, i),
+  );
   const swapped = { ...geometry, kernel: [oh, ow], strides: dilations, dilations: strides };
   return tf.transpose(padAndRun(xt, dyt, begins, after, swapped), [1, 2, 0, 3]);
 }
@@ -275,7 +283,7 @@ function otherDepthwiseKernelGradient(
 ): TfTensor {
   const { groups } = geometry;
   if (engine().native && depthwiseIsNative(geometry)) {
-    const filter = tf.tensor1d([...geometry.kernel, groups, shape[3]! / groups], 'int32');
+    const filter = tf.tensor1d([...geometry.kernel, groups, nth(shape, 3) / groups], 'int32');
     const [image, named] = namedImage(x, geometry);
     return tf.reshape(
       rawOp('DepthwiseConv2dNativeBackpropFilter', [image, filter, dy], depthwiseAttributes(named, image.shape)),

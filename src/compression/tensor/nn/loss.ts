@@ -2,7 +2,7 @@ import { engine } from '../engine.ts';
 import { rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
-import { withGradient } from './gradient.ts';
+import { saving, withGradient } from './gradient.ts';
 
 /**
  * Cross-entropy of softmax(logits) [n, classes] against labels [n, classes] (one-hot or probabilities): [n].
@@ -14,14 +14,14 @@ export function softmaxCrossEntropy(logits: TfTensor, labels: TfTensor): TfTenso
     const [value, slope] = engine().native
       ? rawOps('SoftmaxCrossEntropyWithLogits', [z, p], { T: { type: 'float32' } }, 2)
       : portable(z, p);
-    return {
-      value: value!,
-      saved: [slope!, z],
+    return saving({
+      value: value,
+      saved: [slope, z],
       gradient: (dy, [s, savedZ]) => {
         const column = tf.expandDims(dy, -1);
-        return [tf.mul(column, s!), tf.neg(tf.mul(column, tf.logSoftmax(savedZ!)))];
+        return [tf.mul(column, s), tf.neg(tf.mul(column, tf.logSoftmax(savedZ)))];
       },
-    };
+    });
   });
 }
 

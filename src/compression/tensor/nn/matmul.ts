@@ -2,7 +2,7 @@ import { engine } from '../engine.ts';
 import { rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
-import { withGradient } from './gradient.ts';
+import { saving, withGradient } from './gradient.ts';
 import { hasOwnProducts } from './kernel-choice.ts';
 
 /**
@@ -12,17 +12,19 @@ import { hasOwnProducts } from './kernel-choice.ts';
 export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB = false): TfTensor {
   const isPlain = [a, b].every(({ rank, dtype }) => rank === 2 && dtype === 'float32');
   if (!engine().native || !isPlain) return tf.matMul(a, b, transposeA, transposeB);
-  return withGradient([a, b], (x, y) => ({
-    value: product(x, y, transposeA, transposeB),
-    saved: [x, y],
-    gradient: (dy, saved) => {
-      const [left, right] = saved as [TfTensor, TfTensor];
-      return [
-        transposeA ? product(right, dy, transposeB, true) : product(dy, right, false, !transposeB),
-        transposeB ? product(dy, left, true, transposeA) : product(left, dy, !transposeA, false),
-      ];
-    },
-  }));
+  return withGradient([a, b], (x, y) =>
+    saving({
+      value: product(x, y, transposeA, transposeB),
+      saved: [x, y],
+      gradient: (dy, saved) => {
+        const [left, right] = saved as [TfTensor, TfTensor];
+        return [
+          transposeA ? product(right, dy, transposeB, true) : product(dy, right, false, !transposeB),
+          transposeB ? product(dy, left, true, transposeA) : product(left, dy, !transposeA, false),
+        ];
+      },
+    }),
+  );
 }
 
 function product(a: TfTensor, b: TfTensor, transposeA: boolean, transposeB: boolean): TfTensor {

@@ -1,11 +1,12 @@
 /** Batch and layer normalization with their closed gradients. */
+import { nth } from '../../ir/nth.ts';
 import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 import { clipped } from './activation.ts';
 import type { Clipping } from './activation.ts';
-import { withGradient } from './gradient.ts';
+import { saving, withGradient } from './gradient.ts';
 
 export interface BatchNormResult {
   readonly y: TfTensor;
@@ -63,21 +64,15 @@ function ownBatchNorm(
     passes_at_low: { float: passesAtLow ? 1 : 0 },
   };
   const statistics: TfTensor[] = [];
-  const inputs = shortcut ? [x, scale, bias, shortcut] : [x, scale, bias];
-  const y = withGradient(inputs, (a, s, b, other) => {
-    const [value, mean, variance, rstd] = rawOps('LatheBatchNorm', [a, s, b, other ?? nothing()], attributes, 4) as [
-      TfTensor,
-      TfTensor,
-      TfTensor,
-      TfTensor,
-    ];
+  const y = withGradient([x, scale, bias, shortcut], (a, s, b, other) => {
+    const [value, mean, variance, rstd] = rawOps('LatheBatchNorm', [a, s, b, other ?? nothing()], attributes, 4);
     statistics.push(tf.keep(tf.clone(mean)), tf.keep(variance));
-    return {
+    return saving({
       value,
       saved: [a, other ? value : nothing(), s, b, mean, rstd],
       gradient: (dy, [input, output, ...rest]) =>
-        rawOps('LatheBatchNormGrad', [input!, dy, output!, ...rest], attributes, 4).slice(0, inputs.length),
-    };
+        rawOps('LatheBatchNormGrad', [input, dy, output, ...rest], attributes, 4).slice(0, other ? 4 : 3),
+    });
   });
   const [mean, variance] = statistics.map(release);
   return { y, mean: mean!, variance: variance! };
@@ -87,7 +82,7 @@ function ownBatchNorm(
 const nothing = (): TfTensor => tf.tensor1d([], 'float32');
 
 function plainBatchNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): BatchNormResult {
-  const channels = x.shape.at(-1)!;
+  const channels = nth(x.shape, -1);
   const rows = x.size / channels;
   const statistics: TfTensor[] = [];
   const normalize = engine().native ? nativeBatchNorm : portableBatchNorm;
@@ -123,19 +118,18 @@ const nativeBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics) =
     is_training: { bool: true },
   } as const;
   const none = nothing();
-  const outputs = rawOps(
+  const [y, mean, unbiased, ...reserved] = rawOps(
     'FusedBatchNormV3',
     [x, scale, bias, none, none],
     { ...attributes, exponential_avg_factor: { float: 1 } },
     6,
   );
-  const [y, mean, unbiased, ...reserved] = outputs as [TfTensor, TfTensor, TfTensor, TfTensor, TfTensor, TfTensor];
   statistics.push(tf.keep(mean), tf.keep(rows > 1 ? tf.mul(unbiased, (rows - 1) / rows) : tf.clone(unbiased)));
-  return {
+  return saving({
     value: y,
     saved: [x, scale, ...reserved],
     gradient: (dy, saved) => rawOps('FusedBatchNormGradV3', [dy, ...saved], attributes, 5).slice(0, 3),
-  };
+  });
 };
 
 const portableBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics) => {
@@ -144,7 +138,7 @@ const portableBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics)
   statistics.push(tf.keep(mean), tf.keep(variance));
   const inverse = tf.rsqrt(tf.add(variance, epsilon));
   const normalized = tf.mul(tf.sub(x, mean), inverse);
-  return {
+  return saving({
     value: tf.add(tf.mul(normalized, scale), bias),
     saved: [normalized, scale, inverse],
     gradient: (dy, saved) => {
@@ -154,7 +148,7 @@ const portableBatchNorm: Normalize = (x, scale, bias, epsilon, rows, statistics)
       const centered = tf.sub(dy, tf.add(tf.div(dBias, rows), tf.mul(xHat, tf.div(dScale, rows))));
       return [tf.mul(centered, tf.mul(s, rstd)), dScale, dBias];
     },
-  };
+  });
 };
 
 /** (x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis, with given statistics. */
@@ -192,12 +186,11 @@ export function layerNorm(
 function nativeLayerNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): TfTensor {
   return withGradient([x, scale, bias], (input, s, b) => {
     const [y, mean, rstd] = rawOps('LatheLayerNorm', [input, s, b], { epsilon: { float: epsilon } }, 3);
-    return {
-      value: y!,
-      saved: [input, s, mean!, rstd!],
-      gradient: (dy, [a, scaled, ...statistics]) =>
-        rawOps('LatheLayerNormGrad', [a!, dy, scaled!, ...statistics], {}, 3),
-    };
+    return saving({
+      value: y,
+      saved: [input, s, mean, rstd],
+      gradient: (dy, [a, scaled, ...statistics]) => rawOps('LatheLayerNormGrad', [a, dy, scaled, ...statistics], {}, 3),
+    });
   });
 }
 
@@ -208,14 +201,13 @@ function standardize(x: TfTensor, axes: readonly number[], epsilon: number): TfT
     const centered = tf.sub(input, tf.mean(input, over, true));
     const rstd = tf.rsqrt(tf.add(tf.mean(tf.square(centered), over, true), epsilon));
     const value = tf.mul(centered, rstd);
-    return {
+    return saving({
       value,
       saved: [value, rstd],
-      gradient: (dy, saved) => {
-        const [y, inverse] = saved as [TfTensor, TfTensor];
+      gradient: (dy, [y, inverse]) => {
         const along = tf.mul(y, tf.mean(tf.mul(dy, y), over, true));
         return [tf.mul(inverse, tf.sub(tf.sub(dy, tf.mean(dy, over, true)), along))];
       },
-    };
+    });
   });
 }

@@ -3,6 +3,7 @@
  * quarter of the products of the direct sum, rounding errors of 1.9 times the direct ones: docs/decisions/winograd.md),
  * or directly (conv.cc).
  */
+import { nth } from '../../ir/nth.ts';
 import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
 import type { TfTensor } from '../tf.ts';
@@ -11,25 +12,21 @@ import type { ConvKernels, ConvPass } from './kernel-choice.ts';
 import { outputSizes } from './window.ts';
 import type { Geometry } from './window.ts';
 
-/** What computes a convolution of an image [n, h, w, ci] to co channels, or one of its gradients. */
-export function kernelsOf(
-  pass: ConvPass,
-  [n, height, width, ci]: readonly number[],
-  co: number,
-  geometry: Geometry,
-): ConvKernels {
+/** What computes a convolution of an image of `shape` [n, h, w, ci] to co channels, or one of its gradients. */
+export function kernelsOf(pass: ConvPass, shape: readonly number[], co: number, geometry: Geometry): ConvKernels {
   const { kernel, strides, dilations, begins, ends, groups } = geometry;
   const isPlain =
     groups === 1 &&
     dilations.every((one) => one === 1) &&
-    [...begins, ...ends].every((pad, i) => pad >= 0 && pad < kernel[i % 2]!);
+    [...begins, ...ends].every((pad, i) => pad >= 0 && pad < nth(kernel, i % 2));
   if (!isPlain) return 'tensorflow';
-  const image = [height!, width!] as const;
+  const [batch, height, width, ci] = [nth(shape, 0), nth(shape, 1), nth(shape, 2), nth(shape, 3)];
+  const image = [height, width] as const;
   return convKernels(pass, {
-    batch: n!,
+    batch,
     image,
     result: outputSizes(image, geometry) as [number, number],
-    ci: ci!,
+    ci,
     co,
     kernel,
     strides,
@@ -60,7 +57,7 @@ export function depthwiseInputGradient(
 ): TfTensor {
   return rawOp('LatheDepthwiseInputGrad', [dy, kernel], {
     ...windows(geometry),
-    image: { int: [shape[1]!, shape[2]!] },
+    image: { int: [nth(shape, 1), nth(shape, 2)] },
   });
 }
 
@@ -85,7 +82,10 @@ export function ownInputGradient(
   geometry: Geometry,
 ): TfTensor {
   if (kernels === 'winograd') return rawOp('LatheWinogradInputGrad', [dy, kernel], pads(geometry));
-  return rawOp('LatheConvInputGrad', [dy, kernel], { ...windows(geometry), image: { int: [shape[1]!, shape[2]!] } });
+  return rawOp('LatheConvInputGrad', [dy, kernel], {
+    ...windows(geometry),
+    image: { int: [nth(shape, 1), nth(shape, 2)] },
+  });
 }
 
 export function ownKernelGradient(kernels: Own, x: TfTensor, dy: TfTensor, geometry: Geometry): TfTensor {
@@ -98,5 +98,5 @@ function windows(geometry: Geometry): Record<string, AttributeValue> {
 }
 
 function pads({ begins, ends }: Geometry): Record<string, AttributeValue> {
-  return { pads: { int: [begins[0]!, ends[0]!, begins[1]!, ends[1]!] } };
+  return { pads: { int: [nth(begins, 0), nth(ends, 0), nth(begins, 1), nth(ends, 1)] } };
 }

@@ -1,8 +1,9 @@
 /** Single numbers picked out of a vector. */
+import { nth } from '../../ir/nth.ts';
 import { engine } from '../engine.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
-import { withGradient } from './gradient.ts';
+import { saving, withGradient } from './gradient.ts';
 
 /**
  * x [n], offsets int32 [m] within it (not checked on every engine) -> [m]; the gradient is the sum by offset.
@@ -12,12 +13,14 @@ import { withGradient } from './gradient.ts';
  * adds up in another order from run to run.)
  */
 export function pickNumbers(x: TfTensor, offsets: TfTensor): TfTensor {
-  const [n, m] = [x.shape[0], offsets.shape[0]];
-  return withGradient([x], (v) => ({
-    value: tf.gatherND(v, tf.reshape(offsets, [m, 1])),
-    saved: [offsets],
-    gradient: (dy, [at]) => [
-      engine().native ? tf.unsortedSegmentSum(dy, at as never, n) : tf.scatterND(tf.reshape(at!, [m, 1]), dy, [n]),
-    ],
-  }));
+  const [n, m] = [nth(x.shape, 0), nth(offsets.shape, 0)];
+  return withGradient([x], (v) =>
+    saving({
+      value: tf.gatherND(v, tf.reshape(offsets, [m, 1])),
+      saved: [offsets],
+      gradient: (dy, [at]) => [
+        engine().native ? tf.unsortedSegmentSum(dy, at as never, n) : tf.scatterND(tf.reshape(at, [m, 1]), dy, [n]),
+      ],
+    }),
+  );
 }

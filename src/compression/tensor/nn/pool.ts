@@ -1,10 +1,11 @@
 /** Max and average pooling over one, two or three spatial axes, channels last. */
+import { nth } from '../../ir/nth.ts';
 import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
-import { withGradient } from './gradient.ts';
+import { saving, withGradient } from './gradient.ts';
 import { completeWindow, interleave, outputSizes, padSpatial, positions, viewAt } from './window.ts';
 import type { Window, WindowOptions } from './window.ts';
 import type { Tensor4D } from '@tensorflow/tfjs';
@@ -70,9 +71,9 @@ function overPlanes(x: TfTensor, window: Window, pool: Pool2d): TfTensor {
   const [, oh, ow] = planes.shape as [number, number, number];
   const columns = pool(
     tf.reshape(planes, [n, d, oh * ow, c]),
-    mapWindow(window, (values, neutral) => [values[0]!, neutral]),
+    mapWindow(window, (values, neutral) => [nth(values, 0), neutral]),
   );
-  return tf.reshape(columns, [n, columns.shape[1]!, oh, ow, c]);
+  return tf.reshape(columns, [n, nth(columns.shape, 1), oh, ow, c]);
 }
 
 function mapWindow(window: Window, map: (values: readonly number[], neutral: number) => number[]): Window {
@@ -94,7 +95,11 @@ function maxPool2d(x: TfTensor, window: Window): TfTensor {
     : (['MaxPool', 'MaxPoolGrad', explicitPadding(window)] as const);
   return withGradient([x], (input) => {
     const value = rawOp(forward, [input], attributes);
-    return { value, saved: [input, value], gradient: (dy, [a, y]) => [rawOp(backward, [a!, y!, dy], attributes)] };
+    return saving({
+      value,
+      saved: [input, value],
+      gradient: (dy, [a, y]) => [rawOp(backward, [a, y, dy], attributes)],
+    });
   });
 }
 
@@ -104,7 +109,7 @@ function portableMaxPool(x: TfTensor, window: Window, isDilated: boolean): TfTen
     const value = isDilated
       ? views(input, window).reduce((best, next) => tf.maximum(best, next))
       : tf.maxPool(input as Tensor4D, ...publicWindow(window));
-    return { value, saved: [input, value], gradient: (dy, [a, y]) => [maxGradientByViews(a!, y!, dy, window)] };
+    return saving({ value, saved: [input, value], gradient: (dy, [a, y]) => [maxGradientByViews(a, y, dy, window)] });
   });
 }
 
@@ -115,11 +120,14 @@ function maxGradientByViews(x: TfTensor, y: TfTensor, dy: TfTensor, { kernel, st
     const first = tf.mul(open, tf.cast(tf.equal(view, y), 'float32'));
     open = tf.sub(open, first);
     const spread = interleave(tf.mul(dy, first), strides);
-    const before = [Math.floor(index / kernel[1]!) * dilations[0]!, (index % kernel[1]!) * dilations[1]!];
+    const before = [
+      Math.floor(index / nth(kernel, 1)) * nth(dilations, 0),
+      (index % nth(kernel, 1)) * nth(dilations, 1),
+    ];
     return padSpatial(
       spread,
       before,
-      before.map((begin, i) => x.shape[i + 1]! - spread.shape[i + 1]! - begin),
+      before.map((begin, i) => nth(x.shape, i + 1) - nth(spread.shape, i + 1) - begin),
     );
   });
   return parts.reduce((sum, part) => tf.add(sum, part));
@@ -146,7 +154,7 @@ function explicitPadding({ kernel, strides, begins, ends }: Window): Record<stri
     ksize: { int: [1, ...kernel, 1] },
     strides: { int: [1, ...strides, 1] },
     padding: { string: 'EXPLICIT' },
-    explicit_paddings: { int: [0, 0, begins[0]!, ends[0]!, begins[1]!, ends[1]!, 0, 0] },
+    explicit_paddings: { int: [0, 0, nth(begins, 0), nth(ends, 0), nth(begins, 1), nth(ends, 1), 0, 0] },
     data_format: { string: 'NHWC' },
   };
 }

@@ -1,4 +1,5 @@
 /** The geometry of a sliding window: how conv and pooling options become numbers per spatial axis. */
+import { nth } from '../../ir/nth.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 
@@ -41,7 +42,10 @@ export function completeWindow(kernel: readonly number[], options: WindowOptions
 /** Output size along each spatial axis. */
 export function outputSizes(input: readonly number[], { kernel, strides, begins, ends, dilations }: Window): number[] {
   return input.map(
-    (size, i) => Math.floor((size + begins[i]! + ends[i]! - (kernel[i]! - 1) * dilations[i]! - 1) / strides[i]!) + 1,
+    (size, i) =>
+      Math.floor(
+        (size + nth(begins, i) + nth(ends, i) - (nth(kernel, i) - 1) * nth(dilations, i) - 1) / nth(strides, i),
+      ) + 1,
   );
 }
 
@@ -51,25 +55,25 @@ export function padSpatial(x: TfTensor, begins: readonly number[], ends: readonl
   if (all.every((pad) => pad === 0)) return x;
   const cropped = all.some((pad) => pad < 0) ? crop(x, begins, ends) : x;
   if (all.every((pad) => pad <= 0)) return cropped;
-  const paddings = begins.map((begin, i): [number, number] => [Math.max(begin, 0), Math.max(ends[i]!, 0)]);
+  const paddings = begins.map((begin, i): [number, number] => [Math.max(begin, 0), Math.max(nth(ends, i), 0)]);
   return tf.pad(cropped, [[0, 0], ...paddings, [0, 0]], fill);
 }
 
 function crop(x: TfTensor, begins: readonly number[], ends: readonly number[]): TfTensor {
   const begin = [0, ...begins.map((pad) => Math.max(-pad, 0)), 0];
-  const size = x.shape.map((length, axis) => length - begin[axis]! - Math.max(-(ends[axis - 1] ?? 0), 0));
+  const size = x.shape.map((length, axis) => length - nth(begin, axis) - Math.max(-(ends[axis - 1] ?? 0), 0));
   return tf.slice(x, begin, size);
 }
 
 /** The strided view of x [n, ...spatial, c] (already padded) that meets the kernel's element at `position`. */
 export function viewAt(x: TfTensor, position: readonly number[], out: readonly number[], window: Window): TfTensor {
-  const begin = [0, ...position.map((p, i) => p * window.dilations[i]!), 0];
-  const size = [x.shape[0], ...out.map((o, i) => (o - 1) * window.strides[i]! + 1), x.shape.at(-1)!];
+  const begin = [0, ...position.map((p, i) => p * nth(window.dilations, i)), 0];
+  const size = [nth(x.shape, 0), ...out.map((o, i) => (o - 1) * nth(window.strides, i) + 1), nth(x.shape, -1)];
   if (window.strides.every((stride) => stride === 1)) return tf.slice(x, begin, size);
   return tf.stridedSlice(
     x,
     begin,
-    begin.map((b, axis) => b + size[axis]!),
+    begin.map((b, axis) => b + nth(size, axis)),
     [1, ...window.strides, 1],
   );
 }
