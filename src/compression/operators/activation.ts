@@ -1,7 +1,9 @@
 /** Activation functions: elementwise, in whatever layout their input has. */
+import { nth } from '../ir/nth.ts';
 import { hostNumbers, hostOf } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
+import { required } from './define.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { withoutTape } from '../tensor/without-tape.ts';
 import { elementwise, ofFirst } from './channels/elementwise.ts';
@@ -9,7 +11,7 @@ import { perChannel } from './channels/normalization.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import type { NodeInfo } from '../ir/node-info.ts';
 import type { Operator, RunContext, Value } from './operator.ts';
-import { sameType } from './shapes.ts';
+import { sameType, typeOf } from './shapes.ts';
 
 type Formula = (x: TfTensor, ctx: RunContext) => TfTensor;
 
@@ -87,7 +89,7 @@ function bound(ctx: RunContext, name: 'min' | 'max'): TfTensor | number | null {
   if (ctx.opset < 11) return ctx.attribute(name) ? ctx.float(name, 0) : null;
   const input = name === 'min' ? 1 : 2;
   const known = ctx.has(input) ? ctx.constant(input) : null;
-  if (known?.data.length === 1) return hostNumbers(known)[0]!;
+  if (known?.data.length === 1) return nth(hostNumbers(known), 0);
   return ctx.has(input) ? tf.cast(ctx.tensor(input), 'float32') : null;
 }
 
@@ -106,9 +108,9 @@ function runClip(ctx: RunContext): TfTensor[] {
 }
 
 function clipOnHost(inputs: readonly (HostTensor | null)[], info: NodeInfo): HostTensor[] {
-  const x = inputs[0]!;
+  const x = required(inputs, 0);
   const limit = (name: 'min' | 'max', input: number, none: number): number =>
-    info.opset < 11 ? info.float(name, none) : inputs[input] ? hostNumbers(inputs[input])[0]! : none;
+    info.opset < 11 ? info.float(name, none) : inputs[input] ? nth(hostNumbers(inputs[input]), 0) : none;
   if (x.data instanceof BigInt64Array || x.data instanceof BigUint64Array)
     return [clipBigInts(x, inputs[1] ?? null, inputs[2] ?? null)];
   const [low, high] = [limit('min', 1, -Infinity), limit('max', 2, Infinity)];
@@ -136,7 +138,7 @@ function dropoutRatio(ctx: RunContext): number {
   if (ctx.opset < 12) return ctx.training ? ctx.float('ratio', 0.5) : 0;
   const asked = ctx.has(2) ? ctx.host(2).data[0] === 1 : false;
   if (!asked && !ctx.training) return 0;
-  return ctx.has(1) ? hostNumbers(ctx.host(1))[0]! : 0.5;
+  return ctx.has(1) ? nth(hostNumbers(ctx.host(1)), 0) : 0.5;
 }
 
 function runDropout(ctx: RunContext): (TfTensor | Value)[] {
@@ -218,10 +220,10 @@ export const activationOperators: readonly Operator[] = [
     type: 'Dropout',
     differentiability: { kind: 'inputs', inputs: [0] },
     device: runDropout,
-    infer: (info) => [
-      sameType()(info)[0]!,
-      { dtype: info.opset < 10 ? sameType()(info)[0]!.dtype : 'bool', shape: sameType()(info)[0]!.shape },
-    ],
+    infer: (info) => {
+      const type = typeOf(info);
+      return [type, { dtype: info.opset < 10 ? type.dtype : 'bool', shape: type.shape }];
+    },
     quantization: { kind: 'passes-through' },
   },
 ];

@@ -1,11 +1,12 @@
 /** Arithmetic of two or more operands with broadcasting. */
+import { nth } from '../ir/nth.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { elementwise, legacyElementwise } from './channels/elementwise.ts';
-import { exactIntegers, FOLLOWS, FULL, partialBinary, type HostForm } from './define.ts';
+import { exactIntegers, FOLLOWS, FULL, partialBinary, type HostForm, needs, required } from './define.ts';
 import { maximum, minimum, modulo, power, powerOf } from './device/elementwise.ts';
 import { isInteger } from './host/data.ts';
 import { map, zip, type Binary } from './host/elementwise.ts';
@@ -61,8 +62,10 @@ function powOnHost(base: HostTensor, exponent: HostTensor): HostTensor {
   return cast(zip(cast(base, 'float64'), cast(exponent, 'float64'), { number: pow }), base.dtype);
 }
 
-const hostPow: HostForm = ([base, exponent]) => [powOnHost(base!, exponent!)];
-const hostMod: HostForm = ([a, b], info) => [zip(a!, b!, info.int('fmod', 0) === 1 ? TRUNCATED_MOD : FLOOR_MOD)];
+const hostPow: HostForm = needs(2, ([base, exponent]) => [powOnHost(base, exponent)]);
+const hostMod: HostForm = needs(2, ([a, b], info) => [
+  zip(a, b, info.int('fmod', 0) === 1 ? TRUNCATED_MOD : FLOOR_MOD),
+]);
 
 /** A constant exponent takes the short ways, and no logarithm for a gradient that nobody asks for. */
 function runPow(ctx: RunContext): TfTensor[] {
@@ -70,7 +73,7 @@ function runPow(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   if (exponent === null || exponent.data.length !== 1 || exponent.dims.length > x.rank)
     return [power(x, tf.cast(ctx.tensor(1), 'float32'))];
-  return [powerOf(x, hostNumbers(exponent)[0]!)];
+  return [powerOf(x, nth(hostNumbers(exponent), 0))];
 }
 
 const common = {
@@ -91,12 +94,12 @@ interface BinarySpec {
 }
 
 function binary(type: string, { host, device, partial }: BinarySpec, more: Partial<Operator> = {}): Operator {
-  const exact: HostForm = ([a, b]) => [host(a!, b!)];
+  const exact: HostForm = needs(2, ([a, b]) => [host(a, b)]);
   return {
     ...common,
     type,
     host: exact,
-    infer: (info) => [{ ...broadcastType()(info)[0]!, ...(partial && partialBinary(info, partial)) }],
+    infer: (info) => [{ ...broadcastType()(info)[0], ...(partial && partialBinary(info, partial)) }],
     device: exactIntegers(exact, (ctx) => [device(ctx.tensor(0), ctx.tensor(1))]),
     ...more,
   };
@@ -130,7 +133,7 @@ function placed(info: NodeInfo, rank: number, dims: readonly number[]): number[]
 }
 
 function early(type: string, { host, device }: Pick<BinarySpec, 'host' | 'device'>): Operator {
-  const exact: HostForm = ([a, b], info) => [host(a!, { ...b!, dims: placed(info, a!.dims.length, b!.dims) })];
+  const exact: HostForm = needs(2, ([a, b], info) => [host(a, { ...b, dims: placed(info, a.dims.length, b.dims) })]);
   return {
     ...common,
     type,
@@ -155,7 +158,7 @@ interface VariadicSpec {
 /** Folds any number of operands; one alone passes through. */
 function variadic(type: string, { host, device, mean = false }: VariadicSpec): Operator {
   const exact: HostForm = (inputs) => {
-    const sum = inputs.slice(1).reduce<HostTensor>((a, b) => zip(a, b!, host), inputs[0]!);
+    const sum = inputs.map((_, i) => required(inputs, i)).reduce((a, b) => zip(a, b, host));
     return [mean ? map(sum, { number: (x) => x / inputs.length }) : sum];
   };
   return {

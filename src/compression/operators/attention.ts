@@ -7,6 +7,7 @@
  * the text where a single query comes with several keys behind a past (it sees them all) and where `softmax_precision`
  * is of 16 bits; such models are not trained.
  */
+import { nth } from '../ir/nth.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { isFloat } from '../ir/tensor-data.ts';
@@ -76,17 +77,18 @@ function isStepwise(ctx: RunContext): boolean {
 function runWhole(ctx: RunContext): TfTensor[] {
   const query = headsOf(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
   const isPresent = ctx.has(PAST_KEY) || wants(ctx, 1) || wants(ctx, 2);
+  const headed = (input: number): Heads => headsOf(ctx.tensor(input), ctx.int('kv_num_heads', 0));
   const [key, value] = isPresent
-    ? keysAndValues(ctx).map(ordered)
-    : [KEY, VALUE].map((input) => headsOf(ctx.tensor(input), ctx.int('kv_num_heads', 0)));
-  const heads = query.x.shape[query.order[1]!]!;
-  const bias = boundsBias(boundsOf(ctx, query.x.shape[query.order[2]!]!, key!.x.shape[key!.order[2]!]!));
+    ? [ordered(withPast(ctx, KEY, PAST_KEY)), ordered(withPast(ctx, VALUE, PAST_VALUE))]
+    : [headed(KEY), headed(VALUE)];
+  const heads = nth(query.x.shape, nth(query.order, 1));
+  const bias = boundsBias(boundsOf(ctx, nth(query.x.shape, nth(query.order, 2)), nth(key.x.shape, nth(key.order, 2))));
   const maskLearns = ctx.has(MASK) && isFloat(ctx.dtype(MASK)) && ctx.constant(MASK) === null;
-  const scale = ctx.float('scale', 1 / Math.sqrt(query.x.shape[3]!));
+  const scale = ctx.float('scale', 1 / Math.sqrt(nth(query.x.shape, 3)));
   const attended = attend({
     query,
-    key: groupHeads(key!, heads),
-    value: groupHeads(value!, heads),
+    key: groupHeads(key, heads),
+    value: groupHeads(value, heads),
     scale,
     mask: bias?.values ?? null,
     maskLearns,
@@ -96,34 +98,37 @@ function runWhole(ctx: RunContext): TfTensor[] {
     ? tf.where(tf.transpose(bias.masked, [...query.order]), tf.zerosLike(attended), attended)
     : attended;
   const result = ctx.dims(QUERY).length === 3 ? joinHeads(y) : y;
-  return isPresent ? [result, key!.x, value!.x] : [result];
+  return isPresent ? [result, key.x, value.x] : [result];
 }
 
 /** Of [b, n, s, d], those of earlier positions in front. */
-function keysAndValues(ctx: RunContext): TfTensor[] {
-  return [KEY, VALUE].map((input, i) => {
-    const now = splitHeads(ctx.tensor(input), ctx.int('kv_num_heads', 0));
-    return ctx.has(PAST_KEY + i) ? tf.concat([ctx.tensor(PAST_KEY + i), now], 2) : now;
-  });
+function withPast(ctx: RunContext, input: number, past: number): TfTensor {
+  const now = splitHeads(ctx.tensor(input), ctx.int('kv_num_heads', 0));
+  return ctx.has(past) ? tf.concat([ctx.tensor(past), now], 2) : now;
 }
 
 const ordered = (x: TfTensor): Heads => ({ x, order: nn.HEADS_FIRST });
 
 function runStepwise(ctx: RunContext): TfTensor[] {
   const query = splitHeads(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
-  const [key, value] = keysAndValues(ctx) as [TfTensor, TfTensor];
-  const grouped = (x: TfTensor): TfTensor => groupHeads(ordered(x), query.shape[1]!).x;
+  const [key, value] = [withPast(ctx, KEY, PAST_KEY), withPast(ctx, VALUE, PAST_VALUE)];
+  const grouped = (x: TfTensor): TfTensor => groupHeads(ordered(x), nth(query.shape, 1)).x;
   const { y, stages } = attendStepwise({
     query,
     key: grouped(key),
     value: grouped(value),
-    scale: ctx.float('scale', 1 / Math.sqrt(query.shape[3]!)),
+    scale: ctx.float('scale', 1 / Math.sqrt(nth(query.shape, 3))),
     cap: ctx.float('softcap', 0),
-    bias: boundsBias(boundsOf(ctx, query.shape[2]!, key.shape[2]!)),
+    bias: boundsBias(boundsOf(ctx, nth(query.shape, 2), nth(key.shape, 2))),
     precision: precisionOf(ctx.dtype(QUERY)),
     softmaxPrecision: precisionOf(softmaxTypeOf(ctx)),
   });
-  return [ctx.dims(QUERY).length === 3 ? mergeHeads(y) : y, key, value, stages[ctx.int('qk_matmul_output_mode', 0)]!];
+  return [
+    ctx.dims(QUERY).length === 3 ? mergeHeads(y) : y,
+    key,
+    value,
+    nth(stages, ctx.int('qk_matmul_output_mode', 0)),
+  ];
 }
 
 function boundsOf(ctx: RunContext, rows: number, columns: number): Bounds {
@@ -134,7 +139,7 @@ function boundsOf(ctx: RunContext, rows: number, columns: number): Bounds {
     columns,
     mask: ctx.has(MASK) ? ctx.tensor(MASK) : null,
     lengths: ctx.has(LENGTHS) ? ctx.tensor(LENGTHS) : null,
-    past: ctx.has(PAST_KEY) ? ctx.dims(PAST_KEY)[2]! : 0,
+    past: ctx.has(PAST_KEY) ? nth(ctx.dims(PAST_KEY), 2) : 0,
     reach: { before: left < 0 ? Infinity : left, after: ctx.int('is_causal', 0) === 1 ? Math.min(0, after) : after },
   };
 }
@@ -156,15 +161,17 @@ function sizesOf(info: NodeInfo): Sizes | null {
     throw new GraphError('queries, keys and values must all be of rank 3 or all of rank 4');
   const flat = query.length === 3;
   checkHeads(info, flat, query, key, value);
-  const [heads, keyHeads] = flat ? [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)] : [query[1]!, key[1]!];
-  const size = (shape: readonly Dim[], count: Dim): Dim => (flat ? quotient(shape[2]!, count) : shape[3]!);
+  const [heads, keyHeads] = flat
+    ? [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)]
+    : [nth(query, 1), nth(key, 1)];
+  const size = (shape: readonly Dim[], count: Dim): Dim => (flat ? quotient(nth(shape, 2), count) : nth(shape, 3));
   const past = shapeOf(info, PAST_KEY);
-  const now = key[flat ? 1 : 2]!;
+  const now = nth(key, flat ? 1 : 2);
   return {
-    batch: query[0]!,
+    batch: nth(query, 0),
     heads,
     keyHeads,
-    rows: query[flat ? 1 : 2]!,
+    rows: nth(query, flat ? 1 : 2),
     columns: given(info, PAST_KEY) ? sum(now, past?.[2] ?? null) : now,
     keySize: size(key, keyHeads),
     valueSize: size(value, keyHeads),
@@ -183,11 +190,11 @@ function checkHeads(
   if (flat && (heads < 1 || keyHeads < 1))
     throw new GraphError('operands of rank 3 need the attributes q_num_heads and kv_num_heads');
   if (!flat) {
-    unifyDim(key[1]!, value[1]!, 'heads of keys and values');
-    if (heads > 0) unifyDim(query[1]!, heads, 'heads of queries and q_num_heads');
-    if (keyHeads > 0) unifyDim(key[1]!, keyHeads, 'heads of keys and kv_num_heads');
+    unifyDim(nth(key, 1), nth(value, 1), 'heads of keys and values');
+    if (heads > 0) unifyDim(nth(query, 1), heads, 'heads of queries and q_num_heads');
+    if (keyHeads > 0) unifyDim(nth(key, 1), keyHeads, 'heads of keys and kv_num_heads');
   }
-  const [many, own] = flat ? [heads, keyHeads] : [query[1]!, key[1]!];
+  const [many, own] = flat ? [heads, keyHeads] : [nth(query, 1), nth(key, 1)];
   if (typeof many === 'number' && typeof own === 'number' && own > 0 && many % own !== 0)
     throw new GraphError(`${many} heads of queries cannot share ${own} heads of keys`);
 }

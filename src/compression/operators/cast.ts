@@ -8,7 +8,17 @@ import { withoutTape } from '../tensor/without-tape.ts';
 import { isRecording } from '../tensor/compile.ts';
 import { deviceType } from './transfer.ts';
 import { ofFirst } from './channels/elementwise.ts';
-import { FOLLOWS, firstInput, hostInputs, hostValue, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
+import {
+  FOLLOWS,
+  firstInput,
+  hostInputs,
+  hostValue,
+  ONNX_ORDER,
+  ZERO,
+  type HostForm,
+  needs,
+  required,
+} from './define.ts';
 import { roundTo16 } from './device/rounding.ts';
 import { cast, type CastOptions } from './host/cast.ts';
 import { isInteger } from './host/data.ts';
@@ -41,7 +51,7 @@ function options(info: NodeInfo): CastOptions {
  */
 function run(ctx: RunContext, to: DataType): (TfTensor | Value)[] {
   const from = ctx.dtype(0);
-  if (!simple(from, to)) return [hostValue(cast(hostInputs(ctx)[0]!, to, options(ctx)))];
+  if (!simple(from, to)) return [hostValue(cast(required(hostInputs(ctx), 0), to, options(ctx)))];
   const x = ctx.tensor(0);
   if (isFloat(from) && isFloat(to)) return [to === 'float16' || to === 'bfloat16' ? roundTo16(x, to) : tf.clone(x)];
   return [withoutTape(() => convert(x, to))];
@@ -84,12 +94,12 @@ function inferAs(to: (info: NodeInfo) => DataType): (info: NodeInfo) => Inferred
 }
 
 /** The same bits read as another type of the same width. */
-const bitCast: HostForm = ([x], info) => {
+const bitCast: HostForm = needs(1, ([x], info) => {
   const to = target(info);
-  if (BITS[to] !== BITS[x!.dtype] || BITS[to] === 0)
-    throw new GraphError(`the bits of ${x!.dtype} cannot be read as ${to}`);
-  return [toHost({ name: '', dtype: to, dims: x!.dims, bytes: fromHost('', x!).bytes })];
-};
+  if (BITS[to] !== BITS[x.dtype] || BITS[to] === 0)
+    throw new GraphError(`the bits of ${x.dtype} cannot be read as ${to}`);
+  return [toHost({ name: '', dtype: to, dims: x.dims, bytes: fromHost('', x).bytes })];
+});
 
 function castOperator(type: string, since: number, to: (info: NodeInfo) => DataType): Operator {
   return {
@@ -100,7 +110,7 @@ function castOperator(type: string, since: number, to: (info: NodeInfo) => DataT
     differentiability: firstInput(0),
     infer: inferAs(to),
     channels: ofFirst,
-    host: ([x], info) => [cast(x!, to(info), options(info))],
+    host: needs(1, ([x], info) => [cast(x, to(info), options(info))]),
     device: (ctx) => run(ctx, to(ctx)),
   };
 }

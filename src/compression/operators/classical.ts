@@ -3,11 +3,12 @@
  * inputs, ArrayFeatureExtractor picks the name of its class. Trees, support vectors and linear models have their
  * weights in attributes, and are not trained.
  */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { withoutTape } from '../tensor/without-tape.ts';
-import { exactIntegers, firstInput, FULL, ONNX_ORDER, type HostForm } from './define.ts';
+import { exactIntegers, firstInput, FULL, ONNX_ORDER, type HostForm, needs } from './define.ts';
 import { gatherAxis } from './device/rows.ts';
 import { resolvedIndices, positive } from './gather.ts';
 import { countTo, offsetsAlong, pick } from './host/movement.ts';
@@ -18,10 +19,8 @@ import { productOf, shapeOf, typeOf } from './shapes.ts';
 /** (x - offset) * scale, of one value each or one for each entry of the last axis. */
 function scaler(ctx: RunContext): TfTensor[] {
   const x = tf.cast(ctx.tensor(0), 'float32');
-  const [offset, scale] = (['offset', 'scale'] as const).map((name) =>
-    tf.tensor1d([...(ctx.floats(name) ?? [name === 'scale' ? 1 : 0])]),
-  );
-  return [tf.mul(tf.sub(x, offset!), scale!)];
+  const vector = (name: string, fallback: number): TfTensor => tf.tensor1d([...(ctx.floats(name) ?? [fallback])]);
+  return [tf.mul(tf.sub(x, vector('offset', 0)), vector('scale', 1))];
 }
 
 const NORMS: Readonly<Record<string, (x: TfTensor) => TfTensor>> = {
@@ -50,18 +49,18 @@ function extractedType(info: NodeInfo): Inferred[] {
   return [{ dtype: typeOf(info).dtype, shape: rows && [...rows, indices ? productOf(indices) : null] }];
 }
 
-const extractHost: HostForm = ([x, indices]) => {
-  const dims = x!.dims.length === 1 ? [1, x!.dims[0]!] : x!.dims;
-  const chosen = resolvedIndices(indices!, dims.at(-1)!);
+const extractHost: HostForm = needs(2, ([x, indices]) => {
+  const dims = x.dims.length === 1 ? [1, nth(x.dims, 0)] : x.dims;
+  const chosen = resolvedIndices(indices, nth(dims, -1));
   const rows = dims.slice(0, -1);
-  return [pick({ ...x!, dims }, offsetsAlong(dims, [...rows.map(countTo), chosen]), [...rows, chosen.length])];
-};
+  return [pick({ ...x, dims }, offsetsAlong(dims, [...rows.map(countTo), chosen]), [...rows, chosen.length])];
+});
 
 function extract(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const rows = x.rank === 1 ? tf.reshape(x, [1, x.size]) : x;
   const indices = ctx.tensor(1);
-  return [gatherAxis(rows, positive(tf.reshape(indices, [indices.size]), rows.shape.at(-1)!), rows.rank - 1)];
+  return [gatherAxis(rows, positive(tf.reshape(indices, [indices.size]), nth(rows.shape, -1)), rows.rank - 1)];
 }
 
 const common = { domain: 'ai.onnx.ml', since: 1, layout: ONNX_ORDER } as const;

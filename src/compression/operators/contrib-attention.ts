@@ -4,6 +4,7 @@
  * earlier positions. Heads of keys serve blocks of heads of queries. What onnxruntime computes on CUDA only (packed
  * inputs, caches of several lengths) is refused.
  */
+import { nth } from '../ir/nth.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
@@ -41,7 +42,7 @@ interface Scoring {
 
 /** softmax(q k' * scale + biases) v, heads merged. */
 function scoreAndMix(ctx: RunContext, { query, key, value, biases, added: input, cap = 0 }: Scoring): TfTensor {
-  const scale = ctx.float('scale', 0) || 1 / Math.sqrt(query.x.shape[3]!);
+  const scale = ctx.float('scale', 0) || 1 / Math.sqrt(nth(query.x.shape, 3));
   const bias = biases.length === 0 ? null : biases.reduce((a, b) => tf.add(a, b));
   if (cap === 0)
     return joinHeads(
@@ -64,7 +65,7 @@ function scoreAndMix(ctx: RunContext, { query, key, value, biases, added: input,
 const byHead = ({ x, order }: Heads): TfTensor => (order === nn.HEADS_FIRST ? x : tf.transpose(x, [...order]));
 const ordered = (x: TfTensor): Heads => ({ x, order: nn.HEADS_FIRST });
 /** How many positions there are. */
-const lengthOf = ({ x, order }: Heads): number => x.shape[order[2]!]!;
+const lengthOf = ({ x, order }: Heads): number => nth(x.shape, nth(order, 2));
 
 /** Where the node is of one direction: the last of `columns` positions is the last query's own. */
 function directionBias(ctx: RunContext, query: Heads, key: Heads): TfTensor[] {
@@ -83,7 +84,7 @@ function paddingBias(ctx: RunContext, input: number, batch: number, columns: num
     ? tf.less(tf.range(0, columns, 1, 'int32'), tf.cast(tf.reshape(mask, [batch, 1]), 'int32'))
     : tf.cast(mask, 'bool');
   const lifted =
-    allowed.rank === 2 ? tf.reshape(allowed, [allowed.shape[0], 1, 1, columns]) : tf.expandDims(allowed, 1);
+    allowed.rank === 2 ? tf.reshape(allowed, [nth(allowed.shape, 0), 1, 1, columns]) : tf.expandDims(allowed, 1);
   const fill = ctx.float('mask_filter_value', -10_000);
   return [Number.isFinite(fill) ? tf.where(lifted, tf.scalar(0), tf.scalar(fill)) : maskBias(lifted)];
 }
@@ -98,14 +99,14 @@ function packedAttention(ctx: RunContext): TfTensor[] {
   only(ctx, [6], 'a cache that it writes into');
   const projected = matMul(ctx.tensor(0), ctx.tensor(1));
   const all = ctx.has(2) ? tf.add(projected, ctx.tensor(2)) : projected;
-  const sizes = ctx.ints('qkv_hidden_sizes') ?? new Array<number>(3).fill(all.shape[2]! / 3);
+  const sizes = ctx.ints('qkv_hidden_sizes') ?? new Array<number>(3).fill(nth(all.shape, 2) / 3);
   const [query, ...now] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) =>
     headsOf(part, ctx.int('num_heads', 0)),
   ) as [Heads, Heads, Heads];
   const past = ctx.has(4) ? tf.unstack(ctx.tensor(4)) : [];
   const [key, value] = now.map((part, i) => behind(past[i] ?? null, part)) as [Heads, Heads];
   const biases = [
-    ...paddingBias(ctx, 3, query.x.shape[0], lengthOf(key)),
+    ...paddingBias(ctx, 3, nth(query.x.shape, 0), lengthOf(key)),
     ...added(ctx, 5),
     ...directionBias(ctx, query, key),
   ];
@@ -118,8 +119,8 @@ function inferPackedAttention(info: NodeInfo): Inferred[] {
   const dtype = typeOf(info).dtype;
   const hidden: Dim = info.ints('qkv_hidden_sizes')?.[2] ?? (typeof w?.[1] === 'number' ? w[1] / 3 : null);
   return [
-    { dtype, shape: x && [x[0]!, x[1]!, hidden] },
-    { dtype, shape: past && [...past.slice(0, 3), sum(past[3]!, x?.[1] ?? null), past[4]!] },
+    { dtype, shape: x && [nth(x, 0), nth(x, 1), hidden] },
+    { dtype, shape: past && [...past.slice(0, 3), sum(nth(past, 3), x?.[1] ?? null), nth(past, 4)] },
   ];
 }
 
@@ -133,20 +134,20 @@ function multiHeadAttention(ctx: RunContext): TfTensor[] {
   only(ctx, [8, 9], 'a cache that it writes into');
   if (ctx.node.outputs.length > 3) refuse('MultiHeadAttention with its scores as an output');
   const parts = [0, 1, 2].map((input) => ctx.tensor(input));
-  const apart = parts[1]!.rank === 4;
+  const apart = nth(parts, 1).rank === 4;
   if (apart && ctx.has(3)) refuse('MultiHeadAttention with a bias and heads apart');
   const biases = ctx.has(3)
     ? (tf.split(
         ctx.tensor(3),
-        parts.map((part) => part.shape[2]!),
+        parts.map((part) => nth(part.shape, 2)),
       ) as TfTensor[])
     : null;
   const [query, ...now] = parts.map((part, i) =>
-    headsOf(biases ? tf.add(part, biases[i]!) : part, ctx.int('num_heads', 0)),
+    headsOf(biases ? tf.add(part, nth(biases, i)) : part, ctx.int('num_heads', 0)),
   ) as [Heads, Heads, Heads];
   const [key, value] = now.map((part, i) => behind(ctx.has(6 + i) ? ctx.tensor(6 + i) : null, part)) as [Heads, Heads];
   const all = [
-    ...paddingBias(ctx, 4, query.x.shape[0], lengthOf(key)),
+    ...paddingBias(ctx, 4, nth(query.x.shape, 0), lengthOf(key)),
     ...added(ctx, 5),
     ...directionBias(ctx, query, key),
   ];
@@ -159,7 +160,7 @@ function inferMultiHead(info: NodeInfo): Inferred[] {
   const dtype = typeOf(info).dtype;
   const heads = info.int('num_heads', 0);
   const width =
-    value?.length === 3 ? value[2]! : value?.length === 4 && typeof value[3] === 'number' ? value[3] * heads : null;
+    value?.length === 3 ? nth(value, 2) : value?.length === 4 && typeof value[3] === 'number' ? value[3] * heads : null;
   const present = (input: number): Inferred => ({
     dtype,
     shape: presentShape(
@@ -169,7 +170,7 @@ function inferMultiHead(info: NodeInfo): Inferred[] {
     ),
   });
   return [
-    { dtype, shape: query?.length === 3 && value ? [query[0]!, query[1]!, width] : null },
+    { dtype, shape: query?.length === 3 && value ? [nth(query, 0), nth(query, 1), width] : null },
     present(1),
     present(2),
   ];
@@ -181,7 +182,7 @@ const sum = (a: Dim, b: Dim): Dim => (typeof a === 'number' && typeof b === 'num
 function presentShape(now: Shape, past: Shape, heads: number): Dim[] | null {
   if (now?.length === 4) return [...now];
   if (now?.length !== 3 || heads < 1) return null;
-  return [now[0]!, heads, sum(now[1]!, past?.[2] ?? null), typeof now[2] === 'number' ? now[2] / heads : null];
+  return [nth(now, 0), heads, sum(nth(now, 1), past?.[2] ?? null), typeof now[2] === 'number' ? now[2] / heads : null];
 }
 
 /**
@@ -194,8 +195,8 @@ function groupQueryAttention(ctx: RunContext): TfTensor[] {
   if (ctx.int('smooth_softmax', 0) > 0 || ctx.node.outputs.length > 3)
     refuse('GroupQueryAttention with a smoothed softmax or its scores as an output');
   const [heads, keyHeads] = [ctx.int('num_heads', 0), ctx.int('kv_num_heads', 0)];
-  const past = ctx.has(3) ? ctx.dims(3)[2]! : 0;
-  const rows = ctx.dims(0)[1]!;
+  const past = ctx.has(3) ? nth(ctx.dims(3), 2) : 0;
+  const rows = nth(ctx.dims(0), 1);
   const columns = past + rows;
   if (ctx.hostInts(5).some((last) => last + 1 !== columns))
     refuse('GroupQueryAttention of samples of different lengths');
@@ -223,7 +224,7 @@ function groupParts(ctx: RunContext, heads: number, keyHeads: number): TfTensor[
   if (ctx.has(1))
     return [splitHeads(ctx.tensor(0), heads), splitHeads(ctx.tensor(1), keyHeads), splitHeads(ctx.tensor(2), keyHeads)];
   const packed = ctx.tensor(0);
-  const size = packed.shape[2]! / (heads + 2 * keyHeads);
+  const size = nth(packed.shape, 2) / (heads + 2 * keyHeads);
   const parts = tf.split(packed, [heads * size, keyHeads * size, keyHeads * size], 2) as TfTensor[];
   return parts.map((part, i) => splitHeads(part, i === 0 ? heads : keyHeads));
 }
@@ -232,9 +233,9 @@ function groupParts(ctx: RunContext, heads: number, keyHeads: number): TfTensor[
 function rotated(ctx: RunContext, x: TfTensor, past: number): TfTensor {
   if (ctx.int('do_rotary', 0) !== 1) return x;
   const byPosition = tf.transpose(x, [0, 2, 1, 3]);
-  const size = 2 * ctx.dims(7)[1]!;
+  const size = 2 * nth(ctx.dims(7), 1);
   const positions = tf.tensor1d([past], 'int32');
-  const rows = (input: number): TfTensor => cacheRows(ctx.tensor(input), positions, x.shape[2]!);
+  const rows = (input: number): TfTensor => cacheRows(ctx.tensor(input), positions, nth(x.shape, 2));
   return tf.transpose(
     rotateHeads(byPosition, { cos: rows(7), sin: rows(8) }, size, ctx.int('rotary_interleaved', 0) === 1),
     [0, 2, 1, 3],
@@ -257,13 +258,17 @@ function inferGroupQuery(info: NodeInfo): Inferred[] {
   const present = {
     dtype,
     shape: query && [
-      query[0]!,
+      nth(query, 0),
       keyHeads,
-      given(info, 3) ? sum(query[1]!, shapeOf(info, 3)?.[2] ?? null) : query[1]!,
+      given(info, 3) ? sum(nth(query, 1), shapeOf(info, 3)?.[2] ?? null) : nth(query, 1),
       size,
     ],
   };
-  return [{ dtype, shape: query && [query[0]!, query[1]!, size === null ? null : size * heads] }, present, present];
+  return [
+    { dtype, shape: query && [nth(query, 0), nth(query, 1), size === null ? null : size * heads] },
+    present,
+    present,
+  ];
 }
 
 /**
@@ -278,20 +283,21 @@ function packedMacs(info: NodeInfo): number {
   const [x, w, past] = [shapeOf(info), shapeOf(info, 1), shapeOf(info, 4)];
   if (x?.length !== 3 || w?.length !== 2) return 0;
   const [batch, rows] = x as [Dim, Dim];
-  const [keys, , values] =
-    info.ints('qkv_hidden_sizes') ?? new Array<Dim>(3).fill(typeof w[1] === 'number' ? w[1] / 3 : null);
+  const third = typeof w[1] === 'number' ? w[1] / 3 : null;
+  const [keys = null, , values = null] = info.ints('qkv_hidden_sizes') ?? [third, third, third];
   const projections = productOf([batch, rows, ...w]);
   return (
     (typeof projections === 'number' ? projections : 0) +
-    scoringMacs(batch, rows, given(info, 4) ? sum(rows, past?.[3] ?? null) : rows, keys!, values!)
+    scoringMacs(batch, rows, given(info, 4) ? sum(rows, past?.[3] ?? null) : rows, keys, values)
   );
 }
 
 /** Where the results are the heads' values [b, s, n d] and the keys [b, m, columns, d]. */
 function headsMacs(info: NodeInfo, [y, keys]: readonly Inferred[]): number {
   const query = shapeOf(info);
-  const [batch, rows, width] = y!.shape ?? [null, null, null];
-  return scoringMacs(batch!, rows!, keys!.shape?.[2] ?? null, given(info, 1) ? (query?.[2] ?? null) : width!, width!);
+  const [batch = null, rows = null, width = null] = y?.shape ?? [];
+  const keySize = given(info, 1) ? (query?.[2] ?? null) : width;
+  return scoringMacs(batch, rows, keys?.shape?.[2] ?? null, keySize, width);
 }
 
 const vector = (input: number): WeightRole => ({ input, kind: 'bias', outputAxis: () => 0 });

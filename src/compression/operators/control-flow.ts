@@ -1,4 +1,5 @@
 /** If, Loop and Scan with conditions known only at run time: bodies run in the engine, one round after the other. */
+import { nth } from '../ir/nth.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { allocate, int64Host, toNumber } from '../ir/tensor-data.ts';
@@ -28,12 +29,14 @@ function valueOf(ctx: RunContext, input: number): Value {
 function common(a: TensorType | null, b: TensorType | null): TensorType {
   if (!a || !b || a.dtype !== b.dtype) return a && b ? UNKNOWN : (a ?? b ?? UNKNOWN);
   if (!a.shape || !b.shape || a.shape.length !== b.shape.length) return { dtype: a.dtype, shape: null };
-  return { dtype: a.dtype, shape: a.shape.map((dim, i) => (dim === b.shape![i] ? dim : null)) };
+  const other = b.shape;
+  return { dtype: a.dtype, shape: a.shape.map((dim, i) => (dim === other[i] ? dim : null)) };
 }
 
 function inferIf(info: NodeInfo): Inferred[] {
-  const [yes, no] = ['then_branch', 'else_branch'].map((name) => info.subgraphTypes?.(bodyOf(info, name), []) ?? []);
-  return info.node.outputs.map((_, i) => common(yes![i] ?? null, no![i] ?? null));
+  const typesOf = (name: string): (TensorType | null)[] => info.subgraphTypes?.(bodyOf(info, name), []) ?? [];
+  const [yes, no] = [typesOf('then_branch'), typesOf('else_branch')];
+  return info.node.outputs.map((_, i) => common(yes[i] ?? null, no[i] ?? null));
 }
 
 function runIf(ctx: RunContext): Value[] {
@@ -46,7 +49,9 @@ function truth(host: { readonly data: ArrayLike<unknown> }): boolean {
 
 function sameType(a: TensorType, b: TensorType): boolean {
   return (
-    a.dtype === b.dtype && a.shape?.length === b.shape?.length && (a.shape ?? []).every((dim, i) => dim === b.shape![i])
+    a.dtype === b.dtype &&
+    a.shape?.length === b.shape?.length &&
+    (a.shape ?? []).every((dim, i) => dim === b.shape?.[i])
   );
 }
 
@@ -187,12 +192,13 @@ function inferScan(info: NodeInfo): Inferred[] {
     (type, i): TensorType | null =>
       type && {
         dtype: type.dtype,
-        shape: type.shape && type.shape.filter((_, axis) => axis !== resolveAxis(inputAxes[i]!, type.shape!.length)),
+        shape:
+          type.shape && type.shape.filter((_, axis, { length }) => axis !== resolveAxis(nth(inputAxes, i), length)),
       },
   );
   const steps =
     scans
-      .map((type, i) => type?.shape?.[resolveAxis(inputAxes[i]!, type.shape.length)] ?? null)
+      .map((type, i) => type?.shape?.[resolveAxis(nth(inputAxes, i), type.shape.length)] ?? null)
       .find((dim) => dim !== null) ?? null;
   const { carried, outputs } = carriedTypes(
     info,
@@ -206,7 +212,7 @@ function inferScan(info: NodeInfo): Inferred[] {
     ...outputs.slice(states).map((type, i): TensorType => {
       if (!type?.shape) return { dtype: type?.dtype ?? 'undefined', shape: null };
       const shape = [...type.shape];
-      shape.splice(resolveAxis(outputAxes[i]!, shape.length + 1), 0, steps);
+      shape.splice(resolveAxis(nth(outputAxes, i), shape.length + 1), 0, steps);
       return { dtype: type.dtype, shape };
     }),
   ];
@@ -221,8 +227,8 @@ function runScan(ctx: RunContext): Value[] {
 function scan(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[] {
   const { body, states } = plan;
   const scanned = inputs.slice(states);
-  const axes = scanned.map((value, i) => resolveAxis(plan.inputAxes[i]!, dimsOf(value).length));
-  const steps = dimsOf(scanned[0]!)[axes[0]!]!;
+  const axes = scanned.map((value, i) => resolveAxis(nth(plan.inputAxes, i), dimsOf(value).length));
+  const steps = nth(dimsOf(nth(scanned, 0)), nth(axes, 0));
   let carried = inputs.slice(0, states);
   const scans: Value[][] = plan.outputAxes.map(() => []);
   const watch = ctx.loopWatch();
@@ -240,7 +246,7 @@ function scan(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[
     ...carried,
     ...scans.map((values, i) =>
       values.length > 0
-        ? stackValues(values, resolveAxis(plan.outputAxes[i]!, dimsOf(values[0]!).length + 1))
+        ? stackValues(values, resolveAxis(nth(plan.outputAxes, i), dimsOf(nth(values, 0)).length + 1))
         : emptyStack(ctx, states + i),
     ),
   ];
@@ -249,7 +255,7 @@ function scan(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[
 /** Opset 8: every value has a batch axis before all others, and each sample is scanned by itself. */
 function scanBatches(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]): Value[] {
   if (ctx.has(0)) throw new LatheError('unsupported-operator', 'sequence_lens of Scan at opset 8 are not supported');
-  const batch = dimsOf(inputs[0]!)[0]!;
+  const batch = nth(dimsOf(nth(inputs, 0)), 0);
   const samples = Array.from({ length: batch }, (_, i) =>
     scan(
       ctx,
@@ -257,9 +263,9 @@ function scanBatches(ctx: RunContext, plan: ScanPlan, inputs: readonly Value[]):
       inputs.map((value) => sliceValue(value, 0, i)),
     ),
   );
-  return samples[0]!.map((_, output) =>
+  return nth(samples, 0).map((_, output) =>
     stackValues(
-      samples.map((results) => results[output]!),
+      samples.map((results) => nth(results, output)),
       0,
     ),
   );

@@ -1,4 +1,5 @@
 /** Convolution and transposed convolution, of any number of spatial axes, grouped and dilated. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
@@ -64,7 +65,7 @@ export function convShape(info: NodeInfo, weight = 1): Dim[] | null {
 function runConv(ctx: RunContext): TfTensor[] {
   const dims = ctx.dims(1);
   const window = windowOf(ctx, dims.slice(2));
-  const pads = padsOf(ctx, window, ctx.dims(0).slice(2))!;
+  const pads = padsOf(ctx, window, ctx.dims(0).slice(2));
   const weight = ctx.weight(1, kernelLayout(dims.length));
   const y = nn.conv(ctx.tensor(0), weight, {
     strides: window.strides,
@@ -88,16 +89,18 @@ interface TransposePlan {
 function planTranspose(info: NodeInfo, window: Window, sizes: readonly number[]): TransposePlan {
   const rank = sizes.length;
   const outputPadding = [...(info.ints('output_padding') ?? new Array<number>(rank).fill(0))];
-  const natural = sizes.map((size, i) => window.strides[i]! * (size - 1) + outputPadding[i]! + extent(window, i));
+  const natural = sizes.map(
+    (size, i) => nth(window.strides, i) * (size - 1) + nth(outputPadding, i) + extent(window, i),
+  );
   const mode = info.string('auto_pad', 'NOTSET');
   const same = mode.startsWith('SAME');
   const wanted =
-    info.ints('output_shape')?.slice(-rank) ?? (same ? sizes.map((size, i) => size * window.strides[i]!) : null);
+    info.ints('output_shape')?.slice(-rank) ?? (same ? sizes.map((size, i) => size * nth(window.strides, i)) : null);
   if (!wanted) {
-    const pads = padsOf(info, window, sizes)!;
-    return { pads, outputPadding, sizes: natural.map((size, i) => size - pads[i]! - pads[i + rank]!) };
+    const pads = padsOf(info, window, sizes);
+    return { pads, outputPadding, sizes: natural.map((size, i) => size - nth(pads, i) - nth(pads, i + rank)) };
   }
-  const totals = natural.map((size, i) => size - wanted[i]!);
+  const totals = natural.map((size, i) => size - nth(wanted, i));
   totals.forEach((total, i) => {
     if (total < 0) outputPadding[i]! -= total;
   });
@@ -117,7 +120,7 @@ function inferConvTranspose(info: NodeInfo): Inferred[] {
   const w = shapeOf(info, 1);
   const rank = shape?.length ?? w?.length;
   if (rank === undefined) return [{ dtype, shape: null }];
-  if (shape && w) unifyDim(shape[1]!, w[0]!, 'channels of input and weight');
+  if (shape && w) unifyDim(nth(shape, 1), nth(w, 0), 'channels of input and weight');
   const channels = typeof w?.[1] === 'number' ? w[1] * info.int('group', 1) : null;
   return [{ dtype, shape: [shape?.[0] ?? null, channels, ...transposeSizes(info, shape, rank)] }];
 }
@@ -128,9 +131,9 @@ function transposeSizes(info: NodeInfo, shape: Shape, rank: number): Dim[] {
   if (!shape || !sizes) return open;
   const window = windowOf(info, sizes);
   return shape.slice(2).map((size, i) => {
-    if (typeof size !== 'number') return open[i]!;
+    if (typeof size !== 'number') return nth(open, i);
     const known = shape.slice(2).map((other) => (typeof other === 'number' ? other : 1));
-    return planTranspose(info, window, known).sizes[i]!;
+    return nth(planTranspose(info, window, known).sizes, i);
   });
 }
 
@@ -155,7 +158,7 @@ function runConvTranspose(ctx: RunContext): TfTensor[] {
  */
 export function convMacs(info: NodeInfo, positions: Shape | undefined, weight = 1): number {
   const w = shapeOf(info, weight);
-  return isConcrete(w) && isConcrete(positions) ? sizeOf(w) * positions[0]! * sizeOf(positions.slice(2)) : 0;
+  return isConcrete(w) && isConcrete(positions) ? sizeOf(w) * nth(positions, 0) * sizeOf(positions.slice(2)) : 0;
 }
 
 const imageIn = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;

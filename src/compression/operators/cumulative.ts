@@ -1,10 +1,11 @@
 /** Running sums and products along an axis. */
+import { nth } from '../ir/nth.ts';
 import { allocate, hostNumbers } from '../ir/tensor-data.ts';
 import { withGradient } from '../tensor/nn/gradient.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { alongAxes } from './channels/elementwise.ts';
-import { exactIntegers, firstInput, ONNX_ORDER, type HostForm } from './define.ts';
+import { exactIntegers, firstInput, ONNX_ORDER, type HostForm, needs } from './define.ts';
 import { cumulativeProduct } from './device/reduce.ts';
 import { rounder } from './host/data.ts';
 import { lanes } from './host/reduce.ts';
@@ -73,9 +74,9 @@ function cumulative(
   running: Running,
   device: (x: TfTensor, axis: number, way: ScanDirection) => TfTensor,
 ): Operator {
-  const host: HostForm = ([x, axis], info) => [
-    accumulate(x!, resolveAxis(hostNumbers(axis!)[0]!, x!.dims.length), directionOf(info), running),
-  ];
+  const host: HostForm = needs(2, ([x, axis], info) => [
+    accumulate(x, resolveAxis(nth(hostNumbers(axis), 0), x.dims.length), directionOf(info), running),
+  ]);
   return {
     type,
     domain: '',
@@ -89,7 +90,7 @@ function cumulative(
     infer: sameType(),
     host,
     device: exactIntegers(host, (ctx: RunContext) => [
-      device(ctx.tensor(0), resolveAxis(ctx.hostInts(1)[0]!, ctx.dims(0).length), directionOf(ctx)),
+      device(ctx.tensor(0), resolveAxis(nth(ctx.hostInts(1), 0), ctx.dims(0).length), directionOf(ctx)),
     ]),
   };
 }
@@ -107,7 +108,7 @@ function sumsAlong(x: TfTensor, axis: number, { exclusive, reverse }: ScanDirect
 function productsAlong(x: TfTensor, axis: number, { exclusive, reverse }: ScanDirection): TfTensor {
   const last = [...x.shape.map((_, i) => i).filter((i) => i !== axis), axis];
   const moved = tf.transpose(x, last);
-  const rows = tf.reshape(moved, [-1, x.shape[axis]!]);
+  const rows = tf.reshape(moved, [-1, nth(x.shape, axis)]);
   const products = tf.reshape(cumulativeProduct(rows, exclusive, reverse), moved.shape);
   return tf.transpose(
     products,

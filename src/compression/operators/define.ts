@@ -1,4 +1,6 @@
 /** What the definitions of operators have in common. */
+import { nth } from '../ir/nth.ts';
+import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -21,6 +23,34 @@ export function firstInput(...inputs: number[]): { readonly kind: 'inputs'; read
 
 export type HostForm = NonNullable<Operator['host']>;
 export type DeviceForm = NonNullable<Operator['device']>;
+
+/** The inputs of a host form that cannot do without its first one, two or three. */
+export type Needed<Count extends 1 | 2 | 3> = readonly [
+  ...{
+    readonly 1: [HostTensor];
+    readonly 2: [HostTensor, HostTensor];
+    readonly 3: [HostTensor, HostTensor, HostTensor];
+  }[Count],
+  ...(HostTensor | null)[],
+];
+
+/** A host form whose first `count` inputs are there. @throws GraphError that names the one that is not. */
+export function needs<Count extends 1 | 2 | 3>(
+  count: Count,
+  form: (inputs: Needed<Count>, info: NodeInfo) => HostTensor[],
+): HostForm {
+  return (inputs, info) => {
+    for (let i = 0; i < count; i++) required(inputs, i);
+    return form(inputs as Needed<Count>, info);
+  };
+}
+
+/** An input that a host form cannot do without. @throws GraphError where it is absent */
+export function required(inputs: readonly (HostTensor | null)[], index: number): HostTensor {
+  const input = inputs[index];
+  if (!input) throw new GraphError(`input ${index} is missing; give it a value`);
+  return input;
+}
 
 export function hostValue(value: HostTensor): Value {
   return { kind: 'host', value };
@@ -98,6 +128,8 @@ export function partialBinary(info: NodeInfo, f: (a: Dim, b: Dim) => Dim): Pick<
   const length = Math.max(a.length, b.length);
   if ((a.length !== length && a.length !== 1) || (b.length !== length && b.length !== 1)) return {};
   return {
-    elements: Array.from({ length }, (_, i) => f(a.length === 1 ? a[0]! : a[i]!, b.length === 1 ? b[0]! : b[i]!)),
+    elements: Array.from({ length }, (_, i) =>
+      f(a.length === 1 ? nth(a, 0) : a[i]!, b.length === 1 ? nth(b, 0) : b[i]!),
+    ),
   };
 }

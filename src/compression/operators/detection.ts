@@ -1,6 +1,7 @@
 /** Choosing boxes: NonMaxSuppression. */
+import { nth } from '../ir/nth.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
-import { onHost, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
+import { onHost, ONNX_ORDER, ZERO, type HostForm, needs } from './define.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import type { Operator } from './operator.ts';
 
@@ -33,15 +34,15 @@ function overlap(a: Box, b: Box): number {
 }
 
 const single = (input: HostTensor | null | undefined, fallback: number): number =>
-  input && input.data.length > 0 ? hostNumbers(input)[0]! : fallback;
+  input && input.data.length > 0 ? nth(hostNumbers(input), 0) : fallback;
 
 /**
  * boxes [n, s, 4], scores [n, c, s] -> [selected, 3]: image, class, box; greedily by score, of equal ones the first.
  */
-const nonMaxSuppression: HostForm = ([boxes, scores, count, iou, least], info) => {
-  const [images, spots] = boxes!.dims as [number, number];
-  const classes = scores!.dims[1]!;
-  const [corners, values] = [hostNumbers(boxes!), hostNumbers(scores!)];
+const nonMaxSuppression: HostForm = needs(2, ([boxes, scores, count, iou, least], info) => {
+  const [images, spots] = boxes.dims as [number, number];
+  const classes = nth(scores.dims, 1);
+  const [corners, values] = [hostNumbers(boxes), hostNumbers(scores)];
   const [most, limit, floor] = [single(count, 0), single(iou, 0), single(least, -Infinity)];
   const chosen: number[] = [];
   for (let image = 0; image < images; image++)
@@ -63,7 +64,7 @@ const nonMaxSuppression: HostForm = ([boxes, scores, count, iou, least], info) =
       }
     }
   return [{ dtype: 'int64', dims: [chosen.length / 3, 3], data: BigInt64Array.from(chosen, BigInt) }];
-};
+});
 
 export const detectionOperators: readonly Operator[] = [
   {

@@ -1,8 +1,8 @@
 /** Det: determinants of the matrices in the last two axes. */
 import { GraphError } from '../ir/graph-error.ts';
-import { withGradient } from '../tensor/nn/gradient.ts';
+import { saving, withGradient } from '../tensor/nn/gradient.ts';
 import { tf } from '../tensor/tf.ts';
-import { FULL, ONNX_ORDER } from './define.ts';
+import { FULL, ONNX_ORDER, needs } from './define.ts';
 import { generate } from './host/data.ts';
 import type { NodeInfo } from '../ir/node-info.ts';
 import type { Operator } from './operator.ts';
@@ -65,10 +65,10 @@ export const determinantOperators: readonly Operator[] = [
     layout: ONNX_ORDER,
     differentiability: FULL,
     infer: (info: NodeInfo) => [{ dtype: typeOf(info).dtype, shape: shapeOf(info)?.slice(0, -2) ?? null }],
-    host: ([x]) => {
-      const values = determinants(x!.data as ArrayLike<number>, square(x!.dims));
-      return [generate(x!.dtype, x!.dims.slice(0, -2), (i) => values[i]!)];
-    },
+    host: needs(1, ([x]) => {
+      const values = determinants(x.data as ArrayLike<number>, square(x.dims));
+      return [generate(x.dtype, x.dims.slice(0, -2), (i) => values[i]!)];
+    }),
     device: (ctx) => {
       const n = square(ctx.dims(0));
       return [
@@ -76,11 +76,11 @@ export const determinantOperators: readonly Operator[] = [
           const data = x.dataSync();
           const minors = tf.tensor(cofactors(data, n), x.shape);
           const batch = x.shape.slice(0, -2);
-          return {
+          return saving({
             value: tf.tensor(Float32Array.from(determinants(data, n)), batch),
             saved: [minors],
-            gradient: (dy, [signed]) => [tf.mul(signed!, tf.reshape(dy, [...batch, 1, 1]))],
-          };
+            gradient: (dy, [signed]) => [tf.mul(signed, tf.reshape(dy, [...batch, 1, 1]))],
+          });
         }),
       ];
     },

@@ -2,6 +2,7 @@
  * Einstein summation: any equation, ellipses, repeated indices, any number of operands. Differentiable, since it is
  * made of moves and products.
  */
+import { nth } from '../ir/nth.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim, TensorType } from '../ir/types.ts';
@@ -29,11 +30,11 @@ interface Equation {
 
 /** @throws GraphError where the equation does not fit the ranks of the operands. */
 export function parseEquation(text: string, ranks: readonly number[]): Equation {
-  const [left, right, ...more] = text.replace(/\s/g, '').split('->');
-  const terms = left!.split(',');
+  const [left = '', right, ...more] = text.replace(/\s/g, '').split('->');
+  const terms = left.split(',');
   if (more.length > 0 || terms.length !== ranks.length)
     throw new GraphError(`equation "${text}" does not take ${ranks.length} operands`);
-  const operands = terms.map((term, i) => labelsOf(term, text, ranks[i]!));
+  const operands = terms.map((term, i) => labelsOf(term, text, nth(ranks, i)));
   const dots = operands.flat().filter(isDots);
   const ellipsis = [...new Set(dots)].sort((a, b) => Number(b.slice(1)) - Number(a.slice(1)));
   const output = right === undefined ? implicitOutput(operands, ellipsis) : outputLabels(right, text, ellipsis);
@@ -49,8 +50,8 @@ export function parseEquation(text: string, ranks: readonly number[]): Equation 
 const isDots = (label: Label): boolean => label.startsWith('.');
 
 function labelsOf(term: string, equation: string, rank: number): Label[] {
-  const [before, after, ...more] = term.split('...');
-  const letters = [...before!, ...(after ?? '')];
+  const [before = '', after, ...more] = term.split('...');
+  const letters = [...before, ...(after ?? '')];
   const dots = rank - letters.length;
   if (
     more.length > 0 ||
@@ -60,14 +61,14 @@ function labelsOf(term: string, equation: string, rank: number): Label[] {
   ) {
     throw new GraphError(`"${term}" of equation "${equation}" does not fit an operand of rank ${rank}`);
   }
-  return [...before!, ...Array.from({ length: dots }, (_, i) => `.${dots - 1 - i}`), ...(after ?? '')];
+  return [...before, ...Array.from({ length: dots }, (_, i) => `.${dots - 1 - i}`), ...(after ?? '')];
 }
 
 function outputLabels(term: string, equation: string, ellipsis: readonly Label[]): Label[] {
-  const [before, after, ...more] = term.split('...');
-  if (more.length > 0 || ![...before!, ...(after ?? '')].every((letter) => /[A-Za-z]/.test(letter)))
+  const [before = '', after, ...more] = term.split('...');
+  if (more.length > 0 || ![...before, ...(after ?? '')].every((letter) => /[A-Za-z]/.test(letter)))
     throw new GraphError(`equation "${equation}" has no readable result`);
-  return after === undefined ? [...before!] : [...before!, ...ellipsis, ...after];
+  return after === undefined ? [...before] : [...before, ...ellipsis, ...after];
 }
 
 /** The ellipsis, then the letters that occur once, in alphabetical order. */
@@ -92,8 +93,8 @@ function run(ctx: RunContext): TfTensor[] {
     ctx.string('equation', ''),
     tensors.map(({ rank }) => rank),
   );
-  const given = tensors.map((tensor, i) => diagonal({ tensor, labels: operands[i]! }));
-  let result = given[0]!;
+  const given = tensors.map((tensor, i) => diagonal({ tensor, labels: nth(operands, i) }));
+  let result = nth(given, 0);
   given.slice(1).forEach((next, i) => {
     const needed = new Set([...output, ...given.slice(i + 2).flatMap(({ labels }) => labels)]);
     result = contract(result, next, needed);
@@ -105,14 +106,14 @@ function run(ctx: RunContext): TfTensor[] {
 function diagonal({ tensor, labels }: Operand): Operand {
   const unique = [...new Set(labels)];
   if (unique.length === labels.length) return { tensor, labels };
-  const sizes = unique.map((label) => tensor.shape[labels.indexOf(label)]!);
+  const sizes = unique.map((label) => nth(tensor.shape, labels.indexOf(label)));
   labels.forEach((label, axis) => {
     if (tensor.shape[axis] !== sizes[unique.indexOf(label)])
       throw new GraphError(`index "${label}" has sizes ${sizes[unique.indexOf(label)]} and ${tensor.shape[axis]}`);
   });
   const strides = stridesOf(tensor.shape);
   const steps = unique.map((label) =>
-    labels.reduce((sum, other, axis) => (other === label ? sum + strides[axis]! : sum), 0),
+    labels.reduce((sum, other, axis) => (other === label ? sum + nth(strides, axis) : sum), 0),
   );
   return { tensor: takeElements(tensor, viewOffsets(sizes, steps), sizes), labels: unique };
 }
@@ -138,7 +139,7 @@ function contract(a: Operand, b: Operand, needed: ReadonlySet<Label>): Operand {
   const [batch, summed] = [shared.filter((label) => needed.has(label)), shared.filter((label) => !needed.has(label))];
   const freeOf = ({ labels }: Operand): Label[] => labels.filter((label) => !shared.includes(label));
   const sizes = (operand: Operand, labels: readonly Label[]): number[] =>
-    labels.map((label) => operand.tensor.shape[operand.labels.indexOf(label)]!);
+    labels.map((label) => nth(operand.tensor.shape, operand.labels.indexOf(label)));
   requireEqual(summed, sizes(left, summed), sizes(right, summed));
   const [rows, columns] = [freeOf(left), freeOf(right)];
   const inner = sizeOf(sizes(left, summed));
@@ -168,15 +169,15 @@ function requireEqual(labels: readonly Label[], a: readonly number[], b: readonl
 /** Sizes by label; null where an operand's rank is not known. */
 function labelSizes(info: NodeInfo): { equation: Equation; sizes: Map<Label, Dim> } | null {
   const shapes = info.node.inputs.map((_, i) => shapeOf(info, i));
-  if (shapes.some((shape) => shape === null)) return null;
+  if (!shapes.every((shape) => shape !== null)) return null;
   const equation = parseEquation(
     info.string('equation', ''),
-    shapes.map((shape) => shape!.length),
+    shapes.map((shape) => shape.length),
   );
   const sizes = new Map<Label, Dim>();
   equation.operands.forEach((labels, i) =>
     labels.forEach((label, axis) => {
-      const [known, dim] = [sizes.get(label), shapes[i]![axis]!];
+      const [known, dim] = [sizes.get(label), nth(nth(shapes, i), axis)];
       if (known === undefined || known === 1 || (typeof known !== 'number' && typeof dim === 'number' && dim !== 1))
         sizes.set(label, dim);
     }),

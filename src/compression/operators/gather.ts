@@ -1,4 +1,5 @@
 /** Picking elements by indices: Gather, GatherElements, GatherND. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
@@ -7,7 +8,7 @@ import type { TfTensor } from '../tensor/tf.ts';
 import { withoutTape } from '../tensor/without-tape.ts';
 import type { Dim } from '../ir/types.ts';
 import { gathering } from './channels/join-split.ts';
-import { exactIntegers, firstInput, ONNX_ORDER, PASSES, type HostForm } from './define.ts';
+import { exactIntegers, firstInput, ONNX_ORDER, PASSES, type HostForm, needs } from './define.ts';
 import { gatherAxis, takeElements, takeRows } from './device/rows.ts';
 import { countTo, offsetsAlong, pick } from './host/movement.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
@@ -48,17 +49,17 @@ function gatheredElements(info: NodeInfo): Pick<Inferred, 'elements'> {
   return { elements: resolvedIndices(indices, elements.length).map((index): Dim => elements[index]!) };
 }
 
-const gatherHost: HostForm = ([data, indices], info) => {
-  const axis = resolveAxis(info.int('axis', 0), data!.dims.length);
-  const maps = data!.dims.map((size, i) => (i === axis ? resolvedIndices(indices!, size) : countTo(size)));
+const gatherHost: HostForm = needs(2, ([data, indices], info) => {
+  const axis = resolveAxis(info.int('axis', 0), data.dims.length);
+  const maps = data.dims.map((size, i) => (i === axis ? resolvedIndices(indices, size) : countTo(size)));
   return [
-    pick(data!, offsetsAlong(data!.dims, maps), [
-      ...data!.dims.slice(0, axis),
-      ...indices!.dims,
-      ...data!.dims.slice(axis + 1),
+    pick(data, offsetsAlong(data.dims, maps), [
+      ...data.dims.slice(0, axis),
+      ...indices.dims,
+      ...data.dims.slice(axis + 1),
     ]),
   ];
-};
+});
 
 /** Codes of a codebook. */
 function areOffsets({ data }: HostTensor, size: number): boolean {
@@ -72,7 +73,7 @@ function gather(ctx: RunContext): TfTensor[] {
   const known = data.rank === 1 && data.dtype === 'float32' && data.size > 0 ? ctx.constant(1) : null;
   if (known && areOffsets(known, data.size))
     return [tf.reshape(nn.pickNumbers(data, tf.reshape(ctx.tensor(1), [known.data.length])), [...known.dims])];
-  return [gatherAxis(data, positive(ctx.tensor(1), data.shape[axis]!), axis)];
+  return [gatherAxis(data, positive(ctx.tensor(1), nth(data.shape, axis)), axis)];
 }
 
 /** For every element of `shape` the offset of the element of `dims` with the same coordinates, but 0 along `axis`. */
@@ -83,24 +84,24 @@ export function offsetsBeside(dims: readonly number[], shape: readonly number[],
   );
 }
 
-const gatherElementsHost: HostForm = ([data, indices], info) => {
-  const { dims } = data!;
+const gatherElementsHost: HostForm = needs(2, ([data, indices], info) => {
+  const { dims } = data;
   const axis = resolveAxis(info.int('axis', 0), dims.length);
-  const stride = stridesOf(dims)[axis]!;
-  const beside = offsetsBeside(dims, indices!.dims, axis);
+  const stride = nth(stridesOf(dims), axis);
+  const beside = offsetsBeside(dims, indices.dims, axis);
   return [
     pick(
-      data!,
-      resolvedIndices(indices!, dims[axis]!).map((index, i) => beside[i]! + index * stride),
-      indices!.dims,
+      data,
+      resolvedIndices(indices, nth(dims, axis)).map((index, i) => beside[i]! + index * stride),
+      indices.dims,
     ),
   ];
-};
+});
 
 /** Row-major offsets of the elements that GatherElements and ScatterElements address, int32 of the indices' shape. */
 export function elementOffsets(indices: TfTensor, dims: readonly number[], axis: number): TfTensor {
   return withoutTape(() => {
-    const along = tf.mul(positive(indices, dims[axis]!), tf.scalar(stridesOf(dims)[axis]!, 'int32'));
+    const along = tf.mul(positive(indices, nth(dims, axis)), tf.scalar(nth(stridesOf(dims), axis), 'int32'));
     return tf.add(along, tf.tensor(offsetsBeside(dims, indices.shape, axis), indices.shape, 'int32'));
   });
 }
@@ -121,7 +122,7 @@ export function sliceRows(
   dims: readonly number[],
   batch: number,
 ): number[] {
-  const k = tuples.at(-1)!;
+  const k = nth(tuples, -1);
   const addressed = dims.slice(batch, batch + k);
   const strides = stridesOf(addressed);
   const perBatch = sizeOf(tuples.slice(batch, -1));
@@ -141,7 +142,7 @@ export function sliceRows(
 /** The same for tuples on the device: int32 [number of tuples]. */
 export function deviceSliceRows(indices: TfTensor, dims: readonly number[], batch: number): TfTensor {
   return withoutTape(() => {
-    const k = indices.shape.at(-1)!;
+    const k = nth(indices.shape, -1);
     const addressed = dims.slice(batch, batch + k);
     const tuples = indices.shape.slice(0, -1);
     const count = sizeOf(tuples);
@@ -157,23 +158,23 @@ export function deviceSliceRows(indices: TfTensor, dims: readonly number[], batc
   });
 }
 
-const gatherNdHost: HostForm = ([data, indices], info) => {
+const gatherNdHost: HostForm = needs(2, ([data, indices], info) => {
   const batch = info.int('batch_dims', 0);
-  const k = indices!.dims.at(-1)!;
-  const slice = data!.dims.slice(batch + k);
-  const rows = sliceRows(hostNumbers(indices!), indices!.dims, data!.dims, batch);
+  const k = nth(indices.dims, -1);
+  const slice = data.dims.slice(batch + k);
+  const rows = sliceRows(hostNumbers(indices), indices.dims, data.dims, batch);
   const size = sizeOf(slice);
   const offsets = new Int32Array(rows.length * size);
   rows.forEach((row, i) => {
     for (let j = 0; j < size; j++) offsets[i * size + j] = row * size + j;
   });
-  return [pick(data!, offsets, [...indices!.dims.slice(0, -1), ...slice])];
-};
+  return [pick(data, offsets, [...indices.dims.slice(0, -1), ...slice])];
+});
 
 function gatherNd(ctx: RunContext): TfTensor[] {
   const [data, indices] = [ctx.tensor(0), ctx.tensor(1)];
   const batch = ctx.int('batch_dims', 0);
-  const slice = data.shape.slice(batch + indices.shape.at(-1)!);
+  const slice = data.shape.slice(batch + nth(indices.shape, -1));
   const size = sizeOf(slice);
   const shape = [...indices.shape.slice(0, -1), ...slice];
   if (size === 0 || sizeOf(shape) === 0) return [tf.zeros(shape, data.dtype)];

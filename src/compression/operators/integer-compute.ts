@@ -61,7 +61,7 @@ type Sum = typeof exactSum;
 function convolve(ctx: RunContext, kernel: TfTensor, weight: number, sum: Sum): TfTensor {
   const dims = ctx.dims(weight);
   const window = windowOf(ctx, dims.slice(2));
-  const pads = padsOf(ctx, window, ctx.dims(0).slice(2))!;
+  const pads = padsOf(ctx, window, ctx.dims(0).slice(2));
   const image = toChannelsLast(centred(ctx, 0, 2, 0));
   return fromChannelsLast(
     sum(tf.transpose(kernel, kernelLayout(dims.length)), (half) =>

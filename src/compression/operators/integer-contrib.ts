@@ -3,6 +3,7 @@
  * result is computed in float32 and rounded to codes again. Products are exact sums of integers, as in
  * `integer-compute.ts`.
  */
+import { nth } from '../ir/nth.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -88,7 +89,7 @@ function globalPooled(x: TfTensor, ctx: RunContext): TfTensor {
 
 function inferGlobalPool(info: NodeInfo): readonly Dim[] | null {
   const shape = shapeOf(info);
-  if (!lastChannels(info)) return inferGlobal(info)[0]!.shape;
+  if (!lastChannels(info)) return inferGlobal(info)[0].shape;
   return shape && shape.map((dim, i) => (spatialAxes(shape, info).includes(i) ? 1 : dim));
 }
 
@@ -100,7 +101,7 @@ function spatialAxes(shape: readonly Dim[], info: NodeInfo): number[] {
 function concat(ctx: RunContext): Value[] {
   return withoutTape(() => {
     const parts = partsOf(ctx).map((first) => decoded(ctx, first));
-    return [requantize(ctx, tf.concat(parts, resolveAxis(ctx.int('axis', 0), parts[0]!.rank)), 0, 1, ctx.dtype(2))];
+    return [requantize(ctx, tf.concat(parts, resolveAxis(ctx.int('axis', 0), nth(parts, 0).rank)), 0, 1, ctx.dtype(2))];
   });
 }
 
@@ -174,7 +175,7 @@ export const integerContribOperators: readonly Operator[] = [
   coded(
     'QLinearAveragePool',
     1,
-    (info) => (lastChannels(info) ? null : inferPool(info)[0]!.shape),
+    (info) => (lastChannels(info) ? null : inferPool(info)[0].shape),
     ([x], ctx) => pooled(x!, ctx),
   ),
   coded('QLinearGlobalAveragePool', 1, inferGlobalPool, ([x], ctx) => globalPooled(x!, ctx)),

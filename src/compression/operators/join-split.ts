@@ -1,4 +1,5 @@
 /** Concat and Split. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -14,6 +15,7 @@ import {
   intsOfRun,
   PASSES,
   type Ints,
+  required,
 } from './define.ts';
 import { concat, slice } from './host/movement.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
@@ -30,7 +32,7 @@ function inferConcat(info: NodeInfo): Inferred[] {
     info.int('axis', 0),
   );
   const parts = info.types.map((_, i) => info.partial(i));
-  const elements = shape?.length === 1 && parts.every((part) => part !== null) ? parts.flatMap((part) => part) : null;
+  const elements = shape?.length === 1 && parts.every((part) => part !== null) ? parts.flat() : null;
   return [{ dtype, shape, ...(elements && { elements }) }];
 }
 
@@ -44,26 +46,26 @@ export function joinedShape(shapes: readonly (readonly Dim[] | null)[], onnxAxis
 
 function total(shapes: readonly (readonly Dim[] | null)[], axis: number): Dim {
   const sizes = shapes.map((shape) => shape?.[axis] ?? null).filter((size) => size !== 0);
-  if (sizes.length === 1) return sizes[0]!;
-  return sizes.every((size) => typeof size === 'number') ? sizes.reduce((a, b) => a + b, 0) : null;
+  if (sizes.length === 1) return nth(sizes, 0);
+  return sizes.every((size) => typeof size === 'number') ? (sizes as number[]).reduce((a, b) => a + b, 0) : null;
 }
 
 function agreed(shapes: readonly (readonly Dim[] | null)[], axis: number, rank: number): Dim {
   return shapes.reduce<Dim>((dim, shape) => {
     if (!shape) return dim;
     if (shape.length !== rank) throw new GraphError(`tensors of rank ${rank} and ${shape.length} cannot be joined`);
-    return unifyDim(dim, shape[axis]!, `sizes along axis ${axis}`);
+    return unifyDim(dim, nth(shape, axis), `sizes along axis ${axis}`);
   }, null);
 }
 
 function runConcat(ctx: RunContext) {
   const tensors = Array.from({ length: ctx.inputCount }, (_, i) => ctx.tensor(i));
-  const axis = ctx.axis(ctx.int('axis', 0), tensors[0]!.rank);
-  if (tensors.length === 1) return [tf.clone(tensors[0]!)];
-  if (tensors[0]!.dtype === 'float32') return [tf.concat(tensors, axis)];
+  const axis = ctx.axis(ctx.int('axis', 0), nth(tensors, 0).rank);
+  if (tensors.length === 1) return [tf.clone(nth(tensors, 0))];
+  if (nth(tensors, 0).dtype === 'float32') return [tf.concat(tensors, axis)];
   return [
     withoutTape(() =>
-      onNumbers(tensors[0]!, () =>
+      onNumbers(nth(tensors, 0), () =>
         tf.concat(
           tensors.map((x) => (x.dtype === 'bool' ? tf.cast(x, 'int32') : x)),
           axis,
@@ -97,7 +99,7 @@ function inferSplit(info: NodeInfo): Inferred[] {
   const { dtype, shape } = typeOf(info);
   if (!shape) return info.node.outputs.map(() => ({ dtype, shape: null }));
   const axis = resolveAxis(info.int('axis', 0), shape.length);
-  const size = shape[axis]!;
+  const size = nth(shape, axis);
   const ints = intsOfConstants(info);
   const unknown = info.opset >= 13 && given(info, 1) && !info.constant(1);
   const listed = unknown ? null : attributeOrInput(info, ints, 'split', 1, 13);
@@ -120,9 +122,9 @@ function inferSplit(info: NodeInfo): Inferred[] {
 function runSplit(ctx: RunContext) {
   const x = ctx.tensor(0);
   const axis = ctx.axis(ctx.int('axis', 0), x.rank);
-  const sizes = partSizes(x.shape[axis]!, ctx, intsOfRun(ctx));
+  const sizes = partSizes(nth(x.shape, axis), ctx, intsOfRun(ctx));
   if (x.dtype === 'float32' && sizes.every((size) => size > 0)) return tf.split(x, [...sizes], axis);
-  return parts(x.shape[axis]!, ctx, intsOfRun(ctx)).map(({ start, size }) =>
+  return parts(nth(x.shape, axis), ctx, intsOfRun(ctx)).map(({ start, size }) =>
     moved(x, (v) =>
       tf.slice(
         v,
@@ -145,8 +147,8 @@ export const joinSplitOperators: readonly Operator[] = [
     channels: concatenation,
     host: (inputs, info) => [
       concat(
-        inputs.map((x) => x!),
-        resolveAxis(info.int('axis', 0), inputs[0]!.dims.length),
+        inputs.map((_, i) => required(inputs, i)),
+        resolveAxis(info.int('axis', 0), required(inputs, 0).dims.length),
       ),
     ],
     quantization: PASSES,
@@ -161,9 +163,9 @@ export const joinSplitOperators: readonly Operator[] = [
     device: runSplit,
     channels: splitting,
     host: (inputs, info) => {
-      const x = inputs[0]!;
+      const x = required(inputs, 0);
       const axis = resolveAxis(info.int('axis', 0), x.dims.length);
-      return parts(x.dims[axis]!, info, intsOfHost(inputs)).map(({ start, size }) =>
+      return parts(nth(x.dims, axis), info, intsOfHost(inputs)).map(({ start, size }) =>
         slice(
           x,
           x.dims.map((_, i) => (i === axis ? start : 0)),

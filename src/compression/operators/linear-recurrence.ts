@@ -2,6 +2,7 @@
  * The recurrent layers of linear-attention models (opset 27): attention whose state has a fixed size, and the causal
  * convolution before it.
  */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -13,7 +14,7 @@ import type { Inferred, NodeInfo } from '../ir/node-info.ts';
 import type { Operator, RunContext } from './operator.ts';
 import { productOf, shapeOf, typeOf, unifyDim } from './shapes.ts';
 
-const [QUERY, KEY, VALUE, STATE, DECAY, BETA] = [0, 1, 2, 3, 4, 5];
+const [QUERY, KEY, VALUE, STATE, DECAY, BETA] = [0, 1, 2, 3, 4, 5] as const;
 
 interface Rule {
   /** The state fades by exp(decay) before each step. */
@@ -52,17 +53,30 @@ interface Sizes {
   readonly stateHeads: number;
 }
 
-function sizesOf(info: NodeInfo): Sizes | null {
+/** Heads of queries; heads of keys, values and the state. */
+function headsOfBoth(info: NodeInfo): [heads: number, stateHeads: number] {
   const [heads, stateHeads] = [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)];
   if (heads < 1 || stateHeads < 1 || heads % stateHeads !== 0)
     throw new GraphError(`${heads} heads of queries cannot share ${stateHeads} heads of keys`);
+  return [heads, stateHeads];
+}
+
+function sizesOf(info: NodeInfo): Sizes | null {
+  const [heads, stateHeads] = headsOfBoth(info);
   const [query, key, value] = [QUERY, KEY, VALUE].map((input) => shapeOf(info, input));
   if (!query || !key || !value) return null;
   if ([query, key, value].some(({ length }) => length !== 3))
     throw new GraphError('queries, keys and values must be of rank 3: [batch, steps, heads * features]');
   const each = (dim: Dim, count: number): Dim => (typeof dim === 'number' ? wholeQuotient(dim, count) : null);
-  const keySize = unifyDim(each(query[2]!, heads), each(key[2]!, stateHeads), 'features of queries and keys');
-  return { batch: query[0]!, steps: query[1]!, keySize, valueSize: each(value[2]!, stateHeads), heads, stateHeads };
+  const keySize = unifyDim(each(nth(query, 2), heads), each(nth(key, 2), stateHeads), 'features of queries and keys');
+  return {
+    batch: nth(query, 0),
+    steps: nth(query, 1),
+    keySize,
+    valueSize: each(nth(value, 2), stateHeads),
+    heads,
+    stateHeads,
+  };
 }
 
 function wholeQuotient(features: number, heads: number): number {
@@ -100,7 +114,7 @@ function stepOf(x: TfTensor, t: number, column: boolean): TfTensor {
  */
 function linearAttention(ctx: RunContext): TfTensor[] {
   const { fades, corrects } = ruleOf(ctx);
-  const { heads, stateHeads } = sizesOf(ctx)!;
+  const [heads, stateHeads] = headsOfBoth(ctx);
   const [query, key, value] = [QUERY, KEY, VALUE].map(
     (input) => headsOf(ctx.tensor(input), input === QUERY ? heads : stateHeads).x,
   ) as [TfTensor, TfTensor, TfTensor];
@@ -109,7 +123,7 @@ function linearAttention(ctx: RunContext): TfTensor[] {
   const beta = corrects ? headsOf(ctx.tensor(BETA), ctx.dims(BETA)[2] === 1 ? 1 : stateHeads).x : null;
   if (decay && decay.shape[3] !== 1 && decay.shape[3] !== keySize)
     throw new GraphError(`a decay of ${decay.shape[3]} features fits neither a head nor its ${keySize} keys`);
-  let state = ctx.has(STATE) ? ctx.tensor(STATE) : tf.zeros([batch, stateHeads, keySize, value.shape[3]!]);
+  let state = ctx.has(STATE) ? ctx.tensor(STATE) : tf.zeros([batch, stateHeads, keySize, nth(value.shape, 3)]);
   const outputs: TfTensor[] = [];
   for (let t = 0; t < steps; t++) {
     if (decay) state = tf.mul(state, tf.exp(stepOf(decay, t, true)));
@@ -121,7 +135,7 @@ function linearAttention(ctx: RunContext): TfTensor[] {
     outputs.push(tf.matMul(stepOf(query, t, false), groupHeads({ x: state, order: [0, 1, 2, 3] }, heads).x));
   }
   const scale = ctx.float('scale', 0) || 1 / Math.sqrt(keySize);
-  const all = steps === 0 ? tf.zeros([batch, heads, 0, value.shape[3]!]) : tf.concat(outputs, 2);
+  const all = steps === 0 ? tf.zeros([batch, heads, 0, nth(value.shape, 3)]) : tf.concat(outputs, 2);
   return [joinHeads(tf.transpose(tf.mul(all, scale), [0, 2, 1, 3])), tf.clone(state)];
 }
 
@@ -144,11 +158,11 @@ function inferConvolution(info: NodeInfo): Inferred[] {
     throw new GraphError(`the input must be of rank 3, [batch, channels, length], it is [${shape.join(', ')}]`);
   if (kernel && kernel.length !== 3)
     throw new GraphError(`the kernel must be of rank 3, [channels, 1, size], it is [${kernel.join(', ')}]`);
-  if (shape && kernel) unifyDim(shape[1]!, kernel[0]!, 'channels of input and kernel');
+  if (shape && kernel) unifyDim(nth(shape, 1), nth(kernel, 0), 'channels of input and kernel');
   const past = typeof kernel?.[2] === 'number' ? kernel[2] - 1 : null;
   return [
     { dtype, shape },
-    { dtype, shape: shape && [shape[0]!, shape[1]!, past] },
+    { dtype, shape: shape && [nth(shape, 0), nth(shape, 1), past] },
   ];
 }
 
@@ -163,7 +177,7 @@ function activationOf(info: NodeInfo): boolean {
 function causalConvolution(ctx: RunContext): TfTensor[] {
   const [x, kernel] = [ctx.tensor(0), ctx.tensor(1)];
   const [batch, channels, length] = x.shape as [number, number, number];
-  const size = kernel.shape[2]!;
+  const size = nth(kernel.shape, 2);
   const past = ctx.has(3) ? ctx.tensor(3) : tf.zeros([batch, channels, size - 1]);
   const padded = size === 1 ? x : tf.concat([past, x], 2);
   const taps = Array.from({ length: size }, (_, i) =>

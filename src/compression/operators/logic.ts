@@ -4,7 +4,7 @@ import { allocate, BITS } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { elementwise } from './channels/elementwise.ts';
-import { discrete, FOLLOWS, firstInput, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
+import { discrete, FOLLOWS, firstInput, ONNX_ORDER, ZERO, type HostForm, needs } from './define.ts';
 import { choose } from './device/elementwise.ts';
 import { rounder } from './host/data.ts';
 import { compare, map, offsetsInto, zip, type Binary, type Scalar } from './host/elementwise.ts';
@@ -28,7 +28,7 @@ function relation(type: string, holds: (a: Scalar, b: Scalar) => boolean, device
     type,
     since,
     infer: broadcastType('bool'),
-    host: ([a, b]) => [compare(a!, b!, holds)],
+    host: needs(2, ([a, b]) => [compare(a, b, holds)]),
     device: discrete((ctx) => [device(comparable(ctx, 0), comparable(ctx, 1))]),
   };
 }
@@ -44,32 +44,39 @@ function connective(type: string, host: (a: number, b: number) => number, device
     ...common,
     type,
     infer: broadcastType('bool'),
-    host: ([a, b]) => [zip(a!, b!, { number: host })],
+    host: needs(2, ([a, b]) => [zip(a, b, { number: host })]),
     device: discrete((ctx) => [device(tf.cast(ctx.tensor(0), 'bool'), tf.cast(ctx.tensor(1), 'bool'))]),
   };
 }
 
 /** Bits are worked on the host, wherever the integers lie: the device has no such kernels. */
 function bitwise(type: string, f: Binary): Operator {
-  return { ...common, type, since: 18, layout: ONNX_ORDER, infer: broadcastType(), host: ([a, b]) => [zip(a!, b!, f)] };
+  return {
+    ...common,
+    type,
+    since: 18,
+    layout: ONNX_ORDER,
+    infer: broadcastType(),
+    host: needs(2, ([a, b]) => [zip(a, b, f)]),
+  };
 }
 
 /**
  * Shifts integers, signed ones (since opset 28) with copies of their sign. By the whole width or more, or by less than
  * nothing, the fill alone remains.
  */
-const shift: HostForm = ([x, by], info) => {
+const shift: HostForm = needs(2, ([x, by], info) => {
   const left = info.string('direction', '') === 'LEFT';
-  const bits = BITS[x!.dtype];
-  const rows = shiftRows(x!, by!, left, bits);
+  const bits = BITS[x.dtype];
+  const rows = shiftRows(x, by, left, bits);
   if (rows) return [rows];
   return [
-    zip(x!, by!, {
+    zip(x, by, {
       number: (a, n) => shifted(a, n, left, bits),
       big: (a, n) => (n < 0n || n >= 64n ? (left || a >= 0n ? 0n : -1n) : left ? a << n : a >> n),
     }),
   ];
-};
+});
 
 /** The array that holds the result cuts it to its type. */
 function shifted(a: number, n: number, left: boolean, bits: number): number {
@@ -105,16 +112,16 @@ function invert(x: HostTensor): HostTensor {
 }
 
 /** Of the three operands' elements: the mask decides which of the other two. Any type, strings too. */
-const whereOnHost: HostForm = ([mask, a, b]) => {
-  const dims = broadcastDims(mask!.dims, a!.dims, b!.dims);
-  const [m, p, q] = [mask!, a!, b!].map((x) => offsetsInto(x.dims, dims));
-  const both = { dtype: a!.dtype, dims: [], data: join(a!, b!) };
+const whereOnHost: HostForm = needs(3, ([mask, a, b]) => {
+  const dims = broadcastDims(mask.dims, a.dims, b.dims);
+  const [m, p, q] = [mask, a, b].map((x) => offsetsInto(x.dims, dims));
+  const both = { dtype: a.dtype, dims: [], data: join(a, b) };
   const count = dims.reduce((n, size) => n * size, 1);
   const offsets = Int32Array.from({ length: count }, (_, i) =>
-    mask!.data[m ? m[i]! : i] ? (p ? p[i]! : i) : a!.data.length + (q ? q[i]! : i),
+    mask.data[m ? m[i]! : i] ? (p ? p[i]! : i) : a.data.length + (q ? q[i]! : i),
   );
   return [pick(both, offsets, dims)];
-};
+});
 
 function join(a: HostTensor, b: HostTensor): HostTensor['data'] {
   if (a.dtype !== b.dtype) throw new GraphError(`values of type ${a.dtype} and ${b.dtype} cannot be mixed`);
@@ -191,7 +198,14 @@ export const logicOperators: readonly Operator[] = [
   bitwise('BitwiseAnd', { number: (a, b) => a & b, big: (a, b) => a & b }),
   bitwise('BitwiseOr', { number: (a, b) => a | b, big: (a, b) => a | b }),
   bitwise('BitwiseXor', { number: (a, b) => a ^ b, big: (a, b) => a ^ b }),
-  { ...common, type: 'BitwiseNot', since: 18, layout: ONNX_ORDER, infer: sameType(), host: ([x]) => [invert(x!)] },
+  {
+    ...common,
+    type: 'BitwiseNot',
+    since: 18,
+    layout: ONNX_ORDER,
+    infer: sameType(),
+    host: needs(1, ([x]) => [invert(x)]),
+  },
   { ...common, type: 'BitShift', since: 11, layout: ONNX_ORDER, infer: broadcastType(), host: shift },
   {
     ...common,

@@ -1,4 +1,5 @@
 /** The losses of the standard: NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss over scores [n, classes, ...]. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -12,7 +13,7 @@ import { shapeOf, typeOf } from './shapes.ts';
 /** The loss of each position of `labels`, then reduced as the attribute says. `logProbabilities` [n, classes, ...]. */
 function negativeLogLikelihood(ctx: RunContext, logProbabilities: TfTensor): TfTensor {
   const { rank } = logProbabilities;
-  const classes = logProbabilities.shape[1]!;
+  const classes = nth(logProbabilities.shape, 1);
   const labels = tf.cast(ctx.tensor(1), 'int32');
   const ignored = ctx.attribute('ignore_index') === undefined ? null : tf.equal(labels, ctx.int('ignore_index', 0));
   const chosen = tf.cast(

@@ -1,4 +1,5 @@
 /** Matrix products: MatMul of any ranks, Gemm, and com.microsoft's FusedMatMul. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { DataType, Dim, TensorType } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
@@ -25,11 +26,11 @@ import {
 export function matMulShape(a: Shape, b: Shape): Dim[] | null {
   if (!a || !b) return null;
   if (a.length === 0 || b.length === 0) throw new GraphError('a matrix product takes no scalars');
-  const left = a.length === 1 ? [1, a[0]!] : a;
-  const right = b.length === 1 ? [b[0]!, 1] : b;
-  unifyDim(left.at(-1)!, right.at(-2)!, 'inner dimensions');
+  const left = a.length === 1 ? [1, nth(a, 0)] : a;
+  const right = b.length === 1 ? [nth(b, 0), 1] : b;
+  unifyDim(nth(left, -1), nth(right, -2), 'inner dimensions');
   const batch = broadcastShapes(left.slice(0, -2), right.slice(0, -2))!;
-  return [...batch, ...(a.length === 1 ? [] : [left.at(-2)!]), ...(b.length === 1 ? [] : [right.at(-1)!])];
+  return [...batch, ...(a.length === 1 ? [] : [nth(left, -2)]), ...(b.length === 1 ? [] : [nth(right, -1)])];
 }
 
 /**
@@ -41,8 +42,8 @@ export function matMul(a: TfTensor, b: TfTensor, transposeA = false, transposeB 
   if (a.rank === 1 || b.rank === 1) return vectorProduct(a, b, transposeA, transposeB);
   if (b.rank === 2 && !transposeA) {
     const rows = a.shape.slice(0, -1);
-    const product = nn.matMul(a.rank === 2 ? a : tf.reshape(a, [sizeOf(rows), a.shape.at(-1)!]), b, false, transposeB);
-    return a.rank === 2 ? product : tf.reshape(product, [...rows, product.shape[1]!]);
+    const product = nn.matMul(a.rank === 2 ? a : tf.reshape(a, [sizeOf(rows), nth(a.shape, -1)]), b, false, transposeB);
+    return a.rank === 2 ? product : tf.reshape(product, [...rows, nth(product.shape, 1)]);
   }
   const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2)) as number[];
   const product = tf.matMul(flatBatch(a, batch), flatBatch(b, batch), transposeA, transposeB);
@@ -128,7 +129,7 @@ export function gemmMacs(info: NodeInfo, outputs: readonly TensorType[]): number
 
 /** [m, ...batch, k] -> [...batch, m, k], as `transBatchA` and `transBatchB` ask for. */
 function batchFirst<T>(axes: readonly T[]): T[] {
-  return axes.length < 3 ? [...axes] : [...axes.slice(1, -1), axes[0]!, axes.at(-1)!];
+  return axes.length < 3 ? [...axes] : [...axes.slice(1, -1), nth(axes, 0), nth(axes, -1)];
 }
 
 /** alpha * A' * B'. */
@@ -143,7 +144,7 @@ function runFusedMatMul(ctx: RunContext): TfTensor[] {
 function inferFusedMatMul(info: NodeInfo): Inferred[] {
   const moved = (shape: Shape, flag: number): Shape => (flag && shape ? batchFirst(shape) : shape);
   const flip = (shape: Shape, flag: number): Shape =>
-    flag && shape && shape.length > 1 ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape;
+    flag && shape && shape.length > 1 ? [...shape.slice(0, -2), nth(shape, -1), nth(shape, -2)] : shape;
   return [
     {
       dtype: typeOf(info).dtype,
@@ -157,10 +158,10 @@ function inferFusedMatMul(info: NodeInfo): Inferred[] {
 
 /** An operand's axes as they enter the product. */
 function turned({ info }: { readonly info: NodeInfo }, operand: 0 | 1): <T>(axes: readonly T[]) => T[] {
-  const [batch, flip] = operand === 0 ? ['transBatchA', 'transA'] : ['transBatchB', 'transB'];
+  const [batch, flip] = operand === 0 ? (['transBatchA', 'transA'] as const) : (['transBatchB', 'transB'] as const);
   return (axes) => {
     const moved = info.int(batch, 0) ? batchFirst(axes) : [...axes];
-    return info.int(flip, 0) ? [...moved.slice(0, -2), moved.at(-1)!, moved.at(-2)!] : moved;
+    return info.int(flip, 0) ? [...moved.slice(0, -2), nth(moved, -1), nth(moved, -2)] : moved;
   };
 }
 

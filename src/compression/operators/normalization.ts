@@ -1,4 +1,5 @@
 /** Normalizations: over the batch, over features, over positions, over groups and across channels. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
@@ -100,9 +101,9 @@ function runInstanceNorm(ctx: RunContext): TfTensor[] {
  */
 function runGroupNorm(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
-  const channels = x.shape.at(-1)!;
+  const channels = nth(x.shape, -1);
   const groups = ctx.int('num_groups', 1);
-  const split = tf.reshape(x, [x.shape[0], -1, groups, channels / groups]);
+  const split = tf.reshape(x, [nth(x.shape, 0), -1, groups, channels / groups]);
   const perChannel = (input: number): TfTensor =>
     tf.reshape(ctx.tensor(input), ctx.opset < 21 ? [groups, 1] : [groups, channels / groups]);
   return [tf.reshape(nn.layerNorm(split, perChannel(1), perChannel(2), [1, 3], ctx.float('epsilon', 1e-5)), x.shape)];
@@ -125,7 +126,7 @@ function inferGroupNorm(info: NodeInfo): Inferred[] {
 function runLrn(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const size = ctx.int('size', 1);
-  const squares = tf.reshape(tf.square(x), [-1, x.shape.at(-1)!, 1]);
+  const squares = tf.reshape(tf.square(x), [-1, nth(x.shape, -1), 1]);
   const pads = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
   const mean = tf.reshape(nn.averagePool(squares, { kernel: [size], pads, countIncludePad: true }), x.shape);
   const base = tf.add(tf.mul(mean, ctx.float('alpha', 1e-4)), ctx.float('bias', 1));

@@ -1,4 +1,5 @@
 /** Pad in every mode and form, and CenterCropPad. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
@@ -15,6 +16,7 @@ import {
   onHost,
   ONNX_ORDER,
   type Ints,
+  required,
 } from './define.ts';
 import { positionsAlong } from './device/slice.ts';
 import { scalar } from './host/data.ts';
@@ -48,7 +50,7 @@ function padsOf(info: NodeInfo, ints: Ints, rank: number): Pads | null {
   if (pads.length !== 2 * axes.length) throw new GraphError(`${pads.length} pads for ${axes.length} axes`);
   const [begins, ends] = [new Array<number>(rank).fill(0), new Array<number>(rank).fill(0)];
   resolveAxes(axes, rank).forEach((axis, i) => {
-    [begins[axis], ends[axis]] = [pads[i]!, pads[i + axes.length]!];
+    [begins[axis], ends[axis]] = [nth(pads, i), nth(pads, i + axes.length)];
   });
   return { begins, ends };
 }
@@ -81,17 +83,17 @@ function positions(size: number, begin: number, end: number, mode: Mode): number
 
 /** The fill: an attribute up to opset 10, an input since. */
 function fillOf(inputs: readonly (HostTensor | null)[], info: NodeInfo): HostTensor | null {
-  return info.opset < 11 ? scalar(inputs[0]!.dtype, info.float('value', 0)) : (inputs[2] ?? null);
+  return info.opset < 11 ? scalar(required(inputs, 0).dtype, info.float('value', 0)) : (inputs[2] ?? null);
 }
 
 function padOnHost(inputs: readonly (HostTensor | null)[], info: NodeInfo): HostTensor[] {
-  const x = inputs[0]!;
+  const x = required(inputs, 0);
   const { begins, ends } = requirePads(info, intsOfHost(inputs), x.dims.length);
   const mode = modeOf(info);
   return [
     pickAlong(
       x,
-      x.dims.map((size, axis) => positions(size, begins[axis]!, ends[axis]!, mode)),
+      x.dims.map((size, axis) => positions(size, nth(begins, axis), nth(ends, axis), mode)),
       fillOf(inputs, info),
     ),
   ];
@@ -103,7 +105,8 @@ function infer(info: NodeInfo): Inferred[] {
   return [
     {
       dtype,
-      shape: shape && shape.map((dim, axis) => (pads ? padded(dim, pads.begins[axis]! + pads.ends[axis]!) : null)),
+      shape:
+        shape && shape.map((dim, axis) => (pads ? padded(dim, nth(pads.begins, axis) + nth(pads.ends, axis)) : null)),
     },
   ];
 }
@@ -118,14 +121,14 @@ function run(ctx: RunContext): TfTensor[] {
   const mode = modeOf(ctx);
   const placed = x.shape.map(() => [0, 0] as [number, number]);
   begins.forEach((begin, axis) => {
-    placed[ctx.axis(axis, x.rank)] = [begin, ends[axis]!];
+    placed[ctx.axis(axis, x.rank)] = [begin, nth(ends, axis)];
   });
   if (mode === 'constant') return [moved(x, (v) => padConstant(v, placed, fillOfRun(ctx)))];
   return [
     moved(x, (v) =>
       placed.reduce(
         (y, [begin, end], axis) =>
-          begin === 0 && end === 0 ? y : positionsAlong(y, axis, positions(y.shape[axis]!, begin, end, mode)),
+          begin === 0 && end === 0 ? y : positionsAlong(y, axis, positions(nth(y.shape, axis), begin, end, mode)),
         v,
       ),
     ),
@@ -134,13 +137,13 @@ function run(ctx: RunContext): TfTensor[] {
 
 function fillOfRun(ctx: RunContext): number {
   if (ctx.opset < 11) return ctx.float('value', 0);
-  return ctx.has(2) ? hostNumbers(ctx.host(2))[0]! : 0;
+  return ctx.has(2) ? nth(hostNumbers(ctx.host(2)), 0) : 0;
 }
 
 /** Crops, then pads with a constant. */
 export function padConstant(x: TfTensor, pads: readonly (readonly [number, number])[], fill: number): TfTensor {
   const size = x.shape.map((length, axis) =>
-    Math.max(length + Math.min(pads[axis]![0], 0) + Math.min(pads[axis]![1], 0), 0),
+    Math.max(length + Math.min(nth(pads, axis)[0], 0) + Math.min(nth(pads, axis)[1], 0), 0),
   );
   const cropped = pads.some(([begin, end]) => begin < 0 || end < 0)
     ? tf.slice(
@@ -162,7 +165,7 @@ function padAxis(x: TfTensor, axis: number, [begin, end]: readonly [number, numb
   const before = x.shape.slice(0, axis).reduce((a, b) => a * b, 1);
   const after = x.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const wide = tf.pad(
-    tf.reshape(x, [before, x.shape[axis]!, after]),
+    tf.reshape(x, [before, nth(x.shape, axis), after]),
     [
       [0, 0],
       [begin, end],
@@ -183,12 +186,14 @@ function centerPads(dims: readonly number[], info: NodeInfo, ints: Ints): Pads {
   if (!target || target.length !== axes.length)
     throw new GraphError(`${target?.length ?? 'unknown'} sizes for ${axes.length} axes`);
   const begins = dims.map((size, axis) => {
-    const by = axes.includes(axis) ? target[axes.indexOf(axis)]! - size : 0;
+    const by = axes.includes(axis) ? nth(target, axes.indexOf(axis)) - size : 0;
     return by < 0 ? -Math.floor(-by / 2) : Math.floor(by / 2);
   });
   return {
     begins,
-    ends: dims.map((size, axis) => (axes.includes(axis) ? target[axes.indexOf(axis)]! - size - begins[axis]! : 0)),
+    ends: dims.map((size, axis) =>
+      axes.includes(axis) ? nth(target, axes.indexOf(axis)) - size - nth(begins, axis) : 0,
+    ),
   };
 }
 
@@ -203,12 +208,12 @@ function inferCenter(info: NodeInfo): Inferred[] {
 }
 
 const centerOnHost = (inputs: readonly (HostTensor | null)[], info: NodeInfo): HostTensor[] => {
-  const x = inputs[0]!;
+  const x = required(inputs, 0);
   const { begins, ends } = centerPads(x.dims, info, intsOfHost(inputs));
   return [
     pickAlong(
       x,
-      x.dims.map((size, axis) => positions(size, begins[axis]!, ends[axis]!, 'constant')),
+      x.dims.map((size, axis) => positions(size, nth(begins, axis), nth(ends, axis), 'constant')),
     ),
   ];
 };
@@ -244,7 +249,7 @@ export const padOperators: readonly Operator[] = [
         moved(ctx.tensor(0), (x) =>
           padConstant(
             x,
-            begins.map((begin, axis) => [begin, ends[axis]!] as const),
+            begins.map((begin, axis) => [begin, nth(ends, axis)] as const),
             0,
           ),
         ),

@@ -1,4 +1,5 @@
 /** Putting values back where windows took them from: Col2Im and MaxUnpool. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -36,9 +37,10 @@ function col2Im(ctx: RunContext): TfTensor[] {
 /** The pixel under each tap [taps, blocks]; one beyond the last where it lies in the pads. */
 function windowPixels(ctx: RunContext, image: readonly number[], block: readonly number[]): Int32Array {
   const window = windowOf(ctx, block);
-  const pads = padsOf(ctx, window, image)!;
+  const pads = padsOf(ctx, window, image);
   const counts = image.map(
-    (size, i) => Math.floor((size + pads[i]! + pads[i + image.length]! - extent(window, i)) / window.strides[i]!) + 1,
+    (size, i) =>
+      Math.floor((size + nth(pads, i) + nth(pads, i + image.length) - extent(window, i)) / nth(window.strides, i)) + 1,
   );
   const [taps, blocks] = [sizeOf(block), sizeOf(counts)];
   return Int32Array.from({ length: taps * blocks }, (_, flat) => {
@@ -72,10 +74,13 @@ function inferCol2Im(info: NodeInfo): Inferred[] {
 function unpooledShape(info: NodeInfo, shape: readonly number[]): number[] {
   const kernel = info.ints('kernel_shape') ?? [];
   const window = windowOf(info, kernel);
-  const pads = padsOf(info, window, shape.slice(2))!;
+  const pads = padsOf(info, window, shape.slice(2));
   return [
     ...shape.slice(0, 2),
-    ...kernel.map((size, i) => (shape[i + 2]! - 1) * window.strides[i]! - pads[i]! - pads[i + kernel.length]! + size),
+    ...kernel.map(
+      (size, i) =>
+        (nth(shape, i + 2) - 1) * nth(window.strides, i) - nth(pads, i) - nth(pads, i + kernel.length) + size,
+    ),
   ];
 }
 
@@ -90,12 +95,12 @@ function maxUnpool(ctx: RunContext): TfTensor[] {
   const y = tf.reshape(addRows(tf.reshape(x, [x.size, 1]), indices, sizeOf(natural)), natural);
   if (!ctx.has(2)) return [y];
   const wanted = ctx.hostInts(2);
-  if (wanted.some((size, i) => size < natural[i]!))
+  if (wanted.some((size, i) => size < nth(natural, i)))
     throw new GraphError(`output_shape [${wanted.join(', ')}] is smaller than [${natural.join(', ')}]`);
   return [
     tf.pad(
       y,
-      wanted.map((size, i): [number, number] => [0, size - natural[i]!]),
+      wanted.map((size, i): [number, number] => [0, size - nth(natural, i)]),
     ),
   ];
 }

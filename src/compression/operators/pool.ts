@@ -1,4 +1,5 @@
 /** Pooling: maximum (with indices), average, Lp norm; windowed and global. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';
@@ -24,7 +25,7 @@ function kernelOf(info: NodeInfo): readonly number[] {
   return kernel;
 }
 
-export function inferPool(info: NodeInfo): Inferred[] {
+export function inferPool(info: NodeInfo): [Inferred, Inferred] {
   const { dtype, shape } = typeOf(info);
   requireRank(shape, 3, 'the input');
   const window = windowOf(info, kernelOf(info));
@@ -40,18 +41,18 @@ export function inferPool(info: NodeInfo): Inferred[] {
 function poolingOf(ctx: RunContext): Pooling {
   const window = windowOf(ctx, kernelOf(ctx));
   const sizes = ctx.dims(0).slice(2);
-  const pads = padsOf(ctx, window, sizes)!;
+  const pads = padsOf(ctx, window, sizes);
   const rank = sizes.length;
   const ceil = ctx.int('ceil_mode', 0) === 1 && !ctx.string('auto_pad', 'NOTSET').startsWith('SAME');
   const extra = sizes.map((size, i) => {
-    const needed = (countAlong(size, window, pads, i, ceil) - 1) * window.strides[i]! + extent(window, i);
-    return Math.max(0, needed - size - pads[i]! - pads[i + rank]!);
+    const needed = (countAlong(size, window, pads, i, ceil) - 1) * nth(window.strides, i) + extent(window, i);
+    return Math.max(0, needed - size - nth(pads, i) - nth(pads, i + rank));
   });
   return { ...window, pads, extra };
 }
 
 function allPads({ pads, extra, kernel }: Pooling): number[] {
-  return pads.map((pad, i) => (i < kernel.length ? pad : pad + extra[i - kernel.length]!));
+  return pads.map((pad, i) => (i < kernel.length ? pad : pad + nth(extra, i - kernel.length)));
 }
 
 /** x [n, ..., c] with pads on the spatial axes. */
@@ -85,10 +86,10 @@ function maxIndices(ctx: RunContext, x: TfTensor, pooling: Pooling): TfTensor {
   const padded = padSpatial(x, allPads(pooling), -Infinity);
   const views = windowViews(padded, pooling);
   const best = tf.argMax(tf.stack(views.map(({ view }) => view)), 0);
-  const counts = views[0]!.view.shape.slice(1, -1);
+  const counts = nth(views, 0).view.shape.slice(1, -1);
   const position = tf.gather(
     tf.tensor1d(
-      views.map(({ at }) => at.reduce((sum, p, i) => sum + p * pooling.dilations[i]! * offsets[i]!, 0)),
+      views.map(({ at }) => at.reduce((sum, p, i) => sum + p * nth(pooling.dilations, i) * offsets[i]!, 0)),
       'int32',
     ),
     best,
@@ -108,8 +109,11 @@ function maxIndices(ctx: RunContext, x: TfTensor, pooling: Pooling): TfTensor {
     ),
   );
   const size = sizeOf(spatial);
-  const batch = tf.mul(tf.reshape(tf.range(0, dims[0]!, 1, 'int32'), [-1, ...counts.map(() => 1), 1]), dims[1]! * size);
-  const channel = tf.mul(tf.range(0, dims[1]!, 1, 'int32'), size);
+  const batch = tf.mul(
+    tf.reshape(tf.range(0, nth(dims, 0), 1, 'int32'), [-1, ...counts.map(() => 1), 1]),
+    nth(dims, 1) * size,
+  );
+  const channel = tf.mul(tf.range(0, nth(dims, 1), 1, 'int32'), size);
   return tf.add(tf.add(tf.add(position, tf.expandDims(origin, -1)), batch), channel);
 }
 
@@ -120,15 +124,15 @@ export function windowViews(
 ): { at: number[]; view: TfTensor }[] {
   const window = { kernel, strides, dilations };
   const rank = kernel.length;
-  const counts = kernel.map((_, i) => Math.floor((padded.shape[i + 1]! - extent(window, i)) / strides[i]!) + 1);
+  const counts = kernel.map((_, i) => Math.floor((nth(padded.shape, i + 1) - extent(window, i)) / nth(strides, i)) + 1);
   let positions: number[][] = [[]];
   for (const size of kernel) positions = positions.flatMap((p) => Array.from({ length: size }, (_, i) => [...p, i]));
   return positions.map((at) => {
-    const begin = [0, ...at.map((p, i) => p * dilations[i]!), 0];
+    const begin = [0, ...at.map((p, i) => p * nth(dilations, i)), 0];
     const end = [
-      padded.shape[0],
-      ...counts.map((count, i) => begin[i + 1]! + (count - 1) * strides[i]! + 1),
-      padded.shape[rank + 1]!,
+      nth(padded.shape, 0),
+      ...counts.map((count, i) => nth(begin, i + 1) + (count - 1) * nth(strides, i) + 1),
+      nth(padded.shape, rank + 1),
     ];
     return { at, view: tf.stridedSlice(padded, begin, end, [1, ...strides, 1]) };
   });
@@ -162,7 +166,7 @@ function powerOf(x: TfTensor, p: number): TfTensor {
   return p % 2 === 0 ? tf.pow(x, p) : tf.pow(tf.abs(x), p);
 }
 
-export function inferGlobal(info: NodeInfo): Inferred[] {
+export function inferGlobal(info: NodeInfo): [Inferred] {
   const { dtype, shape } = typeOf(info);
   requireRank(shape, 2, 'the input');
   return [{ dtype, shape: shape && shape.map((dim, i) => (i < 2 ? dim : 1)) }];

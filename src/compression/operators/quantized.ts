@@ -1,4 +1,5 @@
 /** QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: per tensor, along one axis, or in blocks. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, isFloat } from '../ir/tensor-data.ts';
 import type { DataType } from '../ir/types.ts';
@@ -6,7 +7,7 @@ import { roundHalfEven } from '../ir/number-formats.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { withoutTape } from '../tensor/without-tape.ts';
-import { FOLLOWS, firstInput, given, onHost, ONNX_ORDER, ZERO } from './define.ts';
+import { FOLLOWS, firstInput, given, onHost, ONNX_ORDER, ZERO, needs } from './define.ts';
 import { cast } from './host/cast.ts';
 import { generate, integerRange, isInteger, numbersOf, rounder } from './host/data.ts';
 import { countTo, offsetsAlong } from './host/movement.ts';
@@ -28,7 +29,7 @@ function scaleOffsets(dims: readonly number[], scale: readonly number[], info: N
       dims.map((size, i) => (i === axis ? countTo(size) : new Array<number>(size).fill(0))),
     );
   }
-  const block = info.int('block_size', 0) || Math.ceil(dims[axis]! / Math.max(scale[axis] ?? 1, 1));
+  const block = info.int('block_size', 0) || Math.ceil(nth(dims, axis) / Math.max(scale[axis] ?? 1, 1));
   const fits =
     scale.length === dims.length &&
     dims.every((size, i) => (i === axis ? Math.ceil(size / block) === scale[i] : size === scale[i]));
@@ -58,7 +59,7 @@ function quantizeOnHost(
 ): HostTensor {
   const offsets = scaleOffsets(x.dims, scale.dims, info);
   // The division's precision: the scale's type, or what `precision` names.
-  const precision = info.int('precision', 0) === 0 ? scale.dtype : DATA_TYPES[info.int('precision', 0)]!;
+  const precision = info.int('precision', 0) === 0 ? scale.dtype : nth(DATA_TYPES, info.int('precision', 0));
   const divided = rounder(precision) ?? (precision === 'float64' ? null : Math.fround);
   const values = x.data as ArrayLike<number>;
   const scales = numbersOf(scale);
@@ -113,12 +114,12 @@ function scaleOf(scale: HostTensor | null | undefined): HostTensor {
   return scale;
 }
 
-const quantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [
-  quantizeOnHost(x!, scaleOf(scale), zero ?? null, quantizedType(info), info),
-];
-const dequantizeHost: NonNullable<Operator['host']> = ([x, scale, zero], info) => [
-  dequantizeOnHost(x!, scaleOf(scale), zero ?? null, dequantizedType(info), info),
-];
+const quantizeHost: NonNullable<Operator['host']> = needs(1, ([x, scale, zero], info) => [
+  quantizeOnHost(x, scaleOf(scale), zero ?? null, quantizedType(info), info),
+]);
+const dequantizeHost: NonNullable<Operator['host']> = needs(1, ([x, scale, zero], info) => [
+  dequantizeOnHost(x, scaleOf(scale), zero ?? null, dequantizedType(info), info),
+]);
 
 function quantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {
   const dtype = quantizedType(ctx);
@@ -227,7 +228,7 @@ export const quantizedOperators: readonly Operator[] = [
       { dtype: 'float32', shape: [] },
       { dtype: 'uint8', shape: [] },
     ],
-    host: ([x]) => dynamicQuantize(x!),
+    host: needs(1, ([x]) => dynamicQuantize(x)),
     device: dynamicQuantizeOnDevice,
   },
 ];

@@ -1,4 +1,5 @@
 /** LSTM, GRU and RNN. */
+import { nth } from '../ir/nth.ts';
 import type { TensorType } from '../ir/types.ts';
 import { recurrence } from './channels/recurrent.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
@@ -29,7 +30,7 @@ function infer(info: NodeInfo): Inferred[] {
 function macs(info: NodeInfo): number {
   const [x, w, r] = [shapeOf(info, 0), shapeOf(info, 1), shapeOf(info, 2)];
   if (!isConcrete(x) || !isConcrete(w) || !isConcrete(r)) return 0;
-  return x[0]! * x[1]! * w[0]! * w[1]! * (w[2]! + r[2]!);
+  return nth(x, 0) * nth(x, 1) * nth(w, 0) * nth(w, 1) * (nth(w, 2) + nth(r, 2));
 }
 
 function recurrent(kind: Kind): Operator {

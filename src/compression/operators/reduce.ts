@@ -1,4 +1,5 @@
 /** Reductions: sums, means, extremes, products and norms over axes. */
+import { nth } from '../ir/nth.ts';
 import { isFloat } from '../ir/tensor-data.ts';
 import type { DataType, Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -15,6 +16,7 @@ import {
   PASSES,
   type HostForm,
   type Ints,
+  required,
 } from './define.ts';
 import { absolute } from './device/elementwise.ts';
 import { logSumExp, reduceMax, reduceMin, reduceProduct } from './device/reduce.ts';
@@ -129,7 +131,7 @@ function reduction(
   more: Partial<Operator> = {},
 ): Operator {
   const host: HostForm = (inputs, info) => {
-    const x = inputs[0]!;
+    const x = required(inputs, 0);
     const result = reduceExactly(
       x,
       axesOf(info, intsOfHost(inputs), x.dims.length, axesAreInput)!,
@@ -226,7 +228,7 @@ function runReduction(ctx: RunContext, axesAreInput: number, device: Reduction['
   const sorted = [...places].sort((a, b) => a - b);
   const dropped = tf.reshape(
     reduced,
-    sorted.map((axis) => x.shape[axis]!),
+    sorted.map((axis) => nth(x.shape, axis)),
   );
   return places.every((place, i) => place === sorted[i])
     ? dropped
@@ -243,7 +245,7 @@ export const reduceOperators: readonly Operator[] = [
     fold: SUM,
     device: sum,
     axesAreInput: 13,
-    partial: (elements) => (elements.length === 1 ? elements[0]! : null),
+    partial: (elements) => (elements.length === 1 ? nth(elements, 0) : null),
   }),
   reduction(
     'ReduceMean',

@@ -1,6 +1,7 @@
 /**
  * Operators that repeat or rearrange blocks: Expand, Tile, DepthToSpace, SpaceToDepth, and masks over matrices (Trilu).
  */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
@@ -10,7 +11,7 @@ import { alongAxes } from './channels/elementwise.ts';
 import { repetition } from './channels/join-split.ts';
 import { depthToSpace as fromDepth, expansion, spaceToDepth as toDepth } from './channels/reshape.ts';
 import type { ChannelRule } from './channels/rule.ts';
-import { FOLLOWS, firstInput, FULL, ONNX_ORDER, PASSES, type HostForm, intsOfConstants } from './define.ts';
+import { FOLLOWS, firstInput, FULL, ONNX_ORDER, PASSES, type HostForm, intsOfConstants, needs } from './define.ts';
 import { choose, spread, tile } from './device/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
 import { broadcastTo, countTo, pick, pickAlong, reshape, transpose } from './host/movement.ts';
@@ -45,15 +46,15 @@ function checkTimes(times: readonly number[], rank: number): readonly number[] {
   return times;
 }
 
-const tileOnHost: HostForm = ([x, repeats]) => {
-  const times = checkTimes(hostNumbers(repeats!), x!.dims.length);
+const tileOnHost: HostForm = needs(2, ([x, repeats]) => {
+  const times = checkTimes(hostNumbers(repeats), x.dims.length);
   return [
     pickAlong(
-      x!,
-      x!.dims.map((size, axis) => countTo(size * times[axis]!).map((i) => i % size)),
+      x,
+      x.dims.map((size, axis) => countTo(size * nth(times, axis)).map((i) => i % size)),
     ),
   ];
-};
+});
 
 function runTile(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
@@ -64,7 +65,7 @@ function runTile(ctx: RunContext): TfTensor[] {
   if (times.includes(0))
     return [
       tf.zeros(
-        x.shape.map((size, axis) => size * times[axis]!),
+        x.shape.map((size, axis) => size * nth(times, axis)),
         x.dtype,
       ),
     ];
@@ -169,10 +170,10 @@ function rearrangement(
       const { dtype, shape } = typeOf(info);
       return [{ dtype, shape: shape && shapeAfter(shape, b) }];
     },
-    host: ([x], info) => {
-      const { apart, perm, together } = blocks(x!.dims, blockSize(info), info, false);
-      return [reshape(transpose(reshape(x!, apart), perm), together)];
-    },
+    host: needs(1, ([x], info) => {
+      const { apart, perm, together } = blocks(x.dims, blockSize(info), info, false);
+      return [reshape(transpose(reshape(x, apart), perm), together)];
+    }),
     device: (ctx) => {
       const { apart, perm, together } = blocks(
         ctx.tensor(0).shape,
@@ -197,20 +198,20 @@ function keeps(index: number, rows: number, columns: number, k: number, upper: b
 }
 
 function diagonal(info: NodeInfo, k: HostTensor | null): { readonly k: number; readonly upper: boolean } {
-  return { k: k ? hostNumbers(k)[0]! : 0, upper: info.int('upper', 1) === 1 };
+  return { k: k ? nth(hostNumbers(k), 0) : 0, upper: info.int('upper', 1) === 1 };
 }
 
-const triluOnHost: HostForm = ([x, offset], info) => {
+const triluOnHost: HostForm = needs(1, ([x, offset], info) => {
   const { k, upper } = diagonal(info, offset ?? null);
-  const [rows, columns] = x!.dims.slice(-2) as [number, number];
+  const [rows, columns] = x.dims.slice(-2) as [number, number];
   return [
     pick(
-      x!,
-      Int32Array.from({ length: x!.data.length }, (_, i) => (keeps(i, rows, columns, k, upper) ? i : -1)),
-      x!.dims,
+      x,
+      Int32Array.from({ length: x.data.length }, (_, i) => (keeps(i, rows, columns, k, upper) ? i : -1)),
+      x.dims,
     ),
   ];
-};
+});
 
 /** What is masked may be infinite: it is chosen away, not multiplied by zero. */
 function runTrilu(ctx: RunContext): TfTensor[] {
@@ -236,7 +237,7 @@ export const repeatOperators: readonly Operator[] = [
     infer: inferExpand,
     device: runExpand,
     channels: expansion,
-    host: ([x, shape]) => [broadcastTo(x!, broadcastDims(x!.dims, hostNumbers(shape!)))],
+    host: needs(2, ([x, shape]) => [broadcastTo(x, broadcastDims(x.dims, hostNumbers(shape)))]),
   },
   {
     type: 'Tile',
@@ -249,18 +250,16 @@ export const repeatOperators: readonly Operator[] = [
     device: runTile,
     channels: repetition((info) => intsOfConstants(info)(1)),
   },
-  rearrangement('DepthToSpace', { blocks: depthToSpace, channels: fromDepth }, ([n, c, h, w], b) => [
-    n!,
-    over(c!, b * b),
-    times(h!, b),
-    times(w!, b),
-  ]),
-  rearrangement('SpaceToDepth', { blocks: spaceToDepth, channels: toDepth }, ([n, c, h, w], b) => [
-    n!,
-    times(c!, b * b),
-    over(h!, b),
-    over(w!, b),
-  ]),
+  rearrangement(
+    'DepthToSpace',
+    { blocks: depthToSpace, channels: fromDepth },
+    ([n = null, c = null, h = null, w = null], b) => [n, over(c, b * b), times(h, b), times(w, b)],
+  ),
+  rearrangement(
+    'SpaceToDepth',
+    { blocks: spaceToDepth, channels: toDepth },
+    ([n = null, c = null, h = null, w = null], b) => [n, times(c, b * b), over(h, b), over(w, b)],
+  ),
   {
     type: 'Trilu',
     domain: '',

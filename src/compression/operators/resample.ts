@@ -3,6 +3,7 @@
  * Nearest, linear, cubic and their antialiased forms differ in these weights alone, and a product with a constant
  * matrix is fast and differentiable everywhere. Source: ONNX's definition of Resize.
  */
+import { nth } from '../ir/nth.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { sizeOf } from './shapes.ts';
@@ -112,7 +113,7 @@ function cubic(a: number): (distance: number) => number {
 
 /** Applies a [output, input] matrix along one axis of x. */
 export function alongAxis(x: TfTensor, axis: number, matrix: Float32Array, output: number): TfTensor {
-  const input = x.shape[axis]!;
+  const input = nth(x.shape, axis);
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
   const dims = [...before, output, ...after];
   if (sizeOf(after) === 1)

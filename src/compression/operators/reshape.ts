@@ -1,4 +1,5 @@
 /** Operators that change the shape alone, or the order of axes: Reshape, Flatten, Squeeze, Unsqueeze, Transpose. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
@@ -18,6 +19,8 @@ import {
   ONNX_ORDER,
   PASSES,
   type Ints,
+  needs,
+  required,
 } from './define.ts';
 import { onNumbers } from './device/rows.ts';
 import { reshape, transpose } from './host/movement.ts';
@@ -54,7 +57,7 @@ function reshaping(
     infer: (info) => [
       { ...typeOf(info), shape: inferShape ? inferShape(info) : inferFrom(info, shapeAfter), ...sameElements(info) },
     ],
-    host: (inputs, info) => [reshape(inputs[0]!, run(inputs[0]!.dims, info, intsOfHost(inputs)))],
+    host: (inputs, info) => [reshape(required(inputs, 0), run(required(inputs, 0).dims, info, intsOfHost(inputs)))],
     device: (ctx: RunContext) => {
       const after = run(ctx.dims(0), ctx, intsOfRun(ctx));
       return [moved(ctx.tensor(0), (x) => tf.reshape(x, [...after]))];
@@ -78,7 +81,7 @@ function resolveReshape(dims: readonly Dim[], wanted: readonly Dim[], allowZero:
   const target = wanted.map((dim, axis) => {
     if (dim !== 0 || allowZero) return dim;
     if (axis >= dims.length) throw new GraphError(`axis ${axis} is to be copied from a tensor of rank ${dims.length}`);
-    return dims[axis]!;
+    return nth(dims, axis);
   });
   const open = target.indexOf(-1);
   if (open < 0) return checked(dims, target);
@@ -163,7 +166,7 @@ function permutation(info: NodeInfo, rank: number): number[] {
 
 function inferTranspose(info: NodeInfo): Inferred[] {
   const { dtype, shape } = typeOf(info);
-  if (shape) return [{ dtype, shape: permutation(info, shape.length).map((axis) => shape[axis]!) }];
+  if (shape) return [{ dtype, shape: permutation(info, shape.length).map((axis) => nth(shape, axis)) }];
   return [{ dtype, shape: info.ints('perm')?.map(() => null) ?? null }];
 }
 
@@ -178,7 +181,7 @@ export const reshapeOperators: readonly Operator[] = [
     differentiability: FULL,
     infer: inferTranspose,
     channels: transposition,
-    host: ([x], info) => [transpose(x!, permutation(info, x!.dims.length))],
+    host: needs(1, ([x], info) => [transpose(x, permutation(info, x.dims.length))]),
     device: (ctx) => [moved(ctx.tensor(0), (x) => tf.transpose(x, permutation(ctx, x.rank)))],
   },
 ];

@@ -1,4 +1,5 @@
 /** Resize and its older form Upsample: every mode, any axes. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
@@ -28,11 +29,12 @@ function inputsOf(info: NodeInfo): { readonly roi: number; readonly scales: numb
 
 function targetOf(info: NodeInfo, dims: readonly Dim[], read: Read): Target {
   const at = inputsOf(info);
-  const axes = info.ints('axes') ? resolveAxes(info.ints('axes')!, dims.length) : dims.map((_, i) => i);
+  const given = info.ints('axes');
+  const axes = given ? resolveAxes(given, dims.length) : dims.map((_, i) => i);
   const spread = <T>(values: readonly T[], none: (axis: number) => T): T[] => {
     if (values.length !== axes.length)
       throw new GraphError(`${values.length} scales or sizes are given for ${axes.length} axes`);
-    return dims.map((_, axis) => (axes.includes(axis) ? values[axes.indexOf(axis)]! : none(axis)));
+    return dims.map((_, axis) => (axes.includes(axis) ? nth(values, axes.indexOf(axis)) : none(axis)));
   };
   const region = read(at.roi) ?? [];
   const roi =
@@ -56,7 +58,7 @@ function targetOf(info: NodeInfo, dims: readonly Dim[], read: Read): Target {
     ...sized(
       info,
       dims,
-      spread(sizes, (axis) => dims[axis]!),
+      spread(sizes, (axis) => nth(dims, axis)),
       axes,
     ),
     roi,
@@ -72,8 +74,8 @@ function scaled(
   const crops = info.string('coordinate_transformation_mode', '') === 'tf_crop_and_resize';
   const sizes = dims.map((dim, i) => {
     if (scales[i] === 1 && !crops) return dim;
-    const part = crops ? roi[i + dims.length]! - roi[i]! : 1;
-    return typeof dim === 'number' ? Math.floor(dim * part * scales[i]!) : null;
+    const part = crops ? nth(roi, i + dims.length) - nth(roi, i) : 1;
+    return typeof dim === 'number' ? Math.floor(dim * part * nth(scales, i)) : null;
   });
   return { scales, sizes };
 }
@@ -135,8 +137,8 @@ function run(ctx: RunContext): TfTensor[] {
     (input, i): Axis => ({
       input,
       output: target.sizes[i] as number,
-      scale: target.scales[i]!,
-      roi: [target.roi[i]!, target.roi[i + dims.length]!],
+      scale: nth(target.scales, i) as number,
+      roi: [nth(target.roi, i), nth(target.roi, i + dims.length)],
     }),
   );
   const source = ctx.tensor(0);

@@ -1,6 +1,7 @@
 /**
  * Rotary position embedding (Su et al., 2021): pairs of features are turned by an angle that grows with the position.
  */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -11,7 +12,7 @@ import { sameType } from './shapes.ts';
 
 /** x [b, s, n, d]; cos and sin [b, s, 1, d / 2]. */
 function rotate(x: TfTensor, cos: TfTensor, sin: TfTensor, interleaved: boolean): TfTensor {
-  const half = x.shape[3]! / 2;
+  const half = nth(x.shape, 3) / 2;
   const [batch, length, heads] = x.shape as [number, number, number];
   const pairs = interleaved
     ? tf.reshape(x, [batch, length, heads, half, 2])
@@ -57,10 +58,14 @@ function run(ctx: RunContext, { cos, sin, positions }: Places): TfTensor[] {
   const heads = ctx.int('num_heads', 0);
   if (x.rank === 3 && heads < 1) throw new GraphError('num_heads is needed for an input of rank 3');
   const byPosition =
-    x.rank === 4 ? tf.transpose(x, [0, 2, 1, 3]) : tf.reshape(x, [x.shape[0], x.shape[1]!, heads, x.shape[2]! / heads]);
-  const size = ctx.int('rotary_embedding_dim', 0) || byPosition.shape[3]!;
+    x.rank === 4
+      ? tf.transpose(x, [0, 2, 1, 3])
+      : tf.reshape(x, [nth(x.shape, 0), nth(x.shape, 1), heads, nth(x.shape, 2) / heads]);
+  const size = ctx.int('rotary_embedding_dim', 0) || nth(byPosition.shape, 3);
   const rows = (input: number): TfTensor =>
-    ctx.has(positions) ? cacheRows(ctx.tensor(input), ctx.tensor(positions), byPosition.shape[1]!) : ctx.tensor(input);
+    ctx.has(positions)
+      ? cacheRows(ctx.tensor(input), ctx.tensor(positions), nth(byPosition.shape, 1))
+      : ctx.tensor(input);
   const whole = rotateHeads(byPosition, { cos: rows(cos), sin: rows(sin) }, size, ctx.int('interleaved', 0) === 1);
   return [x.rank === 4 ? tf.transpose(whole, [0, 2, 1, 3]) : tf.reshape(whole, x.shape)];
 }

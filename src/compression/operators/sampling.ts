@@ -2,6 +2,7 @@
  * Operators that read images between their pixels: GridSample, AffineGrid (Jaderberg et al., 2015), RoiAlign (He et
  * al., 2017), DeformConv (Dai et al., 2017).
  */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
@@ -37,20 +38,20 @@ function gridSample(ctx: RunContext): TfTensor[] {
   if (!interpolation || !OUTSIDE.has(outside))
     throw new GraphError(`mode "${ctx.string('mode', 'linear')}" with padding_mode "${outside}" is not defined`);
   const alignCorners = ctx.int('align_corners', 0) === 1;
-  const parts = tf.unstack(tf.reshape(grid, [grid.shape[0], -1, spatial.length]), 2);
+  const parts = tf.unstack(tf.reshape(grid, [nth(grid.shape, 0), -1, spatial.length]), 2);
   const places = spatial.map((size, axis) => {
-    const place = tf.add(parts[spatial.length - 1 - axis]!, 1);
+    const place = tf.add(nth(parts, spatial.length - 1 - axis), 1);
     return alignCorners ? tf.mul(place, (size - 1) / 2) : tf.div(tf.sub(tf.mul(place, size), 1), 2);
   });
   const taken = sample(x, places, { interpolation, outside: outside as Outside, alignCorners });
-  return [tf.reshape(taken, [...grid.shape.slice(0, -1), x.shape.at(-1)!])];
+  return [tf.reshape(taken, [...grid.shape.slice(0, -1), nth(x.shape, -1)])];
 }
 
 function inferGridSample(info: NodeInfo): Inferred[] {
   const [x, grid] = [shapeOf(info, 0), shapeOf(info, 1)];
   if (x && grid && (x.length !== grid.length || (typeof grid.at(-1) === 'number' && grid.at(-1) !== x.length - 2)))
     throw new GraphError(`a grid of shape [${grid.join(', ')}] does not fit an input of rank ${x.length}`);
-  return [{ dtype: typeOf(info).dtype, shape: x && grid && [x[0]!, x[1]!, ...grid.slice(1, -1)] }];
+  return [{ dtype: typeOf(info).dtype, shape: x && grid && [nth(x, 0), nth(x, 1), ...grid.slice(1, -1)] }];
 }
 
 /** theta [n, d, d + 1] and the output's size [n, c, ...spatial] -> grid [n, ...spatial, d]. */
@@ -85,7 +86,7 @@ function inferAffineGrid(info: NodeInfo): Inferred[] {
   const size = intsOfConstants(info)(1);
   const rank = shapeOf(info, 1)?.[0];
   const shape: Dim[] | null = size
-    ? [size[0]!, ...size.slice(2), size.length - 2]
+    ? [nth(size, 0), ...size.slice(2), size.length - 2]
     : typeof rank === 'number'
       ? [...openShape(rank).slice(1), rank - 2]
       : null;
@@ -173,7 +174,7 @@ function basePlaces(ctx: RunContext, kernel: readonly [number, number], out: rea
         const [tap, point] = [Math.floor(i / (out[0] * out[1])), i % (out[0] * out[1])];
         const [at, index] =
           axis === 0 ? [Math.floor(tap / kernel[1]), Math.floor(point / out[1])] : [tap % kernel[1], point % out[1]];
-        return index * strides[axis]! - pads[axis]! + at * dilations[axis]!;
+        return index * nth(strides, axis) - nth(pads, axis) + at * nth(dilations, axis);
       };
       const count = kernel[0] * kernel[1] * out[0] * out[1];
       return tf.tensor2d(
@@ -187,7 +188,7 @@ function basePlaces(ctx: RunContext, kernel: readonly [number, number], out: rea
 function inferDeformConv(info: NodeInfo): Inferred[] {
   const [x, w, offset] = [shapeOf(info, 0), shapeOf(info, 1), shapeOf(info, 2)];
   if (x && x.length !== 4) throw new GraphError('deformable convolution is defined for images of two axes here');
-  return [{ dtype: typeOf(info).dtype, shape: x && w && offset && [x[0]!, w[0]!, ...offset.slice(2)] }];
+  return [{ dtype: typeOf(info).dtype, shape: x && w && offset && [nth(x, 0), nth(w, 0), ...offset.slice(2)] }];
 }
 
 const image = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;

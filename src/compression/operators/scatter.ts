@@ -1,9 +1,10 @@
 /** Putting elements by indices: Scatter, ScatterElements, ScatterND, with reductions. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { allocate, hostNumbers } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
-import { firstInput, onHost, ONNX_ORDER, type DeviceForm, type HostForm } from './define.ts';
+import { firstInput, onHost, ONNX_ORDER, type DeviceForm, type HostForm, needs } from './define.ts';
 import { scatterRows, type Reduction } from './device/scatter.ts';
 import { offsetsBeside, resolvedIndices, sliceRows } from './gather.ts';
 import { rounder } from './host/data.ts';
@@ -51,27 +52,27 @@ function copyOf({ dtype, data }: HostTensor): { [index: number]: string | number
   return copy;
 }
 
-const scatterElementsHost: HostForm = ([data, indices, updates], info) => {
-  const axis = resolveAxis(info.int('axis', 0), data!.dims.length);
-  return [put(data!, elementTargets(data!.dims, indices!, axis), updates!.data, combination(info))];
-};
+const scatterElementsHost: HostForm = needs(3, ([data, indices, updates], info) => {
+  const axis = resolveAxis(info.int('axis', 0), data.dims.length);
+  return [put(data, elementTargets(data.dims, indices, axis), updates.data, combination(info))];
+});
 
 /** Offset in a tensor of shape `dims` of each element of `indices`. */
 function elementTargets(dims: readonly number[], indices: HostTensor, axis: number): number[] {
-  const stride = stridesOf(dims)[axis]!;
+  const stride = nth(stridesOf(dims), axis);
   const beside = offsetsBeside(dims, indices.dims, axis);
-  return resolvedIndices(indices, dims[axis]!).map((index, i) => beside[i]! + index * stride);
+  return resolvedIndices(indices, nth(dims, axis)).map((index, i) => beside[i]! + index * stride);
 }
 
-const scatterNdHost: HostForm = ([data, indices, updates], info) => {
-  const size = sizeOf(data!.dims.slice(indices!.dims.at(-1)));
-  const rows = sliceRows(hostNumbers(indices!), indices!.dims, data!.dims, 0);
+const scatterNdHost: HostForm = needs(3, ([data, indices, updates], info) => {
+  const size = sizeOf(data.dims.slice(nth(indices.dims, -1)));
+  const rows = sliceRows(hostNumbers(indices), indices.dims, data.dims, 0);
   const offsets = new Int32Array(rows.length * size);
   rows.forEach((row, i) => {
     for (let j = 0; j < size; j++) offsets[i * size + j] = row * size + j;
   });
-  return [put(data!, offsets, updates!.data, combination(info))];
-};
+  return [put(data, offsets, updates.data, combination(info))];
+});
 
 /** The device's form of floats; integers are worked exactly on the host. */
 function onDevice(host: HostForm, scatter: (ctx: RunContext, reduction: Reduction) => TfTensor): DeviceForm {
@@ -96,7 +97,7 @@ function scatterElements(ctx: RunContext, reduction: Reduction): TfTensor {
 
 function scatterNd(ctx: RunContext, reduction: Reduction): TfTensor {
   const [data, indices, updates] = [ctx.tensor(0), ctx.host(1), ctx.tensor(2)];
-  const size = sizeOf(data.shape.slice(indices.dims.at(-1)));
+  const size = sizeOf(data.shape.slice(nth(indices.dims, -1)));
   if (size === 0 || updates.size === 0) return tf.clone(data);
   const rows = sliceRows(hostNumbers(indices), indices.dims, data.shape, 0);
   return tf.reshape(

@@ -1,4 +1,5 @@
 /** Picking by value or by condition: TopK, ArgMax, ArgMin, NonZero, Compress, Unique, OneHot. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers, isFloat } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
@@ -14,6 +15,8 @@ import {
   ONNX_ORDER,
   ZERO,
   type HostForm,
+  needs,
+  required,
 } from './define.ts';
 import { takeElements } from './device/rows.ts';
 import { positive } from './gather.ts';
@@ -49,7 +52,7 @@ function bestPositions(
   k: number,
   largest: boolean,
 ): { positions: Int32Array; starts: Int32Array; stride: number } {
-  const size = x.dims[axis]!;
+  const size = nth(x.dims, axis);
   if (k > size || k < 0) throw new GraphError(`k = ${k} of an axis of ${size}`);
   const { starts, steps } = lanes(x.dims, [axis]);
   const data = elementsOf(x.data);
@@ -61,7 +64,7 @@ function bestPositions(
     });
     positions.set(ranked.slice(0, k), lane * k);
   });
-  return { positions, starts, stride: stridesOf(x.dims)[axis]! };
+  return { positions, starts, stride: nth(stridesOf(x.dims), axis) };
 }
 
 /** Where the results lie: lanes in row-major order of the other axes, each with k elements along `axis`. */
@@ -84,8 +87,8 @@ function topK(x: HostTensor, info: NodeInfo, k: number): { offsets: Int32Array; 
 }
 
 const topKHost: HostForm = (inputs, info) => {
-  const { offsets, indices, dims } = topK(inputs[0]!, info, topKSize(info, intsOfHost(inputs)) ?? 0);
-  return [pick(inputs[0]!, offsets, dims), indices];
+  const { offsets, indices, dims } = topK(required(inputs, 0), info, topKSize(info, intsOfHost(inputs)) ?? 0);
+  return [pick(required(inputs, 0), offsets, dims), indices];
 };
 
 /** Positions are found along the last axis; the values are then picked, so that gradients reach their places. */
@@ -94,7 +97,7 @@ function topKDevice(ctx: RunContext): (TfTensor | Value)[] {
   const x = ctx.tensor(0);
   const axis = resolveAxis(ctx.int('axis', -1), x.rank);
   const k = topKSize(ctx, intsOfRun(ctx)) ?? 0;
-  if (k > x.shape[axis]!) throw new GraphError(`k = ${k} of an axis of ${x.shape[axis]}`);
+  if (k > nth(x.shape, axis)) throw new GraphError(`k = ${k} of an axis of ${x.shape[axis]}`);
   if (k === 0 || x.size === 0) return topKByHost(ctx);
   const last = x.rank - 1;
   const swap = countTo(x.rank).map((i) => (i === axis ? last : i === last ? axis : i));
@@ -119,7 +122,7 @@ function pickedAlong(x: TfTensor, indices: TfTensor, axis: number): TfTensor {
       x.shape,
       indices.shape.map((size, i) => (i === axis ? new Array<number>(size).fill(0) : countTo(size))),
     );
-    return tf.add(tf.mul(indices, tf.scalar(strides[axis]!, 'int32')), tf.tensor(beside, indices.shape, 'int32'));
+    return tf.add(tf.mul(indices, tf.scalar(nth(strides, axis), 'int32')), tf.tensor(beside, indices.shape, 'int32'));
   });
   return takeElements(x, offsets, indices.shape);
 }
@@ -137,11 +140,11 @@ function topKType(info: NodeInfo): Inferred[] {
 /* ArgMax, ArgMin */
 
 function argHost(better: (relation: number) => boolean): HostForm {
-  return ([x], info) => {
-    const axis = resolveAxis(info.int('axis', 0), x!.dims.length);
-    const { starts, steps, kept, dropped } = lanes(x!.dims, [axis]);
+  return needs(1, ([x], info) => {
+    const axis = resolveAxis(info.int('axis', 0), x.dims.length);
+    const { starts, steps, kept, dropped } = lanes(x.dims, [axis]);
     const lastWins = info.int('select_last_index', 0) === 1;
-    const data = elementsOf(x!.data);
+    const data = elementsOf(x.data);
     const out = new BigInt64Array(starts.length);
     starts.forEach((start, lane) => {
       let best = 0;
@@ -152,7 +155,7 @@ function argHost(better: (relation: number) => boolean): HostForm {
       out[lane] = BigInt(best);
     });
     return [{ dtype: 'int64', dims: info.int('keepdims', 1) === 1 ? kept : dropped, data: out }];
-  };
+  });
 }
 
 function arg(
@@ -189,7 +192,7 @@ function arg(
       const tensor = withoutTape(() => {
         const found =
           ctx.int('select_last_index', 0) === 1
-            ? tf.sub(tf.scalar(x.shape[axis]! - 1, 'int32'), find(tf.reverse(x, axis), axis))
+            ? tf.sub(tf.scalar(nth(x.shape, axis) - 1, 'int32'), find(tf.reverse(x, axis), axis))
             : find(x, axis);
         return ctx.int('keepdims', 1) === 1 ? tf.expandDims(found, axis) : found;
       });
@@ -200,54 +203,55 @@ function arg(
 
 /* By condition: results whose size depends on values; always on the host. */
 
-const nonZeroHost: HostForm = ([x]) => {
-  const data = elementsOf(x!.data);
+const nonZeroHost: HostForm = needs(1, ([x]) => {
+  const data = elementsOf(x.data);
   const found = countTo(data.length).filter((i) => Number(data[i]) !== 0);
-  const strides = stridesOf(x!.dims);
-  const coordinates = x!.dims.flatMap((size, axis) =>
-    found.map((offset) => Math.floor(offset / strides[axis]!) % size),
-  );
-  return [generate('int64', [x!.dims.length, found.length], (i) => coordinates[i]!)];
-};
+  const strides = stridesOf(x.dims);
+  const coordinates = x.dims.flatMap((size, axis) => {
+    const stride = nth(strides, axis);
+    return found.map((offset) => Math.floor(offset / stride) % size);
+  });
+  return [generate('int64', [x.dims.length, found.length], (i) => coordinates[i]!)];
+});
 
-const compressHost: HostForm = ([x, condition], info) => {
-  const kept = hostNumbers(condition!).flatMap((keep, i) => (keep === 0 ? [] : [i]));
+const compressHost: HostForm = needs(2, ([x, condition], info) => {
+  const kept = hostNumbers(condition).flatMap((keep, i) => (keep === 0 ? [] : [i]));
   if (info.attribute('axis') === undefined) {
-    const flat = { ...x!, dims: [elementCount(x!.dims)] };
-    return [pickAlong(flat, [kept.filter((i) => i < flat.dims[0]!)])];
+    const size = elementCount(x.dims);
+    return [pickAlong({ ...x, dims: [size] }, [kept.filter((i) => i < size)])];
   }
-  const axis = resolveAxis(info.int('axis', 0), x!.dims.length);
+  const axis = resolveAxis(info.int('axis', 0), x.dims.length);
   return [
     pickAlong(
-      x!,
-      x!.dims.map((size, i) => (i === axis ? kept.filter((k) => k < size) : countTo(size))),
+      x,
+      x.dims.map((size, i) => (i === axis ? kept.filter((k) => k < size) : countTo(size))),
     ),
   ];
-};
+});
 
 /** Differentiable: the kept elements are known once the condition is. */
 function compress(ctx: RunContext): (TfTensor | Value)[] {
   if (!isFloat(ctx.dtype(0))) return onHost(compressHost)(ctx);
   const x = ctx.tensor(0);
   const positions: HostTensor = { dtype: 'int32', dims: x.shape, data: Int32Array.from(countTo(x.size)) };
-  const [kept] = compressHost([positions, ctx.host(1)], ctx);
-  return [takeElements(x, kept!.data as Int32Array, kept!.dims)];
+  const kept = nth(compressHost([positions, ctx.host(1)], ctx), 0);
+  return [takeElements(x, kept.data as Int32Array, kept.dims)];
 }
 
 /**
  * Distinct elements (or slices along `axis`), sorted or in order of appearance, with first positions, inverse and
  * counts.
  */
-const uniqueHost: HostForm = ([given], info) => {
+const uniqueHost: HostForm = needs(1, ([given], info) => {
   const whole = info.attribute('axis') === undefined;
-  const x = whole ? { ...given!, dims: [elementCount(given!.dims)] } : given!;
+  const x = whole ? { ...given, dims: [elementCount(given.dims)] } : given;
   const axis = whole ? 0 : resolveAxis(info.int('axis', 0), x.dims.length);
-  const size = x.dims[axis]!;
+  const size = nth(x.dims, axis);
   const others = offsetsAlong(
     x.dims,
     x.dims.map((length, i) => (i === axis ? [0] : countTo(length))),
   );
-  const stride = stridesOf(x.dims)[axis]!;
+  const stride = nth(stridesOf(x.dims), axis);
   const data = elementsOf(x.data);
   const relate = (a: number, b: number): number => {
     for (const offset of others) {
@@ -260,10 +264,10 @@ const uniqueHost: HostForm = ([given], info) => {
   const groups: number[][] = [];
   for (const i of ranked) {
     const last = groups.at(-1);
-    if (last && relate(last[0]!, i) === 0) last.push(i);
+    if (last && relate(nth(last, 0), i) === 0) last.push(i);
     else groups.push([i]);
   }
-  if (info.int('sorted', 1) === 0) groups.sort((a, b) => a[0]! - b[0]!);
+  if (info.int('sorted', 1) === 0) groups.sort((a, b) => nth(a, 0) - nth(b, 0));
   const inverse = new Array<number>(size);
   groups.forEach((members, group) => {
     for (const i of members) inverse[i] = group;
@@ -271,35 +275,35 @@ const uniqueHost: HostForm = ([given], info) => {
   const int64 = (values: readonly number[]): HostTensor => generate('int64', [values.length], (i) => values[i]!);
   const values = pickAlong(
     x,
-    x.dims.map((length, i) => (i === axis ? groups.map((members) => members[0]!) : countTo(length))),
+    x.dims.map((length, i) => (i === axis ? groups.map((members) => nth(members, 0)) : countTo(length))),
   );
   return [
     values,
-    int64(groups.map((members) => members[0]!)),
+    int64(groups.map((members) => nth(members, 0))),
     int64(inverse),
     int64(groups.map((members) => members.length)),
   ];
-};
+});
 
 /* OneHot */
 
 const oneHotAxis = (info: NodeInfo, rank: number): number => resolveAxis(info.int('axis', -1), rank + 1);
 
-const oneHotHost: HostForm = ([indices, depth, values], info) => {
-  const size = hostNumbers(depth!)[0]!;
-  const axis = oneHotAxis(info, indices!.dims.length);
-  const dims = [...indices!.dims.slice(0, axis), size, ...indices!.dims.slice(axis)];
-  const inner = stridesOf(dims)[axis]!;
-  const source = hostNumbers(indices!).map((index) => (index < 0 ? index + size : index));
+const oneHotHost: HostForm = needs(3, ([indices, depth, values], info) => {
+  const size = nth(hostNumbers(depth), 0);
+  const axis = oneHotAxis(info, indices.dims.length);
+  const dims = [...indices.dims.slice(0, axis), size, ...indices.dims.slice(axis)];
+  const inner = nth(stridesOf(dims), axis);
+  const source = hostNumbers(indices).map((index) => (index < 0 ? index + size : index));
   const offsets = Int32Array.from({ length: elementCount(dims) }, (_, i) => {
     const outer = Math.floor(i / (inner * size));
     return source[outer * inner + (i % inner)] === Math.floor(i / inner) % size ? 1 : 0;
   });
-  return [pick(values!, offsets, dims)];
-};
+  return [pick(values, offsets, dims)];
+});
 
 function oneHot(ctx: RunContext): (TfTensor | Value)[] {
-  const size = ctx.hostInts(1)[0]!;
+  const size = nth(ctx.hostInts(1), 0);
   const values = ctx.tensor(2);
   if (values.dtype !== 'float32') return onHost(oneHotHost)(ctx);
   const indices = ctx.tensor(0);

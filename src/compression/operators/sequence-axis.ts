@@ -1,8 +1,9 @@
 /** Operators that move elements along a time axis, each sample by its own amount: ReverseSequence, TensorScatter. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
-import { firstInput, ONNX_ORDER } from './define.ts';
+import { firstInput, ONNX_ORDER, needs } from './define.ts';
 import { takeRows } from './device/rows.ts';
 import { concat, pick, reshape } from './host/movement.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
@@ -18,14 +19,14 @@ function reversedRows(dims: readonly number[], lengths: readonly number[], info:
   const time = resolveAxis(info.int('time_axis', 0), 2);
   const batch = resolveAxis(info.int('batch_axis', 1), 2);
   if (time === batch) throw new GraphError('time and batch axis are the same');
-  if (lengths.length !== dims[batch] || lengths.some((length) => length < 0 || length > dims[time]!))
+  if (lengths.length !== dims[batch] || lengths.some((length) => length < 0 || length > nth(dims, time)))
     throw new GraphError(`sequence lengths [${lengths.join(', ')}] do not fit [${dims.join(', ')}]`);
-  const columns = dims[1]!;
-  return Int32Array.from({ length: dims[0]! * columns }, (_, row) => {
+  const columns = nth(dims, 1);
+  return Int32Array.from({ length: nth(dims, 0) * columns }, (_, row) => {
     const at = [Math.floor(row / columns), row % columns];
     const length = lengths[at[batch]!]!;
     if (at[time]! < length) at[time] = length - 1 - at[time]!;
-    return at[0]! * columns + at[1]!;
+    return nth(at, 0) * columns + nth(at, 1);
   });
 }
 
@@ -53,7 +54,7 @@ function writeOf(
   if (mode !== 'linear' && mode !== 'circular') throw new GraphError(`unknown mode "${mode}"`);
   const [length, fresh] = [cache[axis]!, update[axis]!];
   const outer = elementCount(cache.slice(0, axis));
-  const perSample = outer / cache[0]!;
+  const perSample = outer / nth(cache, 0);
   const rows = Int32Array.from({ length: outer * length }, (_, i) => i);
   for (let lane = 0; lane < outer; lane++) {
     const start = at ? at[Math.floor(lane / perSample)]! : 0;
@@ -75,12 +76,9 @@ export const sequenceAxisOperators: readonly Operator[] = [
     layout: ONNX_ORDER,
     differentiability: firstInput(0),
     infer: sameType(),
-    host: ([x, lengths], info) => [
-      reshape(
-        rowsOnHost(x!, reversedRows(x!.dims, hostNumbers(lengths!), info), elementCount(x!.dims.slice(2))),
-        x!.dims,
-      ),
-    ],
+    host: needs(2, ([x, lengths], info) => [
+      reshape(rowsOnHost(x, reversedRows(x.dims, hostNumbers(lengths), info), elementCount(x.dims.slice(2))), x.dims),
+    ]),
     device: (ctx) => {
       const rows = reversedRows(ctx.dims(0), ctx.hostInts(1), ctx);
       return [
@@ -97,14 +95,11 @@ export const sequenceAxisOperators: readonly Operator[] = [
     layout: ONNX_ORDER,
     differentiability: firstInput(0, 1),
     infer: sameType(),
-    host: ([cache, update, at], info) => {
-      const { rows, width } = writeOf(cache!.dims, update!.dims, at ? hostNumbers(at) : null, info);
-      const all = concat(
-        [reshape(cache!, [elementCount(cache!.dims)]), reshape(update!, [elementCount(update!.dims)])],
-        0,
-      );
-      return [reshape(rowsOnHost(all, rows, width), cache!.dims)];
-    },
+    host: needs(2, ([cache, update, at], info) => {
+      const { rows, width } = writeOf(cache.dims, update.dims, at ? hostNumbers(at) : null, info);
+      const all = concat([reshape(cache, [elementCount(cache.dims)]), reshape(update, [elementCount(update.dims)])], 0);
+      return [reshape(rowsOnHost(all, rows, width), cache.dims)];
+    }),
     device: (ctx) => {
       const { rows, width } = writeOf(ctx.dims(0), ctx.dims(1), ctx.has(2) ? ctx.hostInts(2) : null, ctx);
       const [cache, update] = [ctx.tensor(0), ctx.tensor(1)];

@@ -2,13 +2,14 @@
  * Operators that make values out of shapes and attributes: Shape, Size, Constant, ConstantOfShape, Range, EyeLike,
  * Identity.
  */
+import { nth } from '../ir/nth.ts';
 import { constantTensor } from '../ir/constants.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers, int64Host, isFloat, toHost } from '../ir/tensor-data.ts';
 import { DATA_TYPES, type DataType, type Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';
 import { withoutTape } from '../tensor/without-tape.ts';
-import { FOLLOWS, FULL, hostValue, ONNX_ORDER, PASSES, ZERO, type HostForm } from './define.ts';
+import { FOLLOWS, FULL, hostValue, ONNX_ORDER, PASSES, ZERO, type HostForm, needs } from './define.ts';
 import { ofFirst, readsShape } from './channels/elementwise.ts';
 import { filling as anySize } from './channels/reshape.ts';
 import { generate, scalar } from './host/data.ts';
@@ -60,7 +61,7 @@ function inferConstantOfShape(info: NodeInfo): Inferred[] {
     {
       dtype: value.dtype,
       shape,
-      ...(known && { elements: new Array<Dim>(shape[0] as number).fill(hostNumbers(value)[0]!) }),
+      ...(known && { elements: new Array<Dim>(shape[0] as number).fill(nth(hostNumbers(value), 0)) }),
     },
   ];
 }
@@ -77,9 +78,9 @@ function rangeLength(start: number, limit: number, delta: number): number {
 }
 
 /** 16-bit floats are counted in `stash_type` (float32 unless said otherwise) and rounded at the end. */
-const range: HostForm = ([start, limit, delta], info) => {
-  const { dtype } = start!;
-  const [from, to, by] = [start!, limit!, delta!].map((x) => hostNumbers(x)[0]!) as [number, number, number];
+const range: HostForm = needs(3, ([start, limit, delta], info) => {
+  const { dtype } = start;
+  const [from, to, by] = [start, limit, delta].map((x) => nth(hostNumbers(x), 0)) as [number, number, number];
   const stash = DATA_TYPES[info.int('stash_type', 1)];
   const isNarrow = dtype === 'float16' || dtype === 'bfloat16';
   if (isNarrow && stash !== 'float32' && stash !== 'float64')
@@ -89,13 +90,13 @@ const range: HostForm = ([start, limit, delta], info) => {
       ? (i: number): number => Math.fround(from + Math.fround(i * by))
       : (i: number): number => from + i * by;
   return [generate(dtype, [rangeLength(from, to, by)], counted)];
-};
+});
 
 function inferRange(info: NodeInfo): Inferred[] {
   const { dtype } = typeOf(info);
   const [start, limit, delta] = [0, 1, 2].map((i) => info.constant(i));
   if (start && limit && delta) {
-    const [from, to, by] = [start, limit, delta].map((x) => hostNumbers(x)[0]!) as [number, number, number];
+    const [from, to, by] = [start, limit, delta].map((x) => nth(hostNumbers(x), 0)) as [number, number, number];
     return [{ dtype, shape: [rangeLength(from, to, by)] }];
   }
   const [from, to, by] = [0, 1, 2].map((i) => info.partial(i)?.[0]);
@@ -108,7 +109,7 @@ function eyeType(info: NodeInfo): DataType {
 
 function eye(dims: readonly number[], info: NodeInfo): HostTensor {
   const own = info.int('dtype', 0) === 0 ? typeOf(info).dtype : eyeType(info);
-  const [k, columns] = [info.int('k', 0), dims[1]!];
+  const [k, columns] = [info.int('k', 0), nth(dims, 1)];
   return generate(own, dims, (i) => ((i % columns) - Math.floor(i / columns) === k ? 1 : 0));
 }
 
@@ -123,7 +124,7 @@ export const shapeValueOperators: readonly Operator[] = [
     layout: UNREAD,
     channels: readsShape,
     infer: inferShape,
-    host: ([x], info) => [int64Host(span(x!.dims, info))],
+    host: needs(1, ([x], info) => [int64Host(span(x.dims, info))]),
     device: (ctx) => [hostValue(int64Host(span(dimsOf(ctx), ctx)))],
   },
   {
@@ -135,7 +136,7 @@ export const shapeValueOperators: readonly Operator[] = [
       const shape = shapeOf(info);
       return [{ dtype: 'int64', shape: [], ...(shape && { elements: [productOf(shape)] }) }];
     },
-    host: ([x]) => [scalar('int64', elementCount(x!.dims))],
+    host: needs(1, ([x]) => [scalar('int64', elementCount(x.dims))]),
     device: (ctx) => [hostValue(scalar('int64', elementCount(dimsOf(ctx))))],
   },
   {
@@ -155,7 +156,7 @@ export const shapeValueOperators: readonly Operator[] = [
     channels: anySize,
     layout: ONNX_ORDER,
     infer: inferConstantOfShape,
-    host: ([shape], info) => [fill(hostNumbers(shape!), filling(info))],
+    host: needs(1, ([shape], info) => [fill(hostNumbers(shape), filling(info))]),
   },
   { ...common, type: 'Range', since: 11, layout: ONNX_ORDER, infer: inferRange, host: range },
   {
@@ -164,7 +165,7 @@ export const shapeValueOperators: readonly Operator[] = [
     since: 9,
     layout: UNREAD,
     infer: (info) => [{ dtype: info.int('dtype', 0) === 0 ? typeOf(info).dtype : eyeType(info), shape: shapeOf(info) }],
-    host: ([x], info) => [eye(x!.dims, info)],
+    host: needs(1, ([x], info) => [eye(x.dims, info)]),
     device: (ctx) => [hostValue(eye(dimsOf(ctx), ctx))],
   },
   {
@@ -176,9 +177,9 @@ export const shapeValueOperators: readonly Operator[] = [
     quantization: PASSES,
     infer: (info) => {
       const elements = info.partial(0);
-      return [{ ...sameType()(info)[0]!, ...(elements && { elements }) }];
+      return [{ ...sameType()(info)[0], ...(elements && { elements }) }];
     },
-    host: ([x]) => [x!],
+    host: needs(1, ([x]) => [x]),
     device: (ctx) => [isFloat(ctx.dtype(0)) ? tf.clone(ctx.tensor(0)) : withoutTape(() => tf.clone(ctx.tensor(0)))],
   },
 ];

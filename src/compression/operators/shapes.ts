@@ -23,12 +23,12 @@ export function isConcrete(shape: Shape | undefined): shape is readonly number[]
 }
 
 /** `infer` of operators whose first output is of the type of an input. */
-export function sameType(input = 0): (info: NodeInfo) => Inferred[] {
+export function sameType(input = 0): (info: NodeInfo) => [Inferred] {
   return (info) => [typeOf(info, input)];
 }
 
 /** `infer` of operators that broadcast all their inputs; the type is that of input `typed`, or the one given. */
-export function broadcastType(typed: number | DataType = 0): (info: NodeInfo) => Inferred[] {
+export function broadcastType(typed: number | DataType = 0): (info: NodeInfo) => [Inferred] {
   return (info) => [
     {
       dtype: typeof typed === 'number' ? typeOf(info, typed).dtype : typed,

@@ -1,4 +1,5 @@
 /** Slice, in all its forms: attributes or inputs, any axes, any steps. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { slicing, type TakenRange } from './channels/join-split.ts';
@@ -12,6 +13,7 @@ import {
   intsOfRun,
   PASSES,
   type Ints,
+  required,
 } from './define.ts';
 import { slicedBy } from './device/slice.ts';
 import { slice } from './host/movement.ts';
@@ -63,8 +65,8 @@ function rangesOf(dims: readonly number[], info: NodeInfo, ints: Ints): Ranges {
   if (!spec) throw new GraphError('the bounds of the slice are not known');
   const [starts, steps, sizes] = [dims.map(() => 0), dims.map(() => 1), [...dims]];
   spec.axes.forEach((axis, i) => {
-    const { start, count } = clampRange(dims[axis]!, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!);
-    [starts[axis], steps[axis], sizes[axis]] = [count > 0 ? start : 0, spec.steps[i]!, count];
+    const { start, count } = clampRange(nth(dims, axis), nth(spec.starts, i), nth(spec.ends, i), nth(spec.steps, i));
+    [starts[axis], steps[axis], sizes[axis]] = [count > 0 ? start : 0, nth(spec.steps, i), count];
   });
   return { starts, steps, sizes };
 }
@@ -76,7 +78,7 @@ function rangeAlong(info: NodeInfo, rank: number, axis: number, size: number): T
   const i = spec.axes.indexOf(axis);
   return i < 0
     ? { start: 0, step: 1, count: size }
-    : { ...clampRange(size, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!), step: spec.steps[i]! };
+    : { ...clampRange(size, nth(spec.starts, i), nth(spec.ends, i), nth(spec.steps, i)), step: nth(spec.steps, i) };
 }
 
 function infer(info: NodeInfo): Inferred[] {
@@ -86,7 +88,7 @@ function infer(info: NodeInfo): Inferred[] {
   if (!spec) return [{ dtype, shape: unknownEnds(info, shape) }];
   const result = [...shape];
   spec.axes.forEach((axis, i) => {
-    result[axis] = sizeAfter(shape[axis]!, spec.starts[i]!, spec.ends[i]!, spec.steps[i]!);
+    result[axis] = sizeAfter(nth(shape, axis), nth(spec.starts, i), nth(spec.ends, i), nth(spec.steps, i));
   });
   const elements = info.partial(0);
   if (!elements || shape.length !== 1) return [{ dtype, shape: result }];
@@ -95,7 +97,7 @@ function infer(info: NodeInfo): Inferred[] {
     {
       dtype,
       shape: sizes,
-      elements: Array.from({ length: sizes[0]! }, (_, i) => elements[starts[0]! + i * steps[0]!]!),
+      elements: Array.from({ length: nth(sizes, 0) }, (_, i) => elements[nth(starts, 0) + i * nth(steps, 0)]!),
     },
   ];
 }
@@ -151,8 +153,8 @@ export const sliceOperators: readonly Operator[] = [
     device: run,
     channels: slicing(rangeAlong, 10),
     host: (inputs, info) => {
-      const { starts, steps, sizes } = rangesOf(inputs[0]!.dims, info, intsOfHost(inputs));
-      return [slice(inputs[0]!, starts, steps, sizes)];
+      const { starts, steps, sizes } = rangesOf(required(inputs, 0).dims, info, intsOfHost(inputs));
+      return [slice(required(inputs, 0), starts, steps, sizes)];
     },
   },
 ];

@@ -1,4 +1,5 @@
 /** Softmax, LogSoftmax, Hardmax: along one axis since opset 13; before, over all axes from `axis` on taken as one. */
+import { nth } from '../ir/nth.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import { alongAxes } from './channels/elementwise.ts';
@@ -33,7 +34,7 @@ function flattened(x: TfTensor, axis: number, compute: (x: TfTensor) => TfTensor
 }
 
 function hardmax(x: TfTensor): TfTensor {
-  return tf.cast(tf.oneHot(tf.argMax(x, -1), x.shape.at(-1)!), 'float32');
+  return tf.cast(tf.oneHot(tf.argMax(x, -1), nth(x.shape, -1)), 'float32');
 }
 
 const rowSoftmax = (x: TfTensor): TfTensor => (x.rank === 0 ? tf.onesLike(x) : nn.softmax(x));

@@ -1,4 +1,5 @@
 /** Windows, discrete Fourier transforms and the mel scale: the front end of audio models. */
+import { nth } from '../ir/nth.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
@@ -15,6 +16,7 @@ import {
   ZERO,
   type HostForm,
   type Ints,
+  needs,
 } from './define.ts';
 import { gatherAxis } from './device/rows.ts';
 import { generate } from './host/data.ts';
@@ -27,15 +29,15 @@ const outputType = (info: NodeInfo): DataType => DATA_TYPES[info.int('output_dat
 
 /** Sum of cosines: sum over k of terms[k] * cos(2 pi k n / N). */
 function cosineWindow(type: string, terms: readonly number[]): Operator {
-  const host: HostForm = ([size], info) => {
-    const length = hostNumbers(size!)[0]!;
+  const host: HostForm = needs(1, ([size], info) => {
+    const length = nth(hostNumbers(size), 0);
     const period = info.int('periodic', 1) === 1 ? length : length - 1;
     return [
       generate(outputType(info), [length], (n) =>
         terms.reduce((sum, term, k) => sum + term * Math.cos((2 * Math.PI * k * n) / period), 0),
       ),
     ];
-  };
+  });
   return {
     ...onHostOnly,
     type,
@@ -52,7 +54,7 @@ const toHertz = (mel: number): number => 700 * (10 ** (mel / 2595) - 1);
 
 /** Triangles over the bins of a spectrum, evenly spaced in mel: [dft_length / 2 + 1, num_mel_bins]. */
 const melWeights: HostForm = (inputs, info) => {
-  const [bins, length, rate, low, high] = inputs.map((input) => hostNumbers(input!)[0]!) as [
+  const [bins, length, rate, low, high] = inputs.map((input) => nth(hostNumbers(input!), 0)) as [
     number,
     number,
     number,
@@ -95,7 +97,7 @@ function transform(x: TfTensor, { length, inverse, oneSided }: Transform): TfTen
       `Fourier transforms of more than ${MAX_POINTS} points are not computed by the training engine`,
     );
   const bins = oneSided ? Math.floor(length / 2) + 1 : length;
-  const used = Math.min(length, x.shape.at(-2)!);
+  const used = Math.min(length, nth(x.shape, -2));
   const angle = (i: number): number => (2 * Math.PI * ((Math.floor(i / bins) * (i % bins)) % length)) / length;
   const table = (f: (angle: number) => number): TfTensor =>
     tf.tensor2d(
@@ -129,7 +131,7 @@ function realSignal(spectrum: TfTensor, length: number): TfTensor {
       'unsupported-operator',
       `Fourier transforms of more than ${MAX_POINTS} points are not computed by the training engine`,
     );
-  const bins = Math.min(Math.floor(length / 2) + 1, spectrum.shape.at(-2)!);
+  const bins = Math.min(Math.floor(length / 2) + 1, nth(spectrum.shape, -2));
   const weight = (bin: number): number => (bin === 0 || 2 * bin === length ? 1 : 2) / length;
   const table = Float32Array.from({ length: 2 * bins * length }, (_, i) => {
     const [row, n] = [Math.floor(i / length), i % length];
@@ -151,7 +153,7 @@ function dftAxis(info: NodeInfo, ints: Ints, rank: number): number | null {
   if (info.opset < 20) return resolveAxis(info.int('axis', 1), rank);
   if (!given(info, 2)) return rank - 2;
   const axis = ints(2);
-  return axis && resolveAxis(axis[0]!, rank);
+  return axis && resolveAxis(nth(axis, 0), rank);
 }
 
 /** From half a spectrum back to a real signal. */
@@ -162,7 +164,7 @@ const defaultLength = (info: NodeInfo, size: Dim): Dim =>
 function dft(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const axis = dftAxis(ctx, intsOfRun(ctx), x.rank)!;
-  const length = ctx.has(1) ? ctx.hostInts(1)[0]! : (defaultLength(ctx, x.shape[axis]!) as number);
+  const length = ctx.has(1) ? nth(ctx.hostInts(1), 0) : (defaultLength(ctx, nth(x.shape, axis)) as number);
   const swap = x.shape.map((_, i) => (i === axis ? x.rank - 2 : i === x.rank - 2 ? axis : i));
   const signal = axis === x.rank - 2 ? x : tf.transpose(x, swap);
   const turned = isToReal(ctx)
@@ -180,7 +182,7 @@ function inferDft(info: NodeInfo): Inferred[] {
     ? (ints(1)?.[0] ?? null)
     : axis === null
       ? null
-      : defaultLength(info, shape[axis]!);
+      : defaultLength(info, nth(shape, axis));
   const bins =
     info.int('onesided', 0) === 1 && !isToReal(info)
       ? typeof length === 'number'
@@ -201,9 +203,9 @@ function inferDft(info: NodeInfo): Inferred[] {
 function stft(ctx: RunContext): TfTensor[] {
   const signal = ctx.tensor(0);
   const x = signal.rank === 2 ? tf.expandDims(signal, 2) : signal;
-  const step = ctx.hostInts(1)[0]!;
-  const length = ctx.has(3) ? ctx.hostInts(3)[0]! : ctx.has(2) ? ctx.dims(2)[0]! : x.shape[1]!;
-  const frames = 1 + Math.floor((x.shape[1]! - length) / step);
+  const step = nth(ctx.hostInts(1), 0);
+  const length = ctx.has(3) ? nth(ctx.hostInts(3), 0) : ctx.has(2) ? nth(ctx.dims(2), 0) : nth(x.shape, 1);
+  const frames = 1 + Math.floor((nth(x.shape, 1) - length) / step);
   if (step < 1 || frames < 1)
     throw new GraphError(`a frame of ${length} every ${step} does not fit a signal of ${x.shape[1]}`);
   const positions = tf.tensor2d(

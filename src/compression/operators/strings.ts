@@ -4,7 +4,7 @@
  */
 import { GraphError } from '../ir/graph-error.ts';
 import { hostOf } from '../ir/tensor-data.ts';
-import { firstInput, ONNX_ORDER, type HostForm } from './define.ts';
+import { firstInput, ONNX_ORDER, type HostForm, needs } from './define.ts';
 import { stringsOf } from './host/data.ts';
 import { offsetsInto } from './host/elementwise.ts';
 import { broadcastDims } from './host/offsets.ts';
@@ -19,10 +19,10 @@ function strings(dims: readonly number[], data: readonly string[]): HostTensor {
   return { dtype: 'string', dims, data };
 }
 
-const concatenate: HostForm = ([a, b]) => {
-  const dims = broadcastDims(a!.dims, b!.dims);
-  const [x, y] = [stringsOf(a!), stringsOf(b!)];
-  const [left, right] = [offsetsInto(a!.dims, dims), offsetsInto(b!.dims, dims)];
+const concatenate: HostForm = needs(2, ([a, b]) => {
+  const dims = broadcastDims(a.dims, b.dims);
+  const [x, y] = [stringsOf(a), stringsOf(b)];
+  const [left, right] = [offsetsInto(a.dims, dims), offsetsInto(b.dims, dims)];
   const length = dims.reduce((n, size) => n * size, 1);
   return [
     strings(
@@ -30,24 +30,24 @@ const concatenate: HostForm = ([a, b]) => {
       Array.from({ length }, (_, i) => x[left ? left[i]! : i]! + y[right ? right[i]! : i]!),
     ),
   ];
-};
+});
 
 /** The parts of each string, padded to the longest list with '', and how many there are. */
-const split: HostForm = ([x], info) => {
+const split: HostForm = needs(1, ([x], info) => {
   const delimiter = info.string('delimiter', '');
   const maxSplits = info.attribute('maxsplit') ? info.int('maxsplit', -1) : -1;
-  const parts = stringsOf(x!).map((text) => splitText(text, delimiter, maxSplits < 0 ? Infinity : maxSplits));
+  const parts = stringsOf(x).map((text) => splitText(text, delimiter, maxSplits < 0 ? Infinity : maxSplits));
   const width = Math.max(0, ...parts.map(({ length }) => length));
   const padded = parts.flatMap((list) => [...list, ...new Array<string>(width - list.length).fill('')]);
   return [
-    strings([...x!.dims, width], padded),
+    strings([...x.dims, width], padded),
     hostOf(
       'int64',
-      x!.dims,
+      x.dims,
       parts.map(({ length }) => length),
     ),
   ];
-};
+});
 
 /** At most `most` cuts; without a delimiter at runs of white space, those at the ends left out. */
 function splitText(text: string, delimiter: string, maxSplits: number): string[] {
@@ -67,18 +67,18 @@ function splitText(text: string, delimiter: string, maxSplits: number): string[]
   return all.length - 1 <= maxSplits ? all : [...all.slice(0, maxSplits), all.slice(maxSplits).join(delimiter)];
 }
 
-const normalize: HostForm = ([x], info) => {
+const normalize: HostForm = needs(1, ([x], info) => {
   const stopWords = info.attribute('stopwords');
   const words = stopWords?.kind === 'strings' ? stopWords.value : [];
   const sensitive = info.int('is_case_sensitive', 0) === 1;
   const same = (text: string): string => (sensitive ? text : text.toLowerCase());
   const dropped = new Set(words.map(same));
-  const kept = stringsOf(x!)
+  const kept = stringsOf(x)
     .filter((text) => !dropped.has(same(text)))
     .map(caseChange(info));
   const result = kept.length > 0 ? kept : [''];
-  return [strings(x!.dims.length === 2 ? [1, result.length] : [result.length], result)];
-};
+  return [strings(x.dims.length === 2 ? [1, result.length] : [result.length], result)];
+});
 
 function caseChange(info: NodeInfo): (text: string) => string {
   const action = info.string('case_change_action', 'NONE');

@@ -1,7 +1,7 @@
 /** TfIdfVectorizer: counts of n-grams, with gaps where asked. */
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
-import { onHost, ONNX_ORDER, ZERO, type HostForm } from './define.ts';
+import { onHost, ONNX_ORDER, ZERO, type HostForm, needs } from './define.ts';
 import { generate } from './host/data.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import type { NodeInfo } from '../ir/node-info.ts';
@@ -56,11 +56,11 @@ function visit(row: readonly string[], info: NodeInfo, vocabulary: Vocabulary, f
 const itemsOf = (x: HostTensor): string[] =>
   x.dtype === 'string' ? [...(x.data as readonly string[])] : hostNumbers(x).map(String);
 
-const tfIdf: HostForm = ([x], info) => {
+const tfIdf: HostForm = needs(1, ([x], info) => {
   const vocabulary = vocabularyOf(info);
   const { width, indexes, weights } = vocabulary;
-  const [rows, length] = x!.dims.length === 2 ? (x!.dims as [number, number]) : [1, x!.data.length];
-  const items = itemsOf(x!);
+  const [rows, length] = x.dims.length === 2 ? (x.dims as [number, number]) : [1, x.data.length];
+  const items = itemsOf(x);
   const counts = new Float64Array(rows * width);
   const weightOf = new Float64Array(width).fill(1);
   weights.forEach((weight, number) => {
@@ -79,8 +79,8 @@ const tfIdf: HostForm = ([x], info) => {
           ? weightOf[i % width]!
           : 0
         : counts[i]! * weightOf[i % width]!;
-  return [generate('float32', x!.dims.length === 2 ? [rows, width] : [width], value)];
-};
+  return [generate('float32', x.dims.length === 2 ? [rows, width] : [width], value)];
+});
 
 export const tfIdfOperators: readonly Operator[] = [
   {

@@ -3,7 +3,7 @@ import { roundHalfEven } from '../ir/number-formats.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { ofFirst } from './channels/elementwise.ts';
-import { discrete, exactIntegers, FOLLOWS, FULL, ZERO, type HostForm } from './define.ts';
+import { discrete, exactIntegers, FOLLOWS, FULL, ZERO, type HostForm, needs } from './define.ts';
 import { absolute } from './device/elementwise.ts';
 import { cast } from './host/cast.ts';
 import { map, mapTo, type Unary } from './host/elementwise.ts';
@@ -20,13 +20,13 @@ const common = {
 } as const;
 
 function unary(type: string, host: Unary, device: (x: TfTensor) => TfTensor, more: Partial<Operator> = {}): Operator {
-  const exact: HostForm = ([x]) => [map(x!, host)];
+  const exact: HostForm = needs(1, ([x]) => [map(x, host)]);
   return { ...common, type, host: exact, device: exactIntegers(exact, (ctx) => [device(ctx.tensor(0))]), ...more };
 }
 
 /** A staircase: its gradient is zero wherever it exists. */
 function stairs(type: string, host: Unary, device: (x: TfTensor) => TfTensor): Operator {
-  const exact: HostForm = ([x]) => [map(x!, host)];
+  const exact: HostForm = needs(1, ([x]) => [map(x, host)]);
   return {
     ...common,
     type,
@@ -56,10 +56,10 @@ const ABSOLUTE = { number: Math.abs, big: (x: bigint) => (x < 0n ? -x : x) };
 const SIGN = { number: Math.sign, big: (x: bigint) => (x > 0n ? 1n : x < 0n ? -1n : 0n) };
 
 /** Both infinities, or one alone, as the attributes say. */
-const hostIsInf: HostForm = ([x], info) => {
+const hostIsInf: HostForm = needs(1, ([x], info) => {
   const [negative, positive] = [info.int('detect_negative', 1) === 1, info.int('detect_positive', 1) === 1];
-  return [mapTo(x!, 'bool', (v: number) => ((positive && v === Infinity) || (negative && v === -Infinity) ? 1 : 0))];
-};
+  return [mapTo(x, 'bool', (v: number) => ((positive && v === Infinity) || (negative && v === -Infinity) ? 1 : 0))];
+});
 
 function isInfinite(ctx: RunContext): TfTensor {
   const x = ctx.tensor(0);
@@ -124,13 +124,13 @@ export const unaryOperators: readonly Operator[] = [
   stairs('Sign', SIGN, (x) => tf.sign(x)),
   predicate(
     'IsNaN',
-    ([x]) => [mapTo(x!, 'bool', (v: number) => (Number.isNaN(v) ? 1 : 0))],
+    needs(1, ([x]) => [mapTo(x, 'bool', (v: number) => (Number.isNaN(v) ? 1 : 0))]),
     (ctx) => tf.isNaN(ctx.tensor(0)),
   ),
   predicate('IsInf', hostIsInf, isInfinite),
   predicate(
     'Not',
-    ([x]) => [map(cast(x!, 'bool'), { number: (v) => 1 - v })],
+    needs(1, ([x]) => [map(cast(x, 'bool'), { number: (v) => 1 - v })]),
     (ctx) => tf.logicalNot(tf.cast(ctx.tensor(0), 'bool')),
   ),
 ];

@@ -1,4 +1,5 @@
 /** Taking apart and putting together values that may lie on the host or on the device. */
+import { nth } from '../ir/nth.ts';
 import { allocate } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
@@ -23,7 +24,10 @@ export function sliceValue(value: Value, axis: number, index: number): Value {
 export function stackValues(values: readonly Value[], axis: number): Value {
   const hosts = values.flatMap((value) => (value.kind === 'host' ? [value.value] : []));
   if (hosts.length === values.length) return { kind: 'host', value: stackHosts(hosts, axis) };
-  const dtype = values.map((value) => (value.kind === 'host' ? value.value.dtype : value.dtype))[0]!;
+  const dtype = nth(
+    values.map((value) => (value.kind === 'host' ? value.value.dtype : value.dtype)),
+    0,
+  );
   return { kind: 'device', dtype, tensor: tf.stack(values.map(toDevice), axis) };
 }
 
@@ -41,7 +45,7 @@ function sliceHost({ dtype, dims, data }: HostTensor, axis: number, index: numbe
 }
 
 function stackHosts(hosts: readonly HostTensor[], axis: number): HostTensor {
-  const { dims, dtype } = hosts[0]!;
+  const { dims, dtype } = nth(hosts, 0);
   const [outer, inner] = [sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis))];
   const all = hosts.flatMap(({ data }) => Array.from(data as ArrayLike<number | bigint | string>));
   const indices: number[] = [];

@@ -1,4 +1,5 @@
 /** Sliding windows of convolution and pooling: kernel, strides, dilations, and the pads that `auto_pad` stands for. */
+import { nth } from '../ir/nth.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import type { NodeInfo } from '../ir/node-info.ts';
@@ -23,7 +24,7 @@ export function windowOf(info: NodeInfo, kernel: readonly number[]): Window {
 
 /** Size of the kernel with its gaps. */
 export function extent({ kernel, dilations }: Window, axis: number): number {
-  return (kernel[axis]! - 1) * dilations[axis]! + 1;
+  return (nth(kernel, axis) - 1) * nth(dilations, axis) + 1;
 }
 
 /**
@@ -31,6 +32,8 @@ export function extent({ kernel, dilations }: Window, axis: number): number {
  * the beginning (LOWER).
  * @returns null where they depend on sizes that are open.
  */
+export function padsOf(info: NodeInfo, window: Window, sizes: readonly number[]): number[];
+export function padsOf(info: NodeInfo, window: Window, sizes: readonly Dim[]): number[] | null;
 export function padsOf(info: NodeInfo, window: Window, sizes: readonly Dim[]): number[] | null {
   const rank = window.kernel.length;
   const mode = info.string('auto_pad', 'NOTSET');
@@ -42,7 +45,7 @@ export function padsOf(info: NodeInfo, window: Window, sizes: readonly Dim[]): n
   }
   if (!sizes.every((size) => typeof size === 'number')) return null;
   const totals = sizes.map((size, i) =>
-    Math.max(0, (Math.ceil(size / window.strides[i]!) - 1) * window.strides[i]! + extent(window, i) - size),
+    Math.max(0, (Math.ceil(size / nth(window.strides, i)) - 1) * nth(window.strides, i) + extent(window, i) - size),
   );
   return split(totals, mode === 'SAME_UPPER');
 }
@@ -50,7 +53,7 @@ export function padsOf(info: NodeInfo, window: Window, sizes: readonly Dim[]): n
 /** Half of each total on either side; the odd one at the end, or at the beginning. */
 export function split(totals: readonly number[], oddAtEnd: boolean): number[] {
   const less = totals.map((total) => Math.floor(total / 2));
-  const more = totals.map((total, i) => total - less[i]!);
+  const more = totals.map((total, i) => total - nth(less, i));
   return oddAtEnd ? [...less, ...more] : [...more, ...less];
 }
 
@@ -60,16 +63,16 @@ export function windowCounts(info: NodeInfo, window: Window, sizes: readonly Dim
   const same = info.string('auto_pad', 'NOTSET').startsWith('SAME');
   return sizes.map((size, i) => {
     if (typeof size !== 'number') return keepsSize(info, window, pads, i) ? size : null;
-    if (same) return Math.ceil(size / window.strides[i]!);
+    if (same) return Math.ceil(size / nth(window.strides, i));
     return countAlong(size, window, pads!, i, ceil);
   });
 }
 
 /** Windows along one axis. With `ceil` a last window may begin inside the input or its begin pad, never beyond. */
 export function countAlong(size: number, window: Window, pads: readonly number[], axis: number, ceil: boolean): number {
-  const stride = window.strides[axis]!;
-  const begin = pads[axis]!;
-  const room = size + begin + pads[axis + window.kernel.length]! - extent(window, axis);
+  const stride = nth(window.strides, axis);
+  const begin = nth(pads, axis);
+  const room = size + begin + nth(pads, axis + window.kernel.length) - extent(window, axis);
   if (room < 0 && !ceil)
     throw new GraphError(`a window of ${extent(window, axis)} does not fit into size ${size} with its pads`);
   if (!ceil) return Math.floor(room / stride) + 1;
@@ -83,5 +86,5 @@ export function countAlong(size: number, window: Window, pads: readonly number[]
 function keepsSize(info: NodeInfo, window: Window, pads: readonly number[] | null, axis: number): boolean {
   if (window.strides[axis] !== 1) return false;
   if (!pads) return true;
-  return pads[axis]! + pads[axis + window.kernel.length]! === extent(window, axis) - 1;
+  return nth(pads, axis) + nth(pads, axis + window.kernel.length) === extent(window, axis) - 1;
 }

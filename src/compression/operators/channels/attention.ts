@@ -1,4 +1,6 @@
 /** Attention as one operator: positions within heads go from all heads alike, those of queries with those of keys. */
+import { shapeOf } from '../shapes.ts';
+import { nth } from '../../ir/nth.ts';
 import type { AxisUnits } from './units.ts';
 import type { Attribute } from '../../ir/types.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';
@@ -32,19 +34,21 @@ export function attention(form: AttentionForm): ChannelRule {
       }
       const [queryHeads, keyHeads] = [form.queries(ctx.info), form.keys(ctx.info)];
       const size = (units: ValueUnits, count: number): AxisUnits =>
-        units.length === 4 ? (ctx.freeze(units[1]!), units[3]!) : tieAcrossGroups(ctx, units[2]!, count);
+        units.length === 4 ? (ctx.freeze(nth(units, 1)), nth(units, 3)) : tieAcrossGroups(ctx, nth(units, 2), count);
       if (bias) coupleBias(ctx, bias, [q, k, v]);
       ctx.same(size(q, queryHeads), size(k, keyHeads));
       const value = size(v, keyHeads);
       return [
-        q.length === 4 ? [q[0]!, null, q[2]!, value] : [q[0]!, q[1]!, value && tiled(value, queryHeads)],
+        q.length === 4
+          ? [nth(q, 0), null, nth(q, 2), value]
+          : [nth(q, 0), nth(q, 1), value && tiled(value, queryHeads)],
         ...none.slice(1),
       ];
     },
     shrink: (ctx) => {
       const q = ctx.input(0);
       if (!ctx.shrinks(q.at(-1))) return {};
-      const width = ctx.info.types[0]!.shape!.at(-1) as number;
+      const width = shapeOf(ctx.info)?.at(-1) as number;
       const size = q.length === 4 ? width : width / form.queries(ctx.info);
       const scale: Attribute = { kind: 'float', value: ctx.info.float('scale', 0) || 1 / Math.sqrt(size) };
       return { attributes: { scale } }; // what the heads were scaled by is part of the function that was trained
@@ -55,12 +59,12 @@ export function attention(form: AttentionForm): ChannelRule {
 function coupleBias(ctx: Coupling, bias: ValueUnits, parts: readonly ValueUnits[]): void {
   const labels = bias[0];
   if (!labels) {
-    for (const part of parts) ctx.freeze(part.at(-1)!);
+    for (const part of parts) ctx.freeze(nth(part, -1));
     return;
   }
   let start = 0;
   for (const part of parts) {
-    const axis = part.at(-1)!;
+    const axis = nth(part, -1);
     const size = axis?.length ?? labels.length - start;
     ctx.same(axis, labels.subarray(start, start + size));
     start += size;

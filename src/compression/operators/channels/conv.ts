@@ -1,4 +1,6 @@
 /** Convolution [out, in / groups, ...k] and transposed convolution [in, out / groups, ...k]; x [n, c, ...]. */
+import { shapeOf } from '../shapes.ts';
+import { nth } from '../../ir/nth.ts';
 import type { AxisUnits } from './units.ts';
 import {
   tieAcrossGroups,
@@ -27,12 +29,12 @@ export function convolution(addend?: number): ChannelRule {
       const parts = partsOf(ctx);
       if (!parts) return refuse(ctx, addend);
       const { x, weight, groups, dims } = parts;
-      const made = isDepthwise(parts, dims[1]! * groups)
-        ? depthwise(ctx, x[1]!, weight[0]!, dims[0]! / groups)
+      const made = isDepthwise(parts, nth(dims, 1) * groups)
+        ? depthwise(ctx, nth(x, 1), nth(weight, 0), nth(dims, 0) / groups)
         : grouped(ctx, parts);
       const bias = ctx.input(2);
       const channels = bias ? ctx.same(made, bias[0] ?? null) : made;
-      const y = [x[0]!, channels, ...x.slice(2).map(() => null)];
+      const y = [nth(x, 0), channels, ...x.slice(2).map(() => null)];
       return [addend === undefined ? y : added(ctx, y, addend)];
     },
     shrink: (ctx) => regroup(ctx, (dims, groups) => dims[1] === 1 && groups > 1),
@@ -45,9 +47,9 @@ export const transposedConvolution: ChannelRule = {
     const parts = partsOf(ctx);
     if (!parts) return refuse(ctx);
     const { x, weight, dims } = parts;
-    const made = isDepthwise(parts, dims[0]!) ? depthwiseTransposed(ctx, parts) : groupedTransposed(ctx, parts);
+    const made = isDepthwise(parts, nth(dims, 0)) ? depthwiseTransposed(ctx, parts) : groupedTransposed(ctx, parts);
     const bias = ctx.input(2);
-    return [[x[0]!, bias ? ctx.same(made, bias[0] ?? null) : made, ...weight.slice(2).map(() => null)]];
+    return [[nth(x, 0), bias ? ctx.same(made, bias[0] ?? null) : made, ...weight.slice(2).map(() => null)]];
   },
   shrink: (ctx) => regroup(ctx, (dims, groups) => dims[0] === groups && groups > 1),
 };
@@ -78,27 +80,27 @@ function depthwise(ctx: Coupling, input: AxisUnits, filters: AxisUnits, multipli
 
 /** In groups, input and output channels go from all groups alike, since these stay equally large. */
 function grouped(ctx: Coupling, { x, weight, groups }: Parts): AxisUnits {
-  const read = groups === 1 ? x[1]! : tieAcrossGroups(ctx, x[1]!, groups);
-  ctx.same(read, weight[1]!);
-  tieAcrossGroups(ctx, weight[0]!, groups);
-  ctx.makes(weight[0]!);
-  return weight[0]!;
+  const read = groups === 1 ? nth(x, 1) : tieAcrossGroups(ctx, nth(x, 1), groups);
+  ctx.same(read, nth(weight, 1));
+  tieAcrossGroups(ctx, nth(weight, 0), groups);
+  ctx.makes(nth(weight, 0));
+  return nth(weight, 0);
 }
 
 function depthwiseTransposed(ctx: Coupling, { x, weight, dims }: Parts): AxisUnits {
-  ctx.freeze(weight[1]!);
-  return repeated(ctx.same(x[1]!, weight[0]!), dims[1]!);
+  ctx.freeze(nth(weight, 1));
+  return repeated(ctx.same(nth(x, 1), nth(weight, 0)), nth(dims, 1));
 }
 
 function groupedTransposed(ctx: Coupling, { x, weight, groups }: Parts): AxisUnits {
-  tieAcrossGroups(ctx, ctx.same(x[1]!, weight[0]!), groups);
-  ctx.makes(weight[1]!);
-  return tiled(weight[1]!, groups);
+  tieAcrossGroups(ctx, ctx.same(nth(x, 1), nth(weight, 0)), groups);
+  ctx.makes(nth(weight, 1));
+  return tiled(nth(weight, 1), groups);
 }
 
 function added(ctx: Coupling, y: ValueUnits, addend: number): ValueUnits {
   const other = ctx.input(addend);
-  return other?.length === y.length ? y.map((axis, i) => ctx.same(axis, other[i]!)) : y;
+  return other?.length === y.length ? y.map((axis, i) => ctx.same(axis, nth(other, i))) : y;
 }
 
 function regroup(
@@ -106,7 +108,7 @@ function regroup(
   isDepthwiseConv: (dims: readonly number[], groups: number) => boolean,
 ): { attributes?: { group: ReturnType<typeof int> } } {
   const channels = ctx.input(0)[1];
-  const dims = ctx.info.types[1]!.shape as readonly number[];
+  const dims = shapeOf(ctx.info, 1) as readonly number[];
   return ctx.shrinks(channels) && isDepthwiseConv(dims, ctx.info.int('group', 1))
     ? { attributes: { group: int(ctx.size(channels)) } }
     : {};

@@ -1,4 +1,5 @@
 /** Einstein sums: axes of one letter belong together. */
+import { nth } from '../../ir/nth.ts';
 import type { AxisUnits } from './units.ts';
 import { keepAll, type ChannelRule } from './rule.ts';
 
@@ -13,25 +14,26 @@ export function einsum(
     kind: 'removes',
     couple: (ctx) => {
       const all = ctx.info.node.inputs.map((_, i) => ctx.input(i));
-      if (all.some((units) => units === null)) {
+      if (!all.every((units) => units !== null)) {
         for (const units of all) keepAll(ctx, units);
         return [null];
       }
       const { operands, output } = parse(
         ctx.info.string('equation', ''),
-        all.map((units) => units!.length),
+        all.map((units) => units.length),
       );
       const byLetter = new Map<string, AxisUnits>();
       operands.forEach((letters, i) =>
         letters.forEach((letter, axis) => {
           if (ctx.info.types[i]?.shape?.[axis] === 1 && byLetter.has(letter)) return; // broadcasts
           const known = byLetter.get(letter);
-          byLetter.set(letter, known === undefined ? all[i]![axis]! : ctx.same(known, all[i]![axis]!));
+          const own = nth(nth(all, i), axis);
+          byLetter.set(letter, known === undefined ? own : ctx.same(known, own));
         }),
       );
       operands.forEach((letters, i) => {
         if (ctx.isWeight(i))
-          for (const letter of letters) if (output.includes(letter)) ctx.makes(byLetter.get(letter)!);
+          for (const letter of letters) if (output.includes(letter)) ctx.makes(byLetter.get(letter) ?? null);
       });
       return [output.map((letter) => byLetter.get(letter) ?? null)];
     },

@@ -1,20 +1,23 @@
 /** Operators that compute each element by itself: channels pass, and operands that meet belong together. */
+import { nth } from '../../ir/nth.ts';
+import { shapeOf } from '../shapes.ts';
 import type { AxisUnits } from './units.ts';
 import type { Dim } from '../../ir/types.ts';
 import { keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
 /** Labels of a result that broadcasts: axes of one give way, all others are the same channels. */
 export function broadcastUnits(ctx: Coupling, inputs: readonly number[]): ValueUnits | null {
-  const operands = inputs.map((input) => ({ units: ctx.input(input), shape: ctx.info.types[input]?.shape ?? null }));
-  if (operands.some(({ units, shape }) => !units || !shape)) {
-    for (const { units } of operands) keepAll(ctx, units);
+  const all = inputs.map((input) => ({ units: ctx.input(input), shape: shapeOf(ctx.info, input) }));
+  const operands = all.flatMap(({ units, shape }) => (units && shape ? [{ units, shape }] : []));
+  if (operands.length < all.length) {
+    for (const { units } of all) keepAll(ctx, units);
     return null;
   }
-  const rank = Math.max(...operands.map(({ units }) => units!.length));
+  const rank = Math.max(...operands.map(({ units }) => units.length));
   return Array.from({ length: rank }, (_, i) => {
     const axes = operands.flatMap(({ units, shape }) => {
-      const at = units!.length - rank + i;
-      return at >= 0 && shape![at] !== 1 ? [{ units: units![at]!, dim: shape![at]! }] : [];
+      const at = units.length - rank + i;
+      return at >= 0 && shape[at] !== 1 ? [{ units: nth(units, at), dim: nth(shape, at) }] : [];
     });
     return meet(ctx, axes);
   });

@@ -1,4 +1,5 @@
 /** Operators that take axes apart and put them together: labels are cut and joined as the elements are. */
+import { nth } from '../../ir/nth.ts';
 import type { AxisUnits } from './units.ts';
 import type { Dim } from '../../ir/types.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';
@@ -68,7 +69,7 @@ export const splitting: ChannelRule = {
     if (!units) return outputs.map(() => null);
     const along = resolveAxis(ctx.info.int('axis', 0), units.length);
     const sizes = outputs.map((_, i) => ctx.output(i)?.shape?.[along]);
-    const labels = units[along]!;
+    const labels = nth(units, along);
     const known = sizes.every((size) => typeof size === 'number');
     if (!known) ctx.freeze(labels);
     let start = 0;
@@ -158,7 +159,7 @@ function rewrittenBounds(
   const rest = axes.flatMap((axis, i) =>
     ranges.some((range) => range.axis === axis)
       ? []
-      : [{ axis, start: starts[i]!, end: Math.max(Math.min(ends[i]!, FAR), -FAR), step: steps[i]! }],
+      : [{ axis, start: nth(starts, i), end: Math.max(Math.min(nth(ends, i), FAR), -FAR), step: nth(steps, i) }],
   );
   const all = [...rest, ...ranges.map((range) => ({ ...range, step: 1 }))];
   const lists = {
@@ -213,7 +214,7 @@ export function padding(padsOf: (info: NodeInfo, rank: number) => PadAmounts | n
     shrink: (ctx) => {
       const rank = ctx.input(0).length;
       const pads = padsOf(ctx.info, rank);
-      if (!pads || !ctx.output(0).some((axis, i) => ctx.shrinks(axis) && pads.begins[i]! + pads.ends[i]! > 0))
+      if (!pads || !ctx.output(0).some((axis, i) => ctx.shrinks(axis) && nth(pads.begins, i) + nth(pads.ends, i) > 0))
         return {};
       const stay = (axis: number, from: number, to: number): number => {
         const labels = ctx.output(0)[axis];
@@ -263,9 +264,9 @@ export const gathering: ChannelRule = {
       return [null];
     }
     const along = resolveAxis(ctx.info.int('axis', 0), units.length);
-    const columns = units.at(-1)!;
+    const columns = nth(units, -1);
     if (ctx.isWeight(0) && along !== units.length - 1) ctx.makes(columns);
-    const taken = takenUnits(ctx, units[along]!);
+    const taken = takenUnits(ctx, nth(units, along));
     const places: ValueUnits = rank === 1 && taken ? [taken] : (indices ?? new Array<AxisUnits>(rank).fill(null));
     if (!(rank === 1 && taken)) keepAll(ctx, indices);
     return [[...units.slice(0, along), ...places, ...units.slice(along + 1)]];
@@ -305,8 +306,8 @@ function takenUnits(ctx: Coupling, labels: AxisUnits): AxisUnits {
   if (!labels) return null;
   const indices = indicesOf(ctx.info, labels.length);
   const listed = ctx.info.types[1]?.shape?.length === 1 && (indices?.length ?? 0) > 1;
-  if (listed) return Int32Array.from(indices!, (index) => labels[index]!);
-  if (indices) for (const index of indices) ctx.freezeUnit(labels[index]!);
+  if (indices && listed) return Int32Array.from(indices, (index) => nth(labels, index));
+  if (indices) for (const index of indices) ctx.freezeUnit(nth(labels, index));
   else ctx.freeze(labels);
   return null;
 }

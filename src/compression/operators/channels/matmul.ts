@@ -1,4 +1,5 @@
 /** Matrix products: the summed axes belong together, rows and columns pass. */
+import { nth } from '../../ir/nth.ts';
 import { broadcastUnits } from './elementwise.ts';
 import { keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
@@ -15,10 +16,10 @@ export function matrixProduct(turn: (ctx: Coupling, operand: 0 | 1) => Turn = ()
         return [null];
       }
       const [a, b] = [turn(ctx, 0)(left), turn(ctx, 1)(right)];
-      ctx.same(a.at(-1)!, b.at(-2)!);
-      if (ctx.isWeight(1)) ctx.makes(b.at(-1)!);
-      if (ctx.isWeight(0)) ctx.makes(a.at(-2)!);
-      return [[...batchUnits(ctx, a.slice(0, -2), b.slice(0, -2)), a.at(-2)!, b.at(-1)!]];
+      ctx.same(nth(a, -1), nth(b, -2));
+      if (ctx.isWeight(1)) ctx.makes(nth(b, -1));
+      if (ctx.isWeight(0)) ctx.makes(nth(a, -2));
+      return [[...batchUnits(ctx, a.slice(0, -2), b.slice(0, -2)), nth(a, -2), nth(b, -1)]];
     },
   };
 }
@@ -32,7 +33,7 @@ function batchUnits(ctx: Coupling, a: ValueUnits, b: ValueUnits): ValueUnits {
     const [left, right] = [a.at(-fromEnd), b.at(-fromEnd)];
     if (fromEnd > a.length || isOne(0, fromEnd + 2)) return right ?? null;
     if (fromEnd > b.length || isOne(1, fromEnd + 2)) return left ?? null;
-    return ctx.same(left!, right!);
+    return ctx.same(left ?? null, right ?? null);
   });
 }
 
@@ -43,7 +44,8 @@ export const gemm: ChannelRule = {
     const turned = ([0, 1] as const).map((operand) => {
       const units = ctx.input(operand);
       return (
-        units && (ctx.info.int(operand === 0 ? 'transA' : 'transB', 0) === 1 ? [units[1]!, units[0]!] : [...units])
+        units &&
+        (ctx.info.int(operand === 0 ? 'transA' : 'transB', 0) === 1 ? [nth(units, 1), nth(units, 0)] : [...units])
       );
     });
     const [a, b] = turned;
@@ -51,10 +53,10 @@ export const gemm: ChannelRule = {
       for (const input of [0, 1, 2]) keepAll(ctx, ctx.input(input));
       return [null];
     }
-    ctx.same(a[1]!, b[0]!);
-    if (ctx.isWeight(1)) ctx.makes(b[1]!);
-    if (ctx.isWeight(0)) ctx.makes(a[0]!);
-    return [withBias(ctx, [a[0]!, b[1]!])];
+    ctx.same(nth(a, 1), nth(b, 0));
+    if (ctx.isWeight(1)) ctx.makes(nth(b, 1));
+    if (ctx.isWeight(0)) ctx.makes(nth(a, 0));
+    return [withBias(ctx, [nth(a, 0), nth(b, 1)])];
   },
 };
 
@@ -64,7 +66,7 @@ function withBias(ctx: Coupling, product: ValueUnits): ValueUnits {
   if (!bias || !shape) return product;
   return product.map((axis, i) => {
     const at = bias.length - 2 + i;
-    return at < 0 || shape[at] === 1 ? axis : ctx.same(axis, bias[at]!);
+    return at < 0 || shape[at] === 1 ? axis : ctx.same(axis, nth(bias, at));
   });
 }
 

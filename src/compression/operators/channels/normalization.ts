@@ -2,6 +2,7 @@
  * Normalizations and pooling: channels pass, with the scale and shift that each has. Statistics over channels are those
  * of the ones that stay.
  */
+import { nth } from '../../ir/nth.ts';
 import { broadcastUnits } from './elementwise.ts';
 import { tieAcrossGroups, keepAll, type ChannelRule, type Coupling } from './rule.ts';
 
@@ -18,7 +19,7 @@ export function perChannel(...vectors: readonly number[]): ChannelRule {
           return vector ? ctx.same(axis, vector[0] ?? null) : axis;
         }, x[1] ?? null);
       if (!x) for (const input of vectors) keepAll(ctx, ctx.input(input));
-      const y = x && [x[0]!, channels, ...x.slice(2)];
+      const y = x && [nth(x, 0), channels, ...x.slice(2)];
       return ctx.info.node.outputs.map((_, i) =>
         i === 0 ? y : ctx.output(i)?.shape?.length === 1 ? [channels] : null,
       );

@@ -1,4 +1,5 @@
 /** Recurrent layers: a hidden unit is one row of every gate, in each direction. */
+import { nth } from '../../ir/nth.ts';
 import { tieAcrossGroups, int, keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
 /**
@@ -10,19 +11,19 @@ export function recurrence(gates: number): ChannelRule {
     kind: 'removes',
     couple: (ctx) => {
       const [x, w, r, b] = [0, 1, 2, 3].map((input) => ctx.input(input));
-      const hidden = x && w && r ? hiddenUnits(ctx, w[1]!, gates, ctx.info.types[2]?.shape?.[2]) : null;
+      const hidden = x && w && r ? hiddenUnits(ctx, nth(w, 1), gates, ctx.info.types[2]?.shape?.[2]) : null;
       if (!x || !w || !r || !hidden) {
         for (let input = 0; input < ctx.info.node.inputs.length; input++) keepAll(ctx, ctx.input(input));
         return ctx.info.node.outputs.map(() => null);
       }
-      ctx.same(x[2]!, w[2]!);
-      for (const axis of [r[1]!, b?.[1], ctx.input(7)?.[1]]) if (axis !== undefined) sameHidden(ctx, axis, hidden);
-      ctx.same(r[2]!, hidden);
+      ctx.same(nth(x, 2), nth(w, 2));
+      for (const axis of [nth(r, 1), b?.[1], ctx.input(7)?.[1]]) if (axis !== undefined) sameHidden(ctx, axis, hidden);
+      ctx.same(nth(r, 2), hidden);
       for (const input of [5, 6]) {
         const state = ctx.input(input);
-        if (state) ctx.same(state[2]!, hidden);
+        if (state) ctx.same(nth(state, 2), hidden);
       }
-      for (const kernel of [w, r]) ctx.makes(kernel[1]!);
+      for (const kernel of [w, r]) ctx.makes(nth(kernel, 1));
       return ctx.info.node.outputs.map((_, i): ValueUnits => [...new Array<null>(i === 0 ? 3 : 2).fill(null), hidden]);
     },
     shrink: (ctx) => {

@@ -3,6 +3,7 @@
  * Where axes are joined, labels are repeated; where one is cut in several, the channels that share an index along one
  * of them go together: that of the most classes (positions within heads or shuffled groups, maps of a flattened image).
  */
+import { nth } from '../../ir/nth.ts';
 import type { AxisUnits } from './units.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { elementCount, int64Host } from '../../ir/tensor-data.ts';
@@ -73,10 +74,10 @@ function overridden(ctx: Shrinking, all: readonly (number | null)[], input: numb
   const rank = ctx.info.types[input]?.shape?.[0];
   const sizes = typeof rank === 'number' ? all.slice(all.length - rank) : all;
   const [mask, values, shape] = ['mask', 'sizes', 'shape'].map((part) =>
-    ctx.name(`${ctx.info.node.outputs[0]!}_${part}`),
+    ctx.name(`${nth(ctx.info.node.outputs, 0)}_${part}`),
   ) as [string, string, string];
   return {
-    node: makeNode('Where', [mask, values, ctx.info.node.inputs[input]!], [shape]),
+    node: makeNode('Where', [mask, values, nth(ctx.info.node.inputs, input)], [shape]),
     constants: new Map<string, HostTensor>([
       [mask, { dtype: 'bool', dims: [sizes.length], data: Uint8Array.from(sizes, (size) => Number(size !== null)) }],
       [values, int64Host(sizes.map((size) => size ?? 0))],
@@ -106,7 +107,7 @@ interface Segment {
 /** Runs of axes of equal product; after the first place where an open size stops that, everything left is one run. */
 function matchedSegments(from: readonly Dim[], to: readonly Dim[]): Segment[] {
   const head = prefixSegments(from, to);
-  const [i, j] = head.at(-1) ? [head.at(-1)!.from[1], head.at(-1)!.to[1]] : [0, 0];
+  const [i, j] = head.at(-1) ? [nth(head, -1).from[1], nth(head, -1).to[1]] : [0, 0];
   const tail = prefixSegments([...from.slice(i)].reverse(), [...to.slice(j)].reverse())
     .map(
       ({ from: a, to: b }): Segment => ({
@@ -151,18 +152,19 @@ function segmentEnd(from: readonly Dim[], to: readonly Dim[], i: number, j: numb
 /** Labels of one run's new axes; null where they cannot follow. */
 function moveUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], to: readonly Dim[]): AxisUnits[] | null {
   const labelled = units.flatMap((axis, i) => (axis ? [i] : []));
-  const at = labelled[0]!;
-  if (to.length === 1 && from.length === 1) return [units[0]!];
+  const [at = -1] = labelled;
+  if (to.length === 1 && from.length === 1) return [nth(units, 0)];
   const beside = (dims: readonly Dim[], except: number): boolean => dims.every((dim, i) => i === except || dim === 1);
   if (labelled.length === 1 && beside(from, at)) {
     // an axis of its own, among ones
     const same = to.findIndex((dim) => dim === from[at]);
-    if (same >= 0 && beside(to, same)) return to.map((_, i) => (i === same ? units[at]! : null));
+    if (same >= 0 && beside(to, same)) return to.map((_, i) => (i === same ? nth(units, at) : null));
   }
-  if (labelled.length !== 1) return null;
+  const labels = units[at];
+  if (labelled.length !== 1 || !labels) return null;
   if (!from.every((dim) => typeof dim === 'number') || !to.every((dim) => typeof dim === 'number'))
-    return at === from.length - 1 ? lastOfOpenSegment(ctx, units[at]!, to) : null;
-  return cut(ctx, flatLabels(units[at]!, from, at), to);
+    return at === from.length - 1 ? lastOfOpenSegment(ctx, labels, to) : null;
+  return cut(ctx, flatLabels(labels, from as number[], at), to as number[]);
 }
 
 /**
@@ -235,7 +237,7 @@ export const transposition: ChannelRule = {
   couple: (ctx) => {
     const units = ctx.input(0);
     const perm = units && (ctx.info.ints('perm') ?? units.map((_, i) => units.length - 1 - i));
-    return [perm && perm.map((axis) => units[axis < 0 ? axis + units.length : axis]!)];
+    return [perm && perm.map((axis) => nth(units, axis < 0 ? axis + units.length : axis))];
   },
 };
 
@@ -252,7 +254,7 @@ export const expansion: ChannelRule = {
     return [
       to.map((size, i) => {
         const at = i - (to.length - from.length);
-        return at < 0 || from[at] === 1 ? copies(ctx, size) : units[at]!;
+        return at < 0 || from[at] === 1 ? copies(ctx, size) : nth(units, at);
       }),
     ];
   },
@@ -301,7 +303,7 @@ export const depthToSpace: ChannelRule = {
     const made = Int32Array.from({ length: size }, (_, c) => channels[columnFirst ? c * blocks : c]!);
     channels.forEach((unit, i) => ctx.unite(unit, made[columnFirst ? Math.floor(i / blocks) : i % size]!));
     if (size < 2) ctx.freeze(made);
-    return [[x[0]!, size < 2 ? null : made, x[2] ?? null, x[3] ?? null]];
+    return [[nth(x, 0), size < 2 ? null : made, x[2] ?? null, x[3] ?? null]];
   },
 };
 

@@ -1,4 +1,5 @@
 /** Resize of positions; a size of the channel axis among the sizes is written anew. */
+import { nth } from '../../ir/nth.ts';
 import { hostNumbers, int64Host } from '../../ir/tensor-data.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';
 import { keepAll, type ChannelRule } from './rule.ts';
@@ -25,7 +26,7 @@ export function resizing(sizesInput: (info: NodeInfo) => number): ChannelRule {
             input,
             int64Host(
               values.map((size, i) => {
-                const axis = units[axes[i]! < 0 ? axes[i]! + units.length : axes[i]!];
+                const axis = units[nth(axes, i) < 0 ? nth(axes, i) + units.length : nth(axes, i)];
                 return axis ? ctx.size(axis) : size;
               }),
             ),

@@ -2,6 +2,7 @@
  * What ONNX's Attention adds to the scores: masks, the causal frontier, windows round each query and lengths, and which
  * rows they leave nothing.
  */
+import { nth } from '../../ir/nth.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
@@ -83,7 +84,7 @@ function ofRank4(x: TfTensor): TfTensor {
 
 /** A mask for fewer columns allows none of the others. */
 function paddedMask(mask: TfTensor, columns: number): TfTensor {
-  const missing = columns - mask.shape.at(-1)!;
+  const missing = columns - nth(mask.shape, -1);
   if (missing < 0) throw new GraphError(`a mask of ${mask.shape.at(-1)} columns is given for ${columns} keys`);
   const bias = mask.dtype === 'bool' ? maskBias(mask) : tf.cast(mask, 'float32');
   return missing > 0

@@ -2,6 +2,7 @@
  * Attention of operands as models have them: of rank 3 or 4, their axes in any order, batch and heads broadcast as in
  * products of matrices.
  */
+import { nth } from '../../ir/nth.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import type { HeadOrder } from '../../tensor/nn.ts';
@@ -44,8 +45,8 @@ export function headsOf(x: TfTensor, heads: number): Heads {
 
 /** Each head of keys for a block of heads of queries, until there is one for each of them. */
 export function groupHeads({ x, order }: Heads, heads: number): Heads {
-  const axis = order[1]!;
-  const own = x.shape[axis]!;
+  const axis = nth(order, 1);
+  const own = nth(x.shape, axis);
   if (own === heads) return { x, order };
   if (own < 1 || heads % own !== 0) throw new GraphError(`${heads} heads of queries cannot share ${own} heads of keys`);
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
@@ -89,18 +90,18 @@ function ofRank4({ x, order }: Heads): Rank4 {
 
 /** Without heads, one head is the first axis. */
 function orderOf(order: AxisOrder): HeadOrder {
-  return (order.length === 3 ? [order[0]! + 1, 0, order[1]! + 1, 3] : [...order]) as unknown as HeadOrder;
+  return (order.length === 3 ? [nth(order, 0) + 1, 0, nth(order, 1) + 1, 3] : [...order]) as unknown as HeadOrder;
 }
 
 function ofScores(mask: TfTensor, flat: boolean): TfTensor {
   const rank = flat ? 3 : 4;
   const full = [...new Array<number>(rank - mask.rank).fill(1), ...mask.shape];
-  return tf.reshape(mask, flat ? [full[0]!, 1, full[1]!, full[2]!] : full);
+  return tf.reshape(mask, flat ? [nth(full, 0), 1, nth(full, 1), nth(full, 2)] : full);
 }
 
 /** Of [batch, heads, tokens, features]. */
 function sizeOf({ x, order }: Rank4, axis: number): number {
-  return x.shape[order[axis]!]!;
+  return nth(x.shape, order[axis]!);
 }
 
 /** Copied to this batch, these heads and tokens. */

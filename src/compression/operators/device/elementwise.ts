@@ -1,5 +1,5 @@
 /** Elementwise functions whose gradient tfjs lacks, or has wrong at the edges: ties, zeros, steps. */
-import { withGradient } from '../../tensor/nn/gradient.ts';
+import { saving, withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { sumTo } from './broadcast.ts';
@@ -33,37 +33,35 @@ function withNaN(result: TfTensor, second: TfTensor): TfTensor {
 type Pair = (a: TfTensor, b: TfTensor) => TfTensor;
 
 function extremum(a: TfTensor, b: TfTensor, choose: Pair, beats: Pair): TfTensor {
-  return withGradient([a, b], (x, y) => ({
-    value: choose(x, y),
-    saved: [x, y],
-    gradient: (dy, [p, q]) => {
-      const tie = tf.mul(dy, tf.mul(tf.cast(tf.equal(p!, q!), 'float32'), 0.5));
-      const share = (wins: TfTensor, shape: readonly number[]): TfTensor =>
-        sumTo(tf.add(tf.where(wins, dy, tf.zerosLike(dy)), tie), shape);
-      return [share(beats(p!, q!), p!.shape), share(beats(q!, p!), q!.shape)];
-    },
-  }));
+  return withGradient([a, b], (x, y) =>
+    saving({
+      value: choose(x, y),
+      saved: [x, y],
+      gradient: (dy, [p, q]) => {
+        const tie = tf.mul(dy, tf.mul(tf.cast(tf.equal(p, q), 'float32'), 0.5));
+        const share = (wins: TfTensor, shape: readonly number[]): TfTensor =>
+          sumTo(tf.add(tf.where(wins, dy, tf.zerosLike(dy)), tie), shape);
+        return [share(beats(p, q), p.shape), share(beats(q, p), q.shape)];
+      },
+    }),
+  );
 }
 
 /** a^b. Gradient for a: b a^(b-1), and 0 where b = 0; for b: ln(a) a^b, and 0 where a <= 0 (it is undefined below). */
 export function power(a: TfTensor, b: TfTensor): TfTensor {
   return withGradient([a, b], (x, y) => {
     const value = tf.pow(x, y);
-    return {
+    return saving({
       value,
       saved: [x, y, value],
       gradient: (dy, [p, q, r]) => {
-        const flat = tf.equal(q!, 0);
-        const base = tf.where(
-          spread(flat, dy.shape),
-          tf.zerosLike(dy),
-          tf.mul(dy, tf.mul(q!, tf.pow(p!, tf.sub(q!, 1)))),
-        );
-        const positive = tf.greater(p!, 0);
-        const log = tf.log(tf.where(positive, p!, tf.onesLike(p!)));
-        return [sumTo(base, p!.shape), sumTo(tf.mul(dy, tf.mul(r!, log)), q!.shape)];
+        const flat = tf.equal(q, 0);
+        const base = tf.where(spread(flat, dy.shape), tf.zerosLike(dy), tf.mul(dy, tf.mul(q, tf.pow(p, tf.sub(q, 1)))));
+        const positive = tf.greater(p, 0);
+        const log = tf.log(tf.where(positive, p, tf.onesLike(p)));
+        return [sumTo(base, p.shape), sumTo(tf.mul(dy, tf.mul(r, log)), q.shape)];
       },
-    };
+    });
   });
 }
 
@@ -73,31 +71,35 @@ export function powerOf(x: TfTensor, n: number): TfTensor {
   if (n === 0.5) return tf.sqrt(x);
   if (n === 1) return tf.clone(x);
   if (n === 0) return tf.onesLike(x);
-  return withGradient([x], (v) => ({
-    value: tf.pow(v, n),
-    saved: [v],
-    gradient: (dy, [p]) => [tf.mul(dy, tf.mul(n, tf.pow(p!, n - 1)))],
-  }));
+  return withGradient([x], (v) =>
+    saving({
+      value: tf.pow(v, n),
+      saved: [v],
+      gradient: (dy, [p]) => [tf.mul(dy, tf.mul(n, tf.pow(p, n - 1)))],
+    }),
+  );
 }
 
 /** |x|, with gradient 0 at 0. */
 export function absolute(x: TfTensor): TfTensor {
-  return withGradient([x], (v) => ({ value: tf.abs(v), saved: [v], gradient: (dy, [p]) => [tf.mul(dy, tf.sign(p!))] }));
+  return withGradient([x], (v) =>
+    saving({ value: tf.abs(v), saved: [v], gradient: (dy, [p]) => [tf.mul(dy, tf.sign(p))] }),
+  );
 }
 
 /** x where the mask holds, else y; broadcasts. What is not chosen gets no gradient, be it NaN. */
 export function choose(mask: TfTensor, a: TfTensor, b: TfTensor): TfTensor {
   return withGradient([a, b], (x, y) => {
     const shape = broadcastShape(mask.shape, x.shape, y.shape);
-    return {
+    return saving({
       value: tf.where(spread(mask, shape), spread(x, shape), spread(y, shape)),
       saved: [mask, x, y],
       gradient: (dy, [m, p, q]) => {
         const none = tf.zerosLike(dy);
-        const chosen = spread(m!, dy.shape);
-        return [sumTo(tf.where(chosen, dy, none), p!.shape), sumTo(tf.where(chosen, none, dy), q!.shape)];
+        const chosen = spread(m, dy.shape);
+        return [sumTo(tf.where(chosen, dy, none), p.shape), sumTo(tf.where(chosen, none, dy), q.shape)];
       },
-    };
+    });
   });
 }
 
@@ -117,11 +119,11 @@ export function modulo(a: TfTensor, b: TfTensor, truncated: boolean): TfTensor {
   return withGradient([a, b], (x, y) => {
     const quotient = tf.div(x, y);
     const whole = truncated ? tf.mul(tf.sign(quotient), tf.floor(tf.abs(quotient))) : tf.floor(quotient);
-    return {
+    return saving({
       value: remainder(x, y, whole, truncated),
       saved: [x, y, whole],
-      gradient: (dy, [p, q, w]) => [sumTo(dy, p!.shape), sumTo(tf.neg(tf.mul(dy, w!)), q!.shape)],
-    };
+      gradient: (dy, [p, q, w]) => [sumTo(dy, p.shape), sumTo(tf.neg(tf.mul(dy, w)), q.shape)],
+    });
   });
 }
 

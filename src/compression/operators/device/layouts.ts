@@ -1,10 +1,11 @@
 /** Moving between ONNX's order of axes and channels last. */
+import { nth } from '../../ir/nth.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 
 /** [n, c, ...] -> [n, ..., c]. */
 export function toChannelsLast(x: TfTensor): TfTensor {
-  if (movesNothing(x.shape)) return tf.reshape(x, [x.shape[0], ...x.shape.slice(2), x.shape[1]!]);
+  if (movesNothing(x.shape)) return tf.reshape(x, [nth(x.shape, 0), ...x.shape.slice(2), nth(x.shape, 1)]);
   return tf.transpose(x, lastPermutation(x.rank));
 }
 
@@ -17,7 +18,7 @@ export function fromChannelsLast(x: TfTensor): TfTensor {
 
 /** Dimensions [n, ..., c] as [n, c, ...]. */
 export function toOnnxOrder(shape: readonly number[]): number[] {
-  return [shape[0]!, shape.at(-1)!, ...shape.slice(1, -1)];
+  return [nth(shape, 0), nth(shape, -1), ...shape.slice(1, -1)];
 }
 
 /** The permutation that moves channels last. */

@@ -1,5 +1,6 @@
 /** Reductions whose gradient tfjs lacks or has wrong at the edges. */
-import { withGradient } from '../../tensor/nn/gradient.ts';
+import { nth } from '../../ir/nth.ts';
+import { saving, withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 
@@ -7,14 +8,14 @@ import type { TfTensor } from '../../tensor/tf.ts';
 export function reduceMax(x: TfTensor, axes: readonly number[]): TfTensor {
   return withGradient([x], (v) => {
     const value = tf.max(v, [...axes], true);
-    return {
+    return saving({
       value,
       saved: [v, value],
       gradient: (dy, [p, top]) => {
-        const ties = tf.cast(tf.equal(p!, top!), 'float32');
+        const ties = tf.cast(tf.equal(p, top), 'float32');
         return [tf.mul(ties, tf.div(dy, tf.sum(ties, [...axes], true)))];
       },
-    };
+    });
   });
 }
 
@@ -30,14 +31,16 @@ export function reduceProduct(x: TfTensor, axes: readonly number[]): TfTensor {
   const kept = x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
   const rest = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const order = [...rest, ...axes];
-  const count = axes.reduce((n, axis) => n * x.shape[axis]!, 1);
+  const count = axes.reduce((n, axis) => n * nth(x.shape, axis), 1);
   if (x.size === 0) return tf.ones(kept);
   const rows = tf.reshape(tf.transpose(x, order), [x.size / count, count]);
-  const product = withGradient([rows], (v) => ({
-    value: tf.prod(v, 1, true),
-    saved: [v],
-    gradient: (dy, [p]) => [tf.mul(dy, tf.mul(cumulativeProduct(p!, true, false), cumulativeProduct(p!, true, true)))],
-  }));
+  const product = withGradient([rows], (v) =>
+    saving({
+      value: tf.prod(v, 1, true),
+      saved: [v],
+      gradient: (dy, [p]) => [tf.mul(dy, tf.mul(cumulativeProduct(p, true, false), cumulativeProduct(p, true, true)))],
+    }),
+  );
   return tf.reshape(product, kept);
 }
 
@@ -46,9 +49,9 @@ export function reduceProduct(x: TfTensor, axes: readonly number[]): TfTensor {
  * whole tensors, differentiable as they are. tfjs has no such kernel on TensorFlow.
  */
 export function cumulativeProduct(x: TfTensor, exclusive: boolean, reverse: boolean): TfTensor {
-  const n = x.shape[1]!;
+  const n = nth(x.shape, 1);
   const shifted = (v: TfTensor, by: number): TfTensor => {
-    const kept = tf.slice(v, [0, reverse ? by : 0], [v.shape[0], n - by]);
+    const kept = tf.slice(v, [0, reverse ? by : 0], [nth(v.shape, 0), n - by]);
     return tf.pad(kept, [[0, 0], reverse ? [0, by] : [by, 0]], 1);
   };
   if (n === 0) return tf.clone(x);
@@ -61,11 +64,11 @@ export function cumulativeProduct(x: TfTensor, exclusive: boolean, reverse: bool
 export function logSumExp(x: TfTensor, axes: readonly number[]): TfTensor {
   const top = withGradient([x], (v) => {
     const max = tf.max(v, [...axes], true);
-    return {
+    return saving({
       value: tf.where(tf.isFinite(max), max, tf.zerosLike(max)),
       saved: [v],
-      gradient: (_, [p]) => [tf.zerosLike(p!)],
-    };
+      gradient: (_, [p]) => [tf.zerosLike(p)],
+    });
   });
   return tf.add(tf.log(tf.sum(tf.exp(tf.sub(x, top)), [...axes], true)), top);
 }

@@ -3,31 +3,36 @@
  * the top k, reflecting pads and their like come down to. tfjs's own gradient of gather needs a kernel that WebAssembly
  * lacks, GatherND and ScatterND have none.
  */
-import { withGradient } from '../../tensor/nn/gradient.ts';
+import { nth } from '../../ir/nth.ts';
+import { saving, withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 
 /** x [n, k], rows int32 [m] -> [m, k]. */
 export function takeRows(x: TfTensor, rows: TfTensor): TfTensor {
-  const n = x.shape[0];
-  if (rows.size === 0 || x.size === 0) return tf.zeros([rows.size, x.shape[1]!], x.dtype);
-  if (x.dtype !== 'float32') return tf.gather(x, rows);
-  return withGradient([x], (v) => ({
-    value: tf.gather(v, rows),
-    saved: [rows],
-    gradient: (dy, [at]) => [addRows(dy, at!, n)],
-  }));
+  const n = nth(x.shape, 0);
+  if (rows.size === 0 || x.size === 0) return tf.zeros([rows.size, nth(x.shape, 1)], x.dtype);
+  if (x.dtype !== 'float32') return tf.gather(x, rows as never);
+  return withGradient([x], (v) =>
+    saving({
+      value: tf.gather(v, rows as never),
+      saved: [rows],
+      gradient: (dy, [at]) => [addRows(dy, at, n)],
+    }),
+  );
 }
 
 /** updates [m, k], rows int32 [m] -> [n, k]: the sum of the updates of each row. */
 export function addRows(updates: TfTensor, rows: TfTensor, n: number): TfTensor {
-  const k = updates.shape[1]!;
+  const k = nth(updates.shape, 1);
   if (updates.size === 0 || n === 0) return tf.zeros([n, k], updates.dtype);
-  return withGradient([updates], (u) => ({
-    value: tf.scatterND(tf.reshape(rows, [rows.size, 1]), u, [n, k]),
-    saved: [rows],
-    gradient: (dy, [at]) => [takeRows(dy, at!)],
-  }));
+  return withGradient([updates], (u) =>
+    saving({
+      value: tf.scatterND(tf.reshape(rows, [rows.size, 1]), u, [n, k]),
+      saved: [rows],
+      gradient: (dy, [at]) => [takeRows(dy, at)],
+    }),
+  );
 }
 
 /** Elements of x at row-major offsets, in a new shape. */
@@ -48,24 +53,26 @@ export function gatherAxis(x: TfTensor, indices: TfTensor, axis: number): TfTens
 
 function gatherFloats(x: TfTensor, indices: TfTensor, axis: number): TfTensor {
   const { shape } = x;
-  return withGradient([x], (v) => ({
-    value: tf.gather(v, indices, axis),
-    saved: [indices],
-    gradient: (dy, [at]) => {
-      const front = [axis, ...shape.map((_, i) => i).filter((i) => i !== axis)];
-      const rest = front.slice(1).map((i) => shape[i]!);
-      const rows = tf.reshape(axis === 0 ? dy : tf.transpose(dy, front), [at!.size, -1]);
-      const summed = tf.reshape(addRows(rows, at!, shape[axis]!), [shape[axis]!, ...rest]);
-      return [
-        axis === 0
-          ? summed
-          : tf.transpose(
-              summed,
-              front.map((_, i) => front.indexOf(i)),
-            ),
-      ];
-    },
-  }));
+  return withGradient([x], (v) =>
+    saving({
+      value: tf.gather(v, indices as never, axis),
+      saved: [indices],
+      gradient: (dy, [at]) => {
+        const front = [axis, ...shape.map((_, i) => i).filter((i) => i !== axis)];
+        const rest = front.slice(1).map((i) => nth(shape, i));
+        const rows = tf.reshape(axis === 0 ? dy : tf.transpose(dy, front), [at.size, -1]);
+        const summed = tf.reshape(addRows(rows, at, nth(shape, axis)), [nth(shape, axis), ...rest]);
+        return [
+          axis === 0
+            ? summed
+            : tf.transpose(
+                summed,
+                front.map((_, i) => front.indexOf(i)),
+              ),
+        ];
+      },
+    }),
+  );
 }
 
 /** Kernels that move data know numbers only: bool goes through int32. */

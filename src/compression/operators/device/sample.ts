@@ -1,4 +1,5 @@
 /** Reading images between their pixels: nearest, linear or cubic, differentiable by the image and by the place. */
+import { nth } from '../../ir/nth.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { withoutTape } from '../../tensor/without-tape.ts';
@@ -30,16 +31,16 @@ const CUBIC = -0.75;
  */
 export function sample(image: TfTensor, places: readonly TfTensor[], sampling: Sampling): TfTensor {
   const [n, ...rest] = image.shape as [number, ...number[]];
-  const [spatial, c] = [rest.slice(0, -1), rest.at(-1)!];
-  const points = places[0]!.shape[1]!;
+  const [spatial, c] = [rest.slice(0, -1), nth(rest, -1)];
+  const points = nth(nth(places, 0).shape, 1);
   const rows = tf.reshape(image, [n * sizeOf(spatial), c]);
-  const taps = places.map((place, axis) => tapsOf(place, spatial[axis]!, sampling));
+  const taps = places.map((place, axis) => tapsOf(place, nth(spatial, axis), sampling));
   const strides = stridesOf(spatial);
   const start = tf.reshape(tf.range(0, n, 1, 'int32'), [n, 1]);
   const parts = combinations(taps).map((chosen) => {
     const offsets = withoutTape(() =>
       chosen.reduce<TfTensor>(
-        (sum, { index }, axis) => tf.add(sum, tf.mul(tf.cast(index, 'int32'), tf.scalar(strides[axis]!, 'int32'))),
+        (sum, { index }, axis) => tf.add(sum, tf.mul(tf.cast(index, 'int32'), tf.scalar(nth(strides, axis), 'int32'))),
         tf.mul(start, tf.scalar(sizeOf(spatial), 'int32')),
       ),
     );

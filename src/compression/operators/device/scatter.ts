@@ -1,4 +1,5 @@
 /** Rows put into, or combined with, rows of a tensor, differentiable in both. Where they go is known on the host. */
+import { nth } from '../../ir/nth.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { maximum, minimum } from './elementwise.ts';
@@ -24,7 +25,7 @@ export function scatterRows(
       rows.map((_, i) => i),
       updates,
     );
-  if (reduction === 'add') return tf.add(data, addRows(updates, rowTensor(rows), data.shape[0]));
+  if (reduction === 'add') return tf.add(data, addRows(updates, rowTensor(rows), nth(data.shape, 0)));
   const touched = [...new Set(rows)].sort((a, b) => a - b);
   const combined = combineByRow(rows, touched, updates, reduction);
   const present = takeRows(data, rowTensor(touched));
@@ -38,7 +39,7 @@ export function scatterRows(
 
 /** Row rows[i] of the result is updates[sources[i]], the others are data's: one choice among both. */
 function replaceRows(data: TfTensor, rows: readonly number[], sources: readonly number[], updates: TfTensor): TfTensor {
-  const n = data.shape[0];
+  const n = nth(data.shape, 0);
   const chosen = Int32Array.from({ length: n }, (_, row) => row);
   rows.forEach((row, i) => {
     chosen[row] = n + sources[i]!;
@@ -59,15 +60,15 @@ function combineByRow(
   let groups = groupByRow(rows, touched);
   let items = updates;
   while (groups.some((group) => group.length > 1)) {
-    const neutral = items.shape[0];
+    const neutral = nth(items.shape, 0);
     const pairs = groups.map((group) => pairUp(group, neutral));
-    const padded = tf.concat([items, tf.fill([1, items.shape[1]!], NEUTRAL[reduction])], 0);
+    const padded = tf.concat([items, tf.fill([1, nth(items.shape, 1)], NEUTRAL[reduction])], 0);
     const side = (which: 0 | 1): TfTensor => takeRows(padded, rowTensor(pairs.flat().map((pair) => pair[which])));
     items = COMBINE[reduction](side(0), side(1));
     let next = 0;
     groups = pairs.map((list) => list.map(() => next++));
   }
-  return takeRows(items, rowTensor(groups.map((group) => group[0]!)));
+  return takeRows(items, rowTensor(groups.map((group) => nth(group, 0))));
 }
 
 function groupByRow(rows: readonly number[], touched: readonly number[]): number[][] {

@@ -1,4 +1,5 @@
 /** Slices with any steps, and lists of positions along an axis, differentiable. */
+import { nth } from '../../ir/nth.ts';
 import { withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
@@ -14,14 +15,14 @@ export function slicedBy(
   if (sizes.includes(0)) return tf.zeros([...sizes], x.dtype);
   const backward = steps.flatMap((step, axis) => (step < 0 ? [axis] : []));
   const forward = backward.length > 0 ? tf.reverse(x, backward) : x;
-  const begins = starts.map((start, axis) => (steps[axis]! < 0 ? x.shape[axis]! - 1 - start : start));
+  const begins = starts.map((start, axis) => (nth(steps, axis) < 0 ? nth(x.shape, axis) - 1 - start : start));
   const strides = steps.map(Math.abs);
   if (strides.every((stride) => stride === 1)) return tf.slice(forward, begins, [...sizes]);
   return subsample(
     tf.slice(
       forward,
       begins,
-      sizes.map((size, axis) => (size - 1) * strides[axis]! + 1),
+      sizes.map((size, axis) => (size - 1) * nth(strides, axis) + 1),
     ),
     strides,
   );
@@ -93,7 +94,7 @@ export function positionsAlong(x: TfTensor, axis: number, positions: readonly nu
         ? tf.reverse(part, [axis])
         : part;
   });
-  return parts.length === 1 ? parts[0]! : tf.concat(parts, axis);
+  return parts.length === 1 ? nth(parts, 0) : tf.concat(parts, axis);
 }
 
 interface Segment {

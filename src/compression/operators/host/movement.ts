@@ -1,4 +1,5 @@
 /** Moving elements on the host: views, joins, picks. Any element type, strings included. */
+import { nth } from '../../ir/nth.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import { allocate, elementCount } from '../../ir/tensor-data.ts';
 import type { DataType } from '../../ir/types.ts';
@@ -49,8 +50,8 @@ export function transpose(x: HostTensor, perm: readonly number[]): HostTensor {
   const strides = stridesOf(x.dims);
   return view(
     x,
-    perm.map((axis) => x.dims[axis]!),
-    perm.map((axis) => strides[axis]!),
+    perm.map((axis) => nth(x.dims, axis)),
+    perm.map((axis) => nth(strides, axis)),
   );
 }
 
@@ -66,20 +67,20 @@ export function slice(
   dims: readonly number[],
 ): HostTensor {
   const strides = stridesOf(x.dims);
-  const start = starts.reduce((sum, s, axis) => sum + s * strides[axis]!, 0);
+  const start = starts.reduce((sum, s, axis) => sum + s * nth(strides, axis), 0);
   return view(
     x,
     dims,
-    strides.map((stride, axis) => stride * steps[axis]!),
+    strides.map((stride, axis) => stride * nth(steps, axis)),
     start,
   );
 }
 
 export function concat(parts: readonly HostTensor[], axis: number): HostTensor {
-  const first = parts[0]!;
+  const first = nth(parts, 0);
   const inner = elementCount(first.dims.slice(axis + 1));
   const outer = elementCount(first.dims.slice(0, axis));
-  const total = parts.reduce((sum, { dims }) => sum + dims[axis]!, 0);
+  const total = parts.reduce((sum, { dims }) => sum + nth(dims, axis), 0);
   const all = parts.flatMap(({ data }) => (typeof data[0] === 'string' ? [...(data as readonly string[])] : []));
   const dims = first.dims.map((size, i) => (i === axis ? total : size));
   if (first.dtype === 'string')
@@ -87,7 +88,7 @@ export function concat(parts: readonly HostTensor[], axis: number): HostTensor {
   const out = allocate(first.dtype, elementCount(dims));
   let column = 0;
   for (const { dims: own, data } of parts) {
-    const run = own[axis]! * inner;
+    const run = nth(own, axis) * inner;
     const source = data as Exclude<HostData, readonly string[]>;
     for (let row = 0; row < outer; row++)
       out.set(source.subarray(row * run, (row + 1) * run) as never, row * total * inner + column);

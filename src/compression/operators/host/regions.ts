@@ -38,7 +38,7 @@ export function binsOf(given: Regions, sizes: RegionSizes, max: boolean): BinPix
   const bins = given.images.flatMap((image, region) => binsOfRegion(given, region, image, sizes, max));
   const maxPixels = Math.max(1, ...bins.map((pixels) => pixels.length));
   return Array.from({ length: maxPixels }, (_, i) => {
-    const chosen = bins.map((pixels) => pixels[i] ?? (max ? pixels[0]! : { row: 0, weight: 0 }));
+    const chosen = bins.map((pixels) => pixels[i] ?? (max ? nth(pixels, 0) : { row: 0, weight: 0 }));
     return {
       rows: Int32Array.from(chosen, ({ row }) => row),
       weights: Float32Array.from(chosen, ({ weight }) => weight),
@@ -90,3 +90,4 @@ function neighbours(place: number, size: number): [number, number, number] {
   const low = Math.floor(inside);
   return low >= size - 1 ? [size - 1, size - 1, 0] : [low, low + 1, inside - low];
 }
+import { nth } from '../../ir/nth.ts';

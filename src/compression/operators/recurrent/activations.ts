@@ -1,4 +1,5 @@
 /** The activation functions that LSTM, GRU and RNN name in their attributes. */
+import { nth } from '../../ir/nth.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';
@@ -80,7 +81,7 @@ export function activationsOf(info: NodeInfo, defaults: readonly string[], direc
       clip === 0 &&
       names
         .slice(d * defaults.length, (d + 1) * defaults.length)
-        .every((name, i) => name.toLowerCase() === defaults[i]!.toLowerCase()),
+        .every((name, i) => name.toLowerCase() === nth(defaults, i).toLowerCase()),
   }));
 }
 

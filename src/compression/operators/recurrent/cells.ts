@@ -2,6 +2,7 @@
  * One step of each recurrent cell. What does not depend on the state (x W, biases) is computed for all steps at once,
  * before.
  */
+import { nth } from '../../ir/nth.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import type { Activation } from './activations.ts';
@@ -26,28 +27,31 @@ export interface CellWeights {
 }
 
 /** h' = f(x W + h R + b) */
-export function rnnCell({ r }: CellWeights, [f]: readonly Activation[]): Cell {
-  return (input, { h }) => ({ h: f!(tf.add(input, product(h, r))), c: null });
+export function rnnCell({ r }: CellWeights, activations: readonly Activation[]): Cell {
+  const f = nth(activations, 0);
+  return (input, { h }) => ({ h: f(tf.add(input, product(h, r))), c: null });
 }
 
 /** Gates z, r, h (Cho et al., 2014). h' = (1 - z) * candidate + z * h */
-export function gruCell({ r, candidateBias }: CellWeights, [f, g]: readonly Activation[]): Cell {
-  const hidden = r.shape[1]!;
+export function gruCell({ r, candidateBias }: CellWeights, activations: readonly Activation[]): Cell {
+  const [f, g] = [nth(activations, 0), nth(activations, 1)];
+  const hidden = nth(r.shape, 1);
   const gates = tf.slice(r, [0, 0], [2 * hidden, hidden]);
   const candidate = tf.slice(r, [2 * hidden, 0], [hidden, hidden]);
   return (input, { h }) => {
     const [zr, x] = tf.split(input, [2 * hidden, hidden], 1) as [TfTensor, TfTensor];
-    const [z, reset] = tf.split(f!(tf.add(zr, product(h, gates))), 2, 1) as [TfTensor, TfTensor];
+    const [z, reset] = tf.split(f(tf.add(zr, product(h, gates))), 2, 1) as [TfTensor, TfTensor];
     const inner = candidateBias
       ? tf.mul(reset, tf.add(product(h, candidate), candidateBias))
       : product(tf.mul(reset, h), candidate);
-    const next = g!(tf.add(x, inner));
+    const next = g(tf.add(x, inner));
     return { h: tf.add(next, tf.mul(z, tf.sub(h, next))), c: null };
   };
 }
 
 /** Gates i, o, f, c (Hochreiter and Schmidhuber, 1997; peepholes: Gers et al., 2002). */
-export function lstmCell({ r, peepholes, inputForget }: CellWeights, [f, g, h]: readonly Activation[]): Cell {
+export function lstmCell({ r, peepholes, inputForget }: CellWeights, activations: readonly Activation[]): Cell {
+  const [f, g, h] = [nth(activations, 0), nth(activations, 1), nth(activations, 2)];
   const [pi, po, pf] = peepholes ? (tf.split(peepholes, 3) as [TfTensor, TfTensor, TfTensor]) : [null, null, null];
   const peep = (x: TfTensor, p: TfTensor | null, c: TfTensor): TfTensor => (p ? tf.add(x, tf.mul(p, c)) : x);
   return (input, state) => {
@@ -58,10 +62,10 @@ export function lstmCell({ r, peepholes, inputForget }: CellWeights, [f, g, h]: 
       TfTensor,
       TfTensor,
     ];
-    const i = f!(peep(xi, pi, c));
-    const forget = inputForget ? tf.sub(1, i) : f!(peep(xf, pf, c));
-    const next = tf.add(tf.mul(forget, c), tf.mul(i, g!(xc)));
-    return { h: tf.mul(f!(peep(xo, po, next)), h!(next)), c: next };
+    const i = f(peep(xi, pi, c));
+    const forget = inputForget ? tf.sub(1, i) : f(peep(xf, pf, c));
+    const next = tf.add(tf.mul(forget, c), tf.mul(i, g(xc)));
+    return { h: tf.mul(f(peep(xo, po, next)), h(next)), c: next };
   };
 }
 

@@ -3,9 +3,10 @@
  * weights' gradient at every step; here the gradients of all steps' gates are kept and the weights' gradient is one
  * product over time and batch.
  */
+import { nth } from '../../ir/nth.ts';
 import { hasOwnKernels, rawOps } from '../../tensor/native/raw-op.ts';
 import * as nn from '../../tensor/nn.ts';
-import { withGradient } from '../../tensor/nn/gradient.ts';
+import { saving, withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 
@@ -21,29 +22,24 @@ export function lstmSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: Tf
 function nativeSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTensor): TfTensor {
   return withGradient([inputs, r, h0, c0], (xs, weights, h, c) => {
     const [hs, cs, gates] = rawOps('LatheLstm', [xs, weights, h, c], {}, 3);
-    const gradient = (dy: TfTensor, saved: TfTensor[]): TfTensor[] => {
-      const [w, first, cell, states, cells, activated] = saved as [
-        TfTensor,
-        TfTensor,
-        TfTensor,
-        TfTensor,
-        TfTensor,
-        TfTensor,
-      ];
-      const [dGates, dh, dc] = rawOps('LatheLstmGrad', [dy, w, cell, cells, activated], {}, 3);
-      const before = tf.concat([tf.expandDims(first, 0), tf.slice(states, 0, cells.shape[0] - 1)]);
-      return [dGates!, weightGradient(dGates!, before), dh!, dc!];
-    };
-    return { value: hs!, saved: [weights, h, c, hs!, cs!, gates!], gradient };
+    return saving({
+      value: hs,
+      saved: [weights, h, c, hs, cs, gates],
+      gradient: (dy, [w, first, cell, states, cells, activated]) => {
+        const [dGates, dh, dc] = rawOps('LatheLstmGrad', [dy, w, cell, cells, activated], {}, 3);
+        const before = tf.concat([tf.expandDims(first, 0), tf.slice(states, 0, nth(cells.shape, 0) - 1)]);
+        return [dGates, weightGradient(dGates, before), dh, dc];
+      },
+    });
   });
 }
 
 /** One product over time and batch: gates [steps, batch, 4 * hidden], the states before them [steps, batch, hidden]. */
 function weightGradient(gates: TfTensor, before: TfTensor): TfTensor {
-  const rows = before.shape[0] * before.shape[1]!;
+  const rows = nth(before.shape, 0) * nth(before.shape, 1);
   return nn.matMul(
-    tf.reshape(gates, [rows, gates.shape[2]!]),
-    tf.reshape(before, [rows, before.shape[2]!]),
+    tf.reshape(gates, [rows, nth(gates.shape, 2)]),
+    tf.reshape(before, [rows, nth(before.shape, 2)]),
     true,
     false,
   );
@@ -68,7 +64,7 @@ function portableSequence(inputs: TfTensor, r: TfTensor, h0: TfTensor, c0: TfTen
       ...hs,
       ...tape.flatMap(({ sigmoids, g, c: next, tanh }) => [sigmoids, g, next, tanh]),
     ];
-    return { value: tf.stack([...hs, c]), saved, gradient: (dy, kept) => backward(dy, kept, hs.length) };
+    return saving({ value: tf.stack([...hs, c]), saved, gradient: (dy, kept) => backward(dy, kept, hs.length) });
   });
 }
 
@@ -82,7 +78,7 @@ interface TimeStep {
 }
 
 function forward(gates: TfTensor, c: TfTensor): TimeStep {
-  const hidden = c.shape[1]!;
+  const hidden = nth(c.shape, 1);
   const [rest, candidate] = tf.split(gates, [3 * hidden, hidden], 1) as [TfTensor, TfTensor];
   const sigmoids = tf.sigmoid(rest);
   const [i, o, f] = tf.split(sigmoids, 3, 1) as [TfTensor, TfTensor, TfTensor];
@@ -98,7 +94,7 @@ function backward(dy: TfTensor, saved: readonly TfTensor[], steps: number): TfTe
   const outer = tf.unstack(dy);
   const gateGradients: TfTensor[] = [];
   let dh = tf.zerosLike(h0);
-  let dc = outer[steps]!;
+  let dc = nth(outer, steps);
   for (let t = steps - 1; t >= 0; t--) {
     const [sigmoids, g, , tanh] = at(t) as [TfTensor, TfTensor, TfTensor, TfTensor];
     const before = t > 0 ? at(t - 1)[2]! : c0;

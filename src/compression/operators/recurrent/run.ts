@@ -1,4 +1,5 @@
 /** A recurrent operator over its sequence: directions, initial states, sequence lengths, both layouts. */
+import { nth } from '../../ir/nth.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';
@@ -56,7 +57,7 @@ export function runRecurrent(kind: Kind): (ctx: RunContext) => TfTensor[] {
 
 /** One direction alone is not copied. */
 function stack(parts: TfTensor[], axis: number): TfTensor {
-  return parts.length === 1 ? tf.expandDims(parts[0]!, axis) : tf.stack(parts, axis);
+  return parts.length === 1 ? tf.expandDims(nth(parts, 0), axis) : tf.stack(parts, axis);
 }
 
 function runDirection(
@@ -68,8 +69,8 @@ function runDirection(
   batchFirst: boolean,
 ): Result {
   const [steps, batch] = x.shape as [number, number];
-  const part = (input: number): TfTensor | null =>
-    ctx.has(input) ? tf.squeeze(tf.slice(ctx.tensor(input), d, 1), [0]) : null;
+  const weight = (input: number): TfTensor => tf.squeeze(tf.slice(ctx.tensor(input), d, 1), [0]);
+  const part = (input: number): TfTensor | null => (ctx.has(input) ? weight(input) : null);
   const initial = (input: number, hidden: number): TfTensor => {
     if (!ctx.has(input)) return tf.zeros([batch, hidden]);
     return tf.squeeze(
@@ -77,8 +78,8 @@ function runDirection(
       [batchFirst ? 1 : 0],
     );
   };
-  const [w, r, bias] = [part(1)!, part(2)!, part(3)];
-  const hidden = r.shape[1]!;
+  const [w, r, bias] = [weight(1), weight(2), part(3)];
+  const hidden = nth(r.shape, 1);
   const reverse = d === 1 || ctx.string('direction', 'forward') === 'reverse';
   const lengths = ctx.has(4) ? ctx.hostInts(4) : null;
   const late = kind === 'GRU' && ctx.int('linear_before_reset', 0) !== 0;
@@ -120,7 +121,7 @@ function inputProducts(
 }
 
 function wholeLstm(inputs: TfTensor, r: TfTensor, state: State, reverse: boolean): Result {
-  const steps = inputs.shape[0];
+  const steps = nth(inputs.shape, 0);
   const all = lstmSequence(reverse ? tf.reverse(inputs, 0) : inputs, r, state.h, state.c!);
   const hs = tf.slice(all, 0, steps);
   const row = (t: number): TfTensor => tf.squeeze(tf.slice(all, t, 1), [0]);
