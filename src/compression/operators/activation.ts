@@ -70,7 +70,7 @@ export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
   );
 }
 
-/** Zero within [-lambda, lambda], beyond it moved towards zero by `bias`. */
+/** Zero within [-lambda, lambda]; values beyond move towards zero by `bias`. */
 function shrink(x: TfTensor, lambda: number, bias: number): TfTensor {
   const [above, below] = withoutTape(() => [tf.greater(x, lambda), tf.less(x, -lambda)] as const);
   return tf.where(above, tf.sub(x, bias), tf.where(below, tf.add(x, bias), tf.zerosLike(x)));
@@ -84,7 +84,7 @@ function runPrelu(ctx: RunContext): TfTensor[] {
 /** Up to opset 6 a slope [c] belongs to the channels; x [n, ..., c]. Since then it broadcasts as any operand. */
 const channelSlope = { kind: 'channels-last', inputs: [0], outputs: [0] } as const;
 
-/** The bounds: attributes up to opset 10, inputs since; absent ones do not bind. */
+/** The bounds are attributes up to opset 10 and inputs since; an absent bound does not clip. */
 function bound(ctx: RunContext, name: 'min' | 'max'): TfTensor | number | null {
   if (ctx.opset < 11) return ctx.attribute(name) ? ctx.float(name, 0) : null;
   const input = name === 'min' ? 1 : 2;
@@ -133,7 +133,7 @@ function clipBigInts(x: HostTensor, low: HostTensor | null, high: HostTensor | n
   return { ...x, data };
 }
 
-/** Up to opset 11 the ratio is an attribute; since 12 an input, and another one says whether to drop at all. */
+/** The ratio is an attribute up to opset 11 and an input since 12, where another input switches dropout on and off. */
 function dropoutRatio(ctx: RunContext): number {
   if (ctx.opset < 12) return ctx.training ? ctx.float('ratio', 0.5) : 0;
   const asked = ctx.has(2) ? ctx.host(2).data[0] === 1 : false;

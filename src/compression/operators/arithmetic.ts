@@ -18,7 +18,7 @@ import { broadcastType, resolveAxis, typeOf } from './shapes.ts';
 
 type Fold = (a: TfTensor, b: TfTensor) => TfTensor;
 
-/** Division of integers cuts towards zero; by zero (undefined in ONNX) it gives 0. */
+/** Integer division truncates towards zero; division by zero (undefined in ONNX) gives 0. */
 const INTEGER_DIVIDE: Binary = {
   number: (a, b) => (b === 0 ? 0 : Math.trunc(a / b)),
   big: (a, b) => (b === 0n ? 0n : a / b),
@@ -67,7 +67,7 @@ const hostMod: HostForm = needs(2, ([a, b], info) => [
   zip(a, b, info.int('fmod', 0) === 1 ? TRUNCATED_MOD : FLOOR_MOD),
 ]);
 
-/** A constant exponent takes the short ways, and no logarithm for a gradient that nobody asks for. */
+/** A constant exponent has cheaper forms and needs no logarithm for a gradient of its own. */
 function runPow(ctx: RunContext): TfTensor[] {
   const exponent = ctx.constant(1);
   const x = ctx.tensor(0);
@@ -89,7 +89,7 @@ const quantized = { kind: 'compute', activations: [0, 1], kernel: null, bias: nu
 interface BinarySpec {
   readonly host: (a: HostTensor, b: HostTensor) => HostTensor;
   readonly device: Fold;
-  /** What is known of a shape's element when those of the operands are. */
+  /** The element of a shape, from known elements of the operands. */
   readonly partial?: (a: Dim, b: Dim) => Dim;
 }
 
@@ -106,8 +106,8 @@ function binary(type: string, { host, device, partial }: BinarySpec, more: Parti
 }
 
 /**
- * Adding a vector to the last axis is what layers do with their bias: TensorFlow sums its gradient faster than that of
- * any broadcast.
+ * A vector added along the last axis is a layer's bias: TensorFlow sums its gradient faster than that of a general
+ * broadcast.
  */
 function add(a: TfTensor, b: TfTensor): TfTensor {
   const isBias = (x: TfTensor, vector: TfTensor): boolean =>

@@ -25,10 +25,10 @@ import type { Operator, RunContext } from './operator.ts';
 import { productOf, shapeOf, typeOf, unifyDim, type Shape } from './shapes.ts';
 
 const [QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, LENGTHS] = [0, 1, 2, 3, 4, 5, 6];
-/** The output that shows what the scores are, at some stage. */
+/** The output that holds the scores, at the stage that qk_matmul_output_mode names. */
 const SCORES = 3;
 
-/** [b, s, n * d] -> [b, n, s, d]; of rank 4 it is so already. */
+/** [b, s, n * d] -> [b, n, s, d]; a tensor of rank 4 has this form already. */
 export function splitHeads(x: TfTensor, heads: number): TfTensor {
   const split = headsOf(x, heads);
   return x.rank === 4 ? x : tf.transpose(split.x, [...split.order]);
@@ -60,7 +60,7 @@ function softmaxTypeOf(ctx: RunContext): DataType {
   if (type === 'float32' || type === 'float64' || type === 'float16' || type === 'bfloat16') return type;
   throw new LatheError(
     'unsupported-operator',
-    `softmax_precision ${code} is no type that the training engine computes a softmax in`,
+    `the training engine computes no softmax of softmax_precision ${code}; use 1, 10, 11 or 16`,
   );
 }
 
@@ -73,7 +73,7 @@ function isStepwise(ctx: RunContext): boolean {
   );
 }
 
-/** In one step of the engine. */
+/** Attention as one operation of the engine. */
 function runWhole(ctx: RunContext): TfTensor[] {
   const query = headsOf(ctx.tensor(QUERY), ctx.int('q_num_heads', 0));
   const isPresent = ctx.has(PAST_KEY) || wants(ctx, 1) || wants(ctx, 2);
@@ -101,7 +101,7 @@ function runWhole(ctx: RunContext): TfTensor[] {
   return isPresent ? [result, key.x, value.x] : [result];
 }
 
-/** Of [b, n, s, d], those of earlier positions in front. */
+/** Keys or values [b, n, s, d], those of earlier positions first. */
 function withPast(ctx: RunContext, input: number, past: number): TfTensor {
   const now = splitHeads(ctx.tensor(input), ctx.int('kv_num_heads', 0));
   return ctx.has(past) ? tf.concat([ctx.tensor(past), now], 2) : now;
@@ -178,7 +178,7 @@ function sizesOf(info: NodeInfo): Sizes | null {
   };
 }
 
-/** What no operand of these shapes can mean. */
+/** Rejects shapes and settings that contradict each other. */
 function checkHeads(
   info: NodeInfo,
   flat: boolean,
@@ -199,13 +199,13 @@ function checkHeads(
     throw new GraphError(`${many} heads of queries cannot share ${own} heads of keys`);
 }
 
-/** Settings that the standard excludes; what onnxruntime computes all the same is none of them. */
+/** Rejects settings that the standard excludes, unless onnxruntime computes them. */
 function checkSettings(info: NodeInfo): void {
   if (given(info, PAST_KEY) !== given(info, PAST_VALUE))
     throw new GraphError('past_key and past_value go together: one of them is missing');
   if (given(info, LENGTHS) && given(info, PAST_KEY))
     throw new GraphError(
-      'nonpad_kv_seqlen says how much of a cache outside is filled; with past_key it has no meaning',
+      'nonpad_kv_seqlen describes an external cache and past_key an internal one; give only one of them',
     );
   const mode = info.int('qk_matmul_output_mode', 0);
   if (wants(info, SCORES) && (mode < 0 || mode > 3))
@@ -247,7 +247,7 @@ function macs(info: NodeInfo): number {
   return typeof scores === 'number' && typeof width === 'number' ? scores * width : 0;
 }
 
-/** An attribute for values of rank 3, an axis of those of rank 4. */
+/** The heads: an attribute for values of rank 3, an axis of values of rank 4. */
 function heads(input: number, attribute: string): (info: NodeInfo) => number {
   return (info) => {
     const shape = shapeOf(info, input);

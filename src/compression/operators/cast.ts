@@ -46,8 +46,8 @@ function options(info: NodeInfo): CastOptions {
 }
 
 /**
- * Gradients pass between floats. Casts to and from integers that fit the device's 32 bits stay there; the others go
- * over the host.
+ * Gradients pass between floats. Casts to and from integers that fit the device's 32 bits stay on the device; all
+ * others run on the host.
  */
 function run(ctx: RunContext, to: DataType): (TfTensor | Value)[] {
   const from = ctx.dtype(0);
@@ -58,8 +58,8 @@ function run(ctx: RunContext, to: DataType): (TfTensor | Value)[] {
 }
 
 /**
- * Pairs that the device converts as ONNX does: narrow integers wrap and narrow floats round, which it does not; int64
- * may need more than its 32 bits, which only the host can tell (a compiled step stays with 32).
+ * Pairs of types that the device converts as ONNX does. It neither wraps narrow integers nor rounds narrow floats, and
+ * only the host can tell whether an int64 needs more than 32 bits (a compiled step assumes 32).
  */
 function simple(from: DataType, to: DataType): boolean {
   if (to === 'bool' || from === 'bool') return to !== 'string' && from !== 'string' && !NARROW.has(to);

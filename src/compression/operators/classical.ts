@@ -29,7 +29,7 @@ const NORMS: Readonly<Record<string, (x: TfTensor) => TfTensor>> = {
   L2: (x) => tf.sqrt(tf.sum(tf.square(x), -1, true)),
 };
 
-/** Rows over their norm; a row of norm 0 stays. */
+/** Divides each row by its norm; a row of norm 0 stays as it is. */
 function normalizer(ctx: RunContext): TfTensor[] {
   const name = ctx.string('norm', 'MAX');
   const norm = NORMS[name];

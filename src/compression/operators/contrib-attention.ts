@@ -34,9 +34,9 @@ interface Scoring {
   readonly value: Heads;
   /** Added to the scores [b, n, rows, columns]. */
   readonly biases: readonly TfTensor[];
-  /** The input among them that a gradient may flow into. */
+  /** The input among them that may receive a gradient. */
   readonly added: number;
-  /** Bound of the scores, softly; 0: none. */
+  /** Soft bound of the scores, cap * tanh(scores / cap); 0: none. */
   readonly cap?: number;
 }
 
@@ -67,7 +67,7 @@ const ordered = (x: TfTensor): Heads => ({ x, order: nn.HEADS_FIRST });
 /** How many positions there are. */
 const lengthOf = ({ x, order }: Heads): number => nth(x.shape, nth(order, 2));
 
-/** Where the node is of one direction: the last of `columns` positions is the last query's own. */
+/** The causal bound of a unidirectional node: the last query stands at the last of `columns` positions. */
 function directionBias(ctx: RunContext, query: Heads, key: Heads): TfTensor[] {
   const [rows, columns] = [lengthOf(query), lengthOf(key)];
   return ctx.int('unidirectional', 0) === 1 ? [causalBias(rows, columns, columns - rows)] : [];
@@ -90,7 +90,7 @@ function paddingBias(ctx: RunContext, input: number, batch: number, columns: num
 }
 
 const added = (ctx: RunContext, input: number): TfTensor[] => (ctx.has(input) ? [ctx.tensor(input)] : []);
-/** Keys or values of earlier positions in front of those of now. */
+/** Keys or values of earlier positions, then those of the present ones. */
 const behind = (past: TfTensor | null, now: Heads): Heads => (past ? ordered(tf.concat([past, byHead(now)], 2)) : now);
 
 /** input [b, s, i] times weights [i, 3 h]: queries, keys and values at once; past and present [2, b, n, s, d]. */
@@ -242,7 +242,7 @@ function rotated(ctx: RunContext, x: TfTensor, past: number): TfTensor {
   );
 }
 
-/** Only the last `local_window_size` positions, one's own included. */
+/** Each query attends the last `local_window_size` positions, its own included. */
 function windowBias(ctx: RunContext, rows: number, columns: number): TfTensor[] {
   const window = ctx.int('local_window_size', -1);
   if (window < 1) return [];

@@ -46,7 +46,7 @@ function gemmParameters(ctx: RunContext): number[] {
 }
 
 /**
- * A standard operator with an activation behind it; of FusedConv, input 3 is added in between. onnxruntime has no
+ * A standard operator followed by an activation; FusedConv adds input 3 before the activation. onnxruntime has no
  * integer form of these.
  */
 function fused(type: string, standard: Operator, addend: number | null, more: Partial<Operator> = {}): Operator {

@@ -1,4 +1,4 @@
-/** If, Loop and Scan with conditions known only at run time: bodies run in the engine, one round after the other. */
+/** If, Loop and Scan with conditions known only at run time: the engine runs their bodies round by round. */
 import { nth } from '../ir/nth.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
@@ -55,7 +55,7 @@ function sameType(a: TensorType, b: TensorType): boolean {
   );
 }
 
-/** Types of carried values hold in every round: a dimension that a round changes is open. */
+/** Types that carried values have in every round: a dimension that differs between rounds is open. */
 function carriedTypes(
   info: NodeInfo,
   body: Graph,
@@ -68,7 +68,7 @@ function carriedTypes(
   for (let round = 0; round < 2; round++) {
     outputs = info.subgraphTypes?.(body, inputs(carried)) ?? [];
     const met = carried.map((type, i) => common(type, outputs[first + i] ?? null));
-    // loops in loops would otherwise cost twice as much a level
+    // otherwise each level of nested loops would double the cost
     if (met.every((type, i) => sameType(type, carried[i]!))) break;
     carried = met;
   }
@@ -96,8 +96,8 @@ function inferLoop(info: NodeInfo): Inferred[] {
 }
 
 /**
- * Rounds go on while the count is not reached and the condition holds; values of each round are stacked along a new
- * first axis.
+ * Runs rounds until the count is reached or the condition fails, and stacks the values of all rounds along a new first
+ * axis.
  */
 function runLoop(ctx: RunContext): Value[] {
   const body = bodyOf(ctx, 'body');
@@ -121,7 +121,7 @@ function runLoop(ctx: RunContext): Value[] {
   ];
 }
 
-/** The stack of no values: its other sizes are what inference knows of them. */
+/** The stack of no values; its other sizes come from shape inference. */
 function emptyStack(ctx: RunContext, output: number): Value {
   const type = ctx.node.opType === 'Loop' ? inferLoop(ctx)[output] : inferScan(ctx)[output];
   if (!type?.shape || type.dtype === 'undefined')
@@ -143,7 +143,7 @@ function scalar(dtype: DataType, value: number): Value {
   };
 }
 
-/** Of a condition that a body computed on the device: waits for it. */
+/** Reads a condition, and waits for one that a body computed on the device. */
 function exact(value: Value): { readonly data: ArrayLike<unknown> } {
   return value.kind === 'host' ? value.value : { data: value.tensor.dataSync() };
 }

@@ -83,8 +83,8 @@ interface TransposePlan {
 }
 
 /**
- * Output size = stride * (size - 1) + output_padding + extent - pads; `output_shape` turns it round and asks for pads.
- * Where it asks for more than that gives, the output grows at its end.
+ * Output size = stride * (size - 1) + output_padding + extent - pads; `output_shape` determines the pads instead; where
+ * no pads reach it, the output grows at its end.
  */
 function planTranspose(info: NodeInfo, window: Window, sizes: readonly number[]): TransposePlan {
   const rank = sizes.length;

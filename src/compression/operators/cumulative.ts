@@ -43,7 +43,7 @@ function directionOf(info: NodeInfo): ScanDirection {
   return { exclusive: info.int('exclusive', 0) === 1, reverse: info.int('reverse', 0) === 1 };
 }
 
-/** Runs over each lane of an axis; `exclusive` leaves the element itself out of its sum. */
+/** Accumulates along each lane of an axis; `exclusive` leaves the element itself out of its sum. */
 function accumulate(x: HostTensor, axis: number, { exclusive, reverse }: ScanDirection, running: Running): HostTensor {
   const { starts, steps } = lanes(x.dims, [axis]);
   const order = reverse ? steps.slice().reverse() : steps;
@@ -95,7 +95,7 @@ function cumulative(
   };
 }
 
-/** Its gradient runs the other way; tfjs's own forgets to move the axis back. */
+/** The gradient accumulates in the other direction; tfjs's own forgets to move the axis back. */
 function sumsAlong(x: TfTensor, axis: number, { exclusive, reverse }: ScanDirection): TfTensor {
   return withGradient([x], (v) => ({
     value: tf.cumsum(v, axis, exclusive, reverse),

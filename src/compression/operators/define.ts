@@ -67,8 +67,8 @@ export function onHost(host: HostForm): DeviceForm {
 }
 
 /**
- * A device form for floats; integers take the host form wherever they lie: the device's 32 bits would wrap silently
- * where ONNX has 64, and not wrap where it has 8.
+ * Floats take the device form, integers the host form wherever they lie: the device's 32 bits would wrap silently where
+ * ONNX has 64, and would not wrap where ONNX has 8.
  */
 export function exactIntegers(host: HostForm, device: DeviceForm): DeviceForm {
   const exact = onHost(host);
@@ -120,7 +120,7 @@ export function given(info: NodeInfo, index: number): boolean {
   return (info.node.inputs[index] ?? '') !== '';
 }
 
-/** The elements of a shape-like result of broadcasting two operands, where those of both are known in part. */
+/** The elements of a broadcast shape-like result, where both operands are known in part. */
 export function partialBinary(info: NodeInfo, f: (a: Dim, b: Dim) => Dim): Pick<Inferred, 'elements'> {
   const [a, b] = [info.partial(0), info.partial(1)];
   const shape = a && b && broadcastShapes(shapeOf(info, 0), shapeOf(info, 1));

@@ -37,7 +37,8 @@ const single = (input: HostTensor | null | undefined, fallback: number): number 
   input && input.data.length > 0 ? nth(hostNumbers(input), 0) : fallback;
 
 /**
- * boxes [n, s, 4], scores [n, c, s] -> [selected, 3]: image, class, box; greedily by score, of equal ones the first.
+ * boxes [n, s, 4], scores [n, c, s] -> [selected, 3]: image, class, box; picked greedily by score, the first of equal
+ * ones.
  */
 const nonMaxSuppression: HostForm = needs(2, ([boxes, scores, count, iou, least], info) => {
   const [images, spots] = boxes.dims as [number, number];

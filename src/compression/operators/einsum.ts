@@ -67,7 +67,7 @@ function labelsOf(term: string, equation: string, rank: number): Label[] {
 function outputLabels(term: string, equation: string, ellipsis: readonly Label[]): Label[] {
   const [before = '', after, ...more] = term.split('...');
   if (more.length > 0 || ![...before, ...(after ?? '')].every((letter) => /[A-Za-z]/.test(letter)))
-    throw new GraphError(`equation "${equation}" has no readable result`);
+    throw new GraphError(`the result of equation "${equation}" must consist of letters and at most one ellipsis`);
   return after === undefined ? [...before] : [...before, ...ellipsis, ...after];
 }
 
@@ -118,7 +118,7 @@ function diagonal({ tensor, labels }: Operand): Operand {
   return { tensor: takeElements(tensor, viewOffsets(sizes, steps), sizes), labels: unique };
 }
 
-/** Sums over the indices that nobody needs. */
+/** Sums over the indices that neither the result nor another operand needs. */
 function sumOut({ tensor, labels }: Operand, needed: ReadonlySet<Label>): Operand {
   const axes = labels.flatMap((label, axis) => (needed.has(label) ? [] : [axis]));
   return axes.length === 0
@@ -131,7 +131,9 @@ function arrange({ tensor, labels }: Operand, order: readonly Label[]): TfTensor
   return perm.every((axis, i) => axis === i) ? tf.clone(tensor) : tf.transpose(tensor, perm);
 }
 
-/** One batched matrix product: indices of both that are needed are batch, indices of both that are not are summed. */
+/**
+ * One batched matrix product: shared indices that are still needed become batch axes, the other shared ones are summed.
+ */
 function contract(a: Operand, b: Operand, needed: ReadonlySet<Label>): Operand {
   const left = sumOut(a, new Set([...needed, ...b.labels]));
   const right = sumOut(b, new Set([...needed, ...a.labels]));

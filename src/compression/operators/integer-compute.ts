@@ -50,7 +50,7 @@ export function exactSum(kernel: TfTensor, compute: (kernel: TfTensor) => TfTens
   return tf.add(tf.mul(tf.cast(high, 'int32'), tf.scalar(16, 'int32')), tf.cast(low, 'int32'));
 }
 
-/** As floats: what is rounded to 8 bits afterwards needs no more. */
+/** float32 suffices: the results are rounded to 8 bits afterwards. */
 export const floatSum = (kernel: TfTensor, compute: (kernel: TfTensor) => TfTensor): TfTensor => {
   const { high, low } = inHalves(kernel, compute);
   return tf.add(tf.mul(high, 16), low);

@@ -81,7 +81,8 @@ const MAX_PARTS = 65_536;
 function partSizes(size: number, info: NodeInfo, ints: Ints): readonly number[] {
   const given = attributeOrInput(info, ints, 'split', 1, 13);
   const count = info.int('num_outputs', info.node.outputs.length);
-  if (!given && (count < 1 || count > MAX_PARTS)) throw new GraphError(`num_outputs ${count}`);
+  if (!given && (count < 1 || count > MAX_PARTS))
+    throw new GraphError(`num_outputs is ${count}; it must be 1 to ${MAX_PARTS}`);
   const even = Math.ceil(size / count);
   const sizes = given ?? Array.from({ length: count }, (_, i) => Math.max(Math.min(even, size - i * even), 0));
   if (sizes.reduce((a, b) => a + b, 0) !== size)

@@ -19,7 +19,7 @@ const [QUERY, KEY, VALUE, STATE, DECAY, BETA] = [0, 1, 2, 3, 4, 5] as const;
 interface Rule {
   /** The state fades by exp(decay) before each step. */
   readonly fades: boolean;
-  /** Written is what the state did not hold yet, in the measure of beta (the delta rule). */
+  /** Only what the state does not hold yet is written, scaled by beta (the delta rule). */
   readonly corrects: boolean;
 }
 
@@ -84,7 +84,7 @@ function wholeQuotient(features: number, heads: number): number {
   return features / heads;
 }
 
-/** The output in the queries' type, the state in the type of the one before, or the queries' too. */
+/** The output has the queries' type; the state has the type of the past state or, without one, the queries'. */
 function inferAttention(info: NodeInfo): Inferred[] {
   ruleOf(info);
   const sizes = sizesOf(info);
@@ -98,7 +98,7 @@ function inferAttention(info: NodeInfo): Inferred[] {
   ];
 }
 
-/** Of [b, t, h, d] step t as [b, h, ...]. */
+/** Step t of [b, t, h, d], as [b, h, ...]. */
 function stepOf(x: TfTensor, t: number, column: boolean): TfTensor {
   const [batch, , heads, size] = x.shape as [number, number, number, number];
   return tf.reshape(

@@ -49,7 +49,7 @@ function connective(type: string, host: (a: number, b: number) => number, device
   };
 }
 
-/** Bits are worked on the host, wherever the integers lie: the device has no such kernels. */
+/** Bitwise operators run on the host, wherever the integers lie: the device has no kernels for them. */
 function bitwise(type: string, f: Binary): Operator {
   return {
     ...common,
@@ -62,8 +62,8 @@ function bitwise(type: string, f: Binary): Operator {
 }
 
 /**
- * Shifts integers, signed ones (since opset 28) with copies of their sign. By the whole width or more, or by less than
- * nothing, the fill alone remains.
+ * Shifts integers; signed ones (since opset 28) fill with copies of their sign. A shift by the whole width or more, or
+ * by a negative count, leaves only the fill.
  */
 const shift: HostForm = needs(2, ([x, by], info) => {
   const left = info.string('direction', '') === 'LEFT';
@@ -78,7 +78,7 @@ const shift: HostForm = needs(2, ([x, by], info) => {
   ];
 });
 
-/** The array that holds the result cuts it to its type. */
+/** The array that holds the result truncates it to its type. */
 function shifted(a: number, n: number, left: boolean, bits: number): number {
   if (n < 0 || n >= bits) return left || a >= 0 ? 0 : -1;
   if (left) return a << n;
@@ -86,8 +86,8 @@ function shifted(a: number, n: number, left: boolean, bits: number): number {
 }
 
 /**
- * Every number by each of a few, as packed codes are parted: ten times as fast as any pair of shapes. null: another
- * pair.
+ * Shifts every number by each of a few counts, as models unpack codes: ten times as fast as general broadcasting. null:
+ * the shapes are others.
  */
 function shiftRows(x: HostTensor, by: HostTensor, left: boolean, bits: number): HostTensor | null {
   const dims = broadcastDims(x.dims, by.dims);
@@ -111,7 +111,7 @@ function invert(x: HostTensor): HostTensor {
   return map(x, { number: round ? (v) => round(~v) : (v) => ~v, big: (v) => ~v });
 }
 
-/** Of the three operands' elements: the mask decides which of the other two. Any type, strings too. */
+/** Picks each element from one of two operands by a mask. Takes any type, strings too. */
 const whereOnHost: HostForm = needs(3, ([mask, a, b]) => {
   const dims = broadcastDims(mask.dims, a.dims, b.dims);
   const [m, p, q] = [mask, a, b].map((x) => offsetsInto(x.dims, dims));

@@ -17,7 +17,7 @@ const full = { kind: 'full' } as const;
 
 /**
  * y = (x - mean) / sqrt(variance + epsilon) * scale + bias per channel; statistics of the batch while training (Ioffe
- * and Szegedy, 2015). `after`: done to y.
+ * and Szegedy, 2015). `after` is applied to y.
  */
 export function batchNorm(ctx: RunContext, after: nn.AfterBatchNorm = {}): TfTensor[] {
   const epsilon = ctx.float('epsilon', 1e-5);
@@ -41,8 +41,8 @@ export function batchNorm(ctx: RunContext, after: nn.AfterBatchNorm = {}): TfTen
 }
 
 /**
- * The file itself asks for the batch's statistics: by attribute up to opset 6 and since 14, between by naming the
- * outputs that hold them.
+ * The model itself asks for the batch's statistics: by an attribute up to opset 6 and since 14, in between by naming
+ * the outputs that hold them.
  */
 function trainingMode(info: NodeInfo): boolean {
   if (info.opset < 7) return info.int('is_test', 0) === 0;
@@ -140,7 +140,7 @@ function runLpNorm(ctx: RunContext): TfTensor[] {
   const p = ctx.int('p', 2);
   if (p !== 1 && p !== 2) throw new GraphError(`norms of order ${p} are not defined (1 and 2 are)`);
   const norm = rootOf(tf.sum(p === 1 ? tf.abs(x) : tf.square(x), axis, true), p);
-  const zero = withoutTape(() => tf.equal(norm, 0)); // what has no length stays zero
+  const zero = withoutTape(() => tf.equal(norm, 0)); // a vector of zeros stays zero
   return [tf.div(x, tf.where(zero, tf.onesLike(norm), norm))];
 }
 
@@ -158,7 +158,7 @@ function vector(input: number, kind: WeightRole['kind']): WeightRole {
 
 const scaleAndBias = [vector(1, 'scale'), vector(2, 'bias')];
 const common = { domain: '', since: 1, differentiability: full } as const;
-/** What normalizing costs beside multiply-accumulates is not counted. */
+/** Normalization has no multiply-accumulates; its other costs are not counted. */
 export const normalizationOperators: readonly Operator[] = [
   {
     ...common,

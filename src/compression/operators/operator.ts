@@ -34,13 +34,13 @@ export interface RunContext extends NodeInfo {
    */
   tensor(index: number): TfTensor;
   /**
-   * A weight in the physical layout that `weightLayout` asks for: `perm` of its ONNX order. Stored so where the network
-   * can.
+   * A weight in the physical layout that `weightLayout` asks for: `perm` of its ONNX order. The network stores it so
+   * where it can.
    */
   weight(index: number, perm: readonly number[]): TfTensor;
   /**
-   * The input as exact host data, in ONNX order. Reading a device value waits for it, and makes a step that is being
-   * compiled run eagerly.
+   * The input as exact host data, in ONNX order. Reading a device value waits for it, and makes a training step that is
+   * being compiled run eagerly.
    */
   host(index: number): HostTensor;
   /** As `host`, for small integer tensors: plain numbers. */
@@ -55,16 +55,16 @@ export interface RunContext extends NodeInfo {
    */
   readonly training: boolean;
   /**
-   * Uniform [0, 1) noise of this shape: seeded, different every step, and an input of a compiled step rather than a
-   * constant in it.
+   * Uniform [0, 1) noise of this shape: seeded, different in every training step, and an input of the compiled step
+   * rather than a constant in it.
    */
   uniform(shape: readonly number[]): TfTensor;
   normal(shape: readonly number[]): TfTensor;
   /** Training BatchNormalization: the new running statistics of the initializer behind input `index`. */
   updateState(index: number, value: TfTensor): void;
   /**
-   * To be called before a loop's first round; what it returns, before every round.
-   * That throws where the run limits its loops (RunOptions.loops) and this one goes beyond.
+   * Call it before a loop's first round, and the function it returns before every round. That function throws where the
+   * run limits its loops (RunOptions.loops) and this loop exceeds the limit.
    */
   loopWatch(): () => void;
   /** Runs a subgraph attribute (If, Loop, Scan) with the surrounding values in scope. */

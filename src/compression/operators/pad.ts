@@ -42,12 +42,13 @@ function modeOf(info: NodeInfo): Mode {
   return mode;
 }
 
-/** Null where they are an input that is not known. */
+/** Null where the pads are an input of unknown value. */
 function padsOf(info: NodeInfo, ints: Ints, rank: number): Pads | null {
   const pads = info.opset < 11 ? (info.ints('pads') ?? info.ints('paddings') ?? null) : ints(1);
   const axes = info.opset >= 18 && given(info, 3) ? ints(3) : countTo(rank);
   if (!pads || !axes) return null;
-  if (pads.length !== 2 * axes.length) throw new GraphError(`${pads.length} pads for ${axes.length} axes`);
+  if (pads.length !== 2 * axes.length)
+    throw new GraphError(`${pads.length} pads are given for ${axes.length} axes; give two for each axis`);
   const [begins, ends] = [new Array<number>(rank).fill(0), new Array<number>(rank).fill(0)];
   resolveAxes(axes, rank).forEach((axis, i) => {
     [begins[axis], ends[axis]] = [nth(pads, i), nth(pads, i + axes.length)];
@@ -184,7 +185,9 @@ function centerPads(dims: readonly number[], info: NodeInfo, ints: Ints): Pads {
   const target = ints(1);
   const axes = resolveAxes(info.ints('axes') ?? countTo(dims.length), dims.length);
   if (!target || target.length !== axes.length)
-    throw new GraphError(`${target?.length ?? 'unknown'} sizes for ${axes.length} axes`);
+    throw new GraphError(
+      `${target?.length ?? 'unknown'} sizes are given for ${axes.length} axes; give one for each axis`,
+    );
   const begins = dims.map((size, axis) => {
     const by = axes.includes(axis) ? nth(target, axes.indexOf(axis)) - size : 0;
     return by < 0 ? -Math.floor(-by / 2) : Math.floor(by / 2);

@@ -108,7 +108,7 @@ const isBlocked = (ctx: RunContext): boolean => ctx.dims(1).length > 1;
 const fitsDevice = (dtype: DataType): boolean =>
   isInteger(dtype) && dtype !== 'int64' && dtype !== 'uint64' && dtype !== 'uint32';
 
-/** Domains without a schema here do not tell before. */
+/** Domains without a schema here do not report it earlier. */
 function scaleOf(scale: HostTensor | null | undefined): HostTensor {
   if (!scale) throw new GraphError('the scale is missing');
   return scale;
@@ -188,7 +188,9 @@ function dynamicQuantizeOnDevice(ctx: RunContext): Value[] {
   ];
 }
 
-/** com.microsoft's own take types and zero points that ONNX's did not know at the time, and compute the same. */
+/**
+ * com.microsoft's forms take types and zero points that ONNX's forms did not allow at the time, and compute the same.
+ */
 const domains = [
   { domain: '', since: 10 },
   { domain: 'com.microsoft', since: 1 },

@@ -1,6 +1,6 @@
 /**
  * Operators that draw random numbers. They draw from the run's own seeded noise, not from their `seed` attribute: every
- * step is new.
+ * training step draws anew.
  */
 import { GraphError } from '../ir/graph-error.ts';
 import { DATA_TYPES, type DataType } from '../ir/types.ts';

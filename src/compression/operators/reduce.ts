@@ -80,7 +80,7 @@ const SQUARES = folding(
   (sum, x) => sum + x * x,
 );
 
-/** The first element starts, so that no type needs a least value; NaN wins. */
+/** Starts from the first element, so that no type needs a least value; NaN wins. */
 function extreme(
   pick: (a: number, b: number) => number,
   bigPick: (a: bigint, b: bigint) => bigint,
@@ -163,7 +163,7 @@ function filled({ dtype, dims, data }: HostTensor, value: number | bigint): Host
   return { dtype, dims, data };
 }
 
-/** The least and the greatest value of a type: what remains where there is no element to choose from. */
+/** The least and the greatest value of a type: the result where there is no element to choose from. */
 const lowest = (dtype: DataType): number | bigint =>
   dtype === 'bool' ? 0 : dtype === 'uint64' ? 0n : dtype === 'int64' ? -(2n ** 63n) : integerRange(dtype)[0];
 const greatest = (dtype: DataType): number | bigint =>
@@ -214,7 +214,7 @@ function elementsOf(
   return { elements: [partial(elements)] };
 }
 
-/** In channels-last order the axes that remain may have changed places. */
+/** With channels last, the remaining axes may have another order than in ONNX. */
 function runReduction(ctx: RunContext, axesAreInput: number, device: Reduction['device']): TfTensor {
   const x = ctx.tensor(0);
   const axes = axesOf(ctx, intsOfRun(ctx), x.rank, axesAreInput)!;

@@ -83,7 +83,7 @@ function runExpand(ctx: RunContext): TfTensor[] {
   ];
 }
 
-/** Splitting axes, permuting, joining: what both rearrangements are. */
+/** Both rearrangements split axes, permute them and join them again. */
 interface Blocks {
   readonly apart: readonly number[];
   readonly perm: readonly number[];
@@ -213,7 +213,7 @@ const triluOnHost: HostForm = needs(1, ([x, offset], info) => {
   ];
 });
 
-/** What is masked may be infinite: it is chosen away, not multiplied by zero. */
+/** Masked elements may be infinite: they are replaced, not multiplied by zero. */
 function runTrilu(ctx: RunContext): TfTensor[] {
   const x = ctx.tensor(0);
   const { k, upper } = diagonal(ctx, ctx.has(1) ? ctx.host(1) : null);

@@ -1,7 +1,7 @@
 /**
- * Resampling along one axis as a matrix: row i holds the weights with which the input's positions make output i.
- * Nearest, linear, cubic and their antialiased forms differ in these weights alone, and a product with a constant
- * matrix is fast and differentiable everywhere. Source: ONNX's definition of Resize.
+ * Resampling along one axis as a matrix: row i holds the weights of the input's positions in output i. Nearest, linear,
+ * cubic and their antialiased forms differ in these weights alone, and a product with a constant matrix is fast and
+ * differentiable everywhere. Source: ONNX's definition of Resize.
  */
 import { nth } from '../ir/nth.ts';
 import { tf } from '../tensor/tf.ts';

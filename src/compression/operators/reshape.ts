@@ -35,7 +35,7 @@ export function moved(x: TfTensor, move: (x: TfTensor) => TfTensor): TfTensor {
   return x.dtype === 'float32' ? move(x) : withoutTape(() => onNumbers(x, move));
 }
 
-/** What an operator does to a shape; null where an input that says so is not known. */
+/** The new shape that an operator gives; null where it depends on an input of unknown value. */
 type Reshaping = (dims: readonly Dim[], info: NodeInfo, ints: Ints) => readonly Dim[] | null;
 
 function reshaping(
@@ -70,13 +70,13 @@ function inferFrom(info: NodeInfo, shapeAfter: Reshaping): readonly Dim[] | null
   return shape && shapeAfter(shape, info, intsOfConstants(info));
 }
 
-/** The elements of a shape vector stay what they are. */
+/** The elements of a shape vector keep their values. */
 function sameElements(info: NodeInfo): Pick<Inferred, 'elements'> {
   const elements = info.partial(0);
   return elements ? { elements } : {};
 }
 
-/** Reshape's rules: 0 copies (or is zero, by `allowzero`), -1 takes what is left. */
+/** Reshape's rules: 0 copies (or is zero, by `allowzero`), -1 takes the rest. */
 function resolveReshape(dims: readonly Dim[], wanted: readonly Dim[], allowZero: boolean): Dim[] {
   const target = wanted.map((dim, axis) => {
     if (dim !== 0 || allowZero) return dim;

@@ -11,7 +11,7 @@ import type { Operator, RunContext } from './operator.ts';
 import { alongAxis, outside, resamplingMatrix, type Axis, type Resampling } from './resample.ts';
 import { resolveAxes, typeOf } from './shapes.ts';
 
-/** What the node asks for, as far as it is known: a scale and a size for each axis of the input. */
+/** The node's scale and size for each axis of the input, as far as they are known. */
 interface Target {
   readonly scales: readonly (number | null)[];
   readonly sizes: readonly Dim[];
@@ -155,7 +155,7 @@ function isIdentity(how: Resampling, axis: Axis): boolean {
   return axis.input === axis.output && axis.scale === 1 && how.transformation !== 'tf_crop_and_resize';
 }
 
-/** Cropping may reach beyond the input: there `extrapolation_value` holds. */
+/** Cropping may reach beyond the input, where `extrapolation_value` applies. */
 function extrapolate(ctx: RunContext, y: TfTensor, axes: readonly Axis[], how: Resampling): TfTensor {
   if (how.transformation !== 'tf_crop_and_resize') return y;
   const flags = axes.map((axis) => outside(how.transformation, axis));

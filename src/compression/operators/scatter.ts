@@ -74,7 +74,7 @@ const scatterNdHost: HostForm = needs(3, ([data, indices, updates], info) => {
   return [put(data, offsets, updates.data, combination(info))];
 });
 
-/** The device's form of floats; integers are worked exactly on the host. */
+/** The device form, for floats; the host computes integers exactly. */
 function onDevice(host: HostForm, scatter: (ctx: RunContext, reduction: Reduction) => TfTensor): DeviceForm {
   const exact = onHost(host);
   return (ctx) => {

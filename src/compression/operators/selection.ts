@@ -53,7 +53,7 @@ function bestPositions(
   largest: boolean,
 ): { positions: Int32Array; starts: Int32Array; stride: number } {
   const size = nth(x.dims, axis);
-  if (k > size || k < 0) throw new GraphError(`k = ${k} of an axis of ${size}`);
+  if (k > size || k < 0) throw new GraphError(`k is ${k}; it must be 0 to ${size}, the size of the axis`);
   const { starts, steps } = lanes(x.dims, [axis]);
   const data = elementsOf(x.data);
   const positions = new Int32Array(starts.length * k);
@@ -91,13 +91,14 @@ const topKHost: HostForm = (inputs, info) => {
   return [pick(required(inputs, 0), offsets, dims), indices];
 };
 
-/** Positions are found along the last axis; the values are then picked, so that gradients reach their places. */
+/** Finds positions along the last axis, then picks the values there, so that gradients reach them. */
 function topKDevice(ctx: RunContext): (TfTensor | Value)[] {
   if (isInteger(ctx.dtype(0)) || ctx.int('largest', 1) !== 1) return topKByHost(ctx);
   const x = ctx.tensor(0);
   const axis = resolveAxis(ctx.int('axis', -1), x.rank);
   const k = topKSize(ctx, intsOfRun(ctx)) ?? 0;
-  if (k > nth(x.shape, axis)) throw new GraphError(`k = ${k} of an axis of ${x.shape[axis]}`);
+  const size = nth(x.shape, axis);
+  if (k > size) throw new GraphError(`k is ${k}; it must be 0 to ${size}, the size of the axis`);
   if (k === 0 || x.size === 0) return topKByHost(ctx);
   const last = x.rank - 1;
   const swap = countTo(x.rank).map((i) => (i === axis ? last : i === last ? axis : i));

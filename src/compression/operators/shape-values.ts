@@ -19,7 +19,7 @@ import type { Inferred, NodeInfo } from '../ir/node-info.ts';
 import type { Operator, RunContext } from './operator.ts';
 import { openShape, productOf, sameType, shapeOf, typeOf } from './shapes.ts';
 
-/** Looks at no element of its input: whatever the layout, nothing is moved. */
+/** Reads no element of its input, so nothing moves, whatever the layout. */
 const UNREAD = { kind: 'follows', inputs: [] } as const;
 const common = { domain: '', since: 1, differentiability: ZERO } as const;
 
@@ -67,7 +67,7 @@ function inferConstantOfShape(info: NodeInfo): Inferred[] {
 }
 
 function fill(dims: readonly number[], value: HostTensor): HostTensor {
-  if (dims.some((dim) => dim < 0)) throw new GraphError(`[${dims.join(', ')}] is no shape`);
+  if (dims.some((dim) => dim < 0)) throw new GraphError(`[${dims.join(', ')}] is not a shape: sizes must be 0 or more`);
   return pick(value, new Int32Array(elementCount(dims)), dims);
 }
 
@@ -77,7 +77,7 @@ function rangeLength(start: number, limit: number, delta: number): number {
   return Math.max(Math.ceil((limit - start) / delta), 0);
 }
 
-/** 16-bit floats are counted in `stash_type` (float32 unless said otherwise) and rounded at the end. */
+/** 16-bit floats are counted in `stash_type` (default: float32) and rounded at the end. */
 const range: HostForm = needs(3, ([start, limit, delta], info) => {
   const { dtype } = start;
   const [from, to, by] = [start, limit, delta].map((x) => nth(hostNumbers(x), 0)) as [number, number, number];

@@ -68,7 +68,7 @@ function broadcastDim(a: Dim, b: Dim): Dim {
   return typeof b === 'number' ? b : null;
 }
 
-/** The same size said twice: the more definite of the two. @throws GraphError where they contradict each other. */
+/** The more definite of two statements of one size. @throws GraphError where they contradict each other. */
 export function unifyDim(a: Dim, b: Dim, what = 'dimensions'): Dim {
   if (typeof a === 'number' && typeof b === 'number' && a !== b)
     throw new GraphError(`${what} ${a} and ${b} should be equal`);
@@ -117,7 +117,7 @@ export function stridesOf(dims: readonly number[]): number[] {
 
 /** An unknown shape of a known rank. @throws GraphError where no tensor has so many axes. */
 export function openShape(rank: number): Dim[] {
-  if (rank > MAX_RANK) throw new GraphError(`a shape of ${rank} dimensions`);
+  if (rank > MAX_RANK) throw new GraphError(`a shape has ${rank} dimensions; at most ${MAX_RANK} are supported`);
   return new Array<Dim>(rank).fill(null);
 }
 

@@ -36,7 +36,7 @@ interface Spec {
   readonly steps: readonly number[];
 }
 
-/** The node's own numbers; null where an input of it is not known. */
+/** The node's bounds and steps; null where one of these inputs is not known. */
 function specOf(info: NodeInfo, ints: Ints, rank: number): Spec | null {
   const starts = attributeOrInput(info, ints, 'starts', 1, 10);
   const ends = attributeOrInput(info, ints, 'ends', 2, 10);
@@ -110,12 +110,12 @@ function sizeAfter(dim: Dim, start: number, end: number, step: number): Dim {
   return whole ? dim : start < 0 && end >= FAR && step === 1 ? null : sameSide(start, end, step);
 }
 
-/** From a size that is open the size of a slice is known only where it is empty whatever that size is. */
+/** The size of a slice of an open axis is known only where the slice is empty for every size. */
 function sameSide(start: number, end: number, step: number): Dim {
   return start >= 0 === end >= 0 && (end - start) / step <= 0 ? 0 : null;
 }
 
-/** Bounds that are computed: from 0 to a symbol there are that many, if the axis has as many. */
+/** Computed bounds: a slice from 0 to a symbol has that many elements, if the axis has as many. */
 function unknownEnds(info: NodeInfo, shape: readonly Dim[]): readonly Dim[] {
   const axes = given(info, 3) ? intsOfConstants(info)(3) : (info.partial(1)?.map((_, i) => i) ?? null);
   if (!axes) return openShape(shape.length);

@@ -1,4 +1,4 @@
-/** Softmax, LogSoftmax, Hardmax: along one axis since opset 13; before, over all axes from `axis` on taken as one. */
+/** Softmax, LogSoftmax, Hardmax: along one axis since opset 13, before over all axes from `axis` on as one. */
 import { nth } from '../ir/nth.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
@@ -44,7 +44,7 @@ const onAxis = alongAxes(({ info }) => [info.int('axis', -1)]);
 /** Up to opset 12 all axes from `axis` on are one. */
 const behindAxis = alongAxes(({ info }, rank) => Array.from({ length: rank }, (_, i) => i).slice(info.int('axis', 1)));
 
-/** Since 13 one axis is all that matters, whatever the layout; before, the order of the axes does. */
+/** Since opset 13 only one axis matters, whatever the layout; before, the order of the axes matters. */
 function versions(type: string, compute: (x: TfTensor) => TfTensor, more: Partial<Operator> = {}): Operator[] {
   const common = {
     type,

@@ -77,10 +77,7 @@ const melWeights: HostForm = (inputs, info) => {
   ];
 };
 
-/**
- * A transform is a product with a matrix of this many rows at the most: it stays differentiable, and the lengths of
- * audio frames are short.
- */
+/** A transform is a product with a matrix of at most this many rows: differentiable, and enough for audio frames. */
 const MAX_POINTS = 8192;
 
 interface Transform {

@@ -49,7 +49,7 @@ const split: HostForm = needs(1, ([x], info) => {
   ];
 });
 
-/** At most `most` cuts; without a delimiter at runs of white space, those at the ends left out. */
+/** At most `most` cuts; without a delimiter, at runs of white space other than those at the ends. */
 function splitText(text: string, delimiter: string, maxSplits: number): string[] {
   if (delimiter === '') {
     const parts: string[] = [];

@@ -1,4 +1,4 @@
-/** Between host and device: which tfjs type holds an ONNX type, and what of it does not fit. */
+/** Transfer between host and device: which tfjs type holds an ONNX type, and which values do not fit. */
 import { LatheError } from '../../errors.ts';
 import { allocate, byteLength, hostNumbers, isFloat, toHost } from '../ir/tensor-data.ts';
 import type { DataType, Tensor } from '../ir/types.ts';
@@ -76,6 +76,6 @@ export function deviceType(dtype: DataType): TfType {
   if (isFloat(dtype)) return 'float32';
   if (dtype === 'bool') return 'bool';
   if (dtype === 'string' || dtype === 'undefined' || dtype === 'complex64' || dtype === 'complex128')
-    throw new LatheError('unsupported-operator', `Values of type ${dtype} cannot be computed with on the device`);
+    throw new LatheError('unsupported-operator', `The device cannot compute with values of type ${dtype}`);
   return 'int32';
 }

@@ -1,7 +1,7 @@
 /**
- * Attributes whose other values the engine does not compute. A node that has one is as unknown to training as an
- * operator that the engine lacks; it is never computed as if the attribute were not there. What an operator's schema
- * does not know at its opset is refused before (ir/check-schema.ts).
+ * Attributes of which the engine computes only some values. Training treats a node that has one as it treats an
+ * operator that the engine lacks; the attribute is never ignored. Attributes that the operator's schema lacks at its
+ * opset are refused earlier (ir/check-schema.ts).
  *
  * Not in here, and not read, are attributes that change no value: `consumed_inputs` and `output_sequence` of early
  * opsets, `hidden_size` and `kernel_shape`, which the weights' shapes say too, `sorted: 0` of TopK (any order will do),
@@ -12,7 +12,7 @@ import type { Attribute, Node } from '../ir/types.ts';
 /** Values that are computed, by operator and attribute. */
 type SupportedValues = Readonly<Record<string, Readonly<Record<string, readonly (number | string)[]>>>>;
 
-/** float32, and float64, which the engine computes in float32: a lesser precision than these would round in between. */
+/** float32, and float64, which the engine computes in float32; a lower precision would round in between. */
 const STASH_TYPE = { stash_type: [1, 11] } as const;
 const AUTO_PAD = { auto_pad: ['NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID'] } as const;
 const REDUCTION = { reduction: ['none', 'sum', 'mean'] } as const;
@@ -60,7 +60,7 @@ const TABLES: ReadonlyMap<string, SupportedValues> = new Map([
   ['com.microsoft', CONTRIB],
 ]);
 
-/** What the engine cannot follow in this node, in words; null: nothing. */
+/** Why the engine cannot compute this node; null: it can. */
 export function unsupportedAttribute(node: Node): string | null {
   const rules = TABLES.get(node.domain)?.[node.opType];
   for (const [name, values] of Object.entries(rules ?? {})) {

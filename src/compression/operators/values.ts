@@ -12,7 +12,7 @@ export function dimsOf(value: Value): readonly number[] {
   return value.kind === 'host' ? value.value.dims : value.tensor.shape;
 }
 
-/** Element `index` along an axis, which goes. */
+/** Element `index` along an axis, which is dropped. */
 export function sliceValue(value: Value, axis: number, index: number): Value {
   if (value.kind === 'host') return { kind: 'host', value: sliceHost(value.value, axis, index) };
   const begin = value.tensor.shape.map((_, i) => (i === axis ? index : 0));

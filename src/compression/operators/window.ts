@@ -82,7 +82,7 @@ export function countAlong(size: number, window: Window, pads: readonly number[]
   return (count - 1) * stride >= size + begin ? count - 1 : count;
 }
 
-/** An open size comes out as it went in where stride is one and pads make up for the kernel. */
+/** True where an open size stays as it is: the stride is one and the pads make up for the kernel. */
 function keepsSize(info: NodeInfo, window: Window, pads: readonly number[] | null, axis: number): boolean {
   if (window.strides[axis] !== 1) return false;
   if (!pads) return true;

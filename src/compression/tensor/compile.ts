@@ -1,7 +1,7 @@
 /**
- * A training step run again and again. On TensorFlow it is recorded while it runs eagerly, and once two runs were the
- * same program it is compiled to one TensorFlow function, which is then run instead: 1.3 to 3 times as fast, with the
- * same numbers (docs/decisions/compiled-step.md). Other engines run it eagerly each time.
+ * A training step that runs many times. On TensorFlow it is recorded while it runs eagerly, and once two runs recorded
+ * the same program it is compiled to one TensorFlow function, which runs instead: 1.3 to 3 times as fast, with the same
+ * numbers (docs/decisions/compiled-step.md). Other engines run it eagerly each time.
  */
 import { engine } from './engine.ts';
 import { compileProgram } from './compiled/compiled-function.ts';
@@ -21,13 +21,13 @@ export interface CompiledStepOptions {
    * their shapes may vary.
    */
   readonly inputs: readonly TfTensor[];
-  /** The variables that the step reads or assigns; others that it meets are found by themselves. */
+  /** The variables that the step reads or assigns; it finds all others itself. */
   readonly variables: readonly TfVariable[];
   /** Computes with its inputs, variables and constants; assigns variables; returns its results. */
   readonly step: (inputs: TfTensor[]) => TfTensor[];
   /**
-   * Runs with inputs of these shapes that the step has behind it in a process that ended. They are made up for without
-   * effect, so that it is compiled at the same run as there: TensorFlow may reorder a compiled step's arithmetic, which
+   * How often an earlier process ran the step with inputs of these shapes. Those runs are repeated without effect, so
+   * that the step is compiled at the same run as there: TensorFlow may reorder a compiled step's arithmetic, which
    * shows in the last bit. Default: none.
    */
   readonly earlierRuns?: (inputs: readonly TfTensor[]) => number;

@@ -13,7 +13,7 @@ export type { EngineChoice };
 
 export interface Engine {
   readonly name: Exclude<EngineChoice, 'auto'>;
-  /** Why this one: chosen, or what stood in the way of a faster one. */
+  /** Why this engine runs: it was chosen, or a faster one could not start. */
   readonly reason: string;
   /** Version of what computes: TensorFlow's, or that of the tfjs backend. */
   readonly version: string;

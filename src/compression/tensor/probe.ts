@@ -1,4 +1,4 @@
-/** What `lathe doctor` tells of the engine, and of what would make it faster. */
+/** What `lathe doctor` reports on the engine, and on how to make it faster. */
 import { availableParallelism } from 'node:os';
 import type { Finding } from '../../contracts/diagnosis.ts';
 import { startEngine } from './engine.ts';

@@ -1,5 +1,5 @@
 /**
- * The one door to tfjs: every other file takes `tf` from here. The umbrella package is needed, since tfjs-core alone
+ * The only import of tfjs: every other file takes `tf` from here. The umbrella package is needed, since tfjs-core alone
  * registers no gradients; it is loaded with `require`, so that ESM and the native backend's CommonJS files share one
  * instance.
  */

@@ -1,7 +1,7 @@
 /**
- * XNNPACK, which the WebAssembly engine computes sums and products with, takes operands of at most six axes: of more
- * the engine returns memory that nothing was written to. Neighbouring axes that broadcast alike are therefore joined
- * before its kernels see them.
+ * XNNPACK, which the WebAssembly engine computes sums and products with, takes operands of at most six axes: with more,
+ * the engine returns uninitialized memory. Neighbouring axes that broadcast alike are therefore joined before its
+ * kernels see them.
  */
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import { LatheError } from '../../errors.ts';

@@ -1,4 +1,4 @@
-/** Attention as one operator: positions within heads go from all heads alike, those of queries with those of keys. */
+/** Attention as one operator: all heads lose the same positions, and queries lose those that keys lose. */
 import { shapeOf } from '../shapes.ts';
 import { nth } from '../../ir/nth.ts';
 import type { AxisUnits } from './units.ts';
@@ -6,14 +6,14 @@ import type { Attribute } from '../../ir/types.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';
 import { tieAcrossGroups, keepAll, tiled, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
-/** Where an attention operator has what. */
+/** Where an attention operator takes its operands. */
 export interface AttentionForm {
   /** Heads of queries, and of keys and values. */
   queries(info: NodeInfo): number;
   keys(info: NodeInfo): number;
   /** The input that holds biases of all three in a row, [3 n d]. */
   readonly bias?: number;
-  /** Inputs of earlier keys and values: with them nothing is removed. */
+  /** Inputs of earlier keys and values; where they are given, nothing is removed. */
   readonly past: readonly number[];
 }
 
@@ -51,7 +51,7 @@ export function attention(form: AttentionForm): ChannelRule {
       const width = shapeOf(ctx.info)?.at(-1) as number;
       const size = q.length === 4 ? width : width / form.queries(ctx.info);
       const scale: Attribute = { kind: 'float', value: ctx.info.float('scale', 0) || 1 / Math.sqrt(size) };
-      return { attributes: { scale } }; // what the heads were scaled by is part of the function that was trained
+      return { attributes: { scale } }; // the scale of the heads' former size is part of the trained function
     },
   };
 }

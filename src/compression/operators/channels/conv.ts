@@ -78,7 +78,7 @@ function depthwise(ctx: Coupling, input: AxisUnits, filters: AxisUnits, multipli
   return made;
 }
 
-/** In groups, input and output channels go from all groups alike, since these stay equally large. */
+/** All groups lose the same input and output channels, so that they stay equally large. */
 function grouped(ctx: Coupling, { x, weight, groups }: Parts): AxisUnits {
   const read = groups === 1 ? nth(x, 1) : tieAcrossGroups(ctx, nth(x, 1), groups);
   ctx.same(read, nth(weight, 1));

@@ -1,4 +1,4 @@
-/** Operators that compute each element by itself: channels pass, and operands that meet belong together. */
+/** Operators that compute each element by itself: channels pass, and channels of operands that meet are united. */
 import { nth } from '../../ir/nth.ts';
 import { shapeOf } from '../shapes.ts';
 import type { AxisUnits } from './units.ts';
@@ -42,7 +42,7 @@ export const ofFirst: ChannelRule = {
   },
 };
 
-/** The sizes alone are read, while the model runs: they are those of the channels that stay. */
+/** Only the sizes are read, and only while the model runs: they are then those of the channels that stay. */
 export const readsShape: ChannelRule = { kind: 'passes', couple: (ctx) => [ctx.input(0) && null] };
 
 /** Up to opset 6 the second operand lies at the first one's `axis`: channels that meet there stay. */
@@ -56,7 +56,7 @@ export const legacyElementwise: ChannelRule = {
   },
 };
 
-/** Axes that it computes along keep all their channels; through the others they pass. */
+/** The axes that it computes along keep all their channels; channels pass through the others. */
 export function alongAxes(axesOf: (ctx: Coupling, rank: number) => readonly number[] | null): ChannelRule {
   return {
     kind: 'passes',

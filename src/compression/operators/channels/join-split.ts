@@ -1,4 +1,4 @@
-/** Operators that take axes apart and put them together: labels are cut and joined as the elements are. */
+/** Operators that split and join axes: labels are split and joined as the elements are. */
 import { nth } from '../../ir/nth.ts';
 import type { AxisUnits } from './units.ts';
 import type { Dim } from '../../ir/types.ts';
@@ -141,7 +141,7 @@ export function slicing(
 
 const FAR = 2 ** 31 - 1;
 
-/** Bounds of the axes that shrink, beside those that the node has for others. */
+/** Bounds of the axes that shrink, beside the node's bounds of the others. */
 function rewrittenBounds(
   ctx: Shrinking,
   ranges: readonly { axis: number; start: number; end: number }[],
@@ -188,8 +188,8 @@ export interface PadAmounts {
 }
 
 /**
- * Constant channels that are put beside others may go like these (the shortcut of a ResNet without projections, He et
- * al. 2015, option A).
+ * Constant channels beside others may be removed with them (the shortcut of a ResNet without projections, He et al.
+ * 2015, option A).
  */
 export function padding(padsOf: (info: NodeInfo, rank: number) => PadAmounts | null): ChannelRule {
   return {
@@ -253,7 +253,9 @@ export function repetition(repeatsOf: (info: NodeInfo) => readonly number[] | nu
   };
 }
 
-/** Rows of a table: along the gathered axis constant indices take labels with them, others keep all. */
+/**
+ * Rows of a table: along the gathered axis, constant indices carry their labels along; computed indices keep all rows.
+ */
 export const gathering: ChannelRule = {
   kind: 'removes',
   couple: (ctx) => {

@@ -1,6 +1,6 @@
 /**
- * Normalizations and pooling: channels pass, with the scale and shift that each has. Statistics over channels are those
- * of the ones that stay.
+ * Normalizations and pooling: channels pass, with the scale and shift that each has. Statistics over channels become
+ * those of the channels that stay.
  */
 import { nth } from '../../ir/nth.ts';
 import { broadcastUnits } from './elementwise.ts';

@@ -1,4 +1,4 @@
-/** Reductions: over channels they are those of the ones that stay; the axes that are left pass. */
+/** Reductions: over channels, those that stay are reduced; the remaining axes pass. */
 import type { NodeInfo } from '../../ir/node-info.ts';
 import type { ChannelRule } from './rule.ts';
 

@@ -24,8 +24,8 @@ import {
 } from './rule.ts';
 
 /**
- * Of operators that only change the shape; where the new one is an input or attribute that speaks of channels, it is
- * written anew.
+ * Of operators that only change the shape; where the new shape is an input or attribute that counts channels, it is
+ * rewritten.
  */
 export const reshaping: ChannelRule = {
   kind: 'passes',
@@ -56,7 +56,7 @@ function canRewrite(info: NodeInfo, input = 1): boolean {
   return info.opset < 5 || info.opset >= 9 || info.constant(input) !== null;
 }
 
-/** The wanted shape with other sizes where axes shrink; what is open (0, -1, computed sizes) stays as it is. */
+/** The requested shape with new sizes where axes shrink; open entries (0, -1, computed sizes) stay as they are. */
 function rewrittenShape(ctx: Shrinking, sizes: readonly (number | null)[], input = 1): Shrunk {
   if (sizes.every((size) => size === null)) return {};
   const constant = ctx.info.opset < 5 ? ctx.info.ints('shape') : ctx.info.constant(input)?.data;
@@ -120,7 +120,7 @@ function matchedSegments(from: readonly Dim[], to: readonly Dim[]): Segment[] {
   return [...head, ...(i < k || j < l ? [{ from: [i, k], to: [j, l] } as const] : []), ...tail];
 }
 
-/** As far as sizes (or equal symbols) match. */
+/** Matches sizes, or equal symbols, as far as possible. */
 function prefixSegments(from: readonly Dim[], to: readonly Dim[]): Segment[] {
   const segments: Segment[] = [];
   let [i, j] = [0, 0];

@@ -1,4 +1,4 @@
-/** Resize of positions; a size of the channel axis among the sizes is written anew. */
+/** Resize of positions; a size of the channel axis among the sizes is rewritten. */
 import { nth } from '../../ir/nth.ts';
 import { hostNumbers, int64Host } from '../../ir/tensor-data.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';

@@ -1,6 +1,6 @@
 /**
- * What an operator says of channels: which axes of its inputs and outputs shrink together, and what of the node has to
- * change then.
+ * An operator's rule for channels: which axes of its inputs and outputs shrink together, and how the node changes when
+ * they do.
  */
 import type { AxisUnits } from './units.ts';
 import type { Attribute, Node, TensorType } from '../../ir/types.ts';
@@ -19,7 +19,7 @@ export interface Coupling {
   input(index: number): ValueUnits | null;
   /** The type of an output, as inferred. */
   output(index: number): TensorType | null;
-  /** True where the value depends on constants alone: a weight, whatever it passed on its way. */
+  /** True where the value depends on constants alone: a weight, whichever operators it passed through. */
   isWeight(index: number): boolean;
   fresh(size: number): AxisUnits;
   unite(a: number, b: number): void;
@@ -27,40 +27,38 @@ export interface Coupling {
   same(a: AxisUnits, b: AxisUnits): AxisUnits;
   freeze(axis: AxisUnits): void;
   freezeUnit(unit: number): void;
-  /** Stands for all units that are one with this one so far. */
+  /** The present representative of the unit's class. */
   representative(unit: number): number;
   /** The channels that a weight makes: its filters, columns or cells. Only such units are removed. */
   makes(axis: AxisUnits): void;
 }
 
-/** A node's surroundings once it is known which units go. */
+/** A node's surroundings once the units to remove are known. */
 export interface Shrinking {
   readonly info: NodeInfo;
   /** Labels; empty where none are known. */
   input(index: number): ValueUnits;
   output(index: number): ValueUnits;
-  /** The type of an output before anything goes. */
+  /** The type of an output before pruning. */
   outputType(index: number): TensorType | null;
   /** Indices along the axis that stay. */
   kept(axis: Int32Array): number[];
   /** Size of an axis afterwards. */
   size(axis: Int32Array): number;
-  /** A name that nothing has yet. */
+  /** A name that is still free. */
   name(base: string): string;
-  /** True where some of the axis goes. */
+  /** True where part of the axis is removed. */
   shrinks(axis: AxisUnits | undefined): axis is Int32Array;
 }
 
-/**
- * What changes of a node: attributes (null: removed), and inputs that become constants or the results of other nodes.
- */
+/** Changes to a node: attributes (null: removed), and inputs that become constants or the results of other nodes. */
 export interface Shrunk {
   readonly attributes?: Readonly<Record<string, Attribute | null>>;
   readonly constants?: ReadonlyMap<number, HostTensor>;
   readonly computed?: ReadonlyMap<number, Computed>;
 }
 
-/** A value made by a node that is put in front, from names and new constants. */
+/** A value computed by a node inserted before this one, from names and new constants. */
 export interface Computed {
   readonly node: Node;
   readonly constants: ReadonlyMap<string, HostTensor>;
@@ -72,9 +70,9 @@ export interface Computed {
  */
 export interface ChannelRule {
   readonly kind: 'removes' | 'passes';
-  /** Says what belongs together; gives the labels of the outputs. */
+  /** Unites the labels that belong together; returns the labels of the outputs. */
   couple(ctx: Coupling): readonly (ValueUnits | null)[];
-  /** Needed where attributes or constants speak of channels. */
+  /** Needed where attributes or constants count channels. */
   shrink?(ctx: Shrinking): Shrunk;
 }
 

@@ -16,7 +16,7 @@ export class Units {
   private frozen = new Uint8Array(1024);
   private count = 0;
   private readonly causes = new Map<number, string>();
-  /** What is at work now: kept beside the units that it freezes first. */
+  /** The present cause: recorded for the units that it is first to freeze. */
   cause = '';
 
   /** Units of their own for an axis of this size; null for an axis of one, which cannot shrink. */

@@ -1,6 +1,6 @@
 /**
- * What ONNX's Attention adds to the scores: masks, the causal frontier, windows round each query and lengths, and which
- * rows they leave nothing.
+ * What ONNX's Attention adds to the scores: masks, the causal bound, windows around each query, and lengths; and which
+ * rows may attend nothing.
  */
 import { nth } from '../../ir/nth.ts';
 import { GraphError } from '../../ir/graph-error.ts';
@@ -8,7 +8,7 @@ import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { withoutTape } from '../../tensor/without-tape.ts';
 
-/** Positions that a query may attend, from its own: at most so many before and after; Infinity: all. */
+/** How many positions before and after its own a query may attend; Infinity: all. */
 export interface Reach {
   readonly before: number;
   readonly after: number;
@@ -18,7 +18,7 @@ export interface Reach {
 export interface Bounds {
   readonly rows: number;
   readonly columns: number;
-  /** Broadcasts to the scores, its last axis possibly shorter; of truths, or of numbers to add. */
+  /** Broadcasts to the scores, its last axis possibly shorter; boolean, or numbers to add. */
   readonly mask: TfTensor | null;
   /** Keys that each sample has, [b]; the others are padding. */
   readonly lengths: TfTensor | null;
@@ -37,7 +37,7 @@ export interface Bias {
   readonly masked: TfTensor | null;
 }
 
-/** What may be attended: 0, what may not: -infinity. */
+/** 0 where a position may be attended, -infinity elsewhere. */
 export function maskBias(allowed: TfTensor): TfTensor {
   return tf.where(allowed, tf.scalar(0), tf.scalar(-Infinity));
 }
@@ -82,7 +82,7 @@ function ofRank4(x: TfTensor): TfTensor {
   return x.rank === 4 ? x : tf.reshape(x, [...new Array<number>(4 - x.rank).fill(1), ...x.shape]);
 }
 
-/** A mask for fewer columns allows none of the others. */
+/** A mask of fewer columns hides all others. */
 function paddedMask(mask: TfTensor, columns: number): TfTensor {
   const missing = columns - nth(mask.shape, -1);
   if (missing < 0) throw new GraphError(`a mask of ${mask.shape.at(-1)} columns is given for ${columns} keys`);

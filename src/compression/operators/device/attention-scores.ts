@@ -1,5 +1,5 @@
 /**
- * Attention operation by operation: where scores are capped or asked for, and where each result is rounded to 16 bits.
+ * Attention as single operations, for scores that are capped or returned and for results that are rounded to 16 bits.
  */
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';
@@ -8,7 +8,7 @@ import { matMul } from '../matmul.ts';
 import type { Bias } from './attention-bias.ts';
 import { roundTo16 } from './rounding.ts';
 
-/** Float types that the device holds as float32 and that are told apart by their rounding. */
+/** Float types that the device holds as float32 and tells apart by their rounding. */
 export type Precision = 'float16' | 'bfloat16' | null;
 
 export interface Scoring {
@@ -17,10 +17,10 @@ export interface Scoring {
   readonly key: TfTensor;
   readonly value: TfTensor;
   readonly scale: number;
-  /** Bound of the scores, softly: cap * tanh(scores / cap); 0: none. */
+  /** Soft bound of the scores, cap * tanh(scores / cap); 0: none. */
   readonly cap: number;
   readonly bias: Bias | null;
-  /** What every result is rounded to, and what the softmax is computed in; null: float32. */
+  /** The types that every result is rounded to and that the softmax is computed in; null: float32. */
   readonly precision: Precision;
   readonly softmaxPrecision: Precision;
 }

@@ -35,7 +35,7 @@ export interface AttentionInputs {
   readonly order: AxisOrder;
 }
 
-/** [b, s, n * d] as heads where they lie, [b, s, n, d]; of rank 4 it is [b, n, s, d] already. */
+/** [b, s, n * d] as heads where they lie, [b, s, n, d]; a tensor of rank 4 is [b, n, s, d] already. */
 export function headsOf(x: TfTensor, heads: number): Heads {
   if (x.rank === 4) return { x, order: nn.HEADS_FIRST };
   const [batch, length, hidden] = x.shape as [number, number, number];

@@ -87,7 +87,9 @@ export function absolute(x: TfTensor): TfTensor {
   );
 }
 
-/** x where the mask holds, else y; broadcasts. What is not chosen gets no gradient, be it NaN. */
+/**
+ * x where the mask holds, else y; broadcasts. The element that is not chosen gets no gradient, even where it is NaN.
+ */
 export function choose(mask: TfTensor, a: TfTensor, b: TfTensor): TfTensor {
   return withGradient([a, b], (x, y) => {
     const shape = broadcastShape(mask.shape, x.shape, y.shape);

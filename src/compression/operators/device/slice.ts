@@ -64,10 +64,7 @@ function interleave(x: TfTensor, axis: number, stride: number): TfTensor {
   );
 }
 
-/**
- * Up to so many runs a list of positions is put together from slices, which differentiate cheaply; beyond, it is
- * gathered.
- */
+/** A list of up to this many runs is joined from slices, whose gradient is cheap; a longer one is gathered. */
 const MAX_SEGMENTS = 8;
 
 /** The elements at these positions of an axis, in this order: slices forward, backward, or of one element repeated. */

@@ -52,12 +52,12 @@ function toBigs(x: HostTensor, to: DataType): HostTensor {
   return { dtype: to, dims: x.dims, data };
 }
 
-/** Truncates; what no int64 can hold (undefined in ONNX) becomes the least one, as x86 processors do it. */
+/** Truncates; values beyond int64 (undefined in ONNX) become the least int64, as on x86. */
 function bigOf(value: number): bigint {
   return Math.abs(value) < 2 ** 64 ? BigInt(Math.trunc(value)) : -(2n ** 63n);
 }
 
-/** What is done to a number beyond storing it in the target's array; null: nothing. */
+/** Converts a number before it is stored in the target's array; null: no conversion needed. */
 function converter(
   from: DataType,
   to: DataType,
@@ -75,8 +75,8 @@ function converter(
 }
 
 /**
- * Float to integer of 32 bits or less: towards zero; what int32 and uint32 cannot hold (undefined in ONNX) becomes
- * int32's least, as on x86.
+ * Float to integer of 32 bits or less: towards zero; values beyond int32 and uint32 (undefined in ONNX) become the
+ * least int32, as on x86.
  */
 function truncate(value: number): number {
   const whole = Math.trunc(value);

@@ -112,8 +112,8 @@ function joinOffsets(parts: readonly HostTensor[], axis: number, outer: number, 
 }
 
 /**
- * Elements whose index along each axis is `maps[axis][i]` of the output's i; -1 takes the fill.
- * What padding, cropping, tiling, reversing and picking along axes have in common.
+ * Elements whose index along each axis is `maps[axis][i]` of the output's i; -1 takes the fill. Padding, cropping,
+ * tiling, reversing and picking along axes all reduce to it.
  */
 export function pickAlong(x: HostTensor, maps: readonly ArrayLike<number>[], fill?: HostTensor | null): HostTensor {
   const dims = maps.map(({ length }) => length);

@@ -70,7 +70,7 @@ function foldBigs(
     const numbers = Float64Array.from(data as ArrayLike<bigint>, Number);
     for (let i = 0; i < out.length; i++) {
       const value = Math.trunc(fold.number(numbers, starts[i]!, steps));
-      if (!Number.isFinite(value)) throw new GraphError('no whole number is the result for no elements');
+      if (!Number.isFinite(value)) throw new GraphError('a reduction over no elements has no integer result');
       out[i] = BigInt(value);
     }
   }

@@ -128,7 +128,10 @@ function wholeLstm(inputs: TfTensor, r: TfTensor, state: State, reverse: boolean
   return { ys: reverse ? tf.reverse(hs, 0) : hs, last: { h: row(steps - 1), c: row(steps) } };
 }
 
-/** Beyond a sequence's length its state stays and its output is zero; read backwards, it so begins at its own end. */
+/**
+ * Beyond a sequence's length its state stays and its output is zero, so a sequence read backwards begins at its own
+ * end.
+ */
 function unroll(
   cell: Cell,
   inputs: TfTensor,

@@ -11,7 +11,7 @@ import { argumentsOf, nodeOf } from './program.ts';
 import type { Program, ProgramOp, Reference } from './program.ts';
 import type { RecordedConstant } from './recorder.ts';
 
-/** What the writing needs to know of the program besides itself. */
+/** What the writer needs beside the program itself. */
 interface Source {
   readonly program: Program;
   readonly binding: Binding;
@@ -168,8 +168,8 @@ function inferredAttributes(op: ProgramOp, { inputs }: OpDefinition, source: Sou
 }
 
 /**
- * Tensors of an argument. Of operations that do not say it in an attribute at most one argument is a list; it takes
- * what the others leave.
+ * Tensors of an argument. Where no attribute gives their number, at most one argument is a list, which takes what the
+ * others leave.
  */
 function argumentLength({ numberAttribute, typeListAttribute }: Argument, op: ProgramOp, left: number): number {
   if (!numberAttribute && !typeListAttribute) return 1;

@@ -1,9 +1,9 @@
 /**
- * Operations of a recorded step that the engine's own kernels compute as one, with the same arithmetic bit by bit: what
- * is fused waits neither for memory nor for a thread. Recorded steps run them one by one; only what is compiled is
- * fused.
+ * Operations of a recorded step that the engine's own kernels compute as one, with the same arithmetic bit by bit: the
+ * fused operation does not wait for memory or a thread in between. Recorded steps run them one by one; only what is
+ * compiled is fused.
  *
- *   product or convolution -> (reshape) -> bias -> (ReLU);   gradient of ReLU -> gradient of the bias
+ * product or convolution -> (reshape) -> bias -> (ReLU);   gradient of ReLU -> gradient of the bias
  */
 import { nth } from '../../ir/nth.ts';
 import { tensorflow } from '../native/binding.ts';
@@ -20,7 +20,7 @@ export function fuseProgram(program: Program): Program {
 class Fusion {
   private readonly program: Program;
   private readonly ops: Map<string, ProgramOp>;
-  /** What stands for a reference whose operation was fused into another. */
+  /** The replacement of a reference whose operation was fused into another. */
   private readonly renamed = new Map<Reference, Reference>();
   private readonly users = new Map<Reference, string[]>();
 
@@ -97,7 +97,7 @@ class Fusion {
     return this.ops.get(user)?.name === name ? user : null;
   }
 
-  /** Drops an operation, whose result another value is from now on. */
+  /** Drops an operation and replaces its result by another value. */
   private replace(node: string, reference: Reference): void {
     this.ops.delete(node);
     this.renamed.set(`${node}:0`, reference);

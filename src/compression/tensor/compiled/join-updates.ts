@@ -1,7 +1,7 @@
 /**
  * The optimizer's updates of small parameters as one operation: most parameters of a network are biases and the like,
- * whose updates take less time than their hand-over. Large ones stay apart and are updated as soon as their gradient is
- * there, while it is in the cache. The arithmetic is the same bit by bit.
+ * whose updates take less time than their scheduling. Large ones stay apart and are updated as soon as their gradient
+ * is there, while it is in the cache. The arithmetic is the same bit by bit.
  */
 import { tensorflow } from '../native/binding.ts';
 import { nodeOf } from './program.ts';

@@ -1,6 +1,6 @@
 /**
- * Records what a function does at TensorFlow's door: the operations executed and the tensors made from JavaScript
- * values, by handle. The function runs as usual meanwhile.
+ * Records a function's calls of TensorFlow: the operations executed and the tensors made from JavaScript values, by
+ * handle. The function runs as usual meanwhile.
  */
 import type { Binding, OpAttribute, TensorMetadata, TensorflowBackend } from '../native/binding.ts';
 
@@ -22,16 +22,13 @@ export interface RecordedConstant {
 export interface Recording {
   readonly ops: readonly RecordedOp[];
   readonly constants: ReadonlyMap<number, RecordedConstant>;
-  /** Values of a tensor that is not constant were read: what the step does may depend on them. */
+  /** Values of a tensor that is not constant were read: the step may depend on them. */
   readonly readsValues: boolean;
 }
 
 let recording = false;
 
-/**
- * Whether a step is being recorded at this moment: whoever needs the values of a tensor now makes the step
- * uncompilable.
- */
+/** Whether a step is being recorded: reading the values of a tensor now makes it impossible to compile. */
 export function isRecording(): boolean {
   return recording;
 }

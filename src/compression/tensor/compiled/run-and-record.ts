@@ -61,7 +61,7 @@ function handlesOf(backend: TensorflowBackend, variables: ReadonlyMap<Reference,
   return new Map(living.map(([reference, variable]) => [reference, handleOf(backend, variable)]));
 }
 
-/** Two inputs that share one handle today need not tomorrow: each gets one of its own while recording. */
+/** Two inputs may share a handle in this run and not in the next: each gets its own while recording. */
 function withOwnHandle(
   backend: TensorflowBackend,
   input: TfTensor,

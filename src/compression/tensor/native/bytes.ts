@@ -1,7 +1,7 @@
 /**
  * float32 tensors of the bytes of a file. A Float32Array must start at a multiple of four, and weights of a file seldom
- * do: each would first be copied, and the copies stay until the garbage collector comes. TensorFlow takes bytes from
- * anywhere and is told afterwards what they are.
+ * do: each would first be copied, and the copies stay until the garbage collector comes. TensorFlow takes bytes at any
+ * address; their type is set afterwards.
  */
 import { engine } from '../engine.ts';
 import type { TfTensor } from '../tf.ts';

@@ -33,8 +33,8 @@ export interface AttentionOptions {
  */
 const MAX_FEATURES = 320;
 /**
- * The kernel gives each thread whole heads: of the threads' time, what must be used by them. One head on two threads
- * takes 1.5 times as long ...
+ * The kernel gives each thread whole heads. The least share of the threads' time that they must use: one head on two
+ * threads takes 1.5 times as long ...
  */
 const MIN_UTILIZATION = 0.75;
 /** ... but for so few products TensorFlow would not use two either. */

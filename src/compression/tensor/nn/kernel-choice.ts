@@ -12,7 +12,9 @@ import { hasOwnKernels } from '../native/raw-op.ts';
 export type ConvPass = 'forward' | 'inputGradient' | 'kernelGradient';
 export type ConvKernels = 'tensorflow' | 'direct' | 'winograd';
 
-/** What matters of a plain convolution (no groups, no dilation): sizes of the image [n, h, w, ci] and of the result. */
+/**
+ * What decides for a plain convolution (no groups, no dilation): sizes of the image [n, h, w, ci] and of the result.
+ */
 export interface ConvSizes {
   readonly batch: number;
   readonly image: readonly [number, number];

@@ -92,7 +92,7 @@ function plainBatchNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: n
   return { y: x.rank === 4 ? y : tf.reshape(y, x.shape), mean: mean!, variance: variance! };
 }
 
-/** Hands a tensor that was kept beyond the scope it was made in to the present scope. */
+/** Moves a tensor that was kept beyond its scope into the present scope. */
 function release(kept: TfTensor): TfTensor {
   const tensor = tf.clone(kept);
   kept.dispose();
