@@ -10,7 +10,7 @@
 namespace lathe::LATHE_SET {
 namespace {
 
-// Scores that are made at a time: 64 KB of them. The gradient adds to those of keys and values once for each block, so
+// Scores computed at a time: 64 KB of them. The gradient adds to those of keys and values once for each block, so
 // its blocks are higher.
 constexpr int64_t kBlockScores = 1 << 14, kLeastRows = 12, kLeastGradientRows = 48;
 
@@ -21,7 +21,7 @@ int64_t BlockRows(const HeadSizes &s, int64_t least) {
   return blocks == 0 ? 0 : (s.rows + blocks - 1) / blocks;
 }
 
-// exp(scale * x + mask - most) in place of x; the result is the factor that makes shares of them, 1 / sum.
+// Replaces x by exp(scale * x + mask - most); returns the factor that turns these into shares, 1 / sum.
 float ExponentialRow(int64_t n, float scale, const float *mask, float *x) {
   float most = -INFINITY, sum = 0;
   if (mask) {

@@ -83,7 +83,7 @@ void Statistics(const Rows &rows, const float *x, float epsilon, float *mean, fl
   }
 }
 
-// What the loops below take of each channel: value = (x - mean) * factor + bias.
+// What the loops below read for each channel: value = (x - mean) * factor + bias.
 struct Line {
   PerChannel mean, factor, bias;
   Line(const Rows &rows, const float *scale, const float *bias_of, const float *mean_of, const float *rstd)

@@ -23,7 +23,7 @@ struct Band {
   int64_t image, images, row, rows;
 };
 
-// How all windows are cut into bands.
+// How all windows are divided into bands.
 struct Bands {
   int64_t images, rows;  // of each
   int64_t by_rows, count;

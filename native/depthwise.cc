@@ -105,7 +105,7 @@ void InputGradientRow(const Windows &w, const float *dy, const float *kernel, in
   }
 }
 
-// Adds what a row of dy gives to dw [height, width, channels].
+// Adds the contribution of a row of dy to dw [height, width, channels].
 void AddKernelGradientRow(const Windows &w, const float *x, const float *dy, int64_t r, float *dw) {
   const int64_t c = w.in.channels, top = r * w.strides[0] - w.begins[0], stride = w.strides[1];
   for (int64_t i = std::max<int64_t>(0, -top); i < w.height && top + i < w.in.height; i++) {

@@ -55,7 +55,7 @@ inline __attribute__((always_inline)) void Tile(const Walk &walk, const float *a
   }
 }
 
-// A tile that reaches beyond c is computed in memory of its own.
+// A tile that reaches beyond c is computed in a buffer.
 template <int kRows, int kVectors>
 inline __attribute__((always_inline)) void Beyond(const Walk &walk, int64_t columns, const float *a, const float *b,
                                                   float *c) {

@@ -50,7 +50,7 @@ const KernelSet kSets[] = {{"neon", true, neon::Register}};
 
 const KernelSet *chosen = nullptr;
 
-// The set asked for, or the first that runs; null where the processor lacks it.
+// The requested set, or the first that runs; null where the processor lacks it.
 const KernelSet *Choose(const std::string &asked) {
   for (const KernelSet &set : kSets) {
     if (set.runs && (asked.empty() || asked == set.name)) return &set;

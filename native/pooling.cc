@@ -25,7 +25,7 @@ struct Pooling : PoolingAttributes {
   int64_t In() const { return height * width * channels; }
   int64_t Out() const { return out_height * out_width * channels; }
   bool Disjoint() const { return kernel[0] <= strides[0] && kernel[1] <= strides[1]; }
-  // Disjoint windows that leave no position out.
+  // Disjoint windows that cover every position.
   bool Covers() const {
     return kernel[0] == strides[0] && kernel[1] == strides[1] && begins[0] == 0 && begins[1] == 0 &&
            out_height * strides[0] == height && out_width * strides[1] == width;
@@ -62,7 +62,7 @@ inline __attribute__((always_inline)) void ForChannels(int64_t channels, const F
   }
 }
 
-// Not a number wins.
+// NaN wins.
 inline __attribute__((always_inline)) Vector Larger(const Vector &best, const Vector &x) {
   return (x > best) | (x != x) ? x : best;
 }
