@@ -1,12 +1,9 @@
-/**
- * Whether a node has the inputs, outputs and attributes that the standard's schema of its operator asks for
- * (operator-schemas.ts).
- */
+/** Checks a node's inputs, outputs and attributes against its operator's schema (operator-schemas.ts). */
 import { GraphError, printable } from './graph-error.ts';
 import { OPERATOR_SCHEMAS } from './operator-schemas.ts';
-import type { Attribute, Node, TensorType } from './types.ts';
+import type { Attribute, DataType, Node, TensorType } from './types.ts';
 
-/** How many names; below `named`, none may be empty. */
+/** Number of names; the first `named` of them may not be empty. */
 interface Arity {
   readonly min: number;
   readonly max: number;
@@ -14,7 +11,7 @@ interface Arity {
 }
 
 interface AttributeRule {
-  /** undefined: a kind that the representation does not tell apart. */
+  /** undefined: a kind that the IR does not distinguish. */
   readonly kind: Attribute['kind'] | undefined;
   readonly required: boolean;
 }
@@ -22,16 +19,16 @@ interface AttributeRule {
 interface Schema {
   readonly since: number;
   readonly inputs: Arity;
-  /** A letter for each input: equal ones (but '.') have one element type; a last '*' stands for the one before it. */
+  /** One letter per input: equal letters (except '.') share an element type; a final '*' repeats the one before. */
   readonly kinship: string;
   readonly outputs: Arity;
   readonly attributes: ReadonlyMap<string, AttributeRule>;
 }
 
 /**
- * onnxruntime refuses a model at the first node that does not fit, with the same rules (OpSchema::Verify of the
- * standard). Operators of other domains, and of versions that the table does not hold, pass.
- * @throws GraphError with what does not fit.
+ * Applies the rules of the standard's OpSchema::Verify, by which onnxruntime refuses a model. Operators of other
+ * domains, and versions that the table lacks, pass.
+ * @throws GraphError naming the violation.
  */
 export function checkSchema(node: Node, opset: number): void {
   const schema = schemas()
@@ -46,9 +43,9 @@ export function checkSchema(node: Node, opset: number): void {
 }
 
 /**
- * Whether inputs that have one element type by the schema have it.
- * @param types of the node's inputs; null where not known.
- * @throws GraphError with the two that differ.
+ * Checks that inputs which share an element type by the schema have the same one.
+ * @param types of the node's inputs; null where unknown.
+ * @throws GraphError naming the two inputs that differ.
  */
 export function checkElementTypes(node: Node, opset: number, types: readonly (TensorType | null)[]): void {
   if (node.domain !== '' || types.length < 2) return;
@@ -56,14 +53,14 @@ export function checkElementTypes(node: Node, opset: number, types: readonly (Te
     schemas()
       .get(node.opType)
       ?.findLast(({ since }) => since <= opset)?.kinship ?? '';
-  const first = new Map<string, number>();
+  const first = new Map<string, { readonly input: number; readonly dtype: DataType }>();
   types.forEach((type, i) => {
-    const letter = kinship.endsWith('*') ? kinship[Math.min(i, kinship.length - 2)]! : (kinship[i] ?? '.');
+    const letter = (kinship.endsWith('*') ? kinship[Math.min(i, kinship.length - 2)] : kinship[i]) ?? '.';
     if (letter === '.' || !type || type.dtype === 'undefined') return;
     const other = first.get(letter);
-    if (other === undefined) first.set(letter, i);
-    else if (types[other]!.dtype !== type.dtype)
-      throw new GraphError(`its input ${i} is ${type.dtype}, but its input ${other} is ${types[other]!.dtype}`);
+    if (!other) first.set(letter, { input: i, dtype: type.dtype });
+    else if (other.dtype !== type.dtype)
+      throw new GraphError(`its input ${i} is ${type.dtype}, but its input ${other.input} is ${other.dtype}`);
   });
 }
 
@@ -77,7 +74,7 @@ function checkNames(names: readonly string[], { min, max, named }: Arity, what: 
 
 function checkAttribute(name: string, { kind }: Attribute, schema: Schema, opType: string): void {
   const rule = schema.attributes.get(name);
-  if (!rule && name.startsWith('__')) return; // the standard's own mark of private attributes
+  if (!rule && name.startsWith('__')) return; // the standard's prefix of private attributes
   if (!rule) throw new GraphError(`${opType} has no attribute "${printable(name)}"`);
   if (kind === 'reference' || kind === 'opaque' || !rule.kind || rule.kind === kind) return;
   throw new GraphError(`attribute "${printable(name)}" holds ${kind} where ${rule.kind} is expected`);
@@ -105,26 +102,26 @@ function schemas(): ReadonlyMap<string, readonly Schema[]> {
     OPERATOR_SCHEMAS.trim()
       .split(/\n(?! )/)
       .map((line) => {
-        const [name, ...versions] = line.split(/\s+@/);
-        return [name!, versions.map(parseVersion)];
+        const [name = '', ...versions] = line.split(/\s+@/);
+        return [name, versions.map(parseVersion)];
       }),
   ));
 }
 
 function parseVersion(text: string): Schema {
-  const [since, inputs, outputs, ...attributes] = text.split(/\s+/);
+  const [since, inputs = '', outputs = '', ...attributes] = text.split(/\s+/);
   const rules = attributes
     .flatMap((part) => part.split(',').filter(Boolean))
     .map((rule): [string, AttributeRule] => {
-      const [name, kind] = rule.split(':') as [string, string];
-      return [name, { kind: KINDS.get(kind[0]!), required: kind.endsWith('!') }];
+      const [name = '', kind = ''] = rule.split(':');
+      return [name, { kind: KINDS.get(kind.charAt(0)), required: kind.endsWith('!') }];
     });
-  const [names, kinship = ''] = inputs!.split(':') as [string, string?];
+  const [names = '', kinship = ''] = inputs.split(':');
   return {
     since: Number(since),
     inputs: parseArity(names),
     kinship,
-    outputs: parseArity(outputs!),
+    outputs: parseArity(outputs),
     attributes: new Map(rules),
   };
 }

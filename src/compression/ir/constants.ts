@@ -1,14 +1,15 @@
-/** Constant nodes: their value in any of the attribute forms. */
+/** Values of Constant nodes, in any of the attribute forms. */
+import { outputName } from './element-at.ts';
 import { elementCount, fromHost, hostOf } from './tensor-data.ts';
 import type { Attribute, DataType, Node, Tensor } from './types.ts';
 
 /**
- * The tensor that a Constant node stands for, named after its output; null for other nodes, sparse values, and
- * references inside functions.
+ * The value of a Constant node as a tensor named after its output; null for other nodes, sparse values, and references
+ * inside functions.
  */
 export function constantTensor(node: Node): Tensor | null {
   if (node.opType !== 'Constant' || node.domain !== '' || node.outputs.length !== 1) return null;
-  const name = node.outputs[0]!;
+  const name = outputName(node);
   for (const [key, attribute] of node.attributes) {
     const tensor = FORMS.get(key)?.(name, attribute);
     if (tensor) return tensor;

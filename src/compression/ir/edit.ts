@@ -6,8 +6,8 @@ import { malformed, nodeLabel } from './graph-error.ts';
 import type { Attribute, Graph, Model, Node, Tensor } from './types.ts';
 
 /**
- * Makes a node; attributes given as plain values become ints, floats, strings. A number is an int: give floats as `{
- * float: 0.5 }`.
+ * Makes a node. Plain attribute values become ints and strings; a float is given as `{ float: 0.5 }`. The name defaults
+ * to the first output's.
  */
 export function makeNode(
   opType: string,
@@ -100,7 +100,7 @@ export function capturedNames(graph: Graph): Set<string> {
   return captured;
 }
 
-/** Every value a node depends on: its inputs and what its subgraphs capture ('' left out). */
+/** Every value a node depends on: its inputs and its subgraphs' captures, without ''. */
 export function usedNames(node: Node): Set<string> {
   const names = new Set(node.inputs);
   for (const { graph } of subgraphs(node)) for (const name of capturedNames(graph)) names.add(name);
@@ -122,7 +122,7 @@ export interface GraphIndex {
   readonly outputs: ReadonlySet<string>;
 }
 
-/** Who makes and who reads each value of a graph. */
+/** Producer and consumers of each value of a graph. */
 export function indexGraph(graph: Graph): GraphIndex {
   const producer = new Map<string, Node>();
   const consumers = new Map<string, Use[]>();
@@ -143,43 +143,44 @@ export function indexGraph(graph: Graph): GraphIndex {
 }
 
 /**
- * The nodes so that each comes after those it depends on; files that are in order already keep their order (Kahn, 1962,
- * by file position).
- * @throws LatheError `malformed-model` where nodes wait for each other.
+ * The nodes in topological order (Kahn, 1962, by file position); a graph that is in order already keeps its order.
+ * @throws LatheError `malformed-model` where the graph has a cycle.
  */
 export function topologicalOrder(graph: Graph): readonly Node[] {
   const position = new Map<string, number>();
   graph.nodes.forEach((node, i) => {
     for (const output of node.outputs) if (output !== '') position.set(output, i);
   });
-  const waiting = new Array<number>(graph.nodes.length).fill(0);
-  const followers: number[][] = graph.nodes.map(() => []);
+  const places = graph.nodes.map((node): Place => ({ node, waiting: 0, followers: [] }));
   let sorted = true;
-  graph.nodes.forEach((node, i) => {
-    for (const name of usedNames(node)) {
+  places.forEach((place, i) => {
+    for (const name of usedNames(place.node)) {
       const source = position.get(name);
       if (source === undefined) continue;
       if (source >= i) sorted = false;
-      waiting[i]!++;
-      followers[source]!.push(i);
+      place.waiting++;
+      places[source]?.followers.push(place);
     }
   });
-  return sorted ? graph.nodes : kahn(graph.nodes, waiting, followers);
+  return sorted ? graph.nodes : kahn(places);
 }
 
-function kahn(nodes: readonly Node[], waiting: number[], followers: readonly number[][]): Node[] {
-  const order: Node[] = [];
-  const ready = nodes.map((_, i) => i).filter((i) => waiting[i] === 0);
-  for (let next = 0; next < ready.length; next++) {
-    const i = ready[next]!;
-    order.push(nodes[i]!);
-    for (const follower of followers[i]!) if (--waiting[follower]! === 0) ready.push(follower);
-  }
-  if (order.length < nodes.length) {
-    const stuck = nodes.find((_, i) => waiting[i]! > 0)!;
-    throw malformed(nodeLabel(stuck), 'the node depends on its own output: the graph has a cycle');
-  }
-  return order;
+/** A node in the graph of dependencies. */
+interface Place {
+  readonly node: Node;
+  /** Values that it still waits for. */
+  waiting: number;
+  readonly followers: Place[];
+}
+
+function kahn(places: readonly Place[]): Node[] {
+  const ready = places.filter(({ waiting }) => waiting === 0);
+  // the loop also visits what it appends
+  for (const { followers } of ready)
+    for (const follower of followers) if (--follower.waiting === 0) ready.push(follower);
+  const stuck = places.find(({ waiting }) => waiting > 0);
+  if (stuck) throw malformed(nodeLabel(stuck.node), 'the node depends on its own output: the graph has a cycle');
+  return ready.map(({ node }) => node);
 }
 
 /** Keeps only the nodes that the outputs, and the values named in `keep`, depend on. */
@@ -187,8 +188,8 @@ export function removeDeadNodes(graph: Graph, keep: Iterable<string> = []): Grap
   const index = indexGraph(graph);
   const alive = new Set<Node>();
   const pending = [...index.outputs, ...keep];
-  while (pending.length > 0) {
-    const node = index.producer.get(pending.pop()!);
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+    const node = index.producer.get(name);
     if (!node || alive.has(node)) continue;
     alive.add(node);
     pending.push(...usedNames(node));
@@ -196,10 +197,7 @@ export function removeDeadNodes(graph: Graph, keep: Iterable<string> = []): Grap
   return alive.size === graph.nodes.length ? graph : { ...graph, nodes: graph.nodes.filter((node) => alive.has(node)) };
 }
 
-/**
- * Drops initializers that nothing reads. Those that are also graph inputs or outputs stay: they are part of the model's
- * interface.
- */
+/** Drops unread initializers, but keeps those that are graph inputs or outputs, the model's interface. */
 export function removeUnusedInitializers(graph: Graph): Graph {
   const used = new Set<string>([...graph.inputs, ...graph.outputs].map(({ name }) => name));
   for (const node of graph.nodes) for (const name of usedNames(node)) used.add(name);
@@ -220,8 +218,8 @@ export function withGraph(model: Model, graph: Graph): Model {
 }
 
 /**
- * Makes every read of a value named in `names` read its replacement; subgraphs' captures included, their own names of
- * the same kind spared.
+ * Replaces every read of a value named in `names`, captures by subgraphs included. A name that a subgraph defines
+ * itself stays.
  */
 export function renameUses(graph: Graph, names: ReadonlyMap<string, string>): Graph {
   if (names.size === 0) return graph;
@@ -229,9 +227,7 @@ export function renameUses(graph: Graph, names: ReadonlyMap<string, string>): Gr
   return nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
 }
 
-/**
- * In a subgraph an output may be a captured value itself, and its name means nothing outside: it is renamed as well.
- */
+/** Also renames a subgraph's outputs: they may be captured values, and their names mean nothing outside. */
 function renameInSubgraph(graph: Graph, names: ReadonlyMap<string, string>): Graph {
   const renamed = renameUses(graph, names);
   if (!graph.outputs.some(({ name }) => names.has(name))) return renamed;
@@ -247,7 +243,7 @@ function renameInputs(node: Node, names: ReadonlyMap<string, string>): Node {
   return { ...inner, inputs: inner.inputs.map((name) => names.get(name) ?? name) };
 }
 
-/** Without the names that the graph defines itself. */
+/** The names that the graph does not define itself. */
 function visible(names: ReadonlyMap<string, string>, graph: Graph): ReadonlyMap<string, string> {
   const own = new Set<string>([
     ...graph.initializers.keys(),
@@ -257,7 +253,7 @@ function visible(names: ReadonlyMap<string, string>, graph: Graph): ReadonlyMap<
   return new Map([...names].filter(([name]) => !own.has(name)));
 }
 
-/** Gives names that occur nowhere in the model: `base`, else `base_1`, `base_2`... */
+/** Returns names that occur nowhere in the model: `base`, else `base_1`, `base_2`... */
 export function freshNames(model: Model): (base: string) => string {
   const taken = new Set<string>();
   collectNames(model.graph, taken);

@@ -1,8 +1,8 @@
 import { LatheError } from '../../errors.ts';
 
 /**
- * A contradiction inside a graph, found while looking at one node: wrong ranks, impossible attributes, missing inputs.
- * Operators throw it without saying where; whoever walks the graph adds the node with `atNode`.
+ * A contradiction at one node of a graph: wrong ranks, impossible attributes, missing inputs. Operators throw it
+ * without a place; the code that walks the graph adds the node with `atNode`.
  */
 export class GraphError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -11,7 +11,7 @@ export class GraphError extends Error {
   }
 }
 
-/** How a node is called in messages: its name, or its first named output where it has none. */
+/** A node's label in messages: its name, or its first named output where it has none. */
 export function nodeLabel(node: {
   readonly name: string;
   readonly opType: string;
@@ -27,7 +27,7 @@ export function atNode(node: Parameters<typeof nodeLabel>[0], error: unknown): L
   return malformed(nodeLabel(node), message, error);
 }
 
-/** Errors of operators know no node: it is added once, at the innermost one. */
+/** Adds the node to an operator's error, once, at the innermost node. */
 export function located(node: Parameters<typeof nodeLabel>[0], error: unknown): unknown {
   if (error instanceof GraphError) return atNode(node, error);
   if (!(error instanceof LatheError) || error.errors.length > 0) return error;
@@ -42,8 +42,11 @@ export function malformed(place: string, message: string, cause?: unknown): Lath
   return new LatheError('malformed-model', `${place}: ${message}`, [{ path: place, message }], { cause });
 }
 
-/** Names come from files: control characters are escaped and long ones cut, so that messages stay one readable line. */
+/** Escapes control characters and cuts long names, since names come from files and messages must stay one line. */
 export function printable(name: string): string {
-  const escaped = name.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`);
+  const escaped = name.replace(
+    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
+    (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,
+  );
   return escaped.length > 120 ? `${escaped.slice(0, 117)}...` : escaped;
 }

@@ -2,8 +2,9 @@
 import type { DataType } from './types.ts';
 
 /**
- * Exact data on the host. `data` is row-major: bigint for int64/uint64, Float64Array semantics (rounded to the dtype)
- * elsewhere.
+ * Exact data on the host, row-major. float64 is a Float64Array; float32 and smaller floats are a Float32Array of their
+ * exact values; bool is a Uint8Array of 0 and 1; integers of less than 8 bits are unpacked to Int8Array or Uint8Array;
+ * other integers have their own array, with bigint for 64 bits.
  */
 export interface HostTensor {
   readonly dtype: DataType;
@@ -22,6 +23,3 @@ export type HostData =
   | BigInt64Array
   | BigUint64Array
   | readonly string[];
-// Storage by dtype: float32 and float16/bfloat16/float8 (as their exact values) -> Float32Array; float64 ->
-// Float64Array;
-// bool -> Uint8Array of 0/1; int4/uint4/int2/uint2 unpacked -> Int8Array/Uint8Array; the others their own array.

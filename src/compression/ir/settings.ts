@@ -1,14 +1,14 @@
 /**
- * Constants that are settings of a model, not weights: what an importer had to write out because ONNX has no default
- * for it (the scale of a BatchNormalization that has none), statistics of the inputs, factors from a layer's
- * configuration. Training leaves them as they are, so that the model can be written back in its own format, which has
- * no place for other values. Their names travel in the model's metadata.
+ * Constants that are settings of a model, not weights: values that an importer writes out because ONNX has no default
+ * for them (the scale of a BatchNormalization without one), input statistics, factors from a layer's configuration.
+ * Training does not change them, since the model's own format has no place for other values. The model's metadata
+ * holds their names.
  */
 import type { Model } from './types.ts';
 
 const KEY = 'lathe.settings';
 
-/** Names of initializers that are settings; a list that is no list is ignored, since any file may hold one. */
+/** Names of initializers that are settings; malformed metadata is ignored, since any file may hold it. */
 export function settingsOf(model: Model): ReadonlySet<string> {
   const stored = model.metadata.get(KEY);
   if (stored === undefined) return new Set();
@@ -20,7 +20,7 @@ export function settingsOf(model: Model): ReadonlySet<string> {
   }
 }
 
-/** The metadata that says so; empty where there are none. */
+/** Metadata with these names; empty where there are none. */
 export function settingsMetadata(names: Iterable<string>): Map<string, string> {
   const list = [...names];
   return new Map(list.length === 0 ? [] : [[KEY, JSON.stringify(list)]]);

@@ -1,12 +1,13 @@
+import { elementAt } from './element-at.ts';
 import { BITS, elementCount } from './tensor-data.ts';
 import type { Tensor } from './types.ts';
 
 /** The tensor with its axes in the order `perm`. Elements must be whole bytes wide. */
 export function transposeTensor(tensor: Tensor, perm: readonly number[], name = tensor.name): Tensor {
   const size = BITS[tensor.dtype] / 8;
-  const dims = perm.map((axis) => tensor.dims[axis]!);
+  const dims = perm.map((axis) => elementAt(tensor.dims, axis, 'axis'));
   const strides = rowMajorStrides(tensor.dims);
-  const steps = perm.map((axis) => strides[axis]! * size);
+  const steps = perm.map((axis) => elementAt(strides, axis, 'axis') * size);
   const bytes = new Uint8Array(tensor.bytes.length);
   const index = new Array<number>(dims.length).fill(0);
   let source = 0;
@@ -23,7 +24,5 @@ export function transposeTensor(tensor: Tensor, perm: readonly number[], name = 
 }
 
 function rowMajorStrides(dims: readonly number[]): number[] {
-  const strides = new Array<number>(dims.length).fill(1);
-  for (let axis = dims.length - 2; axis >= 0; axis--) strides[axis] = strides[axis + 1]! * dims[axis + 1]!;
-  return strides;
+  return dims.map((_, axis) => elementCount(dims.slice(axis + 1)));
 }

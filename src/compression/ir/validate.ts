@@ -1,4 +1,4 @@
-/** Structure of an untrusted model: names, references, scopes and order, before anything is computed. */
+/** Checks the structure of an untrusted model (names, references, scopes, order) before anything is computed. */
 import { capturedNames, subgraphs, topologicalOrder } from './edit.ts';
 import { checkSchema } from './check-schema.ts';
 import { atNode, malformed, nodeLabel, printable } from './graph-error.ts';
@@ -36,7 +36,7 @@ export function validateModel(model: Model): void {
 }
 
 /**
- * What a node's operator may be: a function of the model, or one of ONNX's own domain at this opset (undefined: not
+ * The operators a node may call: functions of the model, or those of ONNX's own domain at this opset (undefined: not
  * imported).
  */
 interface Operators {
@@ -51,7 +51,7 @@ const untyped = (name: string): { name: string; type: null } => ({ name, type: n
 /** Names visible from enclosing graphs. */
 interface OuterScope {
   readonly names: ReadonlySet<string>;
-  /** Those of inputs and initializers: no node of a subgraph may give its output such a name. */
+  /** Names of inputs and initializers, which no node of a subgraph may give its output. */
   readonly given: ReadonlySet<string>;
   readonly outer: OuterScope | null;
 }
@@ -100,14 +100,7 @@ function checkNode(node: Node, visible: (name: string) => boolean, operators: Op
 
 function checkOperator(node: Node, { functions, opset }: Operators): void {
   const definition = functions.get(functionKey(node.domain, node.opType, node.overload));
-  const over = (['inputs', 'outputs'] as const).find(
-    (side) => definition && node[side].length > definition[side].length,
-  );
-  if (over)
-    throw malformed(
-      nodeLabel(node),
-      `it has ${node[over].length} ${over}, its function has ${definition![over].length}`,
-    );
+  if (definition) checkCall(node, definition);
   if (definition || node.domain !== '' || opset === undefined) return;
   try {
     checkSchema(node, opset);
@@ -116,9 +109,16 @@ function checkOperator(node: Node, { functions, opset }: Operators): void {
   }
 }
 
+function checkCall(node: Node, definition: FunctionDefinition): void {
+  for (const side of ['inputs', 'outputs'] as const) {
+    const [given, declared] = [node[side].length, definition[side].length];
+    if (given > declared) throw malformed(nodeLabel(node), `it has ${given} ${side}, its function has ${declared}`);
+  }
+}
+
 /**
- * Names of nodes are optional, and distinct within a graph: onnxruntime refuses others, and reports could not tell such
- * nodes apart. Constant nodes are none to it, but values: converters give many of them one name.
+ * Node names are optional, but distinct within a graph: onnxruntime refuses duplicates, and reports could not tell the
+ * nodes apart. Constant nodes are exempt: onnxruntime treats them as values, and converters give many of them one name.
  */
 function checkNodeNames(graph: Graph): void {
   const names = new Set<string>();
@@ -167,7 +167,7 @@ function definedNames(graph: Graph, place: string): Set<string> {
   return names;
 }
 
-/** Functions may call functions, but not themselves, however far round. */
+/** Functions may call other functions, but not themselves, directly or through others. */
 function checkFunctionsEnd(
   definitions: readonly FunctionDefinition[],
   byKey: ReadonlyMap<string, FunctionDefinition>,
