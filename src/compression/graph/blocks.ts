@@ -1,7 +1,4 @@
-/**
- * Blocks that a network can do without: what they give has the shape of what they take, so that the one can stand for
- * the other.
- */
+/** Blocks that can be removed from a network: the output has the shape of the input, which can take its place. */
 import { removeDeadNodes, removeUnusedInitializers, renameUses, withGraph } from '../ir/edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { constantsAsInitializers } from './passes/constants-as-initializers.ts';
@@ -9,7 +6,7 @@ import { inlineFunctions } from './passes/inline-functions.ts';
 import { layersOf, stagesOf, type Stage } from './stages.ts';
 import type { Model } from '../ir/types.ts';
 
-/** Consecutive blocks of the same make; each block is one layer or several (attention and what feeds forward). */
+/** Consecutive blocks of the same structure; each is one layer or several (attention with its feed-forward layers). */
 export type BlockSequence = readonly (readonly Stage[])[];
 
 export interface RemovableBlocks {
@@ -18,7 +15,7 @@ export interface RemovableBlocks {
   readonly sequences: readonly BlockSequence[];
 }
 
-/** The blocks that could go, in the order of the data. */
+/** The removable blocks, in the order in which data pass through them. */
 export function removableBlocks(given: Model): RemovableBlocks {
   const model = constantsAsInitializers(inlineFunctions(given));
   const types = inferShapes(model);
@@ -39,11 +36,12 @@ export function removableBlocks(given: Model): RemovableBlocks {
 
 function keepsShape({ input, output }: Stage, types: TypeTable): boolean {
   const [from, to] = [input === null ? null : types.typeOf(input), types.typeOf(output)];
-  if (!from?.shape || !to?.shape || from.dtype !== to.dtype || from.shape.length !== to.shape.length) return false;
-  return from.shape.every((dim, axis) => dim !== null && dim === to.shape![axis]);
+  const [before, after] = [from?.shape, to?.shape];
+  if (!before || !after || from?.dtype !== to?.dtype || before.length !== after.length) return false;
+  return before.every((dim, axis) => dim !== null && dim === after[axis]);
 }
 
-/** By the shortest period of what the layers are made of; layers without one are a run of single blocks each. */
+/** Groups layers by the shortest period of their operators; without a period every layer is a block. */
 function groupIntoBlocks(layers: readonly Stage[]): BlockSequence[] {
   const made = layers.map(({ nodes }) => nodes.map(({ opType }) => opType).join());
   for (let period = 1; period <= layers.length / 2; period++) {
@@ -55,10 +53,10 @@ function groupIntoBlocks(layers: readonly Stage[]): BlockSequence[] {
   return [layers.map((layer) => [layer])];
 }
 
-/** The model without these blocks: what read their results reads what they took. */
+/** The model without these blocks: readers of a block's output read its input instead. */
 export function withoutBlocks({ model }: RemovableBlocks, blocks: readonly (readonly Stage[])[]): Model {
   const names = new Map<string, string>();
-  for (const block of blocks) for (const { input, output } of block) names.set(output, names.get(input!) ?? input!);
+  for (const { input, output } of blocks.flat()) if (input !== null) names.set(output, names.get(input) ?? input);
   const graph = removeUnusedInitializers(removeDeadNodes(renameUses(model.graph, names)));
   const made = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
   return withGraph(model, { ...graph, valueInfos: graph.valueInfos.filter(({ name }) => made.has(name)) });

@@ -1,17 +1,18 @@
 /**
- * Weights that share their values (Han et al. 2016, arXiv 1510.00149): Gather picks each weight out of a codebook, a
- * vector of a few floats, by a code that constants alone make, packed bits for example. In onnxruntime such weights are
- * plain constants once the model is loaded; here this is told from other nodes, so that they are counted, exported and
- * changed as the weights that they are.
+ * Weights that share their values (Han et al. 2016, arXiv 1510.00149): Gather takes each weight from a codebook, a
+ * vector of a few floats, by a code that is computed from constants, for example from packed bits. onnxruntime folds
+ * such weights to plain constants when it loads the model. Lathe recognizes them, so that they are counted, exported
+ * and changed as weights.
  */
 import type { HostTensor } from '../ir/host-tensor.ts';
 import { constantTensor } from '../ir/constants.ts';
+import { inputName, outputName } from '../ir/element-at.ts';
 import { mapSubgraphs, usedNames, withGraph } from '../ir/edit.ts';
 import { Evaluator } from './evaluate.ts';
 import { elementCount, fromHost, isFloat, toHost } from '../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../ir/types.ts';
 
-/** A longer vector is no codebook: codes have 8 bits at most. */
+/** Codes have at most 8 bits: a longer vector is not a codebook. */
 export const MAX_CLUSTERS = 256;
 
 export interface SharedWeight {
@@ -34,13 +35,10 @@ const UNPACKING: ReadonlySet<string> = new Set([
   'ScatterElements',
   'Identity',
 ]);
-/** Weights that one byte of a file may stand for, in runs of zeros; a file that claims more is not unpacked. */
+/** Weights per byte of a file, which runs of zeros may reach; a file that claims more is not unpacked. */
 const MAX_WEIGHTS_PER_BYTE = 256;
 
-/**
- * The weights themselves as initializers, where a codebook made them and `which` does not say otherwise. The same graph
- * where there are none.
- */
+/** Makes clustered weights that `which` selects plain initializers; the same object where there are none. */
 export function expandCodebooks(graph: Graph, which: (weight: SharedWeight) => boolean = () => true): Graph {
   return rewrite(graph, NOTHING, (weight) => (which(weight) ? { tensor: expanded(weight), gather: false } : null));
 }
@@ -50,10 +48,10 @@ export function withoutCodebooks(model: Model): Model {
   return withGraph(model, expandCodebooks(model.graph));
 }
 
-/** Codes as they are, an int32 for each weight: for whoever runs the graph many times, and trains its codebooks. */
+/** Unpacks codes to one int32 per weight, for graphs that run many times while their codebooks are trained. */
 export function unpackCodes(graph: Graph): Graph {
   return rewrite(graph, NOTHING, ({ gather, codes }) => {
-    const name = gather.inputs[1]!;
+    const name = inputName(gather, 1);
     return {
       tensor: fromHost(name, {
         dtype: 'int32',
@@ -65,11 +63,11 @@ export function unpackCodes(graph: Graph): Graph {
   });
 }
 
-/** In all of the model's graphs, by the names of the weights. */
+/** Clustered weights of the graph and its subgraphs, by name. */
 export function sharedWeights(graph: Graph): ReadonlyMap<string, SharedWeight> {
   const found = new Map<string, SharedWeight>();
   rewrite(graph, NOTHING, (weight) => {
-    found.set(weight.gather.outputs[0]!, weight);
+    found.set(outputName(weight.gather), weight);
     return null;
   });
   return found;
@@ -80,17 +78,14 @@ function expanded({ gather, codebook, codes }: SharedWeight): Tensor {
   const values = host.data as Float32Array | Float64Array;
   const data =
     values instanceof Float64Array ? new Float64Array(codes.data.length) : new Float32Array(codes.data.length);
-  for (let i = 0; i < data.length; i++) data[i] = values[Number(codes.data[i])]!;
-  return fromHost(gather.outputs[0]!, { dtype: host.dtype, dims: codes.dims, data });
+  for (let i = 0; i < data.length; i++) data[i] = values[Number(codes.data[i])]!; // hot
+  return fromHost(outputName(gather), { dtype: host.dtype, dims: codes.dims, data });
 }
 
 type Lookup = (name: string) => Tensor | undefined;
 const NOTHING: Lookup = () => undefined;
 
-/**
- * What takes the place of a shared weight's nodes: a tensor, for the weight (`gather` false) or for its codes. null:
- * nothing.
- */
+/** The tensor that replaces a clustered weight (`gather: false`) or its codes (`gather: true`); null: keep the nodes. */
 type Replace = (weight: SharedWeight) => { readonly tensor: Tensor; readonly gather: boolean } | null;
 
 function rewrite(graph: Graph, outer: Lookup, replace: Replace): Graph {
@@ -108,13 +103,13 @@ function rewrite(graph: Graph, outer: Lookup, replace: Replace): Graph {
   const evaluator = new Evaluator(inner, { operators: UNPACKING, maxElements: maxElements(inner), outer: lookup });
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   for (const gather of nodes) {
-    const weight = outputs.has(gather.outputs[0]!) ? null : sharedWeight(gather, lookup, evaluator);
+    const weight = outputs.has(gather.outputs[0] ?? '') ? null : sharedWeight(gather, lookup, evaluator);
     const replaced = weight && replace(weight);
     evaluator.forget();
     if (!replaced || lookup(replaced.tensor.name)) continue;
     made.push(replaced.tensor);
     if (!replaced.gather) unneeded.add(gather);
-    evaluator.collectChain(gather.inputs[1]!, unneeded);
+    evaluator.collectChain(inputName(gather, 1), unneeded);
   }
   return made.length === 0 ? inner : withoutNodes(inner, unneeded, made);
 }
@@ -127,11 +122,11 @@ function maxElements(graph: Graph): number {
 
 function sharedWeight(node: Node, lookup: Lookup, evaluator: Evaluator): SharedWeight | null {
   if (node.opType !== 'Gather' || node.domain !== '') return null;
-  const codebook = lookup(node.inputs[0]!);
-  if (!codebook || !isFloat(codebook.dtype) || codebook.dims.length !== 1 || codebook.dims[0]! > MAX_CLUSTERS)
-    return null;
-  const codes = evaluator.value(node.inputs[1]!);
-  if (!codes || elementCount(codes.dims) <= codebook.dims[0]! || !areCodes(codes, codebook.dims[0]!)) return null;
+  const codebook = lookup(inputName(node));
+  if (!codebook || !isFloat(codebook.dtype) || codebook.dims.length !== 1) return null;
+  const clusters = elementCount(codebook.dims);
+  const codes = clusters <= MAX_CLUSTERS ? evaluator.value(inputName(node, 1)) : null;
+  if (!codes || elementCount(codes.dims) <= clusters || !areCodes(codes, clusters)) return null;
   return { gather: node, codebook, codes };
 }
 
@@ -143,7 +138,7 @@ function areCodes({ data }: HostTensor, count: number): boolean {
   return true;
 }
 
-/** Without these nodes, as far as nothing else reads them, and without the initializers that only they read. */
+/** Removes these nodes unless another node reads their outputs, and the initializers that only they read. */
 function withoutNodes(graph: Graph, unneeded: ReadonlySet<Node>, made: readonly Tensor[]): Graph {
   const names = new Set(made.map(({ name }) => name));
   const uses = new Map<string, number>();

@@ -1,26 +1,26 @@
-/** What the API tells about a model: counted from the graph, without running it. */
+/** Describes a model for the API from its graph, without running it. */
 import type { ModelDescription, ModelFormat, TensorDescription } from '../../contracts/model.ts';
 import { expandCodebooks } from './codebooks.ts';
 import { constantTensor } from '../ir/constants.ts';
+import { outputName } from '../ir/element-at.ts';
 import { subgraphs, walkNodes } from '../ir/edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { refuseEndlessLoops } from './endless-loops.ts';
 import { nanWarnings } from './nan-weights.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
-import { BITS, isFloat } from '../ir/tensor-data.ts';
+import { BITS, elementCount, isFloat } from '../ir/tensor-data.ts';
 import { countWeights, holdsWeight } from './weights.ts';
 import type { Dim, Graph, Model, Node, Tensor, TensorType, ValueInfo } from '../ir/types.ts';
 
 /**
- * Describes a validated model. `trainable` says only what the graph alone shows; whether the engine agrees with the
- * model's own runtime is for whoever runs it to add.
+ * Describes a validated model. `trainable` is true here; the caller corrects it after running the model (agreement/).
  * @throws LatheError `malformed-model` where shapes contradict each other.
  */
 export function describeModel(model: Model, format: ModelFormat): ModelDescription {
   const whole = inlineFunctions(model);
   const clustered = new Map<string, number>();
   const dense = expandCodebooks(whole.graph, ({ gather, codebook }) => {
-    clustered.set(gather.outputs[0]!, codebook.dims[0]!);
+    clustered.set(outputName(gather), elementCount(codebook.dims));
     return true;
   });
   const table = inferShapes(whole);
@@ -57,12 +57,12 @@ function describeValue(value: ValueInfo, type: TensorType | null): TensorDescrip
   };
 }
 
-/** Elements of all weights, as weights.ts tells them from settings, scales and shapes. */
+/** Elements of all weights; weights.ts tells weights from settings, scales and shapes. */
 export function countParameters(graph: Graph): number {
   return countWeights(graph).parameters;
 }
 
-/** Constants of a type that weights have. */
+/** Constants whose element type a weight may have. */
 export function weights(graph: Graph): Tensor[] {
   const others = settings(graph);
   const found: Tensor[] = [];
@@ -97,8 +97,8 @@ function settings(graph: Graph): Set<string> {
 }
 
 /**
- * Multiply-accumulates of one run on inputs of these shapes; without them of one sample: an open first dimension of the
- * inputs counts as 1. Null where other shapes stay unknown.
+ * Multiply-accumulates of one run on inputs of these shapes. Without shapes, of one sample: an open first dimension
+ * counts as 1. Null where other shapes are unknown.
  */
 export function countMacs(model: Model, shapes: ReadonlyMap<string, readonly number[]> = new Map()): number | null {
   const inputShapes = new Map<string, readonly Dim[]>();
@@ -119,7 +119,7 @@ function oneSample(shape: readonly Dim[]): readonly Dim[] {
   return shape.map((dim, axis) => (axis === 0 && typeof dim !== 'number' ? 1 : dim));
 }
 
-/** Branches of an If count as the dearer one; bodies of loops once. */
+/** An If counts as its costlier branch, a loop as one iteration of its body. */
 function graphMacs(graph: Graph, table: TypeTable): number | null {
   let total = 0;
   for (const node of graph.nodes) {
@@ -143,27 +143,17 @@ function nodeMacs(node: Node, table: TypeTable): number | null {
   if (!operator.macs) return inner;
   const types = node.inputs.map((name) => (name === '' ? null : table.typeOf(name)));
   const outputs = node.outputs.map((name) => (name === '' ? null : table.typeOf(name)));
-  if (
-    ![...types, ...outputs].every(
-      (type, i) =>
-        type?.shape?.every((dim) => typeof dim === 'number') ??
-        (i < types.length ? node.inputs[i] : node.outputs[i - types.length]) === '',
-    )
-  )
-    return null;
-  return (
-    inner +
-    operator.macs(
-      table.info(node),
-      outputs.map((type) => type ?? { dtype: 'undefined', shape: null }),
-    )
-  );
+  const names = [...node.inputs, ...node.outputs];
+  if (![...types, ...outputs].every((type, i) => names[i] === '' || hasFixedShape(type))) return null;
+  const known = outputs.map((type): TensorType => type ?? { dtype: 'undefined', shape: null });
+  return inner + operator.macs(table.info(node), known);
 }
 
-/**
- * Domains whose unknown operators hold no products worth counting (classical machine learning's pre- and
- * post-processing).
- */
+function hasFixedShape(type: TensorType | null): boolean {
+  return type?.shape?.every((dim) => typeof dim === 'number') ?? false;
+}
+
+/** Domains whose unknown operators cost next to nothing: pre- and post-processing of classical machine learning. */
 const KNOWN_COST_FREE: ReadonlySet<string> = new Set(['ai.onnx.ml']);
 
 function countOperators(graph: Graph): Record<string, number> {
@@ -178,9 +168,7 @@ function countOperators(graph: Graph): Record<string, number> {
 const QUANTIZED =
   /^((Q|Deq)uantizeLinear|DynamicQuantize.*|(Conv|MatMul)Integer|MatMul(NBits|Bnb4)|Q(Linear.*|Attention|Gemm))$/;
 
-/**
- * `already-quantized`, with what (operators, types of weights of fewer than `bits` bits) and where (the first of each).
- */
+/** `already-quantized`, with the operators and types of fewer than `bits` bits found, and the first place of each. */
 export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription['warnings'] {
   const found = new Map<string, { count: number; first: string }>();
   walkNodes(graph, (node) => {
@@ -190,10 +178,11 @@ export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription[
   });
   const warnings = [...found].map(([opType, { count, first }]) => `${count} ${opType} (first at "${first}")`);
   const small = weights(expandCodebooks(graph)).filter(({ dtype }) => BITS[dtype] < bits);
-  if (small.length > 0)
+  const [firstSmall] = small;
+  if (firstSmall)
     warnings.push(
       `${small.length} weights of type ${[...new Set(small.map(({ dtype }) => dtype))].join(' and ')} (first ` +
-        `"${small[0]!.name}")`,
+        `"${firstSmall.name}")`,
     );
   return warnings.length === 0
     ? []
@@ -201,8 +190,8 @@ export function quantizationWarnings(graph: Graph, bits = 32): ModelDescription[
 }
 
 /**
- * `already-clustered`, with how many weights share their values, and the first of them. @param clustered by weight, the
- * different values it may have
+ * `already-clustered`, with the number of clustered weights and the first of them.
+ * @param clustered the size of each weight's codebook
  */
 function clusterWarnings(clustered: ReadonlyMap<string, number>): ModelDescription['warnings'] {
   const [first] = clustered.keys();

@@ -1,20 +1,21 @@
-/** Values of a graph that follow from its constants by a few operators, computed by their exact host form. */
+/** Computes values that depend on constants alone, by the exact host form of a few operators. */
 import { findOperator } from '../operators/registry.ts';
 import { broadcastDims } from '../operators/host/offsets.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import { NodeView, type InputFacts } from '../ir/node-info.ts';
+import { elementAt } from '../ir/element-at.ts';
 import { elementCount, hostNumbers, toHost } from '../ir/tensor-data.ts';
 import type { Graph, Node, Tensor } from '../ir/types.ts';
 
-/** The opset whose operators compute: what is evaluated must mean the same in all of them from 11 on. */
+/** Opset of the operators used; those evaluated must mean the same in every opset from 11 on. */
 const OPSET = 17;
-/** A chain of more nodes is not followed. */
+/** Longest chain of nodes that is followed. */
 const MAX_DEPTH = 24;
 
 export interface EvaluatorOptions {
-  /** Types of operators (of ONNX's own domain) that are followed. */
+  /** Operators of ONNX's own domain that are evaluated. */
   readonly operators: ReadonlySet<string>;
-  /** No value of more elements is computed. */
+  /** Largest value that is computed, in elements. */
   readonly maxElements: number;
   /** Constants of the graphs around this one. */
   readonly outer: (name: string) => Tensor | undefined;
@@ -32,19 +33,19 @@ export class Evaluator {
     this.producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name): [string, Node] => [name, node])));
   }
 
-  /** null where the value depends on an input of the graph, on another operator, or is too large. */
+  /** null where the value depends on a graph input or another operator, or is too large. */
   value(name: string, depth = 0): HostTensor | null {
     let value = this.known.get(name);
     if (value === undefined) this.known.set(name, (value = this.compute(name, depth)));
     return value;
   }
 
-  /** Frees what has been computed. */
+  /** Frees the computed values. */
   forget(): void {
     this.known.clear();
   }
 
-  /** Adds the nodes that make the value out of constants. */
+  /** Adds the nodes that compute the value from constants. */
   collectChain(name: string, chain: Set<Node>): void {
     const node = this.producers.get(name);
     if (!node || chain.has(node)) return;
@@ -69,17 +70,16 @@ export class Evaluator {
       if (sizeOf(node, inputs) > this.options.maxElements) return null;
       return operator.host(inputs, new NodeView(node, OPSET, factsOf(node, inputs)))[0] ?? null;
     } catch {
-      return null; // inputs that contradict the operator: whoever checks the graph will say so
+      return null; // inputs that contradict the operator: shape inference reports them
     }
   }
 }
 
-/** Elements of the result, or more; 0 where they are no more than those of an input. */
+/** Upper bound on the result's elements; 0 where an input has at least as many. */
 function sizeOf({ opType }: Node, inputs: readonly (HostTensor | null)[]): number {
-  if (opType === 'ConstantOfShape') return elementCount(hostNumbers(inputs[0]!));
-  return opType === 'BitShift' || opType === 'Add'
-    ? elementCount(broadcastDims(...inputs.map((input) => input!.dims)))
-    : 0;
+  const given = inputs.filter((input) => input !== null);
+  if (opType === 'ConstantOfShape') return elementCount(hostNumbers(elementAt(given, 0, 'input')));
+  return opType === 'BitShift' || opType === 'Add' ? elementCount(broadcastDims(...given.map(({ dims }) => dims))) : 0;
 }
 
 function factsOf(node: Node, inputs: readonly (HostTensor | null)[]): InputFacts {

@@ -1,7 +1,7 @@
 /**
  * Shape inference: element type, shape and, for shape arithmetic, the elements of every value of a model, with open
- * dimensions. The knowledge of each operator is its own (`Operator.infer`); here is the walk, the scopes of subgraphs,
- * and what files declare.
+ * dimensions. Each operator infers its own outputs (`Operator.infer`); this module walks the graph, keeps the scopes of
+ * subgraphs and merges in what the file declares.
  */
 import { LatheError } from '../../errors.ts';
 import { findOperator } from '../operators/registry.ts';
@@ -30,13 +30,13 @@ export interface TypeTable {
   constantOf(name: string): HostTensor | null;
   /** Elements of an integer tensor of rank 0 or 1 as far as they are known. */
   elementsOf(name: string): readonly Dim[] | null;
-  /** What operators are told of a node of this graph. */
+  /** The view of a node of this graph that its operator gets. */
   info(node: Node): NodeInfo;
   /** Implementation of the node's operator at the model's opset; undefined where there is none. */
   operator(node: Node): Operator | undefined;
   /** The table of a subgraph of this graph; undefined where the owner's operator is unknown. */
   subgraph(graph: Graph): TypeTable | undefined;
-  /** Places where the file declares another shape than follows from its operators (the latter is used). */
+  /** Places where the declared shape differs from the inferred one, which is used. */
   readonly contradictions: readonly string[];
 }
 
@@ -59,7 +59,7 @@ export function inferShapes(model: Model, options: InferOptions = {}): TypeTable
   return scope;
 }
 
-/** Opset version that holds for a node: its domain's import; 1 for domains that a file uses without importing them. */
+/** Opset version of a node's domain; 1 where the file uses a domain without importing it. */
 export function opsetOf(opsets: ReadonlyMap<string, number>, node: Node): number {
   return opsets.get(node.domain) ?? 1;
 }
@@ -68,7 +68,7 @@ interface Shared {
   readonly opsets: ReadonlyMap<string, number>;
   readonly bindings: ReadonlyMap<string, number>;
   readonly contradictions: string[];
-  /** Nodes that subgraphs may still cost: a loop's body is inferred twice, and bodies nest. */
+  /** Nodes of subgraphs still allowed: a loop's body is inferred twice, and bodies nest. */
   visits: number;
 }
 
@@ -96,7 +96,7 @@ class Scope implements TypeTable {
       if (type) this.declared.set(name, this.bound(type));
   }
 
-  /** An open dimension of an input gets a name of its own, so that equal sizes are recognised further down. */
+  /** Names each open dimension of an input, so that equal sizes are recognised downstream. */
   setInput(name: string, type: TensorType | null): void {
     const bound = type && this.bound(type);
     const shape = bound?.shape?.map((dim, axis) => dim ?? `?${name}:${axis}`) ?? null;
@@ -160,7 +160,7 @@ class Scope implements TypeTable {
       checkElementTypes(node, info.opset, info.types);
       if (operator && known(node, info.types)) inferred = operator.infer(info);
       this.settle(node, inferred);
-      if (operator?.host) this.fold(node, operator, info);
+      if (operator?.host) this.fold(node, operator.host, info);
     } catch (error) {
       const known = error instanceof LatheError || error instanceof GraphError;
       throw located(
@@ -186,7 +186,7 @@ class Scope implements TypeTable {
     });
   }
 
-  /** What follows from the operator, completed by what the file declares; where they disagree the operator is right. */
+  /** The inferred type, completed by the declared one; where they disagree, the inferred one holds. */
   private merge(name: string, inferred: TensorType | null): TensorType | null {
     const declared = this.declared.get(name);
     if (!declared || declared.dtype === 'undefined') return inferred ?? declared ?? null;
@@ -194,32 +194,27 @@ class Scope implements TypeTable {
     if (inferred.dtype !== declared.dtype)
       throw new GraphError(`output "${printable(name)}" is declared ${declared.dtype}, but is ${inferred.dtype}`);
     if (!inferred.shape || !declared.shape) return inferred.shape ? inferred : declared;
-    if (inferred.shape.length !== declared.shape.length) return this.contradiction(name, inferred, declared);
-    if (
-      inferred.shape.some(
-        (dim, i) => typeof dim === 'number' && typeof declared.shape![i] === 'number' && dim !== declared.shape![i],
-      )
-    )
-      this.contradiction(name, inferred, declared);
-    return { dtype: inferred.dtype, shape: inferred.shape.map((dim, i) => mergeDim(dim, declared.shape![i]!)) };
+    return { dtype: inferred.dtype, shape: this.mergeShapes(name, inferred.shape, declared.shape) };
   }
 
-  private contradiction(name: string, inferred: TensorType, declared: TensorType): TensorType {
-    this.shared.contradictions.push(
-      `"${printable(name)}" is declared [${declared.shape!.join(', ')}], but is [${inferred.shape!.join(', ')}]`,
-    );
-    return inferred;
+  private mergeShapes(name: string, inferred: readonly Dim[], declared: readonly Dim[]): readonly Dim[] {
+    const sameRank = inferred.length === declared.length;
+    if (!sameRank || inferred.some((dim, axis) => contradicts(dim, declared[axis])))
+      this.shared.contradictions.push(
+        `"${printable(name)}" is declared [${declared.join(', ')}], but is [${inferred.join(', ')}]`,
+      );
+    return sameRank ? inferred.map((dim, axis) => mergeDim(dim, declared[axis] ?? null)) : inferred;
   }
 
   private setElements(name: string, type: TensorType, elements: readonly Dim[]): void {
     const bound = elements.map((dim) => this.boundDim(dim));
     this.elements.set(name, bound);
     if (!bound.every((dim) => typeof dim === 'number')) return;
-    this.constants.set(name, hostOf(type.dtype, type.shape!.length === 0 ? [] : [bound.length], bound));
+    this.constants.set(name, hostOf(type.dtype, type.shape?.length === 0 ? [] : [bound.length], bound));
   }
 
-  /** Runs the operator's exact form where all of its inputs are small constants: the arithmetic round shapes. */
-  private fold(node: Node, operator: Operator, info: NodeInfo): void {
+  /** Computes the node where all its inputs are small constants, as in shape arithmetic. */
+  private fold(node: Node, compute: NonNullable<Operator['host']>, info: NodeInfo): void {
     if (node.outputs.every((name) => name === '' || this.constants.has(name))) return;
     const inputs: (HostTensor | null)[] = [];
     for (const name of node.inputs) {
@@ -230,7 +225,7 @@ class Scope implements TypeTable {
       inputs.push(constant);
     }
     if (node.outputs.some((name) => name !== '' && !isSmall(this.typeOf(name)))) return;
-    const outputs = operator.host!(inputs, info);
+    const outputs = compute(inputs, info);
     node.outputs.forEach((name, i) => {
       const value = outputs[i];
       if (name === '' || !value) return;
@@ -268,9 +263,9 @@ class Scope implements TypeTable {
   }
 }
 
-/** An operator is asked only where every input that is given has a known element type. */
+/** Whether every given input has a known element type, without which no operator can infer. */
 function known(node: Node, types: readonly (TensorType | null)[]): boolean {
-  return node.inputs.every((name, i) => name === '' || (types[i] !== null && types[i]!.dtype !== 'undefined'));
+  return node.inputs.every((name, i) => name === '' || (types[i]?.dtype ?? 'undefined') !== 'undefined');
 }
 
 function isShapeLike({ dtype, shape }: TensorType): boolean {
@@ -285,6 +280,9 @@ function isShapeLike({ dtype, shape }: TensorType): boolean {
 function isSmall(type: TensorType | null): boolean {
   return type?.shape?.every((dim) => typeof dim === 'number') === true && elementCount(type.shape) <= MAX_FOLDED;
 }
+
+const contradicts = (inferred: Dim, declared: Dim | undefined): boolean =>
+  typeof inferred === 'number' && typeof declared === 'number' && inferred !== declared;
 
 function mergeDim(inferred: Dim, declared: Dim): Dim {
   if (typeof inferred === 'number') return inferred;

@@ -50,14 +50,14 @@ function productsOf(node: Node, { producer }: GraphIndex): IntegerProduct[] {
   const direct = ON_CODES[node.domain === '' ? node.opType : `${node.domain}.${node.opType}`];
   if (direct) return direct.map((inputs) => ({ node, reader: node, inputs }));
   if (node.domain !== '' || !BETWEEN_QUANTIZERS.has(node.opType)) return [];
-  const [activation, weight] = [0, 1].map((i) => producer.get(node.inputs[i]!));
+  const [activation, weight] = [0, 1].map((i) => producer.get(node.inputs[i] ?? ''));
   const quantized = activation?.opType === 'DequantizeLinear' && weight?.opType === 'DequantizeLinear';
   return quantized ? [{ node, reader: weight, inputs: DEQUANTIZED }] : [];
 }
 
 /** The constant codes that a product reads; null where they are computed. */
 export function constantCodes(graph: Graph, { reader, inputs }: IntegerProduct): Tensor | null {
-  return graph.initializers.get(reader.inputs[inputs.codes]!) ?? null;
+  return graph.initializers.get(reader.inputs[inputs.codes] ?? '') ?? null;
 }
 
 /** Products whose int8 weights have neighbours that x86 processors without VNNI may add with saturation. */

@@ -9,6 +9,7 @@
  * weights are exact everywhere: they are widened to 16 bits first (VPMADDWD), which is slower.
  */
 import { intAttribute } from '../ir/node-attributes.ts';
+import { elementAt } from '../ir/element-at.ts';
 import type { Node } from '../ir/types.ts';
 
 /** Largest sum of two neighbours' magnitudes that no activations can make saturate. */
@@ -59,7 +60,11 @@ export function eachNeighbour(
     dims,
     dims.map((_, axis) => axis).filter((axis) => !order.includes(axis)),
   );
-  for (let i = 1; i < along.length; i++) for (const sum of sums) visit(sum + along[i - 1]!, sum + along[i]!);
+  let previous: number | undefined;
+  for (const offset of along) {
+    if (previous !== undefined) for (const sum of sums) visit(sum + previous, sum + offset);
+    previous = offset;
+  }
 }
 
 /** Row-major offsets of all indices along these axes, the last axis fastest. */
@@ -67,11 +72,11 @@ function offsetsAlong(dims: readonly number[], axes: readonly number[]): Int32Ar
   let offsets = Int32Array.of(0);
   for (const axis of axes) {
     const stride = dims.slice(axis + 1).reduce((product, size) => product * size, 1);
-    const size = dims[axis]!;
-    offsets = Int32Array.from(
-      { length: offsets.length * size },
-      (_, i) => offsets[Math.floor(i / size)]! + (i % size) * stride,
-    );
+    const size = elementAt(dims, axis, 'axis');
+    const next = new Int32Array(offsets.length * size);
+    let at = 0;
+    for (const offset of offsets) for (let i = 0; i < size; i++) next[at++] = offset + i * stride;
+    offsets = next;
   }
   return offsets;
 }

@@ -1,7 +1,7 @@
 /**
- * A network as a chain of stages: it is cut wherever one single value carries all that its weights have made of the
- * data so far, as between the residual blocks of a ResNet or the layers of a transformer. (Articulation points of the
- * graph, found by how many values are alive.)
+ * Cuts a network into a chain of stages wherever a single value carries everything computed so far, as between the
+ * residual blocks of a ResNet or the layers of a transformer. (Articulation points of the graph, found by counting the
+ * live values.)
  */
 import { findOperator } from '../operators/registry.ts';
 import { topologicalOrder, usedNames } from '../ir/edit.ts';
@@ -13,13 +13,13 @@ export interface Stage {
   readonly input: string | null;
   /** The value at which it ends. */
   readonly output: string;
-  /** Its nodes that the data pass through, in order. */
+  /** The nodes on the data's path, in order. */
   readonly nodes: readonly Node[];
-  /** Whether the data meet a kernel or an embedding in it. */
+  /** Whether it holds a kernel or an embedding. */
   readonly weighted: boolean;
 }
 
-/** Give sizes of data, not data. */
+/** Operators that return sizes of data, not data. */
 const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
 
 /**
@@ -41,16 +41,14 @@ export function stagesOf(graph: Graph, opsets: ReadonlyMap<string, number>): Sta
     for (const name of node.outputs) if (flow.lastUse.has(name)) alive.add(name);
     for (const name of usedNames(node)) if (flow.lastUse.get(name) === i) alive.delete(name);
     const [only] = alive;
-    if (alive.size === 1 && only !== input) close(only!);
+    if (only !== undefined && alive.size === 1 && only !== input) close(only);
   });
   const last = nodes.at(-1)?.outputs[0];
   if (last) close(last);
   return stages;
 }
 
-/**
- * Consecutive stages up to the next that has weights, as one: a layer with its normalization, activation and pooling.
- */
+/** Joins each stage with weights and the ones after it that have none: a layer with its activation and pooling. */
 export function layersOf(stages: readonly Stage[]): Stage[] {
   const layers: Stage[] = [];
   for (const stage of stages) {
@@ -62,10 +60,10 @@ export function layersOf(stages: readonly Stage[]): Stage[] {
 }
 
 interface DataFlow {
-  /** Those that data pass through once they have met a weight, in topological order. */
+  /** Nodes on the data's path from the first weight on, in topological order. */
   readonly nodes: readonly Node[];
   readonly weighted: ReadonlySet<Node>;
-  /** By value that such a node makes, the position of the last one that reads it. */
+  /** By value that such a node computes, the position of its last reader. */
   readonly lastUse: ReadonlyMap<string, number>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a file's weights are: every constant of numbers that enters the arithmetic, with quantized and clustered ones
- * counted by the values they stand for.
+ * Counts a file's weights: every numeric constant that enters the arithmetic. Quantized and clustered weights count by
+ * the values they stand for.
  */
 import { expandCodebooks } from './codebooks.ts';
 import { constantTensor } from '../ir/constants.ts';
@@ -10,7 +10,7 @@ import type { Graph, Node, Tensor } from '../ir/types.ts';
 
 export interface WeightCount {
   readonly parameters: number;
-  /** Weights whose value is not zero: of a quantized one, that differ from its zero point. */
+  /** Weights that are not zero; a quantized weight is zero where it equals its zero point. */
   readonly nonZero: number;
 }
 
@@ -59,8 +59,8 @@ const QUANTIZED_INPUTS = byType<readonly (readonly [number, number])[]>({
   ],
 });
 /**
- * Inputs that scale, shift or place, and hold no weights: of quantizing operators, the float ones of shape operators,
- * and tables of angles.
+ * Inputs that hold no weights: scales and zero points of quantizing operators, float settings of shape operators, and
+ * tables of angles.
  */
 const NO_WEIGHTS = byType<readonly number[]>({
   QuantizeLinear: [1, 2],
@@ -100,7 +100,7 @@ const NO_WEIGHTS = byType<readonly number[]>({
   GroupQueryAttention: [7, 8, 12, 13],
 });
 
-/** Whether a constant there is a weight rather than a setting, a scale or a zero point. */
+/** Whether a constant at this input is a weight, and not a setting, scale or zero point. */
 export function holdsWeight({ opType, domain }: Node, input: number): boolean {
   // scale and zero point of the result, then (values, scale, zero point) each
   if (opType === 'QLinearConcat') return input >= 2 && input % 3 === 2;
@@ -112,7 +112,7 @@ function byType<T>(entries: Readonly<Record<string, T>>): ReadonlyMap<string, T>
   return new Map(Object.entries(entries));
 }
 
-/** A weight with what is needed to tell its zeros. */
+/** A weight with its zero point and packing. */
 interface CountableWeight {
   readonly tensor: Tensor;
   readonly zero: Tensor | null;
@@ -143,10 +143,10 @@ function collect(graph: Graph, outer: Lookup, found: Map<Tensor, CountableWeight
   }
   const lookup: Lookup = (name) => constants.get(name) ?? outer(name);
   const readers = new Map(graph.nodes.flatMap((node) => node.inputs.map((name): [string, Node] => [name, node])));
-  // values computed from codes and constants alone: the constants that scale them are no weights
+  // values computed from codes and constants alone: constants that scale them are not weights
   const unpacked = new Set<string>();
   const dynamicScales = new Set(
-    graph.nodes.flatMap((node) => (node.opType === 'DynamicQuantizeLinear' ? [node.outputs[1]!] : [])),
+    graph.nodes.flatMap((node) => (node.opType === 'DynamicQuantizeLinear' ? (node.outputs[1] ?? []) : [])),
   );
   for (const node of graph.nodes) {
     if (node.inputs.some((name) => dynamicScales.has(name))) continue;
@@ -201,7 +201,7 @@ function packedBits(node: Node, { dtype }: Tensor, readers: ReadonlyMap<string, 
 }
 
 function isHalved(node: Node, readers: ReadonlyMap<string, Node>): boolean {
-  const reader = (made: Node | undefined) => (made ? readers.get(made.outputs[0]!) : undefined);
+  const reader = (made: Node | undefined) => (made ? readers.get(made.outputs[0] ?? '') : undefined);
   return (
     reader(node)?.opType === 'Sub' &&
     [...readers.values()].some(
@@ -218,7 +218,7 @@ function zeroPointOf(
   readers: ReadonlyMap<string, Node>,
 ): Tensor | undefined {
   if (!role) return undefined;
-  const next = node.opType === 'Cast' ? readers.get(node.outputs[0]!) : undefined;
+  const next = node.opType === 'Cast' ? readers.get(node.outputs[0] ?? '') : undefined;
   const name = next?.opType === 'Sub' ? next.inputs[1] : node.inputs[role[1]];
   return name ? lookup(name) : undefined;
 }
@@ -228,7 +228,7 @@ function elements(tensor: Tensor, zero: Tensor | null): WeightCount {
   const { data } = toHost(tensor);
   const parameters = elementCount(tensor.dims);
   const zeros = zero ? Array.from(toHost(zero).data as ArrayLike<number>, Number) : [0];
-  const groupOf = zeros.length === 1 ? () => 0 : zeroGroups(tensor.dims, zero!.dims, zeros.length);
+  const groupOf = !zero || zeros.length === 1 ? () => 0 : zeroGroups(tensor.dims, zero.dims, zeros.length);
   let nonZero = 0;
   for (let i = 0; i < parameters; i++) if (Number(data[i]) !== zeros[groupOf(i)]) nonZero++;
   return { parameters, nonZero };

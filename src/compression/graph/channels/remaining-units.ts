@@ -3,8 +3,8 @@ import type { ChannelMap } from './couple.ts';
 
 export class RemainingUnits {
   readonly gone = new Set<number>();
-  private readonly left: number[] = [];
-  private readonly axesOf = new Map<number, number[]>();
+  /** By unit, how many units each of its axes still has. */
+  private readonly axesOf = new Map<number, { left: number }[]>();
 
   constructor(map: ChannelMap) {
     const axes = new Set<Int32Array>();
@@ -12,20 +12,20 @@ export class RemainingUnits {
     for (const { units } of map.constants) for (const axis of units) if (axis) axes.add(axis);
     for (const axis of axes) {
       const roots = new Set(Array.from(axis, (unit) => map.units.find(unit)));
+      const remaining = { left: roots.size };
       for (const root of roots) {
         const list = this.axesOf.get(root);
-        if (list) list.push(this.left.length);
-        else this.axesOf.set(root, [this.left.length]);
+        if (list) list.push(remaining);
+        else this.axesOf.set(root, [remaining]);
       }
-      this.left.push(roots.size);
     }
   }
 
   /** Takes a unit (by its representative) away. @returns false where it is the last one of some axis, and stays */
   remove(unit: number): boolean {
     const axes = this.axesOf.get(unit) ?? [];
-    if (this.gone.has(unit) || axes.some((axis) => this.left[axis]! < 2)) return false;
-    for (const axis of axes) this.left[axis]!--;
+    if (this.gone.has(unit) || axes.some((axis) => axis.left < 2)) return false;
+    for (const axis of axes) axis.left--;
     this.gone.add(unit);
     return true;
   }

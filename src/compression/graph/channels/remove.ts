@@ -1,5 +1,6 @@
 /** A graph with units removed: every constant, attribute and declared shape that speaks of them shrinks. */
 import type { Shrinking, Shrunk, ValueUnits } from '../../operators/channels/rule.ts';
+import { elementAt, outputName } from '../../ir/element-at.ts';
 import { freshNames, indexGraph, removeDeadNodes, removeUnusedInitializers, topologicalOrder } from '../../ir/edit.ts';
 import { printable } from '../../ir/graph-error.ts';
 import { inferShapes } from '../infer.ts';
@@ -41,7 +42,9 @@ export function composeKept(
       name,
       axes.map((indices, axis) => {
         const earlier = known?.[axis] ?? null;
-        return indices && earlier ? indices.map((index) => earlier[index]!) : (indices ?? earlier);
+        return indices && earlier
+          ? indices.map((index) => elementAt(earlier, index, 'kept index'))
+          : (indices ?? earlier);
       }),
     );
   }
@@ -98,16 +101,12 @@ class Removal {
     const { consumers, outputs } = indexGraph(this.model.graph);
     for (const [name, uses] of byName) {
       const parts = new Set(uses.map((use) => JSON.stringify(this.keptOf(use.units))));
-      const kept = this.keptOf(uses[0]!.units);
+      const first = elementAt(uses, 0, 'use');
+      const kept = this.keptOf(first.units);
       // Reads by subgraphs and by operators without a rule are not among the uses: such a constant stays whole.
-      if (
-        parts.size > 1 ||
-        uses.length !== consumers.get(name)?.length ||
-        outputs.has(name) ||
-        kept.every((axis) => axis === null)
-      )
-        continue;
-      this.replaced.set(name, cutTensor(uses[0]!.tensor, kept));
+      const hasOtherReaders = uses.length !== consumers.get(name)?.length || outputs.has(name);
+      if (parts.size > 1 || hasOtherReaders || kept.every((axis) => axis === null)) continue;
+      this.replaced.set(name, cutTensor(first.tensor, kept));
       this.kept.set(name, kept);
     }
   }
@@ -152,7 +151,7 @@ class Removal {
   ): Node {
     for (const [input, value] of computed) {
       this.before.push(value.node);
-      inputs[input] = value.node.outputs[0]!;
+      inputs[input] = outputName(value.node);
       for (const [name, constant] of value.constants) this.added.push(fromHost(name, constant));
     }
     for (const [input, value] of constants) {
@@ -254,7 +253,7 @@ export function cutTensor(tensor: Tensor, kept: KeptIndices): Tensor {
   let before = [...tensor.dims];
   kept.forEach((indices, axis) => {
     if (!indices) return;
-    bytes = cutAxis(bytes, before, axis, indices, size);
+    bytes = cutAxis({ bytes, dims: before, elementBytes: size }, axis, indices);
     before = before.map((dim, i) => (i === axis ? indices.length : dim));
   });
   const { rest: _positions, ...plain } = tensor;
@@ -263,18 +262,17 @@ export function cutTensor(tensor: Tensor, kept: KeptIndices): Tensor {
 
 /** Row-major: blocks of everything behind the axis. */
 function cutAxis(
-  bytes: Uint8Array,
-  dims: readonly number[],
+  { bytes, dims, elementBytes }: { bytes: Uint8Array; dims: readonly number[]; elementBytes: number },
   axis: number,
   indices: readonly number[],
-  elementBytes: number,
 ): Uint8Array {
+  const length = elementAt(dims, axis, 'axis');
   const block = elementCount(dims.slice(axis + 1)) * elementBytes;
   const rows = elementCount(dims.slice(0, axis));
   const result = new Uint8Array(rows * indices.length * block);
   for (let row = 0; row < rows; row++) {
     indices.forEach((index, i) => {
-      const from = (row * dims[axis]! + index) * block;
+      const from = (row * length + index) * block;
       result.set(bytes.subarray(from, from + block), (row * indices.length + i) * block);
     });
   }

@@ -1,4 +1,5 @@
 /** Values as rearrangements of other values: the algebra behind moving transposes through a graph. */
+import { elementAt } from '../../ir/element-at.ts';
 
 /** Marks an axis of size 1 that the base does not have. */
 export const NEW_AXIS = -1;
@@ -23,14 +24,17 @@ export function sameAxes(a: AxisView, b: AxisView): boolean {
 }
 
 export function transposeView({ base, axes }: AxisView, perm: readonly number[]): AxisView {
-  return { base, axes: perm.map((axis) => axes[axis]!) };
+  return { base, axes: perm.map((axis) => elementAt(axes, axis, 'axis')) };
 }
 
 /** `at`: positions of the new axes in the result, not negative. */
 export function unsqueezeView({ base, axes }: AxisView, at: readonly number[]): AxisView {
-  const rest = [...axes];
+  const rest = axes.values();
   const rank = axes.length + at.length;
-  return { base, axes: Array.from({ length: rank }, (_, i) => (at.includes(i) ? NEW_AXIS : rest.shift()!)) };
+  return {
+    base,
+    axes: Array.from({ length: rank }, (_, i) => (at.includes(i) ? NEW_AXIS : (rest.next().value ?? NEW_AXIS))),
+  };
 }
 
 /** The view on the base after its axes `removed` (of size 1) are gone. */

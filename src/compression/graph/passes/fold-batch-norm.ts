@@ -1,3 +1,4 @@
+import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
 import { freshNames, indexGraph, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { inferShapes } from '../infer.ts';
 import { elementCount, fromHost, hostNumbers, isFloat, toHost } from '../../ir/tensor-data.ts';
@@ -19,10 +20,11 @@ export function foldBatchNorm(model: Model): Model {
   const tensors: Tensor[] = [];
   for (const norm of model.graph.nodes) {
     if (norm.opType !== 'BatchNormalization' || norm.domain !== '') continue;
-    const product = producer.get(norm.inputs[0]!);
-    if (!product || changed.has(product) || outputs.has(norm.inputs[0]!) || consumers.get(norm.inputs[0]!)!.length > 1)
-      continue;
-    const folded = foldPair(product, norm, model.graph, fresh, rankOf);
+    const x = inputName(norm);
+    const product = producer.get(x);
+    const isReadElsewhere = outputs.has(x) || (consumers.get(x) ?? []).length > 1;
+    if (!product || changed.has(product) || isReadElsewhere) continue;
+    const folded = foldPair(product, norm, { graph: model.graph, fresh, rankOf });
     if (!folded) continue;
     tensors.push(...folded.tensors);
     changed.set(product, folded.node);
@@ -49,13 +51,13 @@ interface Affine {
   readonly shift: Float64Array;
 }
 
-function foldPair(
-  product: Node,
-  norm: Node,
-  graph: Graph,
-  fresh: (base: string) => string,
-  rankOf: (name: string) => number | null,
-): Folded | null {
+interface FoldContext {
+  readonly graph: Graph;
+  readonly fresh: (base: string) => string;
+  readonly rankOf: (name: string) => number | null;
+}
+
+function foldPair(product: Node, norm: Node, { graph, fresh, rankOf }: FoldContext): Folded | null {
   const affine = product.domain === '' ? affineOf(norm, graph) : null;
   const weight = floatInitializer(graph, product.inputs[1]);
   const channelOf = affine && weight && channelMap(product, weight, affine.gain.length, rankOf);
@@ -75,11 +77,13 @@ function foldPair(
     fromHost(biasName, {
       dtype: weight.dtype,
       dims: [affine.gain.length],
-      data: affine.shift.map((shift, c) => beta * oldBias[c]! * affine.gain[c]! + shift),
+      data: affine.shift.map(
+        (shift, c) => beta * elementAt(oldBias, c, 'bias') * elementAt(affine.gain, c, 'gain') + shift,
+      ),
     }),
   ];
   return {
-    node: { ...asAffine(product), inputs: [product.inputs[0]!, weightName, biasName], outputs: [norm.outputs[0]!] },
+    node: { ...asAffine(product), inputs: [inputName(product), weightName, biasName], outputs: [outputName(norm)] },
     tensors,
   };
 }
@@ -98,18 +102,13 @@ function affineOf(norm: Node, graph: Graph): Affine | null {
   const training = norm.attributes.get('training_mode');
   if ((training?.kind === 'int' && training.value !== 0) || norm.outputs.slice(1).some((name) => name !== ''))
     return null;
-  const parameters = norm.inputs.slice(1, 5).map((name) => floatInitializer(graph, name));
-  if (parameters.length < 4 || parameters.some((tensor) => tensor === null)) return null;
-  const [scale, bias, mean, variance] = parameters.map((tensor) => hostNumbers(toHost(tensor!))) as [
-    number[],
-    number[],
-    number[],
-    number[],
-  ];
-  const epsilon = norm.attributes.get('epsilon');
-  const eps = epsilon?.kind === 'float' ? epsilon.value : 1e-5;
-  const gain = Float64Array.from(scale, (value, c) => value / Math.sqrt(variance[c]! + eps));
-  return { gain, shift: gain.map((value, c) => bias[c]! - mean[c]! * value) };
+  const [scale, bias, mean, variance] = norm.inputs.slice(1, 5).map((name) => numbersOf(graph, name));
+  if (!scale || !bias || !mean || !variance) return null;
+  if ([bias, mean, variance].some(({ length }) => length !== scale.length)) return null;
+  const epsilon = floatAttribute(norm, 'epsilon', 1e-5);
+  const gain = Float64Array.from(scale, (value, c) => value / Math.sqrt(elementAt(variance, c, 'variance') + epsilon));
+  const shift = gain.map((value, c) => elementAt(bias, c, 'bias') - elementAt(mean, c, 'mean') * value);
+  return { gain, shift };
 }
 
 /**
@@ -127,9 +126,10 @@ function channelMap(
       return dims[0] === channels ? (first) => first : null;
     case 'ConvTranspose': {
       // [cin, cout / groups, ...]
+      const [cin = 0, perGroup = 0] = dims;
       const groups = intAttribute(product, 'group', 1);
-      return dims[1]! * groups === channels
-        ? (first, second) => Math.floor(first / (dims[0]! / groups)) * dims[1]! + second
+      return perGroup * groups === channels
+        ? (first, second) => Math.floor(first / (cin / groups)) * perGroup + second
         : null;
     }
     case 'Gemm': {
@@ -138,7 +138,7 @@ function channelMap(
     }
     // Only [n, k] x [k, c]: of higher ranks BatchNormalization normalizes another axis, and Gemm takes matrices only.
     case 'MatMul':
-      return dims.length === 2 && dims[1] === channels && rankOf(product.inputs[0]!) === 2
+      return dims.length === 2 && dims[1] === channels && rankOf(inputName(product)) === 2
         ? (_, second) => second
         : null;
     default:
@@ -157,7 +157,7 @@ function scaled(
   const values = Float64Array.from(hostNumbers(toHost(weight)));
   for (let i = 0; i < values.length; i++) {
     const row = Math.floor(i / inner);
-    values[i]! *= alpha * gain[channelOf(Math.floor(row / second), row % second)]!;
+    values[i]! *= alpha * gain[channelOf(Math.floor(row / second), row % second)]!; // hot: every weight of a layer
   }
   return values;
 }
@@ -170,7 +170,15 @@ function biasOf(product: Node, graph: Graph, channels: number): ArrayLike<number
   if (!tensor || tensor.dims.at(-1) !== elementCount(tensor.dims)) return null;
   const values = hostNumbers(toHost(tensor));
   if (values.length === channels) return values;
-  return values.length === 1 && product.opType === 'Gemm' ? new Float64Array(channels).fill(values[0]!) : null;
+  const [only] = values;
+  return only !== undefined && values.length === 1 && product.opType === 'Gemm'
+    ? new Float64Array(channels).fill(only)
+    : null;
+}
+
+function numbersOf(graph: Graph, name: string): number[] | null {
+  const tensor = floatInitializer(graph, name);
+  return tensor && hostNumbers(toHost(tensor));
 }
 
 function floatInitializer(graph: Graph, name: string | undefined): Tensor | null {

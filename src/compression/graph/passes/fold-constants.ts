@@ -43,7 +43,8 @@ function fold(graph: Graph, table: TypeTable, options: FoldOptions): Graph {
     const results = known(node, value) ?? computed(node, table, value);
     if (!results) return true;
     node.outputs.forEach((name, i) => {
-      if (name !== '' && results[i]) made.set(name, results[i]);
+      const result = results[i];
+      if (name !== '' && result) made.set(name, result);
     });
     return false;
   });

@@ -59,9 +59,9 @@ class Inliner {
     definition.outputs.forEach((name, i) => {
       const wanted = call.outputs[i];
       if (!wanted) return;
-      if (names.has(name))
-        copies.push(identityNode(names.get(name)!, wanted)); // an output that is an input itself
-      else names.set(name, wanted);
+      const input = names.get(name);
+      if (input === undefined) names.set(name, wanted);
+      else copies.push(identityNode(input, wanted)); // an output that is an input itself
     });
     const rename = (name: string): string => {
       const known = names.get(name);

@@ -63,14 +63,13 @@ export interface Inlined {
 }
 
 /**
- * The body of a subgraph as nodes of the graph around it. `inputs` are the values that the subgraph's inputs stand for,
- * `outputs` the names that its outputs must have ('' where nobody reads one); everything else that it defines gets a
- * fresh name.
+ * The body of a subgraph as nodes of the graph around it. `inputs` are the values that replace the subgraph's inputs,
+ * `outputs` the names that its outputs get ('' where nothing reads one); everything else that it defines gets a fresh
+ * name.
  */
 export function inlineGraph(
   graph: Graph,
-  inputs: readonly string[],
-  outputs: readonly string[],
+  { inputs, outputs }: { readonly inputs: readonly string[]; readonly outputs: readonly string[] },
   fresh: Rename,
   prefix: string,
 ): Inlined {

@@ -1,7 +1,8 @@
+import { inputName, outputName } from '../../ir/element-at.ts';
 import { indexGraph, renameUses, subgraphs } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
 import { hostNumbers } from '../../ir/tensor-data.ts';
-import type { Dim, Graph, Model, Node, TensorType } from '../../ir/types.ts';
+import type { Graph, Model, Node, TensorType } from '../../ir/types.ts';
 
 /**
  * Removes nodes of the main graph that hand their first input through unchanged at inference: Identity, Dropout, and
@@ -21,8 +22,8 @@ function withoutIdentities(graph: Graph, table: TypeTable): Graph {
   const renamedOutputs = new Map<string, string>();
   for (const node of graph.nodes) {
     if (!passesThrough(node, table, (name) => (consumers.get(name)?.length ?? 0) > 0 || outputs.has(name))) continue;
-    const source = resolve(node.inputs[0]!);
-    const target = node.outputs[0]!;
+    const source = resolve(inputName(node));
+    const target = outputName(node);
     if (!outputs.has(target)) replaced.set(target, source);
     else {
       const maker = producer.get(source);
@@ -56,7 +57,7 @@ function passesThrough(node: Node, table: TypeTable, isRead: (name: string) => b
 
 type Rule = (node: Node, table: TypeTable) => boolean;
 
-const sameShape: Rule = (node, table) => equalShapes(table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!));
+const sameShape: Rule = (node, table) => equalShapes(table.typeOf(inputName(node)), table.typeOf(outputName(node)));
 
 const single: Rule = (node) => node.inputs.length === 1;
 
@@ -72,7 +73,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   [
     'Cast',
     (node, table) => {
-      const [from, to] = [table.typeOf(node.inputs[0]!), table.typeOf(node.outputs[0]!)];
+      const [from, to] = [table.typeOf(inputName(node)), table.typeOf(outputName(node))];
       return from !== null && from.dtype === to?.dtype;
     },
   ],
@@ -97,6 +98,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 
 /** Equal for sure: symbols count as equal where they have the same name, unknown dimensions never. */
 function equalShapes(a: TensorType | null, b: TensorType | null): boolean {
-  if (!a?.shape || !b?.shape || a.shape.length !== b.shape.length) return false;
-  return a.shape.every((dim: Dim, i) => dim !== null && dim === b.shape![i]);
+  const [from, to] = [a?.shape, b?.shape];
+  if (!from || !to || from.length !== to.length) return false;
+  return from.every((dim, i) => dim !== null && dim === to[i]);
 }

@@ -1,3 +1,4 @@
+import { elementAt } from '../../ir/element-at.ts';
 import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { inferShapes, type InferOptions, type TypeTable } from '../infer.ts';
 import { fromHost, hostNumbers, hostOf, int64Host } from '../../ir/tensor-data.ts';
@@ -69,7 +70,8 @@ class Resolver {
     const condition = knownNumber(table, node.inputs[0]);
     const branch = node.attributes.get(condition ? 'then_branch' : 'else_branch');
     if (condition === null || branch?.kind !== 'graph') return null;
-    return inlineGraph(branch.value, [], node.outputs, this.fresh, node.name || node.outputs[0] || 'if');
+    const prefix = node.name || node.outputs[0] || 'if';
+    return inlineGraph(branch.value, { inputs: [], outputs: node.outputs }, this.fresh, prefix);
   }
 
   /**
@@ -96,17 +98,18 @@ class Resolver {
     for (let i = 0; i < rounds; i++) {
       const round = constant(fromHost(this.fresh(`${prefix}/round`), hostOf('int64', [], [i])));
       const outputs = body.value.outputs.map(({ name }, k) => (k === 0 ? '' : this.fresh(`${prefix}/${name}`)));
-      const inlined = inlineGraph(body.value, [round, yes, ...carried], outputs, this.fresh, prefix);
+      const inlined = inlineGraph(body.value, { inputs: [round, yes, ...carried], outputs }, this.fresh, prefix);
       nodes.push(...inlined.nodes);
       initializers.push(...inlined.initializers);
       carried = outputs.slice(1, 1 + carriedCount);
-      outputs.slice(1 + carriedCount).forEach((name, k) => scans[k]!.push(name));
+      outputs.slice(1 + carriedCount).forEach((name, k) => scans[k]?.push(name));
     }
     const results = [
       ...carried.map((name, k): Node[] => (node.outputs[k] ? [identityNode(name, node.outputs[k])] : [])),
-      ...scans.map((names, k): Node[] =>
-        node.outputs[carriedCount + k] ? this.stack(names, node.outputs[carriedCount + k]!, prefix, constant) : [],
-      ),
+      ...scans.map((names, k): Node[] => {
+        const output = node.outputs[carriedCount + k];
+        return output ? this.stack(names, output, prefix, constant) : [];
+      }),
     ];
     return { nodes: [...nodes, ...results.flat()], initializers };
   }
@@ -119,18 +122,13 @@ class Resolver {
   ): Node[] {
     const old = !this.unsqueezeTakesAxesInput;
     const axes = old ? [] : [constant(fromHost(this.fresh(`${prefix}/axis`), int64Host([0])))];
-    const lifted = names.map((name) =>
-      makeNode('Unsqueeze', [name, ...axes], [this.fresh(`${prefix}/lifted`)], old ? { axes: [0] } : {}, { name: '' }),
-    );
+    const attributes: Readonly<Record<string, readonly number[]>> = old ? { axes: [0] } : {};
+    const lifted = names.map(() => this.fresh(`${prefix}/lifted`));
     return [
-      ...lifted,
-      makeNode(
-        'Concat',
-        lifted.map(({ outputs }) => outputs[0]!),
-        [output],
-        { axis: 0 },
-        { name: '' },
+      ...names.map((name, i) =>
+        makeNode('Unsqueeze', [name, ...axes], [elementAt(lifted, i, 'value')], attributes, { name: '' }),
       ),
+      makeNode('Concat', lifted, [output], { axis: 0 }, { name: '' }),
     ];
   }
 }
@@ -162,14 +160,17 @@ function staysTrue(body: Graph, scope: TypeTable | undefined): boolean {
     if (name === input) return true;
     const known = scope ? knownNumber(scope, name) : null;
     if (known !== null) return known !== 0;
-    const producer: Node | undefined = body.nodes.find(({ outputs }) => outputs.includes(name!));
+    const producer: Node | undefined = producerOf(body, name);
     if (producer?.opType !== 'Identity' && producer?.opType !== 'Cast') return false;
     name = producer.inputs[0];
   }
   return false;
 }
 
+const producerOf = ({ nodes }: Graph, name: string): Node | undefined =>
+  nodes.find(({ outputs }) => outputs.includes(name));
+
 function knownNumber(table: TypeTable, name: string | undefined): number | null {
   const host = name ? table.constantOf(name) : null;
-  return host && host.dtype !== 'string' && host.data.length === 1 ? hostNumbers(host)[0]! : null;
+  return host && host.dtype !== 'string' && host.data.length === 1 ? (hostNumbers(host)[0] ?? null) : null;
 }

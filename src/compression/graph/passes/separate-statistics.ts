@@ -4,6 +4,7 @@
  * running statistic is no weight, and not another layer's.
  */
 import { constantTensor } from '../../ir/constants.ts';
+import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
 import { freshNames, indexGraph, removeUnusedInitializers, type GraphIndex, type Use } from '../../ir/edit.ts';
 import { settingsOf } from '../../ir/settings.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
@@ -17,7 +18,7 @@ export interface Copy {
 }
 
 /** What input of BatchNormalization is what. */
-const ROLES = ['', 'scale', 'shift', 'mean', 'variance'];
+const ROLES: readonly string[] = ['', 'scale', 'shift', 'mean', 'variance'];
 const [MEAN, VARIANCE] = [3, 4];
 
 /**
@@ -27,7 +28,7 @@ const [MEAN, VARIANCE] = [3, 4];
 export function sharedStatistics(model: Model): Copy[] {
   const { graph } = model;
   const { consumers } = indexGraph(graph);
-  const position = new Map(graph.nodes.map((node, i) => [node, i]));
+  const positions = new Map(graph.nodes.map((node, i) => [node, i]));
   const settings = settingsOf(model);
   const fresh = freshNames(model);
   return constantsIn(graph)
@@ -36,9 +37,12 @@ export function sharedStatistics(model: Model): Copy[] {
       const groups = grouped(usesOf(origin.name, consumers));
       if (groups.length < 2 || !groups.flat().some(isStatistic)) return [];
       return groups.map((uses) => ({
-        name: fresh(nameOf(origin, uses[0]!)),
+        name: fresh(nameOf(origin, elementAt(uses, 0, 'use'))),
         origin,
-        uses: uses.map(({ node, input }) => ({ node: position.get(node)!, input })),
+        uses: uses.flatMap(({ node, input }) => {
+          const position = positions.get(node);
+          return position === undefined ? [] : [{ node: position, input }];
+        }),
       }));
     });
 }
@@ -50,7 +54,7 @@ const nameOf = ({ name }: Tensor, { node, input }: Use): string => `${name}.${no
  */
 function usesOf(name: string, consumers: GraphIndex['consumers']): Use[] {
   return (consumers.get(name) ?? []).flatMap(({ node, input }) => {
-    if (isIdentity(node)) return usesOf(node.outputs[0]!, consumers);
+    if (isIdentity(node)) return usesOf(outputName(node), consumers);
     return input < 0 ? [] : [{ node, input }];
   });
 }
@@ -71,7 +75,7 @@ function grouped(uses: readonly Use[]): Use[][] {
     const { node, input } = use;
     const names = node.inputs.slice(1);
     const layer = new Set(names).size === names.length ? names.join('\n') : node.outputs[0];
-    const key = isNormalization(node) ? `${layer}\n${input}` : node.inputs[input]!;
+    const key = isNormalization(node) ? `${layer}\n${input}` : inputName(node, input);
     groups.set(key, [...(groups.get(key) ?? []), use]);
   }
   return [...groups.values()];
@@ -79,7 +83,8 @@ function grouped(uses: readonly Use[]): Use[][] {
 
 const isNormalization = ({ opType, domain }: Node): boolean => opType === 'BatchNormalization' && domain === '';
 const isStatistic = ({ node, input }: Use): boolean => isNormalization(node) && (input === MEAN || input === VARIANCE);
-const roleOf = (node: Node, input: number): string => (isNormalization(node) ? ROLES[input]! : String(input));
+const roleOf = (node: Node, input: number): string =>
+  isNormalization(node) ? elementAt(ROLES, input, 'input of BatchNormalization') : String(input);
 
 /**
  * The model in which each of these uses reads its own copy, of the origin's value or another. A constant that nothing
@@ -94,8 +99,10 @@ export function withCopies(
   const nodes = [...model.graph.nodes];
   const initializers = new Map(model.graph.initializers);
   for (const { name, origin, uses } of copies) {
-    for (const { node, input } of uses)
-      nodes[node] = { ...nodes[node]!, inputs: nodes[node]!.inputs.map((old, i) => (i === input ? name : old)) };
+    for (const { node, input } of uses) {
+      const reader = elementAt(nodes, node, 'node');
+      nodes[node] = { ...reader, inputs: reader.inputs.map((old, i) => (i === input ? name : old)) };
+    }
     initializers.set(name, values.get(name) ?? { ...origin, name });
   }
   const graph = declared({ ...model.graph, nodes, initializers }, copies, model.irVersion);
@@ -109,8 +116,9 @@ export function withCopies(
 function withoutUnusedSources(graph: Graph, origins: ReadonlySet<string>): Graph {
   const { consumers, outputs } = indexGraph(graph);
   const nodes = graph.nodes.filter((node) => {
-    const [name, source] = [node.outputs[0]!, node.inputs[0]];
-    const leads = origins.has(name) || (isIdentity(node) && origins.has(source!));
+    const [name = ''] = node.outputs;
+    const [source = ''] = node.inputs;
+    const leads = origins.has(name) || (isIdentity(node) && origins.has(source));
     return !leads || consumers.has(name) || outputs.has(name);
   });
   return nodes.length === graph.nodes.length ? graph : withoutUnusedSources({ ...graph, nodes }, origins);

@@ -1,3 +1,4 @@
+import { inputName, outputName } from '../../ir/element-at.ts';
 import { freshNames, makeNode, removeDeadNodes, removeUnusedInitializers, usedNames } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
 import { BITS, elementCount, fromHost, hostNumbers, int64Host } from '../../ir/tensor-data.ts';
@@ -149,7 +150,8 @@ class Sinker {
   }
 
   private materialize(name: string, underThisName: boolean): string {
-    const view = this.views.get(name)!;
+    const view = this.views.get(name);
+    if (!view) throw new Error(`"${name}" is no view of another value: it needs no nodes`);
     const key = `${view.base}|${view.axes.join()}`;
     const known = isPlain(view) ? view.base : this.made.get(key);
     if (known === name || (known !== undefined && !underThisName)) return known;
@@ -188,22 +190,22 @@ class Sinker {
   private transpose(node: Node): boolean {
     const attribute = node.attributes.get('perm');
     const view =
-      this.viewOf(node.inputs[0]!) ??
-      (attribute?.kind === 'ints' ? plainView(node.inputs[0]!, attribute.value.length) : null);
+      this.viewOf(inputName(node)) ??
+      (attribute?.kind === 'ints' ? plainView(inputName(node), attribute.value.length) : null);
     if (!view) return false;
     const perm = attribute?.kind === 'ints' ? attribute.value : view.axes.map((_, i) => view.axes.length - 1 - i);
     if (perm.length !== view.axes.length) return false;
-    this.views.set(node.outputs[0]!, transposeView(view, perm));
+    this.views.set(outputName(node), transposeView(view, perm));
     return true;
   }
 
   private unsqueeze(node: Node): boolean {
-    const view = this.viewOf(node.inputs[0]!);
+    const view = this.viewOf(inputName(node));
     const axes = this.axesOf(node);
     if (!view || !axes || view.axes.length < 2) return false; // vectors and scalars: shape arithmetic
     const rank = view.axes.length + axes.length;
     this.views.set(
-      node.outputs[0]!,
+      outputName(node),
       unsqueezeView(
         view,
         axes.map((axis) => (axis < 0 ? axis + rank : axis)),
@@ -213,15 +215,15 @@ class Sinker {
   }
 
   private squeeze(node: Node): boolean {
-    const view = this.views.get(node.inputs[0]!);
+    const view = this.views.get(inputName(node));
     const given = this.axesOf(node);
     if (!view || !given) return false;
     const axes = given.map((axis) => (axis < 0 ? axis + view.axes.length : axis));
-    const gone = axes.map((axis) => view.axes[axis]!).filter((axis) => axis !== NEW_AXIS);
+    const gone = axes.map((axis) => view.axes[axis] ?? NEW_AXIS).filter((axis) => axis !== NEW_AXIS);
     const rest: AxisView = { base: view.base, axes: view.axes.filter((_, i) => !axes.includes(i)) };
-    if (gone.length === 0) this.views.set(node.outputs[0]!, rest);
+    if (gone.length === 0) this.views.set(outputName(node), rest);
     else {
-      const base = this.fresh(`${node.outputs[0]!}_squeezed`);
+      const base = this.fresh(`${outputName(node)}_squeezed`);
       this.nodes.push(
         this.axesNode(
           'Squeeze',
@@ -230,13 +232,13 @@ class Sinker {
           gone.sort((a, b) => a - b),
         ),
       );
-      this.views.set(node.outputs[0]!, { ...dropBaseAxes(rest, gone), base });
+      this.views.set(outputName(node), { ...dropBaseAxes(rest, gone), base });
     }
     return true;
   }
 
   private unary(node: Node): boolean {
-    const view = this.views.get(node.inputs[0]!);
+    const view = this.views.get(inputName(node));
     if (!view || node.inputs.slice(1).some((name) => this.views.has(name))) return false;
     return this.emit(node, view, [view.base, ...node.inputs.slice(1)]);
   }
@@ -274,33 +276,29 @@ class Sinker {
   }
 
   private alongAxis(node: Node): boolean {
-    const views = node.inputs.map((name) => this.views.get(name));
-    const view = views[0];
+    const views = node.inputs.flatMap((name) => this.views.get(name) ?? []);
+    const [view] = views;
     const attribute = node.attributes.get('axis');
-    if (
-      !view ||
-      !views.every((other) => other && sameAxes(other, view)) ||
-      (this.opset < 13 && node.opType !== 'Concat')
-    )
-      return false;
+    if (!view || (this.opset < 13 && node.opType !== 'Concat')) return false;
+    if (views.length < node.inputs.length || !views.every((other) => sameAxes(other, view))) return false;
     const axis = attribute?.kind === 'int' ? attribute.value : -1;
     const inBase = view.axes[axis < 0 ? axis + view.axes.length : axis];
     if (inBase === undefined || inBase === NEW_AXIS) return false;
     return this.emit(
       node,
       view,
-      views.map((other) => other!.base),
+      views.map(({ base }) => base),
       { axis: { kind: 'int', value: inBase } },
     );
   }
 
   private reduce(node: Node): boolean {
-    const view = this.views.get(node.inputs[0]!);
+    const view = this.views.get(inputName(node));
     const axes = this.axesOf(node);
     if (!view || !axes || axes.length === 0) return false;
     const positions = axes.map((axis) => (axis < 0 ? axis + view.axes.length : axis));
-    const inBase = positions.map((axis) => view.axes[axis]!);
-    if (inBase.some((axis) => axis === undefined || axis === NEW_AXIS)) return false;
+    const inBase = positions.map((axis) => view.axes[axis] ?? NEW_AXIS);
+    if (inBase.includes(NEW_AXIS)) return false;
     const keep = node.attributes.get('keepdims');
     const keeps = !(keep?.kind === 'int' && keep.value === 0);
     const result = keeps ? view : dropBaseAxes(view, inBase);
@@ -314,7 +312,7 @@ class Sinker {
   }
 
   private pad(node: Node): boolean {
-    const view = this.views.get(node.inputs[0]!);
+    const view = this.views.get(inputName(node));
     const pads = this.numbers(node.inputs[1]);
     if (!view || !pads || node.inputs[3] || pads.length !== 2 * view.axes.length) return false;
     const rank = view.axes.length;
@@ -323,23 +321,23 @@ class Sinker {
     for (const [i, axis] of view.axes.entries()) {
       if (axis === NEW_AXIS && (pads[i] !== 0 || pads[i + rank] !== 0)) return false;
       if (axis === NEW_AXIS) continue;
-      moved[axis] = pads[i]!;
-      moved[axis + baseRank] = pads[i + rank]!;
+      moved[axis] = pads[i] ?? 0;
+      moved[axis + baseRank] = pads[i + rank] ?? 0;
     }
     return this.emit(node, view, [view.base, this.int64s(moved), ...node.inputs.slice(2)]);
   }
 
   private slice(node: Node): boolean {
-    const view = this.views.get(node.inputs[0]!);
+    const view = this.views.get(inputName(node));
     const starts = this.numbers(node.inputs[1]);
     const axes = node.inputs[3] ? this.numbers(node.inputs[3]) : starts?.map((_, i) => i);
     if (!view || !axes || node.inputs.length < 3) return false;
-    const inBase = axes.map((axis) => view.axes[axis < 0 ? axis + view.axes.length : axis]!);
-    if (inBase.some((axis) => axis === undefined || axis === NEW_AXIS)) return false;
+    const inBase = axes.map((axis) => view.axes[axis < 0 ? axis + view.axes.length : axis] ?? NEW_AXIS);
+    if (inBase.includes(NEW_AXIS)) return false;
     return this.emit(node, view, [
       view.base,
-      node.inputs[1]!,
-      node.inputs[2]!,
+      inputName(node, 1),
+      inputName(node, 2),
       this.int64s(inBase),
       ...node.inputs.slice(4),
     ]);
@@ -352,14 +350,14 @@ class Sinker {
     inputs: readonly string[],
     changed: Readonly<Record<string, Attribute>> = {},
   ): boolean {
-    const base = this.fresh(`${node.outputs[0]!}_base`);
+    const base = this.fresh(`${outputName(node)}_base`);
     this.nodes.push({
       ...node,
       inputs,
       outputs: [base],
       attributes: new Map([...node.attributes, ...Object.entries(changed)]),
     });
-    this.views.set(node.outputs[0]!, { base, axes: view.axes });
+    this.views.set(outputName(node), { base, axes: view.axes });
     return true;
   }
 

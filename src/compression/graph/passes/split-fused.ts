@@ -3,12 +3,18 @@
  * FusedGemm). As the standard operators that they stand for they can be computed in integers; onnxruntime fuses them
  * again when it loads the file.
  */
+import { outputName } from '../../ir/element-at.ts';
 import { freshNames, makeNode, mapSubgraphs, withInitializers, type AttributeValue } from '../../ir/edit.ts';
 import { fromHost, hostOf } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 
-/** By operator: the standard one, and the input that is added to its result. */
-const STANDARD: ReadonlyMap<string, { readonly opType: string; readonly addend: number | null }> = new Map([
+interface Standard {
+  readonly opType: string;
+  /** The input that is added to its result. */
+  readonly addend: number | null;
+}
+
+const STANDARD: ReadonlyMap<string, Standard> = new Map([
   ['FusedConv', { opType: 'Conv', addend: 3 }],
   ['FusedGemm', { opType: 'Gemm', addend: null }],
 ]);
@@ -60,60 +66,59 @@ function activationOf({ attributes }: Node): string {
   return activation?.kind === 'string' ? activation.value : '';
 }
 
+function standardOf({ opType }: Node): Standard {
+  return STANDARD.get(opType) ?? { opType, addend: null };
+}
+
 /** The standard node, what is added, and the activation, whose result has the fused node's name. */
 function apart(node: Node, splitting: Splitting, bounds: Tensor[]): Node[] {
-  const { opType, addend } = STANDARD.get(node.opType)!;
+  const { opType, addend } = standardOf(node);
   const added = addend === null ? '' : (node.inputs[addend] ?? '');
   const activation = activationOf(node);
-  const result = node.outputs[0]!;
-  const stages = 1 + Number(added !== '') + Number(activation !== '');
-  const names = Array.from({ length: stages }, (_, i) =>
-    i === stages - 1 ? result : splitting.fresh(`${result}_${i}`),
-  );
+  const result = outputName(node);
+  const temporary = (i: number): string => splitting.fresh(`${result}_${i}`);
+  const sum = activation === '' ? result : temporary(added === '' ? 0 : 1);
+  const product = added === '' ? sum : temporary(0);
   const attributes = new Map([...node.attributes].filter(([name]) => !FUSED_ATTRIBUTES.test(name)));
-  const nodes: Node[] = [
-    {
-      ...node,
-      opType,
-      domain: '',
-      inputs: node.inputs.slice(0, node.inputs[2] ? 3 : 2),
-      outputs: [names.shift()!],
-      attributes,
-    },
-  ];
-  const last = (): string => nodes.at(-1)!.outputs[0]!;
+  const inputs = node.inputs.slice(0, node.inputs[2] ? 3 : 2);
+  const nodes: Node[] = [{ ...node, opType, domain: '', inputs, outputs: [product], attributes }];
   if (added !== '')
-    nodes.push(makeNode('Add', [last(), added], [names.shift()!], {}, { name: splitting.fresh(`${node.name}_Add`) }));
-  if (activation !== '') nodes.push(activated(node, activation, last(), result, splitting, bounds));
+    nodes.push(makeNode('Add', [product, added], [sum], {}, { name: splitting.fresh(`${node.name}_Add`) }));
+  if (activation !== '') {
+    const { node: last, constants } = activated(node, { from: sum, to: result }, splitting);
+    nodes.push(last);
+    bounds.push(...constants);
+  }
   return nodes;
 }
 
+interface Activated {
+  readonly node: Node;
+  /** Bounds of a Clip. */
+  readonly constants: readonly Tensor[];
+}
+
+/** The fused node's activation, from the value `from` to the value `to`. */
 function activated(
   node: Node,
-  activation: string,
-  from: string,
-  to: string,
+  { from, to }: { readonly from: string; readonly to: string },
   { opset, fresh }: Splitting,
-  bounds: Tensor[],
-): Node {
+): Activated {
+  const activation = activationOf(node);
   const given = parametersOf(node);
-  const parameters = ACTIVATIONS.get(activation)!.flatMap((name, i): [string, number][] =>
+  const parameters = (ACTIVATIONS.get(activation) ?? []).flatMap((name, i): [string, number][] =>
     given[i] === undefined ? [] : [[name, given[i]]],
   );
   const name = fresh(`${node.name}_${activation}`);
-  if (activation !== 'Clip' || opset < CLIP_INPUTS)
-    return makeNode(
-      activation,
-      [from],
-      [to],
-      Object.fromEntries(parameters.map(([parameter, float]): [string, AttributeValue] => [parameter, { float }])),
-      { name },
+  if (activation === 'Clip' && opset >= CLIP_INPUTS) {
+    const constants = parameters.map(([parameter, bound]) =>
+      fromHost(fresh(`${to}_${parameter}`), hostOf('float32', [], [bound])),
     );
-  const tensors = parameters.map(([parameter, bound]) =>
-    fromHost(fresh(`${to}_${parameter}`), hostOf('float32', [], [bound])),
-  );
-  bounds.push(...tensors);
-  return makeNode('Clip', [from, ...tensors.map((tensor) => tensor.name)], [to], {}, { name });
+    const inputs = [from, ...constants.map((tensor) => tensor.name)];
+    return { node: makeNode('Clip', inputs, [to], {}, { name }), constants };
+  }
+  const floats = parameters.map(([parameter, float]): [string, AttributeValue] => [parameter, { float }]);
+  return { node: makeNode(activation, [from], [to], Object.fromEntries(floats), { name }), constants: [] };
 }
 
 /** FusedConv lists them, FusedGemm names them one by one. */

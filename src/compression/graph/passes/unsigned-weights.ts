@@ -3,6 +3,7 @@
  * was. x86 kernels multiply uint8 weights exactly whatever the processor, int8 ones with saturation where it has no
  * VNNI (graph/saturation.ts): what this model gives is the exact arithmetic of the file.
  */
+import { inputName, outputName } from '../../ir/element-at.ts';
 import { freshNames, indexGraph, makeNode, withGraph, type GraphIndex } from '../../ir/edit.ts';
 import { constantCodes, integerProducts, type IntegerProduct } from '../integer-products.ts';
 import { elementCount, fromHost, hostOf, toHost } from '../../ir/tensor-data.ts';
@@ -56,12 +57,13 @@ class Rewriter {
 
   /** onnxruntime has no QLinearMatMul of int8 activations and uint8 weights. */
   private isSignedMatMul({ opType, inputs }: Node): boolean {
-    return opType === 'QLinearMatMul' && this.graph.initializers.get(inputs[2]!)?.dtype === 'int8';
+    return opType === 'QLinearMatMul' && this.graph.initializers.get(inputs[2] ?? '')?.dtype === 'int8';
   }
 
   /** a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero -> MatMulInteger, times the scales, quantized. */
-  private spelledOut({ inputs, outputs }: Node): Node[] {
-    const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = inputs as [
+  private spelledOut(node: Node): Node[] {
+    const y = outputName(node);
+    const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = node.inputs as readonly [
       string,
       string,
       string,
@@ -72,23 +74,23 @@ class Rewriter {
       string,
     ];
     const [sums, floats, scale, scaled] = ['sums', 'floats', 'scale', 'scaled'].map((part) =>
-      this.fresh(`${outputs[0]!}_${part}`),
+      this.fresh(`${y}_${part}`),
     ) as [string, string, string, string];
     return [
       makeNode('MatMulInteger', [a, b, aZero, bZero], [sums], {}, { name: '' }),
       makeNode('Cast', [sums], [floats], { to: DATA_TYPES.indexOf('float32') }, { name: '' }),
       makeNode('Mul', [aScale, bScale], [scale], {}, { name: '' }),
       makeNode('Mul', [floats, scale], [scaled], {}, { name: '' }),
-      makeNode('QuantizeLinear', [scaled, yScale, yZero], [outputs[0]!], {}, { name: '' }),
+      makeNode('QuantizeLinear', [scaled, yScale, yZero], [y], {}, { name: '' }),
     ];
   }
 
   /** Weights kept as floats with a QuantizeLinear behind them, as exports of quantization-aware training have them. */
   private shiftQuantizer(product: IntegerProduct, { producer, consumers }: GraphIndex): void {
-    const name = product.reader.inputs[product.inputs.codes]!;
+    const name = inputName(product.reader, product.inputs.codes);
     const quantizer = producer.get(name);
-    if (quantizer?.opType !== 'QuantizeLinear' || !this.graph.initializers.has(quantizer.inputs[0]!)) return;
-    if (consumers.get(name)!.length > 1 || quantizer.attributes.has('output_dtype')) return;
+    if (quantizer?.opType !== 'QuantizeLinear' || !this.graph.initializers.has(inputName(quantizer))) return;
+    if ((consumers.get(name) ?? []).length > 1 || quantizer.attributes.has('output_dtype')) return;
     const zero = this.graph.initializers.get(quantizer.inputs[2] ?? '');
     if (zero?.dtype !== 'int8') return;
     this.changed.set(quantizer, [{ ...quantizer, inputs: [...quantizer.inputs.slice(0, 2), this.shift(zero)] }]);

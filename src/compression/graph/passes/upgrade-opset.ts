@@ -4,6 +4,7 @@
  * (https://onnx.ai/onnx/operators, "Changelog").
  */
 import { LatheError } from '../../../errors.ts';
+import { inputName, outputName } from '../../ir/element-at.ts';
 import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { nodeLabel } from '../../ir/graph-error.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
@@ -20,8 +21,8 @@ const IR_VERSIONS: readonly (readonly [number, number])[] = [
   [11, 6],
   [10, 5],
   [9, 4],
-  [0, 3],
 ];
+const MIN_IR_VERSION = 3;
 
 /**
  * The model at opset `target` (13 to 21), or unchanged where it is that new already.
@@ -31,9 +32,9 @@ export function upgradeOpset(model: Model, target: number): Model {
   const from = model.opsets.get('') ?? target;
   if (from >= target) return model;
   const inlined = inlineFunctions(model);
-  const raiser = new OpsetUpgrader(inlined, target);
+  const raiser = new OpsetUpgrader(inlined, from, target);
   const graph = removeUnusedInitializers(raiser.graph(inlined.graph));
-  const irVersion = Math.max(inlined.irVersion, IR_VERSIONS.find(([opset]) => target >= opset)![1]);
+  const irVersion = Math.max(inlined.irVersion, minIrVersion(target));
   return {
     ...inlined,
     irVersion,
@@ -41,6 +42,9 @@ export function upgradeOpset(model: Model, target: number): Model {
     graph: constantInitializers(withInitializers(graph, raiser.tensors), inlined.irVersion),
   };
 }
+
+/** The least IR version that may carry this opset. */
+const minIrVersion = (target: number): number => IR_VERSIONS.find(([opset]) => target >= opset)?.[1] ?? MIN_IR_VERSION;
 
 /** Up to IR version 3 initializers are listed among the inputs; from 4 on that would make them variable. */
 const constantInitializers = (graph: Graph, irVersion: number): Graph =>
@@ -53,8 +57,8 @@ class OpsetUpgrader {
   private readonly target: number;
   private readonly types: Map<string, TensorType>;
 
-  constructor(model: Model, target: number) {
-    this.from = model.opsets.get('')!;
+  constructor(model: Model, from: number, target: number) {
+    this.from = from;
     this.target = target;
     this.fresh = freshNames(model);
     this.types = knownTypes(model.graph, inferShapes(model));
@@ -179,7 +183,7 @@ const attributeToInput =
 
 /** Up to 12, over everything from `axis` (default 1) on, as one; from 13, along one axis (default -1). */
 const softmax: Change = (node, raiser) => {
-  const rank = raiser.rankOf(node.inputs[0]!);
+  const rank = raiser.rankOf(inputName(node));
   const axis = int(node, 'axis', 1);
   if (axis === -1 || (rank !== null && (axis === rank - 1 || rank === 1)))
     return [withAttribute(node, 'axis', { kind: 'int', value: -1 })];
@@ -190,20 +194,20 @@ const softmax: Change = (node, raiser) => {
     raiser.fresh(`${base}_result`),
   ];
   return [
-    makeNode('Shape', [node.inputs[0]!], [shape], {}, { name: raiser.fresh(`${base}_Shape`) }),
-    makeNode('Flatten', [node.inputs[0]!], [flat], { axis }, { name: raiser.fresh(`${base}_Flatten`) }),
+    makeNode('Shape', [inputName(node)], [shape], {}, { name: raiser.fresh(`${base}_Shape`) }),
+    makeNode('Flatten', [inputName(node)], [flat], { axis }, { name: raiser.fresh(`${base}_Flatten`) }),
     { ...withAttribute(node, 'axis', { kind: 'int', value: -1 }), inputs: [flat], outputs: [result] },
-    makeNode('Reshape', [result, shape], [node.outputs[0]!], {}, { name: raiser.fresh(`${base}_Reshape`) }),
+    makeNode('Reshape', [result, shape], [outputName(node)], {}, { name: raiser.fresh(`${base}_Reshape`) }),
   ];
 };
 
 const clip: Change = (node, raiser) => {
-  const dtype = raiser.floatType(node.inputs[0]!);
+  const dtype = raiser.floatType(inputName(node));
   const bound = (name: string) => {
     const value = float(node, name);
     return value === null ? '' : raiser.constant(`${label(node)}_${name}`, dtype, [value], true);
   };
-  return [withInputs(without(node, 'min', 'max'), [node.inputs[0]!, bound('min'), bound('max')])];
+  return [withInputs(without(node, 'min', 'max'), [inputName(node), bound('min'), bound('max')])];
 };
 
 const dropout: Change = (node, raiser) => {
@@ -211,7 +215,7 @@ const dropout: Change = (node, raiser) => {
   const ratio = float(node, 'ratio');
   return [
     withInputs({ ...without(node, 'ratio'), outputs: node.outputs.slice(0, 1) }, [
-      node.inputs[0]!,
+      inputName(node),
       ratio === null ? '' : raiser.constant(`${label(node)}_ratio`, 'float32', [ratio], true),
     ]),
   ];
@@ -221,8 +225,8 @@ const pad: Change = (node, raiser) => {
   const value = float(node, 'value');
   const pads = raiser.constant(`${label(node)}_pads`, 'int64', ints(node, 'pads') ?? []);
   const filler =
-    value === null ? '' : raiser.constant(`${label(node)}_value`, raiser.floatType(node.inputs[0]!), [value], true);
-  return [withInputs(without(node, 'pads', 'value'), [node.inputs[0]!, pads, filler])];
+    value === null ? '' : raiser.constant(`${label(node)}_value`, raiser.floatType(inputName(node)), [value], true);
+  return [withInputs(without(node, 'pads', 'value'), [inputName(node), pads, filler])];
 };
 
 const slice: Change = (node, raiser) => {
@@ -230,28 +234,28 @@ const slice: Change = (node, raiser) => {
     const values = ints(node, name);
     return values ? raiser.constant(`${label(node)}_${name}`, 'int64', values) : '';
   });
-  return [withInputs(without(node, 'starts', 'ends', 'axes'), [node.inputs[0]!, ...names])];
+  return [withInputs(without(node, 'starts', 'ends', 'axes'), [inputName(node), ...names])];
 };
 
 const topK: Change = (node, raiser) => [
-  withInputs(without(node, 'k'), [node.inputs[0]!, raiser.constant(`${label(node)}_k`, 'int64', [int(node, 'k', 1)])]),
+  withInputs(without(node, 'k'), [inputName(node), raiser.constant(`${label(node)}_k`, 'int64', [int(node, 'k', 1)])]),
 ];
 
 /** What Upsample and the first Resize computed, in the words of today's Resize. */
 const resize: Change = (node, raiser) => {
   const scales = floats(node, 'scales');
-  const scaleInput = scales ? raiser.constant(`${label(node)}_scales`, 'float32', scales) : node.inputs[1]!;
+  const scaleInput = scales ? raiser.constant(`${label(node)}_scales`, 'float32', scales) : inputName(node, 1);
   const mode = node.attributes.get('mode');
   const linear = mode?.kind === 'string' && mode.value !== 'nearest';
   const settled = makeNode(
     'Resize',
-    [node.inputs[0]!, '', scaleInput],
+    [inputName(node), '', scaleInput],
     node.outputs,
     { mode: linear ? 'linear' : 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
     { name: node.name },
   );
   // The region of interest may be left out from opset 13 on; an empty one was needed before and is allowed still.
-  return [withInputs(settled, [node.inputs[0]!, raiser.constant(`${label(node)}_roi`, 'float32', []), scaleInput])];
+  return [withInputs(settled, [inputName(node), raiser.constant(`${label(node)}_roi`, 'float32', []), scaleInput])];
 };
 
 const batchNormalization: Change = (node) => {
@@ -293,7 +297,7 @@ const gridSample: Change = (node) => {
 
 const dft: Change = (node, raiser) => [
   withInputs(without(node, 'axis'), [
-    node.inputs[0]!,
+    inputName(node),
     node.inputs[1] ?? '',
     raiser.constant(`${label(node)}_axis`, 'int64', [int(node, 'axis', 1)], true),
   ]),
