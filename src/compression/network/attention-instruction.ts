@@ -1,4 +1,5 @@
 /** The instruction that computes an attention found in a graph (fuse-attention.ts). */
+import { outputName } from '../ir/element-at.ts';
 import { attend, type AxisOrder } from '../operators/device/attention.ts';
 import { FULL, ONNX_ORDER } from '../operators/define.ts';
 import type { Operator, RunContext } from '../operators/operator.ts';
@@ -7,7 +8,7 @@ import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Instruction } from './program.ts';
 
-/** A single number that scores, queries or keys are multiplied with or divided by. */
+/** A single number that multiplies or divides scores, queries or keys. */
 export interface Factor {
   readonly name: string;
   readonly divides: boolean;
@@ -31,7 +32,7 @@ export interface Attention {
 
 const [MASK, FACTORS] = [3, 4];
 
-/** Instead of `instruction`, whose first output it computes, its axes in `order`. */
+/** Replaces `instruction`, whose first output it computes, its axes in `order`. */
 export function attentionInstruction(
   instruction: Instruction,
   attention: Attention,
@@ -62,13 +63,13 @@ export function attentionInstruction(
     opType: operator.type,
     domain: operator.domain,
     inputs,
-    outputs: [instruction.node.outputs[0]!],
+    outputs: [outputName(instruction.node)],
     attributes: new Map(),
   };
   return { ...instruction, node, operator, layout: 'onnx', uses: new Set(inputs.filter((name) => name !== '')) };
 }
 
-/** Factors that are known on the host make the scale; others go into the queries. */
+/** Folds factors known on the host into the scale, the others into the queries. */
 function scaled(ctx: RunContext, factors: readonly Factor[]): { queries: TfTensor; scale: number } {
   let queries = ctx.tensor(0);
   let scale = 1;

@@ -1,6 +1,5 @@
 /**
- * Runs a program: instructions in order, values in slots, bodies of control flow as programs of their own inside the
- * same scope.
+ * Runs a program: instructions in order, values in slots, bodies of control flow as programs in inner scopes.
  */
 import { GraphError, located, printable } from '../ir/graph-error.ts';
 import { LatheError } from '../../errors.ts';
@@ -22,7 +21,7 @@ export class Scope implements NodeScope {
   private readonly values = new Map<string, Slot>();
   private readonly constants: ReadonlyMap<string, Slot>;
   private readonly outer: Scope | null;
-  /** Tensors that an instruction has passed on, or a body has given: more than one value may be made of them. */
+  /** Tensors that several values may share: an instruction passed them through, or a body returned them. */
   private readonly shared = new Set<TfTensor>();
 
   constructor(program: Program, run: RunState, outer: Scope | null = null) {
@@ -44,8 +43,7 @@ export class Scope implements NodeScope {
   }
 
   /**
-   * @param ends values to free after an instruction (`lastUses`), with all that the instruction made on its way to them; absent:
-   * everything lasts
+   * @param ends values to free after each instruction (`lastUses`), with its intermediates; absent: everything lasts
    */
   execute(instructions: readonly Instruction[], ends?: ReadonlyMap<Instruction, readonly string[]>): void {
     for (const instruction of instructions) {
@@ -56,8 +54,8 @@ export class Scope implements NodeScope {
   }
 
   /**
-   * Runs a step. @returns the tensors that last beyond it: of its results, and of what it read, in layouts that it may
-   * have asked for first
+   * Runs an instruction.
+   * @returns the tensors that outlive it: its results, and its inputs in layouts made for it
    */
   private tensorsAfter(instruction: Instruction): TfTensor[] {
     this.step(instruction);

@@ -1,11 +1,11 @@
 /**
- * Finds attention as exporters spell it (projections by heads, product, scaling, mask, softmax, product, heads merged)
- * and has it computed in one instruction: the kernel reads heads where they lie, so their transposes fall away too. The
- * graph stays as it is; this is only how a run computes, and where a value between is asked for, the single
- * instructions compute it.
+ * Finds attention as exporters write it (projections by heads, product, scaling, mask, softmax, product, heads merged)
+ * and computes it in one instruction. The kernel reads heads in place, so their transposes disappear too. The graph
+ * does not change, only how a run computes it; a fetched value in between is computed by the single instructions.
  *
  *   softmax(q k' * factors + mask) v, transposed
  */
+import { elementAt, inputName, outputName } from '../ir/element-at.ts';
 import type { TypeTable } from '../graph/infer.ts';
 import { attentionInstruction, type Attention, type Factor, type Operand } from './attention-instruction.ts';
 import { instructionsFor, type Instruction } from './program.ts';
@@ -15,7 +15,7 @@ export interface FusionContext {
   readonly types: TypeTable;
   /** Values that must exist after the run. */
   readonly kept: ReadonlySet<string>;
-  /** Names of weights, of float inputs, and whatever is computed from them: what gradients may flow into. */
+  /** Values that gradients may flow into: weights, float inputs, and what is computed from them. */
   readonly learns: ReadonlySet<string>;
 }
 
@@ -50,7 +50,7 @@ class Finder {
   attention(instruction: Instruction): Attention | null {
     if (!isStandard(instruction, 'MatMul')) return null;
     const [shares, values] = instruction.node.inputs as [string, string];
-    const rank = this.rank(instruction.node.outputs[0]!);
+    const rank = this.rank(outputName(instruction.node));
     if (rank !== 3 && rank !== 4) return null;
     const scores = this.softmaxed(shares, rank);
     const scored = scores === null ? null : (this.scored(scores, '', rank) ?? this.masked(scores, rank));
@@ -63,22 +63,23 @@ class Finder {
    * merges the heads.
    */
   merged(product: Instruction, found: Attention): [Instruction, Instruction] {
-    const y = product.node.outputs[0]!;
-    const rank = this.rank(y)!;
-    const next = this.uses.onlyUser(y);
-    const perm = next && isStandard(next, 'Transpose') ? permutation(next, rank) : null;
-    const last = perm?.at(-1) === rank - 1 ? next! : product;
     const maskLearns = this.around.learns.has(found.mask);
-    return [last, attentionInstruction(last, found, last === product ? range(rank) : inverse(perm!), maskLearns)];
+    const rank = found.v.order.length;
+    const next = this.uses.onlyUser(outputName(product.node));
+    if (next && isStandard(next, 'Transpose')) {
+      const perm = permutation(next, rank);
+      if (perm.at(-1) === rank - 1) return [next, attentionInstruction(next, found, inverse(perm), maskLearns)];
+    }
+    return [product, attentionInstruction(product, found, range(rank), maskLearns)];
   }
 
-  /** What shares are the softmax of, along the last axis. */
+  /** The value that `shares` is the softmax of, along the last axis; null: none. */
   private softmaxed(shares: string, rank: number): string | null {
     const instruction = this.uses.producer(shares);
     if (!instruction || !isStandard(instruction, 'Softmax') || !this.isPrivate(shares)) return null;
     const attribute = instruction.node.attributes.get('axis');
     const axis = attribute?.kind === 'int' ? attribute.value : instruction.opset < 13 ? 1 : -1;
-    return (axis + rank) % rank === rank - 1 ? instruction.node.inputs[0]! : null;
+    return (axis + rank) % rank === rank - 1 ? inputName(instruction.node) : null;
   }
 
   /** Scores to which a mask is added. */
@@ -100,20 +101,19 @@ class Finder {
     }
     const product = this.uses.producer(value);
     if (!product || !isStandard(product, 'MatMul') || !this.isPrivate(value) || this.rank(value) !== rank) return null;
-    if (mask !== '' && !(this.rank(mask)! <= rank)) return null;
+    if (mask !== '' && (this.rank(mask) ?? Infinity) > rank) return null;
     const before = (at: Operand): Operand | null => this.multiplied(at) ?? this.transposed(at, rank);
     const [q, turned] = [
-      this.operand(product.node.inputs[0]!, rank, rank - 1, before),
-      this.operand(product.node.inputs[1]!, rank, rank - 2, before),
+      this.operand(inputName(product.node), rank, rank - 1, before),
+      this.operand(inputName(product.node, 1), rank, rank - 2, before),
     ];
     if (!q || !turned) return null;
-    const k = { ...turned, order: [...turned.order.slice(0, -2), turned.order[rank - 1]!, turned.order[rank - 2]!] };
+    const k = { ...turned, order: [...turned.order.slice(0, -2), ...turned.order.slice(-2).reverse()] };
     return { q, k, mask, factors: [...factors, ...q.factors, ...k.factors] };
   }
 
   /**
-   * The value that an operand was made from by `before`, step by step, which has the operand's axis `features` last;
-   * null: there is none.
+   * Follows `before` back from an operand to the farthest value with the operand's axis `features` last; null: none.
    */
   private operand(
     name: string,
@@ -139,7 +139,7 @@ class Finder {
     const instruction = this.uses.producer(name);
     if (!instruction || !isStandard(instruction, 'Transpose')) return null;
     const perm = permutation(instruction, rank);
-    return { name: instruction.node.inputs[0]!, order: order.map((axis) => perm[axis]!), factors };
+    return { name: inputName(instruction.node), order: order.map((axis) => elementAt(perm, axis, 'axis')), factors };
   }
 
   private scaled(name: string): { name: string; factor: Factor } | null {
@@ -154,17 +154,11 @@ class Finder {
 
   /** A single float that no gradient flows into. */
   private isNumber(name: string): boolean {
-    const type = this.around.types.typeOf(name);
-    return (
-      type?.shape !== undefined &&
-      type.shape !== null &&
-      type.shape.length <= 1 &&
-      type.shape.every((dim) => dim === 1) &&
-      !this.around.learns.has(name)
-    );
+    const shape = this.around.types.typeOf(name)?.shape;
+    return !!shape && shape.length <= 1 && shape.every((dim) => dim === 1) && !this.around.learns.has(name);
   }
 
-  /** Read by one instruction, once, and by nobody after the run. */
+  /** Whether one instruction alone reads the value, once, and nothing after the run. */
   private isPrivate(name: string): boolean {
     return this.uses.onlyUser(name) !== null;
   }

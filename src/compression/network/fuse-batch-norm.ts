@@ -1,13 +1,14 @@
 /**
- * Batch normalization, the sum with a shortcut, and ReLU or clipping after it as one instruction: each waits for
- * memory, and one kernel makes two passes of what is six. The graph stays as it is; where a value between is asked for
- * or read by something else, the single instructions compute it.
+ * Computes batch normalization, the sum with a shortcut, and the ReLU or clipping after it in one instruction: each is
+ * bound by memory, and one kernel makes two passes instead of six. The graph does not change; a value in between that
+ * is fetched or read elsewhere is computed by the single instructions.
  *
  *   BatchNormalization -> Relu | Clip;   BatchNormalization -> Add -> Relu | Clip
  */
 import type { TypeTable } from '../graph/infer.ts';
 import { batchNorm } from '../operators/normalization.ts';
 import type { Operator } from '../operators/operator.ts';
+import { inputName, outputName } from '../ir/element-at.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { instructionsFor, type Instruction } from './program.ts';
@@ -41,7 +42,7 @@ interface Normalized {
   readonly shortcut: string;
 }
 
-/** The normalization whose result, alone or with a shortcut, an activation clips. */
+/** The normalization whose result, alone or plus a shortcut, the activation clips. */
 function normalized(activation: Instruction, uses: InstructionUses, types: TypeTable): Normalized | null {
   const rank = (name: string) => types.typeOf(name)?.shape?.length;
   const [x = ''] = activation.node.inputs;
@@ -55,41 +56,38 @@ function normalized(activation: Instruction, uses: InstructionUses, types: TypeT
     [b, a],
   ] as const) {
     const norm = uses.producer(own);
-    if (
-      norm &&
-      isNormalization(norm) &&
-      norm.layout === before.layout &&
-      uses.onlyUser(own) &&
-      rank(own) !== undefined &&
-      rank(own) === rank(shortcut)
-    )
-      return { norm, shortcut };
+    if (!norm || !isNormalization(norm) || norm.layout !== before.layout || !uses.onlyUser(own)) continue;
+    if (rank(own) !== undefined && rank(own) === rank(shortcut)) return { norm, shortcut };
   }
   return null;
 }
 
-/** One result only: others hold statistics. */
+/** Only with one output: further ones hold statistics. */
 function isNormalization(instruction: Instruction): boolean {
   return (
     isStandard(instruction, 'BatchNormalization') && instruction.node.outputs.slice(1).every((name) => name === '')
   );
 }
 
-/** How an instruction clips; null where it does not, or by bounds that are not known yet. */
+/** How an instruction clips; null where it does not, or its bounds are known only at run time. */
 function clippingOf(instruction: Instruction, types: TypeTable): nn.Clipping | null {
   if (isStandard(instruction, 'Relu')) return nn.RELU;
-  if (!isStandard(instruction, 'Clip') || types.typeOf(instruction.node.inputs[0]!)?.dtype !== 'float32') return null;
-  const [low, high] = [bound(instruction, types, 'min', 1, -Infinity), bound(instruction, types, 'max', 2, Infinity)];
+  if (!isStandard(instruction, 'Clip') || types.typeOf(inputName(instruction.node))?.dtype !== 'float32') return null;
+  const [low, high] = [bound(instruction, types, LOW), bound(instruction, types, HIGH)];
   return low !== null && high !== null && low <= high ? { low, high, passesAtLow: true } : null;
 }
 
-function bound(
-  { node, opset }: Instruction,
-  types: TypeTable,
-  name: 'min' | 'max',
-  input: number,
-  none: number,
-): number | null {
+/** A bound of Clip: an attribute up to opset 10, an input from 11 on. */
+interface Bound {
+  readonly name: 'min' | 'max';
+  readonly input: number;
+  readonly none: number;
+}
+const LOW: Bound = { name: 'min', input: 1, none: -Infinity };
+const HIGH: Bound = { name: 'max', input: 2, none: Infinity };
+
+/** null where the bound is known only at run time. */
+function bound({ node, opset }: Instruction, types: TypeTable, { name, input, none }: Bound): number | null {
   if (opset < 11) return types.info(node).float(name, none);
   if (!node.inputs[input]) return none;
   const value = types.constantOf(node.inputs[input]);
@@ -104,6 +102,6 @@ function fusedInstruction(activation: Instruction, { norm, shortcut }: Normalize
     device: (ctx) =>
       batchNorm(ctx, { clipping, ...(shortcut === '' ? {} : { shortcut: ctx.tensor(SHORTCUT_INPUT) }) }).slice(0, 1),
   };
-  const node = { ...norm.node, name: activation.node.name, inputs, outputs: [activation.node.outputs[0]!] };
+  const node = { ...norm.node, name: activation.node.name, inputs, outputs: [outputName(activation.node)] };
   return { ...norm, node, operator, outputTypes: activation.outputTypes, uses: new Set(inputs) };
 }

@@ -1,7 +1,7 @@
 /**
  * Which weights gradients reach. A weight is trained where a chain of operators with gradients leads from it to an
- * output; an operator without one on any such chain freezes the weights before it, rather than let them be trained with
- * a part of their gradient.
+ * output. An operator without a gradient on any such chain freezes the weights before it, which would otherwise be
+ * trained with part of their gradient.
  */
 import { isFloat } from '../ir/tensor-data.ts';
 import { nodeLabel } from '../ir/graph-error.ts';
@@ -16,14 +16,14 @@ export interface Obstacle {
   readonly reason: string;
 }
 
-/** How a value stands to the outputs. */
+/** Whether gradients of the outputs reach a value. */
 export type Reach =
   | { readonly kind: 'none' } // nothing that is differentiated depends on it
   | { readonly kind: 'open' }
   | { readonly kind: 'zero'; readonly by: Obstacle } // its gradient is zero almost everywhere
   | { readonly kind: 'blocked'; readonly by: Obstacle };
 
-/** Makes the program of a body inside a program. */
+/** Returns the program of a body inside a program. */
 export type Bodies = (graph: Graph, outer: Program) => Program;
 
 /** For every value of the program, whether and how gradients of the outputs reach it. */
@@ -31,9 +31,7 @@ export function gradientPaths(program: Program, bodies: Bodies): ReadonlyMap<str
   return spread(program, bodies, new Map(program.graph.outputs.map(({ name }) => [name, { kind: 'open' }])));
 }
 
-/**
- * What a gradient may flow into: weights, float inputs of the program, and float values that are computed from them.
- */
+/** Values that gradients may flow into: weights, float inputs, and float values computed from them. */
 export function gradientCarriers(
   { graph, instructions, types }: Program,
   weights: Iterable<string>,
@@ -48,11 +46,10 @@ export function gradientCarriers(
   return found;
 }
 
-/** From what reaches the outputs of a program back through its instructions. */
+/** Propagates reach from the outputs of a program back through its instructions. */
 function spread(program: Program, bodies: Bodies, ends: ReadonlyMap<string, Reach>): ReadonlyMap<string, Reach> {
   const reach = new Map([...ends].filter(([name]) => isFloatValue(program, name)));
-  for (let i = program.instructions.length - 1; i >= 0; i--) {
-    const instruction = program.instructions[i]!;
+  for (const instruction of [...program.instructions].reverse()) {
     const behind = instruction.node.outputs
       .filter((name) => name !== '' && isFloatValue(program, name))
       .reduce<Reach>((best, name) => join(best, reach.get(name) ?? NONE), NONE);
@@ -69,14 +66,14 @@ function spread(program: Program, bodies: Bodies, ends: ReadonlyMap<string, Reac
 const NONE: Reach = { kind: 'none' };
 const ORDER = { none: 0, zero: 1, open: 2, blocked: 3 } as const;
 
-/** Of two ways to the outputs, the one that decides: an obstacle on any of them makes the gradient incomplete. */
+/** The decisive one of two ways to the outputs: an obstacle on either makes the gradient incomplete. */
 function join(a: Reach, b: Reach): Reach {
   return ORDER[b.kind] > ORDER[a.kind] ? b : a;
 }
 
 /**
- * How the bodies of an instruction reach what the instruction uses: captured values, and the inputs that become the
- * body's. null: the instruction has no bodies.
+ * How gradients pass through an instruction's bodies to the values it uses: captured values, and inputs that become
+ * the body's. null: the instruction has no bodies.
  */
 function throughBodies(
   instruction: Instruction,
@@ -99,7 +96,7 @@ function throughBodies(
   return inner.length > 0 ? found : null;
 }
 
-/** What a round carries to the next is an output and an input of the body: gone round until nothing changes. */
+/** Iterates to a fixed point, since a value carried from one round to the next is both output and input of the body. */
 function throughBody(
   instruction: Instruction,
   body: Program,
@@ -118,8 +115,9 @@ function throughBody(
     const inside = spread(body, bodies, ends);
     let changed = false;
     outputs.slice(skipped, skipped + carriedCount(instruction)).forEach(({ name }, i) => {
-      const round = join(ends.get(name)!, inside.get(inputs[i + 2 * skipped]!.name) ?? NONE);
-      changed ||= round.kind !== ends.get(name)!.kind;
+      const end = ends.get(name) ?? NONE;
+      const round = join(end, inside.get(inputs[i + 2 * skipped]?.name ?? '') ?? NONE);
+      changed ||= round.kind !== end.kind;
       ends.set(name, round);
     });
     if (!changed) return inside;
@@ -127,8 +125,8 @@ function throughBody(
 }
 
 /**
- * Input of the node that is the body's first: Loop's count and condition are the body's own, Scan had lengths before
- * all else up to opset 8.
+ * The node's input that becomes the body's first. A Loop's trip count and condition correspond to the body's own first
+ * two; up to opset 8, Scan's first input holds lengths.
  */
 function firstInput({ operator, opset }: Instruction): number {
   return operator.type === 'Scan' && opset < 9 ? 1 : 0;
@@ -143,7 +141,7 @@ function carriedCount(instruction: Instruction): number {
     : 0;
 }
 
-/** The way on through an instruction, for the value `name` that it uses. */
+/** How gradients pass through an instruction to its input `name`. */
 function pass(instruction: Instruction, name: string, behind: Reach): Reach {
   if (behind.kind === 'none') return behind;
   const calculus = instruction.operator.differentiability;
@@ -157,12 +155,8 @@ function pass(instruction: Instruction, name: string, behind: Reach): Reach {
       ? behind
       : { kind: 'zero', by: obstacle(instruction, 'its gradient is zero almost everywhere') };
   const inputs = instruction.node.inputs.flatMap((input, i) => (input === name ? [i] : []));
-  const open = inputs.every((input) => calculus.inputs.includes(input));
-  return open
-    ? behind
-    : blocked(
-        `no gradient is defined for input ${inputs.find((input) => !calculus.inputs.includes(input)) ?? 'values of its body'}`,
-      );
+  const closed = inputs.find((input) => !calculus.inputs.includes(input));
+  return closed === undefined ? behind : blocked(`no gradient is defined for input ${closed}`);
 }
 
 function obstacle(instruction: Instruction, reason: string): Obstacle {

@@ -1,4 +1,4 @@
-/** Which instructions make and read each value: what finds instructions that can be computed as one. */
+/** Producer and readers of each value, for passes that fuse instructions. */
 import type { Instruction } from './program.ts';
 
 export class InstructionUses {
@@ -19,14 +19,11 @@ export class InstructionUses {
     return this.producers.get(name);
   }
 
-  /** The only instruction that reads a value, once, and that nobody asks for after the run; null: there are others. */
+  /** The instruction that alone reads a value, once, where the value is not kept; null: there is none. */
   onlyUser(name: string): Instruction | null {
-    const users = this.users.get(name) ?? [];
-    const isOnly =
-      users.length === 1 &&
-      users[0]!.node.inputs.filter((input) => input === name).length === 1 &&
-      !this.kept.has(name);
-    return isOnly ? users[0]! : null;
+    const [user, ...others] = this.users.get(name) ?? [];
+    if (!user || others.length > 0 || this.kept.has(name)) return null;
+    return user.node.inputs.filter((input) => input === name).length === 1 ? user : null;
   }
 }
 

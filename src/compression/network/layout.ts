@@ -1,26 +1,26 @@
 /**
  * The layout pass: which nodes compute with channels last.
  *
- * TensorFlow's CPU kernels take channels last only, ONNX gives channels first. Operators that compute on images always
- * run with channels last; those that follow (elementwise ones) take the layout in which more of their operands already
- * are; all others need ONNX order. A value is transposed at most once in a run, whoever asks for the other layout.
+ * TensorFlow's CPU kernels take channels last only, ONNX has channels first. Operators on images always run channels
+ * last; operators that follow (elementwise ones) take the layout of most of their operands; all others need ONNX order.
+ * A run transposes a value at most once, however many instructions read it in the other layout.
  */
 import type { TypeTable } from '../graph/infer.ts';
 import type { Graph, Node, TensorType } from '../ir/types.ts';
 import type { Layout, LayoutRule, Operator } from '../operators/operator.ts';
 import { movesNothing } from '../operators/device/layouts.ts';
 
-/** A node that is to be given a layout. */
+/** A node that needs a layout. */
 export interface Placed {
   readonly node: Node;
   readonly operator: Operator;
-  /** Types of the outputs as far as inference knows them. */
+  /** Inferred types of the outputs; null where unknown. */
   readonly outputTypes: readonly (TensorType | null)[];
 }
 
 export interface LayoutPlan {
   readonly layouts: readonly Layout[];
-  /** Values that are moved from one layout to the other in a run. */
+  /** Values that a run transposes from one layout to the other. */
   readonly transposes: number;
 }
 
@@ -80,7 +80,7 @@ class Planner {
     let last = 0;
     let onnx = 0;
     for (const name of names) {
-      if (this.rank(name)! !== rank || this.constants.has(name)) continue;
+      if (this.rank(name) !== rank || this.constants.has(name)) continue;
       if ((this.produced.get(name) ?? 'onnx') === 'channels-last') last++;
       else if (this.moves(name)) onnx++;
     }

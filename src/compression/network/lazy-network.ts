@@ -1,4 +1,4 @@
-/** A network whose weights go to the device when it is first asked for. */
+/** A network whose weights are uploaded to the device on first use. */
 import { LoweredNetwork, type NetworkParts } from './lowered-network.ts';
 import type { Network } from './network.ts';
 

@@ -1,19 +1,19 @@
-/** Loops that do not end: broken off in the engine, named as the loop that takes the time or the memory. */
+/** Breaks off loops that do not end, naming the loop that takes the time or the memory. */
 import { LatheError } from '../../errors.ts';
 import { tf } from '../tensor/tf.ts';
 
 export interface LoopLimit {
-  /** Age of the run at which a loop that still goes on is broken off. */
+  /** Age of the run after which a loop is broken off. */
   readonly milliseconds: number;
-  /** Tensors that a loop may add to those which were there before. */
+  /** Bytes of tensors that a loop may allocate. */
   readonly bytes: number;
 }
 
 /**
- * Watches for the loops of one run that starts now. A loop inside a loop is blamed only if it alone took half of the
- * time: otherwise it comes to its end, and the one around it is met next.
- * @returns for each loop that starts, what it calls before every round; that throws `deadline-exceeded` or
- * `out-of-memory`, to which the runner adds the node.
+ * Watches the loops of one run that starts now. An inner loop is blamed only if it alone took half of the time;
+ * otherwise it may end, and the loop around it is checked next.
+ * @returns a function to call when a loop starts; it returns the check to call before every round, which throws
+ * `deadline-exceeded` or `out-of-memory`. The runner adds the node.
  */
 export function watchLoops(limit: LoopLimit | undefined): () => () => void {
   if (limit === undefined) return () => () => {};

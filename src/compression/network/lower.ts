@@ -23,27 +23,27 @@ import { findWeights, type Weight } from './parameters.ts';
 import { makeProgram, type Program } from './program.ts';
 import { constantsOf } from './write-back.ts';
 
-/** All of a lowered network but its tensors, or what makes lowering impossible. */
+/** A lowered network without its tensors, or the nodes that make lowering impossible. */
 export type Planned =
   | { readonly ok: true; readonly parts: NetworkParts }
-  | { readonly ok: false; readonly untrainable: readonly UntrainableNode[] };
+  | { readonly ok: false; readonly untrainable: readonly [UntrainableNode, ...UntrainableNode[]] };
 
 /**
- * What `new LoweredNetwork` makes a network of; takes no engine. An operator that the engine does not know makes it
- * impossible, and the answer names every such node.
+ * Plans the network that `new LoweredNetwork` makes; needs no engine. The answer names every node whose operator the
+ * engine does not know.
  * @throws LatheError `malformed-model` where the graph contradicts itself.
  */
 export function planModel(model: Model): Planned {
   const copies = sharedStatistics(model);
   const inlined = computed(withCopies(model, copies));
   const unknown = unknownNodes(inlined);
-  if (unknown.length > 0) return { ok: false, untrainable: unknown };
+  const [first, ...others] = unknown;
+  if (first) return { ok: false, untrainable: [first, ...others] };
   return { ok: true, parts: partsOf(model, copies, inlined) };
 }
 
 /**
- * The model with the values that a network of it has by name: functions inlined, weights as initializers, codes of
- * clustered ones unpacked.
+ * The model that a network computes: functions inlined, weights as initializers, codes of clustered weights unpacked.
  */
 export function computed(model: Model): Model {
   const inlined = hoistConstants(constantsAsInitializers(inlineFunctions(model)));
@@ -56,12 +56,13 @@ export function lowerModel(model: Model): Lowered {
   return planned.ok ? { ok: true, network: new LoweredNetwork(planned.parts) } : planned;
 }
 
-/** As `lowerModel`. @throws LatheError `unsupported-operator` with the first node in the way. */
+/** As `lowerModel`. @throws LatheError `unsupported-operator` with the first unknown node. */
 export function lowerOrThrow(model: Model): Network {
   const lowered = lowerModel(model);
   if (lowered.ok) return lowered.network;
   const details = lowered.untrainable.map(({ node, reason }) => ({ path: node, message: reason }));
-  throw new LatheError('unsupported-operator', `${details[0]!.path}: ${details[0]!.message}`, details);
+  const [first] = lowered.untrainable;
+  throw new LatheError('unsupported-operator', `${first.node}: ${first.reason}`, details);
 }
 
 function partsOf(model: Model, copies: readonly Copy[], inlined: Model): NetworkParts {
@@ -75,7 +76,7 @@ function partsOf(model: Model, copies: readonly Copy[], inlined: Model): Network
   return { model, copies, program, opsets: inlined.opsets, ...sortWeights(weights, reach) };
 }
 
-/** Programs of bodies, each made once. */
+/** Makes the program of each body once. */
 function bodyPrograms(opsets: ReadonlyMap<string, number>): Bodies {
   const made = new Map<Graph, Program>();
   return (graph, outer) => {
@@ -86,8 +87,8 @@ function bodyPrograms(opsets: ReadonlyMap<string, number>): Bodies {
 }
 
 /**
- * Constants of the inlined graph that are also in the model as it was given, those that can be written back; settings
- * are none of them.
+ * Constants of the inlined graph that the given model holds too and that are not settings: those that can be written
+ * back.
  */
 function ownConstants(model: Model, inlined: Model): ReadonlyMap<string, Tensor> {
   const own = constantsOf(model.graph);
@@ -113,8 +114,7 @@ function sortWeights(weights: ReadonlyMap<string, Weight>, reach: ReadonlyMap<st
 }
 
 /**
- * Values that lie on a differentiable path *from* a trained weight: what reaches an output, and depends on or meets
- * such a weight.
+ * Values on a differentiable path from a trained weight to an output.
  */
 function downstream(
   program: Program,
@@ -146,7 +146,8 @@ function unknownNodes(model: Model): UntrainableNode[] {
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [
     /^com\.microsoft\.nchwc\./,
-    'onnxruntime wrote it for one kind of processor. Upload the model that it was given, or one optimized at level "extended"',
+    'onnxruntime wrote it for one kind of processor. Upload the model that it was given, or one optimized at level ' +
+      '"extended"',
   ],
   [
     /^ai\.onnx\.ml\.ZipMap$/,

@@ -62,7 +62,7 @@ export class LoweredNetwork implements Network {
     this.variables = new Map(
       [...this.parameters, ...this.state].map((parameter) => [
         parameter.name,
-        { parameter, tensor: program.graph.initializers.get(parameter.name)! },
+        { parameter, tensor: weightNamed(parameter.name, parts) },
       ]),
     );
     const constants = program.graph.initializers;
@@ -168,6 +168,12 @@ export class LoweredNetwork implements Network {
     this.constants.set(program, slots);
     return slots;
   }
+}
+
+function weightNamed(name: string, { weights, state }: NetworkParts): Tensor {
+  const weight = weights.get(name) ?? state.get(name);
+  if (!weight) throw new Error(`The plan of the network has no weight "${name}"`);
+  return weight.tensor;
 }
 
 function makeParameter({ tensor, role, perm }: Weight, origin = tensor.name): Parameter {

@@ -73,4 +73,4 @@ export interface Network {
 
 export type Lowered =
   | { readonly ok: true; readonly network: Network }
-  | { readonly ok: false; readonly untrainable: readonly UntrainableNode[] };
+  | { readonly ok: false; readonly untrainable: readonly [UntrainableNode, ...UntrainableNode[]] };

@@ -3,8 +3,8 @@
  * once for each body.
  */
 import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
+import { elementAt } from '../ir/element-at.ts';
 import { topologicalOrder, usedNames } from '../ir/edit.ts';
-
 import type { Graph, Model } from '../ir/types.ts';
 import type { Layout } from '../operators/operator.ts';
 import { operatorOf } from '../operators/registry.ts';
@@ -53,7 +53,10 @@ export function makeProgram(
   return {
     graph,
     types,
-    instructions: instructions.map((instruction, i) => ({ ...instruction, layout: plan.layouts[i]! })),
+    instructions: instructions.map((instruction, i) => ({
+      ...instruction,
+      layout: elementAt(plan.layouts, i, 'layout'),
+    })),
     transposes: plan.transposes,
   };
 }
@@ -65,8 +68,7 @@ export function instructionsFor(
 ): readonly Instruction[] {
   const needed = new Set(names);
   const kept: Instruction[] = [];
-  for (let i = program.instructions.length - 1; i >= 0; i--) {
-    const instruction = program.instructions[i]!;
+  for (const instruction of [...program.instructions].reverse()) {
     if (!instruction.node.outputs.some((name) => needed.has(name))) continue;
     for (const name of instruction.uses) needed.add(name);
     kept.push(instruction);

@@ -1,7 +1,4 @@
-/**
- * A value while a network runs: host data, a device tensor in one or both layouts, or all of them, each made when first
- * asked for.
- */
+/** A value while a network runs: host data and device tensors in one or both layouts, each made on first use. */
 import type { DataType } from '../ir/types.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import type { Layout, Value } from '../operators/operator.ts';
@@ -20,13 +17,13 @@ export class Slot {
   readonly dtype: DataType;
   /** Kept beyond the run: constants of the network, whose tensors are made once. */
   readonly lasting: boolean;
-  /** What the value is made of, where it came from the host. */
+  /** The value where it came from the host. */
   private exact: HostTensor | null = null;
   private downloaded: HostTensor | null = null;
   private readonly forms = new Map<string, TfTensor>();
   private stored: { readonly variable: TfTensor; readonly perm: readonly number[] } | null = null;
   private readonly onnxDims: readonly number[];
-  /** Belongs to someone else: a variable, or what the run was given. */
+  /** A tensor that the slot does not own: a variable, or an input of the run. */
   private given: TfTensor | null = null;
 
   private constructor(dtype: DataType, dims: readonly number[], lasting: boolean) {
@@ -62,7 +59,7 @@ export class Slot {
     return slot;
   }
 
-  /** A value from outside of the instruction at hand, whose tensor may be another slot's too. */
+  /** A value from outside the instruction, whose tensor other slots may share. */
   static of(value: Value): Slot {
     if (value.kind === 'host') return Slot.ofHost(value.value);
     const slot = Slot.ofDevice(value.dtype, value.tensor);
@@ -70,7 +67,7 @@ export class Slot {
     return slot;
   }
 
-  /** Made on the host: exact data exist without asking the device, and no gradient flows into them. */
+  /** Whether the value was made on the host: exact without a download, and no gradient flows into it. */
   get isHost(): boolean {
     return this.exact !== null;
   }
@@ -97,7 +94,7 @@ export class Slot {
     return this.remember(form, this.make(form));
   }
 
-  /** Channels last, first expanded on the left to `rank` axes: what broadcasting in that layout takes. */
+  /** Expanded on the left to `rank` axes, then channels last, as broadcasting in that layout needs it. */
   expanded(rank: number): TfTensor {
     const { dims } = this;
     if (dims.length === rank || dims.length === 0) return this.tensor('channels-last');
@@ -105,7 +102,8 @@ export class Slot {
     const known = this.forms.get(form);
     if (known) return known;
     const full = [...new Array<number>(rank - dims.length).fill(1), ...dims];
-    const last = [full[0]!, ...full.slice(2), full[1]!];
+    const [batch = 1, channels = 1, ...positions] = full;
+    const last = [batch, ...positions, channels];
     const made = movesNothing(full)
       ? tf.reshape(this.tensor('onnx'), last)
       : tf.transpose(tf.reshape(this.tensor('onnx'), full), lastPermutation(rank));
@@ -136,7 +134,7 @@ export class Slot {
     return this.tensors.includes(tensor);
   }
 
-  /** Frees the tensors but those that others have as well. */
+  /** Frees the tensors that are neither given nor shared. */
   free(shared: ReadonlySet<TfTensor>): void {
     for (const tensor of this.tensors) if (tensor !== this.given && !shared.has(tensor)) tensor.dispose();
     this.forms.clear();
@@ -147,7 +145,8 @@ export class Slot {
     if (form === 'channels-last') return toChannelsLast(other ?? this.tensor('onnx'));
     if (other) return fromChannelsLast(other);
     if (this.stored) return tf.transpose(this.stored.variable, invert(this.stored.perm));
-    return upload(this.exact!);
+    if (!this.exact) throw new Error('The value has neither host data nor a tensor: its slot has been freed');
+    return upload(this.exact);
   }
 
   private remember(form: string, tensor: TfTensor): TfTensor {

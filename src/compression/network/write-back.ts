@@ -1,6 +1,6 @@
 /**
- * Trained values back into the graph they came from: initializers and Constant nodes replaced in place, everything else
- * the same objects.
+ * Writes trained values back into the graph they came from: replaces initializers and Constant nodes in place and keeps
+ * everything else as the same objects.
  */
 import { constantTensor } from '../ir/constants.ts';
 import { mapSubgraphs, subgraphs } from '../ir/edit.ts';
@@ -59,7 +59,8 @@ export async function writeBack(
   const constants = constantsOf(model.graph);
   const changed = new Map<string, Tensor>();
   for (const parameter of parameters) {
-    const old = constants.get(parameter.origin)!;
+    const old = constants.get(parameter.origin);
+    if (!old) throw new Error(`The model has no weight "${parameter.origin}" to write back to`);
     const bytes = await present(parameter, old);
     if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).equals(old.bytes))
       changed.set(parameter.name, { ...old, name: parameter.name, bytes });
@@ -121,5 +122,7 @@ function withData(attribute: Attribute, tensor: Tensor): Attribute | null {
   const numbers = (): number[] => Array.from(toHost(tensor).data as Float32Array);
   if (attribute.kind === 'tensor') return { kind: 'tensor', value: { ...attribute.value, bytes: tensor.bytes } };
   if (attribute.kind === 'floats') return { kind: 'floats', value: numbers() };
-  return attribute.kind === 'float' ? { kind: 'float', value: numbers()[0]! } : null;
+  if (attribute.kind !== 'float') return null;
+  const [value] = numbers();
+  return value === undefined ? null : { kind: 'float', value };
 }
