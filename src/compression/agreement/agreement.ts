@@ -1,4 +1,4 @@
-/** Whether the engine computes what onnxruntime computes; a model where it does not is never trained. */
+/** Checks that the engine computes what onnxruntime computes; a model where it does not is never trained. */
 import type { ModelDescription, UntrainableNode } from '../../contracts/model.ts';
 import { isExhausted } from '../../errors.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
@@ -29,33 +29,32 @@ import { frozenNodes, untrainableBy, withoutParameters } from './untrainable.ts'
 const SEED = 20_231;
 const BATCH = 2;
 /**
- * What a run of the engine gives loops whose end only a run can tell: upload and answer together may take ten seconds.
+ * Limit for loops whose end only a run can tell: upload and answer together may take ten seconds.
  */
 const DEFAULT_LOOP_LIMIT: LoopLimit = { milliseconds: 2500, bytes: 2 ** 30 };
 
 export interface Agreement {
   readonly trainable: boolean;
   readonly untrainable: UntrainableNode[];
-  /** What the run shows of the file, where there is something. */
+  /** What the run showed about the file. */
   readonly warnings?: ModelDescription['warnings'];
 }
 
 export interface AgreementOptions {
   readonly loops?: LoopLimit;
-  /** onnxruntime with the file open. Absent: it is given the bytes. */
+  /** A session with the file open. Absent: opened from the bytes. */
   readonly runtime?: Promise<Runtime>;
   /**
-   * Starts the engine where it does not run yet, when onnxruntime is done with the model: what is freed later stays
-   * with the process, TensorFlow sees to that.
+   * Starts the engine, if it is not running, once onnxruntime has released the model: TensorFlow keeps memory that is
+   * freed after its start.
    */
   readonly startEngine?: () => Promise<unknown>;
 }
 
 /**
- * Runs the model in onnxruntime and in the engine on the same seeded random inputs, and with the same draws where it
- * draws any; one after the other, so that only one of them holds the weights. Untrainable is a model that onnxruntime
- * refuses, that holds an operator the engine lacks, whose outputs differ by more than `AGREEMENT` and than rounding
- * explains, or none of whose weights a gradient reaches.
+ * Runs the model in onnxruntime and in the engine on the same seeded random inputs and draws, one after the other, so
+ * that only one of them holds the weights. A model is untrainable if onnxruntime refuses it, the engine lacks an
+ * operator, outputs differ by more than both `AGREEMENT` and rounding allow, or gradients reach none of its weights.
  */
 export async function checkAgainstRuntime(
   bytes: Uint8Array,
@@ -92,8 +91,8 @@ interface Candidate {
 }
 
 /**
- * What onnxruntime multiplies with saturation on some processors (graph/saturation.ts), in the form that it multiplies
- * exactly: the engine does.
+ * Rewrites products that onnxruntime computes with saturation on some processors (graph/saturation.ts) to a form that
+ * it computes exactly, as the engine does.
  */
 async function multipliedExactly(
   bytes: Uint8Array,
@@ -136,12 +135,12 @@ type Outputs = Results['expected'];
 
 interface RuntimeRun {
   readonly feeds: Feeds;
-  /** null where the model draws random numbers: these outputs would say nothing. */
+  /** null where the model draws random numbers: its outputs could not be compared. */
   readonly expected: Outputs | null;
   readonly warnings: ModelDescription['warnings'];
 }
 
-/** Inputs that the model takes, and what onnxruntime makes of them. The session ends with this. */
+/** Finds inputs that the model takes and runs onnxruntime on them, then closes the session. */
 async function runRuntime(runtime: Runtime, model: Model): Promise<RuntimeRun> {
   try {
     const inputs = await randomInputs(model, runtime, SEED);
@@ -156,14 +155,17 @@ async function runRuntime(runtime: Runtime, model: Model): Promise<RuntimeRun> {
   }
 }
 
-/** What says the file is of later versions than its figures. */
+/** Warns that the file's versions are later than those its figures are measured with. */
 function newerThanRuntime({ isOlder }: Runtime, { opsets, irVersion }: Model): ModelDescription['warnings'] {
   if (!isOlder) return [];
-  const message = `The file is of opset ${opsets.get('') ?? '?'} and IR version ${irVersion}, newer than what ${RUNTIME} reads: it is run and measured as one of the newest that it does, which its operators are computed the same in. Whoever runs it needs a later onnxruntime`;
+  const message =
+    `The file is of opset ${opsets.get('') ?? '?'} and IR version ${irVersion}, newer than what ${RUNTIME} reads: ` +
+    'it is run and measured as one of the newest that it does, which its operators are computed the same in. ' +
+    'Whoever runs it needs a later onnxruntime';
   return [{ code: 'newer-than-runtime', message }];
 }
 
-/** A batch that the file declares open and that its operators fix all the same. */
+/** Warns of a batch size that the file declares open, but its operators fix. */
 function fixedInside({ inputs }: Runtime, { minSamples, maxSamples }: RandomInputs): ModelDescription['warnings'] {
   if (fixedBatch(inputs) !== null || minSamples !== maxSamples || minSamples < 2) return [];
   return [
@@ -208,7 +210,7 @@ async function compareDrawn(
   }
 }
 
-/** A node whose draws nothing outside its branch or loop can stand in for. */
+/** A node whose draws cannot become inputs, since it lies in a branch or loop. */
 function hiddenDraw({ graph }: Model): UntrainableNode | null {
   const node = drawInBody(graph);
   return (
@@ -230,8 +232,8 @@ function holdsLoops({ graph, functions }: Model): boolean {
 }
 
 /**
- * A run of onnxruntime holds the whole thread and cannot be broken off: the engine tries the feeds first, and what
- * breaks off there is not run.
+ * A run of onnxruntime blocks the thread and cannot be broken off, so the engine runs the feeds first; where it exceeds
+ * the limit, onnxruntime does not run.
  */
 function afterEngine(runtime: Runtime, network: Network, loops: LoopLimit): Runtime {
   return {
@@ -248,8 +250,8 @@ function afterEngine(runtime: Runtime, network: Network, loops: LoopLimit): Runt
 }
 
 /**
- * Outputs that come out in another shape than the file declares: onnxruntime gives them all the same, and warns. Some
- * exporters write 0 for an open size.
+ * Warns of outputs whose shape is not the declared one; onnxruntime returns them too, with a warning. Some exporters
+ * write 0 for an open size.
  */
 function wronglyDeclared(
   outputs: readonly ValueInfo[],
@@ -262,13 +264,9 @@ function wronglyDeclared(
     const fits =
       declared.length === dims.length &&
       declared.every((dim, axis) => typeof dim !== 'number' || dim === 0 || dim === dims[axis]);
-    return fits
-      ? []
-      : [
-          {
-            code: 'declared-shape-differs',
-            message: `Output "${printable(name)}" is declared [${declared.map((dim) => dim ?? '?').join(', ')}], but comes out as [${dims.join(', ')}]`,
-          },
-        ];
+    if (fits) return [];
+    const shape = declared.map((dim) => dim ?? '?').join(', ');
+    const message = `Output "${printable(name)}" is declared [${shape}], but comes out as [${dims.join(', ')}]`;
+    return [{ code: 'declared-shape-differs', message }];
   });
 }

@@ -1,4 +1,4 @@
-/** Which node makes the difference between the engine and onnxruntime. */
+/** Finds the node at which the engine and onnxruntime begin to differ. */
 import type { UntrainableNode } from '../../contracts/model.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { topologicalOrder } from '../ir/edit.ts';
@@ -10,7 +10,7 @@ import { openRuntime, type Feeds } from '../measure/session.ts';
 import { firstDifference, rounding, runBoth, type Difference } from './differences.ts';
 import type { Network } from '../network/network.ts';
 
-/** The node whose output differs first, found by comparing every value between the nodes. */
+/** The node whose output differs first, found by comparing every intermediate value. */
 export async function blame(
   model: Model,
   network: Network,
@@ -61,6 +61,6 @@ export function exposing(model: Model, names: readonly string[], types: TypeTabl
   const known = new Set(model.graph.outputs.map(({ name }) => name));
   const more = names
     .filter((name) => !known.has(name))
-    .map((name): ValueInfo => ({ name, type: { dtype: types.typeOf(name)!.dtype, shape: null } }));
+    .map((name): ValueInfo => ({ name, type: { dtype: types.typeOf(name)?.dtype ?? 'undefined', shape: null } }));
   return { ...model, graph: { ...model.graph, outputs: [...model.graph.outputs, ...more] } };
 }

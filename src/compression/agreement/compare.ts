@@ -1,4 +1,4 @@
-/** Whether two tensors are the same, and if not, where they differ most. */
+/** Compares two tensors. */
 import { isFloat } from '../ir/tensor-data.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 
@@ -8,8 +8,8 @@ export interface Tolerance {
 }
 
 /**
- * |got - want| <= absolute + relative * |want| everywhere; anything but floats must be equal. @returns the difference
- * in words, or null.
+ * Checks |got - want| <= absolute + relative * |want| everywhere; types other than floats must be equal.
+ * @returns the first difference in words, or null.
  */
 export function difference(got: HostTensor, want: HostTensor, tolerance: Tolerance): string | null {
   if (got.dtype !== want.dtype) return `is ${got.dtype}, should be ${want.dtype}`;
@@ -17,7 +17,7 @@ export function difference(got: HostTensor, want: HostTensor, tolerance: Toleran
     return `is of shape [${got.dims.join(', ')}], should be [${want.dims.join(', ')}]`;
   const { relative, absolute } = isFloat(want.dtype) ? tolerance : { relative: 0, absolute: 0 };
   for (let i = 0; i < want.data.length; i++) {
-    const [a, b] = [got.data[i]!, want.data[i]!];
+    const [a, b] = [got.data[i], want.data[i]];
     if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
     const off = Math.abs(Number(a) - Number(b));
     if (!(off <= absolute + relative * Math.abs(Number(b)))) return `element ${i} is ${a}, should be ${b}`;

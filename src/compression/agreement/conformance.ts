@@ -71,7 +71,7 @@ export function runCase(folder: string): CaseResult {
 }
 
 function verdictOf(error: unknown): Verdict {
-  const reason = error instanceof Error ? error.message.split('\n')[0]! : String(error);
+  const reason = (error instanceof Error ? error.message : String(error)).split('\n', 1).join();
   if (isUnsupportedOperator(error) || (error instanceof LatheError && error.code === 'unsupported-format'))
     return { kind: 'unsupported', reason };
   return {
@@ -118,7 +118,10 @@ function runOnHost(network: Network, feeds: readonly (HostTensor | null)[]): Hos
   let results: HostTensor[] = [];
   tf.tidy(() => {
     const { outputs } = network.run(valuesOf(network.inputs, feeds), { training: false });
-    results = network.outputs.map(({ name }) => hostOf(outputs.get(name)!));
+    results = network.outputs.flatMap(({ name }) => {
+      const value = outputs.get(name);
+      return value ? hostOf(value) : [];
+    });
   });
   return results;
 }

@@ -9,7 +9,7 @@ import { runNetwork } from './run-network.ts';
 import type { Network } from '../network/network.ts';
 import { roundingAllowance, type Trial } from './rounding.ts';
 
-/** Largest difference of an output, relative to its range, but for networks so deep that rounding alone is more. */
+/** Largest allowed difference of an output, relative to its range; very deep networks may differ more. */
 export const AGREEMENT = 1e-4;
 
 export interface Difference {
@@ -31,7 +31,7 @@ export async function runBoth(
   return { expected: await runtime.run(feeds, names), outputs: runNetwork(network, feeds, names) };
 }
 
-/** By value, what it may differ by. */
+/** By value, the allowed difference. */
 export type Allowance = (name: string) => number;
 
 export function firstDifference(
@@ -50,8 +50,8 @@ export function firstDifference(
 }
 
 /**
- * What rounding may do to these values, for a model that gives them as outputs. The model as it was read is the
- * measure, not the file.
+ * How much rounding may change these values, which must be outputs of the model. Perturbs the model as it was read, not
+ * the file.
  */
 export async function rounding(
   given: Trial,
@@ -69,10 +69,10 @@ export async function rounding(
     [...parameters, ...state].map(({ origin }) => origin),
     async (nudged) =>
       new Map(
-        [...(await run(nudged))].map(([name, output]) => [
-          name,
-          relativeDifference(hostOf(output), hostOf(still.get(name)!)),
-        ]),
+        [...(await run(nudged))].map(([name, output]) => {
+          const unmoved = still.get(name);
+          return [name, unmoved ? relativeDifference(hostOf(output), hostOf(unmoved)) : Infinity];
+        }),
       ),
   );
   const minAllowance = allowedDifference(given.model);
@@ -83,9 +83,8 @@ export async function rounding(
 const ROUNDOFF = 2 ** -24;
 
 /**
- * Each operator rounds once, and errors that only add up grow with the longest chain of operators: beyond some 1,700 of
- * them that is more than
- * `AGREEMENT` (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1).
+ * Each operator rounds once, and errors that only add up grow with the longest chain of operators: beyond about 1,700
+ * operators they exceed `AGREEMENT` (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1).
  */
 export function allowedDifference({ graph }: Model): number {
   const depths = new Map<string, number>();
@@ -102,7 +101,8 @@ export function allowedDifference({ graph }: Model): number {
 function describe(got: HostTensor, want: RuntimeOutput, off: number, allowed: number): string {
   if (got.dims.join() !== want.dims.join())
     return `the engine gives shape [${got.dims.join(', ')}], onnxruntime [${want.dims.join(', ')}]`;
-  return `the engine differs from onnxruntime by ${off.toExponential(1)} of the output's range (${Number(allowed.toPrecision(2))} is allowed)`;
+  const limit = Number(allowed.toPrecision(2));
+  return `the engine differs from onnxruntime by ${off.toExponential(1)} of the output's range (${limit} is allowed)`;
 }
 
 function hostOf({ dtype, dims, data }: RuntimeOutput): HostTensor {

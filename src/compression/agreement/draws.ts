@@ -1,12 +1,13 @@
 /**
- * Models that draw random numbers (the sampling of a variational autoencoder, noise for a generator), made comparable:
- * what they draw is drawn once and given to both sides as inputs, so that everything else must agree.
+ * Makes models that draw random numbers (a variational autoencoder's samples, a generator's noise) comparable: the
+ * numbers are drawn once and fed to both sides as inputs, so that everything else must agree.
  */
 import { allocate } from '../data/array-store.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { storageDtype } from '../data/transform.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { isDraw, mayDrop } from '../graph/draws.ts';
+import { inputName } from '../ir/element-at.ts';
 import { indexGraph, mapSubgraphs } from '../ir/edit.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
@@ -14,12 +15,11 @@ import type { Graph, Model, Node, ValueInfo } from '../ir/types.ts';
 import { openRuntime, type Feeds, type RuntimeOutput } from '../measure/session.ts';
 import type { Trial } from './rounding.ts';
 
-/** Operators that draw by probabilities, which they are given as their first input. */
+/** Operators whose first input holds the probabilities of the draw. */
 const BY_PROBABILITIES: ReadonlySet<string> = new Set(['Bernoulli', 'Multinomial']);
 
 /**
- * The feeds with what onnxruntime, on these feeds and from fixed seeds, draws in the main graph: by the names of the
- * drawn values.
+ * The feeds plus the values that onnxruntime draws in the main graph on these feeds, from fixed seeds.
  */
 export async function feedsWithDraws({ model, feeds }: Trial): Promise<Feeds> {
   const whole = inlineFunctions(model);
@@ -28,8 +28,9 @@ export async function feedsWithDraws({ model, feeds }: Trial): Promise<Feeds> {
 }
 
 /**
- * The model without its chance. Draws of the main graph become inputs; the probabilities that some are drawn by become
- * outputs, since what led to them would go unseen. Dropouts keep everything. Draws inside branches and loops stay.
+ * The model without randomness. Draws of the main graph become inputs; the probabilities that some depend on become
+ * outputs, since nothing else would check how they are computed. Dropouts keep everything. Draws inside branches and
+ * loops stay.
  */
 export function withoutDraws(model: Model): Model {
   const whole = inlineFunctions(model);
@@ -48,7 +49,7 @@ function findDraws(model: Model): Draws {
   const { producer } = indexGraph(model.graph);
   const nodes = model.graph.nodes.filter(isDraw);
   const values = nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== ''));
-  const by = nodes.filter(({ opType }) => BY_PROBABILITIES.has(opType)).map(({ inputs }) => inputs[0]!);
+  const by = nodes.filter(({ opType }) => BY_PROBABILITIES.has(opType)).map((node) => inputName(node));
   const named = (names: readonly string[]) => [...new Set(names)].map((name) => ({ name, type: types.typeOf(name) }));
   return {
     values: named(values),
@@ -56,7 +57,7 @@ function findDraws(model: Model): Draws {
   };
 }
 
-/** Draws as outputs, each from a seed of its own. */
+/** The model with its draws as outputs, each with its own seed. */
 function seeded(model: Model, draws: readonly ValueInfo[]): Model {
   const { graph } = model;
   const nodes = graph.nodes.map(
@@ -108,7 +109,7 @@ function without(graph: Graph, { values, probabilities }: Draws): Graph {
   };
 }
 
-/** Without the input that tells a Dropout to drop; in branches and bodies as well. */
+/** Removes the input that makes a Dropout drop, in branches and bodies as well. */
 function keepAll(node: Node): Node {
   const kept = mayDrop(node) ? { ...node, inputs: node.inputs.slice(0, 2) } : node;
   return mapSubgraphs(kept, (graph) => ({ ...graph, nodes: graph.nodes.map(keepAll) }));

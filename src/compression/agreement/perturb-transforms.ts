@@ -1,19 +1,20 @@
 /**
- * Fourier transforms are rounded more than sums are. For frames whose length n is no power of two onnxruntime takes
- * Bluestein's algorithm (1970), whose chirp exp(i pi k^2 / n) it computes from angles of up to pi n in float32: wrong
- * by up to pi n 2^-24, 7.5e-5 for n = 400. The transform of a frame is then that of one whose samples differ by as
- * much. In front of a Log of what is left in a quiet band that is far from little.
+ * Fourier transforms lose more to rounding than sums do. Where the frame length n is not a power of two, onnxruntime
+ * uses Bluestein's algorithm (1970) and computes its chirp exp(i pi k^2 / n) from angles of up to pi n in float32, with
+ * an error of up to pi n 2^-24, 7.5e-5 for n = 400. The result is the transform of a frame whose samples differ by as
+ * much, which matters where a Log of a quiet band follows.
  */
-import { freshNames, withInitializers } from '../ir/edit.ts';
-import { inferShapes, type TypeTable } from '../graph/infer.ts';
+import { inputName } from '../ir/element-at.ts';
+import { freshNames, makeNode, withInitializers } from '../ir/edit.ts';
+import { inferShapes } from '../graph/infer.ts';
 import { fromHost } from '../ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../ir/types.ts';
 
 /** Input of STFT that weighs the samples of a frame. */
 const WINDOW = 2;
 /**
- * Float32's unit roundoff; a tenth of it, since what nudges do is taken tenfold (rounding.ts), and this error is a
- * bound as it is.
+ * A tenth of float32's unit roundoff: rounding.ts multiplies the effect of perturbations by ten, but this error is
+ * already a bound.
  */
 const ROUNDOFF = 2 ** -24 / 10;
 
@@ -24,25 +25,19 @@ export function perturbTransforms(model: Model, random: () => number): Model {
   const fresh = freshNames(model);
   const noises: Tensor[] = [];
   const nodes = model.graph.nodes.flatMap((node): Node[] => {
-    const length = isTransform(node) ? windowLength(node, types) : null;
-    if (length === null || Number.isInteger(Math.log2(length))) return [node];
+    const window = isTransform(node) ? types.typeOf(inputName(node, WINDOW)) : null;
+    const length = window?.shape?.[0];
+    if (!window || typeof length !== 'number' || Number.isInteger(Math.log2(length))) return [node];
     const [noise, moved] = [fresh('noise'), fresh('moved')];
     const error = Math.PI * length * ROUNDOFF;
     noises.push(
       fromHost(noise, {
-        dtype: types.typeOf(node.inputs[WINDOW]!)!.dtype,
+        dtype: window.dtype,
         dims: [length],
         data: Float32Array.from({ length }, () => (random() < 0.5 ? 1 - error : 1 + error)),
       }),
     );
-    const nudge: Node = {
-      name: moved,
-      opType: 'Mul',
-      domain: '',
-      inputs: [node.inputs[WINDOW]!, noise],
-      outputs: [moved],
-      attributes: new Map(),
-    };
+    const nudge = makeNode('Mul', [inputName(node, WINDOW), noise], [moved]);
     return [nudge, { ...node, inputs: node.inputs.map((name, i) => (i === WINDOW ? moved : name)) }];
   });
   return { ...model, graph: withInitializers({ ...model.graph, nodes }, noises) };
@@ -50,8 +45,3 @@ export function perturbTransforms(model: Model, random: () => number): Model {
 
 const isTransform = ({ opType, domain, inputs }: Node): boolean =>
   opType === 'STFT' && domain === '' && (inputs[WINDOW] ?? '') !== '';
-
-function windowLength({ inputs }: Node, types: TypeTable): number | null {
-  const length = types.typeOf(inputs[WINDOW]!)?.shape?.[0];
-  return typeof length === 'number' ? length : null;
-}

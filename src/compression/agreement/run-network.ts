@@ -1,4 +1,4 @@
-/** One run of a network outside training, on arrays of the host. */
+/** Runs a network on host arrays, outside training. */
 import type { HostArray } from '../data/dataset.ts';
 import { hostNumbers, hostOf, isFloat } from '../ir/tensor-data.ts';
 import type { DataType } from '../ir/types.ts';
@@ -20,13 +20,19 @@ export function runNetwork(
   const results = new Map<string, HostTensor>();
   tf.tidy(() => {
     const { outputs } = network.run(
-      new Map(network.inputs.map(({ name, type }) => [name, feedOf(feeds.get(name)!, type.dtype)])),
+      new Map(network.inputs.map(({ name, type }) => [name, feedOf(feedNamed(name, feeds), type.dtype)])),
       { training: false, freesValues: true, fetch, ...(loops && { loops }) },
     );
     for (const [name, value] of outputs)
       results.set(name, value.kind === 'host' ? value.value : download(value.tensor, value.dtype));
   });
   return results;
+}
+
+function feedNamed(name: string, feeds: Feeds): HostArray {
+  const feed = feeds.get(name);
+  if (!feed) throw new Error(`No value is given for the network's input "${name}"`);
+  return feed;
 }
 
 /** Floats to the device, all else exact on the host. */
