@@ -1,11 +1,11 @@
-/** Accuracy and loss of a model's answer (match.ts) against the labels of a split, gathered batch by batch. */
+/** Accuracy and loss of a model's predictions (match.ts) against the labels of a split, accumulated by batch. */
 import type { Accuracy } from '../../contracts/report.ts';
 import type { HostArray } from '../data/dataset.ts';
 import { elementCount } from '../data/array-store.ts';
 import type { RuntimeOutput } from './session.ts';
 
 /**
- * What the scores of a classifier's rows are; decided on the first batch. `labels`: no scores, but the class itself.
+ * What a classifier's output holds, decided on the first batch. `labels`: the class itself instead of scores.
  */
 type Scores = 'logits' | 'probabilities' | 'log-probabilities' | 'labels';
 
@@ -20,25 +20,25 @@ export function accuracyMeter(): AccuracyMeter {
   let scores: Scores | null = null;
   let comparable = true;
   let classes = false;
+  const addClasses = ({ data, dtype }: RuntimeOutput, target: HostArray, rows: number, width: number): void => {
+    const kind = (scores ??= width === 1 && !dtype.includes('float') ? 'labels' : kindOfScores(data, width));
+    for (let row = 0; row < rows; row++) {
+      const values = data.subarray(row * width, (row + 1) * width);
+      const label = Number(target.data[row]);
+      if (predictedClass(values, kind) === label) correct++;
+      loss += crossEntropy(values, label, kind);
+    }
+  };
   return {
     add(output, target, rows) {
-      const width = rows === 0 ? 0 : output.data.length / output.dims[0]!;
+      const width = rows === 0 ? 0 : output.data.length / (output.dims[0] ?? NaN);
       classes = target.dtype === 'int32';
       comparable &&= classes ? scoresOnly(output) : width === elementCount(target.shape.slice(1));
       if (!comparable) return;
-      if (classes)
-        scores ??= width === 1 && !output.dtype.includes('float') ? 'labels' : kindOfScores(output.data, width);
-      for (let row = 0; row < rows; row++) {
-        const values = output.data.subarray(row * width, (row + 1) * width);
-        if (!classes) {
-          loss += meanSquare(values, target.data, row * width);
-        } else {
-          const label = target.data[row] as number;
-          if (predictedClass(values, scores!) === label) correct++;
-          loss += crossEntropy(values, label, scores!);
-        }
-      }
       samples += rows;
+      if (classes) return addClasses(output, target, rows, width);
+      for (let at = 0; at < rows * width; at += width)
+        loss += meanSquare(output.data.subarray(at, at + width), target.data, at);
     },
     result: (split) =>
       samples === 0 || !comparable
@@ -47,7 +47,7 @@ export function accuracyMeter(): AccuracyMeter {
   };
 }
 
-/** JSON has no infinities: a loss beyond the doubles is given as the largest. */
+/** JSON has no infinities: an infinite loss becomes the largest double. */
 const finite = (value: number): number => (Number.isFinite(value) ? value : Number.MAX_VALUE);
 
 /** [n, classes] with axes of size 1 aside. */
@@ -58,7 +58,7 @@ function kindOfScores(data: RuntimeOutput['data'], width: number): Scores {
   const rows = Math.min(8, data.length / width);
   const every = (test: (values: RuntimeOutput['data']) => boolean) =>
     Array.from({ length: rows }, (_, row) => data.subarray(row * width, (row + 1) * width)).every(test);
-  if (width === 1) return every(([p]) => p! >= 0 && p! <= 1) ? 'probabilities' : 'logits';
+  if (width === 1) return every((values) => values.every((p) => p >= 0 && p <= 1)) ? 'probabilities' : 'logits';
   const total = (values: RuntimeOutput['data'], f: (value: number) => number) => {
     let sum = 0;
     for (const value of values) sum += f(value);
@@ -74,7 +74,7 @@ function kindOfScores(data: RuntimeOutput['data'], width: number): Scores {
 /** Index of the largest value; the first of equals. One value alone is the score of class 1. */
 export function predictedClass(values: ArrayLike<number>, scores: Scores = 'logits'): number {
   if (scores === 'labels') return Number(values[0]);
-  if (values.length === 1) return values[0]! > (scores === 'probabilities' ? 0.5 : 0) ? 1 : 0;
+  if (values.length === 1) return Number(values[0]) > (scores === 'probabilities' ? 0.5 : 0) ? 1 : 0;
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
@@ -82,15 +82,16 @@ export function predictedClass(values: ArrayLike<number>, scores: Scores = 'logi
 
 const MIN_PROBABILITY = 1e-12;
 
-/** -log p(label), nats; of labels, whether they are wrong. */
+/** -log p(label) in nats; for labels, 1 where they are wrong. */
 function crossEntropy(values: ArrayLike<number>, label: number, scores: Scores): number {
   if (scores === 'labels') return predictedClass(values, scores) === label ? 0 : 1;
   if (values.length === 1) {
-    const p = scores === 'probabilities' ? values[0]! : 1 / (1 + Math.exp(-values[0]!));
+    const score = Number(values[0]);
+    const p = scores === 'probabilities' ? score : 1 / (1 + Math.exp(-score));
     return -Math.log(Math.max(label === 1 ? p : 1 - p, MIN_PROBABILITY));
   }
   const value = values[label];
-  if (value === undefined) return -Math.log(MIN_PROBABILITY); // a label that the model has no score for
+  if (value === undefined) return -Math.log(MIN_PROBABILITY); // the model has no score for this label
   if (scores === 'probabilities') return -Math.log(Math.max(value, MIN_PROBABILITY));
   if (scores === 'log-probabilities') return -value;
   let max = -Infinity;

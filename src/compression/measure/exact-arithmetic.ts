@@ -1,6 +1,6 @@
 /**
- * Fidelity by exact integer arithmetic, beside what the measuring processor computes (graph/saturation.ts). A file none
- * of whose products can saturate is exact as measured; for any other a file with uint8 weights stands, which every
+ * Fidelity by exact integer arithmetic, beside what the measuring processor computes (graph/saturation.ts). A file
+ * whose products cannot saturate is exact as measured; any other is replaced by a file with uint8 weights, which every
  * processor multiplies exactly.
  */
 import type { Fidelity } from '../../contracts/report.ts';
@@ -8,6 +8,7 @@ import type { Batch } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { constantCodes, integerProducts, saturatingProducts } from '../graph/integer-products.ts';
 import { unsignedWeights } from '../graph/passes/unsigned-weights.ts';
+import { elementAt } from '../ir/element-at.ts';
 import type { Model } from '../ir/types.ts';
 import { fidelityMeter, type Outputs, type PlainFidelity } from './fidelity.ts';
 import type { Runtime } from './session.ts';
@@ -42,20 +43,27 @@ export interface ExactComparison {
 /** `runtimes`: of the exact files, in order. */
 export function exactComparison(files: readonly IntegerArithmetic[], runtimes: readonly Runtime[]): ExactComparison {
   const opened = [...runtimes];
-  const runtimeOf = files.map(({ exactFile }) => (exactFile ? opened.shift() : undefined));
-  const meters = files.map(() => fidelityMeter());
-  const compared = (i: number) => runtimeOf[i] !== undefined || (files[i]!.products > 0 && runtimeOf[0] !== undefined);
+  const parts = files.map((file) => ({
+    file,
+    runtime: file.exactFile ? opened.shift() : undefined,
+    meter: fidelityMeter(),
+  }));
+  const isOriginalRun = parts[0]?.runtime !== undefined;
+  const isCompared = ({ file, runtime }: (typeof parts)[number]) =>
+    runtime !== undefined || (file.products > 0 && isOriginalRun);
   return {
     async add({ inputs, size }, computed, rows) {
-      const outputsOf = async (i: number) => (runtimeOf[i] ? runtimeOf[i].run(inputs) : computed[i]!);
-      const original = runtimes.length > 0 ? await outputsOf(0) : computed[0]!;
-      for (const [i, meter] of meters.entries())
-        if (compared(i)) meter.add(original, i === 0 ? original : await outputsOf(i), size, rows);
+      const outputsOf = async (i: number) =>
+        (await parts[i]?.runtime?.run(inputs)) ?? elementAt(computed, i, 'outputs of file');
+      const original = await outputsOf(0);
+      for (const [i, part] of parts.entries())
+        if (isCompared(part)) part.meter.add(original, i === 0 ? original : await outputsOf(i), size, rows);
     },
     result(i, measured) {
-      const { products, saturating } = files[i]!;
+      const part = elementAt(parts, i, 'file');
+      const { products, saturating } = part.file;
       if (products === 0) return null;
-      const { top1Agreement, sqnrDb, maxAbsError } = compared(i) ? meters[i]!.result() : measured;
+      const { top1Agreement, sqnrDb, maxAbsError } = isCompared(part) ? part.meter.result() : measured;
       return { top1Agreement, sqnrDb, maxAbsError, saturatingProducts: saturating };
     },
   };

@@ -5,14 +5,14 @@ import type { RuntimeOutput } from './session.ts';
 
 export type Outputs = ReadonlyMap<string, RuntimeOutput>;
 
-/** Stands for "no signal left": JSON has no minus infinity, and null says identical. */
+/** No signal left: JSON has no minus infinity, and null means identical. */
 const WORST_DB = -1000;
 
 /** As the runtime computed it. */
 export type PlainFidelity = Omit<Fidelity, 'exact'>;
 
 export interface FidelityMeter {
-  /** `rows`: samples of the batch that count (a fixed batch may be filled up). */
+  /** `rows`: samples of the batch that count (a fixed batch may be padded). */
   add(original: Outputs, candidate: Outputs, rows: number, batch: number): void;
   result(): PlainFidelity;
 }
@@ -28,9 +28,10 @@ export function fidelityMeter(): FidelityMeter {
   const compare = (original: RuntimeOutput, candidate: RuntimeOutput | undefined, rows: number, batch: number) => {
     const share = original.dims[0] === batch && batch > 0 ? rows / batch : 1;
     const comparable = candidate?.data.length === original.data.length;
-    for (let i = 0; i < Math.round(original.data.length * share); i++) {
-      const value = original.data[i]!;
-      const error = difference(value, comparable ? candidate.data[i]! : 0);
+    const counted = Math.round(original.data.length * share);
+    for (let i = 0; i < counted; i++) {
+      const value = original.data[i]!; // hot: every element of the outputs
+      const error = difference(value, comparable ? (candidate.data[i] ?? 0) : 0);
       if (Number.isFinite(value)) signal += value * value;
       noise += error * error;
       worst = Math.max(worst, error);
@@ -41,27 +42,10 @@ export function fidelityMeter(): FidelityMeter {
       const floats = [...original].filter(([, output]) => isFloat(output));
       for (const [name, output] of floats.length > 0 ? floats : original)
         compare(output, candidate.get(name), rows, batch);
-      const scores = [...original].find(
-        ([, { dims }]) =>
-          dims.length >= 2 && dims[0] === batch && dims.slice(1).filter((size) => size !== 1).length === 1,
-      );
-      const other = scores && candidate.get(scores[0]);
-      if (scores && other?.data.length === scores[1].data.length) {
-        const width = scores[1].data.length / batch;
-        for (let row = 0; row < rows; row++) {
-          const [from, to] = [row * width, (row + 1) * width];
-          if (predictedClass(scores[1].data.subarray(from, to)) === predictedClass(other.data.subarray(from, to)))
-            agreed++;
-        }
-        classified += rows;
-      }
-      const labels =
-        floats.length === 0 && !scores
-          ? [...original].find(([, { dims }]) => dims.length === 1 && dims[0] === batch)
-          : undefined;
-      if (labels) {
-        const others = candidate.get(labels[0])?.data;
-        for (let row = 0; row < rows; row++) if (labels[1].data[row] === others?.[row]) agreed++;
+      const answer = answerOf(original, batch, floats.length > 0);
+      const given = answer && candidate.get(answer.name);
+      if (answer && (answer.kind === 'labels' || given?.data.length === answer.output.data.length)) {
+        agreed += agreeingRows(answer, given, rows, batch);
         classified += rows;
       }
       samples += rows;
@@ -73,6 +57,41 @@ export function fidelityMeter(): FidelityMeter {
       samples,
     }),
   };
+}
+
+/** The output whose class is compared. */
+interface Answer {
+  readonly kind: 'scores' | 'labels';
+  readonly name: string;
+  readonly output: RuntimeOutput;
+}
+
+/** The first output [n, classes] (axes of size 1 aside); without it, and without floats, the first [n]. */
+function answerOf(outputs: Outputs, batch: number, hasFloats: boolean): Answer | null {
+  for (const [name, output] of outputs) {
+    const axes = output.dims.slice(1).filter((size) => size !== 1);
+    if (output.dims.length >= 2 && output.dims[0] === batch && axes.length === 1)
+      return { kind: 'scores', name, output };
+  }
+  if (hasFloats) return null;
+  for (const [name, output] of outputs)
+    if (output.dims.length === 1 && output.dims[0] === batch) return { kind: 'labels', name, output };
+  return null;
+}
+
+/** Rows of the same class. */
+function agreeingRows(
+  { kind, output }: Answer,
+  other: RuntimeOutput | null | undefined,
+  rows: number,
+  batch: number,
+): number {
+  const width = kind === 'scores' ? output.data.length / batch : 1;
+  const classIn = (data: RuntimeOutput['data'] | undefined, row: number) =>
+    kind === 'labels' ? data?.[row] : data && predictedClass(data.subarray(row * width, (row + 1) * width));
+  let agreed = 0;
+  for (let row = 0; row < rows; row++) if (classIn(output.data, row) === classIn(other?.data, row)) agreed++;
+  return agreed;
 }
 
 /** |a - b|; equal infinities and NaNs do not differ, unequal ones differ without bound. */

@@ -1,11 +1,12 @@
-/** How large the whole numbers of an input may be: the sizes of the tables that it indexes. */
+/** Bounds for integer inputs: the sizes of the tables that they index. */
+import { inputName } from '../ir/element-at.ts';
 import { indexGraph } from '../ir/edit.ts';
 import { inferShapes } from '../graph/infer.ts';
 import type { Model, Node } from '../ir/types.ts';
 
 /** Operators whose input 1 holds indices along one axis of input 0. */
 const INDEXED: ReadonlySet<string> = new Set(['Gather', 'GatherElements', 'ScatterElements']);
-/** Operators that pass the numbers of an input on. */
+/** Operators that pass an input's values on. */
 const PASSES: ReadonlySet<string> = new Set([
   'Cast',
   'Identity',
@@ -28,7 +29,7 @@ export function indexBounds(model: Model): Map<string, number> {
   const types = inferShapes(model);
   const rowsOf = (node: Node): number => {
     const axis = node.attributes.get('axis');
-    const rows = types.typeOf(node.inputs[0]!)?.shape?.at(axis?.kind === 'int' ? axis.value : 0);
+    const rows = types.typeOf(inputName(node))?.shape?.at(axis?.kind === 'int' ? axis.value : 0);
     return typeof rows === 'number' ? rows : Infinity;
   };
   const boundOf = (name: string, depth: number): number => {

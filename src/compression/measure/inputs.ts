@@ -7,17 +7,17 @@ import { permutation, seededRandom } from '../data/random.ts';
 import { subset } from '../data/splits.ts';
 import type { Feeds, Runtime, RuntimeInput } from './session.ts';
 
-/** Bytes of one batch's inputs that are given to the runtime at once. */
+/** Bytes of inputs that the runtime gets at once. */
 const MAX_BATCH_BYTES = 16 * 2 ** 20;
 const DEFAULT_MAX_BATCH = 100;
 
 /** The batch size that a model's inputs fix (a constant first dimension); null where it is open. */
 export function fixedBatch(inputs: readonly RuntimeInput[]): number | null {
-  const sizes = inputs.filter(({ shape }) => shape.length > 0).map(({ shape }) => shape[0]!);
-  return sizes.find((size) => size !== null) ?? null;
+  const sizes = inputs.flatMap(({ shape }) => shape[0] ?? []);
+  return sizes[0] ?? null;
 }
 
-/** Samples per run: as the model fixes it, otherwise what fits a modest amount of memory. */
+/** Samples per run: the model's fixed batch size, otherwise what fits `MAX_BATCH_BYTES`. */
 export function runBatchSize(inputs: readonly RuntimeInput[], maxBatch = DEFAULT_MAX_BATCH): number {
   const sampleBytes = inputs.reduce(
     (sum, { shape }) => sum + 4 * shape.slice(1).reduce<number>((product, size) => product * (size ?? 64), 1),
@@ -33,8 +33,8 @@ export function sampleOf(split: Split, limit: number, seed: number): Split {
 }
 
 /**
- * Batches of a split for the runtime. Where the model fixes its batch size, a short last batch is filled up by
- * repeating its last sample; `size` then still says how many of its rows count.
+ * Batches of a split for the runtime. Where the model fixes its batch size, a short last batch is padded with its last
+ * sample; `size` stays the number of rows that count.
  */
 export async function* datasetFeeds(
   split: Split,
@@ -69,13 +69,13 @@ function padRows(array: HostArray, size: number): HostArray {
   const row = elementCount(array.shape.slice(1));
   const data = allocate(array.dtype, size * row);
   for (let i = 0; i < data.length; i++)
-    data[i] = array.data[i < array.data.length ? i : array.data.length - row + (i % row)]!;
+    data[i] = array.data[i < array.data.length ? i : array.data.length - row + (i % row)]!; // hot: every element
   return { dtype: array.dtype, shape: [size, ...array.shape.slice(1)], data };
 }
 
 /**
- * `datasetFeeds`, repeatable, in batches that the model really takes: many files declare an open batch and compute for
- * one sample only, which two samples show.
+ * `datasetFeeds`, repeatable, in batches that the model accepts: many files declare an open batch but compute only one
+ * sample, which a trial run with two samples reveals.
  */
 export async function workingFeeds(
   runtime: Runtime,

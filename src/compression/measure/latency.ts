@@ -1,4 +1,4 @@
-/** Latency of several models, run by turns so that whatever else the machine does hits all of them alike. */
+/** Latency of several models, run in turns so that other load on the machine affects all of them alike. */
 import type { Latency } from '../../contracts/report.ts';
 import { processor } from './processor.ts';
 import { RUNTIME, type Feeds, type PreparedRun, type Runtime } from './session.ts';
@@ -7,7 +7,7 @@ export interface LatencyOptions {
   readonly batch: number;
   readonly threads: number;
   readonly signal?: AbortSignal | undefined;
-  /** Most time for the measured rounds, all models together; default 1.5 s for each. */
+  /** Time limit for the measured rounds of all models together; default 1.5 s per model. */
   readonly budgetMs?: number | undefined;
 }
 
@@ -17,7 +17,7 @@ const WARM_UP_RUNS = 5;
 const MAX_WARM_UP_MS = 500;
 const MIN_RUNS = 10;
 const MAX_RUNS = 1000;
-/** From here on medians may count as settled: less says little of the 90th percentile, or lies within one disturbance. */
+/** Least runs and time before medians count as settled: fewer say little about p90, or lie within one disturbance. */
 const MIN_SETTLED_RUNS = 50;
 const MIN_SETTLED_MS = 200;
 const CHECK_EVERY_RUNS = 10;
@@ -34,22 +34,30 @@ export async function measureLatency(
   options: LatencyOptions,
 ): Promise<Latency[]> {
   const { signal, budgetMs = DEFAULT_BUDGET_MS * runtimes.length } = options;
-  const runs = runtimes.map((runtime) => runtime.prepare(feeds));
-  const times = runs.map((): number[] => []);
-  await warmUp(runs, signal);
+  const runs = runtimes.map((runtime): TimedRun => ({ prepared: runtime.prepare(feeds), times: [] }));
+  await warmUp(
+    runs.map(({ prepared }) => prepared),
+    signal,
+  );
   const start = performance.now();
   for (let round = 0; round < MAX_RUNS; round++) {
     const spentMs = performance.now() - start;
     if (round >= MIN_RUNS && spentMs > budgetMs) break;
     const isEnough = round >= MIN_SETTLED_RUNS && spentMs >= MIN_SETTLED_MS * runs.length;
-    if (isEnough && round % CHECK_EVERY_RUNS === 0 && times.every(isSettled)) break;
-    for (let i = 0; i < runs.length; i++) {
+    if (isEnough && round % CHECK_EVERY_RUNS === 0 && runs.every(({ times }) => isSettled(times))) break;
+    const first = round % runs.length;
+    for (const { prepared, times } of [...runs.slice(first), ...runs.slice(0, first)]) {
       signal?.throwIfAborted();
-      const at = (i + round) % runs.length;
-      times[at]!.push(await timeOf(runs[at]!));
+      times.push(await timeOf(prepared));
     }
   }
-  return times.map((list) => latencyOf(list, options));
+  return runs.map(({ times }) => latencyOf(times, options));
+}
+
+interface TimedRun {
+  readonly prepared: PreparedRun;
+  /** Milliseconds. */
+  readonly times: number[];
 }
 
 async function warmUp(runs: readonly PreparedRun[], signal: AbortSignal | undefined): Promise<void> {
@@ -97,7 +105,8 @@ export function isSettled(times: readonly number[]): boolean {
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const place = q * (sorted.length - 1);
-  const low = Math.floor(place);
-  const high = Math.ceil(place);
-  return sorted[low]! + (sorted[high]! - sorted[low]!) * (place - low);
+  const index = Math.floor(place);
+  const low = sorted[index] ?? NaN; // no values, no quantile
+  const high = sorted[Math.ceil(place)] ?? low;
+  return low + (high - low) * (place - index);
 }

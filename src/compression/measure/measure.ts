@@ -1,7 +1,4 @@
-/**
- * The evidence: everything a report says of a model, measured on the file itself in onnxruntime, against the original
- * in the same run.
- */
+/** Everything a report says about a model, measured on the file itself in onnxruntime, beside the original. */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Transform } from '../../contracts/job-request.ts';
@@ -11,6 +8,7 @@ import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
 import { predictionOutput } from '../data/match.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs } from '../graph/describe.ts';
+import { elementAt } from '../ir/element-at.ts';
 import type { Model } from '../ir/types.ts';
 import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';
@@ -24,7 +22,7 @@ import { openRuntime, type Feeds, type Runtime } from './session.ts';
 export interface MeasureRequest {
   readonly original: Uint8Array;
   readonly candidates: readonly Uint8Array[];
-  /** Further models, of which everything but the latency is measured. */
+  /** Further models; their latency is not measured. */
   readonly untimed?: readonly Uint8Array[];
   /** null: fidelity and latency on random inputs, no accuracy. */
   readonly dataset: Dataset | null;
@@ -37,17 +35,16 @@ export interface MeasureRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Test samples that are run; of larger test splits, a seeded choice. */
+/** Test samples that are run; larger test splits are sampled by seed. */
 const MAX_SAMPLES = 10_000;
 /**
- * Random samples where there are no data: fewer for heavy models, so that they take about 10 GMACs: a second or two for
- * each file.
+ * Random samples where there is no dataset. Heavy models get fewer, about 10 GMACs in all: a second or two per file.
  */
 const RANDOM_MACS = 1e10;
 const [MIN_RANDOM, MAX_RANDOM] = [4, 128];
 /**
- * Latency is that of one thread: with more, waking them takes as long as a small model's layers, and what else the
- * machine does weighs in.
+ * Latency is measured on one thread: waking more takes as long as a small model's layers, and other load on the machine
+ * would disturb the figures.
  */
 const LATENCY_THREADS = 1;
 
@@ -56,16 +53,21 @@ export async function measureModels(request: MeasureRequest): Promise<Measures[]
   const timed = [request.original, ...request.candidates];
   const files = [...timed, ...(request.untimed ?? [])];
   const models = files.map((bytes) => readOnnx(bytes));
+  const original = elementAt(models, 0, 'model');
   const arithmetic = models.map((model) => integerArithmetic(model));
   const exactFiles = arithmetic.flatMap(({ exactFile }) => exactFile ?? []);
   const compared = await withRuntimes([...files, ...exactFiles], request.threads ?? 1, (runtimes) =>
-    compareOutputs(request, models[0]!, runtimes, arithmetic),
+    compareOutputs(request, original, runtimes, arithmetic),
   );
   const latencies = await withRuntimes(timed, LATENCY_THREADS, (runtimes) =>
     timeModels(request, runtimes, compared.sample),
   );
-  const statics = await Promise.all(files.map((bytes, i) => staticMeasures(bytes, models[i]!)));
-  return statics.map((measures, i) => ({ ...measures, ...compared.results[i]!, latencyMs: latencies[i] ?? null }));
+  const statics = await Promise.all(models.map((model, i) => staticMeasures(elementAt(files, i, 'file'), model)));
+  return statics.map((measures, i) => ({
+    ...measures,
+    ...elementAt(compared.results, i, 'result'),
+    latencyMs: latencies[i] ?? null,
+  }));
 }
 
 async function withRuntimes<T>(
@@ -97,8 +99,8 @@ interface Compared {
 }
 
 /**
- * Runs all models batch by batch, so that no outputs are kept. `opened`: first the files, then what stands for their
- * exact arithmetic.
+ * Runs all models batch by batch, so that no outputs are kept.
+ * @param opened first the files, then their exact forms
  */
 async function compareOutputs(
   request: MeasureRequest,
@@ -106,38 +108,47 @@ async function compareOutputs(
   opened: readonly Runtime[],
   arithmetic: readonly IntegerArithmetic[],
 ): Promise<Compared> {
-  const runtimes = opened.slice(0, arithmetic.length);
-  const accuracies = runtimes.map(() => accuracyMeter());
-  const fidelities = runtimes.map(() => fidelityMeter());
+  const files = opened.slice(0, arithmetic.length).map(metered);
+  const { runtime: reference } = elementAt(files, 0, 'model');
   const exact = exactComparison(arithmetic, opened.slice(arithmetic.length));
-  const { batches, split } = await inputBatches(request, original, runtimes[0]!);
+  const { batches, split } = await inputBatches(request, original, reference);
   let sample: Feeds | null = null;
   for await (const batch of batches) {
-    const reference = await runtimes[0]!.run(batch.inputs);
+    const wanted = await reference.run(batch.inputs);
     const rows = rowsOf(batch.inputs) ?? batch.size;
     const computed: Outputs[] = [];
-    for (const [i, runtime] of runtimes.entries()) {
+    for (const { runtime, scores, accuracy, fidelity } of files) {
       request.signal?.throwIfAborted();
-      const outputs = i === 0 ? reference : await runtime.run(batch.inputs);
+      const outputs = runtime === reference ? wanted : await runtime.run(batch.inputs);
       computed.push(outputs);
-      fidelities[i]!.add(reference, outputs, batch.size, rows);
-      const scores = outputs.get(
-        predictionOutput(runtime.outputs.filter(({ name }) => runtime.outputNames.includes(name)))!.name,
-      );
-      if (batch.target && scores) accuracies[i]!.add(scores, batch.target, batch.size);
+      fidelity.add(wanted, outputs, batch.size, rows);
+      const predicted = outputs.get(scores);
+      if (batch.target && predicted) accuracy.add(predicted, batch.target, batch.size);
     }
     await exact.add(batch, computed, rows);
-    sample ??= latencySample(batch, runtimes[0]!);
+    sample ??= latencySample(batch, reference);
   }
   const withExact = (fidelity: PlainFidelity, i: number): Fidelity => ({
     ...fidelity,
     exact: exact.result(i, fidelity),
   });
-  const accuracy = (i: number) => (split === 'test' ? accuracies[i]!.result(split) : null);
-  return {
-    results: runtimes.map((_, i) => ({ accuracy: accuracy(i), fidelity: withExact(fidelities[i]!.result(), i) })),
-    sample: sample ?? new Map(),
-  };
+  const results = files.map(({ accuracy, fidelity }, i) => ({
+    accuracy: split === 'test' ? accuracy.result(split) : null,
+    fidelity: withExact(fidelity.result(), i),
+  }));
+  return { results, sample: sample ?? new Map() };
+}
+
+const metered = (runtime: Runtime) => ({
+  runtime,
+  scores: scoresName(runtime),
+  accuracy: accuracyMeter(),
+  fidelity: fidelityMeter(),
+});
+
+/** The output that is compared with the labels; '': the model has none. */
+function scoresName({ outputs, outputNames }: Runtime): string {
+  return predictionOutput(outputs.filter(({ name }) => outputNames.includes(name)))?.name ?? '';
 }
 
 /**
@@ -180,7 +191,7 @@ function latencySample(batch: Batch, runtime: Runtime): Feeds {
   return new Map(
     [...batch.inputs].map(([name, array]) => {
       if (array.shape.length === 0) return [name, array];
-      const row = array.data.length / Math.max(1, array.shape[0]!);
+      const row = array.data.length / Math.max(1, array.shape[0] ?? 1);
       return [name, { ...array, shape: [1, ...array.shape.slice(1)], data: array.data.slice(0, row) }];
     }),
   );

@@ -1,11 +1,12 @@
 /**
- * What to try for the dimensions that a model's inputs leave open, and for whole numbers whose meaning the graph does
- * not tell.
+ * Sizes to try for open dimensions of a model's inputs, and kinds of values for integer inputs whose meaning the graph
+ * does not show.
  */
 import type { RuntimeInput } from './session.ts';
 
 /** Sides of images, lengths of sequences. */
-const IMAGE_SIDES = [224, 64, 320, 32, 512, 48, 96, 640];
+const DEFAULT_SIDE = 224;
+const IMAGE_SIDES = [DEFAULT_SIDE, 64, 320, 32, 512, 48, 96, 640];
 const LENGTHS = [16, 64, 128, 512, 1, 256, 32, 4, 576, 1024, 1536, 4096, 16000];
 /** Of sizes that the model was traced at: so many as batch or length, and pairs of both. */
 const MAX_TRACED = 24;
@@ -44,7 +45,7 @@ export function* sizesToTry(
   const lengths = hasOpen(inputs, (rank) => rank !== 4) ? [...known, ...LENGTHS] : LENGTHS.slice(0, 1);
   for (const whole of wholes.slice(0, 2)) {
     for (const batch of fixed === null ? [1, 2, ...known] : [fixed])
-      for (const length of lengths) yield { batch, length, side: IMAGE_SIDES[0]!, state: 'length', whole };
+      for (const length of lengths) yield { batch, length, side: DEFAULT_SIDE, state: 'length', whole };
   }
 }
 
@@ -64,16 +65,10 @@ function hasOpen(inputs: readonly RuntimeInput[], ofRank: (rank: number) => bool
   return inputs.some(({ shape }) => ofRank(shape.length) && shape.slice(1).includes(null));
 }
 
-/** Equal symbols have equal sizes: what stands first anywhere is the batch everywhere. */
-export function openSize(
-  { shape }: RuntimeInput,
-  axis: number,
-  symbol: string | null,
-  batchSymbols: ReadonlySet<string>,
-  batch: number,
-  sizes: OpenSizes,
-): number {
-  if (axis === 0 || (symbol && batchSymbols.has(symbol))) return batch;
+/** @param isBatch the axis has the symbol of another input's first axis; equal symbols have equal sizes */
+export function openSize({ shape }: RuntimeInput, axis: number, isBatch: boolean, sizes: OpenSizes): number {
+  const { batch } = sizes;
+  if (axis === 0 || isBatch) return batch;
   if (shape.length === 4) return axis === 1 && shape[2] === null && shape[3] === null ? 3 : sizes.side;
   return shape.length > 2 && sizes.state === 'batch' ? batch : sizes.length;
 }

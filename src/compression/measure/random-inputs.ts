@@ -1,4 +1,4 @@
-/** Seeded random inputs for a model, where there are no data. */
+/** Seeded random inputs for a model without a dataset. */
 import { isExhausted, LatheError } from '../../errors.ts';
 import { allocate, elementCount } from '../data/array-store.ts';
 import type { HostArray } from '../data/dataset.ts';
@@ -14,7 +14,7 @@ import { tracedSizes } from './traced-sizes.ts';
 export interface RandomInputs {
   /** Fewest samples per run: what the model fixes, or the sizes inside it; otherwise 1. */
   readonly minSamples: number;
-  /** Most samples per run: `least` where the model computes for nothing else, otherwise up to `runBatchSize`. */
+  /** Most samples per run: `minSamples` where the model accepts no more, otherwise up to `runBatchSize`. */
   readonly maxSamples: number;
   /** Feeds number `index` with `batch` samples; equal numbers, equal feeds. */
   make(index: number, batch: number): Feeds;
@@ -25,7 +25,8 @@ const TIMEOUT_MS = 10_000;
 
 /**
  * Random inputs for a model: standard normal floats, whole numbers within the bounds of the tables they index, else 0
- * or 1. Open dimensions are found by trying; a `shape-mismatch` tells when no size was accepted.
+ * or 1. Open dimensions are found by trying.
+ * @throws LatheError `shape-mismatch` where the model accepts no size.
  */
 export async function randomInputs(model: Model, runtime: Runtime, seed: number): Promise<RandomInputs> {
   const maker = feedsMaker(model, runtime.inputs, seed);
@@ -80,10 +81,9 @@ function feedsMaker(
   return (sizes) => (index, batch) =>
     new Map(
       inputs.map((input, i) => {
-        const shape = input.shape.map(
-          (size, axis) =>
-            size ?? openSize(input, axis, symbols.get(input.name)?.[axis] ?? null, batchSymbols, batch, sizes),
-        );
+        const isBatch = (axis: number): boolean => batchSymbols.has(symbols.get(input.name)?.[axis] ?? '');
+        const open = { ...sizes, batch };
+        const shape = input.shape.map((size, axis) => size ?? openSize(input, axis, isBatch(axis), open));
         return [input.name, randomArray(input, shape, wholeBelow(input, bounds, sizes), [seed, index, i])];
       }),
     );

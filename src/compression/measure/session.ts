@@ -65,7 +65,7 @@ export interface RuntimeOptions {
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
-/** Opens a model for as long as `use` takes. Errors as `openRuntime`. */
+/** Opens a model, calls `use` and releases it. @throws as `openRuntime` */
 export async function withRuntime<T>(model: Uint8Array, use: (runtime: Runtime) => Promise<T>): Promise<T> {
   const runtime = await openRuntime(model);
   try {
@@ -76,14 +76,19 @@ export async function withRuntime<T>(model: Uint8Array, use: (runtime: Runtime) 
 }
 
 /**
- * Opens a model: its bytes, or the path of a file, which onnxruntime then reads by itself. Errors:
- * `unsupported-operator` where onnxruntime has no kernel, `malformed-model` for all else it refuses.
+ * Opens a model: its bytes, or the path of a file, which onnxruntime reads itself.
+ * @throws LatheError `unsupported-operator` where onnxruntime has no kernel, `malformed-model` where it refuses the
+ * model for another reason.
  */
-export async function openRuntime(
-  model: Uint8Array | string,
-  { threads = 1, optimization = 'all' }: RuntimeOptions = {},
-): Promise<Runtime> {
-  const settings: ort.InferenceSession.SessionOptions = {
+export async function openRuntime(model: Uint8Array | string, options: RuntimeOptions = {}): Promise<Runtime> {
+  const { session, isOlder } = await create(model, sessionOptions(options)).catch((error: unknown) => {
+    throw refused(error);
+  });
+  return runtimeOf(session, isOlder);
+}
+
+function sessionOptions({ threads = 1, optimization = 'all' }: RuntimeOptions): ort.InferenceSession.SessionOptions {
+  return {
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -92,23 +97,19 @@ export async function openRuntime(
     // Waiting threads sleep: spinning ones would take the cores from the other sessions of a comparison.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   };
-  const { session, isOlder } = await create(model, settings).catch((error: unknown) => {
-    throw refused(error);
-  });
+}
+
+function runtimeOf(session: ort.InferenceSession, isOlder: boolean): Runtime {
   const inputs = session.inputMetadata.map(describe);
   const tensors = session.outputMetadata.filter(({ isTensor }) => isTensor).map(({ name }) => name);
   const outputNames = tensors.length > 0 ? tensors : session.outputNames;
-  const convert = (feeds: Feeds) =>
-    Object.fromEntries(
-      inputs.filter(({ name }) => feeds.has(name)).map(({ name, dtype }) => [name, toTensor(feeds.get(name)!, dtype)]),
-    );
   return {
     isOlder,
     inputs,
     outputs: session.outputMetadata.map(describe),
     outputNames,
     async run(feeds, fetch = outputNames) {
-      const results = await session.run(convert(feeds), [...fetch]).catch((error: unknown) => {
+      const results = await session.run(toTensors(feeds, inputs), [...fetch]).catch((error: unknown) => {
         throw refused(error);
       });
       return new Map(
@@ -119,7 +120,7 @@ export async function openRuntime(
       );
     },
     prepare(feeds) {
-      const converted = convert(feeds);
+      const converted = toTensors(feeds, inputs);
       return {
         async execute() {
           await session.run(converted, outputNames);
@@ -130,9 +131,18 @@ export async function openRuntime(
   };
 }
 
+function toTensors(feeds: Feeds, inputs: readonly RuntimeInput[]): Record<string, ort.Tensor> {
+  return Object.fromEntries(
+    inputs.flatMap(({ name, dtype }) => {
+      const feed = feeds.get(name);
+      return feed ? [[name, toTensor(feed, dtype)] as const] : [];
+    }),
+  );
+}
+
 /**
- * A model of a version that this onnxruntime does not read yet is opened as one of the newest that it does: opset and
- * IR version are refused one after the other.
+ * Opens a model that is too new for this onnxruntime as one of the newest versions it reads. onnxruntime refuses opset
+ * and IR version one after the other, hence two attempts.
  */
 async function create(
   model: Uint8Array | string,
@@ -160,9 +170,9 @@ const describe = (meta: ort.InferenceSession.ValueMetadata): RuntimeInput => ({
   shape: meta.isTensor ? meta.shape.map((size) => (typeof size === 'number' && size > 0 ? size : null)) : [],
 });
 
-/** What onnxruntime says, less the path of a file on this machine, which is nothing to whoever uploaded it. */
+/** onnxruntime's message without the path of a local file, which means nothing to the user. */
 function refused(error: unknown): LatheError {
-  const message = (error as Error).message.split('\n')[0]!.replace(/Load model from .*? failed:\s*/, '');
+  const message = (error as Error).message.replace(/\n[^]*$/, '').replace(/Load model from .*? failed:\s*/, '');
   const missing = /NOT_IMPLEMENTED|Could not find an implementation|is not a registered function/.test(message);
   return new LatheError(
     missing ? 'unsupported-operator' : 'malformed-model',

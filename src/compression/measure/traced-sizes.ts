@@ -1,13 +1,12 @@
 /**
- * Sizes that a model was traced at: exporters that follow one run of a model write the sizes of that run's inputs into
- * its reshapes.
+ * Sizes that a model was traced at: tracing exporters write the input sizes of their run into the model's reshapes.
  */
 import { constantTensor } from '../ir/constants.ts';
 import { indexGraph } from '../ir/edit.ts';
 import { elementCount, hostNumbers, toHost } from '../ir/tensor-data.ts';
 import type { Model, Tensor } from '../ir/types.ts';
 
-/** Operators that are told a shape -> which input tells it. */
+/** Operators with a shape input -> its index. */
 const SHAPED: ReadonlyMap<string, number> = new Map([
   ['Reshape', 1],
   ['Expand', 1],
@@ -33,8 +32,7 @@ function shapeConstants({ graph }: Model): Set<Tensor> {
   const constants = new Set<Tensor>();
   const seen = new Set<string>();
   const pending = graph.nodes.flatMap(({ opType, inputs }) => inputs[SHAPED.get(opType) ?? -1] ?? []);
-  while (pending.length > 0) {
-    const name = pending.pop()!;
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
     if (seen.has(name)) continue;
     seen.add(name);
     const maker = producer.get(name);
