@@ -1,7 +1,7 @@
 /** ONNX's own test cases whose expected outputs are not what its standard says, or no longer says. */
 import type { HostTensor } from '../ir/host-tensor.ts';
 
-/** Whatever their values are. */
+/** Cases that are wrong in every release. */
 const WRONG: Readonly<Record<string, string>> = Object.fromEntries(
   ['2D_int8_float16', '2D_int8_float32', '3D_int8_float16', '3D_int8_float32'].map((name) => [
     `test_qlinearmatmul_${name}`,
@@ -13,9 +13,9 @@ const WRONG: Readonly<Record<string, string>> = Object.fromEntries(
 type Mark = readonly [output: number, element: number, value: number];
 
 /**
- * Values that releases before the errata expected: onnx 1.19 gave heads of keys to queries by turns, and up to 1.21
- * masks were added before the soft cap, modes 1 and 2 of qk_matmul_output were the other way round, and the causal
- * frontier did not move with the past. Later releases have the same names with other values.
+ * Values that releases before the errata expected: onnx 1.19 assigned key heads to query heads in turn, and up to 1.21
+ * masks were added before the soft cap, modes 1 and 2 of qk_matmul_output were swapped, and the causal frontier ignored
+ * the past. Later releases have the same names with other values.
  */
 const ATTENTION: Readonly<Record<string, readonly Mark[]>> = {
   '3d_gqa': [[0, 8, 0.46869]],

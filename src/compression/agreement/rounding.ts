@@ -1,9 +1,9 @@
 /**
- * How far rounding alone may carry two runtimes apart on one model. Both compute in float32, in different orders of
- * summation; a Sigmoid far from its middle, a variance taken as E[x^2] - E[x]^2 or a Log near zero makes much of such
- * differences. The measure is backward error: the outputs of a correct engine are those of a model and inputs that
- * differ in their last digits (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 1.5). So the model
- * is run again with both nudged, and what its outputs do then is what rounding may do.
+ * How far rounding alone may make two runtimes differ on one model. Both compute in float32, but sum in different
+ * orders; a saturated Sigmoid, a variance computed as E[x^2] - E[x]^2 or a Log near zero amplifies the difference. The
+ * criterion is backward error: the outputs of a correct engine are the exact ones of a model and inputs that differ in
+ * their last digits (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 1.5). So the model is run
+ * again with both perturbed, and the change of its outputs is what rounding may do.
  */
 import { seededRandom } from '../data/random.ts';
 import { fromHost, toHost } from '../ir/tensor-data.ts';
@@ -13,18 +13,17 @@ import { perturbTransforms } from './perturb-transforms.ts';
 import { constantsOf, replaceConstants } from '../network/write-back.ts';
 
 /**
- * Relative change of a number: 8 units in the last place of float32; of shorter types what moves a number to one beside
- * it.
+ * Relative perturbation: 8 units in the last place of float32; for shorter types, to a neighbouring number.
  */
 const PERTURBATION = 2 ** -20;
 const NUDGES: Partial<Record<DataType, number>> = { float16: 2 ** -11, bfloat16: 2 ** -8 };
 const RUNS = 2;
-/** The nudges of many numbers cancel in a sum, with the root of their number; the errors of its partial sums do not. */
+/** Perturbations cancel in a long sum, with the root of its length; the errors of its partial sums do not. */
 const CANCELLED = 10;
-/** Of the range of an output; where nudges do more, a comparison says nothing. */
+/** Relative to an output's range; where perturbations do more, a comparison says nothing. */
 const MAX_ALLOWANCE = 0.05;
 
-/** What is run: a model and its inputs. */
+/** A model and its inputs. */
 export interface Trial {
   readonly model: Model;
   readonly feeds: Feeds;

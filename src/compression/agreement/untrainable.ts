@@ -1,4 +1,4 @@
-/** What is in the way of training a model, node by node. */
+/** Why a model cannot be trained, node by node. */
 import type { UntrainableNode } from '../../contracts/model.ts';
 import { LatheError } from '../../errors.ts';
 import { weights } from '../graph/describe.ts';
@@ -8,7 +8,7 @@ import { isFloat } from '../ir/tensor-data.ts';
 import type { Model } from '../ir/types.ts';
 import type { Network } from '../network/network.ts';
 
-/** Of a network without a weight that gradients reach. */
+/** For a network none of whose weights gradients reach. */
 export function withoutParameters(model: Model, network: Pick<Network, 'frozen'>): UntrainableNode[] {
   if (network.frozen.length > 0) return frozenNodes(network);
   const holder = model.graph.nodes.find((node) =>
@@ -25,7 +25,7 @@ export function withoutParameters(model: Model, network: Pick<Network, 'frozen'>
   return [{ node: '', operator: '', reason: 'the model holds no float weights that training could change' }];
 }
 
-/** Each node in the way of gradients once, with the number of weights it freezes. */
+/** Each node that blocks gradients, with the number of weights it freezes. */
 export function frozenNodes(network: Pick<Network, 'frozen'>): UntrainableNode[] {
   const nodes = new Map<string, { operator: string; reason: string; count: number }>();
   for (const { node, reason } of network.frozen) {
@@ -40,13 +40,13 @@ export function frozenNodes(network: Pick<Network, 'frozen'>): UntrainableNode[]
   }));
 }
 
-/** Of an error: the node that it names, and what it says. */
+/** The node that an error names, and its message. */
 export function untrainableBy(error: unknown): UntrainableNode {
   const node = error instanceof LatheError ? (error.errors[0]?.path ?? '') : '';
   return { node, operator: operatorIn(node), reason: error instanceof Error ? error.message : String(error) };
 }
 
-/** Of a node as messages call it. */
+/** The operator in a node's label. */
 function operatorIn(label: string): string {
   return /\((\w+)\)$/.exec(label)?.[1] ?? '';
 }

@@ -1,4 +1,4 @@
-/** Nodes that draw random numbers wherever a model runs. */
+/** Nodes that draw random numbers at inference. */
 import { walkNodes } from '../ir/edit.ts';
 import type { Graph, Model, Node } from '../ir/types.ts';
 
@@ -16,7 +16,7 @@ export function isDraw({ opType, domain }: Node): boolean {
   return domain === '' && DRAWING.has(opType);
 }
 
-/** A Dropout that is told, or may be told, to drop outside training as well (since opset 12). */
+/** A Dropout with the input that may make it drop at inference as well (since opset 12). */
 export function mayDrop({ opType, domain, inputs }: Node): boolean {
   return domain === '' && opType === 'Dropout' && (inputs[2] ?? '') !== '';
 }

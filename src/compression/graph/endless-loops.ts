@@ -1,14 +1,14 @@
-/** Loops that the graph alone shows to be endless: no runtime could ever give the model's outputs. */
+/** Refuses loops that the graph alone shows to be endless: no runtime could compute the model's outputs. */
 import { atNode, GraphError } from '../ir/graph-error.ts';
 import type { TypeTable } from './infer.ts';
 import { knownRounds } from './passes/resolve-control-flow.ts';
 import type { Graph } from '../ir/types.ts';
 
-/** A round of an empty body takes onnxruntime a microsecond at the least: these take a quarter of an hour. */
+/** An empty body takes onnxruntime at least a microsecond a round: these take a quarter of an hour. */
 const MAX_ROUNDS = 1e9;
 
 /**
- * Looks at the loops of the main graph, which every run meets; those in branches and bodies may never be reached.
+ * Checks the loops of the main graph, which every run executes; those in branches and bodies may never run.
  * @throws LatheError `malformed-model` with the node.
  */
 export function refuseEndlessLoops(graph: Graph, table: TypeTable): void {

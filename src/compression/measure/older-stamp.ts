@@ -1,12 +1,12 @@
 /**
- * Models of an opset or IR version that the installed onnxruntime does not read yet. It says which it reads; the same
- * file under that version means the same, for what a later opset added or changed is unknown to the older one:
- * onnxruntime then refuses the node instead of computing it otherwise.
+ * Restamps models whose opset or IR version is too new for the installed onnxruntime, which names the versions it
+ * reads. The file means the same under that version: an operator that a later opset added or changed is unknown in the older
+ * one, so onnxruntime refuses the node instead of computing something else.
  */
 import { readOpset } from '../formats/onnx/read.ts';
 import { MessageReader, MessageWriter } from '../formats/onnx/wire.ts';
 
-/** Newest versions that a refusal names. */
+/** Newest supported versions, as the error message names them. */
 interface Limits {
   readonly opset?: number;
   readonly ir?: number;
@@ -25,8 +25,8 @@ export function isVersionRefusal({ message }: Error): boolean {
 }
 
 /**
- * The file with the versions that a refusal asks for, all else byte for byte; null where it was refused for another
- * reason.
+ * The file with the versions that the error message asks for, all else byte for byte; null where it was refused for
+ * another reason.
  */
 export function olderStamp(file: Uint8Array, refusal: string): Uint8Array | null {
   const { opset, ir } = limitsIn(refusal);

@@ -1,9 +1,9 @@
-/** The processor that measures: its name and its instruction sets. */
+/** Name and instruction sets of the processor that measures. */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
 export interface Processor {
-  /** As the operating system calls it. */
+  /** Model name from the operating system. */
   readonly name: string;
   /**
    * What decides on kernels of neural networks, the newest last: avx2, avx512, avx512-vnni, avx-vnni, amx-int8; neon,
@@ -12,7 +12,7 @@ export interface Processor {
   readonly instructionSets: readonly string[];
 }
 
-/** Flags of /proc/cpuinfo, in the order in which they are told. */
+/** Flags of /proc/cpuinfo, in the order of the report. */
 const FLAGS: readonly (readonly [flag: string, name: string])[] = [
   ['avx2', 'avx2'],
   ['avx512bw', 'avx512'],

@@ -1,4 +1,4 @@
-/** Which constants of a model are its weights, what each is to the operators that use it, and how it lies in memory. */
+/** Finds a model's weights among its constants, with their roles and physical layouts. */
 import { capturedNames, subgraphs } from '../ir/edit.ts';
 import { elementCount, toHost } from '../ir/tensor-data.ts';
 import { NodeView } from '../ir/node-info.ts';
@@ -16,8 +16,8 @@ export interface Weight {
 }
 
 /**
- * The float constants that count as weights, by name, in the order of their first use, in the graph itself or in a body
- * that captures them.
+ * The float constants that are weights, by name, in the order of their first use in the graph or a body that captures
+ * them.
  */
 export function findWeights(
   program: Program,
@@ -53,7 +53,7 @@ const TRAINED: ReadonlySet<string> = new Set(['float32', 'float16', 'float64', '
 
 type Role = Pick<Weight, 'role' | 'perm'>;
 
-/** A role that an operator states goes before one that was guessed. */
+/** A role that an operator states takes precedence over a guessed one. */
 function prefer(known: Weight | undefined, role: Role): boolean {
   return !known || (known.role === 'other' && role.role !== 'other');
 }
@@ -90,8 +90,8 @@ const SHIFTS: ReadonlySet<string> = new Set(['Add', 'Sub', 'Sum']);
 const SCALES: ReadonlySet<string> = new Set(['Mul', 'Div']);
 
 /**
- * Operators that state no weights: exporters spell a bias as Add, a scale as Mul. Single numbers (an epsilon, 0.5 of a
- * GELU) are settings; so are tables of few different values (attention masks).
+ * Guesses roles at operators that state no weights: exporters write a bias as Add, a scale as Mul. Single numbers (an
+ * epsilon, the 0.5 of a GELU) are settings; so are tables of few different values (attention masks).
  */
 function guessed(instruction: Instruction, input: number, tensor: Tensor): Role | null {
   const { opType, domain } = instruction.node;
@@ -107,7 +107,7 @@ function isVector(tensor: Tensor): boolean {
 }
 
 /**
- * More than one axis, and no more than three different values or one that is not finite: a mask, not something learned.
+ * More than one axis, and at most three different values or one that is not finite: a mask, not a learned weight.
  */
 function isTable(tensor: Tensor): boolean {
   if (isVector(tensor)) return false;
@@ -120,7 +120,7 @@ function isTable(tensor: Tensor): boolean {
   return true;
 }
 
-/** Whether weight decay acts: on what multiplies activations, not on what shifts or scales channels. */
+/** Whether weight decay applies: to weights that multiply activations, not to those that shift or scale channels. */
 export function decays(role: Parameter['role']): boolean {
   return role === 'kernel' || role === 'embedding';
 }

@@ -1,6 +1,6 @@
 /**
- * Labels every axis of every value with units (units.ts), as the operators' channel rules say. What no rule speaks for
- * keeps all its channels: inputs and outputs of the model, operators without a rule, values that subgraphs read.
+ * Labels every axis of every value with units (units.ts) by the operators' channel rules. Where no rule applies, all
+ * channels stay: inputs and outputs of the model, operators without a rule, values that subgraphs read.
  */
 import type { ChannelRule, Coupling, ValueUnits } from '../../operators/channels/rule.ts';
 import { constantTensor } from '../../ir/constants.ts';
@@ -13,8 +13,8 @@ import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { Units, type AxisUnits } from '../../operators/channels/units.ts';
 
 /**
- * A constant as one input of one node reads it: small ones are labelled for each use, so that layers which happen to
- * share zeros are not tied.
+ * A constant at one input of one node. Small constants are labelled per use, so that layers which happen to share zeros
+ * are not tied.
  */
 export interface ConstantUse {
   readonly tensor: Tensor;
@@ -26,10 +26,10 @@ export interface ConstantUse {
 export interface ChannelMap {
   readonly units: Units;
   readonly types: TypeTable;
-  /** Labels by name of value; null where the rank is not known. */
+  /** Labels by value; null where the rank is unknown. */
   readonly values: ReadonlyMap<string, ValueUnits | null>;
   readonly constants: readonly ConstantUse[];
-  /** Axes that hold what weights make; their units can be removed. */
+  /** Axes of channels that weights compute; their units can be removed. */
   readonly made: ReadonlySet<Int32Array>;
   unitsOf(node: Node, input: number): ValueUnits;
 }
@@ -161,12 +161,12 @@ class Walk {
     return units;
   }
 
-  /** Along any axis a constant can be cut. */
+  /** A constant can be cut along any axis. */
   private ofConstant(tensor: Tensor): ValueUnits {
     return tensor.dims.map((size): AxisUnits => (isFloat(tensor.dtype) ? this.units.fresh(size) : null));
   }
 
-  /** A value of which nothing is removed. */
+  /** A value that keeps all its channels. */
   private whole(name: string): ValueUnits | null {
     return this.types.typeOf(name)?.shape?.map(() => null) ?? null;
   }
@@ -185,7 +185,7 @@ class Walk {
     });
   }
 
-  /** Of a constant that is labelled for each use, this use needs no labels: others may read their own part of it. */
+  /** Drops the labels of this use of a constant that is labelled per use: others may still cut their own part. */
   private freezeValue(name: string): void {
     const tensor = this.values.has(name) ? undefined : this.tensors.get(name);
     const labels = tensor ? (tensor.dims.length < 2 ? [] : this.constantUnits(tensor)) : (this.values.get(name) ?? []);

@@ -1,4 +1,4 @@
-/** Groups of removable channels: those of one layer, with the layers that are tied to it. */
+/** Groups of removable channels: those of a layer and of the layers tied to it. */
 import { elementAt } from '../../ir/element-at.ts';
 import type { Tensor } from '../../ir/types.ts';
 import type { ChannelMap, ConstantUse } from './couple.ts';
@@ -11,13 +11,13 @@ export interface ConstantAxis {
 }
 
 export interface ChannelGroup {
-  /** Names of the weights that make these channels, and of their nodes. */
+  /** Names of the weights that compute these channels, and of their nodes. */
   readonly names: readonly string[];
   /** Representatives of the units that may go. */
   readonly units: readonly number[];
-  /** Units that have to stay beside them (frozen ones). */
+  /** Number of frozen units among them, which stay. */
   readonly fixed: number;
-  /** Where weights make these channels: filters, columns, gates. */
+  /** Axes of weights that compute these channels: filters, columns, gates. */
   readonly makers: readonly ConstantAxis[];
 }
 
@@ -41,7 +41,7 @@ export function channelGroups(map: ChannelMap): ChannelGroup[] {
   });
 }
 
-/** Classes of units that share an axis which a weight makes: a union-find over representatives. */
+/** Union-find over representatives: units that share an axis computed by a weight are in one class. */
 function tieAxes(map: ChannelMap): (unit: number) => number {
   const parents = new Map<number, number>();
   const find = (unit: number): number => {
@@ -63,7 +63,7 @@ interface Maker extends ConstantAxis {
   readonly names: readonly string[];
 }
 
-/** Constants one of whose axes holds what they make, under their own name and those of the nodes that use them. */
+/** Constants with an axis of the channels that they compute, with their own names and those of their nodes. */
 function makersOf(map: ChannelMap): Maker[] {
   return map.constants.flatMap((use) =>
     use.units.flatMap((labels, axis) =>

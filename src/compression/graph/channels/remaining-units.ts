@@ -1,4 +1,4 @@
-/** Which units may still go: every axis that is labelled has to keep one. */
+/** Tracks which units may still be removed: every labelled axis keeps at least one. */
 import type { ChannelMap } from './couple.ts';
 
 export class RemainingUnits {
@@ -21,7 +21,7 @@ export class RemainingUnits {
     }
   }
 
-  /** Takes a unit (by its representative) away. @returns false where it is the last one of some axis, and stays */
+  /** Removes a unit, given by its representative. @returns false where it is the last one of an axis, and stays */
   remove(unit: number): boolean {
     const axes = this.axesOf.get(unit) ?? [];
     if (this.gone.has(unit) || axes.some((axis) => axis.left < 2)) return false;

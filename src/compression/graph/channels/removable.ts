@@ -1,4 +1,4 @@
-/** The channels of a model that can be removed, proven by removing some. */
+/** Finds the channels of a model that can be removed, and proves it by removing some. */
 import { LatheError } from '../../../errors.ts';
 import { nodeLabel } from '../../ir/graph-error.ts';
 import type { Model } from '../../ir/types.ts';
@@ -13,9 +13,9 @@ export interface RemovableChannels {
 }
 
 /**
- * Couples the channels, then removes about half of each group on trial: where shape inference finds another size than
- * the labels say (a shape that the model computes in its own way), those channels stay. Ends, since every round freezes
- * some.
+ * Couples the channels, then removes about half of each group on trial. Where shape inference finds another size than
+ * the labels (a shape that the model computes in its own way), those channels are frozen and the trial is repeated.
+ * Ends, since every round freezes some.
  * @throws LatheError `malformed-model` where the model's own shapes contradict each other
  */
 export function removableChannels(model: Model): RemovableChannels {
@@ -33,7 +33,7 @@ export function removableChannels(model: Model): RemovableChannels {
   }
 }
 
-/** Labels of axes that cannot shrink as they say. */
+/** Labels of axes that cannot shrink. */
 function trial(model: Model, map: ChannelMap, gone: ReadonlySet<number>): readonly Int32Array[] {
   try {
     removeChannels(model, map, gone);
@@ -46,7 +46,7 @@ function trial(model: Model, map: ChannelMap, gone: ReadonlySet<number>): readon
   }
 }
 
-/** The shrinking axes that the node reads at which inference failed. */
+/** The shrinking axes of the node at which inference failed. */
 function shrinkingAt(model: Model, map: ChannelMap, gone: ReadonlySet<number>, error: LatheError): Int32Array[] {
   const path = error.errors[0]?.path;
   const node = model.graph.nodes.find((candidate) => nodeLabel(candidate) === path);

@@ -1,4 +1,4 @@
-/** A graph with units removed: every constant, attribute and declared shape that speaks of them shrinks. */
+/** Removes units from a graph: every constant, attribute and declared shape along them shrinks. */
 import type { Shrinking, Shrunk, ValueUnits } from '../../operators/channels/rule.ts';
 import { elementAt, outputName } from '../../ir/element-at.ts';
 import { freshNames, indexGraph, removeDeadNodes, removeUnusedInitializers, topologicalOrder } from '../../ir/edit.ts';
@@ -19,10 +19,8 @@ export interface RemovedChannels {
 }
 
 /**
- * Removes the units whose representatives are in `gone`. They must not be frozen, and every axis must keep one at
- * least.
- * @throws ChannelMismatch where the smaller graph's shapes are not those that the labels say; what shape inference
- * throws.
+ * Removes the units whose representatives are in `gone`. They must not be frozen; every axis must keep at least one.
+ * @throws ChannelMismatch where the smaller graph's shapes contradict the labels; LatheError as `inferShapes`
  */
 export function removeChannels(model: Model, map: ChannelMap, gone: ReadonlySet<number>): RemovedChannels {
   if (gone.size === 0) return { model, kept: new Map() };
@@ -30,7 +28,7 @@ export function removeChannels(model: Model, map: ChannelMap, gone: ReadonlySet<
   return removal.run();
 }
 
-/** What is left, in indices of the first model, of what was `before` left of it and has lost more `now`. */
+/** Composes two removals: the kept indices of the first model after `before`, then `now`. */
 export function composeKept(
   before: ReadonlyMap<string, KeptIndices>,
   now: ReadonlyMap<string, KeptIndices>,
@@ -57,7 +55,7 @@ class Removal {
   private readonly gone: ReadonlySet<number>;
   private readonly name: (base: string) => string;
   private readonly added: Tensor[] = [];
-  /** Nodes that have to stand in front of the one at hand. */
+  /** Nodes to insert before the current one. */
   private readonly before: Node[] = [];
   private readonly replaced = new Map<string, Tensor>();
   private readonly kept = new Map<string, KeptIndices>();
@@ -94,7 +92,7 @@ class Removal {
     return { model, kept: this.kept };
   }
 
-  /** Constants all of whose readers want the same part keep their name. */
+  /** Constants whose readers all need the same part keep their name. */
   private shrinkInPlace(): void {
     const byName = new Map<string, ConstantUse[]>();
     for (const use of this.map.constants) byName.set(use.tensor.name, [...(byName.get(use.tensor.name) ?? []), use]);
@@ -213,7 +211,7 @@ class Removal {
     return axis && this.keptAlong(axis).length;
   }
 
-  /** What inference says of the smaller graph must be what the labels say. */
+  /** Checks that inference on the smaller graph agrees with the labels. */
   private verify(model: Model): void {
     const types = inferShapes(model);
     for (const node of topologicalOrder(model.graph)) {
@@ -235,7 +233,7 @@ class Removal {
   }
 }
 
-/** What the labels say of an axis is not what follows from the smaller graph. */
+/** The labels of an axis contradict the smaller graph. */
 export class ChannelMismatch extends Error {
   readonly labels: Int32Array;
 
@@ -245,7 +243,7 @@ export class ChannelMismatch extends Error {
   }
 }
 
-/** The part of a tensor that is left. */
+/** The kept part of a tensor. */
 export function cutTensor(tensor: Tensor, kept: KeptIndices): Tensor {
   const size = BITS[tensor.dtype] / 8;
   const dims = tensor.dims.map((dim, i) => kept[i]?.length ?? dim);
@@ -260,7 +258,7 @@ export function cutTensor(tensor: Tensor, kept: KeptIndices): Tensor {
   return { ...plain, dims, bytes };
 }
 
-/** Row-major: blocks of everything behind the axis. */
+/** Copies the row-major blocks behind the axis. */
 function cutAxis(
   { bytes, dims, elementBytes }: { bytes: Uint8Array; dims: readonly number[]; elementBytes: number },
   axis: number,

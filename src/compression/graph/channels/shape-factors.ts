@@ -1,13 +1,13 @@
 /**
- * Factors that a model computes from its own widths, such as the 1 / sqrt(d) of attention written out by exporters:
- * they are part of the function that was trained, and must not follow d when it shrinks.
+ * Freezes factors that a model computes from its own widths, such as the 1 / sqrt(d) of exported attention: they are
+ * part of the trained function and must not follow d when it shrinks.
  */
 import { inferShapes } from '../infer.ts';
 import { foldConstants } from '../passes/fold-constants.ts';
 import { elementCount, isFloat } from '../../ir/tensor-data.ts';
 import type { Model, Node } from '../../ir/types.ts';
 
-/** The model with single floats that are cast from known sizes as constants. */
+/** The model with single floats cast from known sizes as constants. */
 export function fixShapeFactors(model: Model): Model {
   const types = inferShapes(model);
   const isFactor = (node: Node): boolean => {

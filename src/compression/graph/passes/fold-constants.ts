@@ -12,15 +12,13 @@ export interface FoldOptions {
 }
 
 /**
- * Results may be as large as what they are computed from, or this many elements: folding must not blow the file up
- * (Expand, Tile).
+ * Largest folded result, where its inputs are smaller: folding must not blow up the file (Expand, Tile).
  */
 const MAX_ALWAYS_FOLDED = 65_536;
 
 /**
- * Computes nodes of the main graph that depend on constants alone, by their operators' exact host form. What the
- * operators' inference knows already (shapes of fixed inputs) is used too. DequantizeLinear stays: folding it would
- * undo a compressed model's compression.
+ * Computes nodes of the main graph that depend on constants alone, by their operators' exact host form, and uses values
+ * that inference knows (shapes of fixed inputs). DequantizeLinear stays: folding it would undo the compression.
  */
 export function foldConstants(model: Model, options: FoldOptions = {}): Model {
   const graph = fold(model.graph, inferShapes(model), options);

@@ -3,9 +3,8 @@ import { isFloat } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Tensor } from '../../ir/types.ts';
 
 /**
- * Moves the float initializers of branches and bodies to the main graph, from which the bodies then capture them:
- * weights there are weights like any other. Only those whose name nothing else in the model has, since it must mean the
- * same everywhere; the others stay.
+ * Moves the float initializers of branches and bodies to the main graph, from which the bodies then capture them, so
+ * that they are weights like any other. An initializer whose name occurs elsewhere in the model stays.
  */
 export function hoistConstants(model: Model): Model {
   const counts = new Map<string, number>();

@@ -5,8 +5,8 @@ import { hostNumbers } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Node, TensorType } from '../../ir/types.ts';
 
 /**
- * Removes nodes of the main graph that hand their first input through unchanged at inference: Identity, Dropout, and
- * Cast, Reshape, Transpose, Squeeze... that change nothing. Names of graph outputs are kept: a node between an input or
+ * Removes nodes of the main graph that pass their first input through unchanged at inference: Identity, Dropout, and
+ * Cast, Reshape, Transpose, Squeeze... without effect. Names of graph outputs are kept: a node between an input or
  * initializer and an output stays.
  */
 export function removeIdentities(model: Model, table: TypeTable = inferShapes(model)): Model {
@@ -96,7 +96,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Min', single],
 ]);
 
-/** Equal for sure: symbols count as equal where they have the same name, unknown dimensions never. */
+/** Certainly equal: symbols are equal by name, unknown dimensions never. */
 function equalShapes(a: TensorType | null, b: TensorType | null): boolean {
   const [from, to] = [a?.shape, b?.shape];
   if (!from || !to || from.length !== to.length) return false;

@@ -8,13 +8,12 @@ import { identityNode, inlineGraph, type Inlined, type Rename } from './instanti
 /** Loops of more rounds, or that would grow beyond this many nodes, stay loops. */
 const MAX_ROUNDS = 64;
 const MAX_UNROLLED_NODES = 20_000;
-/** Branches within branches are resolved from the outside in, one level a time. */
+/** Nested branches are resolved from the outside in, one level at a time. */
 const MAX_DEPTH = 16;
 
 /**
- * Replaces If by the branch its condition chooses, and Loop by its rounds, where condition and trip count follow from
- * constants and shapes.
- * `options` may fix open dimensions first.
+ * Replaces If by the branch that its condition selects and unrolls Loop, where condition and trip count follow from
+ * constants and shapes. `options` may fix open dimensions first.
  */
 export function resolveControlFlow(model: Model, options: InferOptions = {}): Model {
   let current = model;
@@ -133,7 +132,7 @@ class Resolver {
   }
 }
 
-/** Rounds of a Loop that is to be unrolled, where they are known and few. */
+/** Rounds of a Loop that can be unrolled: known and few; else null. */
 function roundsOf(node: Node, body: Graph, table: TypeTable): number | null {
   const rounds = knownRounds(node, body, table);
   if (rounds === null) return null;
@@ -152,7 +151,7 @@ export function knownRounds(node: Node, body: Graph, table: TypeTable): number |
   return Math.max(trips, 0);
 }
 
-/** The body's condition output is its condition input handed through, or constant true. */
+/** Whether the body's condition output is its condition input or constant true. */
 function staysTrue(body: Graph, scope: TypeTable | undefined): boolean {
   const input = body.inputs[1]?.name;
   let name = body.outputs[0]?.name;

@@ -1,7 +1,7 @@
 /**
- * Exporters store constants of equal value once: a fresh BatchNormalization's scale and running variance (all ones),
- * its shift and running mean (all zeros), and those of every layer like it. What training changes must be apart: a
- * running statistic is no weight, and not another layer's.
+ * Exporters store equal constants once: a fresh BatchNormalization's scale and running variance (all ones), its shift
+ * and running mean (all zeros), and those of every similar layer. Training changes them separately, so each running
+ * statistic gets its own copy.
  */
 import { constantTensor } from '../../ir/constants.ts';
 import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
@@ -9,7 +9,7 @@ import { freshNames, indexGraph, removeUnusedInitializers, type GraphIndex, type
 import { settingsOf } from '../../ir/settings.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 
-/** A shared constant under another name, for those uses that stay together. */
+/** A copy of a shared constant, for the uses that stay together. */
 export interface Copy {
   readonly name: string;
   readonly origin: Tensor;
@@ -17,13 +17,13 @@ export interface Copy {
   readonly uses: readonly { readonly node: number; readonly input: number }[];
 }
 
-/** What input of BatchNormalization is what. */
+/** Inputs of BatchNormalization. */
 const ROLES: readonly string[] = ['', 'scale', 'shift', 'mean', 'variance'];
 const [MEAN, VARIANCE] = [3, 4];
 
 /**
- * Copies for the constants of the main graph that are a running statistic, and something else as well. Weights shared
- * otherwise are tied, and stay so; settings (ir/settings.ts) are not trained anyway.
+ * Copies for constants of the main graph that are a running statistic and have another use as well. Weights shared in
+ * other ways are tied and stay so; settings (ir/settings.ts) are not trained.
  */
 export function sharedStatistics(model: Model): Copy[] {
   const { graph } = model;
@@ -50,7 +50,7 @@ export function sharedStatistics(model: Model): Copy[] {
 const nameOf = ({ name }: Tensor, { node, input }: Use): string => `${name}.${node.outputs[0]}.${roleOf(node, input)}`;
 
 /**
- * Uses by nodes of the main graph, also those behind an Identity, which is how PyTorch gives one constant two names.
+ * Uses by nodes of the main graph, also behind an Identity, by which PyTorch gives one constant two names.
  */
 function usesOf(name: string, consumers: GraphIndex['consumers']): Use[] {
   return (consumers.get(name) ?? []).flatMap(({ node, input }) => {
@@ -66,8 +66,8 @@ function constantsIn({ initializers, nodes }: Graph): Tensor[] {
 }
 
 /**
- * Uses that are one weight. A layer that is applied twice names its four constants alike in both places; layers whose
- * scale and variance, say, go by one name tell nothing, and each is its own.
+ * Groups uses that are one weight. A layer that is applied twice has the same four names in both places; where two of a
+ * layer's constants share a name, the names do not identify the layer, and each layer counts on its own.
  */
 function grouped(uses: readonly Use[]): Use[][] {
   const groups = new Map<string, Use[]>();
@@ -87,8 +87,8 @@ const roleOf = (node: Node, input: number): string =>
   isNormalization(node) ? elementAt(ROLES, input, 'input of BatchNormalization') : String(input);
 
 /**
- * The model in which each of these uses reads its own copy, of the origin's value or another. A constant that nothing
- * reads any more goes.
+ * The model in which these uses read their copies, with the origin's value or one of `values`. Drops constants that are
+ * no longer read.
  */
 export function withCopies(
   model: Model,

@@ -18,9 +18,9 @@ import {
 } from './axis-views.ts';
 
 /**
- * Moves transposes (and unsqueezes) down through operators that do not care about the order of axes, until they cancel
- * each other or meet one that does. Models imported from channels-last formats lose most of their transposes this way.
- * The model stays as it is where nothing is gained.
+ * Moves transposes (and unsqueezes) down through operators that work in any order of axes, until they cancel or meet an
+ * operator that needs one. Models from channels-last formats lose most of their transposes this way. Returns the same
+ * model where nothing is gained.
  */
 export function sinkTransposes(model: Model): Model {
   if (!model.graph.nodes.some(({ opType }) => opType === 'Transpose')) return model;
@@ -134,7 +134,7 @@ class Sinker {
     );
   }
 
-  /** Keeps a node as it is; what it reads is put into the order it expects. */
+  /** Keeps a node; its inputs are put into the order that it expects. */
   private keep(node: Node): void {
     const outer = [...usedNames(node)].filter((name) => !node.inputs.includes(name));
     for (const name of outer) if (this.views.has(name)) this.materialize(name, true);
@@ -259,7 +259,7 @@ class Sinker {
     return this.emit(node, view, inputs);
   }
 
-  /** A constant operand as it must be to meet the base instead of the value; null where that cannot be. */
+  /** A constant operand rearranged to broadcast with the base instead of the value; null where it cannot. */
   private constantInBase(name: string, view: AxisView): string | null {
     const tensor = this.model.graph.initializers.get(name);
     if (!tensor || BITS[tensor.dtype] < 8) return null;
@@ -343,7 +343,7 @@ class Sinker {
     ]);
   }
 
-  /** The node on the bases of its inputs; its output is the same view on what comes out. */
+  /** Applies the node to the bases of its inputs; its output becomes the same view on the result. */
   private emit(
     node: Node,
     view: AxisView,

@@ -1,7 +1,6 @@
 /**
- * onnxruntime's optimizer writes convolutions and matrix products with their activation in one node (FusedConv,
- * FusedGemm). As the standard operators that they stand for they can be computed in integers; onnxruntime fuses them
- * again when it loads the file.
+ * Splits FusedConv and FusedGemm, which onnxruntime's optimizer writes, into standard operators: only these can be
+ * computed in integers, and onnxruntime fuses them again when it loads the file.
  */
 import { outputName } from '../../ir/element-at.ts';
 import { freshNames, makeNode, mapSubgraphs, withInitializers, type AttributeValue } from '../../ir/edit.ts';
@@ -19,8 +18,7 @@ const STANDARD: ReadonlyMap<string, Standard> = new Map([
   ['FusedGemm', { opType: 'Gemm', addend: null }],
 ]);
 /**
- * Activations with the attributes that their parameters are, in order; a missing one has the standard operator's
- * default.
+ * Activations with the attributes for their parameters, in order; a missing one has the standard operator's default.
  */
 const ACTIVATIONS: ReadonlyMap<string, readonly string[]> = new Map([
   ['Relu', []],
@@ -31,7 +29,7 @@ const ACTIVATIONS: ReadonlyMap<string, readonly string[]> = new Map([
   ['Clip', ['min', 'max']],
 ]);
 const FUSED_ATTRIBUTES = /^activation(_|$)/;
-/** The first whose Clip has its bounds as inputs. */
+/** First opset whose Clip has its bounds as inputs. */
 const CLIP_INPUTS = 11;
 
 interface Splitting {
@@ -39,7 +37,7 @@ interface Splitting {
   readonly fresh: (base: string) => string;
 }
 
-/** The same model where nothing is fused; nodes with activations that have no standard form stay. */
+/** Returns the same model where nothing is fused; nodes whose activation has no standard form stay. */
 export function splitFused(model: Model): Model {
   const graph = split(model.graph, { opset: model.opsets.get('') ?? 1, fresh: freshNames(model) });
   return graph === model.graph ? model : { ...model, graph };
@@ -70,7 +68,7 @@ function standardOf({ opType }: Node): Standard {
   return STANDARD.get(opType) ?? { opType, addend: null };
 }
 
-/** The standard node, what is added, and the activation, whose result has the fused node's name. */
+/** The standard node, the addition and the activation; the last output has the fused node's name. */
 function apart(node: Node, splitting: Splitting, bounds: Tensor[]): Node[] {
   const { opType, addend } = standardOf(node);
   const added = addend === null ? '' : (node.inputs[addend] ?? '');
@@ -121,7 +119,7 @@ function activated(
   return { node: makeNode(activation, [from], [to], Object.fromEntries(floats), { name }), constants: [] };
 }
 
-/** FusedConv lists them, FusedGemm names them one by one. */
+/** FusedConv lists the parameters, FusedGemm has an attribute for each. */
 function parametersOf({ attributes }: Node): number[] {
   const listed = attributes.get('activation_params');
   if (listed?.kind === 'floats') return [...listed.value];

@@ -1,7 +1,7 @@
 /**
- * The same integer products with weights in uint8: codes and zero points 128 higher, so that every product is what it
- * was. x86 kernels multiply uint8 weights exactly whatever the processor, int8 ones with saturation where it has no
- * VNNI (graph/saturation.ts): what this model gives is the exact arithmetic of the file.
+ * Converts integer products to uint8 weights: codes and zero points rise by 128, so every product keeps its value. All
+ * x86 processors multiply uint8 weights exactly, but int8 weights with saturation where they lack VNNI
+ * (graph/saturation.ts): the converted model computes the exact arithmetic of the file.
  */
 import { inputName, outputName } from '../../ir/element-at.ts';
 import { freshNames, indexGraph, makeNode, withGraph, type GraphIndex } from '../../ir/edit.ts';
@@ -21,7 +21,7 @@ class Rewriter {
   private readonly fresh: (base: string) => string;
   private readonly tensors: Map<string, Tensor>;
   private readonly changed = new Map<Node, readonly Node[]>();
-  /** int8 tensors -> what stands for them. */
+  /** int8 tensors -> names of their uint8 forms. */
   private readonly shifted = new Map<Tensor, string>();
 
   constructor(model: Model) {

@@ -1,7 +1,6 @@
 /**
- * A model brought to a newer opset of ONNX's own domain. Most operators mean the same in every version; for those whose
- * form changed, the table below says what becomes of a node, one version step at a time
- * (https://onnx.ai/onnx/operators, "Changelog").
+ * Raises a model to a newer opset of ONNX's own domain. Most operators mean the same in every version; for those whose
+ * form changed, the table below rewrites a node one version at a time (https://onnx.ai/onnx/operators, "Changelog").
  */
 import { LatheError } from '../../../errors.ts';
 import { inputName, outputName } from '../../ir/element-at.ts';
@@ -26,7 +25,7 @@ const MIN_IR_VERSION = 3;
 
 /**
  * The model at opset `target` (13 to 21), or unchanged where it is that new already.
- * @throws LatheError `unsupported-operator` with the node, where a node has no equal in the newer version.
+ * @throws LatheError `unsupported-operator` naming the node that has no equivalent in the newer version.
  */
 export function upgradeOpset(model: Model, target: number): Model {
   const from = model.opsets.get('') ?? target;
@@ -76,7 +75,7 @@ class OpsetUpgrader {
     let nodes = [node];
     for (const [version, change] of changes) {
       if (version <= this.from || version > this.target) continue;
-      // A change may rename the operator (Upsample to Resize): what follows for the new one is in its own form already.
+      // A change may rename the operator (Upsample to Resize), whose result is already in the newest form.
       nodes = nodes.flatMap((each) => (each.opType === node.opType ? change(each, this) : [each]));
     }
     return nodes;
@@ -86,7 +85,7 @@ class OpsetUpgrader {
     return this.types.get(name)?.shape?.length ?? null;
   }
 
-  /** An initializer; its name. */
+  /** Adds an initializer and returns its name. */
   constant(base: string, dtype: DataType, values: readonly number[], scalar = false): string {
     const name = this.fresh(base);
     this.tensors.push(fromHost(name, hostOf(dtype, scalar ? [] : [values.length], values)));
@@ -98,7 +97,7 @@ class OpsetUpgrader {
   }
 }
 
-/** Types of all values, subgraphs' included; of names that occur in several scopes, the last. */
+/** Types of all values, those of subgraphs included; a name in several scopes has the last one's type. */
 function knownTypes(graph: Graph, table: TypeTable, types = new Map<string, TensorType>()): Map<string, TensorType> {
   const add = (name: string) => {
     const type = table.typeOf(name);
@@ -152,7 +151,7 @@ const withAttribute = (node: Node, name: string, value: Attribute): Node => ({
 });
 const withInputs = (node: Node, inputs: readonly string[]): Node => ({ ...node, inputs: trimmed(inputs) });
 
-/** Without omitted inputs at the end. */
+/** Drops omitted inputs at the end. */
 function trimmed(inputs: readonly string[]): string[] {
   const list = [...inputs];
   while (list.at(-1) === '') list.pop();
@@ -166,7 +165,7 @@ function refuse(node: Node, reason: string): never {
   ]);
 }
 
-/** An attribute of whole numbers becomes the input at `position`. */
+/** Turns an attribute of integers into the input at `position`. */
 const attributeToInput =
   (attribute: string, position: number): Change =>
   (node, raiser) => {
@@ -181,7 +180,7 @@ const attributeToInput =
     ];
   };
 
-/** Up to 12, over everything from `axis` (default 1) on, as one; from 13, along one axis (default -1). */
+/** Up to opset 12 over all axes from `axis` (default 1) on; from 13 along a single axis (default -1). */
 const softmax: Change = (node, raiser) => {
   const rank = raiser.rankOf(inputName(node));
   const axis = int(node, 'axis', 1);
@@ -241,7 +240,7 @@ const topK: Change = (node, raiser) => [
   withInputs(without(node, 'k'), [inputName(node), raiser.constant(`${label(node)}_k`, 'int64', [int(node, 'k', 1)])]),
 ];
 
-/** What Upsample and the first Resize computed, in the words of today's Resize. */
+/** Writes Upsample and the first Resize as today's Resize. */
 const resize: Change = (node, raiser) => {
   const scales = floats(node, 'scales');
   const scaleInput = scales ? raiser.constant(`${label(node)}_scales`, 'float32', scales) : inputName(node, 1);
@@ -254,7 +253,7 @@ const resize: Change = (node, raiser) => {
     { mode: linear ? 'linear' : 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
     { name: node.name },
   );
-  // The region of interest may be left out from opset 13 on; an empty one was needed before and is allowed still.
+  // The region of interest is optional from opset 13 on; an empty one was required before and is still allowed.
   return [withInputs(settled, [inputName(node), raiser.constant(`${label(node)}_roi`, 'float32', []), scaleInput])];
 };
 
@@ -268,7 +267,7 @@ const oneOutput: Change = (node) => {
   return [{ ...node, outputs: node.outputs.slice(0, 1) }];
 };
 
-/** Equal parts are asked for by their number from 18 on. */
+/** From opset 18 on, equal parts need `num_outputs`. */
 const split: Change = (node) => [
   node.inputs[1] ? node : withAttribute(node, 'num_outputs', { kind: 'int', value: node.outputs.length }),
 ];
@@ -305,7 +304,7 @@ const dft: Change = (node, raiser) => [
 
 const reduction: readonly (readonly [number, Change])[] = [[18, attributeToInput('axes', 1)]];
 
-/** By operator: at which version its form changed, and how. In ascending order of versions. */
+/** By operator: the versions at which its form changed, in ascending order, and the change. */
 const CHANGES: Readonly<Record<string, readonly (readonly [number, Change])[]>> = {
   Softmax: [[13, softmax]],
   LogSoftmax: [[13, softmax]],
