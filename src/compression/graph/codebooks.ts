@@ -85,7 +85,7 @@ function expanded({ gather, codebook, codes }: SharedWeight): Tensor {
 type Lookup = (name: string) => Tensor | undefined;
 const NOTHING: Lookup = () => undefined;
 
-/** The tensor that replaces a clustered weight (`gather: false`) or its codes (`gather: true`); null: keep the nodes. */
+/** The tensor that replaces a clustered weight, or with `gather` its codes; null: keep the nodes. */
 type Replace = (weight: SharedWeight) => { readonly tensor: Tensor; readonly gather: boolean } | null;
 
 function rewrite(graph: Graph, outer: Lookup, replace: Replace): Graph {

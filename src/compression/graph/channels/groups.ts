@@ -1,5 +1,4 @@
 /** Groups of removable channels: those of a layer and of the layers tied to it. */
-import { elementAt } from '../../ir/element-at.ts';
 import type { Tensor } from '../../ir/types.ts';
 import type { ChannelMap, ConstantUse } from './couple.ts';
 
@@ -26,7 +25,9 @@ export function channelGroups(map: ChannelMap): ChannelGroup[] {
   const groups = new Map<number, { roots: Set<number>; makers: Map<Int32Array, ConstantAxis>; names: Set<string> }>();
   const tied = tieAxes(map);
   for (const { tensor, axis, labels, names } of makersOf(map)) {
-    const key = tied(map.units.find(elementAt(labels, 0, 'label')));
+    const [label] = labels;
+    if (label === undefined) continue; // an axis of size 0
+    const key = tied(map.units.find(label));
     const group = groups.get(key) ?? { roots: new Set(), makers: new Map(), names: new Set() };
     groups.set(key, group);
     for (const unit of labels) group.roots.add(map.units.find(unit));
@@ -50,7 +51,9 @@ function tieAxes(map: ChannelMap): (unit: number) => number {
     return at;
   };
   for (const axis of map.made) {
-    const first = find(map.units.find(elementAt(axis, 0, 'label')));
+    const [label] = axis;
+    if (label === undefined) continue;
+    const first = find(map.units.find(label));
     for (const unit of axis) {
       const root = find(map.units.find(unit));
       if (root !== first) parents.set(root, first);

@@ -13,6 +13,7 @@ interface Standard {
   readonly addend: number | null;
 }
 
+/** By fused operator. */
 const STANDARD: ReadonlyMap<string, Standard> = new Map([
   ['FusedConv', { opType: 'Conv', addend: 3 }],
   ['FusedGemm', { opType: 'Gemm', addend: null }],
