@@ -19,6 +19,6 @@ export function refuseEndlessLoops(graph: Graph, table: TypeTable): void {
     if (rounds === Infinity)
       throw atNode(node, new GraphError('the loop never ends: it has no trip count, and its condition stays true'));
     if (rounds !== null && rounds > MAX_ROUNDS)
-      throw atNode(node, new GraphError(`the loop has more than ${MAX_ROUNDS} rounds, which no run would end`));
+      throw atNode(node, new GraphError(`the loop has more than ${MAX_ROUNDS} rounds: no run would finish`));
   }
 }

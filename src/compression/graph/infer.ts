@@ -167,7 +167,7 @@ class Scope implements TypeTable {
         node,
         known
           ? error
-          : new GraphError(`${node.opType} cannot have such inputs and attributes (${String(error)})`, {
+          : new GraphError(`${node.opType} does not accept these inputs and attributes (${String(error)})`, {
               cause: error,
             }),
       );
@@ -179,7 +179,7 @@ class Scope implements TypeTable {
       if (name === '') return;
       const found = inferred[i] ?? null;
       if (found?.shape?.some((dim) => typeof dim === 'number' && dim < 0))
-        throw new GraphError(`output "${printable(name)}" would be of shape [${found.shape.join(', ')}]`);
+        throw new GraphError(`output "${printable(name)}" would have the impossible shape [${found.shape.join(', ')}]`);
       const type = this.merge(name, found && this.bound(found));
       this.types.set(name, type);
       if (found?.elements && type && isShapeLike(type)) this.setElements(name, type, found.elements);

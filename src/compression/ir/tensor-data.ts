@@ -112,7 +112,7 @@ export function fromHost(name: string, host: HostTensor): Tensor {
   return { name, dtype, dims, bytes: encode(data, dtype) };
 }
 
-/** A host tensor of plain numbers. An array of the dtype's own kind is shared: treat `data` as read-only. */
+/** A host tensor of plain numbers. A Float32Array is shared, not copied: treat `data` as read-only. */
 export function hostOf(
   dtype: DataType,
   dims: readonly number[],
@@ -131,10 +131,10 @@ export function int64Host(values: readonly number[]): HostTensor {
   return hostOf('int64', [values.length], values);
 }
 
-/** The elements as plain numbers; int64 beyond 2^53 saturates to the nearest safe integer. */
+/** The elements as plain numbers; 64-bit integers beyond 2^53 saturate at the nearest safe integer. */
 export function hostNumbers(host: HostTensor): number[] {
   if (isStrings(host.data))
-    throw new LatheError('malformed-model', 'a tensor of numbers is needed where the model has strings');
+    throw new LatheError('malformed-model', 'the model has strings where the operator needs numbers');
   return Array.from(host.data as ArrayLike<number | bigint>, toNumber);
 }
 
@@ -173,7 +173,7 @@ export function allocate(dtype: DataType, length: number): Exclude<HostData, rea
       return new BigUint64Array(length);
     default:
       if (isFloat(dtype)) return new Float32Array(length);
-      throw new LatheError('unsupported-operator', `Values of type ${dtype} cannot be computed with`);
+      throw new LatheError('unsupported-operator', `the engine has no arithmetic for values of type ${dtype}`);
   }
 }
 
@@ -238,7 +238,7 @@ function decode(bytes: Uint8Array, dtype: DataType, count: number, name: string)
     case 'string':
       throw new LatheError(
         'unsupported-operator',
-        `Tensor "${printable(name)}" is of type ${dtype}, which cannot be computed with`,
+        `tensor "${printable(name)}" is of type ${dtype}, for which the engine has no arithmetic`,
       );
     default:
       return aligned<HostData>(bytes, ARRAYS[dtype]);

@@ -1,7 +1,7 @@
 /**
  * Restamps models whose opset or IR version is too new for the installed onnxruntime, which names the versions it
- * reads. The file means the same under that version: an operator that a later opset added or changed is unknown in the older
- * one, so onnxruntime refuses the node instead of computing something else.
+ * reads. The file means the same under that version: what a later opset added or changed is unknown in the older one,
+ * so onnxruntime refuses the node instead of computing something else.
  */
 import { readOpset } from '../formats/onnx/read.ts';
 import { MessageReader, MessageWriter } from '../formats/onnx/wire.ts';

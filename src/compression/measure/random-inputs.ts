@@ -43,7 +43,7 @@ export async function randomInputs(model: Model, runtime: Runtime, seed: number)
   }
   throw new LatheError(
     'shape-mismatch',
-    `the model ran on no random input: ${(failure as Error).message}; give a dataset`,
+    `the model accepts no random input of any size tried: ${(failure as Error).message}; give a dataset`,
     [],
     { cause: failure },
   );

@@ -224,7 +224,10 @@ const TENSORS: Readonly<Record<string, (data: NumericArray, dims: readonly numbe
 function toTensor(array: HostArray, dtype: string): ort.Tensor {
   const make = TENSORS[dtype];
   if (!make)
-    throw new LatheError('unsupported-operator', `inputs of type ${dtype} cannot be given to onnxruntime from here`);
+    throw new LatheError(
+      'unsupported-operator',
+      `onnxruntime-node takes no inputs of type ${dtype}; export the model with an input of another type`,
+    );
   return make(array.data, array.shape);
 }
 

@@ -134,7 +134,7 @@ function compute(
     );
   }
   if (!operator.device)
-    throw new LatheError('unsupported-operator', `operator ${operator.type} has no form that computes`);
+    throw new LatheError('unsupported-operator', `the engine cannot compute operator ${operator.type}`);
   return operator.device(ctx);
 }
 

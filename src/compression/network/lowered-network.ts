@@ -97,7 +97,8 @@ export class LoweredNetwork implements Network {
     const constants = constantsOf(model.graph);
     for (const parameter of [...this.parameters, ...this.state]) {
       const tensor = constants.get(parameter.name) ?? constants.get(parameter.origin);
-      if (!tensor) throw new Error(`The model to load from has no weight "${parameter.name}"`);
+      if (!tensor)
+        throw new Error(`The model to load has no weight "${parameter.name}"; load one of the same structure`);
       tf.tidy(() => parameter.variable.assign(readParameter(tensor, parameter)));
     }
   }

@@ -40,7 +40,7 @@ export function readParameter(tensor: Tensor, parameter: Parameter): TfTensor {
   if (!isFloat(tensor.dtype) || tensor.dims.join() !== parameter.dims.join()) {
     throw new Error(
       `Weight "${parameter.name}" is ${tensor.dtype} [${tensor.dims.join(', ')}], ` +
-        `[${parameter.dims.join(', ')}] is needed`,
+        `but the network has a float weight of shape [${parameter.dims.join(', ')}]`,
     );
   }
   const inOrder = uploadConstant(tensor);
