@@ -1,7 +1,7 @@
 /**
- * Files beside the ONNX one: the result in the upload's own format, and what the job asks for. They hold the last model
- * of floats; how a quantizing step coded it is said in the format's own storage of weights, where it has one. Each file
- * is read back and compared before it is given out.
+ * Files beside the ONNX one: the result in the upload's own format and in the formats that the job asks for. They hold
+ * the last float model; a quantizing step's codes go into the format's own storage of weights, where it has one. Each
+ * file is read back and compared before it is offered.
  */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -19,8 +19,8 @@ import type { FloatModel } from './float-model.ts';
 import { foldedFile } from './folded-file.ts';
 
 /**
- * The float model after a step, with every clustered weight as the floats it stands for. Steps behind a quantizing one
- * work on its codes, which other formats cannot say.
+ * The float model after a step, with clustered weights expanded to floats. Steps after a quantizing one work on its
+ * codes, which other formats cannot hold.
  */
 export function followStep(
   known: FloatModel,
@@ -44,7 +44,7 @@ const normalizations = ({ model }: ModelState): number =>
   model.graph.nodes.filter(({ opType, domain }) => opType === 'BatchNormalization' && domain === '').length;
 
 export interface Exported extends WrittenModel {
-  /** ONNX of the file read back: what it is measured by. */
+  /** The file read back as ONNX, for measuring. */
   readonly readBack: Uint8Array;
 }
 
@@ -59,7 +59,7 @@ export interface ExportInput {
   warn: Warn;
 }
 
-/** What a format cannot say is a warning, not a failure: the ONNX file is there. */
+/** A model that the format cannot hold gives a warning, not an error: the ONNX file exists. */
 export async function exportModels(input: ExportInput): Promise<Exported[]> {
   const { float, warn } = input;
   const written = [await attempt(() => ownFile(input), warn)];
@@ -88,8 +88,8 @@ export async function exportReport(
 }
 
 /**
- * Keras has no integers for weights: the file holds the floats that the ONNX file's integers were made from, where it
- * is another model than the uploaded one: a step has changed them, or quantizing folded normalizations.
+ * Keras has no integer weights. The file holds the floats behind the ONNX file's integers, if they differ from the
+ * uploaded model: a step has changed them, or quantizing folded normalizations.
  */
 async function ownFile({ upload: { bytes, format }, float, warn }: ExportInput): Promise<WrittenModel | null> {
   const inFloats = format.startsWith('keras') && float.storage === 'uint8';
@@ -111,7 +111,7 @@ async function ownFile({ upload: { bytes, format }, float, warn }: ExportInput):
   return folded ?? writeOwnFormat(bytes, format, float.model, storage, float.kept);
 }
 
-/** @throws LatheError `unsupported-operator` where the file cannot be read, which then is not given out */
+/** @throws LatheError `unsupported-operator` where the file cannot be read back; it is then not offered */
 async function readBack({ name, bytes }: WrittenModel): Promise<Uint8Array> {
   try {
     return writeOnnx((await readModel(bytes)).model);
@@ -132,7 +132,7 @@ async function attempt<T>(write: () => Promise<T | null>, warn: Warn): Promise<T
   }
 }
 
-/** Names made distinct; a file that is asked for and given anyway is given once. */
+/** Makes names distinct; a file asked for that is written anyway is written once. */
 function distinct(files: readonly WrittenModel[]): WrittenModel[] {
   const kept = files.filter(
     (file, i) => files.findIndex(({ format, storage }) => format === file.format && storage === file.storage) === i,

@@ -1,6 +1,5 @@
 /**
- * The result in the upload's own format with its normalizations folded, given out only where it computes what the model
- * before does.
+ * The result in the upload's own format with its normalizations folded, offered only if it computes the same as before.
  */
 import type { ModelFormat } from '../../contracts/model.ts';
 import { LatheError } from '../../errors.ts';
@@ -12,14 +11,14 @@ import { randomInputs } from '../measure/random-inputs.ts';
 import { openRuntime, type RuntimeOutput } from '../measure/session.ts';
 import type { FloatModel } from './float-model.ts';
 
-/** Of an output's largest value. Folding moves where float32 rounds, and nothing else. */
+/** Relative to an output's largest value. Folding changes only where float32 rounds. */
 const TOLERANCE = 1e-5;
 /** Batches of random inputs that are compared. */
 const BATCHES = 3;
 
 /**
- * @param decline told why the file is not to be had where there is something to fold
- * @returns null: there is nothing to fold, or the file was declined
+ * @param decline called with the reason when there is something to fold but the file is not offered
+ * @returns null if there is nothing to fold or the file was declined
  */
 export async function foldedFile(
   upload: Uint8Array,
@@ -44,8 +43,8 @@ export async function foldedFile(
 }
 
 /**
- * On the same random inputs in onnxruntime, relative to the largest value of each output; Infinity where outputs are
- * not the same ones.
+ * On the same random inputs in onnxruntime, relative to the largest value of each output; Infinity where the outputs'
+ * names or sizes differ.
  */
 export async function largestDifference(model: Model, other: Model): Promise<number> {
   const runtimes = [await openRuntime(writeOnnx(model))];

@@ -1,4 +1,4 @@
-/** The manifest: everything needed to make the same files again, and to know which they are. */
+/** The manifest: everything needed to reproduce the files and to identify them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatasetDescription } from '../../contracts/dataset.ts';

@@ -1,10 +1,10 @@
-/** The evidence for the files of one recipe or of several, in one pass over the samples. */
+/** Measures the files of one or several recipes in one pass over the samples. */
 import type { ExportedFile, Measures } from '../../contracts/report.ts';
 import { measureModels, type MeasureRequest } from '../measure/measure.ts';
 import { exportReport, type Exported } from './exports.ts';
 import { sha256 } from './sha256.ts';
 
-/** What one recipe made: each step's file (ONNX), and the files of other formats. */
+/** The files of one recipe: each step's ONNX file, and those of other formats. */
 export interface RecipeModels {
   readonly files: readonly Uint8Array[];
   readonly exports: readonly Exported[];
@@ -16,7 +16,7 @@ export interface RecipeMeasures {
   readonly exported: readonly ExportedFile[];
 }
 
-/** Equal files, as of steps that recipes have in common, are measured once. In the order of `recipes`. */
+/** Measures equal files once, such as those of steps that recipes share. Results are in the order of `recipes`. */
 export async function measureRecipes(
   setting: Omit<MeasureRequest, 'candidates' | 'untimed'>,
   recipes: readonly RecipeModels[],

@@ -1,4 +1,7 @@
-/** One step of a recipe: its result of an earlier run with the same inputs, or the technique applied and checked. */
+/**
+ * Runs one step of a recipe: takes the result of an earlier run with the same inputs, or applies the technique and
+ * checks its result.
+ */
 import type { JobRequest, Step } from '../../contracts/job-request.ts';
 import type { ReportWarning } from '../../contracts/report.ts';
 import { LatheError } from '../../errors.ts';
@@ -15,7 +18,7 @@ import { stepKey, type HashedState } from './step-key.ts';
 import { stepRecords, type FinishedStep, type StepWarning } from './step-records.ts';
 import type { RecipeInput } from './types.ts';
 
-/** Share of the recipe's progress that measuring takes. */
+/** Share of the recipe's progress that measuring accounts for. */
 const MEASURING_SHARE = 0.1;
 
 /** What all steps of a recipe share. */
@@ -28,7 +31,7 @@ export interface StepSetting
   warn(warning: ReportWarning): void;
 }
 
-/** @throws LatheError what the technique throws, and `internal` where its model does not run; the signal's reason */
+/** @throws LatheError what the technique throws; `internal` if its model does not run; the signal's reason */
 export async function runStep(setting: StepSetting, index: number, before: HashedState): Promise<FinishedStep> {
   const { request, original, checkpoints } = setting;
   const step = request.steps[index]!;
@@ -101,7 +104,7 @@ async function applied(
   return { bytes, state: after, warnings, evidence };
 }
 
-/** The state with clustered weights as the floats they stand for, unless the technique reads them as they are. */
+/** The state with clustered weights expanded to floats, unless the technique reads codebooks. */
 function readable(
   state: ModelState,
   { spec }: Technique,

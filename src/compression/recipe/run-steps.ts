@@ -1,4 +1,4 @@
-/** The steps of a recipe in order, from the uploaded model to the last step's. */
+/** Runs the steps of a recipe in order, from the uploaded model to the last step's result. */
 import { withoutCodebooks } from '../graph/codebooks.ts';
 import { followStep } from './exports.ts';
 import type { FloatModel } from './float-model.ts';
@@ -10,7 +10,7 @@ import type { FinishedStep } from './step-records.ts';
 export interface FinishedSteps {
   /** One per step. */
   readonly steps: readonly FinishedStep[];
-  /** What files of other formats are made of. */
+  /** The model that files of other formats are written from. */
   readonly float: FloatModel;
 }
 

@@ -1,7 +1,7 @@
 /**
- * A recipe from the first step to the evidence: validate all, run the steps in order, check the result in onnxruntime,
- * export, measure every file, write the manifest. Each of these is a function of its own, so that a search can run many
- * recipes and measure them together.
+ * Runs a recipe: validates it, runs the steps in order, checks the result in onnxruntime, exports, measures every file
+ * and writes the manifest. Each of these is its own function, so that a search can run many recipes and measure them
+ * together.
  */
 import type { JobRequest } from '../../contracts/job-request.ts';
 import type { Report, ReportWarning } from '../../contracts/report.ts';
@@ -44,7 +44,7 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   return result(input, request, report, [...stepFiles(request, run), ...made]);
 }
 
-/** Warnings as they come, reported and kept. */
+/** Reports each warning and keeps it. */
 function warningsOf({ report }: RecipeInput): { warnings: ReportWarning[]; warn: (warning: ReportWarning) => void } {
   const warnings: ReportWarning[] = [];
   const warn = (warning: ReportWarning) => {
@@ -69,7 +69,7 @@ function reportOf(
   };
 }
 
-/** The last step's model is the one to take; those before it stand beside it. */
+/** The last step's model is the result; the earlier ones are kept beside it. */
 function stepFiles(request: JobRequest, { steps }: FinishedSteps): RecipeFile[] {
   return steps.map(({ bytes }, step) => {
     const name = step === steps.length - 1 ? 'model.onnx' : `step-${step + 1}-${request.steps[step]!.technique}.onnx`;

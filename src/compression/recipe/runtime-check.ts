@@ -1,6 +1,6 @@
 /**
- * A model is offered only after it has run: in onnxruntime, on real samples where there are any, with outputs that are
- * finite where they were before.
+ * Checks a model before it is offered: it must run in onnxruntime, on real samples if there are any, and outputs that
+ * were finite must stay finite.
  */
 import type { Transform } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
@@ -19,16 +19,16 @@ export interface CheckInput {
   readonly transform: Transform;
   /** The step that made the file, for the error. */
   readonly technique: string;
-  /** The model that the step was given; absent: its outputs are known to be finite. */
+  /** The step's input model; absent: its outputs are known to be finite. */
   readonly before?: Model;
 }
 
 const SAMPLES = 8;
 
 /**
- * @throws LatheError `internal` where onnxruntime refuses the file or an output is not finite: the step, not the user,
- * is at fault; where it refuses the model before the step too, what it says of that; `malformed-model` where an output
- * was NaN before the step already.
+ * @throws LatheError `internal` if onnxruntime refuses the file or an output is not finite (the step is at fault, not
+ * the user); onnxruntime's own error if it also refuses the model before the step; `malformed-model` if an output was
+ * already NaN before the step.
  */
 export async function checkRuns(
   bytes: Uint8Array,
@@ -57,7 +57,7 @@ export async function checkRuns(
 const madeNotFinite = (name: string, technique: string): LatheError =>
   new LatheError('internal', `Output "${name}" of the model that ${technique} made is not finite`);
 
-/** Infinities that were there before pass: scores masked with -inf are meant so. */
+/** Accepts infinities that were there before: scores masked with -inf are intended. */
 async function compareWithBefore(
   wild: readonly (readonly [string, RuntimeOutput])[],
   feeds: Feeds,

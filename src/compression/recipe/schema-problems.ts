@@ -1,4 +1,4 @@
-/** TypeBox's findings as problems that a person can act on: one per place, saying what would be right. */
+/** Turns TypeBox's errors into problems that a person can act on: one per place, saying what would be valid. */
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import type { ErrorDetail } from '../../errors.ts';
@@ -11,7 +11,7 @@ export function schemaProblems(schema: TSchema, value: unknown): ErrorDetail[] {
   const findings = Value.Errors(schema, value);
   const choices = findings.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => `${schemaPath}/anyOf/`);
   for (const finding of findings) {
-    // why each form does not fit says less than which there are
+    // the list of valid forms says more than why each one does not fit
     if (choices.some((choice) => finding.schemaPath.startsWith(choice))) continue;
     for (const { path, message } of explain(finding, schema)) if (!problems.has(path)) problems.set(path, message);
   }
@@ -25,7 +25,7 @@ function explain({ keyword, instancePath, schemaPath, params, message }: Finding
       return names.map((name) => ({ path: `${instancePath}/${name}`, message: 'there is no such parameter' }));
     }
     case 'boolean':
-      return []; // the value of an unknown property: said by additionalProperties
+      return []; // the value of an unknown property; additionalProperties reports it
     case 'required': {
       const names = (params as { requiredProperties: readonly string[] }).requiredProperties;
       return [{ path: instancePath, message: `needs ${names.join(' and ')}` }];
@@ -46,7 +46,7 @@ function explain({ keyword, instancePath, schemaPath, params, message }: Finding
   }
 }
 
-/** What may stand where the schema leaves a choice: `"auto"`, `integer >= 0`, `{"absolute": number}`. */
+/** The alternatives of a union in the schema: `"auto"`, `integer >= 0`, `{"absolute": number}`. */
 function formsAt(schema: TSchema, schemaPath: string): string[] {
   const at = schemaPath
     .slice(1)

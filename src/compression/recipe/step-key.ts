@@ -1,5 +1,4 @@
-/** What a step's result follows from, as one hash: where it is equal, the result is that of the earlier run. */
-import { stringify } from 'safe-stable-stringify';
+/** One hash over everything that determines a step's result: equal keys mean equal results. */
 import type { JobRequest, Step } from '../../contracts/job-request.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { TechniqueSpec } from '../techniques/technique.ts';
@@ -23,7 +22,7 @@ export interface StepInputs extends Pick<RecipeInput, 'dataset' | 'datasetSource
   readonly originalSha256: string;
 }
 
-/** Hexadecimal SHA-256. Other models that the step names are read and count with their bytes. */
+/** Hexadecimal SHA-256. Includes the bytes of other models that the step names. */
 export async function stepKey(inputs: StepInputs): Promise<string> {
   const { spec, step, request, before, originalSha256, dataset, datasetSource = null } = inputs;
   const { frozenZeros, kept, quantized } = before.state;

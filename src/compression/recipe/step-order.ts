@@ -1,4 +1,4 @@
-/** Which steps may follow which: what the techniques' specs say of themselves, asked for every pair in order. */
+/** Which steps may follow which: asks the techniques' specs about every ordered pair. */
 import { Value } from 'typebox/value';
 import type { Step } from '../../contracts/job-request.ts';
 import type { ErrorDetail } from '../../errors.ts';
@@ -7,8 +7,8 @@ import type { EarlierStep, TechniqueSpec } from '../techniques/technique.ts';
 import { schemaProblems } from './schema-problems.ts';
 
 /**
- * Of each step the first contradiction with one before it. Steps whose technique is unknown are passed over; of
- * parameters that do not fit the schema, the default counts.
+ * For each step, its first contradiction with an earlier one. Skips steps of unknown techniques; uses the default for
+ * parameters that do not fit the schema.
  * @param steps with their defaults filled in
  */
 export function orderProblems(steps: readonly Step[]): ErrorDetail[] {
@@ -29,7 +29,7 @@ function contradiction(spec: TechniqueSpec, parameters: Record<string, unknown>,
   return `already-quantized: ${spec.name} changes float weights; put it before step ${earlier.index}, which quantizes them to integers`;
 }
 
-/** The parameters with defaults in place of those that do not fit; null where a needed one has no default. */
+/** The parameters, with defaults for those that do not fit; null if a required one has no default. */
 function fitting(spec: TechniqueSpec, given: Record<string, unknown>): Record<string, unknown> | null {
   const wrong = new Set(schemaProblems(spec.parameters, given).map(({ path }) => path.split('/')[1]));
   if (wrong.size === 0) return given;

@@ -1,7 +1,7 @@
 /**
- * What a step leaves in its checkpoint store: first the technique's own checkpoints, at last its result. Each record
- * begins with a byte that tells which, and the key of the step that left it (32 bytes); under another key it counts as
- * absent. A result goes on with a JSON header (length first, uint32 little-endian) and the ONNX file.
+ * A step's records in its checkpoint store: the technique's own checkpoints, finally its result. Each record begins
+ * with a byte for its kind and the key of the step that wrote it (32 bytes); under another key it counts as absent. A
+ * result continues with a JSON header (length first, uint32 little-endian) and the ONNX file.
  */
 import { readOnnx } from '../formats/onnx/read.ts';
 import type { KeptIndices } from '../graph/channels/remove.ts';
@@ -9,7 +9,7 @@ import type { CheckpointStore } from '../step/checkpoint-store.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepEvidence } from '../step/step-context.ts';
 
-/** What a step warned of; where it stands in the recipe is the recipe's to say. */
+/** A step's warning, without the step's position in the recipe. */
 export interface StepWarning {
   readonly code: string;
   readonly message: string;

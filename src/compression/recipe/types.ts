@@ -1,4 +1,4 @@
-/** What a recipe is given, tells and gives back. */
+/** A recipe's inputs, events and results. */
 import type { JobRequest } from '../../contracts/job-request.ts';
 import type { ModelDescription, ModelFormat } from '../../contracts/model.ts';
 import type { Report, ReportWarning } from '../../contracts/report.ts';
@@ -18,20 +18,20 @@ export interface RecipeInput {
   readonly request: JobRequest;
   readonly model: ModelDescription;
   readonly dataset: Dataset | null;
-  /** What tells the dataset from others, for the keys of steps; absent: its description alone. */
+  /** Identifies the dataset in the keys of steps; absent: its description does. */
   readonly datasetSource?: DatasetSource;
   /** Descriptions of the models that steps name. */
   readonly others?: ReadonlyMap<string, ModelDescription>;
   loadModelBytes(id: string): Promise<Uint8Array>;
   /**
-   * One store per step, kept between attempts: a finished step is not run again, a running one goes on from its last
-   * epoch.
-   * @param key hash of all that the step's result follows from; recipes that share stores by it share steps
+   * One store per step, kept between attempts: a finished step is not run again, an unfinished one continues from its
+   * last epoch.
+   * @param key hash of everything that determines the step's result; recipes that share stores by key share steps
    */
   checkpoints(step: number, key: string): CheckpointStore;
   readonly signal: AbortSignal;
   report(event: RecipeEvent): void;
-  /** Threads of the runtime that measures. */
+  /** Threads of onnxruntime while measuring. */
   readonly threads: number;
   /** For the manifest: what the caller knows of versions, devices and input hashes. */
   readonly provenance?: Readonly<Record<string, unknown>>;

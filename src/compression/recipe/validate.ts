@@ -1,6 +1,6 @@
 /**
- * Is a recipe sound? Asked before anything runs, from descriptions alone (no engine): every problem of every step is
- * found in one go. Paths are JSON pointers into the job request.
+ * Validates a recipe before anything runs, from descriptions alone (no engine), and finds every problem of every step
+ * at once. Paths are JSON pointers into the job request.
  */
 import { Value } from 'typebox/value';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
@@ -25,7 +25,7 @@ interface Setting {
   readonly others: ReadonlyMap<string, ModelDescription>;
 }
 
-/** Where problems of several kinds meet, the error's code is the first of these. */
+/** If there are problems of several kinds, the error's code is the first of these. */
 const PRECEDENCE: readonly ErrorCode[] = [
   'invalid-request',
   'not-found',
@@ -96,8 +96,8 @@ function completeStep(step: Step, index: number, setting: Setting): { step: Step
 }
 
 /**
- * Given values win, then the job's own epochs, then what the technique derives from the job, then the schema's
- * defaults. A step's training settings override those of the job one by one, so that they get no defaults of their own.
+ * Precedence: given values, the job's epochs, what the technique derives from the job, the schema's defaults. A step's
+ * training settings override the job's one by one and so have no defaults of their own.
  */
 function withDefaults(spec: TechniqueSpec, given: Record<string, unknown>, setting: Setting): Record<string, unknown> {
   const takesEpochs = 'epochs' in ((spec.parameters as { properties?: object }).properties ?? {});
@@ -124,7 +124,7 @@ function parameterProblems(spec: TechniqueSpec, parameters: Record<string, unkno
   return problems.map((problem) => ({ code: 'invalid-request', ...problem }));
 }
 
-/** Does the job bring what the step needs: data, labels, a model that can be trained, a teacher that fits? */
+/** What the step needs and the job lacks: data, labels, a trainable model, a teacher that fits. */
 function settingProblems(spec: TechniqueSpec, parameters: Record<string, unknown>, setting: Setting): Problem[] {
   const { data, trainable } = spec.needs(parameters);
   return [
@@ -217,7 +217,7 @@ function teacherProblems(teacher: unknown, { model, others }: Setting): Problem[
 type Tensors = ModelDescription['inputs'];
 
 /**
- * Teacher and student must take the same inputs and give outputs of the same sizes: paired by name where all names
+ * Teacher and student must take the same inputs and give outputs of the same sizes. Pairs them by name if all names
  * agree, else by order.
  */
 function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors, path: string): Problem[] {
@@ -248,7 +248,7 @@ function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors
 
 const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
 
-/** What a mode of training over several processes lacks to run here. */
+/** What each mode of training over several processes still needs to run. */
 const MISSING_MODES: Partial<Record<Parallel['mode'], string>> = {
   sync: 'averaging the gradients of several replicas',
   async: 'a parameter server',
@@ -257,7 +257,7 @@ const MISSING_MODES: Partial<Record<Parallel['mode'], string>> = {
 };
 
 /**
- * Training runs in one process. Whatever asks for more is refused rather than left out; "sync" with one replica is one
+ * Training runs in one process. Settings that ask for more are refused, not ignored; "sync" with one replica is one
  * process.
  */
 function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[] {

@@ -1,4 +1,4 @@
-/** What the figures say that the user should not have to find out: a step that made something worse. */
+/** Warns about steps that made a figure worse. */
 import type { Step } from '../../contracts/job-request.ts';
 import type { Measures, ReportWarning } from '../../contracts/report.ts';
 import { specOf } from '../techniques/registry.ts';
@@ -9,13 +9,13 @@ const LARGER = 1.02;
 const ACCURACY_LOSS = 0.01;
 const AGREEMENT = 0.9;
 /**
- * Of values there is no agreement to count: outputs off by a tenth of their size, and losses that grew though outputs
- * are not as good as equal.
+ * Thresholds for outputs that are values, not classes: outputs off by a tenth of their size, and a grown loss where the
+ * outputs are not nearly equal.
  */
 const NOISE_DB = 20;
 const AS_GOOD_AS_EQUAL_DB = 40;
 const LOSS_GROWTH = 1.1;
-/** Fidelity that differs by more between exact arithmetic and the measuring processor's is told of. */
+/** Warns if fidelity differs by more than this between exact arithmetic and the measuring processor's. */
 const DIFFERENT_DB = 1;
 
 /** `measures[0]` is the original, `measures[i + 1]` the model after step i. */
@@ -63,10 +63,7 @@ function stepWarnings(technique: string, before: Measures, after: Measures): Rep
   return [...warnings, ...arithmeticWarnings(technique, before, after), ...valueWarnings(technique, before, after)];
 }
 
-/**
- * Integer products that come out differently on other processors than on the one that measured, or on it than they
- * should.
- */
+/** Integer products that saturate: here, or on other processors than the measuring one. */
 function arithmeticWarnings(technique: string, before: Measures, { fidelity, latencyMs }: Measures): ReportWarning[] {
   const { exact, sqnrDb } = fidelity;
   if (!exact || exact.saturatingProducts <= (before.fidelity.exact?.saturatingProducts ?? 0)) return [];
@@ -93,7 +90,7 @@ function arithmeticWarnings(technique: string, before: Measures, { fidelity, lat
 
 const decibels = (value: number) => (Number.isFinite(value) ? `${value.toFixed(1)} dB` : 'no noise');
 
-/** Of models whose outputs are no classes: their loss, without labels what the outputs differ by. */
+/** For models whose outputs are not classes: the loss; without labels, the outputs' difference. */
 function valueWarnings(technique: string, before: Measures, after: Measures): ReportWarning[] {
   const noise = after.fidelity.sqnrDb ?? Infinity;
   if (before.accuracy && after.accuracy) {

@@ -1,4 +1,4 @@
-/** The model as it goes from step to step. */
+/** The model as steps pass it on. */
 import type { KeptIndices } from '../graph/channels/remove.ts';
 import type { Model } from '../ir/types.ts';
 
@@ -6,7 +6,7 @@ export interface ModelState {
   readonly model: Model;
   /** Initializers whose zeros later steps must keep (set by pruning); the mask is where the tensor is not zero. */
   readonly frozenZeros: ReadonlySet<string>;
-  /** Of initializers that lost channels, the indices of the uploaded model's that are left, by axis. */
+  /** For initializers that lost channels: the kept indices into the uploaded model's, by axis. */
   readonly kept: ReadonlyMap<string, KeptIndices>;
   /** Initializers that the next export codes in a special way; empty for most. */
   readonly quantized: boolean;

@@ -1,4 +1,4 @@
-/** What the recipe gives to a step, and what the step tells it. */
+/** What the recipe gives to a step, and what the step reports. */
 import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
 import type { Sensitivity } from '../../contracts/report.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -15,7 +15,7 @@ export interface StepProgress {
   readonly metrics?: Readonly<Record<string, number>>;
 }
 
-/** What a step has found out, for the report: beside the measures that every step gets. */
+/** A step's findings for the report, beside the measures that every step gets. */
 export interface StepEvidence {
   readonly sensitivity?: Sensitivity;
 }
@@ -34,7 +34,7 @@ export interface StepContext {
   readonly checkpoints: CheckpointStore;
   readonly signal: AbortSignal;
   report(progress: StepProgress): void;
-  /** Puts evidence into the report; what is recorded later under the same name replaces it. */
+  /** Puts evidence into the report; a later record under the same name replaces it. */
   record(evidence: StepEvidence): void;
   warn(code: string, message: string): void;
 }

@@ -1,4 +1,4 @@
-/** What channels are worth, from their weights alone. */
+/** Importance of channels, from their weights alone. */
 import type { ConstantAxis, ChannelGroup } from '../graph/channels/groups.ts';
 import type { ChannelMap } from '../graph/channels/couple.ts';
 import { elementCount, toHost } from '../ir/tensor-data.ts';
@@ -10,8 +10,8 @@ export type Scores = ReadonlyMap<number, number>;
 export type WeightScore = 'l1' | 'l2' | 'bn-scale' | 'geometric-median' | 'random';
 
 /**
- * A group is as important as all that makes its channels (Fang et al. 2023, arXiv 2301.12900): what a channel has in
- * each tied layer is added up, each layer counting as much as the others.
+ * Sums a channel's importance over all tied layers of its group, each layer with the same weight (Fang et al. 2023,
+ * arXiv 2301.12900).
  */
 export function weightScores(map: ChannelMap, group: ChannelGroup, score: WeightScore, seed: number): Scores {
   switch (score) {
@@ -92,7 +92,7 @@ export interface AxisValues {
   readonly values: Float64Array;
 }
 
-/** Values of every layer divided by their mean there, added up by unit. */
+/** Sums each unit's values over the layers, each layer's values divided by their mean. */
 export function sumByUnit(map: ChannelMap, { units }: ChannelGroup, parts: readonly AxisValues[]): Scores {
   const scores = new Map(units.map((unit) => [unit, 0]));
   for (const { maker, values } of parts) {

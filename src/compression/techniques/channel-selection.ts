@@ -1,18 +1,18 @@
-/** Which channels go. */
+/** Chooses the channels to prune. */
 import type { ChannelGroup } from '../graph/channels/groups.ts';
 import type { RemainingUnits } from '../graph/channels/remaining-units.ts';
 import type { Scores } from './channel-scores.ts';
 
-/** A group with what is known of its beginnings: earlier rounds have taken from it. */
+/** A group with its original size: earlier rounds may have pruned it. */
 export interface ScoredGroup {
   readonly group: ChannelGroup;
   readonly scores: Scores;
-  /** Channels that could go when the step began. */
+  /** Prunable channels when the step began. */
   readonly original: number;
 }
 
 export interface Selection {
-  /** Share of the channels that go, 0 to 1. */
+  /** Share of the channels to prune, 0 to 1. */
   readonly ratio: number;
   readonly scope: 'layer' | 'global';
   /** Layers keep a multiple of this many channels. */
@@ -22,8 +22,8 @@ export interface Selection {
 }
 
 /**
- * Marks units as gone in `survival`, the least important first (of equal ones, the first), until `fraction` of the way
- * to the ratio is reached.
+ * Marks units as pruned in `survival`, the least important first (on ties, the first), until `fraction` of the way to
+ * the ratio is reached.
  */
 export function selectChannels(
   groups: readonly ScoredGroup[],
@@ -44,14 +44,14 @@ export function selectChannels(
   });
 }
 
-/** Up to the next multiple, counting the channels that have to stay. */
+/** Rounds up to the next multiple, counting the channels that have to stay. */
 function rounded(keep: number, roundTo: number, { units, fixed }: ChannelGroup): number {
   return Math.min(units.length, Math.ceil((keep + fixed) / roundTo) * roundTo - fixed);
 }
 
 /**
- * How many each group keeps where the least important of all go. Scores are means over layers, and so can be compared
- * between groups.
+ * How many units each group keeps when the globally least important are pruned. Scores are means over layers and so
+ * comparable between groups.
  */
 function globalQuotas(groups: readonly ScoredGroup[], target: number, maxRatio: number): number[] {
   const keep = groups.map(({ group }) => group.units.length);

@@ -17,11 +17,11 @@ import { dropOf, metricOf, noiseOf, type Verdict } from './metric.ts';
 import type { AnalyzeParameters } from './spec.ts';
 import { applyTrial, triedWeights, trialsOf, type Trial } from './trials.ts';
 
-/** All trials together: some ten minutes of one core. */
+/** For all trials together: about ten minutes on one core. */
 const MAX_MACS = 1e13;
 const MIN_SAMPLES = 16;
 
-/** Tries every layer in every way and records what it costs. The state comes back as it was. */
+/** Tries every layer in every way and records the cost. Returns the state unchanged. */
 export async function apply(
   state: ModelState,
   parameters: AnalyzeParameters,
@@ -78,7 +78,7 @@ interface Analysis {
 
 type Layers = Sensitivity['layers'];
 
-/** The most sensitive first; of equal ones, that whose outputs move most. */
+/** The most sensitive first; on ties, the one whose outputs change most. */
 async function tryAll(
   model: Model,
   weights: readonly KernelWeight[],

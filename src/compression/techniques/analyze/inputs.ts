@@ -1,4 +1,4 @@
-/** The samples of all trials, with what the untouched model answers: read and run once, kept while the trials run. */
+/** The samples of all trials with the untouched model's outputs: read and run once, kept while the trials run. */
 import type { Sensitivity } from '../../../contracts/report.ts';
 import type { Batch } from '../../data/dataset.ts';
 import { trainAndValidation } from '../../data/splits.ts';
@@ -28,10 +28,7 @@ const MAX_BYTES = 256 * 2 ** 20;
 /** Random samples say little: a few are enough. */
 const RANDOM_SAMPLES = 16;
 
-/**
- * Stops at `wanted` samples, or where they take more memory than is sensible. The test split is never looked at: it is
- * the report's.
- */
+/** Stops at `wanted` samples or at the memory limit. Never reads the test split: the report's figures come from it. */
 export async function referenceSamples(
   model: Model,
   runtime: Runtime,

@@ -1,4 +1,4 @@
-/** What a trial costs: by labels where there are any, else by how far the outputs are from the untouched model's. */
+/** A trial's cost: by labels if there are any, else by the outputs' distance from the untouched model's. */
 import type { Accuracy, Fidelity, Sensitivity } from '../../../contracts/report.ts';
 
 export interface Verdict {
@@ -15,7 +15,7 @@ export function metricOf({ accuracy, fidelity }: Verdict): Metric {
   return fidelity.top1Agreement === null ? 'noise' : 'top1Agreement';
 }
 
-/** How much worse; comparable with the tolerance: all are shares. */
+/** How much worse, as a share, so that it compares with the tolerance. */
 export function dropOf(metric: Metric, untouched: Verdict, trial: Verdict): number {
   switch (metric) {
     case 'top1':
@@ -30,7 +30,8 @@ export function dropOf(metric: Metric, untouched: Verdict, trial: Verdict): numb
 }
 
 /**
- * A loss of nothing at all (a model that is its own data) has no shares: then the loss itself. JSON has no infinities.
+ * For an original loss of zero (a model that made its own data) a share is undefined: the loss itself. JSON has no
+ * infinities.
  */
 const growth = (before: number, after: number): number =>
   Math.min(Number.MAX_VALUE, before > 0 ? after / before - 1 : after);

@@ -38,9 +38,9 @@ const Parameters = Type.Object(
 
 export type AnalyzeParameters = Type.Static<typeof Parameters>;
 
-/** Opening a model in onnxruntime. */
+/** Time to open a model in onnxruntime. */
 const SESSION_SECONDS = 0.05;
-/** The step takes fewer samples where trials would take longer. */
+/** Upper bound: the step takes fewer samples if trials would take longer. */
 const MAX_TRIAL_SECONDS = 900;
 
 export const spec: TechniqueSpec<typeof Parameters> = {

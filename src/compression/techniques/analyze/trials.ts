@@ -1,4 +1,4 @@
-/** What is done to a layer's weight, one trial at a time. */
+/** The trials: each changes one layer's weight. */
 import { toHost } from '../../ir/tensor-data.ts';
 import type { Model, Tensor } from '../../ir/types.ts';
 import { lowestMasks, magnitudes, maskedWeight } from '../../weights/masks.ts';
@@ -28,7 +28,10 @@ export function trialsOf({ of, sparsities }: Pick<AnalyzeParameters, 'of' | 'spa
   return of.flatMap((kind): Trial[] => (kind === 'prune' ? prune : [{ kind, sparsity: null }]));
 }
 
-/** The weight as the trial leaves it, in its own type and shape: by the arithmetic of the steps that do it for good. */
+/**
+ * The weight after the trial, in its own type and shape, by the same arithmetic as the steps that change it
+ * permanently.
+ */
 export function applyTrial({ tensor, outputAxis }: Attempted, trial: Trial): Tensor {
   if (trial.kind === 'int8') return roundedWeight(tensor, { type: 'int8', symmetric: true, channelAxis: outputAxis });
   const scores = magnitudes(toHost(tensor).data as Float32Array);

@@ -5,9 +5,9 @@ import { clusterWeights } from './cluster-weights.ts';
 import type { ClusterParameters } from './spec.ts';
 
 /**
- * Clusters weights, then trains the values that they share and all that was not clustered; zeros that have a cluster of
- * their own stay. A codebook is a parameter of the network, whose gradient is the sum of those of the weights that
- * share a value (Han et al. 2016, equation 3).
+ * Clusters weights, then trains the shared values and all unclustered weights; zeros with a cluster of their own stay
+ * zero. A codebook is a parameter of the network; the gradient of each value is the sum over the weights that share it
+ * (Han et al. 2016, equation 3).
  */
 export async function apply(
   state: ModelState,

@@ -1,4 +1,4 @@
-/** Which weights of a model are clustered, and the model with them. */
+/** Chooses the weights to cluster, and clusters them. */
 import { isUnsupportedOperator } from '../../../errors.ts';
 import { seededRandom } from '../../data/random.ts';
 import { expandCodebooks, sharedWeights, withoutCodebooks } from '../../graph/codebooks.ts';
@@ -17,14 +17,14 @@ import { opsetOf, isSmaller, shareWeights } from './share.ts';
 import { clusterCount, type ClusterParameters } from './spec.ts';
 import { UNPACKING_OPSET } from './storage.ts';
 
-/** What multiplies activations, and tables: most of any model's bytes. */
+/** Kernels and embedding tables: most of any model's bytes. */
 const KINDS: ReadonlySet<WeightKind> = new Set(['kernel', 'embedding']);
-/** Weights of as many bits are floats yet. */
+/** Weights of this many bits are still floats. */
 const HALF_BITS = 16;
-/** The least that raising leads to. */
+/** The lowest opset that raising leads to. */
 const RAISED_OPSET = 13;
 
-/** The same state where nothing is clustered, with a warning that says why. */
+/** Returns the same state if nothing is clustered, with a warning that says why. */
 export async function clusterWeights(
   state: ModelState,
   parameters: ClusterParameters,
@@ -48,8 +48,7 @@ export async function clusterWeights(
 }
 
 /**
- * Selected weights that are clustered already, into more values than asked for, are floats again; coarser ones stay as
- * they are.
+ * Expands selected weights that are already clustered into more values than asked for; coarser ones stay as they are.
  */
 function withoutFiner(model: Model, parameters: ClusterParameters): Model {
   if (sharedWeights(model.graph).size === 0) return model;
@@ -64,7 +63,7 @@ function withoutFiner(model: Model, parameters: ClusterParameters): Model {
 }
 
 /**
- * A model too old for the operators that unpack codes as a newer one; where that cannot be, codes are stored as bytes.
+ * Raises the opset of a model too old for the operators that unpack codes; if that fails, codes are stored as bytes.
  */
 function raised(model: Model): Model {
   if (opsetOf(model) >= UNPACKING_OPSET) return model;

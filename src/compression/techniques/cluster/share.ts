@@ -1,7 +1,4 @@
-/**
- * Puts codebooks into a model: the nodes that make a weight come before all others of the graph that held it as a
- * constant.
- */
+/** Puts codebooks into a model: the nodes that compute a weight come first in the graph that held it as a constant. */
 import { constantTensor } from '../../ir/constants.ts';
 import { freshNames, mapSubgraphs } from '../../ir/edit.ts';
 import { byteLength } from '../../ir/tensor-data.ts';
@@ -63,7 +60,7 @@ function shareIn(graph: Graph, sharing: Sharing): Graph {
   return {
     ...graph,
     initializers: new Map([...kept, ...unpacking.tensors.map((tensor): [string, Tensor] => [tensor.name, tensor])]),
-    // up to IR version 3, initializers are listed there
+    // up to IR version 3, inputs list the initializers as well
     inputs: graph.inputs.filter(({ name }) => !gone.has(graph.initializers.get(name)!)),
     nodes: [...unpacking.nodes, ...nodes],
   };

@@ -71,7 +71,7 @@ export const spec: TechniqueSpec<typeof Parameters> = {
       : [],
 };
 
-/** Different values that a weight may have. */
+/** How many different values a weight may have. */
 export function clusterCount({ bits, clusters }: Pick<ClusterParameters, 'bits' | 'clusters'>): number {
   return clusters ?? 2 ** (bits ?? DEFAULT_BITS);
 }

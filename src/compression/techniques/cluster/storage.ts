@@ -1,7 +1,7 @@
 /**
- * How codes lie in the file, by operators that onnxruntime computes once when it loads the model: a byte each; in
- * planes of 4, 2 and 1 bits, parted by BitShift; or, of weights that are mostly zero, the codes of the others with the
- * distance of each from the one before (Han et al. 2016, figure 2).
+ * How the file stores codes. Operators that onnxruntime evaluates once, when it loads the model, unpack them: one byte
+ * each; planes of 4, 2 and 1 bits, separated by BitShift; or, for mostly zero weights, the nonzero codes with their
+ * distances from the previous one (Han et al. 2016, figure 2).
  */
 import { elementCount } from '../../ir/tensor-data.ts';
 import type { Unpacking } from './unpacking.ts';
@@ -14,18 +14,18 @@ export interface CodeArray {
 }
 
 export interface Storage {
-  /** Of data, nodes and constants, about. */
+  /** Approximate size of data, nodes and constants. */
   readonly bytes: number;
   /** @returns the name of an int32 value [dims] */
   write(unpacking: Unpacking): string;
 }
 
-/** From this opset on there are the operators that unpack more than bytes. */
+/** The first opset with the operators that unpack anything but whole bytes. */
 export const UNPACKING_OPSET = 11;
-/** What a node, or a small constant, takes in a file beside its data. */
+/** Bytes that a node or a small constant takes in a file beside its data. */
 const PIECE_BYTES = 45;
 
-/** The smallest way to store the codes. @param sparse code 0 is zero: where it is frequent, it may be left out */
+/** The smallest way to store the codes. @param sparse code 0 is zero, and may be left out if it is frequent */
 export function storageOf(array: CodeArray, sparse: boolean, opset: number): Storage {
   if (opset < UNPACKING_OPSET) return byteStorage(array);
   const dense = denseStorage(array);
@@ -47,8 +47,8 @@ function byteStorage({ codes, dims }: CodeArray): Storage {
 }
 
 /**
- * The high bits of all codes, then the others, in planes of widths that fill bytes: no bit is lost, and in the high
- * plane gzip finds the values that are frequent. Several planes are added up.
+ * The high bits of all codes, then the others, in planes whose widths divide a byte: no bit is wasted, and gzip
+ * compresses the frequent values in the high plane. The codes are the sum of the planes.
  */
 function planeStorage({ codes, bits, dims }: CodeArray): Storage {
   const widths = [8, 4, 2, 1].filter((width) => (bits & width) !== 0);
@@ -68,8 +68,8 @@ function planeStorage({ codes, bits, dims }: CodeArray): Storage {
 }
 
 /**
- * `width` bits of every code from bit `low` on, in their place: a byte is shifted left as far as it has other codes
- * above, then right as far as it has any below, all codes of all bytes at once.
+ * `width` bits of every code from bit `low` on. Shifting a byte left drops the codes above, then right those below, for
+ * all codes of all bytes at once.
  * @returns the name of an int32 value [bytes, codes in a byte]
  */
 function plane(codes: Uint8Array, width: number, low: number, unpacking: Unpacking): string {
@@ -88,7 +88,7 @@ function plane(codes: Uint8Array, width: number, low: number, unpacking: Unpacki
   return unpacking.cast(low === 0 ? alone : shift(alone, 'LEFT', [low]));
 }
 
-/** The first code in the lowest bits; for a number of codes that is a multiple of 8. */
+/** Packs the first code into the lowest bits; the number of codes is a multiple of 8. */
 function packPlane(codes: Uint8Array, width: number, low: number): Uint8Array {
   const each = 8 / width;
   const mask = 2 ** width - 1;
@@ -98,7 +98,7 @@ function packPlane(codes: Uint8Array, width: number, low: number): Uint8Array {
   return bytes;
 }
 
-/** Bits that a distance may take. Fewer make more of them, since far codes need some between. */
+/** Candidate widths of a distance in bits. Narrower ones need more entries: distant codes need zeros between them. */
 const GAP_BITS = [4, 5, 6, 7, 8] as const;
 
 function sparseStorage(array: CodeArray): Storage {
@@ -127,8 +127,8 @@ function runLengthStorage({ codes, bits, dims }: CodeArray, gapBits: number): St
 }
 
 /**
- * Of the codes that are not 0: how far each lies behind the one before (the first: behind the start). Where that is
- * more than `most`, zeros between are kept.
+ * For the nonzero codes: the distance from the previous one (the first: from the start). Keeps zeros in between where a
+ * distance exceeds `most`.
  */
 function distances(codes: Uint8Array, maxGap: number): { gaps: Uint8Array; kept: Uint8Array } {
   const [gaps, kept]: [number[], number[]] = [[], []];

@@ -1,4 +1,4 @@
-/** Nodes and constants that make a weight's codes out of what is stored, collected while they are written. */
+/** Collects the nodes and constants that unpack a weight's stored codes. */
 import { makeNode, type AttributeValue } from '../../ir/edit.ts';
 import { fromHost, hostOf } from '../../ir/tensor-data.ts';
 import { DATA_TYPES, type DataType, type Node, type Tensor } from '../../ir/types.ts';
