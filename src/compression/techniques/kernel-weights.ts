@@ -1,6 +1,6 @@
 /**
- * The weights that pruning and clustering are about: constants that the operators call kernels, wherever in the graph
- * and its subgraphs they lie.
+ * The weights that pruning and clustering change: the operators' constant kernels, anywhere in the graph and its
+ * subgraphs.
  */
 import { constantTensor } from '../ir/constants.ts';
 import { mapSubgraphs, subgraphs } from '../ir/edit.ts';
@@ -14,11 +14,11 @@ export interface KernelWeight {
   /** Initializer, or output of the Constant node. */
   readonly name: string;
   readonly tensor: Tensor;
-  /** What layer filters may call it: its own name, and those of the nodes that use it. */
+  /** Names that layer filters match: its own and those of the nodes that use it. */
   readonly names: readonly string[];
-  /** Axis, in ONNX order, along which products are summed (input channels); null where that cannot be said. */
+  /** Axis, in ONNX order, along which products are summed (input channels); null if unknown. */
   readonly reductionAxis: number | null;
-  /** Axis, in ONNX order, of what the layer gives (output channels); null where that cannot be said. */
+  /** Axis, in ONNX order, of the output channels; null if unknown. */
   readonly outputAxis: number | null;
   /** The tensor or the Constant node in the graph. */
   readonly place: Tensor | Node;
@@ -28,7 +28,7 @@ export type WeightKind = WeightRole['kind'];
 
 const KERNELS: ReadonlySet<WeightKind> = new Set(['kernel']);
 const FLOATS: ReadonlySet<string> = new Set(['float32', 'float64', 'float16', 'bfloat16']);
-/** Nodes that a weight may pass on its way to the operator without changing its values. */
+/** Operators between a weight and its consumer that do not change its values. */
 const CARRIERS: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze']);
 
 interface Constant {
@@ -36,10 +36,7 @@ interface Constant {
   readonly place: Tensor | Node;
 }
 
-/**
- * What can be seen from inside a graph: constants and the nodes that make values, those of the graphs around it
- * included.
- */
+/** The constants and producing nodes visible inside a graph, including those of the enclosing graphs. */
 interface Scope {
   readonly constants: ReadonlyMap<string, Constant>;
   readonly producers: ReadonlyMap<string, Node>;
@@ -136,7 +133,7 @@ function reductionAxis(node: Node, outputAxis: number | null, rank: number): num
   return axis === rank - 1 ? rank - 2 : axis + 1;
 }
 
-/** The model with weights replaced, wherever they lie; all else is untouched. */
+/** The model with weights replaced, wherever they are; everything else is unchanged. */
 export function replaceWeights(model: Model, values: ReadonlyMap<Tensor | Node, Tensor>): Model {
   if (values.size === 0) return model;
   const graph = replaceIn(model.graph, values);

@@ -12,7 +12,7 @@ export const LayerFilter = Type.Object(
 );
 export type LayerFilter = Static<typeof LayerFilter>;
 
-/** A predicate over all the names that one weight goes by (its own, those of its nodes). */
+/** A predicate over all names of one weight (its own, those of its nodes). */
 export function layerMatcher({ include, exclude }: LayerFilter): (names: readonly string[]) => boolean {
   const wanted = include?.map(globPattern);
   const unwanted = exclude?.map(globPattern) ?? [];
@@ -21,10 +21,7 @@ export function layerMatcher({ include, exclude }: LayerFilter): (names: readonl
   return (names) => (wanted === undefined || matches(wanted, names)) && !matches(unwanted, names);
 }
 
-/**
- * `*`: any characters (names hold slashes as a matter of course, so it crosses them), `?`: one; everything else
- * literally.
- */
+/** `*`: any characters, slashes included (names often contain them), `?`: one character; everything else is literal. */
 function globPattern(glob: string): RegExp {
   const escaped = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')

@@ -1,6 +1,6 @@
 /**
- * Every technique: its spec, and where its engine half is, which is loaded when a step first runs. The API and the
- * supervisor read specs here and never load the engine.
+ * Every technique: its spec, and how to load its implementation when a step first runs. The API and the supervisor read
+ * only specs and never load the engine.
  */
 import type { TSchema } from 'typebox';
 import { spec as analyze } from './analyze/spec.ts';
@@ -20,7 +20,7 @@ export const TECHNIQUES: ReadonlyMap<string, Technique> = registered;
 
 export const specOf = (name: string): TechniqueSpec | undefined => TECHNIQUES.get(name)?.spec;
 
-/** @throws Error where the name is taken */
+/** @throws Error if the name is taken */
 export function register<P extends TSchema>(
   spec: TechniqueSpec<P>,
   load: () => Promise<{ readonly apply: Technique<P>['apply'] }>,

@@ -1,4 +1,4 @@
-/** `training`: what a step that trains takes instead of the job's settings. */
+/** `training`: a step's own training settings, which override the job's. */
 import { Type } from 'typebox';
 import { Training } from '../../contracts/job-request.ts';
 

@@ -11,13 +11,13 @@ import type { StepContext } from '../step/step-context.ts';
 /** What a step needs of data, given its parameters. `inputs`: samples without labels are enough. */
 export type DataNeed = 'none' | 'optional' | 'inputs' | 'labels';
 
-/** What a job brings along, as far as a technique's defaults depend on it. */
+/** What a technique's defaults may depend on in a job. */
 export interface Available {
   readonly trainable: boolean;
   readonly data: 'none' | 'inputs' | 'labels';
 }
 
-/** What the seconds of a step follow from, roughly. */
+/** What determines the seconds of a step, roughly. */
 export interface ModelCost {
   /** One sample through the model, forward, on the device that the job asks for. */
   readonly forwardSeconds: number;
@@ -27,13 +27,13 @@ export interface ModelCost {
   readonly kernelLayers: number;
 }
 
-/** A step in front of another one. */
+/** An earlier step. */
 export interface EarlierStep {
   /** In the recipe. */
   readonly index: number;
   readonly technique: string;
   readonly parameters: Readonly<Record<string, unknown>>;
-  /** What its technique's `storage` says; null where it has none. */
+  /** Its technique's `storage`; null if it has none. */
   readonly storage: WeightStorage | null;
 }
 
@@ -47,33 +47,35 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   readonly paper?: string;
   /** Parameters with which the technique changes nothing (contract test). */
   readonly neutral: Record<string, unknown>;
-  /** The model comes out as it went in, whatever the parameters: the step is about what it records. */
+  /** The step returns the model unchanged, whatever the parameters: its result is what it records. */
   readonly isReadOnly?: true;
   /** A string parameter `teacher` names another model, or "original": validation checks that it fits. */
   needs(parameters: Static<P>): { data: DataNeed; trainable: boolean };
-  /** Whether `apply` looks at the model as it was uploaded: its hash is then part of the step's key. Absent: it does. */
+  /** Whether `apply` reads the uploaded model, whose hash is then part of the step's key. Absent: it does. */
   usesOriginal?(parameters: Static<P>): boolean;
-  /** Such a step cannot follow one that has made integers of the weights. */
+  /** Such a step cannot follow one that quantizes weights to integers. */
   changesFloatWeights(parameters: Static<P>): boolean;
   /**
-   * For techniques that code weights and leave what they stand for: how files of other formats hold them; null: as
-   * before the step. Absent: the technique makes another model, which other formats store in floats.
+   * For techniques that only code weights: how files of other formats store them; null: as before the step. Absent: the
+   * technique changes the model, and other formats store it in floats.
    */
   storage?(parameters: Static<P>): WeightStorage | null;
-  /** Seconds of the step beside those that every step takes, good to a factor of a few. Absent: as good as none. */
+  /** Seconds of the step beyond those of every step, accurate to a small factor. Absent: negligible. */
   cost?(parameters: Static<P>, model: ModelCost): number;
-  /** Why the step cannot follow an earlier one, as a sentence; null: it can. */
+  /** Why the step cannot follow an earlier one, as a sentence; null if it can. */
   contradictsAfter?(parameters: Static<P>, earlier: EarlierStep): string | null;
-  /** What to set so that the integer products of its result cannot saturate in 16 bits. */
+  /** The setting with which the integer products of its result cannot saturate in 16 bits. */
   readonly saturationRemedy?: string;
   /**
-   * Whether the technique leaves clustered weights in their codebooks. Absent: it works on the weights, and is given
-   * them as floats.
+   * Whether the technique leaves clustered weights in their codebooks. Absent: it works on the weights and gets them as
+   * floats.
    */
   keepsCodebooks?(parameters: Static<P>): boolean;
-  /** Defaults that depend on what there is to work with; they come before the schema's own. */
+  /** Defaults that depend on the job; they take precedence over the schema's. */
   defaults?(given: Readonly<Record<string, unknown>>, available: Available): Record<string, unknown>;
-  /** Contradictions that the schema cannot say ("one of sparsity, threshold, pattern"); paths relative to the step. */
+  /**
+   * Contradictions that the schema cannot express ("one of sparsity, threshold, pattern"); paths relative to the step.
+   */
   contradictions?(parameters: Static<P>): ErrorDetail[];
 }
 

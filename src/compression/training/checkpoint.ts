@@ -1,7 +1,7 @@
 /**
- * A training in bytes: a JSON header (its length first, uint32 little-endian), then float32 arrays in the header's
- * order, the header padded to four bytes. Arrays go by the names of their parameters. Batches, seeds and learning rates follow from epoch and step, so that a resumed training
- * ends with the same weights.
+ * Serializes a training's state: a JSON header (its length first, uint32 little-endian, padded to four bytes), then
+ * float32 arrays in the header's order, named by their parameters. Epoch and step determine batches, seeds and learning
+ * rates, so that a resumed training ends with the same weights.
  */
 import type { Snapshot } from './snapshot.ts';
 
@@ -10,9 +10,9 @@ export interface Checkpoint {
   readonly epoch: number;
   readonly step: number;
   readonly history: readonly Readonly<Record<string, number>>[];
-  /** Metrics of the best weights so far; null: none qualified yet. */
+  /** Metrics of the best weights so far; null if none has qualified yet. */
   readonly bestMetrics: Readonly<Record<string, number>> | null;
-  /** Steps that the best weights had been trained for. */
+  /** Training steps after which the best weights were reached. */
   readonly bestStep: number | null;
   /** Parameters, running statistics, optimizer slots, masks, scores. */
   readonly current: Snapshot;
@@ -46,7 +46,7 @@ export function encodeCheckpoint({ current, best, ...rest }: Checkpoint): Uint8A
   ]);
 }
 
-/** null where the bytes are of another version. */
+/** null if the bytes are of another version. */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = 4 + buffer.readUInt32LE(0);

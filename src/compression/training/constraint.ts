@@ -6,7 +6,7 @@ import { byParameter, disposeAll, variablesLike, type NamedVariable } from './na
 export interface Constraint {
   /** What `project` reads; part of the checkpoint. */
   readonly variables: readonly NamedVariable[];
-  /** The nearest allowed value of a parameter; the same tensor where nothing is asked of it. */
+  /** The nearest allowed value of a parameter; the same tensor if it is unconstrained. */
   project(parameter: Parameter, value: TfTensor): TfTensor;
 }
 
@@ -36,7 +36,7 @@ export class Masks implements Constraint {
     });
   }
 
-  /** Closes a mask wherever the weight is zero now. */
+  /** Closes a mask wherever the weight is zero. */
   freezeZeros(parameter: Parameter): void {
     this.set(
       parameter,

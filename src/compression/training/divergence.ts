@@ -1,9 +1,9 @@
-/** Notices early that training has gone astray. */
+/** Detects diverging training early. */
 import { LatheError } from '../../errors.ts';
 
 /** Weight of the past in the running mean of the loss. */
 const MEMORY = 0.9;
-/** A running mean this many times the first losses (or 1, where they were smaller) is no noise. */
+/** The loss has diverged when its running mean exceeds the first losses (at least 1) by this factor. */
 const FACTOR = 100;
 const FIRST_STEPS = 5;
 
@@ -12,7 +12,7 @@ export interface TrainingPosition {
   readonly step: number;
 }
 
-/** A guard to be asked with every step's loss. */
+/** Returns a guard to call with every training step's loss. */
 export function divergenceGuard(): (loss: number, position: TrainingPosition) => void {
   let seen = 0;
   let mean = 0;

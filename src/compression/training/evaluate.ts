@@ -15,8 +15,7 @@ export interface Evaluator {
 }
 
 /**
- * @param earlierRuns how often it has evaluated the same data in a process that ended, asked at the first batch of each
- * size
+ * @param earlierRuns how many times an ended process evaluated the same data; called at the first batch of each size
  */
 export function evaluator(
   network: Network,

@@ -1,5 +1,5 @@
 /**
- * Lets timers, signals and messages in: training computes synchronously, and a cancel must be heard between two
+ * Lets timers, signals and messages run: training computes synchronously, and a cancel must take effect between two
  * batches.
  */
 export function nextTurn(): Promise<void> {

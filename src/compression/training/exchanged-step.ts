@@ -15,7 +15,7 @@ import {
 } from './step.ts';
 import { trainedParameters } from './term.ts';
 
-/** Averages gradients, weighted by samples, over all that train the same model. Takes over its arguments. */
+/** Averages gradients, weighted by samples, over all replicas of the model. Takes ownership of its arguments. */
 export interface GradientExchange {
   average(tensors: TfTensor[], samples: number): Promise<TfTensor[]>;
 }

@@ -18,12 +18,12 @@ export function batchTensors(network: Network, batch: Batch): TfTensor[] {
   return batch.target ? [...inputs, upload(batch.target)] : inputs;
 }
 
-/** What one run of a network takes. */
+/** The inputs of one run of a network. */
 export interface BatchFeeds {
-  /** Filled up to the batch that the model fixes. */
+  /** Padded to the batch size that the model fixes. */
   readonly feeds: ReadonlyMap<string, Value>;
   readonly rows: Rows;
-  /** Of the samples that count. */
+  /** For the samples that count. */
   readonly target: TfTensor | null;
 }
 
@@ -64,7 +64,7 @@ function narrowed(data: BigInt64Array): Int32Array {
   return values;
 }
 
-/** A value of the network as a float tensor (scores of float16 models are float32 on the engine already). */
+/** A value of the network as a float tensor (scores of float16 models are already float32 on the engine). */
 export function floatTensor(value: Value): TfTensor {
   if (value.kind === 'device') return value.tensor.dtype === 'float32' ? value.tensor : value.tensor.cast('float32');
   return tf.tensor(

@@ -1,26 +1,26 @@
 /**
- * Where a graph's output comes from, as far as a loss needs to know: does it end in Softmax, LogSoftmax or Sigmoid? The
- * loss is then taken on what goes into the activation (logits), which is stable where log(softmax(x)) underflows.
+ * Finds whether a graph's output ends in Softmax, LogSoftmax or Sigmoid. The loss is then computed on the activation's
+ * input (logits), which is stable where log(softmax(x)) underflows.
  */
 import { indexGraph } from '../ir/edit.ts';
 import type { Graph, Model, Node } from '../ir/types.ts';
 
 /**
- * `none`: no activation found, the output is taken for scores as it is. `probabilities`, `probability`: no activation
- * found, but the values (training-setup.ts looks at some) are those that a softmax or a sigmoid gives.
+ * `none`: no activation found; the output itself is the scores. `probabilities`, `probability`: no activation found,
+ * but the values (training-setup.ts samples some) look like those of a softmax or a sigmoid.
  */
 export type Activation = 'none' | 'softmax' | 'log-softmax' | 'sigmoid' | 'probabilities' | 'probability';
 
 export interface Head {
   readonly output: string;
   readonly activation: Activation;
-  /** The value to take scores from: the activation's input, else the output itself. */
+  /** The value that holds the scores: the activation's input, else the output itself. */
   readonly scores: string;
-  /** Axis of the classes in `scores` (may be negative); of no meaning for `sigmoid` and `none`. */
+  /** Axis of the classes in `scores` (may be negative); meaningless for `sigmoid` and `none`. */
   readonly axis: number;
 }
 
-/** Nodes that change no value, only shape or type; an activation may hide behind them. */
+/** Nodes that change only shape or type; an activation may precede them. */
 const TRANSPARENT: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
 const NO_AXIS = -1;
 
@@ -51,8 +51,8 @@ function logOfSoftmax(log: Node, producer: ReadonlyMap<string, Node>): Node | nu
 }
 
 /**
- * Before opset 13 Softmax flattens all axes from `axis` on: the same thing only where that leaves one; null where it
- * may not.
+ * Before opset 13 Softmax flattens all axes from `axis` on: equivalent only if that is a single axis; null if it may
+ * not be.
  */
 function softmaxAxis(model: Model, node: Node): number | null {
   const attribute = node.attributes.get('axis');

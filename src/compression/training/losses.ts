@@ -2,7 +2,7 @@
 import * as nn from '../tensor/nn.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 
-/** Probabilities below this count as this: the smallest loss gradients of float32 stay finite. */
+/** Lower bound of probabilities in logarithms, which keeps the gradients finite in float32. */
 const MIN_PROBABILITY = 1e-7;
 
 /** Cross-entropy of softmax(logits) against `targets` (one-hot or probabilities). Both [n, c]. */

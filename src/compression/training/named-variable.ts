@@ -1,18 +1,18 @@
 /**
- * State of a training by what it is and the parameter it belongs to, so that whoever has the parameters can take it up,
- * in whatever order and number.
+ * Training state addressed by kind and parameter name, so that another process can load it, with its parameters in any
+ * order and number.
  */
 import type { Parameter } from '../network/network.ts';
 import { tf, type TfVariable } from '../tensor/tf.ts';
 
 export interface NamedVariable {
-  /** `value` for the parameter itself, else a word of the owner's: `momentum`, `mask`. */
+  /** `value` for the parameter itself, else a name that the owner chooses: `momentum`, `mask`. */
   readonly kind: string;
   readonly parameter: string;
   readonly variable: TfVariable;
 }
 
-/** One of the parameter's shape for each, all elements `value`. To be disposed of. */
+/** A variable of each parameter's shape, filled with `value`. The caller disposes of them. */
 export function variablesLike(parameters: readonly Parameter[], kind: string, value: 0 | 1): NamedVariable[] {
   return parameters.map(({ name, variable: { shape } }) => ({
     kind,

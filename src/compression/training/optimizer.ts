@@ -1,6 +1,6 @@
 /**
- * Optimizers as functions of tensors, so that a whole step can be compiled: what changes from step to step comes in as
- * scalars, state lives in variables ("slots").
+ * Optimizers as functions of tensors, so that a whole training step can be compiled: what changes from step to step is
+ * passed as scalars, state lives in variables ("slots").
  *
  * Weight decay touches kernels and embeddings only. `sgd` and `adam` add it to the gradient (L2); `adamw` shrinks the
  * weight by rate * decay, apart from the gradient (Loshchilov & Hutter 2017, arXiv 1711.05101).

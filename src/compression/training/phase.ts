@@ -1,4 +1,4 @@
-/** A training that is one of several in a step. */
+/** One of several trainings in a step. */
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
 import type { StepContext, StepProgress } from '../step/step-context.ts';
 
@@ -12,8 +12,8 @@ export interface Phase {
 }
 
 /**
- * The step's context for one of its trainings, which reports as a part of the whole and keeps its checkpoints in a
- * store of its own.
+ * The step's context for one of its trainings: reports progress as a part of the whole and has its own checkpoint
+ * store.
  */
 export function phaseOf(
   context: StepContext,

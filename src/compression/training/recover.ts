@@ -1,4 +1,4 @@
-/** The training after a cut: what is left of a model learns to do what it did. */
+/** Training after pruning: the smaller model recovers the accuracy of the original. */
 import type { Training } from '../../contracts/job-request.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepContext } from '../step/step-context.ts';
@@ -8,8 +8,7 @@ import { retrainingTerms, standInTeacher } from './teacher-terms.ts';
 import { train } from './train.ts';
 
 /**
- * Learns the labels; without labels, the outputs of the model as it was uploaded. @param training overrides the job's
- * settings
+ * Trains on labels; without labels, on the outputs of the uploaded model. @param training overrides the job's settings
  */
 export function recoverAccuracy(
   state: ModelState,

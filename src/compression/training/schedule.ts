@@ -6,13 +6,13 @@ export interface ScheduleSettings {
   readonly schedule: Training['schedule'];
   readonly stepsPerEpoch: number;
   readonly epochs: number;
-  /** The schedule runs through this many times in the `epochs`, as pruning in rounds wants it. */
+  /** How many times the schedule repeats within the `epochs`, for pruning in rounds. */
   readonly cycles?: number;
 }
 
 export type LearningRate = (step: number) => number;
 
-/** Share of the training that warms up where no schedule is given; never more than this many steps. */
+/** Warm-up without a given schedule: this share of the training, at most this many steps. */
 const WARMUP_SHARE = 0.05;
 const MAX_WARMUP_STEPS = 200;
 

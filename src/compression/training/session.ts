@@ -1,4 +1,4 @@
-/** A model's way through a training technique: lowered, trained by the technique, written back, freed. */
+/** Lowers a model, lets a technique train it, writes the weights back and frees the engine's memory. */
 import { LatheError } from '../../errors.ts';
 import type { Model } from '../ir/types.ts';
 import { lowerModel } from '../network/lower.ts';
@@ -24,7 +24,7 @@ export function networkOf(model: Model, what = 'The model'): Network {
   );
 }
 
-/** Runs `work` on the lowered model and gives the state with the weights it left; everything on the engine is freed. */
+/** Runs `work` on the lowered model, returns the state with the trained weights, and frees everything on the engine. */
 export async function withNetwork(
   state: ModelState,
   context: StepContext,
@@ -50,7 +50,7 @@ function warnOfFrozen({ frozen }: Network, context: StepContext): void {
   context.warn('frozen-weights', `${frozen.length} weight(s) are not trained: no gradient passes ${nodes.join(', ')}`);
 }
 
-/** Masks for the weights whose zeros earlier steps made; null where there are none. */
+/** Masks for the weights with zeros from earlier steps; null if there are none. */
 export function frozenMasks(network: Network, { frozenZeros }: ModelState): Masks | null {
   const parameters = network.parameters.filter(({ name }) => frozenZeros.has(name));
   if (parameters.length === 0) return null;

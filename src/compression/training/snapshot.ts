@@ -11,12 +11,12 @@ export interface SnapshotValue {
 /** By `keyOf` its variable. */
 export type Snapshot = ReadonlyMap<string, SnapshotValue>;
 
-/** A kind holds no space. */
+/** A kind contains no space. */
 function keyOf({ kind, parameter }: NamedVariable): string {
   return `${kind} ${parameter}`;
 }
 
-/** @throws Error where two variables go by one name */
+/** @throws Error if two variables have the same name */
 export function takeSnapshot(variables: readonly NamedVariable[]): Snapshot {
   const snapshot = new Map<string, SnapshotValue>();
   for (const item of variables) {

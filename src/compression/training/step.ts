@@ -1,5 +1,5 @@
 /**
- * What a training step is, and the functions of tensors that its kinds are made of: gradients of a batch, then the
+ * The interface of a training step, and the tensor functions that its kinds share: gradients of a batch, then the
  * update. `whole-step.ts` has both in one call, `exchanged-step.ts` lets replicas average the gradients in between.
  */
 import type { Batch } from '../data/dataset.ts';
@@ -13,7 +13,7 @@ import type { NamedVariable } from './named-variable.ts';
 import { validRows } from './rows.ts';
 import { lossVariables, trainedParameters, type LossTerm, type TermView } from './term.ts';
 
-/** Sees the gradients of every step; may update its variables (scores that pruning collects). */
+/** Observes the gradients of every training step; may update its variables (scores for pruning). */
 export interface GradientObserver {
   /** Part of the checkpoint. */
   readonly variables: readonly NamedVariable[];
@@ -27,7 +27,7 @@ export interface TrainingStepParts {
   readonly constraints: readonly Constraint[];
   readonly observers: readonly GradientObserver[];
   readonly clipNorm?: number;
-  /** Steps with this many samples that an ended process has trained (`CompiledStepOptions.earlierRuns`). */
+  /** Training steps with this many samples that an ended process has done (`CompiledStepOptions.earlierRuns`). */
   readonly earlierSteps?: (samples: number) => number;
 }
 
@@ -44,7 +44,7 @@ export interface TrainingStep {
   dispose(): void;
 }
 
-/** Makes a training's step of its parts: the kinds differ in where the gradients come from. */
+/** Builds a training step from its parts: the kinds differ in where the gradients come from. */
 export type StepMaker = (parts: TrainingStepParts) => TrainingStep;
 
 export function earlierRuns({ earlierSteps }: TrainingStepParts): (inputs: readonly TfTensor[]) => number {
@@ -69,7 +69,7 @@ export function unpackInputs(
   return { batch: inputs.slice(0, from - 1), seed: inputs[from - 1]!, scalars: inputs.slice(from) };
 }
 
-/** Reads the losses and frees a step's tensors. */
+/** Reads the losses and frees a training step's tensors. */
 export function readLosses(losses: TfTensor[], inputs: TfTensor[]): number[] {
   const read = losses.map((loss) => loss.dataSync()[0]!);
   tf.dispose([...losses, ...inputs]);
@@ -88,7 +88,7 @@ export function stepVariables({ network, terms, optimizer, constraints, observer
 interface Differentiated {
   /** Sum of weighted terms, then each term. */
   readonly losses: TfTensor[];
-  /** By trained parameter; zeros where the loss does not depend on it. */
+  /** By trained parameter; zeros if the loss does not depend on it. */
   readonly gradients: TfTensor[];
   readonly state: ReadonlyMap<string, TfTensor>;
 }
@@ -142,8 +142,8 @@ export function weightedSum(terms: readonly LossTerm[], losses: readonly TfTenso
 }
 
 /**
- * Observers see the raw gradients; then clipping, the optimizer's update, the constraints; running statistics are set
- * as they are.
+ * Passes raw gradients to the observers, then clips, updates and applies the constraints; assigns running statistics
+ * unchanged.
  */
 export function applyUpdate(
   { network, terms, optimizer, constraints, observers, clipNorm }: TrainingStepParts,

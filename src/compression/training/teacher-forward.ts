@@ -1,4 +1,4 @@
-/** The teacher's pass over a batch, frozen: one for all the terms that learn from it. */
+/** The frozen teacher's forward pass over a batch, shared by all terms that learn from it. */
 import { LatheError } from '../../errors.ts';
 import type { Network } from '../network/network.ts';
 import type { Value } from '../operators/operator.ts';
@@ -17,20 +17,20 @@ export class TeacherForward {
     this.network = network;
   }
 
-  /** What a term that learns from it lists as `variables`. */
+  /** The `variables` of terms that learn from it. */
   get variables(): TfVariable[] {
     return [...this.network.parameters, ...this.network.state].map(({ variable }) => variable);
   }
 
-  /** Names values (of its outputs or within) that `values` will give; before the first run. */
+  /** Requests values (outputs or intermediate ones) that `values` will return; call before the first run. */
   request(names: readonly string[]): void {
     for (const name of names) this.wanted.add(name);
   }
 
   /**
-   * The wanted values as float tensors in ONNX's order of axes, for the samples that count. Terms that ask for the same
-   * batch share one run.
-   * @throws LatheError `shape-mismatch` where the teacher's file fixes a smaller batch
+   * The requested values as float tensors in ONNX's order of axes, for the samples that count. Terms share one run per
+   * batch.
+   * @throws LatheError `shape-mismatch` if the teacher's file fixes a smaller batch
    */
   values({ feeds, rows }: PreparedBatch): ReadonlyMap<string, TfTensor> {
     if (this.last?.batch === feeds) return this.last.values;
@@ -47,13 +47,13 @@ export class TeacherForward {
   }
 }
 
-/** The same data under the teacher's names: by name where it has it, else by position. */
+/** The same data under the teacher's input names: by name if it has it, else by position. */
 function renamed(feeds: ReadonlyMap<string, Value>, teacher: Network): Map<string, Value> {
   const byPosition = [...feeds.values()];
   return new Map(teacher.inputs.map(({ name }, i): [string, Value] => [name, feeds.get(name) ?? byPosition[i]!]));
 }
 
-/** The samples of the student's run in the number that the teacher's file fixes. */
+/** Pads the student's samples to the batch size that the teacher's file fixes. */
 function refilled(feeds: ReadonlyMap<string, Value>, from: Rows, to: Rows): ReadonlyMap<string, Value> {
   if (from.run === to.run) return feeds;
   if (from.counted > to.run)

@@ -16,7 +16,7 @@ export interface DistillationLoss {
   readonly alpha: number;
 }
 
-/** Empty where the model has no float output. A term of weight 0 is left out. */
+/** Empty if the model has no float output. Leaves out terms of weight 0. */
 export function distillationTerms({ setup, teacher, temperature, alpha }: DistillationLoss): LossTerm[] {
   const pairs = pairOutputs(setup, teacher.network);
   const terms: LossTerm[] = [];
@@ -28,14 +28,14 @@ export function distillationTerms({ setup, teacher, temperature, alpha }: Distil
 /** Temperature of the distillation that stands in for labels. */
 const STAND_IN_TEMPERATURE = 2;
 
-/** The model as it was uploaded, where there are no labels to learn; null where there are. To be disposed of. */
+/** The uploaded model, if there are no labels; null if there are. The caller disposes of it. */
 export function standInTeacher(setup: Pick<TrainingSetup, 'labels'>, original: Model): Network | null {
   return setup.labels ? null : networkOf(original, 'The original model');
 }
 
 /**
- * The labels' loss; without labels (a teacher is given) what the teacher says.
- * @throws LatheError `model-not-trainable` where the model has no float output
+ * The labels' loss; without labels (a teacher is given) the teacher's terms.
+ * @throws LatheError `model-not-trainable` if the model has no float output
  */
 export function retrainingTerms(
   setup: Pick<TrainingSetup, 'heads' | 'labels' | 'classes'>,
@@ -66,7 +66,7 @@ function pairOutputs({ heads, classes }: DistillationLoss['setup'], teacher: Net
   });
 }
 
-/** What an activation cannot show in the teacher's graph either, the student's values have shown. */
+/** If the teacher's graph shows no activation, takes the kind found from the student's values. */
 function teacherHead(teacher: Network, output: string, student: Head): Head {
   const head = findHead(teacher.model, output);
   const shown = student.activation === 'probabilities' || student.activation === 'probability';

@@ -1,9 +1,9 @@
 /**
  * The teacher's term of distillation: every float output of the student learns the teacher's, which runs frozen in the
- * same step.
+ * same training step.
  *
  * Class scores: T^2 * KL(softmax(teacher / T) || softmax(student / T)) (Hinton et al. 2015, arXiv 1503.02531; T^2 keeps
- * the gradient's size while T changes). Behind a sigmoid: the same of Bernoulli distributions. Anything else: the
+ * the gradient's scale independent of T). Behind a sigmoid: the same of Bernoulli distributions. Anything else: the
  * squared error relative to the mean square of the teacher's output, so that outputs of any scale weigh the same.
  */
 import { tf, type TfTensor } from '../tensor/tf.ts';

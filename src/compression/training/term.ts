@@ -10,9 +10,9 @@ export interface TermView {
    * the term's `fetch`.
    */
   value(name: string): TfTensor;
-  /** int32 [n] classes or float32 [n, ...] values; null: the data are unlabelled. */
+  /** int32 [n] classes or float32 [n, ...] values; null if the data are unlabelled. */
   readonly target: TfTensor | null;
-  /** What `prepare` gave. */
+  /** The result of `prepare`. */
   readonly prepared: readonly TfTensor[];
 }
 
@@ -23,7 +23,7 @@ export interface LossTerm {
   readonly fetch: readonly string[];
   /** Variables that `prepare` reads, which the step does not train (a teacher's). */
   readonly variables?: readonly TfVariable[];
-  /** Of the term itself, trained along with the network and part of no model (a regressor between features). */
+  /** The term's own variables, trained with the network but part of no model (a regressor between features). */
   readonly parameters?: readonly Parameter[];
   /** Computed before the gradient tape starts: no gradient flows into it. */
   prepare?(batch: Pick<BatchFeeds, 'feeds' | 'rows'>): TfTensor[];
@@ -39,7 +39,7 @@ export interface Metric {
   evaluate(view: TermView): TfTensor;
 }
 
-/** All that a training with these terms changes by gradients, the network's own first. */
+/** All variables that a training with these terms updates by gradients, the network's own first. */
 export function trainedParameters(network: Network, terms: readonly LossTerm[]): readonly Parameter[] {
   return [...network.parameters, ...terms.flatMap(({ parameters }) => parameters ?? [])];
 }

@@ -20,15 +20,15 @@ import { wholeStep } from './whole-step.ts';
 export interface TrainOptions {
   readonly network: Network;
   readonly terms: readonly LossTerm[];
-  /** The first one chooses the best epoch, the loss where it is equal; without metrics the loss alone. */
+  /** The first one chooses the best epoch, the loss breaks ties; without metrics the loss alone. */
   readonly metrics: readonly Metric[];
   readonly settings: Training;
   readonly epochs: number;
-  /** Times that the learning-rate schedule runs through; default 1. */
+  /** How many times the learning-rate schedule repeats; default 1. */
   readonly cycles?: number;
   readonly seed: number;
   readonly train: BatchSource;
-  /** null: no epoch can be compared with another; the last one's weights are kept. */
+  /** null: epochs cannot be compared; the last one's weights are kept. */
   readonly validation: BatchSource | null;
   readonly constraints?: readonly Constraint[];
   readonly observers?: readonly GradientObserver[];
@@ -36,7 +36,7 @@ export interface TrainOptions {
   readonly beforeStep?: (step: number) => void;
   /** May the weights before step number `step` be the result? Default: always; the starting weights (step 0) too. */
   readonly qualifies?: (step: number) => boolean;
-  /** What a batch goes through; default: this process trains alone. */
+  /** Makes the training step; default: this process trains alone. */
   readonly makeStep?: StepMaker;
   readonly checkpoints: CheckpointStore;
   readonly signal: AbortSignal;
@@ -44,11 +44,11 @@ export interface TrainOptions {
 }
 
 export interface Trained {
-  /** Validation figures of the weights that the network now holds; null: there was nothing to validate on. */
+  /** Validation figures of the weights that the network now holds; null if there is no validation split. */
   readonly metrics: Readonly<Record<string, number>> | null;
   /** By epoch: training loss, validation figures. */
   readonly history: readonly Readonly<Record<string, number>>[];
-  /** The weights are those it started with: no epoch did better on the validation split. */
+  /** The starting weights were kept: no epoch did better on the validation split. */
   readonly unchanged: boolean;
 }
 
@@ -113,9 +113,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
   }
 }
 
-/**
- * Figures on the validation split of weights that may be the result; null for others, and where there is no such split.
- */
+/** Figures on the validation split for weights that may be the result; null for others, or without such a split. */
 function validator(
   { network, terms, metrics, validation, signal, qualifies = () => true }: TrainOptions,
   earlierRuns: () => number,
@@ -126,12 +124,12 @@ function validator(
   return Object.assign(validate, { dispose: () => evaluation.dispose() });
 }
 
-/** Where a training stands: epoch, step, the best weights; what a checkpoint holds. */
+/** The state of a training, as in a checkpoint: epoch, step, the best weights. */
 class TrainingLoop {
   epoch = 0;
   step = 0;
   history: Record<string, number>[] = [];
-  /** Epochs that a process has trained which then ended, and its validations. */
+  /** Epochs and validations of processes that have ended. */
   private resumedEpochs = 0;
   earlierValidations = 0;
   /** Samples in the first batch of an epoch. */
@@ -166,7 +164,7 @@ class TrainingLoop {
     return this.resumedEpochs * (samples === this.fullBatch ? Math.floor(this.options.train.samples / samples) : 1);
   }
 
-  /** Goes on from the checkpoint, if there is one with just this training's variables. */
+  /** Resumes from the checkpoint, if there is one with exactly this training's variables. */
   async resume(): Promise<boolean> {
     const bytes = await this.options.checkpoints.load();
     const checkpoint = bytes && decodeCheckpoint(bytes);

@@ -1,6 +1,6 @@
 /**
- * What every training technique sets up in the same way: data in the model's form, the head, the loss against labels,
- * the metrics.
+ * The setup that all training techniques share: data in the model's form, the head, the loss against labels, the
+ * metrics.
  */
 import type { Training } from '../../contracts/job-request.ts';
 import type { TensorDescription } from '../../contracts/model.ts';
@@ -28,10 +28,10 @@ export interface SizedHead extends Head {
 export interface TrainingSetup {
   /** By output of the network, float outputs only. */
   readonly heads: readonly SizedHead[];
-  /** Trains the first output on the dataset's target; null: the data are unlabelled. */
+  /** Trains the first output on the dataset's target; null if the data are unlabelled. */
   readonly labels: LossTerm | null;
   readonly metrics: readonly Metric[];
-  /** Number of classes; null: the target is no classes. */
+  /** Number of classes; null if the target is not classes. */
   readonly classes: number | null;
   /** The part of `TrainOptions` that is the same for every technique. */
   readonly common: Pick<
@@ -83,9 +83,7 @@ function supervision(
   };
 }
 
-/**
- * The most samples in a batch by default; fewer where the data are so few that an epoch would have under twenty steps.
- */
+/** The default batch size; smaller if an epoch would have fewer than twenty training steps. */
 function defaultBatchSize(samples: number): number {
   return Math.min(128, Math.max(8, 2 ** Math.floor(Math.log2(Math.max(1, samples / 20)))));
 }
@@ -97,9 +95,8 @@ interface SourceOptions {
 }
 
 /**
- * Batches for a network, of the size that its file fixes, if it does. A short last batch is then filled up as it is run
- * (rows.ts); in training, where that would weigh in the statistics of BatchNormalization, it is left out, unless it is
- * the only one.
+ * Batches for a network, of the size that its file fixes, if it does. A run then pads a short last batch (rows.ts);
+ * training leaves it out, unless it is the only one, since padding would distort the statistics of BatchNormalization.
  */
 function modelBatches(network: Network, split: Split, { context, shuffle, batchSize }: SourceOptions): BatchSource {
   const inputs = network.inputs.map(
@@ -120,7 +117,7 @@ function modelBatches(network: Network, split: Split, { context, shuffle, batchS
 
 const sizeOf = (dim: Dim): number | null => (typeof dim === 'number' ? dim : null);
 
-/** Float outputs with what they end in. Where no activation is found, some outputs are looked at. */
+/** Float outputs with their final activations. If none is found, looks at some outputs. */
 async function headsOf(network: Network, source: BatchSource): Promise<SizedHead[]> {
   const first = await firstBatch(source);
   const inputs = batchTensors(network, first);
@@ -142,7 +139,7 @@ function headOf(network: Network, name: string, samples: TfTensor): SizedHead {
   return { ...head, activation: width === 1 ? 'probability' : 'probabilities' };
 }
 
-/** @throws LatheError `dataset-required` where there is none */
+/** @throws LatheError `dataset-required` if there is none */
 export async function firstBatch(source: BatchSource): Promise<Batch> {
   for await (const batch of source.epoch(0)) return batch;
   throw new LatheError('dataset-required', 'the training split is empty');

@@ -1,6 +1,6 @@
 /**
  * Affine quantization, q = clamp(round(x / scale) + zeroPoint), as ONNX's QuantizeLinear defines it (round half to
- * even). Every range is made to hold zero, so that zero is exact: padding, ReLU and pruned weights stay what they are.
+ * even). Every range is extended to contain zero, so that zero is exact: padding, ReLU and pruned weights stay exact.
  */
 import { roundHalfEven } from '../ir/number-formats.ts';
 

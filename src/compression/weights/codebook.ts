@@ -13,7 +13,7 @@ export interface Coded {
 }
 
 export interface CodingOptions {
-  /** Most values, zero included. */
+  /** The maximum number of values, zero included. */
   readonly clusters: number;
   readonly init: Initialization;
   /** The weight's zeros were made by pruning. */
@@ -22,9 +22,9 @@ export interface CodingOptions {
 }
 
 /**
- * Clusters by value alone. Zeros are apart, exact and as code 0, where pruning made them or where they are at least as
- * many as an even share of the weights a cluster: the others would draw their centre away, and what is sparse would be
- * no more.
+ * Clusters by value alone. Zeros get their own exact cluster, code 0, if pruning made them or if they are at least an
+ * even share of the weights per cluster: otherwise neighbours would move their centre and the weight would lose its
+ * sparsity.
  * @returns null where a value is not finite
  */
 export function encodeWeight(tensor: Tensor, { clusters, init, pruned, random }: CodingOptions): Coded | null {
@@ -36,7 +36,7 @@ export function encodeWeight(tensor: Tensor, { clusters, init, pruned, random }:
   const source = keepsZeros ? withoutZeros(weights, zeros) : weights;
   const centres = source.length === 0 ? [] : kMeans(source, clusters - (keepsZeros ? 1 : 0), init, random);
   const values = fromHost('', { dtype: host.dtype, dims: [centres.length], data: Float64Array.from(centres) });
-  const distinct = new Set(toHost(values).data as Float32Array); // rounded to the element type, several may be one
+  const distinct = new Set(toHost(values).data as Float32Array); // rounding to the element type may merge some
   const book = Float64Array.from([...(keepsZeros ? [0] : []), ...distinct]);
   return {
     values: fromHost('', { dtype: host.dtype, dims: [book.length], data: book }),
@@ -46,8 +46,7 @@ export function encodeWeight(tensor: Tensor, { clusters, init, pruned, random }:
 }
 
 /**
- * The nearest centre of each weight, by bisection over the middles between them; of two as near, the lower. Ascending
- * centres.
+ * The nearest centre of each weight, by bisection over the midpoints of the ascending centres; the lower one on ties.
  */
 function codesOf(weights: Float32Array | Float64Array, centres: Float64Array, keepsZeros: boolean): Uint8Array {
   const middles = centres.slice(1).map((centre, i) => (centres[i]! + centre) / 2);

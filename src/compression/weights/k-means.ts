@@ -1,17 +1,16 @@
 /**
  * k-means of numbers: Lloyd's iteration (1982, IEEE Trans. Inf. Theory 28(2)), exact. In one dimension clusters are
- * stretches of the sorted values, so that an iteration takes k bisections and k differences of running sums, O(k log
- * n), however many values there are.
+ * ranges of the sorted values, so that an iteration takes k bisections and k differences of running sums, O(k log n).
  */
 import { SortedValues } from './sorted-values.ts';
 
 export type Initialization = 'linear' | 'density' | 'random';
 
-/** Far more than it takes to stand still; a bound for what rounding might keep going. */
+/** Far more iterations than it takes to converge; a bound in case rounding prevents that. */
 const MAX_ITERATIONS = 2000;
 
 /**
- * Centres of at most k clusters, ascending; the values themselves where no more than k are different.
+ * Centres of at most k clusters, ascending; the values themselves if at most k are different.
  * @param values finite; at least one
  * @param random uniform in [0, 1), for 'random'
  */
@@ -29,12 +28,12 @@ export function kMeans(
 /** Han et al. 2016, section 3.2. */
 const INITIALIZATIONS: Record<Initialization, (sorted: SortedValues, k: number, random: () => number) => Float64Array> =
   {
-    // Evenly over the range: large weights, which are few and matter most, have centres near them.
+    // Evenly over the range: large weights, which are few and matter most, get centres near them.
     linear: ({ values, length }, k) => {
       const [low, high] = [values[0]!, values[length - 1]!];
       return Float64Array.from({ length: k }, (_, i) => low + ((high - low) * i) / Math.max(1, k - 1));
     },
-    // Evenly over the cumulative distribution: as many values round each.
+    // Evenly over the cumulative distribution: the same number of values around each.
     density: ({ values, length }, k) =>
       Float64Array.from({ length: k }, (_, i) => values[Math.floor(((i + 0.5) * length) / k)]!),
     // Values drawn without replacement (Forgy).
@@ -46,8 +45,8 @@ const INITIALIZATIONS: Record<Initialization, (sorted: SortedValues, k: number, 
   };
 
 /**
- * Until no value changes its cluster. Clusters that lose all their values start anew at the value that is worst served,
- * one in an iteration.
+ * Iterates until no value changes its cluster. Restarts clusters that lose all their values at the value farthest from
+ * its centre, one per iteration.
  */
 function iterate(sorted: SortedValues, centres: Float64Array): Float64Array {
   let bounds = boundsOf(sorted, centres);
@@ -65,8 +64,7 @@ function iterate(sorted: SortedValues, centres: Float64Array): Float64Array {
 }
 
 /**
- * bounds[c] .. bounds[c + 1] are the values nearest to centre c; what lies in the middle between two belongs to the
- * lower one.
+ * bounds[c] .. bounds[c + 1] are the values nearest to centre c; a value midway between two belongs to the lower one.
  */
 function boundsOf(sorted: SortedValues, centres: Float64Array): Int32Array {
   const bounds = new Int32Array(centres.length + 1);

@@ -1,27 +1,27 @@
 /**
- * Which weights go: the lowest of all by score, those under a threshold, or some of every group in a row. Masks: 1
- * stays, 0 goes.
+ * Chooses the weights to prune: the lowest scores of all, those under a threshold, or some of every group in a row.
+ * Masks: 1 keeps, 0 prunes.
  */
 import { fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Tensor } from '../ir/types.ts';
 
 export interface Layer {
-  /** Importance of every weight; the lowest go first. -Infinity: gone already. */
+  /** Importance of every weight; the lowest are pruned first. -Infinity: already pruned. */
   readonly scores: Float32Array;
 }
 
 export interface GroupedLayer extends Layer {
   readonly dims: readonly number[];
-  /** Axis along which groups lie; null: the layer has none and stays dense. */
+  /** Axis of the groups; null if the layer has none and stays dense. */
   readonly axis: number | null;
 }
 
-/** What weights are worth by their size alone. */
+/** Scores by magnitude. */
 export function magnitudes(weights: ArrayLike<number>): Float32Array {
   return Float32Array.from(weights, Math.abs);
 }
 
-/** The weight with zeros where the mask is closed; null where those are zero already. */
+/** The weight with zeros where the mask is closed; null if they are already zero. */
 export function maskedWeight(tensor: Tensor, mask: Float32Array): Tensor | null {
   const host = toHost(tensor);
   const values = host.data as Float32Array | Float64Array;
@@ -30,7 +30,7 @@ export function maskedWeight(tensor: Tensor, mask: Float32Array): Tensor | null 
   return { ...tensor, bytes: fromHost(tensor.name, { ...host, data }).bytes };
 }
 
-/** Masks that close exactly `count` weights of all layers together: the lowest scores; of equal ones, the first. */
+/** Masks that close exactly `count` weights of all layers together: the lowest scores, the first ones on ties. */
 export function lowestMasks(layers: readonly Layer[], count: number): Float32Array[] {
   const { key, below } = selectKey(layers, count);
   let ties = count - below;
@@ -43,7 +43,7 @@ export function lowestMasks(layers: readonly Layer[], count: number): Float32Arr
   );
 }
 
-/** Masks that close all weights whose score is below the threshold, or already gone. */
+/** Masks that close all weights with a score below the threshold, or already pruned. */
 export function thresholdMask({ scores }: Layer, threshold: number): Float32Array {
   return Float32Array.from(scores, (score) => (score < threshold || score === -Infinity ? 0 : 1));
 }
@@ -69,8 +69,7 @@ export function groupMask({ scores, dims, axis }: GroupedLayer, size: number, pr
 const bits = new DataView(new ArrayBuffer(4));
 
 /**
- * Unsigned 32-bit integers in the order of the floats they come from (negative ones have all bits flipped, the others
- * the sign).
+ * Maps floats to unsigned 32-bit integers of the same order (flips all bits of negative ones, the sign of the others).
  */
 function orderedKey(value: number): number {
   bits.setFloat32(0, value);

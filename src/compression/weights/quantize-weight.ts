@@ -15,15 +15,15 @@ import {
 export interface WeightScheme {
   readonly type: 'int8' | 'uint8' | 'int4';
   readonly symmetric: boolean;
-  /** Axis whose every index has its own scale; null: one scale. */
+  /** Axis with a scale per index; null for a single scale. */
   readonly channelAxis: number | null;
-  /** Blocks of this length along `blockAxis` have scales of their own. */
+  /** Blocks of this length along `blockAxis` have their own scales. */
   readonly block?: { readonly axis: number; readonly size: number };
   /** 7 bits instead of 8. */
   readonly reduceRange?: boolean;
   /**
-   * int8: orders of the sums that the weight's products go into; its codes are such that none of them saturates in 16
-   * bits. Not with blocks.
+   * int8: the orders in which the weight's products are summed; limits the codes so that no sum saturates in 16 bits.
+   * Not with blocks.
    */
   readonly sums?: readonly SumOrder[];
   /** Lower bounds of the scales per channel. */
@@ -39,8 +39,8 @@ export interface QuantizedWeight {
 }
 
 /**
- * Scales follow from the largest magnitude (symmetric) or the extremes of each group. `scaleDims` broadcasts against
- * the weight, except in blocks, where the block axis counts blocks.
+ * Takes scales from the largest magnitude (symmetric) or the extremes of each group. `scaleDims` broadcasts against the
+ * weight, except in blocks, where the block axis counts blocks.
  */
 export function quantizeWeight(tensor: Tensor, scheme: WeightScheme): QuantizedWeight {
   const { dims } = tensor;
@@ -70,7 +70,7 @@ export function quantizeWeight(tensor: Tensor, scheme: WeightScheme): QuantizedW
   return { codes, affines, scaleDims };
 }
 
-/** What a runtime makes of the weight's codes, in the weight's own type and shape. */
+/** Dequantizes the weight's codes as a runtime does, to the weight's own type and shape. */
 export function roundedWeight(tensor: Tensor, scheme: WeightScheme): Tensor {
   const { codes, affines, scaleDims } = quantizeWeight(tensor, scheme);
   const data = new Float64Array(codes.length);
@@ -80,10 +80,10 @@ export function roundedWeight(tensor: Tensor, scheme: WeightScheme): Tensor {
   return { ...tensor, bytes: fromHost(tensor.name, { ...toHost(tensor), data }).bytes };
 }
 
-/** Largest magnitude of two neighbours (`pairMagnitude`) in each group; zeros where pairs do not bound the scale. */
+/** Largest magnitude of two neighbours (`pairMagnitude`) in each group; zeros if pairs do not bound the scale. */
 function greatestPairs({ dims, ...tensor }: Tensor, scheme: WeightScheme, groups: number): Float64Array {
   const greatest = new Float64Array(groups);
-  if (!scheme.symmetric) return greatest; // the range is narrowed instead: codes are not around zero
+  if (!scheme.symmetric) return greatest; // narrows the range instead: codes are not around zero
   const values = toHost({ dims, ...tensor }).data as Float32Array;
   const groupAt = channelAt(dims, scheme.channelAxis);
   for (const order of scheme.sums ?? []) {
@@ -96,8 +96,8 @@ function greatestPairs({ dims, ...tensor }: Tensor, scheme: WeightScheme, groups
 }
 
 /**
- * Rounding can take a pair one code beyond the limit: the code that was rounded away from zero the furthest goes back
- * by one.
+ * Rounding can move a pair one code beyond the limit: moves the code that was rounded furthest away from zero back by
+ * one.
  */
 function limitPairs(
   codes: Int8Array | Uint8Array,
@@ -119,7 +119,7 @@ function limitPairs(
   }
 }
 
-/** The channel of an element's offset; 0 where one scale is for all. */
+/** The channel of an element's offset; 0 for a single scale. */
 function channelAt(dims: readonly number[], axis: number | null): (offset: number) => number {
   if (axis === null) return () => 0;
   const stride = elementCount(dims.slice(axis + 1));

@@ -1,12 +1,9 @@
-/**
- * Numbers in ascending order with their running sums: what the mean of a stretch of them, or how many lie below a
- * limit, can be read off from.
- */
+/** Numbers in ascending order with their running sums, for means of ranges and counts below a limit. */
 
 export class SortedValues {
   /** Ascending. */
   readonly values: Float32Array | Float64Array;
-  /** sums[i]: of the first i values. In double precision: 10^8 weights lose no digit that a float32 has. */
+  /** sums[i]: of the first i values. Doubles keep float32 precision for 10^8 weights. */
   private readonly sums: Float64Array;
 
   /** @param values finite, in any order */
@@ -20,12 +17,12 @@ export class SortedValues {
     return this.values.length;
   }
 
-  /** Mean of the values from index `from` to before `to`; there must be some. */
+  /** Mean of the values from index `from` to before `to`, at least one. */
   mean(from: number, to: number): number {
     return (this.sums[to]! - this.sums[from]!) / (to - from);
   }
 
-  /** How many values are not above the limit, by bisection. */
+  /** How many values are at most the limit, by bisection. */
   countUpTo(limit: number): number {
     let [low, high] = [0, this.length];
     while (low < high) {
@@ -36,7 +33,7 @@ export class SortedValues {
     return low;
   }
 
-  /** The different values in ascending order; null where there are more than `most`. */
+  /** The different values in ascending order; null if there are more than `most`. */
   distinct(maxCount: number): number[] | null {
     const found: number[] = [];
     for (let at = 0; at < this.length; at = this.countUpTo(this.values[at]!)) {

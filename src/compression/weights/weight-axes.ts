@@ -1,7 +1,4 @@
-/**
- * Which constant inputs of an operator are weights, which axis their output channels lie on, and which axis is summed
- * over.
- */
+/** Which constant inputs of an operator are weights, and their axes of output channels and of summation. */
 import type { Node } from '../ir/types.ts';
 import { intAttribute } from '../ir/node-attributes.ts';
 
@@ -17,8 +14,7 @@ type Rule = (node: Node, rank: number) => WeightAxes;
 /** By operator, then by input. Kernels only: biases and running statistics are small and stay float. */
 const RULES: Readonly<Record<string, Readonly<Record<number, Rule>>>> = {
   Conv: { 1: () => ({ channel: 0, sum: 1 }) },
-  // [cin, cout / groups, ...k]: with groups, channels of several groups share an index, which is a coarser scale but a
-  // right one.
+  // [cin, cout / groups, ...k]: with groups, channels of several groups share an index: a coarser scale, but a valid one.
   ConvTranspose: { 1: () => ({ channel: 1, sum: 0 }) },
   Gemm: {
     0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0),
@@ -53,8 +49,8 @@ const RULES: Readonly<Record<string, Readonly<Record<number, Rule>>>> = {
 };
 
 /**
- * Operators that only move data: exporters put them between a weight and its product. Any grouping is right; rows are a
- * usual one.
+ * Operators that only move data, which exporters put between a weight and its product. Any grouping is valid; rows are
+ * a common one.
  */
 const MOVERS: ReadonlySet<string> = new Set([
   'Identity',
@@ -73,7 +69,7 @@ const MOVERS: ReadonlySet<string> = new Set([
 
 const gemmAxes = (channel: number): WeightAxes => ({ channel, sum: 1 - channel });
 
-/** null where the input is no weight. */
+/** null if the input is not a weight. */
 export function weightAxes(node: Node, input: number, rank: number): WeightAxes | null {
   const rule = RULES[node.domain === '' ? node.opType : `${node.domain}.${node.opType}`]?.[input];
   if (rule) return rule(node, rank);

@@ -1,4 +1,4 @@
-/** Where a graph uses its weights, and along which axis scales of their integers lie. */
+/** Where a graph uses its weights, and the axis of their scales as integers. */
 import { subgraphs } from '../ir/edit.ts';
 import type { Graph, Node, Tensor } from '../ir/types.ts';
 import { weightAxes, type WeightAxes } from './weight-axes.ts';
@@ -8,7 +8,7 @@ export interface WeightUse {
   readonly axes: WeightAxes;
 }
 
-/** Initializers of this graph that are weights, by their uses in it and in subgraphs. */
+/** This graph's weights among the initializers, with their uses in it and in subgraphs. */
 export function weightUses(graph: Graph): Map<string, WeightUse[]> {
   const found = new Map<string, WeightUse[]>();
   const visit = (nodes: readonly Node[], hidden: ReadonlySet<string>): void => {
@@ -26,14 +26,14 @@ export function weightUses(graph: Graph): Map<string, WeightUse[]> {
   return found;
 }
 
-/** The axes that all uses agree on. */
+/** The axis that all uses agree on, else null. */
 export function commonAxes(uses: readonly WeightUse[], rank: number): WeightAxes {
   const agreed = (key: keyof WeightAxes) =>
     uses.every(({ axes }) => axes[key] === uses[0]!.axes[key]) ? uses[0]!.axes[key] : null;
   return rank < 2 ? { channel: null, sum: rank === 1 ? 0 : null } : { channel: agreed('channel'), sum: agreed('sum') };
 }
 
-/** The channel axis of every initializer that is a weight, subgraphs included. null: one scale is for all. */
+/** The channel axis of every weight among the initializers, subgraphs included; null for a single scale. */
 export function channelAxes(graph: Graph): ReadonlyMap<Tensor, number | null> {
   const own = [...weightUses(graph)].map(([name, uses]): [Tensor, number | null] => {
     const tensor = graph.initializers.get(name)!;

@@ -22,8 +22,8 @@ import { stageStores } from './stage-stores.ts';
 import { deriveStudent } from './student.ts';
 
 /**
- * Trains the model, or a smaller one made of the teacher, to give the teacher's outputs, and the labels' where there
- * are some.
+ * Trains the model, or a smaller one derived from the teacher, on the teacher's outputs, and on labels if there are
+ * any.
  */
 export async function apply(
   before: ModelState,
@@ -81,7 +81,7 @@ interface PreparedDistillation extends Distillation {
   readonly constraints: NonNullable<TrainOptions['constraints']>;
 }
 
-/** The hints, where they are the method, then the outputs. */
+/** Trains the hints, if that is the method, then the outputs. */
 async function trainStages({
   teacher,
   setup,
@@ -147,7 +147,7 @@ async function trainOnHints(
   }
 }
 
-/** What is learned beside the outputs. */
+/** The term of features, beside that of the outputs. */
 function featureTerms(
   teacher: TeacherForward,
   pairs: readonly FeaturePair[],
@@ -164,13 +164,13 @@ function featureTerms(
   }
 }
 
-/** A teacher whose file fixes the batch size asks for it. */
+/** The batch size, if the teacher's file fixes one. */
 function batchOf(teacher: Network): Training {
   const batchSize = fixedBatchOf(teacher);
   return batchSize === null ? {} : { batchSize };
 }
 
-/** Without labels the teacher is all there is. */
+/** Without labels only the teacher's term remains. */
 function alphaFor({ labels }: TrainingSetup, alpha: number): number {
   return labels ? alpha : 1;
 }

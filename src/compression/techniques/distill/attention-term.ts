@@ -1,4 +1,6 @@
-/** Attention transfer (Zagoruyko & Komodakis 2017, arXiv 1612.03928): the student looks where the teacher looks. */
+/**
+ * Attention transfer (Zagoruyko & Komodakis 2017, arXiv 1612.03928): the student learns the teacher's attention maps.
+ */
 import { LatheError } from '../../../errors.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import type { TeacherForward } from '../../training/teacher-forward.ts';
@@ -8,9 +10,9 @@ import { positions, type FeaturePair } from './pairs.ts';
 
 /**
  * beta / 2 times the mean, over positions and samples, of (Q_s / |Q_s| - Q_t / |Q_t|)^2 with Q the sum over channels of
- * squared activations (eq. 2); added up over the pairs. Maps of images may differ in size: the teacher's is then
- * brought to the student's.
- * @throws LatheError `shape-mismatch` for values without positions, or of other sizes that are no images
+ * squared activations (eq. 2); summed over the pairs. Maps of images may differ in size: the teacher's is then resized
+ * to the student's.
+ * @throws LatheError `shape-mismatch` for values without positions, or of different sizes that are not images
  */
 export function attentionTerm(pairs: readonly FeaturePair[], teacher: TeacherForward, beta: number): LossTerm {
   pairs.forEach(requireMaps);
@@ -46,7 +48,7 @@ function requireMaps({ teacher, student }: FeaturePair): void {
 
 /** [n, positions], each sample's of length 1. */
 function attention(value: TfTensor, feature: Feature, sizes = positions(feature)): TfTensor {
-  const map = tf.mean(tf.square(value), feature.channelAxis); // the sum but for a factor that the norm takes away
+  const map = tf.mean(tf.square(value), feature.channelAxis); // the sum up to a factor, which the norm cancels
   const [height, width] = sizes;
   const resized =
     sizes.length === 2 && sizes.join() !== positions(feature).join()

@@ -1,6 +1,4 @@
-/**
- * What a network has learned on the way to its outputs: values between its layers, by which a student can be guided.
- */
+/** A network's features: the values between its layers, which can guide a student. */
 import type { Batch } from '../../data/dataset.ts';
 import { indexGraph, type GraphIndex } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../../graph/infer.ts';
@@ -14,7 +12,7 @@ export interface Feature {
   readonly name: string;
   /** [samples, ...] for one batch; null: a size known only when it runs. */
   readonly shape: readonly (number | null)[];
-  /** Counted from 0; the last one's axis where all others are positions. */
+  /** Counted from 0. */
   readonly channelAxis: number;
 }
 
@@ -32,14 +30,14 @@ export class Features {
     this.layers = layers.map(({ output }) => this.find(output)).filter((feature) => feature !== null);
   }
 
-  /** The float value of this name in the main graph, of rank 2 or more; null where there is none. */
+  /** The float value of this name in the main graph, of rank 2 or more; null if there is none. */
   find(name: string): Feature | null {
     const type = this.types.typeOf(name);
     if (!type?.shape || type.shape.length < 2 || !isFloat(type.dtype) || !this.producer.has(name)) return null;
     return { name, shape: type.shape.map(sizeOf), channelAxis: this.channelAxis(name, type.shape.length) };
   }
 
-  /** Axis 1 behind operators of images, the last behind products of matrices; by the rank where neither is near. */
+  /** Axis 1 after image operators, the last axis after matrix products; by the rank if neither is near. */
   private channelAxis(name: string, rank: number): number {
     let node = this.producer.get(name);
     for (let steps = 0; node && steps < MAX_STEPS; steps++) {

@@ -1,6 +1,6 @@
 /**
- * FitNets' first stage (Romero et al. 2015, arXiv 1412.6550, eq. 3): the student's feature, through a regressor,
- * becomes the teacher's.
+ * FitNets' first stage (Romero et al. 2015, arXiv 1412.6550, eq. 3): the student's feature, mapped by a regressor,
+ * learns the teacher's.
  */
 import { LatheError } from '../../../errors.ts';
 import { seededNormal } from '../../data/random.ts';
@@ -12,8 +12,8 @@ import type { Feature } from './features.ts';
 import { samePositions, type FeaturePair } from './pairs.ts';
 
 /**
- * A linear map of channels (a 1x1 convolution): [student channels, teacher channels] and a bias. Where both have as
- * many it starts as the identity.
+ * A linear map of channels (a 1x1 convolution): [student channels, teacher channels] and a bias. Starts as the identity
+ * if both have the same number.
  */
 interface Regressor {
   readonly kernel: Parameter;
@@ -27,7 +27,7 @@ export interface HintTerm extends LossTerm {
 /**
  * The mean over the pairs of the squared error relative to the teacher's mean square, so that features of any scale
  * weigh the same.
- * @throws LatheError `shape-mismatch` where a pair differs in more than its channels
+ * @throws LatheError `shape-mismatch` if a pair differs in more than its channels
  */
 export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherForward, seed: number): HintTerm {
   pairs.forEach(requireSamePositions);

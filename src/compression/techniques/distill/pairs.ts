@@ -1,6 +1,5 @@
 /**
- * Which value of the student learns from which of the teacher: as the request says, else where the two networks
- * correspond.
+ * Pairs values of the student with values of the teacher: as the request says, else where the two networks correspond.
  */
 import { LatheError, type ErrorDetail } from '../../../errors.ts';
 import type { Feature, Features } from './features.ts';
@@ -19,7 +18,7 @@ export interface Networks {
 type FeatureMethod = Exclude<DistillParameters['method'], 'logits'>;
 
 /**
- * @throws LatheError `invalid-request` for names that are no float values; `shape-mismatch` where nothing can be paired
+ * @throws LatheError `invalid-request` for names that are not float values; `shape-mismatch` if nothing can be paired
  */
 export function featurePairs(
   method: FeatureMethod,
@@ -66,7 +65,7 @@ function namedPairs(networks: Networks, hints: NonNullable<DistillParameters['hi
 
 const MAX_LISTED = 12;
 
-/** What could be named. */
+/** The values that hints could name. */
 function listed({ teacher, student }: Networks): string {
   const names = ({ layers }: Features): string =>
     layers
@@ -77,8 +76,7 @@ function listed({ teacher, student }: Networks): string {
 }
 
 /**
- * The layer in the middle of the student (Romero et al. 2015) with the teacher's of the same size that lies about as
- * deep.
+ * The student's middle layer (Romero et al. 2015) with the teacher's layer of the same size at about the same depth.
  */
 function middle({ teacher, student }: Networks): FeaturePair[] {
   const centre = (student.layers.length - 1) / 2;
@@ -106,7 +104,7 @@ function resolutions({ teacher, student }: Networks): FeaturePair[] {
   });
 }
 
-/** What goes into the last layer (Park et al. 2019). */
+/** The input of the last layer (Park et al. 2019). */
 function embeddings({ teacher, student }: Networks): FeaturePair[] {
   const [a, b] = [teacher.layers.at(-1), student.layers.at(-1)];
   return a && b ? [{ teacher: a, student: b }] : [];
@@ -117,7 +115,7 @@ export function positions({ shape, channelAxis }: Feature): readonly (number | n
   return shape.filter((_, axis) => axis !== 0 && axis !== channelAxis);
 }
 
-/** Whether two values differ in nothing but their samples and channels. */
+/** Whether two values differ only in their samples and channels. */
 export function samePositions(a: Feature, b: Feature): boolean {
   return a.shape.length === b.shape.length && positions(a).join() === positions(b).join();
 }

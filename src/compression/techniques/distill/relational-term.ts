@@ -1,6 +1,6 @@
 /**
- * Relational distillation (Park et al. 2019, arXiv 1904.05068): distances and angles between samples are those that the
- * teacher sees.
+ * Relational distillation (Park et al. 2019, arXiv 1904.05068): the student learns the teacher's distances and angles
+ * between samples.
  */
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import type { TeacherForward } from '../../training/teacher-forward.ts';
@@ -10,7 +10,7 @@ import type { FeaturePair } from './pairs.ts';
 /** Weights of the paper's RKD-DA. */
 const DISTANCE = 25;
 const ANGLE = 50;
-/** Angles are taken of all triples of the first samples of a batch: 64^3 of them. */
+/** Limits angles to the triples of a batch's first samples: 64^3 of them. */
 const MAX_ANGLE_SAMPLES = 64;
 const EPSILON = 1e-12;
 
@@ -55,13 +55,16 @@ function relationsOf(value: TfTensor): [TfTensor, TfTensor] {
   return [tf.div(distances, mean), angles(products, distances, apart)];
 }
 
-/** Around their mean and of length 1 on average: changes no relation, and keeps the rounding of the products small. */
+/**
+ * Centres the rows and scales them to length 1 on average: changes no relation and keeps the rounding of the products
+ * small.
+ */
 function centred(rows: TfTensor): TfTensor {
   const around = tf.sub(rows, tf.mean(rows, 0, true));
   return tf.div(around, tf.sqrt(tf.add(tf.mean(tf.sum(tf.square(around), 1)), EPSILON)));
 }
 
-/** |a - b| = sqrt(a.a + b.b - 2 a.b); on the diagonal, where the root has no slope, 0. */
+/** |a - b| = sqrt(a.a + b.b - 2 a.b); 0 on the diagonal, where the root has no derivative. */
 function distancesOf(products: TfTensor, apart: TfTensor): TfTensor {
   const squares = squaresOf(products);
   const between = tf.sub(tf.add(squares, tf.transpose(squares)), tf.mul(products, 2));

@@ -1,9 +1,8 @@
-/** One store for two trainings, one after the other: what either saves says which it is. */
+/** One store for two successive trainings: each checkpoint says which one it belongs to. */
 import type { CheckpointStore } from '../../step/checkpoint-store.ts';
 
 /**
- * The first stage loads its own checkpoints only, and the end of it where the second has begun; the second loads its
- * own.
+ * The first stage loads its own checkpoints, or its last one if the second has begun; the second loads only its own.
  */
 export function stageStores(store: CheckpointStore): [CheckpointStore, CheckpointStore] {
   let end: Uint8Array | null = null; // of the first stage

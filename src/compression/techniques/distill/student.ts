@@ -1,6 +1,6 @@
 /**
- * A student made of its teacher: fewer channels in every layer, fewer of the blocks that repeat, with the weights of
- * what is kept.
+ * Derives a student from its teacher: fewer channels in every layer and fewer repeated blocks, with the kept parts'
+ * weights.
  */
 import { removableBlocks, withoutBlocks, type BlockSequence } from '../../graph/blocks.ts';
 import { removableChannels } from '../../graph/channels/removable.ts';
@@ -16,7 +16,7 @@ import type { DistillParameters } from './spec.ts';
 
 type Size = NonNullable<DistillParameters['student']>;
 
-/** Depth first: what is left then loses its least channels. */
+/** Depth first: the remaining layers then lose their least important channels. */
 export function deriveStudent(
   teacher: ModelState,
   { width, depth }: Size,
@@ -39,14 +39,17 @@ function shallower(state: ModelState, depth: number, { warn }: Pick<StepContext,
   return state;
 }
 
-/** Those kept lie evenly in the run; with nothing left of it, the layers around it do all. */
+/**
+ * The blocks to leave out: the kept ones are evenly spaced in the sequence; if there are none, only the layers around
+ * it remain.
+ */
 function leftOut(sequence: BlockSequence, depth: number): BlockSequence {
   const kept = Math.round(sequence.length * depth);
   const places = new Set(Array.from({ length: kept }, (_, i) => Math.floor(((i + 0.5) * sequence.length) / kept)));
   return sequence.filter((_, i) => !places.has(i));
 }
 
-/** By the norm of their weights; of every group the same share. */
+/** Removes the same share of every group, by the norm of the weights. */
 function narrower(before: ModelState, width: number, { seed, warn }: Pick<StepContext, 'seed' | 'warn'>): ModelState {
   if (width === 1) return before;
   const state = { ...before, model: fixShapeFactors(inlineFunctions(before.model)) };

@@ -14,7 +14,7 @@ import { factorizableLayers, type Layer } from './layers.ts';
 import { matrixFactorizations } from './matrix.ts';
 import type { FactorizeParameters } from './spec.ts';
 
-/** Replaces layers by their factors, and trains what came of it. */
+/** Replaces layers by their factors and trains the result. */
 export async function apply(
   before: ModelState,
   parameters: FactorizeParameters,
@@ -54,7 +54,7 @@ async function factorizeAll(
     }
     const factorization = factorizationOf(layer, parameters);
     if (factorization) replaced.set(layer.node, factorization.replacement(fresh));
-    await new Promise(setImmediate); // a large layer takes seconds: aborts are heard in between
+    await new Promise(setImmediate); // lets an abort through: a large layer takes seconds
   }
   return replaced;
 }

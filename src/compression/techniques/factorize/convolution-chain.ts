@@ -1,4 +1,4 @@
-/** A convolution taken apart, and convolutions in a row that stand for it. */
+/** Takes a convolution apart, and writes a chain of convolutions in its place. */
 import { makeNode } from '../../ir/edit.ts';
 import { fromHost, hostNumbers, hostOf, toHost } from '../../ir/tensor-data.ts';
 import type { Attribute, Node, Tensor } from '../../ir/types.ts';
@@ -43,7 +43,7 @@ export interface Link {
   readonly attributes: ReadonlyMap<string, Attribute>;
 }
 
-/** Convolutions one after the other; the last gives what the node gave, and adds its bias. */
+/** Chains convolutions; the last one gives the node's output and adds its bias. */
 export function chain(node: Node, links: readonly Link[], fresh: (base: string) => string): Replacement {
   let input = node.inputs[0]!;
   const nodes = links.map(({ kernel: { name }, attributes }, i): Node => {
@@ -72,7 +72,7 @@ export function kernel({ dtype }: Tensor, name: string, dims: readonly number[],
 export const pointSettings = (size: readonly number[]): ReadonlyMap<string, Attribute> =>
   new Map([['kernel_shape', { kind: 'ints', value: size.map(() => 1) }]]);
 
-/** The node's settings; where an axis is named, along it alone. */
+/** The node's settings; along one axis only, if it is given. */
 export function settings(node: Node, size: readonly number[], only?: number): ReadonlyMap<string, Attribute> {
   const attributes = new Map<string, Attribute>(node.attributes).set('kernel_shape', {
     kind: 'ints',

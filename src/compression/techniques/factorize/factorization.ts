@@ -1,4 +1,4 @@
-/** Ways to write a layer as several, and which of them is taken. */
+/** Candidate factorizations of a layer, and the choice among them. */
 import type { Node, Tensor } from '../../ir/types.ts';
 import type { FactorizeParameters } from './spec.ts';
 
@@ -9,7 +9,7 @@ export interface LayerCost {
   readonly macs: number;
 }
 
-/** The nodes that stand for the layer's, in order. */
+/** The nodes that replace the layer's, in order. */
 export interface Replacement {
   readonly nodes: readonly Node[];
   readonly tensors: readonly Tensor[];
@@ -17,7 +17,7 @@ export interface Replacement {
 
 /** A layer at chosen ranks. */
 export interface Factorization extends LayerCost {
-  /** Share of the sum of squared weights that is lost, at most. */
+  /** Upper bound of the lost share of the sum of squared weights. */
   readonly error: number;
   /** Computes the factors. @param fresh gives names that the model does not have */
   replacement(fresh: (base: string) => string): Replacement;
@@ -26,8 +26,8 @@ export interface Factorization extends LayerCost {
 export type Target = Pick<FactorizeParameters, 'energy' | 'rank' | 'ratio'>;
 
 /**
- * Of those that are cheaper than the layer, by weights and by operations: with an energy the cheapest, else the
- * closest; null: none is.
+ * Chooses among those with fewer weights and operations than the layer: given an energy the cheapest, else the closest;
+ * null if there is none.
  */
 export function choose(
   factorizations: readonly Factorization[],
@@ -42,7 +42,7 @@ export function choose(
   return cheaper.sort(order)[0] ?? null;
 }
 
-/** What is lost of the whole with the first `rank` of these singular values, by rank from 0 to all. */
+/** The lost share of the squared singular values when the first `rank` are kept, by rank from 0 to all. */
 export function lostEnergy(values: ArrayLike<number>): Float64Array {
   const lost = new Float64Array(values.length + 1);
   for (let i = values.length - 1; i >= 0; i--) lost[i] = lost[i + 1]! + values[i]! ** 2;
@@ -63,7 +63,7 @@ export function rankFor(
   return minRank(lost, 1 - energy!);
 }
 
-/** The least rank that loses no more. Rounding of the singular values does not count. */
+/** The lowest rank that loses no more, up to the rounding of the singular values. */
 export function minRank(lost: Float64Array, max: number): number {
   const rank = lost.findIndex((energy) => energy <= max + ROUNDING);
   return Math.max(1, rank);

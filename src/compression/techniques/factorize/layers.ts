@@ -1,4 +1,4 @@
-/** The layers of a model that can be written as several. */
+/** The layers of a model that can be factorized. */
 import { indexGraph } from '../../ir/edit.ts';
 import { elementCount, isFloat } from '../../ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../ir/types.ts';
@@ -8,8 +8,8 @@ export type Layer =
   | { readonly kind: 'convolution'; readonly node: Node; readonly weight: Tensor };
 
 /**
- * In the order of the main graph. Weights that several nodes share, or that lost single weights to pruning, stay whole:
- * products of factors keep no zeros.
+ * In the order of the main graph. Leaves out weights that several nodes share, and pruned ones: products of factors
+ * keep no zeros.
  */
 export function factorizableLayers({ graph }: Model, frozenZeros: ReadonlySet<string>): Layer[] {
   const { consumers, outputs } = indexGraph(graph);

@@ -1,7 +1,7 @@
 /**
  * Tucker-2 of a convolution's channels (Kim et al. 2016, arXiv 1511.06530): W [o, i, ...] = core x outputs x inputs
  * becomes 1x1, a kernel of the old size between fewer channels, 1x1. Bases by the singular vectors of the unfoldings,
- * then a few rounds of orthogonal iteration (HOOI, De Lathauwer et al. 2000), which can only bring the product closer.
+ * then a few rounds of orthogonal iteration (HOOI, De Lathauwer et al. 2000), which never increase the error.
  */
 import { readFromEngine, svd } from '../../tensor/svd.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
@@ -54,7 +54,7 @@ function unfolded(weight: TfTensor, axis: 0 | 1): TfTensor {
   return tf.reshape(first, [first.shape[0], -1]);
 }
 
-/** Singular values of a wide or tall unfolding are as many as its shorter side: a rank beyond is all of it. */
+/** An unfolding has as many singular values as its shorter side is long: higher ranks lose nothing. */
 function pairsOfRanks(
   convolution: Convolution,
   lost: Record<keyof Ranks, Float64Array>,
@@ -73,12 +73,12 @@ function pairsOfRanks(
   return pairs.filter((pair) => pair !== null);
 }
 
-/** Input channels of the core such that all three kernels have no more weights. */
+/** The most input channels of the core with which all three kernels together stay within this many weights. */
 function largestWithin({ inputs, outputs, size }: Convolution, rank: number, parameters: number): number {
   return Math.floor((parameters - outputs * rank) / (inputs + rank * product(size)));
 }
 
-/** A factor of full rank is left out: the core takes it in. */
+/** Omits a factor of full rank: the core absorbs it. */
 function costOf({ outputs, inputs, size, strides }: Convolution, ranks: Ranks): LayerCost {
   const before = ranks.inputs < inputs ? inputs * ranks.inputs : 0;
   const core = product(size) * ranks.inputs * ranks.outputs;
@@ -112,9 +112,9 @@ function threeConvolutions(convolution: Convolution, ranks: Ranks, fresh: (base:
 interface Decomposed {
   /** [outputs, inputs, size] of the ranks. */
   readonly core: Float32Array;
-  /** [outputs, rank]; null: of full rank. */
+  /** [outputs, rank]; null if of full rank. */
   readonly left: Float32Array | null;
-  /** [rank, inputs]; null: of full rank. */
+  /** [rank, inputs]; null if of full rank. */
   readonly right: Float32Array | null;
 }
 
@@ -137,7 +137,7 @@ function decompose({ values, outputs, inputs, size }: Convolution, ranks: Ranks)
   });
 }
 
-/** The axis in the coordinates of a basis [size, rank]; null: as it is. */
+/** Projects the axis onto a basis [size, rank]; null leaves it as it is. */
 function projected(weight: TfTensor, basis: TfTensor | null, axis: 0 | 1): TfTensor {
   if (!basis) return weight;
   const [outputs, inputs, positions] = weight.shape as [number, number, number];

@@ -18,11 +18,11 @@ import { taylorScores } from './taylor.ts';
 interface PruningContext {
   readonly parameters: PruneChannelsParameters;
   readonly context: StepContext;
-  /** Channels of each group that could go at the beginning, by the group's first name. */
+  /** Prunable channels of each group at the beginning, by the group's first name. */
   readonly originally: ReadonlyMap<string, number>;
 }
 
-/** Removes channels round by round, and trains what is left after each. */
+/** Removes channels in rounds and trains the remaining ones after each. */
 export async function apply(
   before: ModelState,
   parameters: PruneChannelsParameters,
@@ -73,7 +73,7 @@ async function runRounds(start: ModelState, pruning: PruningContext): Promise<Mo
 }
 
 /**
- * The groups that the layer filter lets through; a group that ties several layers stays where one of them is excluded.
+ * The groups that the layer filter selects; a group that ties several layers is left out if one of them is excluded.
  */
 function chosenChannels({ model }: ModelState, { layers }: PruneChannelsParameters): RemovableChannels {
   const { map, groups } = removableChannels(model);

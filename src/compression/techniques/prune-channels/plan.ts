@@ -2,7 +2,7 @@
 import type { PruneChannelsParameters } from './spec.ts';
 
 export interface Round {
-  /** Share of the way to the ratio, 0 to 1, that is gone after this round's pruning. */
+  /** Share of the way to the ratio, 0 to 1, after this round's pruning. */
   readonly fraction: number;
   /** Epochs of training after it. */
   readonly epochs: number;
@@ -25,7 +25,7 @@ export function pruningRounds({ schedule, ratio, epochs, rounds, rampFraction }:
 }
 
 /**
- * 1 - (1 - t)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast while there is much to take. The epochs behind the ramp
+ * 1 - (1 - t)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast at first, slower towards the end. The epochs after the ramp
  * follow its last round.
  */
 function cubicRamp(epochs: number, ramp: number): Round[] {

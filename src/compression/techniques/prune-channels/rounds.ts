@@ -1,6 +1,6 @@
 /**
- * Where a step of several rounds stands, kept so that it goes on after a kill: the model that the running round began
- * with, and its training.
+ * The state of a step of several rounds, stored so that it continues after a kill: the model at the beginning of the
+ * current round, and its training.
  */
 import type { KeptIndices } from '../../graph/channels/remove.ts';
 import { readOnnx } from '../../formats/onnx/read.ts';
@@ -23,7 +23,7 @@ interface Header {
   readonly modelBytes: number;
 }
 
-/** The round that was running; null: the step has not begun. */
+/** The current round; null if the step has not begun. */
 export async function resumeRound(store: CheckpointStore, before: ModelState): Promise<RoundState | null> {
   const bytes = await store.load();
   if (!bytes) return null;

@@ -1,5 +1,5 @@
 /**
- * What the loss would lose with each channel, to first order: (sum over the channel's weights of w dL/dw)^2, summed
+ * The change of the loss without each channel, to first order: (sum over the channel's weights of w dL/dw)^2, summed
  * over batches (Molchanov et al. 2019, arXiv 1906.10771).
  */
 import type { BatchSource } from '../../data/dataset.ts';
@@ -17,14 +17,14 @@ import type { StepContext } from '../../step/step-context.ts';
 import { sumByUnit, weightScores, type AxisValues, type Scores } from '../channel-scores.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 
-/** Batches that are enough to tell channels apart. */
+/** Enough batches to tell channels apart. */
 const MAX_BATCHES = 100;
 
 const FORGETFUL: CheckpointStore = { save: () => Promise.resolve(), load: () => Promise.resolve(null) };
 
 /**
- * Scores of each group, gathered over part of an epoch in which no weight moves. Layers that gradients do not reach
- * count by their norms.
+ * Scores of each group, gathered over part of an epoch without updating weights. Layers that gradients do not reach are
+ * scored by their norms.
  */
 export async function taylorScores(
   state: ModelState,

@@ -14,10 +14,10 @@ import { pruningPlan } from './plan.ts';
 import { Pruner } from './pruner.ts';
 import type { PruneWeightsParameters } from './spec.ts';
 
-/** Of a model's weights; where kernels hold less, their sparsity says little of the model's. */
+/** Share of a model's weights; if kernels hold less, their sparsity says little about the model's. */
 const NOTABLE_SHARE = 0.2;
 
-/** Prunes kernels and retrains what is left; the zeros are the state's `frozenZeros` from here on. */
+/** Prunes kernels and retrains the rest; the state's `frozenZeros` then keep the zeros. */
 export async function apply(
   state: ModelState,
   parameters: PruneWeightsParameters,
@@ -31,7 +31,7 @@ export async function apply(
   const after = await withNetwork(state, context, async (network) => {
     for (const name of await pruneAndTrain(network, weights, { state, parameters, context })) trained.add(name);
   });
-  // Kernels that no gradient reaches were not part of the training: they are pruned by themselves.
+  // Kernels that no gradient reaches did not take part in the training: prune them separately.
   const beyond = kernelWeights(after.model).filter(
     ({ name }) => !trained.has(name) && weights.some((weight) => weight.name === name),
   );
@@ -72,8 +72,8 @@ function chosenWeights(
 }
 
 /**
- * Embeddings, and what operators hold that only onnxruntime knows, are no kernels: a sparsity of the kernels says
- * little where they are most.
+ * Embeddings and weights of operators that only onnxruntime knows are not kernels: where they dominate, the kernels'
+ * sparsity says little.
  */
 function warnOfOtherWeights(
   { graph }: ModelState['model'],
@@ -104,7 +104,7 @@ interface PruningContext {
   readonly context: StepContext;
 }
 
-/** Gives the names of the weights that were pruned. */
+/** Returns the names of the pruned weights. */
 async function pruneAndTrain(
   network: Network,
   weights: readonly KernelWeight[],

@@ -1,10 +1,10 @@
-/**
- * How far to prune, given how much of the way is to be gone: the parameters' sparsity, threshold or pattern as masks.
- */
+/** Turns the parameters' sparsity, threshold or pattern into masks, for a given fraction of the way. */
 import type { PruneWeightsParameters } from './spec.ts';
 import { groupMask, lowestMasks, thresholdMask, type GroupedLayer } from '../../weights/masks.ts';
 
-/** `fraction` 0..1 of the way; masks by layer. Weights that are zero stay closed when their score is the lowest. */
+/**
+ * `fraction` 0..1 of the way to the target; masks by layer. Zero weights stay pruned because their score is the lowest.
+ */
 export type Criterion = (layers: readonly GroupedLayer[], fraction: number) => Float32Array[];
 
 /**
@@ -58,7 +58,7 @@ function countZeros(values: Float32Array): number {
   return zeros;
 }
 
-/** Of the weights that are not pruned yet. */
+/** Over the weights that are not pruned yet. */
 function standardDeviation(values: Float32Array): number {
   let [count, sum, squares] = [0, 0, 0];
   for (const value of values) {

@@ -1,4 +1,4 @@
-/** Pruning without the engine: weights of any model, also one that cannot be trained. */
+/** Pruning without the engine, for models that cannot be trained as well. */
 import { toHost } from '../../ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { magnitudes, maskedWeight } from '../../weights/masks.ts';
@@ -8,7 +8,7 @@ import type { PruneWeightsParameters } from './spec.ts';
 
 export interface PrunedModel {
   readonly model: Model;
-  /** Weights that lost something. */
+  /** The weights that changed. */
   readonly pruned: readonly string[];
 }
 

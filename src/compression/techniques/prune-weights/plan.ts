@@ -8,9 +8,9 @@ export interface PruningPlan {
   readonly reachedAt: number;
 }
 
-/** Prunings on a gradual ramp: enough for the network to follow, few enough to cost nothing. */
+/** Prunings on a gradual ramp: enough for the network to adapt, few enough to cost almost nothing. */
 const RAMP_UPDATES = 24;
-/** Scores that are summed over training are collected over this share of it before the first pruning. */
+/** Share of the training over which scores are summed before the first pruning. */
 const SCORING_SHARE = 0.1;
 
 export function pruningPlan(
@@ -30,10 +30,7 @@ export function pruningPlan(
   }
 }
 
-/**
- * s_t = s_f + (s_i - s_f) (1 - t/n)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast while there is much to take, slowly at
- * the end.
- */
+/** s_t = s_f + (s_i - s_f) (1 - t/n)^3 (Zhu & Gupta 2017, arXiv 1710.01878): fast at first, slower towards the end. */
 function cubicRamp(from: number, to: number): PruningPlan {
   const every = Math.max(1, Math.floor((to - from) / RAMP_UPDATES));
   return {

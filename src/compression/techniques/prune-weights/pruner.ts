@@ -1,6 +1,5 @@
 /**
- * Pruning while a network trains: masks over its kernels, closed further and further before the steps that the plan
- * names.
+ * Prunes while a network trains: masks over its kernels, which close gradually before the training steps in the plan.
  */
 import type { Network, Parameter } from '../../network/network.ts';
 import { Masks } from '../../training/constraint.ts';
@@ -48,7 +47,7 @@ export class Pruner {
     this.parameters.forEach((parameter, i) => this.masks.set(parameter, masks[i]!));
   }
 
-  /** What is gone stays gone. */
+  /** Pruned weights stay pruned. */
   private scoresOf(parameter: Parameter): Float32Array {
     const scores = this.scorer.scores(parameter);
     const mask = this.masks.byName.get(parameter.name)!.dataSync();

@@ -1,4 +1,4 @@
-/** What a weight is worth: its magnitude, or what training has shown of it. */
+/** Importance of weights: the magnitude, or a score summed over training. */
 import type { Parameter } from '../../network/network.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike } from '../../training/named-variable.ts';
@@ -7,7 +7,7 @@ import { magnitudes } from '../../weights/masks.ts';
 import type { PruneWeightsParameters } from './spec.ts';
 
 export interface Scorer {
-  /** What has to see the gradients; null: nothing. */
+  /** What observes the gradients; null if nothing has to. */
   readonly observer: GradientObserver | null;
   /** In the parameter's physical layout. */
   scores(parameter: Parameter): Float32Array;
@@ -26,7 +26,7 @@ const MAGNITUDE: Scorer = {
   dispose: () => undefined,
 };
 
-/** What one step adds to the score of weights w with gradients g. */
+/** What one training step adds to the score of weights w with gradients g. */
 const CONTRIBUTIONS: Record<Exclude<ScoreName, 'magnitude'>, (w: TfTensor, g: TfTensor) => TfTensor> = {
   // Sanh et al. 2020 (arXiv 2005.07683), equation 3: weights that move away from zero matter, whatever their size.
   movement: (w, g) => tf.neg(tf.mul(w, g)),

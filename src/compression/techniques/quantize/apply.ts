@@ -1,4 +1,4 @@
-/** The quantize technique: which method does what, and what is left alone. */
+/** The quantize technique: calls the method and warns about what it leaves unchanged. */
 import { quantizationWarnings } from '../../graph/describe.ts';
 import { elementCount } from '../../ir/tensor-data.ts';
 import type { Model, Tensor } from '../../ir/types.ts';
@@ -14,7 +14,7 @@ import { maySaturate } from './targets.ts';
 import { quantizeWeights } from './weight-only.ts';
 import { NOTABLE_SHARE, warnOfWeightsLeft } from './weights-left.ts';
 
-/** What is quantized already stays as it is, with a warning; a model with nothing else comes back unchanged. */
+/** Leaves quantized parts as they are, with a warning; a model without other parts is returned unchanged. */
 export async function apply(
   state: ModelState,
   parameters: QuantizeParameters,
@@ -50,7 +50,7 @@ const changed = (state: ModelState, model: Model): ModelState => ({
 /** From here on DequantizeLinear has scales per channel, and Cast knows bfloat16. */
 const INTEGER_OPSET = 13;
 
-/** Weights of as many bits are floats yet, which every method takes. */
+/** Weights of this many bits are still floats, which every method accepts. */
 const HALF_BITS = 16;
 
 function packWeights(model: Model, parameters: QuantizeParameters, { warn }: StepContext): Model {
@@ -69,7 +69,8 @@ function packWeights(model: Model, parameters: QuantizeParameters, { warn }: Ste
 }
 
 /**
- * The same object where nothing was quantized. What has no integer form under a method is at least stored as integers.
+ * Returns the same object if nothing was quantized. Weights that a method cannot compute with as integers are at least
+ * stored as integers.
  */
 const METHODS: Record<
   'weight-only' | 'static' | 'dynamic',

@@ -1,7 +1,7 @@
 /**
- * Matrix products in integers, with the activations' range taken anew in every run: DynamicQuantizeLinear,
- * MatMulInteger, and the product of the scales (onnxruntime fuses the chain into one kernel). Convolutions stay float:
- * onnxruntime's ConvInteger was measured 18 times slower.
+ * Matrix products in integers that take the activations' range in every run: DynamicQuantizeLinear, MatMulInteger, and
+ * the product of the scales (onnxruntime fuses the chain into one kernel). Convolutions stay float: onnxruntime's
+ * ConvInteger was measured 18 times slower.
  */
 import { freshNames, makeNode, removeUnusedInitializers, withGraph, withInitializers } from '../../ir/edit.ts';
 import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
@@ -13,7 +13,7 @@ import type { QuantizeParameters } from './spec.ts';
 import { quantizeWeight } from '../../weights/quantize-weight.ts';
 
 type Settings = Pick<QuantizeParameters, 'layers' | 'perChannel' | 'reduceRange'> & {
-  /** The file may run where products are added with saturation (targets.ts). */
+  /** The file may run on processors that add products with saturation (targets.ts). */
   readonly mayRunSaturating: boolean;
 };
 

@@ -20,11 +20,8 @@ export const scaleTensor = (name: string, affines: readonly Affine[], dims: read
     affines.map(({ scale }) => scale),
   );
 
-/**
- * Weights smaller than this gain nothing: the codes, their scale and the nodes that unpack them take as much as the
- * floats.
- */
+/** Smaller weights save nothing: codes, scale and unpacking nodes take as many bytes as the floats. */
 export const MIN_ELEMENTS = 96;
 
-/** As Cast's `to` says it. */
+/** The type as a value of Cast's `to`. */
 export const FLOAT32 = DATA_TYPES.indexOf('float32');

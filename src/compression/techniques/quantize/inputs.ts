@@ -1,4 +1,4 @@
-/** Inputs on which a model is observed: training samples, never those of the test split, or random ones. */
+/** Inputs for observing a model: training samples (never those of the test split) or random ones. */
 import { writeOnnx } from '../../formats/onnx/write.ts';
 import type { Model } from '../../ir/types.ts';
 import { sampleOf, workingFeeds } from '../../measure/inputs.ts';
@@ -10,7 +10,7 @@ import type { Passes } from './static/observe.ts';
 /** Random samples say little: a few are enough. */
 const RANDOM_SAMPLES = 16;
 
-/** `random`: there are no data. Errors: `shape-mismatch` where the model ran on no random input. */
+/** `random`: there is no dataset. Errors: `shape-mismatch` if the model ran on no random input. */
 export async function observationInputs(
   model: Model,
   samples: number,

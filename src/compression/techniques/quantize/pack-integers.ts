@@ -2,10 +2,9 @@
  * int8 and int4 weights that a runtime unpacks by plain operators of every opset: Cast to float32, minus the zero
  * point, times the scale.
  *
- * onnxruntime folds such nodes when it loads the model. DequantizeLinear, which says the same, it computes anew in
- * every run: a small CNN (390 k weights, batch 1) took 0.38 ms with it, 0.21 ms in this form and as float. int4 has no
- * element type before opset 21 (and few runtimes cast it): two codes share a byte, byte = low + 16 * high, and are
- * parted by Floor.
+ * onnxruntime folds these nodes when it loads the model, but evaluates the equivalent DequantizeLinear in every run: a
+ * small CNN (390 k weights, batch 1) took 0.38 ms with it, 0.21 ms in this form and as float. int4 has no element type
+ * before opset 21 (and few runtimes cast it): two codes share a byte, byte = low + 16 * high, which Floor separates.
  */
 import { makeNode } from '../../ir/edit.ts';
 import { elementCount, fromHost } from '../../ir/tensor-data.ts';
@@ -18,12 +17,10 @@ import { quantizeWeight, type QuantizedWeight } from '../../weights/quantize-wei
 const INT4_BLOCK = 32;
 /** Shorter blocks spend more on scales than they save. */
 const MIN_BLOCK = 8;
-/** Of smaller weights the second half byte saves less than the nodes that part it take. */
+/** In smaller weights, half bytes save less than the nodes that separate them take. */
 const MIN_INT4_ELEMENTS = 2048;
 
-/**
- * How a weight is laid out while it is packed: kernels of many axes as [channel, rest], blocks as an axis of their own.
- */
+/** The weight's dimensions while packed: kernels of many axes as [channel, rest], blocks as their own axis. */
 interface Packing {
   readonly dims: readonly number[];
   readonly channelAxis: number | null;
@@ -90,7 +87,7 @@ const blockDims = (
   split: (size: number, inner: number) => readonly number[],
 ): readonly number[] => dims.flatMap((size, axis) => (block?.axis === axis ? split(size, block.size) : [size]));
 
-/** What is subtracted from the stored codes: int4 is stored as code + 8. null: nothing. */
+/** The number to subtract from the stored codes (int4 is stored as code + 8); null if none. */
 function zeroPoints(
   { affines }: QuantizedWeight,
   offset: number,
@@ -101,9 +98,7 @@ function zeroPoints(
   return offset === 0 ? null : { dims: [], values: [offset] };
 }
 
-/**
- * A chain of nodes that ends in the weight's own name; the names on the way are short, since small models have many.
- */
+/** A chain of nodes that ends in the weight's own name; intermediate names are short, since small models have many. */
 class Unpacking {
   private readonly weight: string;
   private readonly prefix: string;

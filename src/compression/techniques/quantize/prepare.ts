@@ -1,6 +1,6 @@
 /**
- * What a model is brought to before its weights are quantized: weights in one form and in float32, BatchNormalization
- * folded, activations apart, no node that does nothing.
+ * Prepares a model for quantization: weights in one form and in float32, BatchNormalization folded, activations as
+ * separate nodes, no identity nodes.
  */
 import { constantsAsInitializers } from '../../graph/passes/constants-as-initializers.ts';
 import { foldBatchNorm } from '../../graph/passes/fold-batch-norm.ts';
@@ -10,7 +10,7 @@ import { splitFused } from '../../graph/passes/split-fused.ts';
 import { castToSingle } from './cast/single.ts';
 import type { Model } from '../../ir/types.ts';
 
-/** `opset`: the least that is needed. */
+/** `opset`: the lowest that is needed. */
 export function prepare(model: Model, opset: number): Model {
   return foldBatchNorm(
     removeIdentities(constantsAsInitializers(splitFused(upgradeOpset(castToSingle(model, true), opset)))),

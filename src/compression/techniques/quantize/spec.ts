@@ -91,7 +91,7 @@ const METHODS: Readonly<Record<QuantizeParameters['precision'], readonly Quantiz
   int4: ['weight-only'],
 };
 
-/** The method that is meant: 'auto' is the first of its precision. */
+/** The effective method: 'auto' is the precision's first. */
 export function methodOf({
   precision,
   method,
@@ -100,7 +100,7 @@ export function methodOf({
   return chosen === 'auto' ? 'cast' : chosen;
 }
 
-/** Passes over the calibration samples that looking for ranges costs, in forward passes of one sample. */
+/** Cost of calibration, in forward passes for each sample. */
 const CALIBRATION_PASSES = 4 * 512;
 
 const STORAGE: Readonly<Partial<Record<QuantizeParameters['precision'], WeightStorage>>> = {

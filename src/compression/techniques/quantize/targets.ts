@@ -13,9 +13,9 @@ const SATURATES: Readonly<Record<Target, () => boolean | Promise<boolean>>> = {
 };
 
 /**
- * Whether the file may run where two products are added with saturation to 16 bits (graph/saturation.ts), so that its
- * weights' codes must keep pairs of products within them. That costs 0.7 to 2.7 dB of the weights' own noise (measured
- * on normal, Laplace and t-distributed weights, 27 to 1,152 to a sum), 7-bit weights 6 dB.
+ * Whether the file may run on processors that add pairs of products with saturation to 16 bits (graph/saturation.ts),
+ * so that the weights' codes must keep pairs within them. That raises the weights' noise by 0.7 to 2.7 dB (measured on
+ * normal, Laplace and t-distributed weights, 27 to 1,152 to a sum); 7-bit weights by 6 dB.
  */
 export async function maySaturate(target: Target): Promise<boolean> {
   return SATURATES[target]();

@@ -1,6 +1,6 @@
 /**
- * Weights stored small and unpacked when the model is loaded: half floats by Cast, integers as pack-integers.ts says.
- * onnxruntime computes these nodes once, so that the model runs exactly as fast as with floats.
+ * Weights in fewer bits, unpacked when the model is loaded: half floats by Cast, integers as in pack-integers.ts.
+ * onnxruntime evaluates these nodes once, so that the model runs as fast as with floats.
  */
 import { sharedWeights } from '../../graph/codebooks.ts';
 import { freshNames, makeNode, mapSubgraphs, withGraph } from '../../ir/edit.ts';
@@ -15,8 +15,8 @@ import { commonAxes, weightUses } from '../../weights/weight-uses.ts';
 import type { WeightAxes } from '../../weights/weight-axes.ts';
 
 /**
- * Every float32 weight of the model, subgraphs included, that the filter selects; the same model where there is none.
- * @param each told of every weight that is packed
+ * Packs every selected float32 weight of the model, subgraphs included; returns the same model if there is none.
+ * @param each called with every packed weight
  */
 export function quantizeWeights(
   model: Model,
@@ -49,7 +49,7 @@ function quantizeGraph(graph: Graph, packing: Packing): Graph {
   const codebooks = new Set([...sharedWeights(graph).values()].map(({ codebook }) => codebook));
   for (const [name, uses] of weightUses(graph)) {
     const tensor = graph.initializers.get(name)!;
-    // so small that fewer bits save nothing, and each of its values is many weights
+    // too small to gain from fewer bits, and each value stands for many weights
     if (codebooks.has(tensor)) continue;
     if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < MIN_ELEMENTS) continue;
     if (parameters.precision === 'float16' && !fitsHalf(tensor)) continue;

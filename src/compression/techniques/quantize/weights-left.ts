@@ -1,6 +1,6 @@
 /**
- * Warns where a large part of the weights has no smaller form: those of operators that only onnxruntime knows, or that
- * take no other constants.
+ * Warns if a large part of the weights stays in float: weights of operators that only onnxruntime knows, or that accept
+ * no other constants.
  */
 import { weights } from '../../graph/describe.ts';
 import { walkNodes } from '../../ir/edit.ts';
@@ -12,7 +12,7 @@ import type { StepContext } from '../../step/step-context.ts';
 import { MIN_ELEMENTS } from './graph-parts.ts';
 import type { QuantizeParameters } from './spec.ts';
 
-/** Of all values; less is hardly missed. */
+/** Share of all values; less matters little. */
 export const NOTABLE_SHARE = 0.2;
 
 /** `model`: after an integer method. */

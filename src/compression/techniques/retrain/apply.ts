@@ -7,7 +7,7 @@ import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
 import type { spec } from './spec.ts';
 
-/** Trains on the dataset's labels; the starting weights stay where no epoch does better on the validation split. */
+/** Trains on the dataset's labels; keeps the starting weights if no epoch does better on the validation split. */
 export async function apply(
   state: ModelState,
   { epochs, training }: Static<typeof spec.parameters>,

@@ -1,4 +1,4 @@
-/** The cast method: a whole model in another float type. */
+/** The cast method: converts a whole model to another float type. */
 import type { Model } from '../../../ir/types.ts';
 import { layerMatcher } from '../../layer-filter.ts';
 import type { StepContext } from '../../../step/step-context.ts';
@@ -11,15 +11,16 @@ import { castToHalf, MAX_FLOAT16 } from './half.ts';
 import { castToSingle } from './single.ts';
 import { valueTypes } from './value-types.ts';
 
-/** Samples that are run to find values beyond float16's range, and the part of the range that is trusted to others. */
+/** Samples run to find values beyond float16's range, and the safe part of the range for other samples. */
 const SEEN_SAMPLES = 8;
 const TRUSTED_SHARE = 0.5;
 /** The first whose Cast knows bfloat16. */
 const BFLOAT16_OPSET = 13;
 
 /**
- * float32: no other float type is left. float16: every value that can be. bfloat16: onnxruntime's CPU kernels do not
- * compute in it, so weights are stored in it and computed with as float32: what opens everywhere and is half as large.
+ * float32: converts every other float type. float16: converts every value that allows it. bfloat16: converts stored
+ * weights only and computes in float32, since onnxruntime's CPU kernels lack it; the file opens everywhere and is half
+ * as large.
  */
 export async function cast(model: Model, parameters: QuantizeParameters, context: StepContext): Promise<Model> {
   const { precision, keepIO } = parameters;
@@ -34,11 +35,11 @@ export async function cast(model: Model, parameters: QuantizeParameters, context
     context,
   );
   const half = castToHalf(plain, { keepIO, types, tooLarge, selected: layerMatcher(parameters.layers) });
-  // what still is float32 (subgraphs, other domains) is at least stored as half floats
+  // store the rest (subgraphs, other domains), which computes in float32, as half floats
   return quantizeWeights(half, parameters);
 }
 
-/** Values that come near or over the largest half float on samples (random ones where there are no data). */
+/** Values that approach or exceed the largest half float on samples (random ones without a dataset). */
 async function valuesBeyond(model: Model, names: readonly string[], context: StepContext): Promise<Set<string>> {
   const computed = new Set(model.graph.nodes.flatMap(({ outputs }) => outputs));
   const wanted = names.filter((name) => computed.has(name));

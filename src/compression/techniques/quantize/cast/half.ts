@@ -1,7 +1,6 @@
 /**
- * float32 -> float16 throughout the main graph, except where half floats do not reach: operators whose definition has
- * no float16, subgraphs, other domains, and nodes whose values were seen to leave float16's range. Values pass between
- * the two worlds by Casts, one per value.
+ * float32 -> float16 throughout the main graph, except for operators defined without float16, subgraphs, other domains,
+ * and nodes with observed values beyond float16's range. Casts connect the two types, one per value.
  */
 import {
   freshNames,
@@ -178,7 +177,7 @@ class HalfWriter {
     };
   }
 
-  /** A value keeps its name in the form that the graph's border has (single where it is no input or output). */
+  /** A graph input or output keeps its name in its own type, any other value in float32. */
   private nameOf(name: string, form: Form): string {
     const keeps: Form = !this.options.keepIO && this.border.has(name) ? 'half' : 'single';
     if (form === keeps) return name;
@@ -187,7 +186,7 @@ class HalfWriter {
     return this.names.get(key)!;
   }
 
-  /** The value's name in this form; the first use in the form it was not made in adds the Cast, or the initializer. */
+  /** The value's name in this form; the first use in the other form adds the Cast or the initializer. */
   private valueAs(name: string, form: Form): string {
     const initializer = this.graph.initializers.get(name);
     if (initializer) return this.initializerAs(initializer, form);
@@ -208,7 +207,7 @@ class HalfWriter {
     return target;
   }
 
-  /** Small ones are stored in both forms, large ones as halves that are cast. */
+  /** Stores small constants in both forms, large ones as halves with a Cast. */
   private initializerAs(tensor: Tensor, form: Form): string {
     const target = this.nameOf(tensor.name, form);
     if (this.names.has(`made:${target}`)) return target;
@@ -223,7 +222,7 @@ class HalfWriter {
     return target;
   }
 
-  /** Annotations follow the form a value was made in under its name; those of values that are gone go too. */
+  /** Gives annotations the type of the value under their name; drops those of removed values. */
   private writeInfo(info: ValueInfo): ValueInfo[] {
     if (!this.isFloat(info.name)) return [info];
     const made = this.madeAs.get(info.name);
@@ -234,8 +233,8 @@ class HalfWriter {
 
 /**
  * A transposition of [batch, ..., rows, columns] to [..., batch, columns] or [..., columns, batch]: onnxruntime (1.24
- * to 1.32 at least, on x86) fuses one of half floats into the product behind it, and then dies of a null pointer as it
- * lays out the graph.
+ * to 1.32 at least, on x86) fuses one of half floats into the product that follows, and then crashes on a null pointer
+ * in its layout transformation.
  */
 function movesBatchIn({ opType, attributes }: Node): boolean {
   const perm = attributes.get('perm');
@@ -250,11 +249,11 @@ function movesBatchIn({ opType, attributes }: Node): boolean {
 const halfInfo = (info: ValueInfo): ValueInfo =>
   info.type?.dtype === 'float32' ? { name: info.name, type: { ...info.type, dtype: 'float16' } } : info;
 
-/** No value becomes infinite. */
+/** Makes no value infinite. */
 export const fitsHalf = (tensor: Tensor): boolean =>
   (toHost(tensor).data as Float32Array).every((value) => !(Math.abs(value) > MAX_FLOAT16));
 
-/** Finite values beyond the range become the largest (they are bounds or masks); settings do not round to zero. */
+/** Clamps finite values to the range (beyond it they are bounds or masks); settings do not round to zero. */
 function halfTensor(name: string, tensor: Tensor): Tensor {
   if (tensor.dtype !== 'float32') return { ...tensor, name };
   const setting = elementCount(tensor.dims) <= SETTING_ELEMENTS;

@@ -1,6 +1,6 @@
 /**
- * float16, bfloat16 and float64 models as float32 ones: one type takes the other's place everywhere, since every
- * operator has float32.
+ * Converts float16, bfloat16 and float64 models to float32: replaces the type everywhere, since every operator has
+ * float32.
  */
 import { freshNames, makeNode, mapSubgraphs, renameUses } from '../../../ir/edit.ts';
 import { inlineFunctions } from '../../../graph/passes/inline-functions.ts';
@@ -28,7 +28,7 @@ const TYPE_ATTRIBUTES: ReadonlySet<string> = new Set([
   'saturate_dtype',
 ]);
 
-/** True where weights, inputs or outputs are of another float type. */
+/** True if weights, inputs or outputs are of another float type. */
 export function hasOtherFloats({ graph }: Model): boolean {
   return (
     [...graph.initializers.values()].some(({ dtype }) => OTHERS.has(dtype)) ||
@@ -40,8 +40,7 @@ export function hasOtherFloats({ graph }: Model): boolean {
 }
 
 /**
- * `keepIO`: inputs and outputs keep their types, by casts. Weights that are half floats for storage only are unpacked
- * as well.
+ * `keepIO`: inputs and outputs keep their types, by Casts. Also unpacks weights that are half floats for storage only.
  */
 export function castToSingle(model: Model, keepIO: boolean): Model {
   if (!hasOtherFloats(model)) return model;
@@ -91,7 +90,7 @@ function convertAttribute(name: string, attribute: Attribute): Attribute {
   return { kind: 'tensor', value: convertTensor(attribute.value) };
 }
 
-/** Inputs and outputs of their first types again, by a Cast each. */
+/** Restores the types of inputs and outputs, by a Cast each. */
 function castAtBorder(graph: Graph, model: Model): Graph {
   const fresh = freshNames(model);
   const before = model.graph;

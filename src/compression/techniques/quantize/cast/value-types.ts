@@ -1,12 +1,12 @@
 /**
- * Element types of a graph's values, as onnxruntime infers them: it knows every operator that it can run, those of
- * other domains included.
+ * Element types of a graph's values as onnxruntime infers them, for every operator that it can run, other domains
+ * included.
  */
 import { writeOnnx } from '../../../formats/onnx/write.ts';
 import type { Model } from '../../../ir/types.ts';
 import { openRuntime } from '../../../measure/session.ts';
 
-/** By name, for the values of the main graph; without those that are no tensors. */
+/** By name, for the tensors of the main graph. */
 export async function valueTypes(model: Model): Promise<Map<string, string>> {
   const { graph } = model;
   const present = new Set([...graph.outputs, ...graph.inputs].map(({ name }) => name));

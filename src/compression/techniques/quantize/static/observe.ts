@@ -1,4 +1,4 @@
-/** Running the float model to see its activations: extremes first, then histograms between them. */
+/** Runs the float model to observe its activations: extremes first, then histograms between them. */
 import type { HostArray } from '../../../data/dataset.ts';
 import type { Graph, Model } from '../../../ir/types.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
@@ -7,7 +7,7 @@ import { openRuntime, type Feeds, type Runtime, type RuntimeOutput } from '../..
 import type { ValueRange } from '../../../weights/affine.ts';
 
 export const BINS = 2048;
-/** Bytes of activations that are fetched in one run. */
+/** Bytes of activations fetched in one run. */
 const FETCH_BYTES = 192 * 2 ** 20;
 /** Values fetched together while their sizes are unknown. */
 const FIRST_GROUP = 64;
@@ -18,20 +18,18 @@ const EMPTY: ValueRange = { low: 0, high: 0 };
 export interface Observed extends ValueRange {
   /**
    * Counts of the values that are not zero (zero is exact under every scheme), in BINS equal bins over [low, high];
-   * null: not asked for.
+   * null if not requested.
    */
   readonly histogram: Float64Array | null;
 }
 
 export interface Observation {
   readonly values: ReadonlyMap<string, Observed>;
-  /**
-   * Shapes of these values and of those that are only sized, of one sample (or of as many as the model takes at once).
-   */
+  /** Shapes of these values and of the `sized` ones, for one sample (or as many as the model takes at once). */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
 }
 
-/** Samples to run, as often as they are asked for, so many at a time (or as many as the model takes). */
+/** Iterates over the samples on each call, this many at a time (or as many as the model takes). */
 export interface Passes {
   readonly samples: number;
   feeds(batch: number): AsyncIterable<Feeds>;
@@ -39,10 +37,10 @@ export interface Passes {
 
 export interface ObserveOptions {
   readonly histograms: boolean;
-  /** Further values of which only the number of elements is wanted. */
+  /** Further values for which only the number of elements is needed. */
   readonly sized: readonly string[];
   readonly signal: AbortSignal;
-  /** Called as samples are seen, with the share of the whole work. */
+  /** Called during the passes with the share of the whole work done. */
   onProgress(share: number): void;
 }
 
@@ -93,8 +91,8 @@ export function exposing(graph: Graph, names: readonly string[]): Graph {
 }
 
 /**
- * How many samples at a time, and where one sample's values are too many already, in which groups they are fetched;
- * sizes from a first run.
+ * How many samples to run at a time and, if one sample's values are too large, the groups to fetch them in; takes sizes
+ * from a first run.
  */
 async function groupBySize(
   runtime: Runtime,

@@ -1,10 +1,9 @@
 /**
  * Which nodes compute in 8 bits and which values are quantized.
  *
- * Convolutions and products with constant weights (the seeds) are where integers are faster. Between them, operators
- * that onnxruntime has integer kernels for join in, where their inputs are quantized anyway and a quantized node reads
- * them; elsewhere conversions to and from integers would cost more than they save. Operators that only move data keep
- * the scale of their input.
+ * Convolutions and products with constant weights (the seeds) are faster in integers. Operators between them with
+ * integer kernels in onnxruntime join in if their inputs are quantized anyway and a quantized node reads their output;
+ * elsewhere conversions would cost more than they save. Operators that only move data keep the scale of their input.
  */
 import { indexGraph, type GraphIndex } from '../../../ir/edit.ts';
 import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
@@ -20,19 +19,19 @@ export interface PlannedNode {
   /** The constant kernel's input, for seeds. */
   readonly kernel: number | null;
   readonly bias: number | null;
-  /** Relu or Clip right behind, which the output's quantizer does as well: it clamps. */
+  /** The Relu or Clip that follows; the output's quantizer clamps in its place. */
   readonly clamp: Node | null;
-  /** The value that comes out, behind the clamp. */
+  /** The output value, after the clamp. */
   readonly output: string;
-  /** False for products whose result only float operators read: integer kernels can give floats. */
+  /** False for products read by float operators only: integer kernels can return floats. */
   readonly quantizesOutput: boolean;
 }
 
 export interface StaticPlan {
   readonly nodes: ReadonlyMap<Node, PlannedNode>;
-  /** Every quantized activation -> the value whose range and scale it has. */
+  /** Maps every quantized activation to the value whose range and scale it shares. */
   readonly scaleOf: ReadonlyMap<string, string>;
-  /** Clamps that fall away. */
+  /** Clamps to remove. */
   readonly removed: ReadonlySet<Node>;
 }
 
@@ -87,7 +86,7 @@ export function planStatic(graph: Graph, selected: (node: Node) => boolean): Sta
 interface Context {
   readonly graph: Graph;
   readonly index: GraphIndex;
-  /** Values that come out of a DequantizeLinear: quantized already. */
+  /** Outputs of DequantizeLinear: already quantized. */
   readonly dequantized: ReadonlySet<string>;
 }
 
@@ -115,15 +114,14 @@ function isKernelNode(node: Node, context: Context): boolean {
   )
     return false;
   if (context.index.outputs.has(weight.name) || !weightAxes(node, kernel, weight.dims.length)) return false;
-  // the factor goes into the kernel
+  // the factor is folded into the kernel
   if (gemmAlpha(node) !== 1 && context.index.consumers.get(weight.name)!.length > 1) return false;
   const biasName = bias === null ? undefined : node.inputs[bias];
   return !biasName || biasOf(node, context.graph) !== null;
 }
 
 /**
- * The bias as one value per output channel, Gemm's factors included; null where it is not constant or varies along
- * other axes.
+ * The bias as one value per output channel, times Gemm's beta; null if it is not constant or varies along other axes.
  */
 export function biasOf(node: Node, graph: Graph): readonly number[] | null {
   const rule = KERNELS[node.opType];
@@ -150,12 +148,12 @@ function movesData(node: Node, context: Context): boolean {
   );
 }
 
-/** The activations a node of this kind has. */
+/** The indices of a node's activations. */
 function activationsOf(node: Node, kind: PlannedNode['kind']): readonly number[] {
   return kind === 'joined' ? (JOINERS[node.opType] ?? node.inputs.map((_, i) => i)) : [0];
 }
 
-/** Takes out joiners and movers with a float input, or that no quantized node reads, until none is left. */
+/** Removes joiners and movers that have a float input or no quantized reader, until none is left. */
 function dropUnprofitable(kinds: Map<Node, PlannedNode['kind']>, { index }: Context): void {
   const quantizedHere = (name: string): boolean => {
     const producer = index.producer.get(name);
@@ -203,8 +201,8 @@ function planNode(
 }
 
 /**
- * Products that onnxruntime computes from integers to floats. A Gemm with a clamp it fuses with that before it looks
- * for integers, and dequantizes the weight in every run.
+ * Products that onnxruntime can compute from integers to floats. It fuses a Gemm with a clamp before it looks for
+ * integers, and then dequantizes the weight in every run.
  */
 const givesFloats = ({ opType }: Node, clamp: Node | null) =>
   opType === 'MatMul' || (opType === 'Gemm' && clamp === null);
@@ -215,8 +213,8 @@ const readByQuantized = (name: string, kinds: ReadonlyMap<Node, PlannedNode['kin
   );
 
 /**
- * The Relu or Clip that alone reads a node's output and whose bounds enclose zero, so that a quantizer's range can
- * stand for them.
+ * The Relu or Clip that is the only reader of a node's output, with bounds that enclose zero, so that a quantizer's
+ * range can replace it.
  */
 function clampBehind(node: Node, { graph, index }: Context): Node | null {
   const name = node.outputs[0]!;
@@ -236,7 +234,7 @@ function clipBound(node: Node, input: number, attribute: string, fallback: numbe
   return tensor ? hostNumbers(toHost(tensor))[0]! : null;
 }
 
-/** Quantized values -> the value whose scale they take: what movers put out has the scale of what they read. */
+/** Maps quantized values to the value whose scale they take: a mover's output has the scale of its input. */
 function shareScales(nodes: ReadonlyMap<Node, PlannedNode>): Map<string, string> {
   const moved = new Map(
     [...nodes.values()]
@@ -251,5 +249,5 @@ function shareScales(nodes: ReadonlyMap<Node, PlannedNode>): Map<string, string>
   return new Map(names.map((name) => [name, rootOf(name)]));
 }
 
-/** The factor of a Gemm's product; it goes into the kernel. */
+/** The factor of a Gemm's product; it is folded into the kernel. */
 export const gemmAlpha = (node: Node): number => (node.opType === 'Gemm' ? floatAttribute(node, 'alpha', 1) : 1);

@@ -1,7 +1,7 @@
 /**
- * Which planned nodes would be slower in integers (costs/): dense kernels gain by the multiplication; those of images
- * lose it to the copies that make the image a matrix, which cost the same however few channels it has; depthwise ones
- * lose; and every value that passes between float and integer operators costs its conversion.
+ * Which planned nodes would be slower in integers (costs/): dense kernels gain from the faster multiplication;
+ * convolutions of few channels lose that to im2col, whose cost hardly depends on the channels; depthwise ones lose; and
+ * every value that passes between float and integer operators costs a conversion.
  */
 import { indexGraph } from '../../../ir/edit.ts';
 import type { Graph, Node } from '../../../ir/types.ts';
@@ -10,10 +10,10 @@ import { layerOf } from './costs/layer.ts';
 import type { PlannedNode, StaticPlan } from './plan.ts';
 import { clampBefore, floatPoolBefore } from './pools.ts';
 
-/** What a plan is judged by. */
+/** The figures to judge a plan by. */
 export interface CostContext {
   readonly graph: Graph;
-  /** Elements of the plan's values, for one sample. */
+  /** Elements of a value, for one sample. */
   sizeOf(name: string): number;
   readonly costs: Costs;
 }
@@ -41,7 +41,7 @@ export function fasterPlan(
   return losing.length === 0 ? best : planWithout(new Set([...excluded, ...losing.map(({ node }) => node)]));
 }
 
-/** ns that these nodes of a plan gain, what they convert included. */
+/** ns that these nodes of a plan gain, including their conversions. */
 function gain(costContext: CostContext, plan: StaticPlan, part: readonly PlannedNode[]): number {
   return (
     part.reduce((sum, planned) => sum + kernelGain(costContext, planned), 0) - conversionLoss(costContext, plan, part)
@@ -81,7 +81,7 @@ function kernelGain({ graph, sizeOf, costs }: CostContext, { node, kernel, outpu
   );
 }
 
-/** ns for what the part reads from and gives to float operators. */
+/** ns for the values that the part reads from float operators and passes to them. */
 function conversionLoss({ graph, sizeOf, costs }: CostContext, plan: StaticPlan, part: readonly PlannedNode[]): number {
   const inner = innerValues(plan);
   const outer = new Set(

@@ -1,6 +1,6 @@
 /**
- * Ranges from observed values. All but min-max cut off outliers, which makes the steps between codes finer for the
- * rest: [low, high] is shrunk by one factor towards zero, and the factor is what each method looks for.
+ * Ranges from observed values. All methods but min-max cut off outliers, so that the codes resolve the rest more
+ * finely: they shrink [low, high] towards zero by one factor, and differ in how they choose it.
  */
 import {
   RANGES,
@@ -39,7 +39,7 @@ const shrunk = ({ low, high }: ValueRange, factor: number): ValueRange => ({
   high: Math.max(0, high) * factor,
 });
 
-/** Half of the left-over share is cut at each end that lies beyond zero. */
+/** Cuts half of the remaining share at each end that lies beyond zero. */
 function percentile(values: Histogram): ValueRange {
   const { histogram, low, high } = values;
   const total = histogram.reduce((sum, count) => sum + count, 0);

@@ -1,6 +1,6 @@
 /**
- * Writes a plan into the graph: QuantizeLinear and DequantizeLinear round every quantized value, so that a runtime
- * finds its integer kernels.
+ * Writes a plan into the graph: QuantizeLinear and DequantizeLinear around every quantized value let a runtime choose
+ * its integer kernels.
  */
 import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../ir/edit.ts';
 import { sumOrders } from '../../../graph/saturation.ts';
@@ -13,15 +13,15 @@ import { weightAxes } from '../../../weights/weight-axes.ts';
 import { quantizeWeight, type WeightScheme } from '../../../weights/quantize-weight.ts';
 import { biasOf, gemmAlpha, type PlannedNode, type StaticPlan } from './plan.ts';
 
-/** Codes of a bias stay below this, so that sums of products fit 32 bits beside them. */
+/** Limit of a bias's codes, which leaves room in 32 bits for the sums of products. */
 const MAX_BIAS = 2 ** 30;
 
 type Settings = Pick<QuantizeParameters, 'activations' | 'perChannel' | 'symmetric' | 'reduceRange'> & {
-  /** The file may run where products are added with saturation (targets.ts). */
+  /** The file may run on processors that add products with saturation (targets.ts). */
   readonly mayRunSaturating: boolean;
 };
 
-/** `ranges`: of every value that a scale is taken from. */
+/** `ranges`: of every value that determines a scale. */
 export function writePlan(
   model: Model,
   plan: StaticPlan,
@@ -66,7 +66,7 @@ class PlanWriter {
       if (planned) this.writeNode(planned, kernels);
       else if (!this.plan.removed.has(node)) this.nodes.push(node);
     }
-    const gone = new Set([...this.plan.removed].map((clamp) => clamp.inputs[0]!)); // what removed clamps read
+    const gone = new Set([...this.plan.removed].map((clamp) => clamp.inputs[0]!)); // inputs of removed clamps
     const graph: Graph = {
       ...this.graph,
       initializers: this.tensors,
@@ -99,7 +99,7 @@ class PlanWriter {
     this.nodes.push(makeNode('DequantizeLinear', [codes, scale, zero], [to], {}, { name: '' }));
   }
 
-  /** A value that float operators compute: they keep reading it, quantized nodes read its quantized form. */
+  /** A value computed in float: float operators keep reading it, quantized nodes read its quantized form. */
   private quantizeOuter(name: string): void {
     const dequantized = this.fresh(`d${this.nodes.length}`);
     this.dequantizedNames.set(name, dequantized);
@@ -177,8 +177,8 @@ class PlanWriter {
   }
 
   /**
-   * The bias is coded in steps of (activation scale x weight scale); a channel of tiny weights gets a larger scale, so
-   * that its bias fits.
+   * A bias has the scale (activation scale x weight scale); a channel of tiny weights gets a larger scale so that its
+   * bias fits.
    */
   private minScale(users: readonly PlannedNode[], oneScale: boolean): (channel: number) => number {
     const needs = users.map(({ node }) =>
@@ -224,7 +224,7 @@ function scaled(tensor: Tensor, factor: number): Tensor {
   return fromHost(tensor.name, { dtype: 'float32', dims: tensor.dims, data });
 }
 
-/** Gemm's factors are in its kernel and bias now. */
+/** Gemm's factors are now in its kernel and bias. */
 function withoutFactors(node: Node): Node {
   if (node.opType !== 'Gemm') return node;
   const attributes = new Map(node.attributes);

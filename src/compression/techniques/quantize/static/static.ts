@@ -24,13 +24,10 @@ import { writePlan } from './rewrite.ts';
 /** Samples on which `auto` compares the methods. */
 const COMPARED_SAMPLES = 64;
 const COMPARED_BATCH = 8;
-/** Fewer say little about the largest values: on tables of numbers, a few dB are left of forty with 6 samples. */
+/** Fewer say little about the largest values: with 6 samples of tabular data, 40 dB dropped to a few. */
 const MIN_SAMPLES = 32;
 
-/**
- * The model with integer kernels; unchanged where it has nothing that gains from them. `model` is prepared
- * (prepare.ts).
- */
+/** The model with integer kernels; unchanged if no layer gains from them. `model` is prepared (prepare.ts). */
 export async function quantizeStatic(
   model: Model,
   parameters: QuantizeParameters,
@@ -60,7 +57,7 @@ export async function quantizeStatic(
       : await faster(model, first, planWithout, { shapes, target: parameters.target, signal: context.signal });
   warnOfFloats(first, plan, context);
   if (plan.nodes.size === 0) return model;
-  // A value that took its scale from before a mover may have one of its own now: what the mover read was seen.
+  // A value that took its scale from a mover's input may now have its own: the mover's input was observed.
   const seen = (name: string) => values.get(name) ?? values.get(first.scaleOf.get(name)!)!;
   const ranges = (chosen: RangeMethod) =>
     new Map(
@@ -73,7 +70,7 @@ export async function quantizeStatic(
   return candidates[await closest(model, candidates, passes, context.signal)]!;
 }
 
-/** The plan without what integers would make slower on the target. */
+/** The plan without the layers that integers would make slower on the target. */
 async function faster(
   model: Model,
   plan: StaticPlan,

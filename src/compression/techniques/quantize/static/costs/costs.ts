@@ -1,4 +1,4 @@
-/** What layers cost on the processors that a file is made for. */
+/** Costs of layers on the processors that a file is made for. */
 import type { Node } from '../../../../ir/types.ts';
 import type { Target } from '../../targets.ts';
 import { AVX2 } from './avx2.ts';
@@ -18,8 +18,8 @@ const TABLES: readonly CostTable[] = [AVX2, AVX512_VNNI];
 const VNNI: ReadonlySet<string> = new Set(['avx512-vnni', 'avx-vnni', 'amx-int8']);
 
 /**
- * The tables that a target goes by. None has been measured on ARM: a file for it goes by all of them, as one for any
- * processor. None at all: this machine's instruction set has no table, and its layers are to be timed.
+ * The tables for a target. None has been measured on ARM, so a file for it uses all of them, like one for any
+ * processor. Empty if this machine's instruction set has no table: its layers are then timed.
  *
  * @param instructionSets of this machine (measure/processor.ts)
  */

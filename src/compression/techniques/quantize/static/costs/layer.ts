@@ -1,10 +1,10 @@
-/** What the time of one convolution or product depends on, in onnxruntime's kernels. */
+/** What determines the time of a convolution or product in onnxruntime's kernels. */
 import { intAttribute } from '../../../../ir/node-attributes.ts';
 import { elementCount } from '../../../../ir/tensor-data.ts';
 import type { Node } from '../../../../ir/types.ts';
 
 /**
- * Kinds of layers that a table has costs of its own for. narrow: convolutions of fewer than four channels, whose image
+ * Kinds of layers with their own costs in a table. narrow: convolutions of fewer than four channels, whose image
  * becomes a matrix channel by channel; row: products with one row, which read each weight once.
  */
 export const LAYER_KINDS = ['pointwise', 'spatial', 'grouped', 'narrow', 'depthwise', 'row', 'rows'] as const;
@@ -12,19 +12,19 @@ export type LayerKind = (typeof LAYER_KINDS)[number];
 
 /** Counts for one sample. */
 export interface LayerCounts {
-  /** One, for what every call costs. */
+  /** One: the constant cost of a call. */
   readonly calls: number;
   readonly macs: number;
-  /** Multiply-accumulates with the output channels filled up to whole vectors of 16. */
+  /** Multiply-accumulates with the output channels rounded up to vectors of 16. */
   readonly paddedMacs: number;
   /**
    * Multiply-accumulates of float convolutions whose channels are no multiples of 8, which onnxruntime does not compute
    * in blocks of channels.
    */
   readonly unblockedMacs: number;
-  /** Elements of the matrix that a convolution makes of its image. */
+  /** Elements of a convolution's im2col matrix. */
   readonly patches: number;
-  /** Rows of a kernel that are copied into that matrix, one for each row of the kernel at each position. */
+  /** Kernel rows copied into that matrix: one for each row of the kernel at each position. */
   readonly copies: number;
   readonly inputs: number;
   readonly outputs: number;
@@ -47,7 +47,7 @@ export interface Layer {
   readonly counts: LayerCounts;
 }
 
-/** Channels of a group below which a convolution is narrow, or as good as depthwise. */
+/** With fewer channels in a group than this, a convolution is narrow, or costs as much as a depthwise one. */
 const DENSE_CHANNELS = 4;
 const VECTOR = 16;
 const BLOCK = 8;

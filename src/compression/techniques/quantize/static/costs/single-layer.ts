@@ -1,10 +1,10 @@
-/** Models of one layer, in float and in integers, to be timed. */
+/** Models of one layer, in float and in integers, for timing. */
 import { makeNode } from '../../../../ir/edit.ts';
 import { elementCount, fromHost, hostOf } from '../../../../ir/tensor-data.ts';
 import type { DataType, Model, Node, Tensor } from '../../../../ir/types.ts';
 
 export interface SingleLayer {
-  /** Conv, Gemm or MatMul; of its inputs only how many there are counts. */
+  /** Conv, Gemm or MatMul; only the number of its inputs counts. */
   readonly node: Node;
   /** Of the activation, the batch first. */
   readonly input: readonly number[];
@@ -15,7 +15,7 @@ export interface SingleLayer {
 
 const constant = (name: string, dtype: DataType, dims: readonly number[], values: ArrayLike<number>) =>
   fromHost(name, hostOf(dtype, dims, values));
-/** Of 7 bits, of both signs. */
+/** 7 bits, both signs. */
 const codesOf = (length: number) => Int8Array.from({ length }, (_, i) => ((i * 37) % 129) - 64);
 
 /** x (float32) -> the layer, Relu -> y. */

@@ -1,4 +1,4 @@
-/** Costs by timing the model's own layers on this machine, for processors that no table was measured on. */
+/** Times the model's own layers on this machine, for processors without a table. */
 import { writeOnnx } from '../../../../formats/onnx/write.ts';
 import { elementCount } from '../../../../ir/tensor-data.ts';
 import type { Model, Node } from '../../../../ir/types.ts';
@@ -11,10 +11,10 @@ import { floatLayer, integerLayer, type SingleLayer } from './single-layer.ts';
 const NS_PER_MS = 1e6;
 /** Of both models of a layer together. */
 const BUDGET_MS = 60;
-/** Where nothing was measured, what conversions and poolings of integers cost on the processors that have a table. */
+/** Conversions and integer poolings are not timed: takes their costs from the processors with a table. */
 const [CONVERSION_NS, POOL_NS] = [0.7, 15];
 
-/** `shapes`: of the plan's values, as observed. Layers of one shape are timed once. */
+/** `shapes`: of the plan's values, as observed. Times layers of equal shape once. */
 export async function timedCosts(
   model: Model,
   plan: StaticPlan,
