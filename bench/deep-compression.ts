@@ -27,7 +27,7 @@ const PLANS: readonly Plan[] = [
   },
   { name: 'lenet-5', epochs: { dense: 6, prune: 8, cluster: 1 }, published: '1720 KB, 0.80 % -> 44 KB (39x), 0.74 %' },
 ];
-/** What the paper prunes both networks to. */
+/** The sparsity to which the paper prunes both networks. */
 const SPARSITY = 1 - 1 / 12;
 const OF_PRUNED = [{ bits: 6 }, { bits: 5 }, { bits: 4 }, { bits: 2 }] as const;
 
@@ -36,7 +36,7 @@ const DATA = mnist();
 interface Row {
   readonly steps: string;
   readonly after: Measures;
-  /** Of one inference, relative to the file that the recipe began with, interleaved in one run. */
+  /** Latency of one inference relative to the recipe's original file, measured by turns in one run. */
   readonly relativeLatency: number;
 }
 
@@ -45,7 +45,7 @@ interface Compressed {
   readonly rows: readonly Omit<Row, 'steps'>[];
 }
 
-/** The steps behind those whose file is given; without a file, of the untrained network. */
+/** The steps after those whose file is given; without a file, all steps from the untrained network. */
 async function compress(file: Uint8Array, steps: readonly Step[]): Promise<Compressed> {
   const description = describeModel(readOnnx(file), 'onnx');
   const { report, files } = await runRecipe({

@@ -60,7 +60,7 @@ async function hinton(epochs: number): Promise<void> {
   );
 }
 
-/** As FitNets (Romero et al. 2015, table 4) has it: a student that is deeper and thinner than its teacher. */
+/** As in FitNets (Romero et al. 2015, table 4): a student that is deeper and thinner than its teacher. */
 async function thin(epochs: number): Promise<void> {
   const data = mnist();
   const teacher = await train('teacher, 3 wide convolutions', wideTeacher(), data, (state, context) =>

@@ -1,8 +1,8 @@
-/** Which of the instruction sets that the engine has kernels for this processor has. */
+/** The instruction sets of this processor among those that the engine has kernels for. */
 import { cpuFlags } from '../src/compression/measure/processor.ts';
 import type { KernelSet } from '../src/compression/tensor/native/binding.ts';
 
-/** What /proc/cpuinfo calls the instructions of a set; the fastest set first. */
+/** Names of each set's instructions in /proc/cpuinfo; the fastest set first. */
 const FLAGS: Readonly<Record<KernelSet, readonly string[]>> = {
   avx512: ['avx512f', 'avx512vl', 'avx512dq', 'avx512bw'],
   avx2: ['avx2', 'fma'],
@@ -16,7 +16,7 @@ export function hasInstructions(set: KernelSet): boolean {
   return FLAGS[set].every((flag) => flags.has(flag));
 }
 
-/** What the engine's kernels use here: LATHE_KERNELS, else the best. */
+/** The instruction set that the engine's kernels use: LATHE_KERNELS, else the best. */
 export function instructionSet(): KernelSet {
   return (
     (process.env['LATHE_KERNELS'] as KernelSet | undefined) ??

@@ -1,6 +1,4 @@
-/**
- * Costs of layers in float and in int8 on this processor: writes the table that quantize's `where: "faster"` goes by
- */
+/** Costs of layers in float and in int8 on this processor: writes the table that quantize's `where: "faster"` uses */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeNode } from '../src/compression/ir/edit.ts';
@@ -46,7 +44,7 @@ const matmul = (rows: number, k: number, n: number): Shape => ({
   attributes: {},
 });
 
-/** Layers as networks of 1 to 200 MMACs have them. */
+/** Layers as in networks of 1 to 200 MMACs. */
 const SHAPES: readonly Shape[] = [
   ...[
     [16, 96, 56],
@@ -234,8 +232,8 @@ function fit(samples: readonly { readonly counts: LayerCounts; readonly ns: numb
 }
 
 /**
- * What QuantizeLinear, DequantizeLinear and the changes of layout take for each element round an integer convolution;
- * what its pooling takes.
+ * Time per element of QuantizeLinear, DequantizeLinear and the layout changes around an integer convolution, and of its
+ * pooling.
  */
 async function measureConversions(): Promise<Pick<CostTable, 'conversionNs' | 'poolNs'>> {
   const [channels, size] = [64, 28];

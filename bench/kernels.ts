@@ -10,10 +10,7 @@ import { tf } from '../src/compression/tensor/tf.ts';
 import type { TfTensor } from '../src/compression/tensor/tf.ts';
 import { saveResult } from './result.ts';
 
-/**
- * [n, height = width, ci, co, kernel, stride, pad]: those of the networks that training is measured on, and some
- * between.
- */
+/** [n, height = width, ci, co, kernel, stride, pad]: those of the benchmarked networks, and some between. */
 const CONVS: readonly (readonly [number, number, number, number, number, number, number])[] = [
   [128, 32, 3, 16, 3, 1, 1],
   [128, 32, 16, 16, 3, 1, 1],
@@ -131,7 +128,7 @@ function checkEqual(a: TfTensor, b: TfTensor): void {
     throw new Error(`two kernels differ by ${difference} where the largest value is ${size}`);
 }
 
-/** Everything that the contenders for one convolution take. */
+/** The inputs of all contenders for one convolution. */
 interface ConvProblem {
   readonly x: TfTensor;
   readonly w: TfTensor;
@@ -168,10 +165,7 @@ function convProblem(
   };
 }
 
-/**
- * Pads that have no name in TensorFlow are made part of the image beforehand and cut off its gradient, as the engine
- * does it.
- */
+/** Adds pads that TensorFlow cannot name to the image and cuts them off its gradient, as the engine does. */
 function tensorflowPasses(
   { x, w, dy, pad, theirs }: ConvProblem,
   ops: Readonly<Record<'forward' | 'input' | 'kernel', string>>,

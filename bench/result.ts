@@ -1,4 +1,4 @@
-/** Results of benchmarks: one JSON file per run, with what is needed to judge it later. */
+/** Results of benchmarks: one JSON file per run, with the facts needed to judge it later. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { instructionSet } from './instruction-set.ts';
 import { projectRoot } from '../src/compression/tensor/project-root.ts';
 
-/** Of the start, before a result that git keeps is written anew. */
+/** Taken at the start, before the run overwrites a result that git tracks. */
 const atStart = { date: new Date().toISOString(), commit: commit() };
 
 /**
- * Writes bench/results/<name>-<date>.json and returns its path relative to the project; once more after every row,
- * nothing measured is lost.
+ * Writes bench/results/<name>-<date>.json and returns its path relative to the project; called after every row, it
+ * loses no measurement.
  */
 export function saveResult(name: string, result: object): string {
   const { date } = atStart;
@@ -28,7 +28,7 @@ export function saveResult(name: string, result: object): string {
   return path;
 }
 
-/** With "-dirty" where files that git keeps are changed. */
+/** With "-dirty" if tracked files are changed. */
 function commit(): string {
   try {
     return execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], {

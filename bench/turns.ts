@@ -49,7 +49,7 @@ async function peersPython(): Promise<string | null> {
   return existsSync(peers.peersPython()) ? peers.peersPython() : null;
 }
 
-/** Null where it ends before it says its version. */
+/** Null if it ends before it reports its version. */
 async function start(name: string, command: string, args: string[]): Promise<Contender | null> {
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', name === 'torch' || name === 'keras' ? 'ignore' : 'inherit'],
@@ -69,8 +69,8 @@ async function ask(name: string, child: ChildProcess, lines: AsyncIterator<strin
 }
 
 /**
- * Milliseconds a step by contender: the median over rounds of each contender's median; the machine's moods reach all
- * alike.
+ * Milliseconds a step by contender: the median over rounds of each contender's median, so that changes of the machine's
+ * load affect all alike.
  */
 export async function inTurns(contenders: readonly Contender[], network: string): Promise<Record<string, number>> {
   const times: Record<string, number[]> = {};

@@ -98,7 +98,7 @@ function handStep(bench: BenchNetwork): () => Promise<void> {
   };
 }
 
-/** A few batches of noise, so that no step sees what the one before it left in the cache. */
+/** A few batches of noise, so that no training step finds its batch in the cache. */
 function samples(batch: number, sample: readonly number[]): { images: Float32Array[]; labels: Int32Array } {
   const size = batch * sample.reduce((a, b) => a * b, 1);
   let state = 1;

@@ -1,4 +1,4 @@
-/** docs/architecture.md says what the tree says. */
+/** docs/architecture.md matches the tree. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -94,7 +94,7 @@ test('its name is its own', () => {
   );
 });
 
-test('a recipe with it is validated by what its spec says', () => {
+test('a recipe with it is validated by its spec', () => {
   const checked = (...steps: Step[]) => validateRecipe(request(...steps), description, null);
   expect(checked({ technique: 'round-weights' }).steps).toEqual([{ technique: 'round-weights', grid: 0.25 }]);
   expect(() => checked({ technique: 'round-weights', grid: -1 })).toThrow('/steps/0/grid');
@@ -108,7 +108,7 @@ test('a recipe with it is validated by what its spec says', () => {
   expect(checked(half, { technique: 'round-weights' }, { technique: 'quantize' }).steps).toHaveLength(3);
 });
 
-test('the estimate of a dry run counts what it costs', () => {
+test('the estimate of a dry run counts its cost', () => {
   const { seconds, steps } = estimate(request({ technique: 'round-weights', grid: 1 }), description, null);
   expect(steps).toEqual([{ technique: 'round-weights', seconds: 203 }]); // two kernels, 3 s that every step takes
   expect(seconds).toBe(208); // and 5 s for the job

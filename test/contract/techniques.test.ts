@@ -1,7 +1,4 @@
-/**
- * What every registered technique promises, whatever it does. New techniques are found in the registry; nothing is
- * listed here.
- */
+/** The contract of every registered technique. The tests find techniques in the registry. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Value } from 'typebox/value';
 import type { Dataset } from '../../src/compression/data/dataset.ts';
@@ -58,7 +55,7 @@ describe.each([...TECHNIQUES])('%s', (_name, technique) => {
     expect(technique.spec.contradictions?.(complete(technique, technique.spec.neutral)) ?? []).toEqual([]);
   });
 
-  test('what trains changes float weights and costs time in proportion to the samples', () => {
+  test('techniques that train change float weights and cost time in proportion to the samples', () => {
     const parameters = complete(technique, {});
     if (!technique.spec.needs(parameters).trainable) return;
     expect(technique.spec.changesFloatWeights(parameters)).toBe(true);
@@ -73,7 +70,7 @@ describe.each([...TECHNIQUES])('%s', (_name, technique) => {
     expect(Buffer.from(writeOnnx(after.model)).equals(Buffer.from(writeOnnx(model)))).toBe(true);
   });
 
-  test('the same seed gives the same bytes; the result is valid and runs in onnxruntime; no tensor is left', async () => {
+  test('the same seed gives the same bytes; the result runs in onnxruntime; no tensor is left', async () => {
     const before = tf.memory().numTensors;
     const files = [];
     for (let i = 0; i < 2; i++) files.push(writeOnnx((await run(technique, complete(technique, {}))).model));
@@ -84,7 +81,7 @@ describe.each([...TECHNIQUES])('%s', (_name, technique) => {
     await checkRuns(files[0]!, { dataset: clouds(), transform: {}, technique: technique.spec.name });
   });
 
-  test('it looks at the uploaded model only where its spec says so', async () => {
+  test('it reads the uploaded model only if its spec says so', async () => {
     const parameters = complete(technique, {});
     if (technique.spec.usesOriginal?.(parameters) ?? true) return;
     const untouchable = new Proxy(model, {

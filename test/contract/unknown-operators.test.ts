@@ -89,7 +89,7 @@ const RECIPES = [
 ] as const;
 
 describe.each(MODELS)('%s', (_, type, model) => {
-  test('is described, and said to be untrainable with the node and the reason', async () => {
+  test('is described as untrainable, with the node and the reason', async () => {
     const description = describeModel(model, 'onnx');
     expect(description.operators[`com.microsoft.${type}`]).toBe(1);
     expect(description.outputs[0]!.shape).toEqual([null, 3]);

@@ -1,4 +1,4 @@
-/** Before any test: dist/ is brought up to date, since tests start the service's processes from there. */
+/** Updates dist/ before any test, since tests start the service's processes from there. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { projectRoot } from '../../src/process/entry.ts';

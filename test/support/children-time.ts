@@ -1,10 +1,10 @@
-/** CPU time of the processes that this one has started and seen the end of: what a busy machine does not lengthen. */
+/** CPU time of this process's ended children, which a busy machine does not lengthen. */
 import { readFileSync } from 'node:fs';
 
 /** Linux counts in hundredths of a second. */
 const TICK_MS = 10;
 
-/** Milliseconds, user and system; 0 where the system does not tell. */
+/** Milliseconds, user and system; 0 if the system does not report it. */
 export function childrenCpuMs(): number {
   try {
     const fields = readFileSync('/proc/self/stat', 'utf8')

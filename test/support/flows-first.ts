@@ -1,6 +1,6 @@
 /**
- * Order of test files: flows over the whole service first. They take the longest, and one that begins last would keep
- * all others' workers idle.
+ * Order of test files: flows over the whole service first. They take the longest, and one that starts last would leave
+ * all other workers idle.
  */
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 

@@ -4,7 +4,7 @@ import { isEnded } from '../../src/contracts/job-states.ts';
 import { ProblemError, type JobEvent } from '../../clients/typescript/src/index.ts';
 import type { TestClient } from './client.ts';
 
-/** Nothing takes as long even on a busy machine: whoever waits longer waits for what does not come. */
+/** Longer than anything takes even on a busy machine. */
 const HANG_MS = 300_000;
 
 export interface JobView {
@@ -71,7 +71,7 @@ export async function allEvents(client: TestClient, id: string): Promise<JobEven
   return events;
 }
 
-/** The problem that a request is answered with. */
+/** The problem in the answer to a request. */
 export async function problemOf(request: Promise<unknown>): Promise<ProblemError> {
   try {
     await request;

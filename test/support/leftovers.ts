@@ -1,6 +1,4 @@
-/**
- * What a service leaves in its folder: nothing but its database, its logs, its key and the blobs that its rows name.
- */
+/** Checks that a service leaves only its database, its logs, its key and the blobs that its rows name. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TestClient } from './client.ts';
@@ -33,7 +31,7 @@ function filesUnder(folder: string): string[] {
     .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
 }
 
-/** Tries `check` until it holds; its last error where it never does within `milliseconds`. */
+/** Retries `check` until it passes; throws its last error after `milliseconds`. */
 export async function eventually<T>(milliseconds: number, check: () => Promise<T> | T): Promise<T> {
   const until = Date.now() + milliseconds;
   for (;;) {

@@ -1,4 +1,4 @@
-/** Seeded damage to sound models: what a careless tool or a hostile hand could have written, still a readable file. */
+/** Seeded damage to valid models, as a careless tool or an attacker could write it; the file stays readable. */
 import { allOperators } from '../../src/compression/operators/registry.ts';
 import { BITS, byteLength } from '../../src/compression/ir/tensor-data.ts';
 import {

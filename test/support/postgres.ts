@@ -1,4 +1,4 @@
-/** A real Postgres for tests: the embedded one, in a temporary folder; each caller gets databases of its own. */
+/** A real Postgres for tests: the embedded one, in a temporary folder; each caller gets its own databases. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What a technique is given when it is applied outside of a job. */
+/** The context of a technique applied outside a job. */
 import type { Dataset } from '../../src/compression/data/dataset.ts';
 import type { Model } from '../../src/compression/ir/types.ts';
 import type { CheckpointStore } from '../../src/compression/step/checkpoint-store.ts';

@@ -76,13 +76,15 @@ export class Witness {
     const media = documented.content?.[type ?? ''];
     if (documented.content && !media)
       throw new Error(
-        `${operation.operationId} ${response.status} is of the type ${type}; documented: ${Object.keys(documented.content).join(', ')}`,
+        `${operation.operationId} ${response.status} is of the type ${type}; documented: ` +
+          `${Object.keys(documented.content).join(', ')}`,
       );
     if (!media?.schema || !type?.includes('json')) return;
     const validate = validatorOf(media.schema);
     if (!validate(JSON.parse(response.text)))
       throw new Error(
-        `${operation.operationId} ${response.status} is not as documented: ${JSON.stringify(validate.errors)}\n${response.text.slice(0, 2000)}`,
+        `${operation.operationId} ${response.status} is not as documented: ` +
+          `${JSON.stringify(validate.errors)}\n${response.text.slice(0, 2000)}`,
       );
   }
 }

@@ -1,6 +1,4 @@
-/**
- * Whether and where an uploaded model can be trained: the check against onnxruntime, and what it says is in the way.
- */
+/** Whether and where an uploaded model can be trained: the check against onnxruntime and the obstacles it names. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { MessageWriter } from '../../../src/compression/formats/onnx/wire.ts';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';

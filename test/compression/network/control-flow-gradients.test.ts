@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 
 const STEP = 2e-2;
-/** Float32 forward passes: what rounding leaves of a difference at these steps. */
+/** Tolerance for rounding in differences of float32 forward passes at these steps. */
 const TOLERANCE = 2e-3;
 
 function body(

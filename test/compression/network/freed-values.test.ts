@@ -1,4 +1,4 @@
-/** Runs that free values after their last use give what other runs give, and hold few tensors at once. */
+/** Runs that free values after their last use give the same outputs and hold few tensors at once. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { makeNode as node } from '../../../src/compression/ir/edit.ts';
 import type { Graph, Model, Node } from '../../../src/compression/ir/types.ts';
@@ -32,7 +32,7 @@ function run(model: Model, dims: number[], freesValues: boolean, fetch: string[]
       fetch,
     });
     const alive = tf.memory().numTensors - started;
-    // what the caller gave is the caller's
+    // the caller owns what it passed
     expect([...x.dataSync()].slice(0, 2)).toEqual([0, Math.fround(Math.sin(1))]);
     return {
       outputs: [...outputs.values()].map((made) => [
@@ -126,7 +126,7 @@ describe('the same outputs', () => {
   });
 });
 
-/** Tanh is one operation of the engine; Celu is several, whose results nobody asks for. */
+/** Tanh is one operation of the engine; Celu is several, with intermediate results. */
 test.each(['Tanh', 'Celu'])('the depth of a network of %s does not show in the tensors that are alive', (operator) => {
   const chain = (length: number): Model =>
     dense([

@@ -150,7 +150,7 @@ describe('after quantizing', () => {
     );
   });
 
-  it('Keras gets no file where nothing but the quantizing was asked for', async () => {
+  it('Keras gets no file if the recipe only quantizes', async () => {
     const { files, report } = await run('test/data/keras/sequential.keras', [quantize('int8', 'weight-only')]);
     expect(files.map(({ name }) => name)).toEqual(['model.onnx', 'manifest.json']);
     expect(report.warnings).toContainEqual(
@@ -228,7 +228,7 @@ describe('after clustering', () => {
       expect(new Set(values).size).toBeLessThanOrEqual(8);
   });
 
-  it('pruning works on the weights, and is told', async () => {
+  it('pruning works on the weights, and a warning says so', async () => {
     const { report } = await run('test/data/keras/cnn.keras', [
       cluster,
       { technique: 'prune-weights', sparsity: 0.5, epochs: 0 },
@@ -240,7 +240,7 @@ describe('after clustering', () => {
   });
 });
 
-it('an ONNX model is given as a TF.js graph-model where the job asks for it', async () => {
+it('an ONNX model is exported as a TF.js graph-model if the job asks for it', async () => {
   const { files, report } = await run('examples/digit_cnn.onnx', [quantize('int8', 'static')], {
     export: [{ format: 'tfjs-graph' }, { format: 'tfjs-graph', weights: 'float32' }],
   });

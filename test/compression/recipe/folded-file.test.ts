@@ -1,4 +1,4 @@
-/** A folded file is given out only where it computes what the model does. */
+/** A folded file is offered only if it computes the same as the model. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -37,7 +37,7 @@ it('is the one without normalizations', async () => {
   expect([written!.folded, reasons]).toEqual([['inner/batch_normalization_5'], []]);
 });
 
-it('is declined where float32 does not hold the folded kernel', async () => {
+it('is declined if float32 cannot hold the folded kernel', async () => {
   const { model, format } = await readModel(upload);
   const extreme = withWeights(model, (value, _, name) => value * factorOf(name));
   expect(await largestDifference(extreme, extreme)).toBe(0); // it computes as it is
@@ -46,7 +46,7 @@ it('is declined where float32 does not hold the folded kernel', async () => {
   expect(reasons).toEqual([expect.stringContaining('outputs differ by')]);
 });
 
-it('nothing is said where there is nothing to fold', async () => {
+it('says nothing if there is nothing to fold', async () => {
   const plain = readFileSync(join(projectRoot, 'test', 'data', 'keras', 'nested.h5'));
   const { model, format } = await readModel(plain);
   const reasons: string[] = [];

@@ -101,7 +101,7 @@ test('killed within a step and started again: the same files; finished steps do 
     expect(Buffer.from(resumed.files[i]!.bytes).equals(Buffer.from(whole.files[i]!.bytes))).toBe(true);
 });
 
-test('nothing runs where a later step is wrong', async () => {
+test('nothing runs if a later step is invalid', async () => {
   const events: RecipeEvent[] = [];
   const base = input({}, events);
   const request = { ...base.request, steps: [STEPS[0]!, { technique: 'prune-weights', sparsity: 7 }] as Step[] };

@@ -1,4 +1,6 @@
-/** Recipes that share stores by the keys of steps: what is known is not computed again, and all is measured at once. */
+/**
+ * Recipes that share stores by the keys of steps: known results are not computed again, and all are measured at once.
+ */
 import { beforeAll, expect, test } from 'vitest';
 import { writeOnnx } from '../../../src/compression/formats/onnx/write.ts';
 import { describeModel } from '../../../src/compression/graph/describe.ts';
@@ -40,7 +42,7 @@ function inputWith(stores: Map<string, CheckpointStore>, steps: Step[], more: Pa
   return { input, ran };
 }
 
-test('a step with the same inputs is not run again; with another seed, or behind another step, it is', async () => {
+test('a step with the same inputs is not run again; with another seed, or after another step, it is', async () => {
   const stores = new Map<string, CheckpointStore>();
   const run = async (steps: Step[], more: Partial<JobRequest> = {}) => {
     const { input, ran } = inputWith(stores, steps, more);

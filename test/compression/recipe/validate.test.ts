@@ -217,14 +217,14 @@ describe('validateRecipe', () => {
     ['staleness', { mode: 'sync', replicas: 1, staleness: { max: 4 } }],
     ['syncBatchNorm', { mode: 'sync', replicas: 1, syncBatchNorm: false }],
     ['compression', { mode: 'sync', replicas: 1, compression: { topK: 0.1 } }],
-  ] as const)('what would compute something else is not left out silently: parallel.%s', (name, parallel) => {
+  ] as const)('settings that would change the computation are not ignored: parallel.%s', (name, parallel) => {
     expect(refused(request([{ technique: 'retrain' }], { parallel }), model, dataset)).toMatchObject({
       code: 'invalid-request',
       paths: [`/parallel/${name}`],
     });
   });
 
-  test('a choice of forms is explained by the forms there are, once', () => {
+  test('a union is explained once, by its alternatives', () => {
     const { paths, message } = refused(
       request([{ technique: 'prune-weights', threshold: { absolute: 1, sigma: 2 } }]),
       model,

@@ -1,4 +1,4 @@
-/** What analyze tries on a layer is, bit for bit, what prune-weights and quantize make of it. */
+/** What analyze tries on a layer equals, bit for bit, the result of prune-weights and quantize. */
 import { Value } from 'typebox/value';
 import { describe, expect, test } from 'vitest';
 import { foldConstants } from '../../../src/compression/graph/passes/fold-constants.ts';

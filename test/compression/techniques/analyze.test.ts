@@ -52,7 +52,7 @@ const product = (dims: readonly number[], values: readonly number[], transB = 1)
   });
 
 describe('what is tried', () => {
-  test('prune zeros the smallest magnitudes, of equal ones the first, and just as many as the share says', () => {
+  test('prune zeros exactly the given share, the smallest magnitudes, the first ones on ties', () => {
     const weight = kernelOf(product([2, 4], [0.5, -0.1, 3, 0.2, -0.2, 4, 0.2, -1]), 'w');
     const pruned = (sparsity: number) => hostNumbers(toHost(applyTrial(weight, { kind: 'prune', sparsity })));
     expect(pruned(0.25)).toEqual([0.5, 0, 3, 0, Math.fround(-0.2), 4, Math.fround(0.2), -1]);
@@ -84,7 +84,7 @@ describe('what is tried', () => {
     codes.forEach((code, i) => expect(code).toBeCloseTo(expected[i]!, 4));
   });
 
-  test('one trial for each sparsity, from the least, and one for int8', () => {
+  test('one trial for each sparsity, in ascending order, and one for int8', () => {
     expect(trialsOf(parameters({ sparsities: [0.9, 0.5] }))).toEqual([
       { kind: 'prune', sparsity: 0.5 },
       { kind: 'prune', sparsity: 0.9 },
@@ -110,7 +110,7 @@ function unequalBranches(): Model {
   });
 }
 
-test('layers are sorted by what the model loses with them, and those beyond the tolerance are to be excluded', async () => {
+test('sorts layers by their sensitivity and recommends to exclude those beyond the tolerance', async () => {
   const found = await sensitivity(
     unequalBranches(),
     { sparsities: [0.5] },
@@ -133,7 +133,7 @@ test('layers are sorted by what the model loses with them, and those beyond the 
   expect(exclude).toEqual([]);
 });
 
-test('with labels, a drop is the accuracy that is lost on samples held out: without its last weights a classifier always says class 0', async () => {
+test('with labels, a drop is lost accuracy on held-out samples: a classifier without last weights says class 0', async () => {
   const data = clouds();
   const { model } = await retrain(initialState(perceptron()), { epochs: 3 }, contextFor(perceptron(), data));
   const bias = {
@@ -233,7 +233,7 @@ test('values: the loss grows; without data random inputs show the noise', async 
 });
 
 describe('the samples', () => {
-  test('are never those of the test split, and as many as asked for', async () => {
+  test('are never from the test split, and as many as requested', async () => {
     const data = clouds();
     const split = (name: 'train' | 'validation' | 'test') => {
       if (name === 'test') throw new Error('the test split was read');
@@ -256,7 +256,7 @@ describe('the samples', () => {
   });
 });
 
-test('a filter that matches nothing, and a model without kernels, are said so', async () => {
+test('warns of a filter that matches nothing and of a model without kernels', async () => {
   const none = contextFor(perceptron(), null);
   await apply(initialState(perceptron()), parameters({ layers: { include: ['third'] } }), none);
   expect([none.warnings, none.evidence]).toEqual([['nothing-to-analyze'], []]);

@@ -70,7 +70,7 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('codes of %i bits', (bits) => {
 });
 
 describe('codebooks', () => {
-  it('zeros keep a code of their own where pruning made them, or where they are many', () => {
+  it('zeros keep their own code if pruning made them or if they are many', () => {
     const book = (zeros: number, pruned: boolean) => {
       const coded = encodeWeight(tensor('w', [40, 50], weightOf(2000, zeros, 5)), {
         clusters: 8,
@@ -126,7 +126,7 @@ describe('codebooks', () => {
     ).toBeNull();
   });
 
-  it('leaves alone what only looks like one: outside indices, too few codes, codes beyond the book, long runs', () => {
+  it('ignores what only looks like one: outside indices, too few codes, codes beyond the book, long runs', () => {
     const odd = (
       nodes: Parameters<typeof modelOf>[0]['nodes'],
       initializers: Parameters<typeof modelOf>[0]['initializers'],

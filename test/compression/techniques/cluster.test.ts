@@ -103,7 +103,7 @@ describe('digits', () => {
     expect([after!.parameters, after!.macs]).toEqual([before!.parameters, before!.macs]);
   });
 
-  it('is what it was once onnxruntime has loaded it: none of the nodes that unpack is left', async () => {
+  it('onnxruntime folds all unpacking nodes when it loads the model', async () => {
     const pruned = withWeights(digits, (weight, i, name) => (name.endsWith('weight') && i % 12 > 0 ? 0 : weight));
     for (const model of [await clustered(digits), await clustered(digits, { bits: 7 }), await clustered(pruned)]) {
       const path = join(folder, 'optimized.onnx');
@@ -156,7 +156,7 @@ describe('digits', () => {
     for (const { accuracy } of [last!, end!]) expect(accuracy!.top1!).toBeGreaterThan(after!.accuracy!.top1!);
   });
 
-  it('learns the outputs of the original where there are no labels', async () => {
+  it('learns the outputs of the original without labels', async () => {
     const unlabelled: Dataset = {
       ...mnist,
       description: { ...mnist.description, target: { kind: 'none', classes: null } },
@@ -331,7 +331,7 @@ describe.each(Object.entries(CASES))('%s', (_name, model) => {
 describe('what is there already', () => {
   const model = perceptron({ features: 24, hidden: 64 });
 
-  it('a model clustered as finely or more coarsely stays as it is; a finer one is clustered anew', async () => {
+  it('a model clustered as finely or more coarsely stays as it is; a finer one is clustered again', async () => {
     const small = await clustered(model, { clusters: 8 });
     for (const given of [{ clusters: 8 }, { clusters: 30 }]) {
       const context = contextFor(small, null);
@@ -352,7 +352,7 @@ describe('what is there already', () => {
     expect(['w1', 'w2'].map((name) => different(weightsOf(both, name)))).toEqual([16, 4]);
   });
 
-  it('integer weights are said to be quantized, and left', async () => {
+  it('integer weights are left, with a warning that they are quantized', async () => {
     const int8 = (
       await quantize(
         initialState(model),
@@ -375,7 +375,7 @@ describe('what is there already', () => {
     expect((await quality(state.model, half)).fidelity.sqnrDb!).toBeGreaterThan(50);
   });
 
-  it('nothing is done where nothing would be smaller, nothing matches, or nothing is finite', async () => {
+  it('nothing happens if nothing would be smaller, matches, or is finite', async () => {
     const warned = async (start: Model, given: Record<string, unknown>) => {
       const context = contextFor(start, null);
       expect(await clustered(start, given, context)).toBe(start);

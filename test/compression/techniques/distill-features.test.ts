@@ -1,4 +1,4 @@
-/** Distillation from what a teacher has on the way to its outputs. */
+/** Distillation from a teacher's features. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { makeNode as node } from '../../../src/compression/ir/edit.ts';
 import type { Model } from '../../../src/compression/ir/types.ts';
@@ -148,7 +148,7 @@ describe('every method', () => {
     });
   });
 
-  test('what was killed in either stage goes on to the same bytes', async () => {
+  test('a kill in either stage resumes to the same bytes', async () => {
     const teacher = await taughtPictures();
     const student = pictures(6, 30);
     const settings = parameters({ method: 'hints', hintEpochs: 2, epochs: 3 });

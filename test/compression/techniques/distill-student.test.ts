@@ -205,7 +205,7 @@ describe('a derived student', () => {
     expect(model.graph.initializers.get('stem')!.dims).toEqual([4, 4, 3, 3]);
   });
 
-  test('says where nothing can go', async () => {
+  test('warns if nothing can be removed', async () => {
     const model = perceptron();
     const frozen: Model = {
       ...model,

@@ -235,7 +235,7 @@ describe('what is lost', () => {
   const values = ({ graph }: Model, name: string): Float32Array =>
     toHost(graph.initializers.get(name)!).data as Float32Array;
 
-  test('of a matrix is what its smaller singular values held', async () => {
+  test('of a matrix is the energy of its smaller singular values', async () => {
     const matrix = randomTensor('w', [12, 10], 4);
     const model = oneLayer(node('MatMul', ['x', 'w'], ['y']), matrix, [3, 12]);
     const { after } = await factorized(model, { rank: 4 });
@@ -346,7 +346,7 @@ describe('targets', () => {
     },
   );
 
-  test('a layer that would not get cheaper stays, and so do those that cannot be cut', async () => {
+  test('layers that would not get cheaper or cannot be factorized stay', async () => {
     const grouped = modelOf({
       nodes: [node('Conv', ['x', 'k'], ['y'], { group: 4 })],
       initializers: [randomTensor('k', [8, 2, 3, 3], 1)],
@@ -365,7 +365,7 @@ describe('targets', () => {
     }
   });
 
-  test('shared and pruned weights, and such as are no numbers, stay whole', async () => {
+  test('shared, pruned and non-finite weights stay whole', async () => {
     const twice = modelOf({
       nodes: [node('MatMul', ['x', 'w'], ['h']), node('MatMul', ['h', 'w'], ['y'])],
       initializers: [randomTensor('w', [16, 16], 1)],
@@ -389,7 +389,7 @@ describe('targets', () => {
   });
 });
 
-describe('what came of it is trained', () => {
+describe('trains the result', () => {
   test.each([
     ['perceptron', perceptron({ features: 12, hidden: 24 }), clouds({ features: 12 })],
     ['convolutional', convolutional({ filters: 16 }), images()],

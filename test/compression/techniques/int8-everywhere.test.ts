@@ -1,7 +1,6 @@
 /**
- * int8 files compute the same on every processor. What processors without VNNI make of a file is computed by a
- * reference that adds products with saturation (support/saturating.ts), and by onnxruntime itself where this machine
- * saturates.
+ * int8 files compute the same on every processor. A reference that adds products with saturation
+ * (support/saturating.ts) stands for processors without VNNI, and onnxruntime itself if this machine saturates.
  */
 import Value from 'typebox/value';
 import { describe, expect, it } from 'vitest';
@@ -108,7 +107,7 @@ describe('files for processors with VNNI alone', () => {
     ]);
     expect(exact!).toBeGreaterThan(30);
     expect(saturating!).toBeLessThan(exact! - 5);
-    // The reference says what this machine does, whichever it is.
+    // The reference matches this machine, whichever it is.
     expect(Math.abs(here! - ((await productsSaturate()) ? saturating! : exact!))).toBeLessThan(1);
   });
 });

@@ -137,7 +137,7 @@ describe('what goes', () => {
     }
   });
 
-  test('random is that of the seed', async () => {
+  test('random depends on the seed only', async () => {
     const model = convolutional({ filters: 32 });
     const keep = async (seed: number) =>
       (await apply(initialState(model), parameters({ score: 'random' }), contextFor(model, null, { seed }))).kept.get(
@@ -186,7 +186,7 @@ describe('what goes', () => {
     expect(await sizes({ scope: 'layer', ratio: 0.4, roundTo: 4 })).toEqual([8, 8]);
   });
 
-  test('layers that are excluded keep their channels; a filter that matches none says which there are', async () => {
+  test('excluded layers keep their channels; a warning lists the layers if a filter matches none', async () => {
     const model = perceptron({ hidden: 8 });
     const context = contextFor(model, null);
     expect((await apply(initialState(model), parameters({ layers: { exclude: ['first'] } }), context)).model).toBe(
@@ -198,7 +198,7 @@ describe('what goes', () => {
     ).toEqual([4, 4]);
   });
 
-  test('two steps in a row: what is left is told of the uploaded model', async () => {
+  test('two steps in a row: kept indices refer to the uploaded model', async () => {
     const model = convolutional({ filters: 8 });
     const first = await apply(initialState(model), parameters({}), contextFor(model, null));
     const second = await apply(first, parameters({}), contextFor(model, null));
@@ -222,7 +222,7 @@ describe('rounds', () => {
     expect(shares({ epochs: 2 })).toEqual([[1, 2]]);
   });
 
-  test('retraining makes up for what went; all rounds together keep the ratio', async () => {
+  test('retraining recovers the accuracy; all rounds together keep the ratio', async () => {
     const model = (
       await retrain(initialState(perceptron({ hidden: 32 })), { epochs: 4 }, contextFor(perceptron(), clouds()))
     ).model;
@@ -245,7 +245,7 @@ describe('rounds', () => {
     expect(dims((await apply(initialState(model), parameters({ epochs: 1 }), context)).model, 'w1')).toEqual([8, 4]);
   });
 
-  test('a step that is killed between rounds or epochs goes on, and ends with the same bytes', async () => {
+  test('a step killed between rounds or epochs resumes and ends with the same bytes', async () => {
     const model = convolutional({ filters: 8 });
     const given = parameters({ schedule: 'iterative', rounds: 2, epochs: 2, score: 'random' });
     const whole = await apply(initialState(model), given, contextFor(model, images()));

@@ -135,7 +135,7 @@ describe('without training', () => {
     expect(weights(pruned, 'w')).toEqual([0, 0, 2, 1]);
   });
 
-  test('says so where no layer matches', async () => {
+  test('warns if no layer matches', async () => {
     const model = perceptron();
     const context = contextFor(model, null);
     const state = await apply(
@@ -147,7 +147,7 @@ describe('without training', () => {
     expect(context.warnings).toEqual(['nothing-to-prune']);
   });
 
-  test('says so where kernels are few of the weights', async () => {
+  test('warns if kernels are few of the weights', async () => {
     const warnings = async (rows: number) => {
       const table = tensor('table', [rows, 4], new Float32Array(rows * 4).fill(1));
       const model = modelOf({

@@ -101,7 +101,7 @@ describe('digits', () => {
     expect(after!.parameters).toBe(before!.parameters);
   });
 
-  it('computes in integers from end to end where asked', async () => {
+  it('computes in integers from end to end if requested', async () => {
     const model = readOnnx(readFileSync(DIGITS));
     const small = await quantized(model, { where: 'everywhere' }, contextFor(model, mnist, { transform: TRANSFORM }));
     expect(operators(small)).not.toContain('Relu'); // the quantizers clamp
@@ -124,7 +124,7 @@ describe('digits', () => {
     expect(after!.latencyMs!.median).toBeLessThan(0.85 * before!.latencyMs!.median); // 0.5 on an idle machine with VNNI
   });
 
-  it('gives the same bytes for the same seed, and stops when told', async () => {
+  it('gives the same bytes for the same seed, and stops on abort', async () => {
     const model = readOnnx(readFileSync(DIGITS));
     const once = async (seed: number) =>
       Buffer.from(
@@ -191,7 +191,7 @@ describe('digits', () => {
     }
   });
 
-  it('says which weights take 8 bits where 4 were asked for', async () => {
+  it('says which weights take 8 bits instead of the requested 4', async () => {
     const model = perceptron({ features: 40, hidden: 41 }); // 1,640 and 123 elements
     const context = contextFor(model, null);
     const { model: small } = await apply(initialState(model), settings({ precision: 'int4' }), context);

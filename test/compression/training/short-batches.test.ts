@@ -45,7 +45,7 @@ test.each([
   ['retrain', true],
   ['distill', true],
   ['distill', false],
-] as const)('%s (labels: %s) gives what it gives with an open batch', async (technique, labelled) => {
+] as const)('%s (labels: %s) gives the same as with an open batch', async (technique, labelled) => {
   const run = async (change: (model: Model) => Model) => {
     const model = change(perceptron({ classes: 2 }));
     const context = contextFor(model, few(labelled), {

@@ -1,4 +1,4 @@
-/** What must hold of training on every engine. */
+/** Tests of training for every engine. */
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { batchSource } from '../../../src/compression/data/batches.ts';
 import { trainAndValidation } from '../../../src/compression/data/splits.ts';
@@ -165,7 +165,7 @@ export function trainingSuite(engineName: 'wasm' | 'tensorflow'): void {
       expect(tf.memory().numTensors).toBe(before);
     });
 
-    test('an abort is heard within one batch', async () => {
+    test('an abort takes effect within one batch', async () => {
       const stop = new AbortController();
       let steps = 0;
       const aborted = train(

@@ -1,4 +1,4 @@
-/** One node with its inputs: what the tests of operators are lists of. */
+/** One node with its inputs; operator tests are lists of these. */
 import { makeNode, type AttributeValue } from '../../../src/compression/ir/edit.ts';
 import { fromHost, hostOf, isFloat } from '../../../src/compression/ir/tensor-data.ts';
 import type { DataType, Model, Node } from '../../../src/compression/ir/types.ts';
@@ -24,11 +24,11 @@ export interface OperatorCase {
   readonly attributes: Readonly<Record<string, AttributeValue>>;
   readonly opset: number;
   readonly outputs: number;
-  /** False where the operator has no gradient, or none here. */
+  /** False if the operator has no gradient, or none here. */
   readonly differentiable: boolean;
   /** Also inside a channels-last network. */
   readonly image: boolean;
-  /** False where ONNX Runtime has no kernel for it, or is known to differ. */
+  /** False if ONNX Runtime has no kernel for it, or is known to differ. */
   readonly runtime: boolean;
 }
 

@@ -29,7 +29,7 @@ const STEP = 1e-5;
 const DEVICE_GRADIENT = 3e-3;
 const DEVICE_STEP = 4e-3;
 
-/** Device and host forms give what ONNX Runtime gives, in shapes that inference foretold. */
+/** Device and host forms give ONNX Runtime's results, in the inferred shapes. */
 export async function checkForward(item: OperatorCase): Promise<void> {
   const model = modelOfCase(item);
   const expected = await reference(item, model);
