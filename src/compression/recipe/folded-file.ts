@@ -8,7 +8,7 @@ import { readModel } from '../formats/read-model.ts';
 import { writeOwnFormat, type WeightStorage, type WrittenModel } from '../formats/write-model.ts';
 import type { Model } from '../ir/types.ts';
 import { randomInputs } from '../measure/random-inputs.ts';
-import { openRuntime, type RuntimeOutput } from '../measure/session.ts';
+import { withRuntime, type RuntimeOutput } from '../measure/session.ts';
 import type { FloatModel } from './float-model.ts';
 
 /** Relative to an output's largest value. Folding changes only where float32 rounds. */
@@ -44,31 +44,30 @@ export async function foldedFile(
 
 /**
  * On the same random inputs in onnxruntime, relative to the largest value of each output; Infinity where the outputs'
- * names or sizes differ.
+ * names or shapes differ.
  */
 export async function largestDifference(model: Model, other: Model): Promise<number> {
-  const runtimes = [await openRuntime(writeOnnx(model))];
-  try {
-    runtimes.push(await openRuntime(writeOnnx(other)));
-    const random = await randomInputs(model, runtimes[0]!, 0);
-    let worst = 0;
-    for (let index = 0; index < BATCHES; index++) {
-      const feeds = random.make(index, random.minSamples);
-      const [expected, actual] = [await runtimes[0]!.run(feeds), await runtimes[1]!.run(feeds)];
-      for (const [name, output] of expected) worst = Math.max(worst, differenceOf(output, actual.get(name)));
-    }
-    return worst;
-  } finally {
-    for (const runtime of runtimes) await runtime.release();
-  }
+  return withRuntime(writeOnnx(model), (runtime) =>
+    withRuntime(writeOnnx(other), async (otherRuntime) => {
+      const random = await randomInputs(model, runtime, 0);
+      let worst = 0;
+      for (let index = 0; index < BATCHES; index++) {
+        const feeds = random.make(index, random.minSamples);
+        const [expected, actual] = [await runtime.run(feeds), await otherRuntime.run(feeds)];
+        for (const [name, output] of expected) worst = Math.max(worst, differenceOf(output, actual.get(name)));
+      }
+      return worst;
+    }),
+  );
 }
 
 function differenceOf({ dims, data }: RuntimeOutput, other: RuntimeOutput | undefined): number {
   if (other?.dims.join() !== dims.join()) return Infinity;
   let [largest, worst] = [0, 0];
   for (let i = 0; i < data.length; i++) {
-    largest = Math.max(largest, Math.abs(data[i]!));
-    if (!Object.is(data[i], other.data[i])) worst = Math.max(worst, Math.abs(data[i]! - other.data[i]!));
+    const [expected, actual] = [data[i] ?? NaN, other.data[i] ?? NaN];
+    largest = Math.max(largest, Math.abs(expected));
+    if (!Object.is(expected, actual)) worst = Math.max(worst, Math.abs(expected - actual));
   }
   if (worst === 0) return 0;
   return Number.isFinite(worst / largest) ? worst / largest : Infinity;

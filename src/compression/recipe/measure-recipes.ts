@@ -3,6 +3,8 @@ import type { ExportedFile, Measures } from '../../contracts/report.ts';
 import { measureModels, type MeasureRequest } from '../measure/measure.ts';
 import { exportReport, type Exported } from './exports.ts';
 import { sha256 } from './sha256.ts';
+import { elementAt } from '../ir/element-at.ts';
+import { entryOf } from '../ir/entry-of.ts';
 
 /** The files of one recipe: each step's ONNX file, and those of other formats. */
 export interface RecipeModels {
@@ -23,22 +25,17 @@ export async function measureRecipes(
 ): Promise<RecipeMeasures[]> {
   const timed = distinctFiles([setting.original, ...recipes.flatMap(({ files }) => files)]);
   const untimed = distinctFiles(recipes.flatMap(({ exports }) => exports.map(({ readBack }) => readBack)));
-  const [original, ...candidates] = timed.values();
-  const all = await measureModels({
-    ...setting,
-    original: original!,
-    candidates,
-    untimed: [...untimed.values()],
-  });
+  const [, ...candidates] = timed.values();
+  const all = await measureModels({ ...setting, candidates, untimed: [...untimed.values()] });
   const byHash = (files: ReadonlyMap<string, Uint8Array>, measures: readonly Measures[]) => {
-    const found = new Map([...files.keys()].map((hash, i) => [hash, measures[i]!]));
-    return (bytes: Uint8Array): Measures => found.get(sha256(bytes))!;
+    const found = new Map([...files.keys()].map((hash, i) => [hash, elementAt(measures, i, 'measures of file')]));
+    return (bytes: Uint8Array): Measures => entryOf(found, sha256(bytes), 'measures of');
   };
   const ofFile = byHash(timed, all);
   const ofExport = byHash(untimed, all.slice(timed.size));
   return Promise.all(
     recipes.map(async ({ files, exports }) => ({
-      measures: [all[0]!, ...files.map(ofFile)],
+      measures: [setting.original, ...files].map(ofFile),
       exported: await Promise.all(exports.map((file) => exportReport(file, ofExport(file.readBack)))),
     })),
   );

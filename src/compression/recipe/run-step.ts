@@ -8,6 +8,7 @@ import { LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { withoutCodebooks } from '../graph/codebooks.ts';
+import { elementAt } from '../ir/element-at.ts';
 import type { Model } from '../ir/types.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepContext, StepEvidence } from '../step/step-context.ts';
@@ -34,7 +35,7 @@ export interface StepSetting
 /** @throws LatheError what the technique throws; `internal` if its model does not run; the signal's reason */
 export async function runStep(setting: StepSetting, index: number, before: HashedState): Promise<FinishedStep> {
   const { request, original, checkpoints } = setting;
-  const step = request.steps[index]!;
+  const step = elementAt(request.steps, index, 'step');
   const technique = techniqueOf(step, index);
   const key = await stepKey({
     ...setting,
@@ -117,7 +118,8 @@ function readable(
   if (!spec.isReadOnly)
     context.warn(
       'codebooks-expanded',
-      `${spec.name} works on the weights themselves: it is given the clustered ones as floats, and what it makes of them is not clustered`,
+      `${spec.name} works on the weights themselves: it is given the clustered ones as floats, ` +
+        'and what it makes of them is not clustered',
     );
   return { ...state, model };
 }
@@ -127,7 +129,7 @@ function stepContext(
   index: number,
 ): Omit<StepContext, 'record' | 'warn' | 'checkpoints'> {
   const share = (1 - MEASURING_SHARE) / request.steps.length;
-  const { technique } = request.steps[index]!;
+  const { technique } = elementAt(request.steps, index, 'step');
   return {
     seed: request.seed ?? 0,
     dataset,

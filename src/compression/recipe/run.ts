@@ -15,6 +15,7 @@ import { sha256 } from './sha256.ts';
 import type { RecipeFile, RecipeInput, RecipeResult } from './types.ts';
 import { validateRecipe } from './validate.ts';
 import { comparisonWarnings } from './warnings.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 export type { DatasetSource, RecipeEvent, RecipeFile, RecipeInput, RecipeResult } from './types.ts';
 
@@ -38,8 +39,9 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   const exports = await exportModels({ upload, float: run.float, exports: request.export ?? [], warn });
   const setting = { original, dataset, transform: request.transform ?? {}, seed: request.seed ?? 0, threads, signal };
   const [measured] = await measureRecipes(setting, [{ files: run.steps.map(({ bytes }) => bytes), exports }]);
-  for (const warning of comparisonWarnings(request.steps, measured!.measures)) warn(warning);
-  const report = reportOf(request, run, measured!, warnings);
+  if (!measured) throw new Error('the recipe was not measured');
+  for (const warning of comparisonWarnings(request.steps, measured.measures)) warn(warning);
+  const report = reportOf(request, run, measured, warnings);
   const made = exports.map(({ name, format, bytes }) => ({ name, format, bytes, step: Math.max(run.float.step, 0) }));
   return result(input, request, report, [...stepFiles(request, run), ...made]);
 }
@@ -60,10 +62,11 @@ function reportOf(
   { measures, exported }: RecipeMeasures,
   warnings: ReportWarning[],
 ): Report {
+  const at = (index: number) => elementAt(measures, index, 'measures of step');
   return {
-    before: measures[0]!,
-    after: measures.at(-1)!,
-    steps: steps.map(({ technique }, i) => ({ technique, after: measures[i + 1]!, ...run.steps[i]!.evidence })),
+    before: at(0),
+    after: at(measures.length - 1),
+    steps: steps.map(({ technique }, i) => ({ technique, after: at(i + 1), ...run.steps[i]?.evidence })),
     ...(exported.length > 0 && { exports: [...exported] }),
     warnings,
   };
@@ -72,7 +75,8 @@ function reportOf(
 /** The last step's model is the result; the earlier ones are kept beside it. */
 function stepFiles(request: JobRequest, { steps }: FinishedSteps): RecipeFile[] {
   return steps.map(({ bytes }, step) => {
-    const name = step === steps.length - 1 ? 'model.onnx' : `step-${step + 1}-${request.steps[step]!.technique}.onnx`;
+    const { technique } = elementAt(request.steps, step, 'step');
+    const name = step === steps.length - 1 ? 'model.onnx' : `step-${step + 1}-${technique}.onnx`;
     return { name, format: 'onnx', bytes, step };
   });
 }

@@ -46,8 +46,9 @@ export async function checkRuns(
   try {
     const feeds = await someInputs(bytes, runtime, dataset, transform);
     const wild = [...(await runtime.run(feeds))].filter(([, output]) => !allFinite(output));
-    if (wild.length === 0) return;
-    if (!before) throw madeNotFinite(wild[0]![0], technique);
+    const [first] = wild;
+    if (!first) return;
+    if (!before) throw madeNotFinite(first[0], technique);
     await compareWithBefore(wild, feeds, technique, before);
   } finally {
     await runtime.release();

@@ -26,7 +26,10 @@ export function orderProblems(steps: readonly Step[]): ErrorDetail[] {
 function contradiction(spec: TechniqueSpec, parameters: Record<string, unknown>, earlier: EarlierStep): string | null {
   const own = spec.contradictsAfter?.(parameters, earlier) ?? null;
   if (own !== null || earlier.storage !== 'uint8' || !spec.changesFloatWeights(parameters)) return own;
-  return `already-quantized: ${spec.name} changes float weights; put it before step ${earlier.index}, which quantizes them to integers`;
+  return (
+    `already-quantized: ${spec.name} changes float weights; ` +
+    `put it before step ${earlier.index}, which quantizes them to integers`
+  );
 }
 
 /** The parameters, with defaults for those that do not fit; null if a required one has no default. */

@@ -12,6 +12,7 @@ import { specOf, TECHNIQUES } from '../techniques/registry.ts';
 import type { Available, TechniqueSpec } from '../techniques/technique.ts';
 import { schemaProblems } from './schema-problems.ts';
 import { orderProblems } from './step-order.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 interface Problem extends ErrorDetail {
   readonly code: ErrorCode;
@@ -230,7 +231,7 @@ function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors
       },
     ];
   return student.flatMap((mine, i) => {
-    const theirs = teacher.find(({ name }) => name === mine.name) ?? teacher[i]!;
+    const theirs = teacher.find(({ name }) => name === mine.name) ?? elementAt(teacher, i, 'tensor of the teacher');
     const fit =
       theirs.shape.length === mine.shape.length &&
       theirs.shape.every((size, axis) => size === null || mine.shape[axis] === null || size === mine.shape[axis]);
@@ -240,7 +241,9 @@ function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors
           {
             code: 'shape-mismatch' as const,
             path,
-            message: `the teacher's ${kind} "${theirs.name}" has shape ${text(theirs.shape)}, the model's "${mine.name}" ${text(mine.shape)}`,
+            message:
+              `the teacher's ${kind} "${theirs.name}" has shape ${text(theirs.shape)}, ` +
+              `the model's "${mine.name}" ${text(mine.shape)}`,
           },
         ];
   });
@@ -287,5 +290,8 @@ function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[
 
 function modeMessage(mode: Parallel['mode'], missing: string): string {
   const otherwise = mode === 'sync' ? ' (or "sync" with 1 replica)' : '';
-  return `"${mode}" does not run yet: this version has no code for ${missing}; use "none"${otherwise}, which trains in one process`;
+  return (
+    `"${mode}" does not run yet: this version has no code for ${missing}; use "none"${otherwise}, ` +
+    'which trains in one process'
+  );
 }

@@ -2,6 +2,7 @@
 import type { Step } from '../../contracts/job-request.ts';
 import type { Measures, ReportWarning } from '../../contracts/report.ts';
 import { specOf } from '../techniques/registry.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 /** Changes smaller than these are noise or the price of the technique. */
 const SLOWER = 1.1;
@@ -22,7 +23,7 @@ const DIFFERENT_DB = 1;
 export function comparisonWarnings(steps: readonly Step[], measures: readonly Measures[]): ReportWarning[] {
   return steps.flatMap(({ technique }, step) => {
     if (specOf(technique)?.isReadOnly) return [];
-    const [before, after] = [measures[step]!, measures[step + 1]!];
+    const [before, after] = [elementAt(measures, step, 'measures'), elementAt(measures, step + 1, 'measures')];
     return stepWarnings(technique, before, after).map((warning) => ({ ...warning, step }));
   });
 }
@@ -32,7 +33,9 @@ function stepWarnings(technique: string, before: Measures, after: Measures): Rep
   if (before.latencyMs && after.latencyMs && after.latencyMs.median > before.latencyMs.median * SLOWER) {
     warnings.push({
       code: 'slower',
-      message: `After ${technique} the model takes ${ms(after)} instead of ${ms(before)} on ${after.latencyMs.runtime}`,
+      message:
+        `After ${technique} the model takes ${ms(after.latencyMs)} instead of ${ms(before.latencyMs)} ` +
+        `on ${after.latencyMs.runtime}`,
     });
   }
   if (after.sizeBytes > before.sizeBytes * LARGER) {
@@ -75,7 +78,9 @@ function arithmeticWarnings(technique: string, before: Measures, { fidelity, lat
     return [
       {
         code: 'may-saturate',
-        message: `After ${technique} ${products} can saturate in 16 bits on x86 processors without VNNI, where the outputs then differ from those measured here${remedy}`,
+        message:
+          `After ${technique} ${products} can saturate in 16 bits on x86 processors without VNNI, ` +
+          `where the outputs then differ from those measured here${remedy}`,
       },
     ];
   }
@@ -83,7 +88,9 @@ function arithmeticWarnings(technique: string, before: Measures, { fidelity, lat
   return [
     {
       code: 'saturates',
-      message: `After ${technique} ${products} saturate in 16 bits on this processor${processor}: ${decibels(here)} against the original instead of the ${decibels(exactly)} of exact arithmetic${remedy}`,
+      message:
+        `After ${technique} ${products} saturate in 16 bits on this processor${processor}: ` +
+        `${decibels(here)} against the original instead of the ${decibels(exactly)} of exact arithmetic${remedy}`,
     },
   ];
 }
@@ -105,13 +112,14 @@ function valueWarnings(technique: string, before: Measures, after: Measures): Re
   }
   if (after.fidelity.top1Agreement !== null || noise > NOISE_DB || noise > (before.fidelity.sqnrDb ?? Infinity) - 1)
     return [];
+  const share = percent(10 ** (-noise / 20));
   return [
     {
       code: 'less-faithful',
-      message: `After ${technique} the outputs are off by ${percent(10 ** (-noise / 20))} of their size (${noise.toFixed(1)} dB)`,
+      message: `After ${technique} the outputs are off by ${share} of their size (${noise.toFixed(1)} dB)`,
     },
   ];
 }
 
-const ms = ({ latencyMs }: Measures) => `${latencyMs!.median.toPrecision(3)} ms`;
+const ms = ({ median }: NonNullable<Measures['latencyMs']>) => `${median.toPrecision(3)} ms`;
 const percent = (share: number) => `${(share * 100).toFixed(2)} %`;

@@ -1,6 +1,7 @@
 /** Importance of channels, from their weights alone. */
 import type { ConstantAxis, ChannelGroup } from '../graph/channels/groups.ts';
 import type { ChannelMap } from '../graph/channels/couple.ts';
+import { elementAt } from '../ir/element-at.ts';
 import { elementCount, toHost } from '../ir/tensor-data.ts';
 import { seededRandom } from '../data/random.ts';
 
@@ -14,52 +15,26 @@ export type WeightScore = 'l1' | 'l2' | 'bn-scale' | 'geometric-median' | 'rando
  * arXiv 2301.12900).
  */
 export function weightScores(map: ChannelMap, group: ChannelGroup, score: WeightScore, seed: number): Scores {
+  const scoreBy = (valuesOf: (maker: ConstantAxis) => Float64Array, makers: readonly ConstantAxis[]): Scores =>
+    sumByUnit(
+      map,
+      group,
+      makers.map((maker) => ({ maker, values: valuesOf(maker) })),
+    );
   switch (score) {
     case 'l1':
-      return sumByUnit(
-        map,
-        group,
-        group.makers.map((maker) => ({
-          maker,
-          values: norms(
-            maker,
-            (x) => Math.abs(x),
-            (x) => x,
-          ),
-        })),
-      );
+      return scoreBy(absoluteSums, group.makers);
     case 'l2':
-      return sumByUnit(
-        map,
-        group,
-        group.makers.map((maker) => ({ maker, values: norms(maker, (x) => x * x, Math.sqrt) })),
-      );
+      return scoreBy(euclideanNorms, group.makers);
     case 'geometric-median':
-      return sumByUnit(
-        map,
-        group,
-        group.makers.map((maker) => ({ maker, values: distances(maker) })),
-      );
+      return scoreBy(distances, group.makers);
     case 'random': {
-      const next = seededRandom(seed, group.units[0]!);
+      const next = seededRandom(seed, elementAt(group.units, 0, 'unit'));
       return new Map(group.units.map((unit) => [unit, next()]));
     }
     case 'bn-scale': {
       const scales = normalizationScales(map, group);
-      return scales.length === 0
-        ? weightScores(map, group, 'l2', seed)
-        : sumByUnit(
-            map,
-            group,
-            scales.map((maker) => ({
-              maker,
-              values: norms(
-                maker,
-                (x) => Math.abs(x),
-                (x) => x,
-              ),
-            })),
-          );
+      return scales.length === 0 ? scoreBy(euclideanNorms, group.makers) : scoreBy(absoluteSums, scales);
     }
   }
 }
@@ -100,7 +75,7 @@ export function sumByUnit(map: ChannelMap, { units }: ChannelGroup, parts: reado
     maker.labels.forEach((label, i) => {
       const unit = map.units.find(label);
       const score = scores.get(unit);
-      if (score !== undefined) scores.set(unit, score + values[i]! / mean);
+      if (score !== undefined) scores.set(unit, score + elementAt(values, i, 'channel') / mean);
     });
   }
   return scores;
@@ -113,7 +88,7 @@ function rowsOf({ tensor, axis }: ConstantAxis): {
   readonly width: number;
 } {
   const values = toHost(tensor).data as ArrayLike<number>;
-  const count = tensor.dims[axis]!;
+  const count = elementAt(tensor.dims, axis, 'axis');
   const inner = elementCount(tensor.dims.slice(axis + 1));
   const width = values.length / count;
   const data = new Float64Array(values.length);
@@ -124,6 +99,15 @@ function rowsOf({ tensor, axis }: ConstantAxis): {
   }
   return { data, count, width };
 }
+
+const absoluteSums = (maker: ConstantAxis): Float64Array =>
+  norms(
+    maker,
+    (x) => Math.abs(x),
+    (sum) => sum,
+  );
+
+const euclideanNorms = (maker: ConstantAxis): Float64Array => norms(maker, (x) => x * x, Math.sqrt);
 
 function norms(maker: ConstantAxis, term: (x: number) => number, whole: (sum: number) => number): Float64Array {
   const { data, count, width } = rowsOf(maker);

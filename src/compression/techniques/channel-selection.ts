@@ -2,6 +2,8 @@
 import type { ChannelGroup } from '../graph/channels/groups.ts';
 import type { RemainingUnits } from '../graph/channels/remaining-units.ts';
 import type { Scores } from './channel-scores.ts';
+import { elementAt } from '../ir/element-at.ts';
+import { entryOf } from '../ir/entry-of.ts';
 
 /** A group with its original size: earlier rounds may have pruned it. */
 export interface ScoredGroup {
@@ -37,8 +39,9 @@ export function selectChannels(
       ? groups.map(({ original }) => original - Math.floor(original * target + 1e-9))
       : globalQuotas(groups, target, maxRatio);
   groups.forEach(({ group, scores }, i) => {
-    const keep = Math.max(1 - group.fixed, rounded(quotas[i]!, roundTo, group));
-    const order = [...group.units].sort((a, b) => scores.get(a)! - scores.get(b)! || a - b);
+    const keep = Math.max(1 - group.fixed, rounded(elementAt(quotas, i, 'quota'), roundTo, group));
+    const scoreOf = (unit: number): number => entryOf(scores, unit, 'score of unit');
+    const order = [...group.units].sort((a, b) => scoreOf(a) - scoreOf(b) || a - b);
     let left = order.length;
     for (const unit of order) if (left > keep && remaining.remove(unit)) left--;
   });
@@ -54,21 +57,25 @@ function rounded(keep: number, roundTo: number, { units, fixed }: ChannelGroup):
  * comparable between groups.
  */
 function globalQuotas(groups: readonly ScoredGroup[], target: number, maxRatio: number): number[] {
-  const keep = groups.map(({ group }) => group.units.length);
-  const minKept = groups.map(({ original }) => original - Math.floor(original * maxRatio + 1e-9));
+  const quotas = groups.map(({ group, original }) => ({
+    keep: group.units.length,
+    min: original - Math.floor(original * maxRatio + 1e-9),
+  }));
   const all = groups
     .flatMap(({ group, scores }, i) => {
-      const mean = group.units.reduce((sum, unit) => sum + scores.get(unit)!, 0) / group.units.length || 1;
-      return group.units.map((unit) => ({ i, unit, score: scores.get(unit)! / mean }));
+      const quota = elementAt(quotas, i, 'quota');
+      const own = group.units.map((unit) => ({ quota, unit, score: entryOf(scores, unit, 'score of unit') }));
+      const mean = own.reduce((sum, { score }) => sum + score, 0) / own.length || 1;
+      return own.map((one) => ({ ...one, score: one.score / mean }));
     })
     .sort((a, b) => a.score - b.score || a.unit - b.unit);
   const originally = groups.reduce((sum, { original }) => sum + original, 0);
   let excess = all.length - (originally - Math.floor(originally * target + 1e-9));
-  for (const { i } of all) {
+  for (const { quota } of all) {
     if (excess <= 0) break;
-    if (keep[i]! <= minKept[i]!) continue;
-    keep[i]!--;
+    if (quota.keep <= quota.min) continue;
+    quota.keep--;
     excess--;
   }
-  return keep;
+  return quotas.map(({ keep }) => keep);
 }

@@ -2,6 +2,7 @@
  * The weights that pruning and clustering change: the operators' constant kernels, anywhere in the graph and its
  * subgraphs.
  */
+import { inputName } from '../ir/element-at.ts';
 import { constantTensor } from '../ir/constants.ts';
 import { mapSubgraphs, subgraphs } from '../ir/edit.ts';
 import { NodeView, type InputFacts } from '../ir/node-info.ts';
@@ -107,7 +108,7 @@ function trace(name: string, { constants, producers }: Scope): (Constant & { rea
     const node = producers.get(at);
     if (!node || node.domain !== '' || !CARRIERS.has(node.opType)) return null;
     if (node.opType !== 'Identity' && node.opType !== 'Cast') direct = false;
-    at = node.inputs[0]!;
+    at = inputName(node);
   }
 }
 

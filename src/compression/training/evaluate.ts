@@ -5,8 +5,9 @@ import { compileStep, type CompiledStep } from '../tensor/compile.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { nextTurn } from './event-loop.ts';
 import { batchTensors, feedsOf } from './feeds.ts';
-import { termView, weightedSum } from './step.ts';
+import { readScalars, termView, weightedSum } from './step.ts';
 import { lossVariables, type LossTerm, type Metric } from './term.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 export interface Evaluator {
   /** Means over the samples: `loss` (the weighted sum of the terms) and every metric by name. */
@@ -45,12 +46,12 @@ export function evaluator(
         const inputs = batchTensors(network, batch);
         compiled ??= compileStep({ inputs, variables, step, earlierRuns });
         const results = compiled.run(inputs);
-        results.forEach((result, i) => (sums[i]! += result.dataSync()[0]! * (i === 0 ? batch.size : 1)));
+        readScalars(results).forEach((value, i) => (sums[i] = (sums[i] ?? 0) + value * (i === 0 ? batch.size : 1)));
         tf.dispose([...results, ...inputs]);
         await nextTurn();
       }
       const names = ['loss', ...metrics.map(({ name }) => name)];
-      return Object.fromEntries(names.map((name, i) => [name, sums[i]! / source.samples]));
+      return Object.fromEntries(names.map((name, i) => [name, elementAt(sums, i, 'sum') / source.samples]));
     },
     dispose: () => compiled?.dispose(),
   };

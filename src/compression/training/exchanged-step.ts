@@ -14,6 +14,7 @@ import {
   type TrainingStep,
 } from './step.ts';
 import { trainedParameters } from './term.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 /** Averages gradients, weighted by samples, over all replicas of the model. Takes ownership of its arguments. */
 export interface GradientExchange {
@@ -37,7 +38,7 @@ function splitStep(parts: TrainingStepParts, exchange: GradientExchange): Traini
   };
   const apply = (inputs: TfTensor[]): TfTensor[] => {
     const count = trainedParameters(network, terms).length;
-    const state = new Map(network.state.map(({ name }, i) => [name, inputs[count + i]!]));
+    const state = new Map(network.state.map(({ name }, i) => [name, elementAt(inputs, count + i, 'state')]));
     applyUpdate(parts, inputs.slice(0, count), state, inputs.slice(inputs.length - scalarCount));
     return [];
   };

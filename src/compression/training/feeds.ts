@@ -7,6 +7,7 @@ import type { Network } from '../network/network.ts';
 import type { Value } from '../operators/operator.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { padRows, fixedBatchOf, type Rows } from './rows.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 /** The batch's inputs in the network's order; the target last, where there is one. The caller disposes them. */
 export function batchTensors(network: Network, batch: Batch): TfTensor[] {
@@ -35,7 +36,7 @@ export function feedsOf(network: Network, tensors: readonly TfTensor[]): BatchFe
   const feeds = new Map(
     network.inputs.map(({ name, type }, i): [string, Value] => [
       name,
-      { kind: 'device', dtype: type.dtype, tensor: padRows(samples[i]!, rows) },
+      { kind: 'device', dtype: type.dtype, tensor: padRows(elementAt(samples, i, 'input'), rows) },
     ]),
   );
   return { feeds, rows, target: tensors[network.inputs.length] ?? null };

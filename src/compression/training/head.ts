@@ -2,6 +2,7 @@
  * Finds whether a graph's output ends in Softmax, LogSoftmax or Sigmoid. The loss is then computed on the activation's
  * input (logits), which is stable where log(softmax(x)) underflows.
  */
+import { inputName } from '../ir/element-at.ts';
 import { indexGraph } from '../ir/edit.ts';
 import type { Graph, Model, Node } from '../ir/types.ts';
 
@@ -28,7 +29,7 @@ export function findHead(model: Model, output: string): Head {
   const node = activationBefore(model.graph, output);
   const plain: Head = { output, activation: 'none', scores: output, axis: NO_AXIS };
   if (!node) return plain;
-  const scores = node.inputs[0]!;
+  const scores = inputName(node);
   if (node.opType === 'Sigmoid') return { output, activation: 'sigmoid', scores, axis: NO_AXIS };
   const axis = softmaxAxis(model, node);
   return axis === null
@@ -39,14 +40,14 @@ export function findHead(model: Model, output: string): Head {
 function activationBefore(graph: Graph, output: string): Node | null {
   const { producer } = indexGraph(graph);
   let node = producer.get(output);
-  while (node && node.domain === '' && TRANSPARENT.has(node.opType)) node = producer.get(node.inputs[0]!);
+  while (node && node.domain === '' && TRANSPARENT.has(node.opType)) node = producer.get(inputName(node));
   if (node?.opType === 'Log' && node.domain === '') return logOfSoftmax(node, producer);
   return node && node.domain === '' && ['Softmax', 'LogSoftmax', 'Sigmoid'].includes(node.opType) ? node : null;
 }
 
 /** Log(Softmax(x)) is a LogSoftmax in two nodes. */
 function logOfSoftmax(log: Node, producer: ReadonlyMap<string, Node>): Node | null {
-  const inner = producer.get(log.inputs[0]!);
+  const inner = producer.get(inputName(log));
   return inner?.opType === 'Softmax' && inner.domain === '' ? { ...inner, opType: 'LogSoftmax' } : null;
 }
 

@@ -56,5 +56,11 @@ function clipped(probabilities: TfTensor): TfTensor {
 }
 
 function perSampleMean(values: TfTensor): TfTensor {
-  return tf.mean(tf.reshape(values, [values.shape[0], -1]), 1);
+  return tf.mean(tf.reshape(values, [values.shape[0] ?? 1, -1]), 1);
+}
+
+/** The mean of scalar losses, at least one. */
+export function meanLoss(losses: readonly TfTensor[]): TfTensor {
+  const [only, ...others] = losses;
+  return only && others.length === 0 ? only : tf.div(tf.addN([...losses]), losses.length);
 }

@@ -10,6 +10,8 @@ import type { Parameter } from '../network/network.ts';
 import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike, type NamedVariable } from './named-variable.ts';
+import { elementAt } from '../ir/element-at.ts';
+import { entryOf } from '../ir/entry-of.ts';
 
 export interface Optimizer {
   /** The step's scalars, in the order `update` takes them. `step` counts from 0. */
@@ -48,12 +50,13 @@ function momentumSgd(
   return {
     slots,
     scalars: (_step, learningRate) => [learningRate],
-    update: ({ name, variable, decays }, gradient, [rate]) => {
+    update: ({ name, variable, decays }, gradient, scalars) => {
+      const rate = elementAt(scalars, 0, 'scalar');
       const decay = decays ? weightDecay : 0;
       const velocity = velocities.get(name);
-      if (!velocity) return plainUpdate(variable, gradient, rate!, decay);
-      const next = momentumUpdate({ weight: variable, velocity, gradient, rate: rate! }, { momentum, nesterov, decay });
-      velocity.assign(next.velocity);
+      if (!velocity) return plainUpdate(variable, gradient, rate, decay);
+      const next = momentumUpdate({ weight: variable, velocity, gradient, rate }, { momentum, nesterov, decay });
+      velocity.assign(next.velocity as TfVariable);
       return next.weight;
     },
     dispose: () => disposeAll(slots),
@@ -82,16 +85,17 @@ function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Param
       decoupled ? 1 - learningRate * weightDecay : 1,
       1,
     ],
-    update: ({ name, variable, decays }, gradient, [rate, root, keep, whole]) => {
-      const [mean, square] = [means.get(name)!, squares.get(name)!];
+    update: ({ name, variable, decays }, gradient, scalars) => {
+      const scalar = (index: number): TfTensor => elementAt(scalars, index, 'scalar');
+      const [mean, square] = [entryOf(means, name, 'mean of'), entryOf(squares, name, 'square of')];
       const input = {
         weight: variable,
         mean,
         square,
         gradient,
-        rate: rate!,
-        root: root!,
-        keep: decays ? keep! : whole!,
+        rate: scalar(0),
+        root: scalar(1),
+        keep: scalar(decays ? 2 : 3),
       };
       const next = adamUpdate(input, {
         beta1: BETA1,

@@ -1,6 +1,7 @@
 /** Values of a training's variables on the host, by name, and back. */
 import { tf } from '../tensor/tf.ts';
 import type { NamedVariable } from './named-variable.ts';
+import { entryOf } from '../ir/entry-of.ts';
 
 export interface SnapshotValue {
   /** In the engine's order of axes. */
@@ -39,7 +40,7 @@ export function fitsSnapshot(variables: readonly NamedVariable[], snapshot: Snap
 /** @param snapshot one that fits */
 export function restoreSnapshot(variables: readonly NamedVariable[], snapshot: Snapshot): void {
   for (const item of variables) {
-    const { data, shape } = snapshot.get(keyOf(item))!;
+    const { data, shape } = entryOf(snapshot, keyOf(item), 'variable');
     tf.tidy(() => item.variable.assign(tf.tensor(data, [...shape], 'float32')));
   }
 }

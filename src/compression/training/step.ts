@@ -12,6 +12,7 @@ import { clipByGlobalNorm, type Optimizer } from './optimizer.ts';
 import type { NamedVariable } from './named-variable.ts';
 import { validRows } from './rows.ts';
 import { lossVariables, trainedParameters, type LossTerm, type TermView } from './term.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 /** Observes the gradients of every training step; may update its variables (scores for pruning). */
 export interface GradientObserver {
@@ -66,12 +67,20 @@ export function unpackInputs(
   inputs: readonly TfTensor[],
 ): { batch: TfTensor[]; seed: TfTensor; scalars: TfTensor[] } {
   const from = inputs.length - optimizer.scalars(0, 0).length;
-  return { batch: inputs.slice(0, from - 1), seed: inputs[from - 1]!, scalars: inputs.slice(from) };
+  return {
+    batch: inputs.slice(0, from - 1),
+    seed: elementAt(inputs, from - 1, 'input of a training step'),
+    scalars: inputs.slice(from),
+  };
 }
+
+/** The values of scalars. */
+export const readScalars = (scalars: readonly TfTensor[]): number[] =>
+  scalars.map((scalar) => elementAt(scalar.dataSync(), 0, 'value'));
 
 /** Reads the losses and frees a training step's tensors. */
 export function readLosses(losses: TfTensor[], inputs: TfTensor[]): number[] {
-  const read = losses.map((loss) => loss.dataSync()[0]!);
+  const read = readScalars(losses);
   tf.dispose([...losses, ...inputs]);
   return read;
 }
@@ -107,7 +116,7 @@ export function differentiate(
     const run = network.run(feeds, { training: true, seed, fetch: terms.flatMap(({ fetch }) => fetch) });
     for (const [name, tensor] of run.stateUpdates) state.set(name, tf.keep(tensor));
     const losses = terms.map((term, i) =>
-      term.loss(termView({ outputs: run.outputs, rows, target, prepared: prepared[i]! })),
+      term.loss(termView({ outputs: run.outputs, rows, target, prepared: elementAt(prepared, i, 'prepared term') })),
     );
     escaped.push(...losses.map((loss) => tf.keep(loss)));
     return weightedSum(terms, losses);
@@ -137,8 +146,12 @@ export function termView({ outputs, rows, target, prepared }: ForwardResult): Te
 }
 
 export function weightedSum(terms: readonly LossTerm[], losses: readonly TfTensor[]): ReturnType<typeof tf.scalar> {
-  const weighted = losses.map((loss, i) => (terms[i]!.weight === 1 ? loss : tf.mul(loss, terms[i]!.weight)));
-  return tf.reshape(weighted.length === 1 ? weighted[0]! : tf.addN(weighted), []);
+  const weighted = losses.map((loss, i) => {
+    const { weight } = elementAt(terms, i, 'term');
+    return weight === 1 ? loss : tf.mul(loss, weight);
+  });
+  const [only, ...others] = weighted;
+  return tf.reshape(only && others.length === 0 ? only : tf.addN(weighted), []);
 }
 
 /**
@@ -152,11 +165,11 @@ export function applyUpdate(
   scalars: readonly TfTensor[],
 ): void {
   network.parameters.forEach((parameter, i) =>
-    observers.forEach((observer) => observer.observe(parameter, gradients[i]!)),
+    observers.forEach((observer) => observer.observe(parameter, elementAt(gradients, i, 'gradient'))),
   );
   const clipped = clipNorm === undefined ? gradients : clipByGlobalNorm(gradients, clipNorm);
   trainedParameters(network, terms).forEach((parameter, i) => {
-    const proposed = optimizer.update(parameter, clipped[i]!, scalars);
+    const proposed = optimizer.update(parameter, elementAt(clipped, i, 'gradient'), scalars);
     parameter.variable.assign(
       constraints.reduce((value, constraint) => constraint.project(parameter, value), proposed),
     );

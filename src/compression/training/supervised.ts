@@ -71,9 +71,13 @@ function flat(value: TfTensor): TfTensor {
   return tf.reshape(value, [value.shape[0] ?? 1, -1]);
 }
 
+function requireTarget(target: TfTensor | null): asserts target is TfTensor {
+  if (!target) throw new LatheError('dataset-required', 'the loss needs labels and the dataset has none');
+}
+
 /** The target in the form of `scores` [n, c]: classes as one-hot rows (c = 1: as 0 or 1), values flattened. */
 function targetLike(scores: TfTensor, { target }: TermView): TfTensor {
-  if (!target) throw new LatheError('dataset-required', 'the loss needs labels and the dataset has none');
+  requireTarget(target);
   const [n, c] = scores.shape as [number, number];
   const isClasses = target.dtype === 'int32' && target.rank === 1;
   if (isClasses && c > 1) return tf.oneHot(target as ReturnType<typeof tf.tensor1d>, c).cast('float32');
@@ -92,10 +96,11 @@ export function top1(head: Head): Metric {
     better: 'higher',
     fetch: [head.scores],
     evaluate: (view) => {
+      requireTarget(view.target);
       const scores = classScores(head, view);
       const predicted =
         scores.shape[1] === 1 ? tf.greater(tf.reshape(scores, [-1]), 0).cast('int32') : tf.argMax(scores, 1);
-      return tf.sum(tf.equal(predicted, view.target!).cast('float32'));
+      return tf.sum(tf.equal(predicted, view.target).cast('float32'));
     },
   };
 }

@@ -5,13 +5,18 @@ import type { Value } from '../operators/operator.ts';
 import type { TfTensor, TfVariable } from '../tensor/tf.ts';
 import { floatTensor, type BatchFeeds } from './feeds.ts';
 import { validRows, padRows, fixedBatchOf, type Rows } from './rows.ts';
+import { elementAt } from '../ir/element-at.ts';
+import { entryOf } from '../ir/entry-of.ts';
 
 type PreparedBatch = Pick<BatchFeeds, 'feeds' | 'rows'>;
+
+/** A requested value by its name. */
+type ValueOf = (name: string) => TfTensor;
 
 export class TeacherForward {
   readonly network: Network;
   private readonly wanted = new Set<string>();
-  private last: { readonly batch: BatchFeeds['feeds']; readonly values: ReadonlyMap<string, TfTensor> } | null = null;
+  private last: { readonly batch: BatchFeeds['feeds']; readonly values: ValueOf } | null = null;
 
   constructor(network: Network) {
     this.network = network;
@@ -32,16 +37,17 @@ export class TeacherForward {
    * batch.
    * @throws LatheError `shape-mismatch` if the teacher's file fixes a smaller batch
    */
-  values({ feeds, rows }: PreparedBatch): ReadonlyMap<string, TfTensor> {
+  values({ feeds, rows }: PreparedBatch): ValueOf {
     if (this.last?.batch === feeds) return this.last.values;
     const run = { counted: rows.counted, run: fixedBatchOf(this.network) ?? rows.run };
     const { outputs } = this.network.run(refilled(renamed(feeds, this.network), rows, run), {
       training: false,
       fetch: [...this.wanted],
     });
-    const values = new Map(
-      [...this.wanted].map((name): [string, TfTensor] => [name, validRows(floatTensor(outputs.get(name)!), run)]),
+    const tensors = new Map(
+      [...this.wanted].map((name) => [name, validRows(floatTensor(entryOf(outputs, name, 'teacher value')), run)]),
     );
+    const values = (name: string) => entryOf(tensors, name, 'requested teacher value');
     this.last = { batch: feeds, values };
     return values;
   }
@@ -50,7 +56,9 @@ export class TeacherForward {
 /** The same data under the teacher's input names: by name if it has it, else by position. */
 function renamed(feeds: ReadonlyMap<string, Value>, teacher: Network): Map<string, Value> {
   const byPosition = [...feeds.values()];
-  return new Map(teacher.inputs.map(({ name }, i): [string, Value] => [name, feeds.get(name) ?? byPosition[i]!]));
+  return new Map(
+    teacher.inputs.map(({ name }, i) => [name, feeds.get(name) ?? elementAt(byPosition, i, 'input of the student')]),
+  );
 }
 
 /** Pads the student's samples to the batch size that the teacher's file fixes. */

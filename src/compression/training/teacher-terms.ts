@@ -1,5 +1,6 @@
 /** The loss terms of a training with a teacher: its outputs, weighted alpha, and the labels, weighted 1 - alpha. */
 import { LatheError } from '../../errors.ts';
+import { elementAt } from '../ir/element-at.ts';
 import type { Model } from '../ir/types.ts';
 import type { Network } from '../network/network.ts';
 import { findHead, type Head } from './head.ts';
@@ -41,7 +42,10 @@ export function retrainingTerms(
   setup: Pick<TrainingSetup, 'heads' | 'labels' | 'classes'>,
   teacher: Network | null,
 ): LossTerm[] {
-  if (!teacher) return [setup.labels!];
+  if (!teacher) {
+    if (!setup.labels) throw new Error('retraining needs labels or a teacher');
+    return [setup.labels];
+  }
   const terms = distillationTerms({
     setup,
     teacher: new TeacherForward(teacher),
@@ -57,7 +61,7 @@ function pairOutputs({ heads, classes }: DistillationLoss['setup'], teacher: Net
   const names = teacher.outputs.map(({ name }) => name);
   const byName = heads.every(({ output }) => names.includes(output));
   return heads.map((student, i): OutputPair => {
-    const output = byName ? student.output : names[i]!;
+    const output = byName ? student.output : elementAt(names, i, 'output of the teacher');
     return {
       student,
       teacher: teacherHead(teacher, output, student),

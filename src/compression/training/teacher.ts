@@ -8,9 +8,10 @@
  */
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import type { Head } from './head.ts';
-import { binaryKlDivergence, klDivergence, logitsOfBernoulli, logitsOfProbabilities } from './losses.ts';
+import { binaryKlDivergence, klDivergence, logitsOfBernoulli, logitsOfProbabilities, meanLoss } from './losses.ts';
 import type { TeacherForward } from './teacher-forward.ts';
 import type { LossTerm } from './term.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 /** How an output is compared. */
 type Comparison = 'classes' | 'bernoulli' | 'values';
@@ -44,15 +45,18 @@ export function teacherTerm({ teacher, pairs, temperature, weight }: TeacherSett
     variables: teacher.variables,
     prepare: (batch) => {
       const values = teacher.values(batch);
-      return compared.map((pair) =>
-        soften(values.get(teacherValue(pair))!, pair.teacher, pair.comparison, temperature),
-      );
+      return compared.map((pair) => soften(values(teacherValue(pair)), pair.teacher, pair.comparison, temperature));
     },
     loss: ({ value, prepared }) => {
       const losses = compared.map((pair, i) =>
-        DISTANCES[pair.comparison](value(studentValue(pair)), prepared[i]!, pair.student, temperature),
+        DISTANCES[pair.comparison](
+          value(studentValue(pair)),
+          elementAt(prepared, i, 'teacher value'),
+          pair.student,
+          temperature,
+        ),
       );
-      return losses.length === 1 ? losses[0]! : tf.div(tf.addN(losses), losses.length);
+      return meanLoss(losses);
     },
   };
 }
@@ -100,7 +104,7 @@ function classRows(value: TfTensor, head: Head): TfTensor {
   const last = value.rank - 1;
   const moved =
     axis === last ? value : tf.transpose(value, [...value.shape.keys()].filter((i) => i !== axis).concat(axis));
-  const rows = tf.reshape(moved, [-1, value.shape[axis]!]);
+  const rows = tf.reshape(moved, [-1, elementAt(value.shape, axis, 'axis')]);
   return head.activation === 'probabilities' ? logitsOfProbabilities(rows) : rows;
 }
 

@@ -90,18 +90,17 @@ export async function train(options: TrainOptions): Promise<Trained> {
       for await (const batch of options.train.epoch(run.epoch)) {
         signal.throwIfAborted();
         options.beforeStep?.(run.step);
-        const [loss] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
-        guard(loss!, run);
-        sum += loss! * batch.size;
+        const [loss = NaN] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
+        guard(loss, run);
+        sum += loss * batch.size;
         run.step++;
-        if (run.step % REPORT_EVERY === 0)
-          report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss: loss! } });
+        if (run.step % REPORT_EVERY === 0) report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss } });
         await nextTurn();
       }
       const figures = await validate(run.step);
       if (figures && !Number.isFinite(figures.loss)) throw diverged(`the validation loss became ${figures.loss}`, run);
       run.finishEpoch(sum / options.train.samples, figures);
-      report({ progress: run.progress, epoch: run.epoch, endOfEpoch: true, metrics: run.history.at(-1)! });
+      report({ progress: run.progress, epoch: run.epoch, endOfEpoch: true, metrics: run.history.at(-1) });
       await run.save();
     }
     return run.result();
@@ -207,10 +206,11 @@ class TrainingLoop {
   }
 
   private isBetter(a: Record<string, number>, b: Record<string, number>): boolean {
+    const figure = (of: Record<string, number>, name: string): number => of[name] ?? NaN;
     const first = this.options.metrics[0];
     if (first && a[first.name] !== b[first.name])
-      return a[first.name]! > b[first.name]! === (first.better === 'higher');
-    return a.loss! < b.loss!;
+      return figure(a, first.name) > figure(b, first.name) === (first.better === 'higher');
+    return figure(a, 'loss') < figure(b, 'loss');
   }
 
   keepBest(): void {

@@ -3,6 +3,7 @@
  * ranges of the sorted values, so that an iteration takes k bisections and k differences of running sums, O(k log n).
  */
 import { SortedValues } from './sorted-values.ts';
+import { elementAt } from '../ir/element-at.ts';
 
 export type Initialization = 'linear' | 'density' | 'random';
 
@@ -30,7 +31,7 @@ const INITIALIZATIONS: Record<Initialization, (sorted: SortedValues, k: number, 
   {
     // Evenly over the range: large weights, which are few and matter most, get centres near them.
     linear: ({ values, length }, k) => {
-      const [low, high] = [values[0]!, values[length - 1]!];
+      const [low, high] = [elementAt(values, 0, 'value'), elementAt(values, length - 1, 'value')];
       return Float64Array.from({ length: k }, (_, i) => low + ((high - low) * i) / Math.max(1, k - 1));
     },
     // Evenly over the cumulative distribution: the same number of values around each.

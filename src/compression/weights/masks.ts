@@ -2,6 +2,7 @@
  * Chooses the weights to prune: the lowest scores of all, those under a threshold, or some of every group in a row.
  * Masks: 1 keeps, 0 prunes.
  */
+import { elementAt } from '../ir/element-at.ts';
 import { fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Tensor } from '../ir/types.ts';
 
@@ -53,7 +54,7 @@ export function groupMask({ scores, dims, axis }: GroupedLayer, size: number, pr
   const mask = Float32Array.from(scores, (score) => (score === -Infinity ? 0 : 1));
   if (axis === null || prune === 0) return mask;
   const stride = dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
-  const length = dims[axis]!;
+  const length = elementAt(dims, axis, 'axis');
   for (let outer = 0; outer < scores.length; outer += length * stride) {
     for (let inner = 0; inner < stride; inner++) {
       for (let first = 0; first + size <= length; first += size) {

@@ -1,5 +1,6 @@
 /** Quantizing a constant weight: per tensor, per channel, or in blocks along an axis. */
 import { eachNeighbour, MAX_PAIR_SUM, pairMagnitude, type SumOrder } from '../graph/saturation.ts';
+import { elementAt } from '../ir/element-at.ts';
 import { allocate, elementCount, fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Tensor } from '../ir/types.ts';
 import {
@@ -123,7 +124,8 @@ function limitPairs(
 function channelAt(dims: readonly number[], axis: number | null): (offset: number) => number {
   if (axis === null) return () => 0;
   const stride = elementCount(dims.slice(axis + 1));
-  return (offset) => Math.floor(offset / stride) % dims[axis]!;
+  const size = elementAt(dims, axis, 'axis');
+  return (offset) => Math.floor(offset / stride) % size;
 }
 
 function rangeOf({ type, reduceRange, symmetric, sums = [] }: WeightScheme): IntegerRange {
@@ -162,13 +164,13 @@ function forEachGroup(
   visit: (element: number, group: number) => void,
 ): void {
   const last = dims.length - 1;
-  const run = last < 0 ? 1 : dims[last]!;
+  const run = dims[last] ?? 1;
   const index = dims.map(() => 0);
   for (let start = 0; start < count; start += run) {
     let base = 0;
     for (let axis = 0; axis < last; axis++)
       base += strides[axis]! * (block?.axis === axis ? Math.floor(index[axis]! / block.size) : index[axis]!);
-    const stride = last < 0 ? 0 : strides[last]!;
+    const stride = strides[last] ?? 0;
     const blockSize = block?.axis === last ? block.size : 1;
     for (let i = 0; i < run; i++) visit(start + i, stride === 0 ? base : base + stride * Math.floor(i / blockSize));
     for (let axis = last - 1; axis >= 0; axis--) {

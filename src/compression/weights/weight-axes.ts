@@ -14,7 +14,7 @@ type Rule = (node: Node, rank: number) => WeightAxes;
 /** By operator, then by input. Kernels only: biases and running statistics are small and stay float. */
 const RULES: Readonly<Record<string, Readonly<Record<number, Rule>>>> = {
   Conv: { 1: () => ({ channel: 0, sum: 1 }) },
-  // [cin, cout / groups, ...k]: with groups, channels of several groups share an index: a coarser scale, but a valid one.
+  // [cin, cout / groups, ...k]: with groups, several groups share an index: a coarser scale, but a valid one.
   ConvTranspose: { 1: () => ({ channel: 1, sum: 0 }) },
   Gemm: {
     0: (node) => gemmAxes(intAttribute(node, 'transA', 0) !== 0 ? 1 : 0),

@@ -1,4 +1,5 @@
 /** Where a graph uses its weights, and the axis of their scales as integers. */
+import { entryOf } from '../ir/entry-of.ts';
 import { subgraphs } from '../ir/edit.ts';
 import type { Graph, Node, Tensor } from '../ir/types.ts';
 import { weightAxes, type WeightAxes } from './weight-axes.ts';
@@ -28,15 +29,17 @@ export function weightUses(graph: Graph): Map<string, WeightUse[]> {
 
 /** The axis that all uses agree on, else null. */
 export function commonAxes(uses: readonly WeightUse[], rank: number): WeightAxes {
-  const agreed = (key: keyof WeightAxes) =>
-    uses.every(({ axes }) => axes[key] === uses[0]!.axes[key]) ? uses[0]!.axes[key] : null;
+  const agreed = (key: keyof WeightAxes): number | null => {
+    const [axis = null, ...others] = new Set(uses.map(({ axes }) => axes[key]));
+    return others.length === 0 ? axis : null;
+  };
   return rank < 2 ? { channel: null, sum: rank === 1 ? 0 : null } : { channel: agreed('channel'), sum: agreed('sum') };
 }
 
 /** The channel axis of every weight among the initializers, subgraphs included; null for a single scale. */
 export function channelAxes(graph: Graph): ReadonlyMap<Tensor, number | null> {
   const own = [...weightUses(graph)].map(([name, uses]): [Tensor, number | null] => {
-    const tensor = graph.initializers.get(name)!;
+    const tensor = entryOf(graph.initializers, name, 'weight');
     return [tensor, commonAxes(uses, tensor.dims.length).channel];
   });
   const inner = graph.nodes.flatMap((node) => subgraphs(node).flatMap(({ graph: body }) => [...channelAxes(body)]));

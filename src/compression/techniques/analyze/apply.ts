@@ -3,6 +3,7 @@ import type { Sensitivity } from '../../../contracts/report.ts';
 import { predictionOutput } from '../../data/match.ts';
 import { writeOnnx } from '../../formats/onnx/write.ts';
 import { countMacs } from '../../graph/describe.ts';
+import { elementAt } from '../../ir/element-at.ts';
 import { elementCount } from '../../ir/tensor-data.ts';
 import type { Model } from '../../ir/types.ts';
 import { accuracyMeter } from '../../measure/accuracy.ts';
@@ -37,7 +38,8 @@ export async function apply(
       'nothing-to-analyze',
       all.length === 0
         ? 'The model has no float kernels'
-        : `No layer matches ${JSON.stringify(parameters.layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`,
+        : `No layer matches ${JSON.stringify(parameters.layers)}; there are ` +
+            `${all.map(({ name }) => `"${name}"`).join(', ')}`,
     );
     return state;
   }
@@ -150,7 +152,7 @@ function summary(
   const recommendations = trials.map(({ kind, sparsity }, i) => ({
     kind,
     sparsity,
-    exclude: layers.filter((layer) => layer.trials[i]!.drop > tolerance).map(({ weight }) => weight),
+    exclude: layers.filter((layer) => elementAt(layer.trials, i, 'trial').drop > tolerance).map(({ weight }) => weight),
   }));
   return {
     metric: metricOf(untouched),

@@ -19,9 +19,9 @@ export function metricOf({ accuracy, fidelity }: Verdict): Metric {
 export function dropOf(metric: Metric, untouched: Verdict, trial: Verdict): number {
   switch (metric) {
     case 'top1':
-      return untouched.accuracy!.top1! - (trial.accuracy?.top1 ?? 0);
+      return (untouched.accuracy?.top1 ?? 0) - (trial.accuracy?.top1 ?? 0);
     case 'loss':
-      return growth(untouched.accuracy!.loss, trial.accuracy?.loss ?? Number.MAX_VALUE);
+      return growth(untouched.accuracy?.loss ?? 0, trial.accuracy?.loss ?? Number.MAX_VALUE);
     case 'top1Agreement':
       return 1 - (trial.fidelity.top1Agreement ?? 0);
     case 'noise':

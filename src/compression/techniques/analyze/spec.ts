@@ -29,7 +29,8 @@ const Parameters = Type.Object(
       maximum: 1,
       default: 0.01,
       description:
-        "what one layer may cost before it is recommended for exclusion: accuracy, share of samples, share of the loss or of the outputs' squares",
+        'what one layer may cost before it is recommended for exclusion: accuracy, share of samples, ' +
+        "share of the loss or of the outputs' squares",
     }),
     layers: LayerFilter,
   },
@@ -47,7 +48,8 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   name: 'analyze',
   version: 1,
   summary:
-    'Measures what the model loses when one layer alone is pruned or brought to int8; changes nothing, and says which layers to leave out.',
+    'Measures what the model loses when one layer alone is pruned or brought to int8; changes nothing, ' +
+    'and says which layers to leave out.',
   paper: 'Li et al. 2017, arXiv 1608.08710, section 3.2',
   parameters: Parameters,
   neutral: {},

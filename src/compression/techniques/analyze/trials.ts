@@ -36,5 +36,5 @@ export function applyTrial({ tensor, outputAxis }: Attempted, trial: Trial): Ten
   if (trial.kind === 'int8') return roundedWeight(tensor, { type: 'int8', symmetric: true, channelAxis: outputAxis });
   const scores = magnitudes(toHost(tensor).data as Float32Array);
   const [mask] = lowestMasks([{ scores }], Math.round(trial.sparsity * scores.length));
-  return maskedWeight(tensor, mask!) ?? tensor;
+  return (mask && maskedWeight(tensor, mask)) ?? tensor;
 }

@@ -3,9 +3,11 @@ import { isUnsupportedOperator } from '../../../errors.ts';
 import { seededRandom } from '../../data/random.ts';
 import { expandCodebooks, sharedWeights, withoutCodebooks } from '../../graph/codebooks.ts';
 import { quantizationWarnings } from '../../graph/describe.ts';
+import { outputName } from '../../ir/element-at.ts';
 import { withGraph } from '../../ir/edit.ts';
 import { upgradeOpset } from '../../graph/passes/upgrade-opset.ts';
 import { settingsOf } from '../../ir/settings.ts';
+import { elementCount } from '../../ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { nextTurn } from '../../training/event-loop.ts';
 import { kernelWeights, type KernelWeight, type WeightKind } from '../kernel-weights.ts';
@@ -35,8 +37,10 @@ export async function clusterWeights(
   const model = raised(withoutFiner(state.model, parameters));
   const { all, chosen } = floatWeights(model, parameters);
   const coded = await encodeAll(chosen, state, parameters, context);
-  for (const { place, tensor } of chosen)
-    if (coded.has(place) && !isSmaller(coded.get(place)!, tensor, opsetOf(model))) coded.delete(place);
+  for (const { place, tensor } of chosen) {
+    const weight = coded.get(place);
+    if (weight && !isSmaller(weight, tensor, opsetOf(model))) coded.delete(place);
+  }
   if (coded.size === 0) return unchanged(state, all, chosen, parameters, context);
   const shared = shareWeights(model, coded);
   const keepingZeros = chosen.filter(({ place }) => coded.get(place)?.keepsZeros).map(({ name }) => name);
@@ -57,7 +61,8 @@ function withoutFiner(model: Model, parameters: ClusterParameters): Model {
     model,
     expandCodebooks(
       model.graph,
-      ({ gather, codebook }) => codebook.dims[0]! > clusterCount(parameters) && selected.has(gather.outputs[0]!),
+      ({ gather, codebook }) =>
+        elementCount(codebook.dims) > clusterCount(parameters) && selected.has(outputName(gather)),
     ),
   );
 }
@@ -133,7 +138,8 @@ function unchanged(
   if (known > 0)
     context.warn(
       'already-clustered',
-      `${known} weight(s) of the model have at most ${clusters} different values already; no other that the step selects would be smaller`,
+      `${known} weight(s) of the model have at most ${clusters} different values already; ` +
+        'no other that the step selects would be smaller',
     );
   else if (chosen.length > 0)
     context.warn(
@@ -145,7 +151,8 @@ function unchanged(
       'nothing-to-cluster',
       all.length === 0
         ? 'The model has no float kernels'
-        : `No layer matches ${JSON.stringify(parameters.layers)}; there are ${all.map(({ name }) => `"${name}"`).join(', ')}`,
+        : `No layer matches ${JSON.stringify(parameters.layers)}; there are ` +
+            `${all.map(({ name }) => `"${name}"`).join(', ')}`,
     );
   return state;
 }

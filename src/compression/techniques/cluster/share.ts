@@ -1,7 +1,7 @@
 /** Puts codebooks into a model: the nodes that compute a weight come first in the graph that held it as a constant. */
 import { constantTensor } from '../../ir/constants.ts';
 import { freshNames, mapSubgraphs } from '../../ir/edit.ts';
-import { byteLength } from '../../ir/tensor-data.ts';
+import { byteLength, elementCount } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';
 import type { Coded } from '../../weights/codebook.ts';
 import { storageOf, UNPACKING_OPSET, type Storage } from './storage.ts';
@@ -14,7 +14,11 @@ export type CodedWeights = ReadonlyMap<Tensor | Node, Coded>;
 const CODEBOOK_BYTES = 100;
 
 function storageFor({ codes, values, keepsZeros }: Coded, dims: readonly number[], opset: number): Storage {
-  return storageOf({ codes, bits: Math.max(1, Math.ceil(Math.log2(values.dims[0]!))), dims }, keepsZeros, opset);
+  return storageOf(
+    { codes, bits: Math.max(1, Math.ceil(Math.log2(elementCount(values.dims)))), dims },
+    keepsZeros,
+    opset,
+  );
 }
 
 /** Of the operators that unpack; a file may import none. */
@@ -57,11 +61,12 @@ function shareIn(graph: Graph, sharing: Sharing): Graph {
     .map((node) => mapSubgraphs(node, (body) => shareIn(body, sharing)));
   if (gone.size === 0) return nodes.every((node, i) => node === graph.nodes[i]) ? graph : { ...graph, nodes };
   const kept = [...graph.initializers].filter(([, tensor]) => !gone.has(tensor));
+  const goneNames = new Set([...graph.initializers].filter(([, tensor]) => gone.has(tensor)).map(([name]) => name));
   return {
     ...graph,
     initializers: new Map([...kept, ...unpacking.tensors.map((tensor): [string, Tensor] => [tensor.name, tensor])]),
     // up to IR version 3, inputs list the initializers as well
-    inputs: graph.inputs.filter(({ name }) => !gone.has(graph.initializers.get(name)!)),
+    inputs: graph.inputs.filter(({ name }) => !goneNames.has(name)),
     nodes: [...unpacking.nodes, ...nodes],
   };
 }

@@ -25,14 +25,16 @@ const Parameters = Type.Object(
     init: Type.Enum(['linear', 'density', 'random'], {
       default: 'linear',
       description:
-        'where k-means starts: centres evenly over the range of the values, evenly over their distribution, or at values drawn at random',
+        'where k-means starts: centres evenly over the range of the values, evenly over their distribution, ' +
+        'or at values drawn at random',
     }),
     epochs: Type.Integer({
       minimum: 0,
       maximum: 10_000,
       default: 1,
       description:
-        'epochs of training the shared values; 0: clusters only. Without data, or where the model cannot be trained, 0 is the default',
+        'epochs of training the shared values; 0: clusters only. Without data, ' +
+        'or where the model cannot be trained, 0 is the default',
     }),
     layers: LayerFilter,
     training: StepTraining,

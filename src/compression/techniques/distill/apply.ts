@@ -92,7 +92,8 @@ async function trainStages({
 }: PreparedDistillation): Promise<void> {
   const { method, epochs, temperature, alpha } = parameters;
   const hintEpochs = method === 'hints' ? (parameters.hintEpochs ?? epochs) : 0;
-  const stores = hintEpochs > 0 ? stageStores(context.checkpoints) : [context.checkpoints, context.checkpoints];
+  const [hintStore, store] =
+    hintEpochs > 0 ? stageStores(context.checkpoints) : [context.checkpoints, context.checkpoints];
   const allEpochs = hintEpochs + epochs;
   const run = new TeacherForward(teacher);
   if (hintEpochs > 0)
@@ -101,7 +102,7 @@ async function trainStages({
       pairs,
       {
         ...setup.common,
-        ...phaseOptions(phaseOf(context, stores[0]!, { epochsBefore: 0, epochs: hintEpochs, allEpochs })),
+        ...phaseOptions(phaseOf(context, hintStore, { epochsBefore: 0, epochs: hintEpochs, allEpochs })),
         epochs: hintEpochs,
         constraints,
       },
@@ -113,7 +114,7 @@ async function trainStages({
   ];
   if (terms.length === 0)
     throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
-  const phase = phaseOf(context, stores[1]!, { epochsBefore: hintEpochs, epochs, allEpochs });
+  const phase = phaseOf(context, store, { epochsBefore: hintEpochs, epochs, allEpochs });
   const { unchanged } = await train({
     ...setup.common,
     ...phaseOptions(phase),

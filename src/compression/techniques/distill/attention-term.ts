@@ -7,6 +7,7 @@ import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
 import { positions, type FeaturePair } from './pairs.ts';
+import { elementAt } from '../../ir/element-at.ts';
 
 /**
  * beta / 2 times the mean, over positions and samples, of (Q_s / |Q_s| - Q_t / |Q_t|)^2 with Q the sum over channels of
@@ -24,12 +25,14 @@ export function attentionTerm(pairs: readonly FeaturePair[], teacher: TeacherFor
     variables: teacher.variables,
     prepare: (batch) => {
       const values = teacher.values(batch);
-      return pairs.map((pair) => attention(values.get(pair.teacher.name)!, pair.teacher, positions(pair.student)));
+      return pairs.map((pair) => attention(values(pair.teacher.name), pair.teacher, positions(pair.student)));
     },
     loss: ({ value, prepared }) =>
       tf.addN(
         pairs.map(({ student }, i) =>
-          tf.mean(tf.squaredDifference(attention(value(student.name), student), prepared[i]!)),
+          tf.mean(
+            tf.squaredDifference(attention(value(student.name), student), elementAt(prepared, i, 'attention map')),
+          ),
         ),
       ),
   };
@@ -42,21 +45,24 @@ function requireMaps({ teacher, student }: FeaturePair): void {
   if (a.length > 0 && b.length > 0 && (sameSizes || images)) return;
   throw new LatheError(
     'shape-mismatch',
-    `Attention is transferred between maps: the teacher's "${teacher.name}" has positions [${a.map((size) => size ?? '?').join(', ')}], the student's "${student.name}" [${b.map((size) => size ?? '?').join(', ')}]`,
+    `Attention is transferred between maps: the teacher's "${teacher.name}" has positions ${text(a)}, ` +
+      `the student's "${student.name}" ${text(b)}`,
   );
 }
+
+const text = (sizes: readonly (number | null)[]): string => `[${sizes.map((size) => size ?? '?').join(', ')}]`;
 
 /** [n, positions], each sample's of length 1. */
 function attention(value: TfTensor, feature: Feature, sizes = positions(feature)): TfTensor {
   const map = tf.mean(tf.square(value), feature.channelAxis); // the sum up to a factor, which the norm cancels
-  const [height, width] = sizes;
-  const resized =
-    sizes.length === 2 && sizes.join() !== positions(feature).join()
-      ? tf.image.resizeBilinear(tf.expandDims(map, -1) as Parameters<typeof tf.image.resizeBilinear>[0] & TfTensor, [
-          height!,
-          width!,
-        ])
-      : map;
+  const resized = sizes.join() === positions(feature).join() ? map : resize(map, sizes);
   const flat = tf.reshape(resized, [value.shape[0] ?? 1, -1]);
   return tf.div(flat, tf.sqrt(tf.add(tf.sum(tf.square(flat), 1, true), 1e-12)));
+}
+
+/** [n, h, w] -> [n, height, width]; maps without two known sizes stay as they are. */
+function resize(map: TfTensor, [height, width, ...others]: readonly (number | null)[]): TfTensor {
+  if (height == null || width == null || others.length > 0) return map;
+  const image = tf.expandDims(map, -1) as Parameters<typeof tf.image.resizeBilinear>[0];
+  return tf.image.resizeBilinear(image, [height, width]);
 }

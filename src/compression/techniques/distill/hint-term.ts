@@ -6,10 +6,12 @@ import { LatheError } from '../../../errors.ts';
 import { seededNormal } from '../../data/random.ts';
 import type { Parameter } from '../../network/network.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
+import { meanLoss } from '../../training/losses.ts';
 import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
 import { samePositions, type FeaturePair } from './pairs.ts';
+import { elementAt } from '../../ir/element-at.ts';
 
 /**
  * A linear map of channels (a 1x1 convolution): [student channels, teacher channels] and a bias. Starts as the identity
@@ -42,18 +44,16 @@ export function hintTerm(pairs: readonly FeaturePair[], teacher: TeacherForward,
     variables: teacher.variables,
     prepare: (batch) => {
       const values = teacher.values(batch);
-      return pairs.map((pair) => rowsOfChannels(values.get(pair.teacher.name)!, pair.teacher));
+      return pairs.map((pair) => rowsOfChannels(values(pair.teacher.name), pair.teacher));
     },
     loss: ({ value, prepared }) => {
       const losses = pairs.map(({ student }, i) => {
-        const { kernel, bias } = regressors[i]!;
+        const { kernel, bias } = elementAt(regressors, i, 'regressor');
+        const wanted = elementAt(prepared, i, 'hint');
         const guess = tf.add(tf.matMul(rowsOfChannels(value(student.name), student), kernel.variable), bias.variable);
-        return tf.div(
-          tf.mean(tf.squaredDifference(guess, prepared[i]!)),
-          tf.add(tf.mean(tf.square(prepared[i]!)), 1e-12),
-        );
+        return tf.div(tf.mean(tf.squaredDifference(guess, wanted)), tf.add(tf.mean(tf.square(wanted)), 1e-12));
       });
-      return losses.length === 1 ? losses[0]! : tf.div(tf.addN(losses), losses.length);
+      return meanLoss(losses);
     },
     dispose: () => parameters.forEach(({ variable }) => variable.dispose()),
   };
@@ -64,7 +64,8 @@ function requireSamePositions({ teacher, student }: FeaturePair): void {
   const shown = ({ name, shape }: Feature): string => `"${name}" is [${shape.map((size) => size ?? '?').join(', ')}]`;
   throw new LatheError(
     'shape-mismatch',
-    `A hint's values may differ in their channels only: the teacher's ${shown(teacher)}, the student's ${shown(student)}`,
+    `A hint's values may differ in their channels only: ` +
+      `the teacher's ${shown(teacher)}, the student's ${shown(student)}`,
   );
 }
 
@@ -75,7 +76,7 @@ function rowsOfChannels(value: TfTensor, { channelAxis }: Feature): TfTensor {
     channelAxis === last
       ? value
       : tf.transpose(value, [...value.shape.keys()].filter((axis) => axis !== channelAxis).concat(channelAxis));
-  return tf.reshape(moved, [-1, value.shape[channelAxis]!]);
+  return tf.reshape(moved, [-1, elementAt(value.shape, channelAxis, 'axis')]);
 }
 
 function makeRegressor({ teacher, student }: FeaturePair, index: number, seed: number): Regressor {

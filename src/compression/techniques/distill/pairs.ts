@@ -29,7 +29,8 @@ export function featurePairs(
   if (pairs.length > 0) return pairs;
   throw new LatheError(
     'shape-mismatch',
-    `Method "${method}" finds no values of the student that correspond to the teacher's; name some in hints. ${listed(networks)}`,
+    `Method "${method}" finds no values of the student that correspond to the teacher's; name some in hints. ` +
+      `${listed(networks)}`,
   );
 }
 

@@ -6,6 +6,7 @@ import { tf, type TfTensor } from '../../tensor/tf.ts';
 import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { FeaturePair } from './pairs.ts';
+import { elementAt } from '../../ir/element-at.ts';
 
 /** Weights of the paper's RKD-DA. */
 const DISTANCE = 25;
@@ -26,15 +27,15 @@ export function relationalTerm(pairs: readonly FeaturePair[], teacher: TeacherFo
     variables: teacher.variables,
     prepare: (batch) => {
       const values = teacher.values(batch);
-      return pairs.flatMap((pair) => relationsOf(values.get(pair.teacher.name)!));
+      return pairs.flatMap((pair) => relationsOf(values(pair.teacher.name)));
     },
     loss: ({ value, prepared }) =>
       tf.addN(
         pairs.map(({ student }, i) => {
           const [distances, angles] = relationsOf(value(student.name));
           return tf.add(
-            tf.mul(huber(distances, prepared[2 * i]!), DISTANCE),
-            tf.mul(huber(angles, prepared[2 * i + 1]!), ANGLE),
+            tf.mul(huber(distances, elementAt(prepared, 2 * i, 'relation')), DISTANCE),
+            tf.mul(huber(angles, elementAt(prepared, 2 * i + 1, 'relation')), ANGLE),
           );
         }),
       ),
@@ -46,8 +47,8 @@ export function relationalTerm(pairs: readonly FeaturePair[], teacher: TeacherFo
  * other two.
  */
 function relationsOf(value: TfTensor): [TfTensor, TfTensor] {
-  const rows = centred(tf.reshape(value, [value.shape[0] ?? 1, -1]));
-  const count = rows.shape[0];
+  const count = value.shape[0] ?? 1;
+  const rows = centred(tf.reshape(value, [count, -1]));
   const apart = tf.sub(1, tf.eye(count));
   const products = tf.matMul(rows, rows, false, true);
   const distances = distancesOf(products, apart);
@@ -73,7 +74,7 @@ function distancesOf(products: TfTensor, apart: TfTensor): TfTensor {
 
 /** [n, 1]: the diagonal. */
 function squaresOf(products: TfTensor): TfTensor {
-  return tf.sum(tf.mul(products, tf.eye(products.shape[0])), 1, true);
+  return tf.sum(tf.mul(products, tf.eye(elementAt(products.shape, 0, 'axis'))), 1, true);
 }
 
 /**
@@ -81,7 +82,7 @@ function squaresOf(products: TfTensor): TfTensor {
  * where j or k is i.
  */
 function angles(products: TfTensor, distances: TfTensor, apart: TfTensor): TfTensor {
-  const count = Math.min(products.shape[0], MAX_ANGLE_SAMPLES);
+  const count = Math.min(elementAt(products.shape, 0, 'axis'), MAX_ANGLE_SAMPLES);
   const corner = (matrix: TfTensor): TfTensor => tf.slice(matrix, [0, 0], [count, count]);
   const both = (matrix: TfTensor): TfTensor => tf.mul(tf.expandDims(matrix, 2), tf.expandDims(matrix, 1));
   const gram = corner(products);

@@ -23,7 +23,8 @@ const Student = Type.Object(
   {
     additionalProperties: false,
     description:
-      "makes the student of the teacher, with the weights of what it keeps; absent: the student is the job's model as it is",
+      'makes the student of the teacher, with the weights of what it keeps; absent: ' +
+      "the student is the job's model as it is",
   },
 );
 
@@ -46,8 +47,10 @@ const Parameters = Type.Object(
     method: Type.Enum(['logits', 'hints', 'attention', 'relational'], {
       default: 'logits',
       description:
-        "logits: every output of the student learns the teacher's. The others do so too, and learn what the teacher has on the way: " +
-        'hints: its values, in a stage before; attention: where in a map it looks; relational: how samples lie to each other',
+        "logits: every output of the student learns the teacher's. The others do so too, " +
+        'and learn what the teacher has on the way: ' +
+        'hints: its values, in a stage before; attention: where in a map it looks; relational: ' +
+        'how samples lie to each other',
     }),
     temperature: Type.Number({
       exclusiveMinimum: 0,
@@ -66,7 +69,8 @@ const Parameters = Type.Object(
         minItems: 1,
         maxItems: 64,
         description:
-          'values to learn from, for every method but logits; absent: they are found (middle layer; last map of each resolution; what goes into the last layer)',
+          'values to learn from, for every method but logits; absent: they are found (middle layer; ' +
+          'last map of each resolution; what goes into the last layer)',
       }),
     ),
     hintEpochs: Type.Optional(
@@ -81,7 +85,8 @@ const Parameters = Type.Object(
         minimum: 0,
         maximum: 1e9,
         description:
-          'attention, relational: weight of the term beside those of the outputs; absent: 1000 for attention, 1 for relational',
+          'attention, relational: weight of the term beside those of the outputs; absent: 1000 for attention, ' +
+          '1 for relational',
       }),
     ),
     epochs: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'passes over the training split' }),
@@ -96,9 +101,11 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   name: 'distill',
   version: 2,
   summary:
-    'Trains the model, or a smaller one made of it, to give the outputs of a teacher, and to get there in the same way.',
+    'Trains the model, or a smaller one made of it, to give the outputs of a teacher, ' +
+    'and to get there in the same way.',
   paper:
-    'Hinton, Vinyals, Dean 2015, arXiv 1503.02531; Romero et al. 2015, arXiv 1412.6550; Zagoruyko & Komodakis 2017, arXiv 1612.03928; Park et al. 2019, arXiv 1904.05068',
+    'Hinton, Vinyals, Dean 2015, arXiv 1503.02531; Romero et al. 2015, arXiv 1412.6550; ' +
+    'Zagoruyko & Komodakis 2017, arXiv 1612.03928; Park et al. 2019, arXiv 1904.05068',
   parameters: Parameters,
   neutral: { epochs: 0 },
   keepsCodebooks: ({ student }) => student === undefined,

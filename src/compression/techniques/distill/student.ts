@@ -34,7 +34,8 @@ function shallower(state: ModelState, depth: number, { warn }: Pick<StepContext,
     'depth-kept',
     found.sequences.length === 0
       ? 'No block of the teacher gives the shape that it takes: the student is as deep'
-      : `Of ${found.sequences.map((sequence) => sequence.length).join(' + ')} blocks, a share of ${depth} is all of them`,
+      : `Of ${found.sequences.map((sequence) => sequence.length).join(' + ')} blocks, ` +
+          `a share of ${depth} is all of them`,
   );
   return state;
 }

@@ -76,7 +76,10 @@ function withReplacements(model: Model, replaced: ReadonlyMap<Node, Replacement>
 
 function nothing(model: Model, layers: readonly Layer[], { frozenZeros }: ModelState): string {
   if (layers.length > 0)
-    return `At this target the factors of ${layers.length} layer(s) would not be cheaper than the layers; lower energy, rank or ratio`;
+    return (
+      `At this target the factors of ${layers.length} layer(s) would not be cheaper than the layers; lower energy, ` +
+      'rank or ratio'
+    );
   const all = factorizableLayers(model, frozenZeros);
   if (all.length > 0) return `No layer matches; there are ${all.map(({ weight }) => `"${weight.name}"`).join(', ')}`;
   return frozenZeros.size > 0

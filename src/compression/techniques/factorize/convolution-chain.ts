@@ -1,4 +1,5 @@
 /** Takes a convolution apart, and writes a chain of convolutions in its place. */
+import { inputName, outputName } from '../../ir/element-at.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { fromHost, hostNumbers, hostOf, toHost } from '../../ir/tensor-data.ts';
 import type { Attribute, Node, Tensor } from '../../ir/types.ts';
@@ -45,10 +46,10 @@ export interface Link {
 
 /** Chains convolutions; the last one gives the node's output and adds its bias. */
 export function chain(node: Node, links: readonly Link[], fresh: (base: string) => string): Replacement {
-  let input = node.inputs[0]!;
+  let input = inputName(node);
   const nodes = links.map(({ kernel: { name }, attributes }, i): Node => {
     const isLast = i === links.length - 1;
-    const output = isLast ? node.outputs[0]! : fresh(`${node.outputs[0]!}_factor`);
+    const output = isLast ? outputName(node) : fresh(`${outputName(node)}_factor`);
     const made = {
       ...makeNode(
         'Conv',

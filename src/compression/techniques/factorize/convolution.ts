@@ -7,6 +7,7 @@ import { chain, kernel, pointSettings, product, settings, type Convolution } fro
 import { lostEnergy, rankFor, type Factorization, type Replacement, type Target } from './factorization.ts';
 import type { FactorizeParameters } from './spec.ts';
 import { tuckerFactorization } from './tucker.ts';
+import { elementAt } from '../../ir/element-at.ts';
 
 export function convolutionFactorizations(
   convolution: Convolution,
@@ -37,7 +38,7 @@ function fewerFilters(convolution: Convolution, target: Target): Factorization |
     : {
         parameters: cost,
         macs: cost,
-        error: lost[rank]!,
+        error: elementAt(lost, rank, 'rank'),
         replacement: (fresh) => filtersThenPoint(convolution, factors, rank, fresh),
       };
 }
@@ -77,25 +78,25 @@ function filtersThenPoint(
  */
 function columnAndRow(convolution: Convolution, target: Target): Factorization | null {
   const { values, outputs, inputs, size, strides, layer } = convolution;
-  const [height, width] = size;
+  const [height = 1, width = 1] = size;
   if (size.length !== 2 || height === 1 || width === 1) return null;
-  const [rows, columns] = [inputs * height!, width! * outputs];
+  const [rows, columns] = [inputs * height, width * outputs];
   const at = (o: number, i: number, y: number, x: number): number =>
-    values[((o * inputs + i) * height! + y) * width! + x]!;
+    values[((o * inputs + i) * height + y) * width + x]!;
   const matrix = Float32Array.from({ length: rows * columns }, (_, index) => {
     const [row, column] = [Math.floor(index / columns), index % columns];
-    return at(column % outputs, Math.floor(row / height!), row % height!, Math.floor(column / outputs));
+    return at(column % outputs, Math.floor(row / height), row % height, Math.floor(column / outputs));
   });
   const factors = balancedFactors(matrix, rows, columns);
   const lost = lostEnergy(factors.values);
   const rank = rankFor(lost, rows + columns, layer, target);
-  const macs = rank * (rows * strides[1]! + columns);
+  const macs = rank * (rows * elementAt(strides, 1, 'stride') + columns);
   return rank < 1
     ? null
     : {
         parameters: rank * (rows + columns),
         macs,
-        error: lost[rank]!,
+        error: elementAt(lost, rank, 'rank'),
         replacement: (fresh) => columnThenRow(convolution, factors, rank, fresh),
       };
 }

@@ -45,8 +45,8 @@ export function choose(
 /** The lost share of the squared singular values when the first `rank` are kept, by rank from 0 to all. */
 export function lostEnergy(values: ArrayLike<number>): Float64Array {
   const lost = new Float64Array(values.length + 1);
-  for (let i = values.length - 1; i >= 0; i--) lost[i] = lost[i + 1]! + values[i]! ** 2;
-  const all = lost[0]!;
+  let all = 0;
+  for (let i = values.length - 1; i >= 0; i--) lost[i] = all += (values[i] ?? 0) ** 2;
   return all === 0 ? lost : lost.map((energy) => energy / all);
 }
 
@@ -60,7 +60,7 @@ export function rankFor(
   const max = lost.length - 1;
   if (rank !== undefined) return Math.min(rank, max);
   if (ratio !== undefined) return Math.min(Math.floor((ratio * parameters) / perRank), max);
-  return minRank(lost, 1 - energy!);
+  return minRank(lost, 1 - (energy ?? 1));
 }
 
 /** The lowest rank that loses no more, up to the rounding of the singular values. */

@@ -16,7 +16,8 @@ export function factorizableLayers({ graph }: Model, frozenZeros: ReadonlySet<st
   return graph.nodes.flatMap((node): Layer[] => {
     const weight = graph.initializers.get(node.inputs[1] ?? '');
     if (node.domain !== '' || !weight || !isFloat(weight.dtype) || elementCount(weight.dims) === 0) return [];
-    if (consumers.get(weight.name)!.length > 1 || outputs.has(weight.name) || frozenZeros.has(weight.name)) return [];
+    if ((consumers.get(weight.name) ?? []).length > 1 || outputs.has(weight.name) || frozenZeros.has(weight.name))
+      return [];
     const layer = layerOf(node, weight);
     return layer ? [layer] : [];
   });

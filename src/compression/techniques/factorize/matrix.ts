@@ -1,4 +1,5 @@
 /** Products with a constant matrix: x W = (x A) B with A B the nearest to W of its rank (Eckart & Young 1936). */
+import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { fromHost, hostOf, hostNumbers, toHost } from '../../ir/tensor-data.ts';
 import type { Node, Tensor } from '../../ir/types.ts';
@@ -66,7 +67,7 @@ export function matrixFactorizations(
       {
         parameters: cost,
         macs: cost,
-        error: lost[rank]!,
+        error: elementAt(lost, rank, 'rank'),
         replacement: (fresh) => twoProducts(node, weight, factors, rank, fresh),
       },
     ],
@@ -86,11 +87,11 @@ function twoProducts(
     fresh(`${name}_second`),
     hostOf(dtype, [rank, right.length / k], transposed(firstColumns(right, rank, k), right.length / k)),
   );
-  const between = fresh(`${node.outputs[0]!}_factor`);
+  const between = fresh(`${outputName(node)}_factor`);
   const attributes = new Map([...node.attributes].filter(([attribute]) => attribute !== 'transB'));
   return {
     nodes: [
-      makeNode('MatMul', [node.inputs[0]!, first.name], [between], {}, { name: between }),
+      makeNode('MatMul', [inputName(node), first.name], [between], {}, { name: between }),
       { ...node, inputs: [between, second.name, ...node.inputs.slice(2)], attributes },
     ],
     tensors: [first, second],

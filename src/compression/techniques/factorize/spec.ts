@@ -12,7 +12,8 @@ const Parameters = Type.Object(
         exclusiveMinimum: 0,
         maximum: 1,
         description:
-          'share of the sum of squared weights that every layer keeps; 0.9 where neither this nor rank nor ratio is given',
+          'share of the sum of squared weights that every layer keeps; 0.9 where neither this nor rank nor ratio ' +
+          'is given',
       }),
     ),
     rank: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'channels between the factors' })),
@@ -26,7 +27,8 @@ const Parameters = Type.Object(
     method: Type.Enum(['svd', 'tucker', 'auto'], {
       default: 'auto',
       description:
-        'svd: two factors; of a convolution either fewer filters and a 1x1 one, or a column and a row. tucker: convolutions as 1x1, a smaller kernel, 1x1. auto: of these, ' +
+        'svd: two factors; of a convolution either fewer filters and a 1x1 one, or a column and a row. tucker: ' +
+        'convolutions as 1x1, a smaller kernel, 1x1. auto: of these, ' +
         'the cheapest that keeps the energy, or with rank or ratio the closest',
     }),
     epochs: Type.Integer({
@@ -34,7 +36,8 @@ const Parameters = Type.Object(
       maximum: 10_000,
       default: 1,
       description:
-        'epochs of retraining; 0: factorizes only. Without data, or where the model cannot be trained, 0 is the default',
+        'epochs of retraining; 0: factorizes only. Without data, or where the model cannot be trained, ' +
+        '0 is the default',
     }),
     layers: LayerFilter,
     training: StepTraining,
@@ -50,7 +53,8 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   summary:
     'Writes layers as products of smaller ones where that takes fewer weights and operations, and retrains them.',
   paper:
-    'Denton et al. 2014, arXiv 1404.0736; Jaderberg et al. 2014, arXiv 1405.3866; Zhang et al. 2016, arXiv 1505.06798; Kim et al. 2016, arXiv 1511.06530',
+    'Denton et al. 2014, arXiv 1404.0736; Jaderberg et al. 2014, arXiv 1405.3866; Zhang et al. 2016, ' +
+    'arXiv 1505.06798; Kim et al. 2016, arXiv 1511.06530',
   parameters: Parameters,
   neutral: { energy: 1, epochs: 0 },
   needs: ({ epochs }) => (epochs === 0 ? { data: 'none', trainable: false } : { data: 'inputs', trainable: true }),

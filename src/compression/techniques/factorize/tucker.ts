@@ -14,6 +14,7 @@ import {
   type Replacement,
   type Target,
 } from './factorization.ts';
+import { elementAt } from '../../ir/element-at.ts';
 
 interface Ranks {
   readonly outputs: number;
@@ -31,7 +32,7 @@ export function tuckerFactorization(convolution: Convolution, target: Target): F
   const candidates = pairsOfRanks(convolution, lost, target).map((ranks) => ({
     ranks,
     ...costOf(convolution, ranks),
-    error: Math.min(1, lost.outputs[ranks.outputs]! + lost.inputs[ranks.inputs]!),
+    error: Math.min(1, elementAt(lost.outputs, ranks.outputs, 'rank') + elementAt(lost.inputs, ranks.inputs, 'rank')),
   }));
   const [best] = candidates.sort(target.energy !== undefined ? (a, b) => a.macs - b.macs : (a, b) => a.error - b.error);
   return best
@@ -51,7 +52,7 @@ function spectrum(weight: TfTensor, axis: 0 | 1): Float32Array {
 /** [o, i, k] -> [o, i k] or [i, o k] */
 function unfolded(weight: TfTensor, axis: 0 | 1): TfTensor {
   const first = axis === 0 ? weight : tf.transpose(weight, [1, 0, 2]);
-  return tf.reshape(first, [first.shape[0], -1]);
+  return tf.reshape(first, [elementAt(first.shape, 0, 'axis'), -1]);
 }
 
 /** An unfolding has as many singular values as its shorter side is long: higher ranks lose nothing. */
@@ -64,10 +65,13 @@ function pairsOfRanks(
   if (rank !== undefined) return [{ outputs: Math.min(rank, max.outputs), inputs: Math.min(rank, max.inputs) }];
   const pairs = Array.from({ length: max.outputs }, (_, i) => i + 1).map((outputs): Ranks | null => {
     if (energy !== undefined) {
-      const left = 1 - energy - lost.outputs[outputs]!;
+      const left = 1 - energy - elementAt(lost.outputs, outputs, 'rank');
       return left < -1e-12 ? null : { outputs, inputs: minRank(lost.inputs, left) };
     }
-    const inputs = Math.min(max.inputs, largestWithin(convolution, outputs, ratio! * convolution.layer.parameters));
+    const inputs = Math.min(
+      max.inputs,
+      largestWithin(convolution, outputs, (ratio ?? 1) * convolution.layer.parameters),
+    );
     return inputs < 1 ? null : { outputs, inputs };
   });
   return pairs.filter((pair) => pair !== null);
@@ -123,7 +127,8 @@ function decompose({ values, outputs, inputs, size }: Convolution, ranks: Ranks)
     const weight = tf.tensor3d(Float32Array.from(values), [outputs, inputs, product(size)]);
     const basis = (of: TfTensor, axis: 0 | 1, rank: number): TfTensor => {
       const { left } = svd(unfolded(of, axis));
-      return tf.slice(left, [0, 0], [left.shape[0], Math.min(rank, left.shape[1]!)]);
+      const [size, count] = left.shape as [number, number];
+      return tf.slice(left, [0, 0], [size, Math.min(rank, count)]);
     };
     let left = ranks.outputs < outputs ? basis(weight, 0, ranks.outputs) : null;
     let right = ranks.inputs < inputs ? basis(weight, 1, ranks.inputs) : null;
@@ -142,7 +147,8 @@ function projected(weight: TfTensor, basis: TfTensor | null, axis: 0 | 1): TfTen
   if (!basis) return weight;
   const [outputs, inputs, positions] = weight.shape as [number, number, number];
   const made = tf.matMul(basis, unfolded(weight, axis), true, false);
+  const rank = elementAt(basis.shape, 1, 'axis');
   return axis === 0
-    ? tf.reshape(made, [basis.shape[1]!, inputs, positions])
-    : tf.transpose(tf.reshape(made, [basis.shape[1]!, outputs, positions]), [1, 0, 2]);
+    ? tf.reshape(made, [rank, inputs, positions])
+    : tf.transpose(tf.reshape(made, [rank, outputs, positions]), [1, 0, 2]);
 }

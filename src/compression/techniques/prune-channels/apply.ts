@@ -1,3 +1,4 @@
+import type { ChannelGroup } from '../../graph/channels/groups.ts';
 import { removableChannels, type RemovableChannels } from '../../graph/channels/removable.ts';
 import { composeKept, removeChannels } from '../../graph/channels/remove.ts';
 import { fixShapeFactors } from '../../graph/channels/shape-factors.ts';
@@ -14,6 +15,7 @@ import { hasScales, weightScores, type Scores } from '../channel-scores.ts';
 import { selectChannels } from '../channel-selection.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 import { taylorScores } from './taylor.ts';
+import { elementAt } from '../../ir/element-at.ts';
 
 interface PruningContext {
   readonly parameters: PruneChannelsParameters;
@@ -39,10 +41,14 @@ export async function apply(
   const job = {
     parameters,
     context,
-    originally: new Map(channels.groups.map((group) => [group.names[0]!, group.units.length])),
+    originally: new Map(channels.groups.map((group) => [nameOf(group), group.units.length])),
   };
   return runRounds(start, job);
 }
+
+/** A group goes by the first of its names. */
+const nameOf = ({ names }: ChannelGroup): string => elementAt(names, 0, 'name');
+const listed = (groups: readonly ChannelGroup[]): string => groups.map((group) => `"${nameOf(group)}"`).join(', ');
 
 async function runRounds(start: ModelState, pruning: PruningContext): Promise<ModelState> {
   const { parameters, context } = pruning;
@@ -93,8 +99,8 @@ async function pruneRound(
   const remaining = new RemainingUnits(channels.map);
   const groups = channels.groups.map((group, i) => ({
     group,
-    scores: scores[i]!,
-    original: originally.get(group.names[0]!) ?? group.units.length,
+    scores: elementAt(scores, i, 'group'),
+    original: originally.get(nameOf(group)) ?? group.units.length,
   }));
   selectChannels(groups, remaining, parameters, fraction);
   const { model, kept } = removeChannels(state.model, channels.map, remaining.gone);
@@ -113,7 +119,7 @@ async function scoresOf(
   if (without.length > 0 && round === 0)
     context.warn(
       'no-normalization',
-      `These layers pass no normalization with a scale and are scored by the norm of their weights: ${without.map(({ names }) => `"${names[0]!}"`).join(', ')}`,
+      `These layers pass no normalization with a scale and are scored by the norm of their weights: ${listed(without)}`,
     );
   return groups.map((group) => weightScores(map, group, score, context.seed));
 }
@@ -124,8 +130,7 @@ function nothingToPrune(
   { layers }: PruneChannelsParameters,
 ): string {
   const { groups } = removableChannels(model);
-  if (groups.length > 0)
-    return `No layer matches ${JSON.stringify(layers)}; there are ${groups.map(({ names }) => `"${names[0]!}"`).join(', ')}`;
+  if (groups.length > 0) return `No layer matches ${JSON.stringify(layers)}; there are ${listed(groups)}`;
   const causes = new Set([...map.made].flatMap((axis) => [...axis].flatMap((unit) => map.units.causeOf(unit) ?? [])));
   return causes.size === 0
     ? 'The model has no layers whose channels could go'

@@ -20,7 +20,8 @@ const Parameters = Type.Object(
     score: Type.Enum(['l1', 'l2', 'bn-scale', 'taylor', 'geometric-median', 'random'], {
       default: 'l2',
       description:
-        'what makes a channel worth keeping: the norm of its weights; the scale of its normalization; what the loss loses with it (taylor); its distance to the other channels; chance',
+        'what makes a channel worth keeping: the norm of its weights; the scale of its normalization; ' +
+        'what the loss loses with it (taylor); its distance to the other channels; chance',
     }),
     roundTo: Type.Integer({
       minimum: 1,
@@ -44,7 +45,8 @@ const Parameters = Type.Object(
       maximum: 10_000,
       default: 1,
       description:
-        'epochs of retraining (iterative: after each round); 0: prunes only. Without data, or where the model cannot be trained, 0 is the default',
+        'epochs of retraining (iterative: after each round); 0: prunes only. Without data, ' +
+        'or where the model cannot be trained, 0 is the default',
     }),
     rampFraction: Type.Number({
       exclusiveMinimum: 0,
@@ -70,9 +72,11 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   name: 'prune-channels',
   version: 1,
   summary:
-    'Removes the least important channels with all that belongs to them, so that the model is smaller and faster in any runtime, and retrains the rest.',
+    'Removes the least important channels with all that belongs to them, ' +
+    'so that the model is smaller and faster in any runtime, and retrains the rest.',
   paper:
-    'Li et al. 2017, arXiv 1608.08710; Liu et al. 2017, arXiv 1708.06519; Molchanov et al. 2019, arXiv 1906.10771; He et al. 2019, arXiv 1811.00250; Fang et al. 2023, arXiv 2301.12900',
+    'Li et al. 2017, arXiv 1608.08710; Liu et al. 2017, arXiv 1708.06519; Molchanov et al. 2019, ' +
+    'arXiv 1906.10771; He et al. 2019, arXiv 1811.00250; Fang et al. 2023, arXiv 2301.12900',
   parameters: Parameters,
   neutral: { ratio: 0, epochs: 0 },
   needs: ({ epochs, score }) =>

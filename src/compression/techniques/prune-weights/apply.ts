@@ -1,3 +1,4 @@
+import { elementAt } from '../../ir/element-at.ts';
 import { elementCount } from '../../ir/tensor-data.ts';
 import { countWeights } from '../../graph/weights.ts';
 import type { Network } from '../../network/network.ts';
@@ -57,12 +58,9 @@ function chosenWeights(
   }
   warnOfOtherWeights(model, all, context);
   const size = Number(pattern?.split(':')[1] ?? 1);
-  const ragged =
-    pattern === undefined
-      ? []
-      : chosen.filter(
-          ({ tensor, reductionAxis }) => reductionAxis === null || tensor.dims[reductionAxis]! % size !== 0,
-        );
+  const isRagged = ({ tensor, reductionAxis }: KernelWeight): boolean =>
+    reductionAxis === null || elementAt(tensor.dims, reductionAxis, 'axis') % size !== 0;
+  const ragged = pattern === undefined ? [] : chosen.filter(isRagged);
   if (ragged.length > 0)
     context.warn(
       'pattern-does-not-fit',
@@ -85,7 +83,8 @@ function warnOfOtherWeights(
   if (kernels.length > 0 && share < NOTABLE_SHARE)
     context.warn(
       'few-weights-are-kernels',
-      `Only kernels of convolutions, products and recurrences are pruned: they hold ${Math.round(share * 100)} % of the model's ${parameters} weights`,
+      'Only kernels of convolutions, products and recurrences are pruned: ' +
+        `they hold ${Math.round(share * 100)} % of the model's ${parameters} weights`,
     );
 }
 

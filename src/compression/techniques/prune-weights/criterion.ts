@@ -1,6 +1,7 @@
 /** Turns the parameters' sparsity, threshold or pattern into masks, for a given fraction of the way. */
 import type { PruneWeightsParameters } from './spec.ts';
 import { groupMask, lowestMasks, thresholdMask, type GroupedLayer } from '../../weights/masks.ts';
+import { elementAt } from '../../ir/element-at.ts';
 
 /**
  * `fraction` 0..1 of the way to the target; masks by layer. Zero weights stay pruned because their score is the lowest.
@@ -21,7 +22,8 @@ export function makeCriterion(parameters: PruneWeightsParameters, weights: reado
     const limits = weights.map((values) =>
       'absolute' in threshold ? threshold.absolute : threshold.sigma * standardDeviation(values),
     );
-    return (layers, fraction) => layers.map((layer, i) => thresholdMask(layer, limits[i]! * fraction));
+    return (layers, fraction) =>
+      layers.map((layer, i) => thresholdMask(layer, elementAt(limits, i, 'layer') * fraction));
   }
   return sparsityCriterion(sparsity ?? 0, scope, weights);
 }
@@ -32,24 +34,20 @@ function sparsityCriterion(
   scope: PruneWeightsParameters['scope'],
   weights: readonly Float32Array[],
 ): Criterion {
-  const groups = scope === 'global' ? [weights.map((_, i) => i)] : weights.map((_, i) => [i]);
-  const counts = groups.map((group) => {
-    const total = group.reduce((sum, i) => sum + weights[i]!.length, 0);
-    const zeros = group.reduce((sum, i) => sum + countZeros(weights[i]!), 0);
-    return { total, zeros, wanted: Math.max(zeros, Math.round(total * target)) };
-  });
-  return (layers, fraction) => {
-    const masks: Float32Array[] = [];
-    groups.forEach((group, g) => {
-      const { zeros, wanted } = counts[g]!;
-      const chosen = lowestMasks(
-        group.map((i) => layers[i]!),
-        Math.round(zeros + (wanted - zeros) * fraction),
-      );
-      group.forEach((i, k) => (masks[i] = chosen[k]!));
-    });
-    return masks;
-  };
+  const counts = weights.map((values) => ({ total: values.length, zeros: countZeros(values) }));
+  const closed = ({ total, zeros }: Count, fraction: number): number =>
+    Math.round(zeros + (Math.max(zeros, Math.round(total * target)) - zeros) * fraction);
+  if (scope === 'layer')
+    return (layers, fraction) =>
+      layers.flatMap((layer, i) => lowestMasks([layer], closed(elementAt(counts, i, 'layer'), fraction)));
+  const sum = (name: keyof Count): number => counts.reduce((all, count) => all + count[name], 0);
+  const together = { total: sum('total'), zeros: sum('zeros') };
+  return (layers, fraction) => lowestMasks(layers, closed(together, fraction));
+}
+
+interface Count {
+  readonly total: number;
+  readonly zeros: number;
 }
 
 function countZeros(values: Float32Array): number {

@@ -1,4 +1,5 @@
 /** Pruning without the engine, for models that cannot be trained as well. */
+import { elementAt } from '../../ir/element-at.ts';
 import { toHost } from '../../ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { magnitudes, maskedWeight } from '../../weights/masks.ts';
@@ -20,14 +21,14 @@ export function pruneModel(
 ): PrunedModel {
   const values = weights.map(({ tensor }) => Float32Array.from(toHost(tensor).data as Float32Array));
   const layers = weights.map(({ tensor, reductionAxis }, i) => ({
-    scores: magnitudes(values[i]!),
+    scores: magnitudes(elementAt(values, i, 'layer')),
     dims: tensor.dims,
     axis: reductionAxis,
   }));
   const masks = makeCriterion(parameters, values)(layers, 1);
   const replaced = new Map<Tensor | Node, Tensor>();
   weights.forEach(({ tensor, place }, i) => {
-    const masked = maskedWeight(tensor, masks[i]!);
+    const masked = maskedWeight(tensor, elementAt(masks, i, 'mask'));
     if (masked) replaced.set(place, masked);
   });
   return {

@@ -7,6 +7,8 @@ import type { KernelWeight } from '../kernel-weights.ts';
 import { makeCriterion, type Criterion } from './criterion.ts';
 import { makeScorer, type Scorer } from './scores.ts';
 import type { PruneWeightsParameters } from './spec.ts';
+import { elementAt } from '../../ir/element-at.ts';
+import { entryOf } from '../../ir/entry-of.ts';
 
 export class Pruner {
   readonly masks: Masks;
@@ -25,7 +27,7 @@ export class Pruner {
     const byName = new Map(weights.map((weight) => [weight.name, weight]));
     this.parameters = network.parameters.filter(({ name }) => byName.has(name));
     this.layout = this.parameters.map((parameter) =>
-      physicalLayout(parameter, byName.get(parameter.name)!.reductionAxis),
+      physicalLayout(parameter, entryOf(byName, parameter.name, 'weight').reductionAxis),
     );
     this.criterion = makeCriterion(
       parameters,
@@ -42,15 +44,18 @@ export class Pruner {
 
   /** Closes masks up to `fraction` of the way to the target. */
   prune(fraction: number): void {
-    const layers = this.parameters.map((parameter, i) => ({ ...this.layout[i]!, scores: this.scoresOf(parameter) }));
+    const layers = this.parameters.map((parameter, i) => ({
+      ...elementAt(this.layout, i, 'layout'),
+      scores: this.scoresOf(parameter),
+    }));
     const masks = this.criterion(layers, fraction);
-    this.parameters.forEach((parameter, i) => this.masks.set(parameter, masks[i]!));
+    this.parameters.forEach((parameter, i) => this.masks.set(parameter, elementAt(masks, i, 'mask')));
   }
 
   /** Pruned weights stay pruned. */
   private scoresOf(parameter: Parameter): Float32Array {
     const scores = this.scorer.scores(parameter);
-    const mask = this.masks.byName.get(parameter.name)!.dataSync();
+    const mask = entryOf(this.masks.byName, parameter.name, 'mask of').dataSync();
     return scores.map((score, i) => (mask[i] === 0 ? -Infinity : score));
   }
 
@@ -66,5 +71,5 @@ function physicalLayout(
   axis: number | null,
 ): { dims: readonly number[]; axis: number | null } {
   if (!perm) return { dims, axis };
-  return { dims: perm.map((from) => dims[from]!), axis: axis === null ? null : perm.indexOf(axis) };
+  return { dims: perm.map((from) => elementAt(dims, from, 'axis')), axis: axis === null ? null : perm.indexOf(axis) };
 }

@@ -5,6 +5,7 @@ import { byParameter, disposeAll, variablesLike } from '../../training/named-var
 import type { GradientObserver } from '../../training/step.ts';
 import { magnitudes } from '../../weights/masks.ts';
 import type { PruneWeightsParameters } from './spec.ts';
+import { entryOf } from '../../ir/entry-of.ts';
 
 export interface Scorer {
   /** What observes the gradients; null if nothing has to. */
@@ -48,7 +49,7 @@ function gradientScorer(
         if (sum) sum.assign(tf.add(sum, contribution(variable, gradient)));
       },
     },
-    scores: ({ name }) => Float32Array.from(sums.get(name)!.dataSync()),
+    scores: ({ name }) => Float32Array.from(entryOf(sums, name, 'score of').dataSync()),
     dispose: () => disposeAll(variables),
   };
 }

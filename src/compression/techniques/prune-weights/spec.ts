@@ -55,7 +55,8 @@ const Parameters = Type.Object(
       maximum: 10_000,
       default: 1,
       description:
-        'epochs of retraining (iterative: after each round); 0: prunes only. Without data, or where the model cannot be trained, 0 is the default',
+        'epochs of retraining (iterative: after each round); 0: prunes only. Without data, ' +
+        'or where the model cannot be trained, 0 is the default',
     }),
     rampFraction: Type.Number({
       exclusiveMinimum: 0,
@@ -82,7 +83,8 @@ export const spec: TechniqueSpec<typeof Parameters> = {
   version: 1,
   summary: 'Sets the least important weights to zero, one by one or in an N:M pattern, and retrains the rest.',
   paper:
-    'Han et al. 2015, arXiv 1506.02626; Zhu & Gupta 2017, arXiv 1710.01878; Sanh et al. 2020, arXiv 2005.07683; Molchanov et al. 2019, arXiv 1906.10771',
+    'Han et al. 2015, arXiv 1506.02626; Zhu & Gupta 2017, arXiv 1710.01878; Sanh et al. 2020, arXiv 2005.07683; ' +
+    'Molchanov et al. 2019, arXiv 1906.10771',
   parameters: Parameters,
   neutral: { sparsity: 0, epochs: 0 },
   needs: ({ epochs, score }) => {

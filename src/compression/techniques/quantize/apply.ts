@@ -63,7 +63,9 @@ function packWeights(model: Model, parameters: QuantizeParameters, { warn }: Ste
   if (share >= NOTABLE_SHARE)
     warn(
       'int4-as-int8',
-      `${Math.round(share * 100)} % of the quantized weights take 8 bits, not 4: those of ${wide.length} weight(s) so small, or of so odd a number, that parting half bytes would cost more than it saves`,
+      `${Math.round(share * 100)} % of the quantized weights take 8 bits, not 4: ` +
+        `those of ${wide.length} weight(s) so small, or of so odd a number, ` +
+        'that parting half bytes would cost more than it saves',
     );
   return result;
 }

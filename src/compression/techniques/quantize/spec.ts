@@ -9,7 +9,8 @@ const Calibration = Type.Object(
     method: Type.Enum(['auto', 'min-max', 'percentile', 'entropy', 'mse'], {
       default: 'auto',
       description:
-        'how the range of an activation follows from what was seen: its extremes; its 99.99th percentile; the range of least KL divergence; of least squared error; ' +
+        'how the range of an activation follows from what was seen: its extremes; its 99.99th percentile; ' +
+        'the range of least KL divergence; of least squared error; ' +
         "auto tries all of them and keeps what comes closest to the float model's outputs",
     }),
     samples: Type.Integer({
@@ -31,8 +32,11 @@ const Parameters = Type.Object(
     method: Type.Enum(['auto', 'cast', 'weight-only', 'dynamic', 'static'], {
       default: 'auto',
       description:
-        'cast: every float (float32, float16; bfloat16: weights). weight-only: weights are stored small and unpacked when the model is loaded. dynamic: weights, and ' +
-        'activations of matrix products by the range of each run. static: weights and activations by calibrated ranges. auto: cast for floats, static for int8, weight-only for int4',
+        'cast: every float (float32, float16; bfloat16: weights). weight-only: ' +
+        'weights are stored small and unpacked when the model is loaded. dynamic: weights, and ' +
+        'activations of matrix products by the range of each run. static: ' +
+        'weights and activations by calibrated ranges. auto: cast for floats, static for int8, ' +
+        'weight-only for int4',
     }),
     calibration: Calibration,
     perChannel: Type.Boolean({
@@ -42,7 +46,8 @@ const Parameters = Type.Object(
     symmetric: Type.Boolean({
       default: true,
       description:
-        'int8: weights are coded around zero; false: over their own range, with a zero point (static: only with perChannel false)',
+        'int8: weights are coded around zero; false: over their own range, with a zero point (static: ' +
+        'only with perChannel false)',
     }),
     activations: Type.Enum(['uint8', 'int8'], {
       default: 'uint8',
@@ -51,13 +56,17 @@ const Parameters = Type.Object(
     where: Type.Enum(['faster', 'everywhere'], {
       default: 'faster',
       description:
-        'static: faster leaves computing in float what integers would make slower (islands of depthwise convolutions); everywhere quantizes all that can be',
+        'static: faster leaves computing in float what integers would make slower (islands of depthwise ' +
+        'convolutions); everywhere quantizes all that can be',
     }),
     target: Type.Enum(['any', 'x86-vnni', 'x86-avx2', 'arm64', 'this-machine'], {
       default: 'any',
       description:
-        'static and dynamic: processors that the file is made for. any: computes the same, to rounding, on x86 with and without VNNI and on ARM: weights are coded so that no sum of two ' +
-        'products passes 16 bits, and integers are used where no measured processor is slower by them. x86-avx2, x86-vnni, arm64: that kind alone; the last two take all 8 bits of every weight. this-machine: what the worker has',
+        'static and dynamic: processors that the file is made for. any: computes the same, to rounding, ' +
+        'on x86 with and without VNNI and on ARM: weights are coded so that no sum of two ' +
+        'products passes 16 bits, and integers are used where no measured processor is slower by them. x86-avx2, ' +
+        'x86-vnni, arm64: that kind alone; the last two take all 8 bits of every weight. this-machine: ' +
+        'what the worker has',
     }),
     reduceRange: Type.Boolean({
       default: false,
@@ -69,7 +78,8 @@ const Parameters = Type.Object(
       maximum: 65_536,
       default: 0,
       description:
-        'weight-only: weights in a row along the inputs of a channel that share a scale (rounded down to a divisor of their number); 0: the whole channel for int8, 32 for int4',
+        'weight-only: weights in a row along the inputs of a channel that share a scale (rounded down to a ' +
+        'divisor of their number); 0: the whole channel for int8, 32 for int4',
     }),
     keepIO: Type.Boolean({
       default: true,
@@ -83,7 +93,10 @@ const Parameters = Type.Object(
 export type QuantizeParameters = Type.Static<typeof Parameters>;
 export type CalibrationMethod = QuantizeParameters['calibration']['method'];
 
-const METHODS: Readonly<Record<QuantizeParameters['precision'], readonly QuantizeParameters['method'][]>> = {
+type Method = Exclude<QuantizeParameters['method'], 'auto'>;
+
+/** The first is what 'auto' takes. */
+const METHODS: Readonly<Record<QuantizeParameters['precision'], readonly [Method, ...Method[]]>> = {
   float32: ['cast'],
   float16: ['cast', 'weight-only'],
   bfloat16: ['cast', 'weight-only'],
@@ -92,15 +105,11 @@ const METHODS: Readonly<Record<QuantizeParameters['precision'], readonly Quantiz
 };
 
 /** The effective method: 'auto' is the precision's first. */
-export function methodOf({
-  precision,
-  method,
-}: Pick<QuantizeParameters, 'precision' | 'method'>): Exclude<QuantizeParameters['method'], 'auto'> {
-  const chosen = method === 'auto' ? METHODS[precision][0]! : method;
-  return chosen === 'auto' ? 'cast' : chosen;
+export function methodOf({ precision, method }: Pick<QuantizeParameters, 'precision' | 'method'>): Method {
+  return method === 'auto' ? METHODS[precision][0] : method;
 }
 
-/** Cost of calibration, in forward passes for each sample. */
+/** Cost of calibration, in forward passes of one sample. */
 const CALIBRATION_PASSES = 4 * 512;
 
 const STORAGE: Readonly<Partial<Record<QuantizeParameters['precision'], WeightStorage>>> = {

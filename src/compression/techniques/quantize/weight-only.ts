@@ -3,6 +3,7 @@
  * onnxruntime evaluates these nodes once, so that the model runs as fast as with floats.
  */
 import { sharedWeights } from '../../graph/codebooks.ts';
+import { entryOf } from '../../ir/entry-of.ts';
 import { freshNames, makeNode, mapSubgraphs, withGraph } from '../../ir/edit.ts';
 import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Tensor } from '../../ir/types.ts';
@@ -48,7 +49,7 @@ function quantizeGraph(graph: Graph, packing: Packing): Graph {
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const codebooks = new Set([...sharedWeights(graph).values()].map(({ codebook }) => codebook));
   for (const [name, uses] of weightUses(graph)) {
-    const tensor = graph.initializers.get(name)!;
+    const tensor = entryOf(graph.initializers, name, 'weight');
     // too small to gain from fewer bits, and each value stands for many weights
     if (codebooks.has(tensor)) continue;
     if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < MIN_ELEMENTS) continue;

@@ -34,10 +34,12 @@ export function warnOfWeightsLeft({ graph }: Model, parameters: QuantizeParamete
   const operators = new Set(left.flatMap(({ name }) => operatorOf(readers.get(name))));
   context.warn(
     'weights-left-in-float',
-    `${Math.round(share * 100)} % of the weights stay in float, those of ${[...operators].join(', ')}: ${nameOf(left[0]!)}${left.length > 1 ? ` and ${left.length - 1} more` : ''}`,
+    `${Math.round(share * 100)} % of the weights stay in float, ` +
+      `those of ${[...operators].join(', ')}: ${listed(left)}`,
   );
 }
 
-const nameOf = ({ name }: Tensor): string => `"${name}"`;
+const listed = ([first, ...others]: readonly Tensor[]): string =>
+  `"${first?.name ?? ''}"${others.length > 0 ? ` and ${others.length} more` : ''}`;
 const operatorOf = (node: Node | undefined): string[] =>
   node ? [node.domain === '' ? node.opType : `${node.domain}.${node.opType}`] : [];

@@ -2,6 +2,7 @@
  * float32 -> float16 throughout the main graph, except for operators defined without float16, subgraphs, other domains,
  * and nodes with observed values beyond float16's range. Casts connect the two types, one per value.
  */
+import { outputName } from '../../../ir/element-at.ts';
 import {
   freshNames,
   makeNode,
@@ -152,7 +153,7 @@ class HalfWriter {
       this.isFloat(name) ? this.valueAs(name, single.includes(i) ? 'single' : 'half') : name,
     );
     const attributes = new Map(node.attributes);
-    if (node.opType === 'Cast' && this.isFloat(node.outputs[0]!)) attributes.set('to', { kind: 'int', value: FLOAT16 });
+    if (node.opType === 'Cast' && this.isFloat(outputName(node))) attributes.set('to', { kind: 'int', value: FLOAT16 });
     const value = attributes.get('value');
     if (node.opType === 'Constant' && value?.kind === 'tensor')
       attributes.set('value', { kind: 'tensor', value: halfTensor(value.value.name, value.value) });
@@ -170,20 +171,21 @@ class HalfWriter {
       [...usedNames(node)].filter((name) => this.isFloat(name)).map((name) => [name, this.valueAs(name, 'single')]),
     );
     const changed = new Map([...used].filter(([name, other]) => name !== other));
-    const [renamed] = changed.size > 0 ? renameUses({ ...this.graph, nodes: [node] }, changed).nodes : [node];
+    const [renamed = node] = changed.size > 0 ? renameUses({ ...this.graph, nodes: [node] }, changed).nodes : [node];
     return {
-      ...renamed!,
+      ...renamed,
       outputs: node.outputs.map((name) => (this.isFloat(name) ? this.nameOf(name, 'single') : name)),
     };
   }
 
-  /** A graph input or output keeps its name in its own type, any other value in float32. */
+  /** A value keeps its name in float32; graph inputs and outputs that become float16 keep it in float16. */
   private nameOf(name: string, form: Form): string {
     const keeps: Form = !this.options.keepIO && this.border.has(name) ? 'half' : 'single';
     if (form === keeps) return name;
     const key = `${form}:${name}`;
-    if (!this.names.has(key)) this.names.set(key, this.fresh(`${name}_${form === 'half' ? 'float16' : 'float32'}`));
-    return this.names.get(key)!;
+    const known = this.names.get(key) ?? this.fresh(`${name}_${form === 'half' ? 'float16' : 'float32'}`);
+    this.names.set(key, known);
+    return known;
   }
 
   /** The value's name in this form; the first use in the other form adds the Cast or the initializer. */

@@ -106,7 +106,9 @@ function castAtBorder(graph: Graph, model: Model): Graph {
   );
   const casts = (names: ReadonlyMap<string, string>, infos: readonly ValueInfo[], inwards: boolean) =>
     [...names].map(([name, other]) => {
-      const to = inwards ? FLOAT32 : DATA_TYPES.indexOf(infos.find((info) => info.name === name)!.type!.dtype);
+      const to = inwards
+        ? FLOAT32
+        : DATA_TYPES.indexOf(infos.find((info) => info.name === name)?.type?.dtype ?? 'undefined');
       return makeNode(
         'Cast',
         [inwards ? name : other],

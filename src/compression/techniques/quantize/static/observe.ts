@@ -68,10 +68,9 @@ export async function observe(
     if (options.histograms)
       await pass((name, { data }) => count(histograms.get(name), extremes.get(name) ?? EMPTY, data));
     const values = new Map(
-      names.map((name) => {
-        const { low, high } = extremes.get(name)!;
-        const seen = low <= high ? { low, high } : { low: 0, high: 0 }; // nothing finite was seen
-        return [name, { ...seen, histogram: options.histograms ? histograms.get(name)! : null }];
+      [...extremes].map(([name, { low, high }]) => {
+        const seen = low <= high ? { low, high } : EMPTY; // nothing finite was seen
+        return [name, { ...seen, histogram: options.histograms ? (histograms.get(name) ?? null) : null }];
       }),
     );
     return { values, shapes };
@@ -115,20 +114,21 @@ async function groupBySize(
     }
     break;
   }
-  const groups: string[][] = [[]];
+  const groups: string[][] = [];
+  let group: string[] = [];
   let room = FETCH_BYTES;
   for (const [name, bytes] of sizes) {
-    if (bytes > room) {
-      groups.push([]);
+    if (group.length === 0 || bytes > room) {
+      groups.push((group = []));
       room = FETCH_BYTES;
     }
-    groups.at(-1)!.push(name);
+    group.push(name);
     room -= bytes;
   }
   const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
   return {
     shapes,
-    groups: groups.filter((group) => group.length > 0),
+    groups,
     batch: Math.max(1, Math.min(MAX_BATCH, Math.floor(FETCH_BYTES / Math.max(1, total)))),
   };
 }

@@ -5,6 +5,8 @@
  * integer kernels in onnxruntime join in if their inputs are quantized anyway and a quantized node reads their output;
  * elsewhere conversions would cost more than they save. Operators that only move data keep the scale of their input.
  */
+import { elementAt, inputName, outputName } from '../../../ir/element-at.ts';
+import { entryOf } from '../../../ir/entry-of.ts';
 import { indexGraph, type GraphIndex } from '../../../ir/edit.ts';
 import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
 import type { Graph, Node, Tensor } from '../../../ir/types.ts';
@@ -35,9 +37,13 @@ export interface StaticPlan {
   readonly removed: ReadonlySet<Node>;
 }
 
-const KERNELS: Readonly<
-  Record<string, { readonly kernel: number; readonly bias: number | null; readonly ranks: readonly number[] }>
-> = {
+interface KernelRule {
+  readonly kernel: number;
+  readonly bias: number | null;
+  readonly ranks: readonly number[];
+}
+
+const KERNELS: Readonly<Partial<Record<string, KernelRule>>> = {
   Conv: { kernel: 1, bias: 2, ranks: [3, 4, 5] },
   Gemm: { kernel: 1, bias: 2, ranks: [2] },
   MatMul: { kernel: 1, bias: null, ranks: [2] },
@@ -91,31 +97,26 @@ interface Context {
 }
 
 const dequantizedValues = (graph: Graph) =>
-  new Set(graph.nodes.filter(({ opType }) => opType === 'DequantizeLinear').map(({ outputs }) => outputs[0]!));
+  new Set(graph.nodes.filter(({ opType }) => opType === 'DequantizeLinear').map((node) => outputName(node)));
 
 const isActivation = (name: string | undefined, { graph }: Context): name is string =>
   name !== undefined && name !== '' && !graph.initializers.has(name);
 
 function kindOf(node: Node, context: Context): PlannedNode['kind'] | null {
   if (node.domain !== '' || node.inputs.some((name) => context.dequantized.has(name))) return null;
-  if (KERNELS[node.opType]) return isKernelNode(node, context) ? 'kernel' : null;
+  const rule = KERNELS[node.opType];
+  if (rule) return isKernelNode(node, rule, context) ? 'kernel' : null;
   if (node.opType in JOINERS) return node.inputs.every((name) => isActivation(name, context)) ? 'joined' : null;
   return MOVERS.has(node.opType) && movesData(node, context) ? 'moves-data' : null;
 }
 
-function isKernelNode(node: Node, context: Context): boolean {
-  const { kernel, bias, ranks } = KERNELS[node.opType]!;
-  const weight = context.graph.initializers.get(node.inputs[kernel]!);
-  if (
-    !weight ||
-    weight.dtype !== 'float32' ||
-    !ranks.includes(weight.dims.length) ||
-    !isActivation(node.inputs[0], context)
-  )
-    return false;
+function isKernelNode(node: Node, { kernel, bias, ranks }: KernelRule, context: Context): boolean {
+  const weight = context.graph.initializers.get(inputName(node, kernel));
+  if (weight?.dtype !== 'float32' || !ranks.includes(weight.dims.length)) return false;
+  if (!isActivation(node.inputs[0], context)) return false;
   if (context.index.outputs.has(weight.name) || !weightAxes(node, kernel, weight.dims.length)) return false;
   // the factor is folded into the kernel
-  if (gemmAlpha(node) !== 1 && context.index.consumers.get(weight.name)!.length > 1) return false;
+  if (gemmAlpha(node) !== 1 && usesOf(weight.name, context.index).length > 1) return false;
   const biasName = bias === null ? undefined : node.inputs[bias];
   return !biasName || biasOf(node, context.graph) !== null;
 }
@@ -125,16 +126,21 @@ function isKernelNode(node: Node, context: Context): boolean {
  */
 export function biasOf(node: Node, graph: Graph): readonly number[] | null {
   const rule = KERNELS[node.opType];
-  const name = rule?.bias === null || rule === undefined ? undefined : node.inputs[rule.bias];
-  const bias = name ? graph.initializers.get(name) : undefined;
-  if (!rule || !bias || bias.dtype !== 'float32') return null;
-  const weight = graph.initializers.get(node.inputs[rule.kernel]!)!;
-  const channels = weight.dims[weightAxes(node, rule.kernel, weight.dims.length)!.channel!]!;
+  if (!rule || rule.bias === null) return null;
+  const bias = graph.initializers.get(node.inputs[rule.bias] ?? '');
+  if (bias?.dtype !== 'float32') return null;
+  const channels = outputChannels(node, rule.kernel, graph);
   const values = hostNumbers(toHost(bias)).map(
     (value) => value * (node.opType === 'Gemm' ? floatAttribute(node, 'beta', 1) : 1),
   );
-  if (values.length === 1) return Array<number>(channels).fill(values[0]!);
+  if (values.length === 1) return Array<number>(channels).fill(elementAt(values, 0, 'bias'));
   return values.length === channels && bias.dims.at(-1) === channels ? values : null;
+}
+
+function outputChannels(node: Node, kernel: number, { initializers }: Graph): number {
+  const { dims } = entryOf(initializers, inputName(node, kernel), 'kernel');
+  const channel = weightAxes(node, kernel, dims.length)?.channel ?? -1;
+  return elementAt(dims, channel, 'axis of output channels');
 }
 
 function movesData(node: Node, context: Context): boolean {
@@ -157,19 +163,19 @@ function activationsOf(node: Node, kind: PlannedNode['kind']): readonly number[]
 function dropUnprofitable(kinds: Map<Node, PlannedNode['kind']>, { index }: Context): void {
   const quantizedHere = (name: string): boolean => {
     const producer = index.producer.get(name);
-    const source = producer && isClamp(producer) ? (index.producer.get(producer.inputs[0]!) ?? producer) : producer;
+    const source = producer && isClamp(producer) ? (index.producer.get(inputName(producer)) ?? producer) : producer;
     if (source && kinds.has(source)) return true;
-    return (index.consumers.get(name) ?? []).some(({ node, input }) => kinds.get(node) === 'kernel' && input === 0);
+    return usesOf(name, index).some(({ node, input }) => kinds.get(node) === 'kernel' && input === 0);
   };
   const isRead = (node: Node): boolean =>
-    (index.consumers.get(node.outputs[0]!) ?? []).some(
+    usesOf(outputName(node), index).some(
       ({ node: reader }) => kinds.has(reader) || (isClamp(reader) && isRead(reader)),
     );
   for (let changed = true; changed; ) {
     changed = false;
     for (const [node, kind] of kinds) {
       if (kind === 'kernel') continue;
-      if (activationsOf(node, kind).every((i) => quantizedHere(node.inputs[i]!)) && isRead(node)) continue;
+      if (activationsOf(node, kind).every((i) => quantizedHere(inputName(node, i))) && isRead(node)) continue;
       kinds.delete(node);
       changed = true;
     }
@@ -186,18 +192,18 @@ function planNode(
   context: Context,
 ): PlannedNode {
   const clamp = kind === 'moves-data' ? null : clampBehind(node, context);
-  const output = (clamp ?? node).outputs[0]!;
+  const output = outputName(clamp ?? node);
   const quantizesOutput = !givesFloats(node, clamp) || readByQuantized(output, kinds, context);
   const planned = {
     node,
     kind,
     activations: activationsOf(node, kind),
-    kernel: kind === 'kernel' ? KERNELS[node.opType]!.kernel : null,
+    kernel: kind === 'kernel' ? (KERNELS[node.opType]?.kernel ?? null) : null,
     bias: KERNELS[node.opType]?.bias ?? null,
   };
   return quantizesOutput
     ? { ...planned, clamp, output, quantizesOutput }
-    : { ...planned, clamp: null, output: node.outputs[0]!, quantizesOutput };
+    : { ...planned, clamp: null, output: outputName(node), quantizesOutput };
 }
 
 /**
@@ -208,30 +214,39 @@ const givesFloats = ({ opType }: Node, clamp: Node | null) =>
   opType === 'MatMul' || (opType === 'Gemm' && clamp === null);
 
 const readByQuantized = (name: string, kinds: ReadonlyMap<Node, PlannedNode['kind']>, { index }: Context) =>
-  (index.consumers.get(name) ?? []).some(
-    ({ node, input }) => kinds.has(node) && activationsOf(node, kinds.get(node)!).includes(input),
-  );
+  usesOf(name, index).some(({ node, input }) => {
+    const kind = kinds.get(node);
+    return kind !== undefined && activationsOf(node, kind).includes(input);
+  });
+
+const usesOf = (name: string, { consumers }: GraphIndex) => consumers.get(name) ?? [];
 
 /**
  * The Relu or Clip that is the only reader of a node's output, with bounds that enclose zero, so that a quantizer's
  * range can replace it.
  */
 function clampBehind(node: Node, { graph, index }: Context): Node | null {
-  const name = node.outputs[0]!;
-  const uses = index.consumers.get(name) ?? [];
-  const reader = uses.length === 1 ? uses[0]! : null;
-  if (!reader || reader.input !== 0 || !isClamp(reader.node) || index.outputs.has(name)) return null;
+  const name = outputName(node);
+  const [reader, ...others] = usesOf(name, index);
+  if (!reader || others.length > 0 || reader.input !== 0 || !isClamp(reader.node) || index.outputs.has(name))
+    return null;
   if (reader.node.opType === 'Relu') return reader.node;
-  const low = clipBound(reader.node, 1, 'min', -Infinity, graph);
-  const high = clipBound(reader.node, 2, 'max', Infinity, graph);
+  const low = clipBound(reader.node, { input: 1, attribute: 'min', fallback: -Infinity }, graph);
+  const high = clipBound(reader.node, { input: 2, attribute: 'max', fallback: Infinity }, graph);
   return low !== null && high !== null && low <= 0 && high >= 0 ? reader.node : null;
 }
 
-function clipBound(node: Node, input: number, attribute: string, fallback: number, graph: Graph): number | null {
+interface Bound {
+  readonly input: number;
+  readonly attribute: string;
+  readonly fallback: number;
+}
+
+function clipBound(node: Node, { input, attribute, fallback }: Bound, graph: Graph): number | null {
   const name = node.inputs[input];
   if (!name) return floatAttribute(node, attribute, fallback);
   const tensor: Tensor | undefined = graph.initializers.get(name);
-  return tensor ? hostNumbers(toHost(tensor))[0]! : null;
+  return tensor ? elementAt(hostNumbers(toHost(tensor)), 0, 'bound') : null;
 }
 
 /** Maps quantized values to the value whose scale they take: a mover's output has the scale of its input. */
@@ -239,11 +254,14 @@ function shareScales(nodes: ReadonlyMap<Node, PlannedNode>): Map<string, string>
   const moved = new Map(
     [...nodes.values()]
       .filter(({ kind }) => kind === 'moves-data')
-      .map(({ node, output }) => [output, node.inputs[0]!]),
+      .map(({ node, output }) => [output, inputName(node)]),
   );
-  const rootOf = (name: string): string => (moved.has(name) ? rootOf(moved.get(name)!) : name);
+  const rootOf = (name: string): string => {
+    const source = moved.get(name);
+    return source === undefined ? name : rootOf(source);
+  };
   const names = [...nodes.values()].flatMap(({ node, activations, output, quantizesOutput }) => [
-    ...activations.map((i) => node.inputs[i]!),
+    ...activations.map((i) => inputName(node, i)),
     ...(quantizesOutput ? [output] : []),
   ]);
   return new Map(names.map((name) => [name, rootOf(name)]));

@@ -5,6 +5,7 @@
  * channels of 28x28 take 95 us, in float 5 us. A clamp between the two prevents that and merges into the quantizer;
  * since pooling and clamp commute (both are monotonic), `conv -> relu -> pool` becomes `conv -> pool -> relu`.
  */
+import { inputName, outputName } from '../../../ir/element-at.ts';
 import { freshNames, indexGraph, type GraphIndex } from '../../../ir/edit.ts';
 import type { Graph, Model, Node } from '../../../ir/types.ts';
 import { isClamp, type StaticPlan } from './plan.ts';
@@ -19,10 +20,10 @@ export function poolsBeforeClamps(model: Model, plan: StaticPlan): Model {
     const pool = floatPoolBefore(name, plan, index);
     const clamp = pool && clampBefore(pool, index);
     if (!pool || !clamp) continue;
-    const pooled = fresh(clamp.outputs[0]!);
-    changed.set(clamp, { ...pool, inputs: [clamp.inputs[0]!], outputs: [pooled] });
+    const pooled = fresh(outputName(clamp));
+    changed.set(clamp, { ...pool, inputs: [inputName(clamp)], outputs: [pooled] });
     changed.set(pool, { ...clamp, inputs: [pooled, ...clamp.inputs.slice(1)], outputs: [name] });
-    gone.add(clamp.outputs[0]!);
+    gone.add(outputName(clamp));
   }
   if (changed.size === 0) return model;
   const graph: Graph = {
@@ -40,21 +41,17 @@ export function floatPoolBefore(
   { producer, consumers, outputs }: GraphIndex,
 ): Node | null {
   const node = producer.get(name);
-  if (
-    !node ||
-    plan.nodes.has(node) ||
-    node.domain !== '' ||
-    node.opType !== 'MaxPool' ||
-    node.outputs.length > 1 ||
-    outputs.has(name)
-  )
-    return null;
-  return consumers.get(name)!.every((use) => plan.nodes.has(use.node)) ? node : null;
+  if (!node || plan.nodes.has(node) || !isMaxPool(node) || outputs.has(name)) return null;
+  return consumers.get(name)?.every((use) => plan.nodes.has(use.node)) ? node : null;
 }
+
+/** A pooling that gives no indices. */
+const isMaxPool = ({ domain, opType, outputs }: Node): boolean =>
+  domain === '' && opType === 'MaxPool' && outputs.length === 1;
 
 /** The clamp before a pooling, if nothing else reads it. */
 export function clampBefore(pool: Node, { producer, consumers, outputs }: GraphIndex): Node | null {
-  const name = pool.inputs[0]!;
+  const name = inputName(pool);
   const clamp = producer.get(name);
-  return clamp && isClamp(clamp) && consumers.get(name)!.length === 1 && !outputs.has(name) ? clamp : null;
+  return clamp && isClamp(clamp) && consumers.get(name)?.length === 1 && !outputs.has(name) ? clamp : null;
 }

@@ -3,6 +3,8 @@
  * convolutions of few channels lose that to im2col, whose cost hardly depends on the channels; depthwise ones lose; and
  * every value that passes between float and integer operators costs a conversion.
  */
+import { inputName } from '../../../ir/element-at.ts';
+import { entryOf } from '../../../ir/entry-of.ts';
 import { indexGraph } from '../../../ir/edit.ts';
 import type { Graph, Node } from '../../../ir/types.ts';
 import type { Costs } from './costs/costs.ts';
@@ -60,7 +62,7 @@ function connectedParts(plan: StaticPlan): Map<string, PlannedNode[]> {
   };
   const inner = innerValues(plan);
   for (const { node, output, activations } of plan.nodes.values())
-    for (const i of activations) if (inner.has(node.inputs[i]!)) parent.set(find(node.inputs[i]!), find(output));
+    for (const i of activations) if (inner.has(inputName(node, i))) parent.set(find(inputName(node, i)), find(output));
   const parts = new Map<string, PlannedNode[]>();
   for (const planned of plan.nodes.values()) {
     const root = find(planned.output);
@@ -77,7 +79,12 @@ function kernelGain({ graph, sizeOf, costs }: CostContext, { node, kernel, outpu
   if (kernel === null) return 0;
   return costs.gainNs(
     node,
-    layerOf(node, graph.initializers.get(node.inputs[kernel]!)!.dims, sizeOf(node.inputs[0]!), sizeOf(output)),
+    layerOf(
+      node,
+      entryOf(graph.initializers, inputName(node, kernel), 'kernel').dims,
+      sizeOf(inputName(node)),
+      sizeOf(output),
+    ),
   );
 }
 
@@ -85,7 +92,9 @@ function kernelGain({ graph, sizeOf, costs }: CostContext, { node, kernel, outpu
 function conversionLoss({ graph, sizeOf, costs }: CostContext, plan: StaticPlan, part: readonly PlannedNode[]): number {
   const inner = innerValues(plan);
   const outer = new Set(
-    part.flatMap(({ node, activations }) => activations.map((i) => node.inputs[i]!).filter((name) => !inner.has(name))),
+    part.flatMap(({ node, activations }) =>
+      activations.map((i) => inputName(node, i)).filter((name) => !inner.has(name)),
+    ),
   );
   const floatReads = new Set(graph.outputs.map(({ name }) => name));
   for (const node of graph.nodes) {

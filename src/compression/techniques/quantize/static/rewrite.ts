@@ -2,6 +2,8 @@
  * Writes a plan into the graph: QuantizeLinear and DequantizeLinear around every quantized value let a runtime choose
  * its integer kernels.
  */
+import { elementAt, inputName, outputName } from '../../../ir/element-at.ts';
+import { entryOf } from '../../../ir/entry-of.ts';
 import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../ir/edit.ts';
 import { sumOrders } from '../../../graph/saturation.ts';
 import { fromHost, toHost } from '../../../ir/tensor-data.ts';
@@ -66,7 +68,7 @@ class PlanWriter {
       if (planned) this.writeNode(planned, kernels);
       else if (!this.plan.removed.has(node)) this.nodes.push(node);
     }
-    const gone = new Set([...this.plan.removed].map((clamp) => clamp.inputs[0]!)); // inputs of removed clamps
+    const gone = new Set([...this.plan.removed].map((clamp) => inputName(clamp))); // inputs of removed clamps
     const graph: Graph = {
       ...this.graph,
       initializers: this.tensors,
@@ -79,10 +81,10 @@ class PlanWriter {
 
   /** Scale and zero point of an activation; values that share a scale share the tensors. */
   private parametersOf(value: string): { scale: string; zero: string } {
-    const root = this.plan.scaleOf.get(value)!;
+    const root = this.scaleSource(value);
     let names = this.parameterNames.get(root);
     if (!names) {
-      const { scale, zeroPoint } = this.affines.get(root)!;
+      const { scale, zeroPoint } = entryOf(this.affines, root, 'range of');
       const prefix = `a${this.parameterNames.size}`;
       names = { scale: this.fresh(`${prefix}_scale`), zero: this.fresh(`${prefix}_zero_point`) };
       this.tensors.set(names.scale, constant(names.scale, 'float32', [], [scale]));
@@ -90,6 +92,14 @@ class PlanWriter {
       this.parameterNames.set(root, names);
     }
     return names;
+  }
+
+  private scaleSource(value: string): string {
+    return entryOf(this.plan.scaleOf, value, 'quantized activation');
+  }
+
+  private scaleOf(value: string): number {
+    return entryOf(this.affines, this.scaleSource(value), 'range of').scale;
   }
 
   private roundTrip(from: string, to: string, value: string): void {
@@ -114,11 +124,11 @@ class PlanWriter {
       activations.includes(i) ? (this.dequantizedNames.get(name) ?? name) : name,
     );
     if (kernel !== null) {
-      const written = kernels.get(node.inputs[kernel]!)!;
+      const written = entryOf(kernels, inputName(node, kernel), 'kernel');
       inputs[kernel] = written.name;
-      if (bias !== null && node.inputs[bias]) inputs[bias] = this.writeBias(node, node.inputs[bias], written);
+      if (bias !== null && node.inputs[bias]) inputs[bias] = this.writeBias(node, inputName(node, bias), written);
     }
-    const computed = quantizesOutput ? this.fresh(`f${this.nodes.length}`) : node.outputs[0]!;
+    const computed = quantizesOutput ? this.fresh(`f${this.nodes.length}`) : outputName(node);
     this.nodes.push({ ...withoutFactors(node), inputs, outputs: [computed, ...node.outputs.slice(1)] });
     if (quantizesOutput) this.roundTrip(computed, output, output);
   }
@@ -128,18 +138,17 @@ class PlanWriter {
     const users = new Map<string, PlannedNode[]>();
     for (const planned of this.plan.nodes.values()) {
       if (planned.kernel === null) continue;
-      const name = planned.node.inputs[planned.kernel]!;
+      const name = inputName(planned.node, planned.kernel);
       users.set(name, [...(users.get(name) ?? []), planned]);
     }
     return new Map([...users].map(([name, planned]) => [name, this.writeKernel(name, planned)]));
   }
 
   private writeKernel(name: string, users: readonly PlannedNode[]): Kernel {
-    const original = this.graph.initializers.get(name)!;
-    const alpha = gemmAlpha(users[0]!.node);
+    const original = entryOf(this.graph.initializers, name, 'kernel');
+    const alpha = gemmAlpha(elementAt(users, 0, 'user of a kernel').node);
     const weight = alpha === 1 ? original : scaled(original, alpha);
-    const axes = new Set(users.map(({ node, kernel }) => weightAxes(node, kernel!, original.dims.length)!.channel));
-    const axis = this.settings.perChannel && axes.size === 1 ? [...axes][0]! : null;
+    const axis = this.settings.perChannel ? channelAxis(users, original) : null;
     const scheme: WeightScheme = {
       type: 'int8',
       symmetric: this.settings.symmetric,
@@ -182,9 +191,7 @@ class PlanWriter {
    */
   private minScale(users: readonly PlannedNode[], oneScale: boolean): (channel: number) => number {
     const needs = users.map(({ node }) =>
-      (biasOf(node, this.graph) ?? []).map(
-        (value) => Math.abs(value) / (this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale * MAX_BIAS),
-      ),
+      (biasOf(node, this.graph) ?? []).map((value) => Math.abs(value) / (this.scaleOf(inputName(node)) * MAX_BIAS)),
     );
     if (oneScale)
       return () => Math.max(0, ...needs.map((need) => need.reduce((most, value) => Math.max(most, value), 0)));
@@ -192,10 +199,10 @@ class PlanWriter {
   }
 
   private writeBias(node: Node, bias: string, kernel: Kernel): string {
-    const values = biasOf(node, this.graph)!;
-    const activation = this.affines.get(this.plan.scaleOf.get(node.inputs[0]!)!)!.scale;
+    const values = biasOf(node, this.graph) ?? [];
+    const activation = this.scaleOf(inputName(node));
     const scales = kernel.affines.map(({ scale }) => Math.fround(activation * scale));
-    const scaleOf = (channel: number) => scales[scales.length === 1 ? 0 : channel]!;
+    const scaleOf = (channel: number) => elementAt(scales, scales.length === 1 ? 0 : channel, 'scale');
     const codes = values.map((value, channel) => Math.round(value / scaleOf(channel)));
     const prefix = `b${this.nodes.length}`;
     const names = {
@@ -212,6 +219,16 @@ class PlanWriter {
     );
     return names.output;
   }
+}
+
+/** The axis of output channels that all users agree on, else null. */
+function channelAxis(users: readonly PlannedNode[], { dims }: Tensor): number | null {
+  const [axis = null, ...others] = new Set(
+    users.map(({ node, kernel }) =>
+      kernel === null ? null : (weightAxes(node, kernel, dims.length)?.channel ?? null),
+    ),
+  );
+  return others.length === 0 ? axis : null;
 }
 
 interface Kernel {

@@ -1,9 +1,11 @@
 /** int8 of weights and activations by calibrated ranges (Jacob et al. 2018): plan, observe, choose ranges, write. */
-import { fidelityMeter } from '../../../measure/fidelity.ts';
+import { fidelityMeter, type FidelityMeter } from '../../../measure/fidelity.ts';
 import { rowsOf } from '../../../measure/inputs.ts';
 import { processor } from '../../../measure/processor.ts';
-import { openRuntime } from '../../../measure/session.ts';
+import { openRuntime, type Runtime } from '../../../measure/session.ts';
 import { writeOnnx } from '../../../formats/onnx/write.ts';
+import { elementAt, inputName } from '../../../ir/element-at.ts';
+import { entryOf } from '../../../ir/entry-of.ts';
 import { elementCount } from '../../../ir/tensor-data.ts';
 import type { Model, Node } from '../../../ir/types.ts';
 import { layerMatcher } from '../../layer-filter.ts';
@@ -43,12 +45,15 @@ export async function quantizeStatic(
   if (passes.random)
     context.warn(
       'calibrated-on-random-inputs',
-      "Without a dataset the activations' ranges come from random inputs: accuracy can suffer. Give samples (labels are not needed), or use method weight-only",
+      "Without a dataset the activations' ranges come from random inputs: accuracy can suffer. " +
+        'Give samples (labels are not needed), or use method weight-only',
     );
   else if (passes.samples < MIN_SAMPLES)
     context.warn(
       'few-calibration-samples',
-      `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; what lies beyond them is cut off. Give ${MIN_SAMPLES} or more (labels are not needed), or use method weight-only`,
+      `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; ` +
+        `what lies beyond them is cut off. Give ${MIN_SAMPLES} or more (labels are not needed), ` +
+        'or use method weight-only',
     );
   const { values, shapes } = await observeValues(model, first, passes, method !== 'min-max', context);
   const plan =
@@ -58,7 +63,8 @@ export async function quantizeStatic(
   warnOfFloats(first, plan, context);
   if (plan.nodes.size === 0) return model;
   // A value that took its scale from a mover's input may now have its own: the mover's input was observed.
-  const seen = (name: string) => values.get(name) ?? values.get(first.scaleOf.get(name)!)!;
+  const seen = (name: string) =>
+    values.get(name) ?? entryOf(values, entryOf(first.scaleOf, name, 'scale of'), 'observed value');
   const ranges = (chosen: RangeMethod) =>
     new Map(
       [...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]),
@@ -67,7 +73,7 @@ export async function quantizeStatic(
   const settings = { ...parameters, mayRunSaturating: await maySaturate(parameters.target) };
   if (method !== 'auto') return writePlan(arranged, plan, ranges(method), settings);
   const candidates = RANGE_METHODS.map((name) => writePlan(arranged, plan, ranges(name), settings));
-  return candidates[await closest(model, candidates, passes, context.signal)]!;
+  return closest(model, candidates, passes, context.signal);
 }
 
 /** The plan without the layers that integers would make slower on the target. */
@@ -89,11 +95,13 @@ async function faster(
 function warnOfFloats(first: StaticPlan, plan: StaticPlan, context: StepContext): void {
   const kernels = [...first.nodes.values()].filter(({ kind }) => kind === 'kernel');
   const left = kernels.filter(({ node }) => !plan.nodes.has(node));
-  if (left.length === 0) return;
-  const { node, output } = left[0]!;
+  const [example] = left;
+  if (!example) return;
+  const { node, output } = example;
   context.warn(
     'kept-in-float',
-    `${left.length} of ${kernels.length} layers compute in float, since integers would be slower there (first "${node.name || output}"); their weights are stored as int8`,
+    `${left.length} of ${kernels.length} layers compute in float, since integers would be slower there (first ` +
+      `"${node.name || output}"); their weights are stored as int8`,
   );
 }
 
@@ -105,7 +113,7 @@ function observeValues(
   context: StepContext,
 ): Promise<Observation> {
   const sized = [...plan.nodes.values()].flatMap(({ node, activations, output }) => [
-    ...activations.map((i) => node.inputs[i]!),
+    ...activations.map((i) => inputName(node, i)),
     output,
   ]);
   return observe(model, [...new Set(plan.scaleOf.values())], passes, {
@@ -116,28 +124,29 @@ function observeValues(
   });
 }
 
-/** Index of the candidate whose outputs are nearest to the float model's (SQNR) on some of the calibration inputs. */
+/** The candidate whose outputs are nearest to the float model's (SQNR) on some of the calibration inputs. */
 async function closest(
   model: Model,
   candidates: readonly Model[],
   passes: Passes,
   signal: AbortSignal,
-): Promise<number> {
-  const runtimes = [];
+): Promise<Model> {
+  const float = await openRuntime(writeOnnx(model));
+  const measured: { readonly model: Model; readonly runtime: Runtime; readonly meter: FidelityMeter }[] = [];
   try {
-    for (const candidate of [model, ...candidates]) runtimes.push(await openRuntime(writeOnnx(candidate)));
-    const meters = candidates.map(() => fidelityMeter());
+    for (const candidate of candidates)
+      measured.push({ model: candidate, runtime: await openRuntime(writeOnnx(candidate)), meter: fidelityMeter() });
     let samples = 0;
     for await (const feeds of passes.feeds(COMPARED_BATCH)) {
       signal.throwIfAborted();
       const rows = rowsOf(feeds) ?? 1;
-      const reference = await runtimes[0]!.run(feeds);
-      for (const [i, meter] of meters.entries()) meter.add(reference, await runtimes[i + 1]!.run(feeds), rows, rows);
+      const reference = await float.run(feeds);
+      for (const { runtime, meter } of measured) meter.add(reference, await runtime.run(feeds), rows, rows);
       if ((samples += rows) >= COMPARED_SAMPLES) break;
     }
-    const quality = meters.map((meter) => meter.result().sqnrDb ?? Infinity);
-    return quality.indexOf(Math.max(...quality));
+    const quality = measured.map(({ meter }) => meter.result().sqnrDb ?? Infinity);
+    return elementAt(candidates, quality.indexOf(Math.max(...quality)), 'candidate');
   } finally {
-    for (const runtime of runtimes) await runtime.release();
+    for (const runtime of [float, ...measured.map(({ runtime }) => runtime)]) await runtime.release();
   }
 }

@@ -1,5 +1,7 @@
 /** Times the model's own layers on this machine, for processors without a table. */
 import { writeOnnx } from '../../../../formats/onnx/write.ts';
+import { inputName } from '../../../../ir/element-at.ts';
+import { entryOf } from '../../../../ir/entry-of.ts';
 import { elementCount } from '../../../../ir/tensor-data.ts';
 import type { Model, Node } from '../../../../ir/types.ts';
 import { measureLatency } from '../../../../measure/latency.ts';
@@ -9,7 +11,7 @@ import type { Costs } from './costs.ts';
 import { floatLayer, integerLayer, type SingleLayer } from './single-layer.ts';
 
 const NS_PER_MS = 1e6;
-/** Of both models of a layer together. */
+/** Time limit for both models of a layer together. */
 const BUDGET_MS = 60;
 /** Conversions and integer poolings are not timed: takes their costs from the processors with a table. */
 const [CONVERSION_NS, POOL_NS] = [0.7, 15];
@@ -39,19 +41,19 @@ function singleLayer(
   { node, kernel }: PlannedNode,
   shapes: ReadonlyMap<string, readonly number[]>,
 ): SingleLayer | null {
-  const input = shapes.get(node.inputs[0]!);
+  const input = shapes.get(inputName(node));
   if (kernel === null || !input) return null;
   return {
     node,
     input,
-    weight: graph.initializers.get(node.inputs[kernel]!)!.dims,
+    weight: entryOf(graph.initializers, inputName(node, kernel), 'kernel').dims,
     bias: biasOf(node, graph)?.length ?? null,
   };
 }
 
 async function timeLayer(layer: SingleLayer, signal: AbortSignal): Promise<number> {
   const count = elementCount(layer.input);
-  const [float, int8] = await timeEach(
+  const [float = NaN, int8 = NaN] = await timeEach(
     [
       [
         writeOnnx(floatLayer(layer)),
@@ -78,18 +80,18 @@ async function timeLayer(layer: SingleLayer, signal: AbortSignal): Promise<numbe
     ],
     signal,
   );
-  return (float! - int8!) * NS_PER_MS;
+  return (float - int8) * NS_PER_MS;
 }
 
 /** Median milliseconds of each model, one run of each by turns. */
 async function timeEach(models: readonly (readonly [Uint8Array, Feeds])[], signal: AbortSignal): Promise<number[]> {
   const runtimes: Runtime[] = [];
   try {
-    for (const [bytes] of models) runtimes.push(await openRuntime(bytes));
-    const prepared = runtimes.map(
-      (runtime, i): Runtime => ({ ...runtime, prepare: () => runtime.prepare(models[i]![1]) }),
-    );
-    return (await measureLatency(prepared, new Map(), { batch: 1, threads: 1, signal, budgetMs: BUDGET_MS })).map(
+    for (const [bytes, feeds] of models) {
+      const runtime = await openRuntime(bytes);
+      runtimes.push({ ...runtime, prepare: () => runtime.prepare(feeds) });
+    }
+    return (await measureLatency(runtimes, new Map(), { batch: 1, threads: 1, signal, budgetMs: BUDGET_MS })).map(
       ({ median }) => median,
     );
   } finally {
