@@ -160,7 +160,8 @@ function planInputs(raw: RawSamples, options: BatchOptions): PlannedInput[] {
     if (!plan)
       throw new LatheError(
         'shape-mismatch',
-        `samples "${sample.name}" of shape [${sample.shape.join(', ')}] do not fit model input "${input.name}" [${input.shape.map((size) => size ?? '?').join(', ')}]`,
+        `samples "${sample.name}" of shape [${sample.shape.join(', ')}] do not fit ` +
+          `model input "${input.name}" [${input.shape.map((size) => size ?? '?').join(', ')}]`,
       );
     return { from: sample.name, input, plan };
   });

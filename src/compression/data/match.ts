@@ -1,4 +1,4 @@
-/** Does a dataset fit a model? Asked at submission, from the two descriptions alone. */
+/** Checks at submission whether a dataset fits a model, from the two descriptions alone. */
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 import type { Transform } from '../../contracts/job-request.ts';
 import type { ModelDescription, TensorDescription } from '../../contracts/model.ts';
@@ -19,15 +19,18 @@ export function datasetProblems(
   return [...inputs, ...batchProblems(model.inputs), ...targetProblems(model, dataset)];
 }
 
-/** A dataset gives as many rows to every input: their first axes cannot be of two sizes. */
+/** A dataset gives every input the same number of rows, so their first axes must agree in size. */
 function batchProblems(inputs: readonly TensorDescription[]): ErrorDetail[] {
   const fixed = inputs.flatMap(({ name, shape: [first] }) => (typeof first === 'number' ? [{ name, first }] : []));
-  const other = fixed.find(({ first }) => first !== fixed[0]!.first);
-  if (!other) return [];
+  const [one] = fixed;
+  const other = fixed.find(({ first }) => first !== one?.first);
+  if (!one || !other) return [];
   return [
     {
       path: '/dataset',
-      message: `the first axis of model input "${fixed[0]!.name}" has ${fixed[0]!.first} entries, that of "${other.name}" ${other.first}: it is not the batch, and a dataset gives rows of a batch`,
+      message:
+        `the first axis of model input "${one.name}" has ${one.first} entries, that of "${other.name}" ` +
+        `${other.first}: it is not the batch, and a dataset gives rows of a batch`,
     },
   ];
 }
@@ -51,7 +54,9 @@ function unpaired(model: ModelDescription, dataset: DatasetDescription): ErrorDe
   const names = (tensors: readonly TensorDescription[]) => tensors.map(({ name }) => `"${name}"`).join(', ') || 'none';
   return {
     path: '/dataset',
-    message: `the model takes ${model.inputs.length} input(s) (${names(model.inputs)}), the dataset gives ${dataset.inputs.length} (${names(dataset.inputs)})`,
+    message:
+      `the model takes ${model.inputs.length} input(s) (${names(model.inputs)}), ` +
+      `the dataset gives ${dataset.inputs.length} (${names(dataset.inputs)})`,
   };
 }
 
@@ -64,23 +69,32 @@ function inputProblems(
   const plan = planInput({ sample, input, transform, resizable: dataset.format === 'images' });
   if (!plan) {
     const resized = transform.resize ? ` (resized to ${shapeText(transform.resize)})` : '';
-    const message = `dataset input "${sample.name}" has samples of shape ${shapeText(sample.shape)}${resized}, model input "${input.name}" takes ${shapeText(input.shape)} (batch first)`;
+    const message =
+      `dataset input "${sample.name}" has samples of shape ${shapeText(sample.shape)}${resized}, ` +
+      `model input "${input.name}" takes ${shapeText(input.shape)} (batch first)`;
     return [{ path: '/dataset', message }];
   }
   if (plan.kind === 'image' && plan.size.includes(null)) {
     return [
       {
         path: '/transform/resize',
-        message: `the images differ in size and model input "${input.name}" ${shapeText(input.shape)} leaves it open; give [height, width]`,
+        message:
+          `the images differ in size and model input "${input.name}" ${shapeText(input.shape)} leaves it open; ` +
+          'give [height, width]',
       },
     ];
   }
   return channelProblems(sample, plan, transform);
 }
 
+/** Null where the model leaves it open. */
+function channelCount(plan: InputPlan): number | null {
+  if (plan.kind === 'image') return plan.channels;
+  return plan.channelAxis === null ? 1 : (plan.shape[plan.channelAxis] ?? null);
+}
+
 function channelProblems(sample: TensorDescription, plan: InputPlan, transform: Transform): ErrorDetail[] {
-  const channels =
-    plan.kind === 'image' ? plan.channels : plan.channelAxis === null ? 1 : plan.shape[plan.channelAxis]!;
+  const channels = channelCount(plan);
   return (['mean', 'std'] as const).flatMap((field) => {
     const given = transform[field]?.length ?? 1;
     if (given === 1 || channels === null || given === channels) return [];
@@ -94,8 +108,8 @@ function channelProblems(sample: TensorDescription, plan: InputPlan, transform: 
 }
 
 /**
- * The output that targets are held against: the first of floats, for some classifiers give the label, an integer, in
- * front of their scores.
+ * The output that targets are compared with: the first float output, because some classifiers return an integer label
+ * before their scores.
  */
 export function predictionOutput<T extends { readonly dtype: string }>(outputs: readonly T[]): T | undefined {
   return outputs.find(({ dtype }) => /^b?float/.test(dtype)) ?? outputs[0];
@@ -110,18 +124,20 @@ function targetProblems(model: ModelDescription, { target }: DatasetDescription)
 /** Scores are [n, classes] (axes of size 1 aside), or one score per sample for two classes. */
 function classProblems(output: TensorDescription, target: DatasetDescription['target']): ErrorDetail[] {
   const sizes = output.shape.slice(1).filter((size) => size !== 1);
-  const scores = sizes.length === 0 ? 1 : sizes[0]!;
+  const [scores = 1] = sizes;
   // integers: labels
   if (sizes.length > 1 || scores === null || target.classes === null || !output.dtype.includes('float')) return [];
   const classes = target.classes;
   const tooMany = scores === 1 ? classes > 2 : classes > scores;
-  // Folder and text classes are numbered by their order, so a missing one shifts the others; indices are what they are.
+  // Folder and text classes are numbered by their order, so a missing one shifts the others; integers are the index.
   const shifted = target.names !== undefined && scores !== 1 && classes !== scores;
   if (!tooMany && !shifted) return [];
   return [
     {
       path: '/dataset',
-      message: `the dataset has ${classes} classes${target.names ? '' : ` (labels up to ${classes - 1})`}, model output "${output.name}" has ${scores} scores`,
+      message:
+        `the dataset has ${classes} classes${target.names ? '' : ` (labels up to ${classes - 1})`}, ` +
+        `model output "${output.name}" has ${scores} scores`,
     },
   ];
 }
@@ -134,7 +150,9 @@ function valueProblems(output: TensorDescription, shape: readonly number[]): Err
   return [
     {
       path: '/dataset',
-      message: `target values have shape ${shapeText(shape)}, model output "${output.name}" gives ${shapeText(output.shape)} (batch first)`,
+      message:
+        `target values have shape ${shapeText(shape)}, ` +
+        `model output "${output.name}" gives ${shapeText(output.shape)} (batch first)`,
     },
   ];
 }

@@ -1,5 +1,6 @@
 /**
- * Files that Lathe does not read, told by their first bytes, so that nobody is told of protobuf fields in a picture.
+ * Recognizes files that Lathe does not read by their first bytes, so that the error for a picture does not speak of
+ * protobuf fields.
  */
 import { LatheError } from '../../errors.ts';
 
@@ -19,7 +20,9 @@ const FORMAT_SIGNATURES: readonly FormatSignature[] = [
   {
     magic: 'ORTM',
     at: 4,
-    what: "in onnxruntime's own format (.ort), which is made for one build of it; upload the ONNX file that it was made from",
+    what:
+      "in onnxruntime's own format (.ort), which is made for one build of it; " +
+      'upload the ONNX file that it was made from',
   },
   { magic: '{"', at: 8, what: 'a safetensors file: weights without a graph; export ONNX' },
   ...['\x02', '\x03', '\x04', '\x05'].map((version) => ({ magic: `\x80${version}`, what: PICKLE })),
@@ -36,8 +39,8 @@ const FORMAT_SIGNATURES: readonly FormatSignature[] = [
 ];
 
 /**
- * Of the start of a file, whether it is text. A model has bytes below 32 among its first: protobuf's tags of versions,
- * names and shapes.
+ * How many bytes tell text from a model: protobuf's tags of versions, names and shapes put bytes below 32 among the
+ * first of every model.
  */
 const TEXT_START = 64;
 
@@ -53,7 +56,7 @@ export function refuseOtherFormats(bytes: Uint8Array): void {
     throw new LatheError('malformed-model', 'The file is text, no model');
 }
 
-/** Models in archives of their own that hold no graph which could be read without running code or another framework. */
+/** Archives of frameworks whose graph can only be read by running code or that framework. */
 const ARCHIVES: readonly { readonly member: RegExp; readonly what: string }[] = [
   { member: /(^|\/)data\.pkl$/, what: 'a PyTorch file: its pickle could run any code; export ONNX' },
   { member: /(^|\/)saved_model\.pb$/, what: 'a TensorFlow SavedModel; export ONNX (tf2onnx), Keras or TF.js' },

@@ -330,7 +330,8 @@ function refuseQuantized(config: Config): void {
   );
   if (mode || /Quantized|GPTQ|AWQ|Float8/.test(className))
     throw new UnsupportedLayer(
-      `already-quantized: Keras has quantized it (${mode?.[1] ?? className}); upload the model from before model.quantize()`,
+      `already-quantized: Keras has quantized it (${mode?.[1] ?? className}); ` +
+        'upload the model from before model.quantize()',
     );
 }
 

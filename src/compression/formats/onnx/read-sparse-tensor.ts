@@ -36,7 +36,8 @@ export function readSparseTensor(reader: MessageReader): Tensor {
   if (size > MAX_DENSE_BYTES)
     throw new LatheError(
       'too-large',
-      `The sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}] would take ${size} bytes; ${MAX_DENSE_BYTES} are allowed`,
+      `The sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}] would take ${size} bytes; ` +
+        `${MAX_DENSE_BYTES} are allowed`,
     );
   const places = flatPlaces(reader, values, indices, dims);
   const bytes = new Uint8Array(size);

@@ -83,10 +83,12 @@ function checkOpset(reader: MessageReader, opsets: ReadonlyMap<string, number>):
   checkNotNewer(opset, 'opset import');
 }
 
-/** What a later version means by its operators cannot be known: nothing in such a file may be taken for granted. */
+/** A later opset may change what an operator computes, so such a file is refused whole. */
 function checkNotNewer(opset: number, place: string): void {
   if (opset <= MAX_OPSET) return;
-  const message = `opset ${opset} is newer than the ${MAX_OPSET} this release knows; export the model with opset ${MAX_OPSET} or older`;
+  const message =
+    `opset ${opset} is newer than the ${MAX_OPSET} this release knows; ` +
+    `export the model with opset ${MAX_OPSET} or older`;
   throw new LatheError('unsupported-operator', `${place}: ${message}`, [{ path: place, message }]);
 }
 
