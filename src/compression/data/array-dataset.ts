@@ -1,4 +1,4 @@
-/** A dataset made of decoded arrays (npz, idx, csv): checked, its target understood, its splits completed. */
+/** Makes a dataset of decoded arrays (npz, idx, csv): checks them, reads the target, completes the splits. */
 import type { DatasetDescription, DatasetFormat } from '../../contracts/dataset.ts';
 import { LatheError } from '../../errors.ts';
 import type { StoredArray } from './array-store.ts';
@@ -86,7 +86,9 @@ function checkLengths(split: SplitName, part: SplitArrays): void {
   const arrays = [...part.inputs, ...(part.target ? [['target', part.target] as const] : [])];
   const scalar = arrays.find(([, array]) => array.shape.length === 0);
   if (scalar) throw bad(label(scalar[0], split), 'is a scalar; the first axis must be samples');
-  const [firstName, first] = arrays[0]!;
+  const [named] = arrays;
+  if (!named) throw bad(label('x', split), 'has no arrays');
+  const [firstName, first] = named;
   for (const [name, array] of arrays) {
     if (array.shape[0] === first.shape[0]) continue;
     throw bad(label(name, split), `has ${array.shape[0]} samples, "${label(firstName, split)}" has ${first.shape[0]}`);
@@ -110,7 +112,7 @@ function targetKind(targets: ReadonlyMap<SplitName, Target | null>, name: string
 }
 
 function arraySplit(part: SplitArrays, target: Target | null): Split {
-  const length = [...part.inputs.values()][0]!.shape[0]!;
+  const [length = 0] = [...part.inputs.values()][0]?.shape ?? [];
   const readOf = (indices: readonly number[] | Int32Array): HostArray | null => {
     if (!target) return null;
     if (target.kind === 'values') return target.values.rows(indices);
@@ -133,7 +135,7 @@ function arraySplit(part: SplitArrays, target: Target | null): Split {
  */
 export function completeSplits(given: ReadonlyMap<SplitName, Split>): Map<SplitName, Split> {
   const splits = new Map(given);
-  const train = given.get('train')!;
+  const train = given.get('train') ?? EMPTY_SPLIT;
   if (given.has('test') || train.length < 2) return splits;
   const { kept, held } = stratifiedHoldOut(train.length, train.labels ?? null, TEST_FRACTION, SPLIT_SEED);
   if (held.length === 0) return splits;
@@ -153,17 +155,21 @@ function describe(
   naming: TargetNaming,
 ): DatasetDescription {
   const lengths = splitLengths(splits);
-  const train = parts.get('train')!;
+  const train = parts.get('train');
   return {
     format,
     samples: lengths.train + lengths.validation + lengths.test,
     splits: lengths,
-    inputs: [...train.inputs].map(([name, array]) => ({ name, dtype: array.dtype, shape: array.shape.slice(1) })),
+    inputs: [...(train?.inputs ?? [])].map(([name, array]) => ({
+      name,
+      dtype: array.dtype,
+      shape: array.shape.slice(1),
+    })),
     target: {
       kind: kind.kind,
       classes: kind.kind === 'classes' ? Math.max(kind.classes, naming.classes?.length ?? 0) : null,
       ...(naming.classes ? { names: [...naming.classes] } : {}),
-      ...(kind.kind === 'values' ? { shape: train.target!.shape.slice(1) } : {}),
+      ...(kind.kind === 'values' && train?.target ? { shape: train.target.shape.slice(1) } : {}),
     },
   };
 }

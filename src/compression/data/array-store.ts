@@ -135,7 +135,7 @@ function storedArray(dtype: ArrayDtype, shape: readonly number[], target: Target
       const data = allocate(dtype, indices.length * rowElements);
       const bytes = bytesOf(data);
       for (let i = 0; i < indices.length; ) {
-        let run = 1; // rows that lie one behind the other are read at once
+        let run = 1; // reads consecutive rows at once
         while (i + run < indices.length && indices[i + run] === indices[i]! + run) run++;
         target.read(bytes.subarray(i * rowBytes, (i + run) * rowBytes), indices[i]! * rowBytes);
         i += run;

@@ -50,8 +50,9 @@ function sharedSource(split: Split, options: BatchOptions, shareOf: (batch: Int3
           : Int32Array.from({ length: split.length }, (_, i) => i),
       );
       const load = async (at: number): Promise<Batch> => {
-        const share = shareOf(batches[at]!);
-        return share.length > 0 ? makeBatch(share) : withoutSamples(await makeBatch(batches[at]!.subarray(0, 1)));
+        const batch = batches[at] ?? new Int32Array();
+        const share = shareOf(batch);
+        return share.length > 0 ? makeBatch(share) : withoutSamples(await makeBatch(batch.subarray(0, 1)));
       };
       yield* workers === 0 ? loadSequentially(batchesPerEpoch, load) : prefetchOne(batchesPerEpoch, load);
     },
@@ -68,7 +69,7 @@ function evenShare(indices: Int32Array, rank: number, of: number): Int32Array {
   return indices.subarray(limit(rank), limit(rank + 1));
 }
 
-/** The form of a batch with none of its samples. What samples share (inputs without axes) stays. */
+/** A batch of the same form without samples. Inputs that samples share (those without axes) stay. */
 function withoutSamples({ inputs, target }: Batch): Batch {
   const empty = (array: HostArray): HostArray =>
     array.shape.length === 0 ? array : { ...array, shape: [0, ...array.shape.slice(1)], data: array.data.slice(0, 0) };
@@ -93,7 +94,7 @@ async function* prefetchOne<T>(count: number, load: (at: number) => Promise<T>):
       yield current;
     }
   } finally {
-    // The caller stopped early: what is under way ends unseen, its error too.
+    // The caller stopped early: ignores the batch in progress and its error.
     await next?.catch(() => undefined);
   }
 }
@@ -135,10 +136,10 @@ function sharedScalar(array: HostArray, name: string): HostArray {
   return { ...array, shape: [], data };
 }
 
-/** The size image files are decoded to: asked for, or the model's where its only input is an image of known size. */
+/** The size of decoded images: `transform.resize`, or that of the model's only input where it is an image. */
 function imageSizeOf({ transform, inputs }: BatchOptions): readonly [number, number] | null {
   if (transform.resize) return transform.resize as [number, number];
-  const shape = inputs.length === 1 ? inputs[0]!.shape : [];
+  const shape = (inputs.length === 1 && inputs[0]?.shape) || [];
   if (shape.length !== 4) return null;
   const channelsLast = (shape[3] === 1 || shape[3] === 3) && shape[1] !== 1 && shape[1] !== 3;
   const [height, width] = channelsLast ? [shape[1], shape[2]] : [shape[2], shape[3]];

@@ -1,8 +1,8 @@
 /**
- * Tables with a header line. Columns whose every cell is a number are features as they are; other columns are one-hot
- * coded over their sorted values. The target column (`?target=`): names become classes in sorted order; whole numbers
- * from 0 to 999 are class indices; other numbers are values. `?targetKind=classes|values` decides where that guess is
- * wrong. Separator: comma, semicolon or tab.
+ * Tables with a header line. Columns of numbers become features unchanged; other columns are one-hot coded over their
+ * sorted values. The target column (`?target=`): names become classes in sorted order; whole numbers from 0 to 999 are
+ * class indices; other numbers are values. `?targetKind=classes|values` overrides that guess. Separator: comma,
+ * semicolon or tab.
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -18,7 +18,7 @@ const MAX_CLASS_INDEX = 1000;
 const ROWS_PER_CHUNK = 1024;
 const MISSING = new Set(['', 'na', 'n/a', 'nan', 'null', '?']);
 
-/** What the first pass learns of a column. */
+/** What the first pass learns about a column. */
 interface Column {
   readonly name: string;
   numeric: boolean;
@@ -36,7 +36,7 @@ async function delimiterOf(path: string): Promise<string> {
   const file = await open(path);
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(65536), 0, 65536, 0);
-    const header = buffer.toString('utf8', 0, bytesRead).split(/\r?\n/, 1)[0]!;
+    const header = buffer.toString('utf8', 0, bytesRead).replace(/\r?\n.*$/s, '');
     const count = (separator: string) => header.split(separator).length;
     return [',', ';', '\t'].reduce((best, separator) => (count(separator) > count(best) ? separator : best));
   } finally {
@@ -99,7 +99,7 @@ async function inferColumns(path: string, delimiter: string): Promise<{ columns:
   let rows = 0;
   for await (const { cells, line } of readBody(path, delimiter)) {
     columns.forEach((column, i) => {
-      const cell = cells[i]!;
+      const cell = cells[i] ?? '';
       if (MISSING.has(cell.toLowerCase()))
         throw bad(`line ${line}`, `column "${column.name}" has no value ("${cell}"); fill or drop such rows`);
       observe(column, cell);
@@ -133,9 +133,16 @@ function featureEncoding(column: Column): Encoding {
   return {
     width: index.size,
     encode: (cell, into, at) => {
-      into[at + index.get(cell)!] = 1;
+      into[at + placeIn(index, cell)] = 1;
     },
   };
+}
+
+/** The class of a cell; the first pass has seen every cell. */
+function placeIn(index: ReadonlyMap<string, number>, cell: string): number {
+  const place = index.get(cell);
+  if (place === undefined) throw bad('csv', `"${cell}" was not in the file when it was first read`);
+  return place;
 }
 
 interface TargetEncoding {
@@ -154,7 +161,7 @@ function targetEncoding(column: Column, kind: string | undefined): TargetEncodin
     throw bad(`column "${column.name}"`, `holds more than ${MAX_CATEGORIES} different texts, too many for classes`);
   const classes = [...column.categories].sort(column.numeric ? (a, b) => Number(a) - Number(b) : undefined);
   const index = new Map(classes.map((name, i) => [name, i]));
-  return { classes, dtype: 'int32', encode: (cell) => index.get(cell)! };
+  return { classes, dtype: 'int32', encode: (cell) => placeIn(index, cell) };
 }
 
 /** `options.target`: the target column; absent: unlabelled. */
@@ -171,7 +178,8 @@ export async function openCsv(path: string, options: Readonly<Record<string, str
       { path: 'target', message: `columns are: ${names}${columns.length > 20 ? ', ...' : ''}` },
     ]);
   }
-  const target = targetAt < 0 ? null : targetEncoding(columns[targetAt]!, options.targetKind);
+  const targetColumn = columns[targetAt];
+  const target = targetColumn ? targetEncoding(targetColumn, options.targetKind) : null;
   const features = columns.flatMap((column, at) =>
     at === targetAt ? [] : [{ at, encoding: featureEncoding(column) }],
   );
@@ -197,10 +205,10 @@ async function encodeRows(
   for await (const { cells } of readBody(path, delimiter)) {
     let at = filled * width;
     for (const feature of features) {
-      feature.encoding.encode(cells[feature.at]!, block, at);
+      feature.encoding.encode(cells[feature.at] ?? '', block, at);
       at += feature.encoding.width;
     }
-    if (target) labels![row] = target.encoding.encode(cells[target.at]!);
+    if (target && labels) labels[row] = target.encoding.encode(cells[target.at] ?? '');
     row++;
     if (++filled < ROWS_PER_CHUNK) continue;
     writer.write(block);
@@ -208,5 +216,5 @@ async function encodeRows(
     filled = 0;
   }
   writer.write(block.subarray(0, filled * width));
-  return { x: writer.finish(), y: target && arrayFrom(target.encoding.dtype, [rows], labels!) };
+  return { x: writer.finish(), y: target && labels && arrayFrom(target.encoding.dtype, [rows], labels) };
 }

@@ -36,7 +36,7 @@ const TYPES: Readonly<Record<number, IdxType>> = {
 const bad = (path: string, message: string) =>
   new LatheError('malformed-dataset', `"${path}" in the archive: ${message}`, [{ path, message }]);
 
-export const isIdxName = (path: string): boolean => /(idx\d|ubyte|\.idx)/i.test(path.split('/').at(-1)!);
+export const isIdxName = (path: string): boolean => /(idx\d|ubyte|\.idx)/i.test(path.slice(path.lastIndexOf('/') + 1));
 
 function splitOf(path: string): SplitName {
   const name = path.toLowerCase();
@@ -70,8 +70,8 @@ export async function openIdx(zip: Zip): Promise<Dataset> {
 /** Header of an idx file; null: more bytes are needed. */
 function parseHeader(bytes: Buffer, path: string): { type: IdxType; shape: number[]; dataOffset: number } | null {
   if (bytes.length < 4) return null;
-  const type = TYPES[bytes[2]!];
-  const axes = bytes[3]!;
+  const type = TYPES[bytes.readUInt8(2)];
+  const axes = bytes.readUInt8(3);
   if (bytes[0] !== 0 || bytes[1] !== 0 || !type || axes === 0) throw bad(path, 'is no idx file');
   if (bytes.length < 4 + 4 * axes) return null;
   const shape = Array.from({ length: axes }, (_, i) => bytes.readUInt32BE(4 + 4 * i));

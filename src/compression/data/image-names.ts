@@ -1,4 +1,4 @@
-/** What an archive's members are, told by their names. */
+/** Classifies an archive's members by their names. */
 const READABLE = /\.(png|jpe?g|webp)$/i;
 const OTHER_IMAGES = /\.(gif|bmp|tiff?|heic|avif|jp2|svg)$/i;
 

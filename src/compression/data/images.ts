@@ -67,15 +67,15 @@ function place(entries: readonly ZipEntry[]): Placed[] {
       throw new LatheError('too-large', `image "${entry.path}" is larger than ${MAX_FILE_BYTES} bytes`, [
         { path: entry.path, message: 'is too large' },
       ]);
-    const [first, ...rest] = folders[i]!.slice(shared);
+    const [first, ...rest] = folders[i]?.slice(shared) ?? [];
     const split = first === undefined ? undefined : SPLIT_FOLDERS[first.toLowerCase()];
     const classFolder = split ? rest[0] : first;
     return { entry, split: split ?? 'train', className: classFolder ?? null };
   });
   const labelled = placed.filter(({ className }) => className !== null);
   const stray = placed.find(({ className }) => className === null);
-  if (stray && labelled.length > 0)
-    throw bad(stray.entry.path, `lies in no class folder, "${labelled[0]!.entry.path}" does`);
+  const [other] = labelled;
+  if (stray && other) throw bad(stray.entry.path, `lies in no class folder, "${other.entry.path}" does`);
   if (!placed.some(({ split }) => split === 'train'))
     throw new LatheError('malformed-dataset', 'the archive has no images for training');
   return placed;
@@ -179,7 +179,7 @@ function makeSplits(
 }
 
 function imageSplit(zip: Zip, files: readonly Placed[], index: ReadonlyMap<string, number>, form: Form): Split {
-  const labels = index.size > 0 ? Int32Array.from(files, ({ className }) => index.get(className!)!) : null;
+  const labels = index.size > 0 ? Int32Array.from(files, ({ className }) => index.get(className ?? '') ?? -1) : null;
   return {
     length: files.length,
     ...(labels ? { labels } : {}),

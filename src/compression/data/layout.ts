@@ -1,9 +1,9 @@
 /**
- * How a dataset's samples become a model's input: decided once from shapes, by the check at submission and by the
- * batches alike.
+ * Plans how a dataset's samples become a model's input, from shapes alone: the check at submission and the batches
+ * share the plan.
  *
  * Image samples are [h, w] (uint8) or [h, w, c] of 1, 3 or 4 channels; models take [n, c, h, w] or [n, h, w, c].
- * Samples of other types that have the model's shape already are given as they are. Images to a model of [n, features]
+ * Samples of other types that already have the model's shape stay as they are. Images to a model of [n, features]
  * are flattened row by row, and rows of features to an image model are folded in the model's own order.
  */
 import type { TensorDescription } from '../../contracts/model.ts';
@@ -40,14 +40,14 @@ export interface PlanRequest {
   readonly resizable: boolean;
 }
 
-const IMAGE_CHANNELS = new Set<number | null>([1, 3, 4]);
+const IMAGE_CHANNELS = new Set<number | null | undefined>([1, 3, 4]);
 
 const fits = (a: Sizes, b: Sizes): boolean =>
   a.length === b.length && a.every((size, i) => size === null || b[i] === null || size === b[i]);
 const known = (sizes: Sizes): sizes is readonly number[] => sizes.every((size) => size !== null);
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
-/** null where the samples cannot be given to the input. */
+/** Null where the samples do not fit the input. */
 export function planInput(request: PlanRequest): InputPlan | null {
   const takes = request.input.shape.slice(1);
   const image = imageForm(request.sample);
@@ -62,11 +62,10 @@ interface ImageForm {
 }
 
 function imageForm(sample: TensorDescription): ImageForm | null {
-  const [height, width, channels] = sample.shape;
-  if (sample.shape.length === 2 && sample.dtype === 'uint8') return { size: [height!, width!], channels: 1 };
-  return sample.shape.length === 3 && IMAGE_CHANNELS.has(channels!)
-    ? { size: [height!, width!], channels: channels! }
-    : null;
+  const [height = null, width = null, channels = null] = sample.shape;
+  if (sample.shape.length === 2 && sample.dtype === 'uint8') return { size: [height, width], channels: 1 };
+  const hasChannels = sample.shape.length === 3 && channels !== null && IMAGE_CHANNELS.has(channels);
+  return hasChannels ? { size: [height, width], channels } : null;
 }
 
 function planImage(image: ImageForm, takes: Sizes, { transform, resizable }: PlanRequest): InputPlan | null {
@@ -81,14 +80,15 @@ function planImage(image: ImageForm, takes: Sizes, { transform, resizable }: Pla
       asked ?? (resizable ? ([wanted[0] ?? image.size[0], wanted[1] ?? image.size[1]] as const) : image.size);
     return fits(size, wanted) ? { kind: 'image', order, size, channels: image.channels } : null;
   };
+  const [a = null, b = null, c = null] = takes;
   if (takes.length === 3) {
-    const first = planned('channels-first', [takes[1]!, takes[2]!], takes[0]!);
-    const last = planned('channels-last', [takes[0]!, takes[1]!], takes[2]!);
-    return takes[0] === null && takes[2] === image.channels ? (last ?? first) : (first ?? last);
+    const first = planned('channels-first', [b, c], a);
+    const last = planned('channels-last', [a, b], c);
+    return a === null && c === image.channels ? (last ?? first) : (first ?? last);
   }
   if (takes.length === 2 && image.channels === 1) {
     // [n, h, w]: no channel axis; the same order either way
-    const plan = planned('channels-last', [takes[0]!, takes[1]!], 1);
+    const plan = planned('channels-last', [a, b], 1);
     return plan && { ...plan, withoutChannelAxis: true };
   }
   if (takes.length === 1) {
@@ -101,8 +101,8 @@ function planImage(image: ImageForm, takes: Sizes, { transform, resizable }: Pla
 }
 
 function planArray(sample: Sizes, takes: Sizes): InputPlan | null {
-  const channelAxis =
-    takes.length === 3 && !(IMAGE_CHANNELS.has(takes[2]!) && !IMAGE_CHANNELS.has(takes[0]!)) ? 0 : takes.length - 1;
+  const channelsLast = IMAGE_CHANNELS.has(takes[2]) && !IMAGE_CHANNELS.has(takes[0]);
+  const channelAxis = takes.length === 3 && !channelsLast ? 0 : takes.length - 1;
   if (fits(sample, takes))
     return { kind: 'array', shape: sample, channelAxis: takes.length === 0 ? null : channelAxis };
   const squeezed = (sizes: Sizes) => sizes.filter((size) => size !== 1);
@@ -127,7 +127,8 @@ export function pairInputs<T extends { readonly name: string }, U extends { read
   inputs: readonly U[],
 ): [T, U][] | null {
   if (samples.length !== inputs.length) return null;
-  if (samples.length === 1) return [[samples[0]!, inputs[0]!]];
+  const [sample, input] = [samples[0], inputs[0]];
+  if (samples.length === 1 && sample && input) return [[sample, input]];
   const byName = new Map(samples.map((sample) => [sample.name, sample]));
   const pairs = inputs.map((input): [T | undefined, U] => [byName.get(input.name), input]);
   return pairs.every((pair): pair is [T, U] => pair[0] !== undefined) ? pairs : null;

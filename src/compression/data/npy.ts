@@ -61,7 +61,7 @@ const bad = (name: string, message: string) =>
 export function parseNpyHeader(bytes: Buffer, name: string): NpyHeader | null {
   if (bytes.length < 10) return null;
   if (!bytes.subarray(0, 6).equals(MAGIC)) throw bad(name, 'is no .npy file');
-  const major = bytes[6]!;
+  const major = bytes.readUInt8(6);
   if (major < 1 || major > 3) throw bad(name, `.npy version ${major} is not known`);
   if (major > 1 && bytes.length < 12) return null;
   const length = major === 1 ? bytes.readUInt16LE(8) : bytes.readUInt32LE(8);
@@ -87,13 +87,14 @@ function parseDescription(text: string, name: string): Omit<NpyHeader, 'dataOffs
   if (descr[2] === 'O') throw bad(name, 'object arrays are pickles and are refused; save numbers');
   const type = `${descr[2]}${descr[3]}`;
   if (!CODECS[type]) throw bad(name, `type "${type}" is not supported; use bool, integers or floats`);
-  const dims = shape[1]!
+  const [, sizes = ''] = shape;
+  const dims = sizes
     .split(',')
     .map((part) => part.trim().replace(/L$/, ''))
     .filter((part) => part !== '')
     .map(Number);
   if (!dims.every(Number.isSafeInteger) || !Number.isSafeInteger(elementCount(dims) * 8))
-    throw bad(name, `shape (${shape[1]}) is too large`);
+    throw bad(name, `shape (${sizes}) is too large`);
   return { descr: type, bigEndian: descr[1] === '>', fortranOrder: order[1] === 'True', shape: dims };
 }
 
@@ -153,10 +154,10 @@ export async function readNpy(stream: Readable, name: string): Promise<StoredArr
       if (!header) {
         header = parseNpyHeader(pending, name);
         if (!header) continue;
-        sink = npySink(header, name);
         pending = pending.subarray(header.dataOffset);
       }
-      pending = sink!.take(pending);
+      sink ??= npySink(header, name);
+      pending = sink.take(pending);
     }
     if (!sink) throw bad(name, 'ends within its header');
     if (pending.length > 0) throw bad(name, 'ends within an element');

@@ -1,4 +1,4 @@
-/** Opens an uploaded dataset file: what it is follows from its bytes and, in a zip, from the names of its entries. */
+/** Opens an uploaded dataset; its bytes and, in a zip, the names of the entries decide its format. */
 import { open, stat } from 'node:fs/promises';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 import { LatheError } from '../../errors.ts';
@@ -40,7 +40,7 @@ export async function openDataset(
   throw new LatheError('unsupported-format', 'the file is neither a zip archive (npz, idx, images) nor a csv table');
 }
 
-/** What the file holds, for its upload: everything is read once, images are decoded. */
+/** Describes an uploaded file: reads everything once and decodes images. */
 export async function describeDataset(
   path: string,
   options: Readonly<Record<string, string>>,

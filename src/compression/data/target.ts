@@ -1,4 +1,4 @@
-/** What a dataset's target array means: classes (by index or one-hot), or values. */
+/** Reads a dataset's target array as classes (by index or one-hot) or values. */
 import { LatheError } from '../../errors.ts';
 import { arrayFrom, elementCount, type StoredArray } from './array-store.ts';
 import type { HostArray } from './dataset.ts';
@@ -25,7 +25,7 @@ export function readTarget(array: StoredArray, name: string): Target {
 }
 
 function* pieces(array: StoredArray): Generator<{ start: number; rows: HostArray }> {
-  const count = array.shape[0]!;
+  const [count = 0] = array.shape;
   for (let start = 0; start < count; start += ROWS_PER_CHUNK) {
     const size = Math.min(ROWS_PER_CHUNK, count - start);
     yield { start, rows: array.rows(Int32Array.from({ length: size }, (_, i) => start + i)) };
@@ -33,7 +33,7 @@ function* pieces(array: StoredArray): Generator<{ start: number; rows: HostArray
 }
 
 function classIndices(array: StoredArray, name: string): Target {
-  const labels = new Int32Array(array.shape[0]!);
+  const labels = new Int32Array(array.shape[0] ?? 0);
   let maxLabel = -1;
   for (const { start, rows } of pieces(array)) {
     for (let i = 0; i < rows.data.length; i++) {
@@ -52,8 +52,8 @@ export function badLabel(name: string, sample: number, label: number | string): 
 }
 
 function oneHotLabels(array: StoredArray): Int32Array | null {
-  const width = array.shape[1]!;
-  const labels = new Int32Array(array.shape[0]!);
+  const [count = 0, width = 1] = array.shape;
+  const labels = new Int32Array(count);
   for (const { start, rows } of pieces(array)) {
     for (let row = 0; row * width < rows.data.length; row++) {
       const label = hotIndex(rows.data, row * width, width);
@@ -64,7 +64,7 @@ function oneHotLabels(array: StoredArray): Int32Array | null {
   return labels;
 }
 
-/** Place of the only 1 among zeros; -1 where the row is not so. */
+/** Place of the only 1 among zeros; -1 for any other row. */
 function hotIndex(data: HostArray['data'], at: number, width: number): number {
   let hot = -1;
   for (let i = 0; i < width; i++) {

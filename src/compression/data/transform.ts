@@ -15,10 +15,10 @@ export interface Affine {
   readonly offset: Float64Array;
 }
 
-/** null: nothing to do. */
+/** Null where the transform changes nothing. */
 export function affineOf({ scale = 1, mean = [0], std = [1] }: Transform): Affine | null {
   const channels = Math.max(mean.length, std.length);
-  const at = (values: readonly number[], c: number) => values[values.length === 1 ? 0 : c]!;
+  const at = (values: readonly number[], c: number) => values[values.length === 1 ? 0 : c] ?? NaN;
   const affine = {
     scale: Float64Array.from({ length: channels }, (_, c) => scale / at(std, c)),
     offset: Float64Array.from({ length: channels }, (_, c) => -at(mean, c) / at(std, c)),
@@ -99,13 +99,14 @@ function arrayInput(
   dtype: ArrayDtype,
   affine: Affine | null,
 ): HostArray {
-  const n = samples.shape[0]!;
+  const [n = 0] = samples.shape;
   const perSample = elementCount(samples.shape.slice(1));
   const sampleShape = resolve(plan.shape, samples.shape.slice(1));
   const data = allocate(dtype, n * perSample);
   const axis = plan.channelAxis;
-  const channels = axis === null || !affine || affine.scale.length === 1 ? 1 : sampleShape[axis]!;
-  const inner = channels === 1 ? 1 : elementCount(sampleShape.slice(axis! + 1));
+  const perChannel = axis !== null && affine !== null && affine.scale.length !== 1;
+  const channels = perChannel ? (sampleShape[axis] ?? 1) : 1;
+  const inner = perChannel ? elementCount(sampleShape.slice(axis + 1)) : 1;
   if (channels === 1) copyScaled(samples.data, 0, 1, data, 0, 1, data.length, affine, 0);
   else
     for (let run = 0; run * inner < data.length; run++)
