@@ -1,4 +1,4 @@
-/** Archives round models: zip and gzip, unpacked in memory under a budget. */
+/** Unpacks zip and gzip archives of models in memory, under a budget. */
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import yauzl from 'yauzl';

@@ -1,4 +1,5 @@
-/** Writes a new ONNX graph node by node: what the importers of other formats build with. */
+/** Writes a new ONNX graph node by node, for the importers of other formats. */
+import { tupleOf, type Tuple } from './checked.ts';
 import { makeNode, removeUnusedInitializers, type AttributeValue } from '../ir/edit.ts';
 import { settingsMetadata } from '../ir/settings.ts';
 import { fromHost, hostOf } from '../ir/tensor-data.ts';
@@ -22,7 +23,7 @@ export class GraphBuilder {
   readonly #layers = new Map<string, Map<string, string>>();
   /** Weights of the layer that is being written, by base name and occurrence. */
   #layer: { readonly known: Map<string, string>; readonly seen: Map<string, number> } | null = null;
-  /** Whom a body's names and weights belong to; the builder itself at the top. */
+  /** The builder that owns a body's names and weights; the builder itself at the top. */
   readonly #root: GraphBuilder;
 
   constructor(root?: GraphBuilder) {
@@ -38,7 +39,7 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Keeps names for outputs of the graph, whatever is written before them. */
+  /** Reserves names for outputs of the graph. */
   reserve(names: readonly string[]): void {
     for (const name of names) this.#reserved.add(this.fresh(name));
   }
@@ -50,21 +51,22 @@ export class GraphBuilder {
     attributes: Readonly<Record<string, AttributeValue>> = {},
     name = opType,
   ): string {
-    return this.ops(opType, inputs, 1, attributes, name)[0]!;
+    return this.ops(opType, inputs, 1, attributes, name)[0];
   }
 
-  ops(
+  /** As `op`, with `outputCount` outputs. */
+  ops<N extends number>(
     opType: string,
     inputs: readonly string[],
-    outputCount: number,
+    outputCount: N,
     attributes: Readonly<Record<string, AttributeValue>> = {},
     name = opType,
-  ): string[] {
+  ): Tuple<string, N> {
     const outputs = Array.from({ length: outputCount }, (_, i) =>
       this.fresh(outputCount === 1 ? name : `${name}_${i}`),
     );
-    this.#nodes.push(makeNode(opType, inputs, outputs, attributes, { name: outputs[0]! }));
-    return outputs;
+    this.#nodes.push(makeNode(opType, inputs, outputs, attributes, { name: outputs[0] ?? name }));
+    return tupleOf(outputs, outputCount, `${opType} "${name}"`);
   }
 
   /**
@@ -86,15 +88,16 @@ export class GraphBuilder {
   /** Adds a weight; `values` in row-major order. */
   weight(name: string, dims: readonly number[], values: ArrayLike<number>, dtype: DataType = 'float32'): string {
     if (this.#root !== this) return this.#root.weight(name, dims, values, dtype);
-    const use = this.#layer && this.#occurrence(name, this.#layer.seen);
-    const known = use ? this.#initializers.get(this.#layer!.known.get(use) ?? '') : undefined;
+    const layer = this.#layer;
+    const use = layer && this.#occurrence(name, layer.seen);
+    const known = use ? this.#initializers.get(layer?.known.get(use) ?? '') : undefined;
     if (known?.dtype === dtype && known.dims.join() === dims.join()) return known.name;
     const made = this.#initializer(name, dims, values, dtype);
-    if (use) this.#layer!.known.set(use, made);
+    if (layer && use) layer.known.set(use, made);
     return made;
   }
 
-  /** Adds a constant that is no weight: training leaves it as it is (ir/settings.ts). */
+  /** Adds a constant that is no weight: training does not change it (ir/settings.ts). */
   setting(name: string, dims: readonly number[], values: ArrayLike<number>): string {
     if (this.#root !== this) return this.#root.setting(name, dims, values);
     const made = this.weight(name, dims, values);

@@ -1,4 +1,4 @@
-/** Any supported model file -> the graph, whatever its format: told by its bytes, never by its name. */
+/** Reads the graph of any supported model file; the bytes decide its format, never the name. */
 import { LatheError } from '../../errors.ts';
 import type { ModelFormat } from '../../contracts/model.ts';
 import type { Model } from '../ir/types.ts';
@@ -18,13 +18,13 @@ export interface ReadModel {
 /** Archives inside archives that are opened before giving up. */
 const MAX_WRAPPERS = 2;
 
-/** An upload out of its wrappers, told by its bytes; TF.js archives of either kind are `tfjs`. */
+/** An upload without its wrappers, recognized by its bytes; TF.js archives of either kind are `tfjs`. */
 export type OpenedUpload =
   | { readonly kind: 'onnx' | 'keras-h5'; readonly bytes: Uint8Array }
   | { readonly kind: 'keras' | 'tfjs'; readonly members: ReadonlyMap<string, Uint8Array> };
 
 /**
- * Reads ONNX, Keras HDF5, `.keras`, or a TF.js model (zip of model.json and its shards); gzip or zip round any of them.
+ * Reads ONNX, Keras HDF5, `.keras`, or a TF.js model (zip of model.json and its shards); also packed with gzip or zip.
  * @throws LatheError `unsupported-format`, `malformed-model`, `unsupported-operator`, `too-large`.
  */
 export async function readModel(bytes: Uint8Array): Promise<ReadModel> {
@@ -44,7 +44,7 @@ export async function readModel(bytes: Uint8Array): Promise<ReadModel> {
   }
 }
 
-/** Whether a file's first bytes say that it is ONNX, or nothing that Lathe reads: no wrapper and no other format. */
+/** Whether a file's first bytes show no wrapper and no other format: it is ONNX or unreadable. */
 export function isBareOnnx(start: Uint8Array): boolean {
   return !HDF5_MAGIC.every((byte, i) => start[i] === byte) && !isGzip(start) && !isZip(start);
 }
@@ -69,11 +69,10 @@ async function openArchive(members: ReadonlyMap<string, Uint8Array>, wrappers: n
   if (root !== null && members.has(`${root}model.weights.h5`)) return { kind: 'keras', members: under(members, root) };
   const tfjs = tfjsMembers(members);
   if (tfjs) return { kind: 'tfjs', members: tfjs };
-  const files = [...members].filter(
-    ([path]) => !path.startsWith('__MACOSX/') && !path.split('/').at(-1)!.startsWith('.'),
-  );
+  const files = [...members].filter(([path]) => !path.startsWith('__MACOSX/') && !/(^|\/)\.[^/]*$/.test(path));
   refuseOtherArchives(files.map(([path]) => path));
-  if (files.length === 1) return openUpload(files[0]![1], wrappers + 1);
+  const [file, ...others] = files;
+  if (file && others.length === 0) return openUpload(file[1], wrappers + 1);
   const listed = files
     .slice(0, 5)
     .map(([path]) => `"${path}"`)
@@ -95,8 +94,9 @@ function tfjsMembers(members: ReadonlyMap<string, Uint8Array>): ReadonlyMap<stri
       !path.startsWith('__MACOSX/') &&
       Buffer.from(content.buffer, content.byteOffset, content.length).includes('"weightsManifest"'),
   );
-  if (candidates.length !== 1) return null;
-  const [path, content] = candidates[0]!;
+  const [candidate, ...others] = candidates;
+  if (!candidate || others.length > 0) return null;
+  const [path, content] = candidate;
   return under(members, path.slice(0, path.lastIndexOf('/') + 1)).set('model.json', content);
 }
 

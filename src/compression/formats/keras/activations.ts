@@ -1,4 +1,5 @@
 /** Keras's activation functions as ONNX operators. */
+import { existing } from '../checked.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { type Config, type LayerContext, UnsupportedLayer } from './layer.ts';
 import { like, onnxAxis, plain, plainSignal, type Shape, type Signal } from './signal.ts';
@@ -78,7 +79,8 @@ export function activate(ctx: LayerContext, signal: Signal, value: unknown): Sig
   const name = activationName(value);
   if (name === 'linear') return signal;
   const label = `${ctx.name}/${name}`;
-  if (isLayerObject(value)) return ctx.inner(value as Config, [signal], [], 'activation')[0]!;
+  if (isLayerObject(value))
+    return existing(ctx.inner(value as Config, [signal], [], 'activation')[0], 'the output of its activation');
   if (name === 'softmax' || name === 'log_softmax')
     return softmax(ctx, signal, -1, name === 'softmax' ? 'Softmax' : 'LogSoftmax');
   if (name === 'glu') return glu(ctx.b, signal, -1, label);
@@ -135,7 +137,7 @@ export function glu(b: GraphBuilder, signal: Signal, axis: number, label: string
     `${label}_halves`,
   );
   const shape: Shape = signal.shape.map((old, i) => (i === position && size !== null ? size / 2 : old));
-  return { ...signal, shape, value: b.op('Mul', [kept!, b.op('Sigmoid', [gate!], {}, `${label}_gate`)], {}, label) };
+  return { ...signal, shape, value: b.op('Mul', [kept, b.op('Sigmoid', [gate], {}, `${label}_gate`)], {}, label) };
 }
 
 /**
@@ -146,7 +148,7 @@ export function sparsemax(b: GraphBuilder, signal: Signal, label: string): Signa
   const size = signal.shape.at(-1);
   if (typeof size !== 'number') throw new UnsupportedLayer('sparsemax over an axis of open size');
   const x = plain(b, signal);
-  const sorted = b.ops('TopK', [x, b.ints([size])], 2, { axis: -1 }, `${label}_sorted`)[0]!;
+  const sorted = b.ops('TopK', [x, b.ints([size])], 2, { axis: -1 }, `${label}_sorted`)[0];
   const sums = b.op('CumSum', [sorted, b.scalar(-1, 'int64')], {}, `${label}_sums`);
   const ranks = b.setting(
     `${label}_ranks`,

@@ -1,4 +1,5 @@
 /** The topology in a serialized Keras model (versions 2 and 3): layers, and the tensors each call takes. */
+import { item } from '../checked.ts';
 import type { Config } from './layer.ts';
 
 export interface LayerConfig {
@@ -21,7 +22,7 @@ export interface Call {
   readonly keywords: ReadonlyMap<string, readonly TensorRef[]>;
   /** Keyword arguments that are no tensors. */
   readonly arguments: Config;
-  /** All arguments as serialized: operations tell tensors and constants apart by position. */
+  /** All arguments as serialized: operations distinguish tensors and constants by position. */
   readonly args: readonly unknown[];
   readonly kwargs: Config;
 }
@@ -34,9 +35,11 @@ export interface ModelConfig {
 }
 
 const MODEL_CLASSES = new Set(['Model', 'Functional', 'Sequential', 'Keras>Functional']);
+/** The class without its package: `Custom>Dense` -> `Dense`. */
+export const plainClassName = (className: string): string => className.slice(className.lastIndexOf('>') + 1);
 export const isModelClass = (className: string): boolean => MODEL_CLASSES.has(className);
 
-/** Layers whose configuration does not say whether they are trainable. */
+/** Layers whose configuration has no `trainable`. */
 const BARE_LAYERS: ReadonlySet<string> = new Set([
   'InputLayer',
   'SpatialDropout1D',
@@ -145,7 +148,7 @@ function renumbered(
   return { outputs: outputs.map(shift), layers: layers.map((layer) => ({ ...layer, calls: layer.calls.map(moved) })) };
 }
 
-/** A chain; where the first layer only tells its input shape, an InputLayer is put before it. */
+/** A chain of layers. An InputLayer comes first; where there is none, the first layer gives its shape. */
 function sequential(config: Config, name: string): ModelConfig {
   const given = (Array.isArray(config) ? config : list(config['layers'], 'layers')).map((item) =>
     layerConfig(object(item, 'a layer')),
@@ -158,15 +161,20 @@ function sequential(config: Config, name: string): ModelConfig {
     config['build_input_shape'] ??
     firstInputShape(first.raw);
   const chain = first.className === 'InputLayer' ? given : [inputLayer(`${name}_input`, first, shape), ...given];
+  const outputOf = (place: number): TensorRef => ({
+    layer: item(chain, place, 'the list of layers').name,
+    node: 0,
+    tensor: 0,
+  });
   const layers = chain.map((layer, i) => ({
     ...layer,
-    calls: i === 0 ? [] : [plainCall({ layer: chain[i - 1]!.name, node: 0, tensor: 0 })],
+    calls: i === 0 ? [] : [plainCall(outputOf(i - 1))],
   }));
   return {
     name,
     layers,
-    inputs: [{ layer: chain[0]!.name, node: 0, tensor: 0 }],
-    outputs: [{ layer: chain.at(-1)!.name, node: 0, tensor: 0 }],
+    inputs: [outputOf(0)],
+    outputs: [outputOf(-1)],
   };
 }
 
@@ -254,7 +262,7 @@ function parseCall(node: unknown): Call {
   return { inputs, keywords, arguments: others, args: Array.isArray(args) ? args : [], kwargs: kwargs ?? {} };
 }
 
-/** The tensor that one serialized value stands for; null: it is no tensor. */
+/** The tensor that a serialized value refers to; null where it is no tensor. */
 export function tensorRef(value: unknown): TensorRef | null {
   if (Array.isArray(value)) return isReference(value) ? reference(value) : null;
   if (typeof value !== 'object' || value === null) return null;

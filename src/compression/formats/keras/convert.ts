@@ -2,6 +2,7 @@
  * A Keras topology with its arrays -> ONNX. Nothing in the file is ever evaluated: layers are looked up in a table,
  * others are refused.
  */
+import { existing, item } from '../checked.ts';
 import { LatheError } from '../../../errors.ts';
 import type { DataType, Model } from '../../ir/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
@@ -11,6 +12,7 @@ import {
   isOperation,
   layerConfig,
   modelConfig,
+  plainClassName,
   type Call,
   type LayerConfig,
   type ModelConfig,
@@ -31,7 +33,7 @@ interface Conversion {
   readonly kerasMajor: number;
   readonly masks: Masks;
   readonly runtime: KerasRuntime;
-  /** Names of the models around, each with a slash: tells layers of one name in different models apart. */
+  /** Names of the enclosing models, each with a slash: distinguishes layers of one name in different models. */
   readonly path: string;
   readonly reading: ReadOptions;
 }
@@ -54,7 +56,9 @@ export function convertKeras(
   const names = outputNames(config.outputs);
   b.reserve(names);
   const outputs = convertModel(conversion, config, inputs, reading.weights(weights(config.layers)));
-  outputs.forEach((signal, i) => b.output(names[i]!, plain(b, signal), typeOf(signal), openBatch(signal.shape)));
+  outputs.forEach((signal, i) =>
+    b.output(item(names, i, 'the list of output names'), plain(b, signal), typeOf(signal), openBatch(signal.shape)),
+  );
   return b.build(config.name, `Keras ${kerasMajor}`);
 }
 
@@ -128,7 +132,7 @@ function convertModel(
   weights: WeightSource,
 ): Signal[] {
   const done = new Map<string, readonly Signal[]>();
-  model.inputs.forEach(({ layer }, i) => done.set(`${layer}/0`, [inputs[i]!]));
+  model.inputs.forEach(({ layer }, i) => done.set(`${layer}/0`, [item(inputs, i, 'the list of inputs')]));
   const find = ({ layer, node, tensor }: TensorRef): Signal | undefined => done.get(`${layer}/${node}`)?.[tensor];
   let pending = model.layers
     .flatMap((layer) => layer.calls.map((call, node) => ({ layer, call, key: `${layer.name}/${node}` })))
@@ -139,8 +143,9 @@ function convertModel(
       if (ready) done.set(key, convertCall(conversion, layer, call, find, weights));
       return !ready;
     });
-    if (waiting.length === pending.length) {
-      const { layer } = waiting[0]!;
+    const [stuck] = waiting;
+    if (stuck && waiting.length === pending.length) {
+      const { layer } = stuck;
       throw new LatheError(
         'malformed-model',
         `layer "${layer.name}" (${layer.className}): its inputs come from no layer, or from itself`,
@@ -164,8 +169,9 @@ function convertCall(
   find: (ref: TensorRef) => Signal | undefined,
   weights: WeightSource,
 ): readonly Signal[] {
-  const inputs = call.inputs.map((ref) => find(ref)!);
-  const keywords = new Map([...call.keywords].map(([key, refs]) => [key, refs.map((ref) => find(ref)!)] as const));
+  const known = (ref: TensorRef): Signal => existing(find(ref), `output ${ref.tensor} of layer "${ref.layer}"`);
+  const inputs = call.inputs.map(known);
+  const keywords = new Map([...call.keywords].map(([key, refs]) => [key, refs.map(known)] as const));
   const outputs = convertTo(conversion, layer, call, { inputs, keywords, find }, weights);
   conversion.reading.called(layer, conversion.path, [...inputs, ...[...keywords.values()].flat()], outputs);
   return outputs;
@@ -247,7 +253,7 @@ function convertLayer(
   callArguments: Config,
   weights: WeightSource | null,
 ): Signal[] {
-  const className = layer.className.split('>').at(-1)!;
+  const className = plainClassName(layer.className);
   const converter = KERAS_LAYERS.get(className);
   if (!converter) throw unsupported(layer, refusal(layer));
   const { b, masks } = conversion;
@@ -283,7 +289,7 @@ function convertLayer(
   });
 }
 
-/** What a wrapper holds: a layer with its arrays, or a model, which has arrays of its own. */
+/** The content of a wrapper: a layer with its arrays, or a model with arrays of its own. */
 function convertInner(
   conversion: Conversion,
   wrapper: LayerConfig,
@@ -337,7 +343,7 @@ function refuseQuantized(config: Config): void {
 
 function refusal({ className, raw }: LayerConfig): string {
   const module = raw['module'];
-  const known = REFUSED_LAYERS.get(className.split('>').at(-1)!);
+  const known = REFUSED_LAYERS.get(plainClassName(className));
   if (known && (className === 'Lambda' || typeof module !== 'string' || module.startsWith('keras'))) return known;
   if (typeof module === 'string' && !module.startsWith('keras'))
     return `it is a custom object of "${module}", whose code is not in the file`;

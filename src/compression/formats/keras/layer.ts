@@ -1,4 +1,5 @@
-/** What a converter of a Keras layer is given. */
+/** The context in which a Keras layer is converted, and typed access to its settings and arrays. */
+import { item } from '../checked.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { product, type DataFormat, type Signal } from './signal.ts';
 
@@ -21,7 +22,7 @@ export interface LayerContext {
   readonly config: Config;
   /** Keras 2 and 3 disagree on a few defaults (hard_sigmoid). */
   readonly kerasMajor: number;
-  /** Whose results count: TF.js places the pixels of resized images differently. */
+  /** The runtime whose results the conversion reproduces: TF.js places the pixels of resized images differently. */
   readonly runtime: KerasRuntime;
   readonly inputs: readonly Signal[];
   /** Keyword arguments of the call: signals by name. */
@@ -33,7 +34,7 @@ export interface LayerContext {
   /** Masks of the inputs, or those that the call gives: bool values [n, steps], null where there is none. */
   readonly masks: readonly (string | null)[];
   maskOf(signal: Signal): string | null;
-  /** Attaches a mask to a tensor, or takes it off: it goes with the value to whatever reads it later. */
+  /** Attaches a mask to a tensor or removes it; the mask goes with the value to its readers. */
   setMask(signal: Signal, mask: string | null): void;
   /**
    * Converts an inner layer or model (wrappers): its serialized form, its inputs, its arrays; `attribute`: where the
@@ -66,7 +67,7 @@ export function constant(ctx: LayerContext, suffix: string, { dims, values }: We
   return ctx.b.weight(`${ctx.name}/${suffix}`, dims, values);
 }
 
-/** As `constant`, of values that the layer has no array for; training leaves them. */
+/** As `constant`, of values that the layer has no array for; training does not change them. */
 export function setting(ctx: LayerContext, suffix: string, dims: readonly number[], values: ArrayLike<number>): string {
   return ctx.b.setting(`${ctx.name}/${suffix}`, dims, values);
 }
@@ -103,8 +104,8 @@ export const flatSize = (signal: Signal): number | null => product(signal.shape.
 /** Swaps the axes of a row-major array. */
 export function transpose({ dims, values }: WeightArray, perm: readonly number[]): WeightArray {
   const strides = dims.map((_, axis) => dims.slice(axis + 1).reduce((a, d) => a * d, 1));
-  const target = perm.map((axis) => dims[axis]!);
-  const steps = perm.map((axis) => strides[axis]!);
+  const target = perm.map((axis) => item(dims, axis, 'the shape of the array'));
+  const steps = perm.map((axis) => item(strides, axis, 'the shape of the array'));
   const result = new Float32Array(values.length);
   const index = target.map(() => 0);
   for (let i = 0, offset = 0; i < result.length; i++) {

@@ -1,4 +1,4 @@
-/** Layers of keras.layers that are known and refused, with the reason that whoever uploads one is told. */
+/** Layers of keras.layers that are refused, each with the reason for the error message. */
 const CODE = 'it holds code, which is never evaluated';
 const STRINGS = 'it works on strings, which the engine has no tensors for: do this step before the model';
 const BATCH =

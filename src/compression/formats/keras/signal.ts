@@ -15,7 +15,7 @@ export interface Signal {
   readonly shape: Shape;
   /** The ONNX value is [n, c, ...spatial] while `shape` is [n, ...spatial, c]. */
   readonly channelsFirst: boolean;
-  /** Of the ONNX value; float32 where it is not said. */
+  /** Of the ONNX value; float32 by default. */
   readonly dtype?: DataType;
 }
 

@@ -4,7 +4,7 @@
  */
 import { LatheError } from '../../../errors.ts';
 import { snakeCase } from './activations.ts';
-import { isOperation, type LayerConfig } from './config.ts';
+import { isOperation, plainClassName, type LayerConfig } from './config.ts';
 import type { Hdf5Node } from './hdf5.ts';
 import type { Config, WeightArray } from './layer.ts';
 
@@ -96,7 +96,7 @@ const CHILDREN: Readonly<Record<string, readonly string[]>> = {
   GroupedQueryAttention: ATTENTION_PARTS,
 };
 
-/** Classes whose Python name, which files layers, is another than the one that Keras serializes. */
+/** Classes whose Python name, by which layers are filed, differs from the serialized name. */
 const PYTHON_NAMES: Readonly<Record<string, string>> = { GroupQueryAttention: 'GroupedQueryAttention' };
 
 /**
@@ -138,7 +138,7 @@ export function keras3Groups(layers: readonly LayerConfig[]): Map<string, string
   const groups = new Map<string, string>();
   for (const layer of layers) {
     if (isOperation(layer)) continue;
-    const base = snakeCase(PYTHON_NAMES[layer.className] ?? layer.className.split('>').at(-1)!);
+    const base = snakeCase(PYTHON_NAMES[layer.className] ?? plainClassName(layer.className));
     const seen = counts.get(base) ?? 0;
     counts.set(base, seen + 1);
     if (!groups.has(layer.name)) groups.set(layer.name, seen === 0 ? base : `${base}_${seen}`);
@@ -186,7 +186,7 @@ function childrenOf(group: Hdf5Node, className: string, config: Config): Child[]
   });
 }
 
-/** Stacked cells lie under `cells`, named as layers are. */
+/** Stacked cells are stored under `cells` and named like layers. */
 function cellsOf(group: Hdf5Node, config: Config): Child[] {
   const counts = new Map<string, number>();
   return ((config['cells'] ?? []) as { class_name: string; config: Config }[]).flatMap((layer) => {

@@ -6,7 +6,7 @@
  */
 const ORIGIN = Symbol('origin');
 
-/** Notes the protobuf payload (or, for maps, the concatenated records) that `object` stands for. */
+/** Records the protobuf payload (for maps, the concatenated records) that `object` was decoded from. */
 export function setOrigin<T extends object>(object: T, bytes: Uint8Array): T {
   return Object.defineProperty(object, ORIGIN, { value: bytes, enumerable: false });
 }

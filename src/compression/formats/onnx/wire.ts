@@ -14,7 +14,7 @@ export const FIXED64 = 1;
 export const LENGTH_DELIMITED = 2;
 export const FIXED32 = 5;
 
-/** What one file may still cost. */
+/** The budget that is left for one file. */
 export interface Budget {
   messages: number;
 }
@@ -54,13 +54,13 @@ export class MessageReader {
     return true;
   }
 
-  /** The whole field as it stands in the file, tag included. */
+  /** The whole field as in the file, tag included. */
   record(): Uint8Array {
     this.skip();
     return this.consumed();
   }
 
-  /** The field just read, as it stands in the file. */
+  /** The field just read, as in the file. */
   consumed(): Uint8Array {
     return this.bytes.subarray(this.start, this.position);
   }
@@ -118,7 +118,7 @@ export class MessageReader {
     });
   }
 
-  /** Where the field is packed: its payload; else one element's bytes. */
+  /** The payload of a packed field, otherwise one element's bytes. */
   fixed(wire: typeof FIXED32 | typeof FIXED64): Uint8Array {
     if (this.wire === LENGTH_DELIMITED) return this.payload();
     this.expect(wire);
@@ -237,7 +237,7 @@ export class MessageWriter {
   length = 0;
   private readonly chunks: Uint8Array[] = [];
 
-  /** A record as it stood in a file. */
+  /** Copies a record of a file. */
   raw(record: Uint8Array): this {
     if (record.length > 0) this.chunks.push(record);
     this.length += record.length;

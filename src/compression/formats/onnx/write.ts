@@ -83,19 +83,14 @@ function writeInOrder(
     queues.set(field, [...(queues.get(field) ?? []), (w) => w.raw(record)]);
   }
   const lastRun = new Map<number, number>();
-  for (let i = 0; i < order.length; i += 2) lastRun.set(order[i]!, i);
-  const runs = order.length > 0 ? order : [];
-  for (let i = 0; i < runs.length; i += 2) {
-    const queue = queues.get(runs[i]!) ?? [];
-    for (
-      let count = lastRun.get(runs[i]!) === i ? queue.length : Math.min(runs[i + 1]!, queue.length);
-      count > 0;
-      count--
-    )
-      queue.pop()!(writer);
+  for (const [i, field] of order.entries()) if (i % 2 === 0) lastRun.set(field, i);
+  for (const [i, field] of order.entries()) {
+    if (i % 2 === 1) continue;
+    const queue = queues.get(field) ?? [];
+    const count = lastRun.get(field) === i ? queue.length : (order[i + 1] ?? 0);
+    for (const emit of queue.splice(Math.max(queue.length - count, 0)).reverse()) emit(writer);
   }
-  for (const field of [...queues.keys()].sort((a, b) => a - b))
-    for (const emit of queues.get(field)!.reverse()) emit(writer);
+  for (const [, queue] of [...queues].sort(([a], [b]) => a - b)) for (const emit of queue.reverse()) emit(writer);
 }
 
 function fieldOf(record: Uint8Array): number {
@@ -111,7 +106,7 @@ function optional<T>(value: T | undefined, emit: (writer: MessageWriter, value: 
   return value === undefined ? [] : [(writer) => emit(writer, value)];
 }
 
-/** A map's records as they stood, or its entries anew. */
+/** A map's records as in the file, or newly written entries. */
 function recorded<V>(
   map: ReadonlyMap<string, V>,
   emit: (writer: MessageWriter, key: string, value: V) => void,

@@ -1,7 +1,8 @@
 /**
- * A frozen TensorFlow graph, as TF.js stores it -> ONNX. Operators are looked up in tables; what is in none is refused
- * by name.
+ * A frozen TensorFlow graph, as TF.js stores it -> ONNX. Tables list the operators; others are
+ * refused by name.
  */
+import { existing } from '../checked.ts';
 import { LatheError } from '../../../errors.ts';
 import { inferShapes } from '../../graph/infer.ts';
 import type { Model } from '../../ir/types.ts';
@@ -21,7 +22,7 @@ import { LINEAR } from './ops/linear.ts';
 import { MOVEMENT } from './ops/movement.ts';
 import { SELECTION } from './ops/selection.ts';
 
-/** Loops and branches on tensors: what TensorFlow 1 and frozen graphs are made of where they are not straight. */
+/** Loops and branches on tensors, as in TensorFlow 1 and frozen graphs. */
 const CONTROL_FLOW: ReadonlySet<string> = new Set([
   'Enter',
   'Exit',
@@ -61,7 +62,7 @@ export interface Signature {
   readonly outputs?: Readonly<Record<string, SignatureTensor>>;
 }
 
-/** Converts the graph; inputs and outputs are the signature's, or the placeholders and the nodes nobody reads. */
+/** Converts the graph; inputs and outputs are the signature's, or the placeholders and the nodes without readers. */
 export function convertGraphModel(
   graph: GraphDef,
   weights: ReadonlyMap<string, TfjsWeight>,
@@ -77,7 +78,7 @@ export function convertGraphModel(
   b.reserve(outputs.map(({ name }) => name));
   for (const { tensor } of outputs) convertUpTo(b, nodes, nodeName(tensor), weights, done);
   for (const { name, tensor, shape } of outputs) {
-    const { value, channelsFirst } = done.get(nodeName(tensor))![outputIndex(tensor)]!;
+    const { value, channelsFirst } = existing(valueOf(done, tensor), `the output "${tensor}"`);
     b.output(
       name,
       channelsFirst ? b.op('Transpose', [value], { perm: [0, 2, 3, 1] }, `${name}_channels_last`) : value,
@@ -88,7 +89,7 @@ export function convertGraphModel(
   return withOutputTypes(b.build('tfjs-graph-model', 'TF.js'));
 }
 
-/** Files say the types of their outputs seldom: they follow from the operators. */
+/** Infers the types of the outputs from the operators: files seldom give them. */
 function withOutputTypes(model: Model): Model {
   const declared = model.graph.outputs;
   const table = inferShapes({
@@ -97,13 +98,15 @@ function withOutputTypes(model: Model): Model {
   });
   const outputs = declared.map((output) => ({
     ...output,
-    type: { shape: output.type!.shape, dtype: table.typeOf(output.name)?.dtype ?? output.type!.dtype },
+    type: output.type && { ...output.type, dtype: table.typeOf(output.name)?.dtype ?? output.type.dtype },
   }));
   return { ...model, graph: { ...model.graph, outputs } };
 }
 
-const nodeName = (tensor: string): string => tensor.replace(/^\^/, '').split(':')[0]!;
+const nodeName = (tensor: string): string => tensor.replace(/^\^/, '').replace(/:.*$/s, '');
 const outputIndex = (tensor: string): number => Number(tensor.split(':')[1] ?? 0);
+const valueOf = (done: ReadonlyMap<string, readonly TfValue[]>, tensor: string): TfValue | undefined =>
+  done.get(nodeName(tensor))?.[outputIndex(tensor)];
 
 function outputTensors(
   graph: GraphDef,
@@ -149,8 +152,7 @@ function convertUpTo(
 ): void {
   const stack = [target];
   const entered = new Set<string>();
-  while (stack.length > 0) {
-    const name = stack.at(-1)!;
+  for (let name = stack.at(-1); name !== undefined; name = stack.at(-1)) {
     if (done.has(name)) {
       stack.pop();
       continue;
@@ -194,7 +196,11 @@ function convertNode(
   done: ReadonlyMap<string, readonly TfValue[]>,
 ): readonly TfValue[] {
   if (node.op === 'Const') return [constant(b, node, weights)];
-  if (node.op === 'PlaceholderWithDefault') return done.get(nodeName(node.input![0]!))!;
+  if (node.op === 'PlaceholderWithDefault')
+    return located(node, () => {
+      const [input = ''] = node.input ?? [];
+      return existing(done.get(nodeName(input)), `its input "${input}"`);
+    });
   const converter = CONVERTERS.get(node.op);
   if (!converter)
     throw new LatheError(
@@ -203,7 +209,7 @@ function convertNode(
       [{ path: node.name, message: `operator ${node.op}` }],
     );
   const inputs = dataInputs(node).map((input) => {
-    const value = done.get(nodeName(input))![outputIndex(input)];
+    const value = valueOf(done, input);
     if (!value)
       throw new LatheError(
         'malformed-model',

@@ -1,4 +1,5 @@
 /** A node of a TensorFlow graph as converters see it, and the values between them. */
+import { existing, item } from '../checked.ts';
 import type { DataType } from '../../ir/types.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { TfjsWeight } from './manifest.ts';
@@ -84,13 +85,17 @@ export function constantAt(ctx: NodeContext, index: number, what: string): TfjsW
 export const numbersAt = (ctx: NodeContext, index: number, what: string): number[] =>
   Array.from(constantAt(ctx, index, what).values);
 
+/** The number of a constant scalar, or the first of a vector. */
+export const numberAt = (ctx: NodeContext, index: number, what: string): number =>
+  item(numbersAt(ctx, index, what), 0, what);
+
 /** Numbers of a vector as far as they are constant; null: not even its length is known. */
 export function elementsAt(ctx: NodeContext, index: number): readonly (number | null)[] | null {
   const { constant, elements } = at(ctx, index);
   return constant ? Array.from(constant.values) : (elements ?? null);
 }
 
-/** An int32 input (a shape, indices) as the int64 that ONNX wants; scalars as vectors of one. */
+/** An int32 input (a shape, indices) as the int64 that ONNX requires; scalars as vectors of one. */
 export function int64At(ctx: NodeContext, index: number): string {
   const { constant } = at(ctx, index);
   if (constant && constant.dims.length > 1)
@@ -155,13 +160,15 @@ export function typeOf(type: string | number | undefined): DataType {
 }
 
 /** ONNX's number of an element type. */
-export const ONNX_TYPE: Readonly<Partial<Record<DataType, number>>> = {
+const ONNX_TYPE: Readonly<Partial<Record<DataType, number>>> = {
   float32: 1,
   uint8: 2,
   int32: 6,
   int64: 7,
   bool: 9,
 };
+
+export const onnxType = (dtype: DataType): number => existing(ONNX_TYPE[dtype], `ONNX's number of ${dtype}`);
 
 /**
  * A constant in the layout that an operator wants; operators that read the same constant in the same layout share one

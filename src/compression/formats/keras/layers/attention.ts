@@ -2,6 +2,7 @@
  * Attention: multi-head and grouped-query (Vaswani et al. 2017, eq. 1; Ainslie et al. 2023), dot-product and additive
  * (Bahdanau et al. 2015).
  */
+import { item, tupleOf } from '../../checked.ts';
 import {
   flag,
   input,
@@ -15,12 +16,18 @@ import {
 } from '../layer.ts';
 import { cast, plain, plainSignal, range, type Signal } from '../signal.ts';
 
-/** What Keras writes into masked scores before the softmax: -0.7 of the largest float32. */
+/** Keras's value of masked scores before the softmax: -0.7 of the largest float32. */
 const MASKED_SCORE = -0.7 * 3.4028234663852886e38;
 
 interface Projection {
   readonly kernel: WeightArray;
   readonly bias: WeightArray | null;
+}
+
+/** Heads and their size, from the kernel [d, heads, size]. */
+function headsOf({ kernel }: Projection): { heads: number; size: number } {
+  const [, heads, size] = tupleOf(kernel.dims, 3, 'the shape of a projection kernel');
+  return { heads, size };
 }
 
 /** x [..., d] times kernel [d, heads, size] -> [..., heads, size], for x of `rank`. */
@@ -31,7 +38,7 @@ function project(
   { kernel, bias }: Projection,
   label: string,
 ): string {
-  const [depth, heads, size] = kernel.dims as [number, number, number];
+  const [depth, heads, size] = tupleOf(kernel.dims, 3, `the shape of the ${label} kernel`);
   const w = b.weight(`${name}/${label}/kernel`, [depth, heads * size], kernel.values);
   let projected = b.op('MatMul', [x, w], {}, `${name}/${label}`);
   if (bias)
@@ -74,7 +81,7 @@ function byHead(
       );
 }
 
-/** The inverse, with the attended axes of `query` taken apart again. */
+/** The inverse, which separates the attended axes of `query` again. */
 function byStep(
   { b, name }: LayerContext,
   mixed: string,
@@ -266,20 +273,21 @@ const multiHeadAttention: LayerConverter = (ctx) => {
   const wide = mask && unsqueezed(ctx, mask, rank, keyword(ctx, 'attention_mask'));
   const q = byHead(
     ctx,
-    scaled(ctx, project(ctx, x, rank, parts.query, 'query'), parts.query.kernel.dims[2]!),
+    scaled(ctx, project(ctx, x, rank, parts.query, 'query'), headsOf(parts.query).size),
     axes,
-    parts.query.kernel.dims[2]!,
+    headsOf(parts.query).size,
     'query',
   );
-  const k = byHead(ctx, project(ctx, z, rank, parts.key, 'key'), axes, parts.key.kernel.dims[2]!, 'key');
-  const v = byHead(ctx, project(ctx, y, rank, parts.value, 'value'), axes, parts.value.kernel.dims[2]!, 'value');
+  const k = byHead(ctx, project(ctx, z, rank, parts.key, 'key'), axes, headsOf(parts.key).size, 'key');
+  const v = byHead(ctx, project(ctx, y, rank, parts.value, 'value'), axes, headsOf(parts.value).size, 'value');
   const { mixed, scores } = attend(ctx, q, k, v, axes.free.length + 4, wide, keepsScores);
-  const joined = gated(ctx, byStep(ctx, mixed, axes, query, parts.value.kernel.dims[2]!), x, rank, parts.gate);
+  const joined = gated(ctx, byStep(ctx, mixed, axes, query, headsOf(parts.value).size), x, rank, parts.gate);
   const { value: result, sizes } = output(ctx, joined, rank, parts.output);
   if (ctx.kerasMajor >= 3) for (const signal of [query, value, key]) ctx.setMask(signal, null);
-  const outputs = [plainSignal(result, [...query.shape.slice(0, -1), ...sizes])];
-  ctx.setMask(outputs[0]!, masks.query);
-  const attended = axes.attended[0]!;
+  const attention = plainSignal(result, [...query.shape.slice(0, -1), ...sizes]);
+  const outputs = [attention];
+  ctx.setMask(attention, masks.query);
+  const attended = item(axes.attended, 0, 'attention_axes');
   if (axes.attended.length > 1 && (mask || wantsScores(ctx)))
     throw new UnsupportedLayer('masks and scores of attention over several axes');
   if (wantsScores(ctx))
@@ -287,7 +295,7 @@ const multiHeadAttention: LayerConverter = (ctx) => {
       plainSignal(scores, [
         query.shape[0] ?? null,
         ...axes.free.map((axis) => query.shape[axis] ?? null),
-        parts.query.kernel.dims[1]!,
+        headsOf(parts.query).heads,
         query.shape[attended] ?? null,
         value.shape[attended] ?? null,
       ]),
@@ -318,7 +326,7 @@ const groupQueryAttention: LayerConverter = (ctx) => {
   const { query, value, key, keyGiven } = threeInputs(ctx);
   const masks = { query: ctx.maskOf(query), value: ctx.maskOf(value), key: keyGiven ? ctx.maskOf(key) : null };
   const parts = projections(ctx);
-  const [heads, size] = [parts.query.kernel.dims[1]!, parts.query.kernel.dims[2]!];
+  const { heads, size } = headsOf(parts.query);
   const axes: Axes = { free: [], attended: [1], rank: 3 };
   const x = plain(b, query);
   const mask = attentionMask(ctx, query, value, masks);
@@ -327,7 +335,7 @@ const groupQueryAttention: LayerConverter = (ctx) => {
     repeatHeads(
       ctx,
       byHead(ctx, project(ctx, plain(b, signal), 3, part, label), axes, size, label),
-      part.kernel.dims[1]!,
+      headsOf(part).heads,
       heads,
       label,
     );

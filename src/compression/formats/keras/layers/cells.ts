@@ -1,4 +1,5 @@
 /** The cells of recurrent layers, one step each, in plain operators. Gates lie in Keras's order. */
+import { item, tupleOf, type Tuple } from '../../checked.ts';
 import { activateValue, activationName } from '../activations.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import {
@@ -59,10 +60,11 @@ function simpleCell(parts: CellParts): Cell {
   return {
     stateSizes: [[units]],
     outputSizes: [units],
-    step: (b, x, [h], label) => {
+    step: (b, x, states, label) => {
+      const [h] = tupleOf(states, 1, `${label}: its states`);
       const sum = b.op(
         'Add',
-        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h!, recurrent], {}, `${label}/h`)],
+        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h, recurrent], {}, `${label}/h`)],
         {},
         `${label}/sum`,
       );
@@ -75,16 +77,16 @@ function simpleCell(parts: CellParts): Cell {
 /** c' = f c + i act(g), h' = o act(c') of gates i, f, g, o (Hochreiter and Schmidhuber 1997, with forget gates). */
 function lstmStep(
   b: GraphBuilder,
-  gates: readonly string[],
+  gates: Tuple<string, 4>,
   c: string,
   { outer, gate }: ReturnType<typeof activations>,
   label: string,
 ) {
   const [i, f, g, o] = [
-    gate(b, gates[0]!, `${label}/i`),
-    gate(b, gates[1]!, `${label}/f`),
-    outer(b, gates[2]!, `${label}/g`),
-    gate(b, gates[3]!, `${label}/o`),
+    gate(b, gates[0], `${label}/i`),
+    gate(b, gates[1], `${label}/f`),
+    outer(b, gates[2], `${label}/g`),
+    gate(b, gates[3], `${label}/o`),
   ];
   const carry = b.op(
     'Add',
@@ -107,14 +109,15 @@ function lstmCell(parts: CellParts): Cell {
   return {
     stateSizes: [[units], [units]],
     outputSizes: [units],
-    step: (b, x, [h, c], label) => {
+    step: (b, x, states, label) => {
+      const [h, c] = tupleOf(states, 2, `${label}: its states`);
       const sum = b.op(
         'Add',
-        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h!, recurrent], {}, `${label}/hr`)],
+        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h, recurrent], {}, `${label}/hr`)],
         {},
         `${label}/sum`,
       );
-      return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c!, acts, label);
+      return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c, acts, label);
     },
   };
 }
@@ -130,12 +133,12 @@ function gruCell(parts: CellParts): Cell {
   const resetAfter = flag(parts.config, 'reset_after', parts.ctx.kerasMajor >= 3 || bias?.dims.length === 2);
   const { outer, gate } = activations(parts);
   const kernel = store(parts, 'kernel', inputKernel);
-  const row = (index: number): WeightArray => ({
+  const row = ({ values }: WeightArray, index: number): WeightArray => ({
     dims: [3 * units],
-    values: bias!.values.subarray(index * 3 * units, (index + 1) * 3 * units),
+    values: values.subarray(index * 3 * units, (index + 1) * 3 * units),
   });
-  const inputBias = bias && store(parts, 'bias', row(0));
-  const recurrentBias = bias && resetAfter ? store(parts, 'recurrent_bias', row(1)) : null;
+  const inputBias = bias && store(parts, 'bias', row(bias, 0));
+  const recurrentBias = bias && resetAfter ? store(parts, 'recurrent_bias', row(bias, 1)) : null;
   const recurrent = store(
     parts,
     'recurrent_kernel',
@@ -147,7 +150,8 @@ function gruCell(parts: CellParts): Cell {
   return {
     stateSizes: [[units]],
     outputSizes: [units],
-    step: (b, x, [h], label) => {
+    step: (b, x, states, label) => {
+      const [h] = tupleOf(states, 1, `${label}: its states`);
       const [xz, xr, xh] = b.ops(
         'Split',
         [affine(b, x, kernel, inputBias, `${label}/x`)],
@@ -155,22 +159,22 @@ function gruCell(parts: CellParts): Cell {
         { axis: 1, num_outputs: 3 },
         `${label}/x_gates`,
       );
-      const count = resetAfter ? 3 : 2;
-      const [hz, hr, hh] = b.ops(
+      const count: number = resetAfter ? 3 : 2;
+      const [hz = '', hr = '', hh = ''] = b.ops(
         'Split',
-        [affine(b, h!, recurrent, recurrentBias, `${label}/hr`)],
+        [affine(b, h, recurrent, recurrentBias, `${label}/hr`)],
         count,
         { axis: 1, num_outputs: count },
         `${label}/h_gates`,
       );
-      const z = gate(b, b.op('Add', [xz!, hz!], {}, `${label}/z_sum`), `${label}/z`);
-      const r = gate(b, b.op('Add', [xr!, hr!], {}, `${label}/r_sum`), `${label}/r`);
+      const z = gate(b, b.op('Add', [xz, hz], {}, `${label}/z_sum`), `${label}/z`);
+      const r = gate(b, b.op('Add', [xr, hr], {}, `${label}/r_sum`), `${label}/r`);
       const reset =
         candidate === null
-          ? b.op('Mul', [r, hh!], {}, `${label}/reset`)
-          : b.op('MatMul', [b.op('Mul', [r, h!], {}, `${label}/reset`), candidate], {}, `${label}/candidate`);
-      const proposed = outer(b, b.op('Add', [xh!, reset], {}, `${label}/h_sum`), `${label}/proposed`);
-      const kept = b.op('Mul', [z, h!], {}, `${label}/kept`);
+          ? b.op('Mul', [r, hh], {}, `${label}/reset`)
+          : b.op('MatMul', [b.op('Mul', [r, h], {}, `${label}/reset`), candidate], {}, `${label}/candidate`);
+      const proposed = outer(b, b.op('Add', [xh, reset], {}, `${label}/h_sum`), `${label}/proposed`);
+      const kept = b.op('Mul', [z, h], {}, `${label}/kept`);
       const next = b.op(
         'Add',
         [kept, b.op('Mul', [b.op('Sub', [b.scalar(1), z], {}, `${label}/rest`), proposed], {}, `${label}/new`)],
@@ -183,7 +187,7 @@ function gruCell(parts: CellParts): Cell {
 }
 
 function columns({ dims, values }: WeightArray, from: number, to: number): WeightArray {
-  const [rows, width] = dims as [number, number];
+  const [rows, width] = tupleOf(dims, 2, 'the shape of the recurrent kernel');
   const out = new Float32Array(rows * (to - from));
   for (let row = 0; row < rows; row++)
     out.set(values.subarray(row * width + from, row * width + to), row * (to - from));
@@ -202,7 +206,7 @@ function stackedCells({ ctx, config, arrays }: CellParts): Cell {
   });
   return {
     stateSizes: cells.flatMap((cell) => cell.stateSizes),
-    outputSizes: cells.at(-1)!.outputSizes,
+    outputSizes: item(cells, -1, 'the list of stacked cells').outputSizes,
     step: (b, x, states, label) => {
       let [value, from] = [x, 0];
       const next = cells.flatMap((cell, i) => {
@@ -285,7 +289,11 @@ export function convLstmCell(
   const kernel = store(parts, 'kernel', transpose(take(parts, 0, 'kernel'), perm));
   const recurrent = store(parts, 'recurrent_kernel', transpose(take(parts, 1, 'recurrent kernel'), perm));
   const bias = biased(parts) ? [store(parts, 'bias', take(parts, 2, 'bias'))] : [];
-  const filters = number(config, 'filters', take(parts, 1, 'recurrent kernel').dims.at(-2)!);
+  const filters = number(
+    config,
+    'filters',
+    item(take(parts, 1, 'recurrent kernel').dims, -2, 'the shape of the recurrent kernel'),
+  );
   const acts = activations(parts);
   const conv = (
     b: GraphBuilder,
@@ -312,17 +320,18 @@ export function convLstmCell(
       [filters, ...sizes],
     ],
     outputSizes: [filters, ...sizes],
-    step: (b, x, [h, c], label) => {
+    step: (b, x, states, label) => {
+      const [h, c] = tupleOf(states, 2, `${label}: its states`);
       const sum = b.op(
         'Add',
         [
           conv(b, [x, kernel, ...bias], spatial, window, `${label}/x`),
-          conv(b, [h!, recurrent], sizes, recurrentWindow, `${label}/hr`),
+          conv(b, [h, recurrent], sizes, recurrentWindow, `${label}/hr`),
         ],
         {},
         `${label}/sum`,
       );
-      return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c!, acts, label);
+      return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c, acts, label);
     },
   };
 }
@@ -342,7 +351,7 @@ export function cudnnArrays(className: string, [kernel, recurrent, bias]: readon
 
 /** Rebuilds each gate's block [inputs, units], which is stored as [units, inputs] in the same row-major places. */
 function perGate({ dims, values }: WeightArray, gates: number): WeightArray {
-  const [inputs, width] = dims as [number, number];
+  const [inputs, width] = tupleOf(dims, 2, 'the shape of a CuDNN kernel');
   const units = width / gates;
   const out = new Float32Array(values.length);
   for (let gate = 0; gate < gates; gate++) {

@@ -1,9 +1,10 @@
 /** Layers that join several tensors. */
+import { item, mapTuple, tupleOf } from '../../checked.ts';
 import { flag, input, number, type LayerContext, type LayerConverter } from '../layer.ts';
 import { aligned, broadcast, positive, promoted } from '../operations/operation.ts';
 import { onnxAxis, plain, plainSignal, range, typeOf, type Signal } from '../signal.ts';
 
-/** Inputs of fewer axes get new ones behind the batch. */
+/** Inputs with fewer axes get new ones after the batch. */
 function sameRank({ b, inputs, name, maskOf, setMask }: LayerContext): Signal[] {
   const rank = Math.max(...inputs.map(({ shape }) => shape.length));
   return inputs.map((signal) => {
@@ -60,13 +61,16 @@ function masked(ctx: LayerContext, signals: readonly Signal[], opType: 'Mul' | '
         shape,
       ),
     );
-  let value = opType === 'Mul' ? pick(wide[0], values[0]!, b.scalar(1)) : values[0]!;
+  const first = item(values, 0, 'the list of inputs');
+  let value = opType === 'Mul' ? pick(wide[0], first, b.scalar(1)) : first;
   let seen = wide[0] ?? null;
-  for (let i = 1; i < values.length; i++) {
-    const next = opType === 'Mul' ? pick(wide[i], values[i]!, b.scalar(1)) : pick(wide[i], values[i]!, value);
+  for (const [i, x] of values.entries()) {
+    if (i === 0) continue;
+    const mask = wide[i];
+    const next = pick(mask, x, opType === 'Mul' ? b.scalar(1) : value);
     if (opType !== 'Mul') value = pick(seen, value, next);
     value = b.op(opType, [value, next], {}, `${name}/merge`);
-    seen = seen && wide[i] ? b.op('Or', [seen, wide[i]!], {}, `${name}/seen`) : null;
+    seen = seen && mask ? b.op('Or', [seen, mask], {}, `${name}/seen`) : null;
   }
   if (opType === 'Mul' && all) value = pick(seen, value, b.scalar(0));
   return withMask(plainSignal(value, shape));
@@ -127,39 +131,37 @@ function joinedMask({ b, name, inputs, masks }: LayerContext, axis: number): str
  */
 const dot: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
-  const signals = [input(ctx, 0), input(ctx, 1)];
   const given = config['axes'];
-  const axes = (Array.isArray(given) ? given.map(Number) : [Number(given), Number(given)]).map((axis, i) =>
-    positive(axis, signals[i]!.shape.length),
-  );
+  const axes = Array.isArray(given) ? tupleOf(given.map(Number), 2, 'axes') : [Number(given), Number(given)];
+  const operands = mapTuple([0, 1], (index) => {
+    const signal = input(ctx, index);
+    return { signal, axis: positive(item(axes, index, 'axes'), signal.shape.length) };
+  });
   const unit = flag(config, 'normalize', false);
-  const [left, right] = signals.map((signal, i) =>
-    unit ? normalized(ctx, plain(b, signal), axes[i]!) : plain(b, signal),
+  const [left, right] = mapTuple(operands, ({ signal, axis }) =>
+    unit ? normalized(ctx, plain(b, signal), axis) : plain(b, signal),
   );
-  if (signals.every(({ shape }) => shape.length === 2)) {
-    const products = b.op('Mul', [left!, right!], {}, `${name}/products`);
-    return plainSignal(b.op('ReduceSum', [products, b.ints([1])], { keepdims: 1 }, `${name}/dot`), [
-      signals[0]!.shape[0] ?? null,
-      1,
-    ]);
+  const batch = operands[0].signal.shape[0] ?? null;
+  if (operands.every(({ signal }) => signal.shape.length === 2)) {
+    const products = b.op('Mul', [left, right], {}, `${name}/products`);
+    return plainSignal(b.op('ReduceSum', [products, b.ints([1])], { keepdims: 1 }, `${name}/dot`), [batch, 1]);
   }
-  const kept = signals.map(({ shape }, i) => range(1, shape.length).filter((axis) => axis !== axes[i]));
-  const sizes = kept.map((own, i) => own.map((axis) => signals[i]!.shape[axis] ?? null));
-  const shape = [signals[0]!.shape[0] ?? null, ...sizes.flat()];
+  const kept = operands.map(({ signal, axis }) => signal.shape.filter((_, own) => own !== 0 && own !== axis));
+  const shape = [batch, ...kept.flat()];
   if (kept.every((own) => own.length === 1)) {
     const turned = (x: string, from: boolean): string =>
       from ? b.op('Transpose', [x], { perm: [0, 2, 1] }, `${name}/turned`) : x;
     return plainSignal(
-      b.op('MatMul', [turned(left!, axes[0] === 1), turned(right!, axes[1] === 2)], {}, `${name}/dot`),
+      b.op('MatMul', [turned(left, operands[0].axis === 1), turned(right, operands[1].axis === 2)], {}, `${name}/dot`),
       shape,
     );
   }
   const letters = 'abcdefghijklmnopqrstuvwxy';
-  const [first, second] = signals.map(({ shape: own }, i) =>
-    own.map((_, axis) => (axis === 0 ? 'n' : axis === axes[i] ? 'z' : letters[i * 7 + axis]!)).join(''),
+  const terms = operands.map(({ signal, axis }, i) =>
+    signal.shape.map((_, own) => (own === 0 ? 'n' : own === axis ? 'z' : letters.charAt(i * 7 + own))).join(''),
   );
-  const equation = `${first!},${second!}->n${[first!, second!].map((own) => own.replace(/[nz]/g, '')).join('')}`;
-  return plainSignal(b.op('Einsum', [left!, right!], { equation }, `${name}/dot`), shape);
+  const equation = `${terms.join(',')}->n${terms.map((own) => own.replace(/[nz]/g, '')).join('')}`;
+  return plainSignal(b.op('Einsum', [left, right], { equation }, `${name}/dot`), shape);
 };
 
 /** x / sqrt(max(sum x^2, 1e-12)) */

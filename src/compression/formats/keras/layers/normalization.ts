@@ -13,7 +13,7 @@ import {
 } from '../layer.ts';
 import { image, knownSize, plain, plainSignal, range, type Signal } from '../signal.ts';
 
-/** Arrays in Keras's order, of which gamma and beta may be absent: ONNX wants them all. */
+/** Arrays in Keras's order, of which gamma and beta may be absent: ONNX requires them all. */
 function takeArrays(
   ctx: LayerContext,
   names: readonly { name: string; present: boolean; fallback: number }[],
@@ -170,7 +170,7 @@ const groupNormalization: LayerConverter = (ctx) => {
   return { value, shape: signal.shape, channelsFirst: true };
 };
 
-/** ONNX wants a spatial axis: [n, c] -> [n, c, 1] and back. */
+/** ONNX requires a spatial axis: [n, c] -> [n, c, 1] and back. */
 function flatGroups({ b, name }: LayerContext, signal: Signal, apply: (x: string) => string): Signal {
   const wide = b.op('Unsqueeze', [signal.value, b.ints([2])], {}, `${name}/wide`);
   return { ...signal, value: b.op('Squeeze', [apply(wide), b.ints([2])], {}, `${name}/flat`) };

@@ -1,7 +1,8 @@
 /**
- * LSTM, GRU, SimpleRNN, ConvLSTM, RNN of cells, and Bidirectional round them: ONNX's own recurrent operators where they
- * say the same, else Scan.
+ * LSTM, GRU, SimpleRNN, ConvLSTM, RNN of cells, and Bidirectional around them: ONNX's own recurrent operators where
+ * they compute the same, otherwise Scan.
  */
+import { existing, item, mapTuple } from '../../checked.ts';
 import { activationName } from '../activations.ts';
 import {
   dataFormat,
@@ -38,8 +39,8 @@ const ONNX_ACTIVATIONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * ONNX activation with its parameters; Keras 2's and 3's hard_sigmoid differ in the slope. Null: ONNX's operators have
- * no such one.
+ * ONNX activation with its parameters; Keras 2's and 3's hard_sigmoid differ in the slope. Null: ONNX's recurrent
+ * operators lack this activation.
  */
 function cellActivation(value: unknown, kerasMajor: number): { name: string; alpha: number; beta: number } | null {
   const keras =
@@ -57,8 +58,10 @@ function nativeActivations(cell: CellType, config: Config, kerasMajor: number) {
   const of = (key: string, fallback: string) =>
     cellActivation(config[key] === undefined ? fallback : config[key], kerasMajor);
   const [outer, inner] = [of('activation', 'tanh'), of('recurrent_activation', 'sigmoid')];
-  if (!outer || (cell !== 'RNN' && !inner)) return null;
-  return cell === 'LSTM' ? [inner!, outer, outer] : cell === 'GRU' ? [inner!, outer] : [outer];
+  if (!outer) return null;
+  if (cell === 'RNN') return [outer];
+  if (!inner) return null;
+  return cell === 'LSTM' ? [inner, outer, outer] : [inner, outer];
 }
 
 interface Direction {
@@ -75,11 +78,11 @@ interface Direction {
 function direction(cell: CellType, config: Config, arrays: readonly WeightArray[]): Direction {
   const [kernel, recurrent, bias] = arrays;
   if (!kernel || !recurrent) throw new Error('lacks its kernel or recurrent kernel');
-  const units = number(config, 'units', recurrent.dims[0]!);
+  const units = number(config, 'units', item(recurrent.dims, 0, 'the shape of the recurrent kernel'));
   const gates = GATES[cell];
   const width = gates.length * units;
   const rows = ({ values, dims }: WeightArray): Float32Array => {
-    const inputs = dims[0]!;
+    const inputs = item(dims, 0, 'the shape of a kernel');
     const out = new Float32Array(width * inputs);
     gates.forEach((source, gate) => {
       for (let u = 0; u < units; u++)
@@ -87,16 +90,24 @@ function direction(cell: CellType, config: Config, arrays: readonly WeightArray[
     });
     return out;
   };
-  const biases = bias ? new Float32Array(bias.values.length) : null;
-  for (let set = 0; biases && set < biases.length / width; set++) {
-    gates.forEach((source, gate) =>
-      biases.set(
-        bias!.values.subarray(set * width + source * units, set * width + (source + 1) * units),
-        set * width + gate * units,
-      ),
-    );
-  }
-  return { w: rows(kernel), r: rows(recurrent), bias: biases, features: kernel.dims[0]! };
+  return {
+    w: rows(kernel),
+    r: rows(recurrent),
+    bias: bias ? reorderedBias(bias.values, gates, units) : null,
+    features: item(kernel.dims, 0, 'the shape of the kernel'),
+  };
+}
+
+/** One or two biases [gates * h], one behind the other, in ONNX's order of gates. */
+function reorderedBias(values: Float32Array, gates: readonly number[], units: number): Float32Array {
+  const width = gates.length * units;
+  const result = new Float32Array(values.length);
+  for (let set = 0; set < values.length / width; set++)
+    for (const [gate, source] of gates.entries()) {
+      const start = set * width + source * units;
+      result.set(values.subarray(start, start + units), set * width + gate * units);
+    }
+  return result;
 }
 
 interface Recurrence {
@@ -118,7 +129,7 @@ function emit(
   const { b, name, kerasMajor } = ctx;
   const sets = arrays.map((own) => direction(cell, config, own));
   const units = number(config, 'units', 0);
-  const features = sets[0]!.features;
+  const { features } = item(sets, 0, 'the list of directions');
   const width = GATES[cell].length * units;
   const n = sets.length;
   const w = b.weight(
@@ -134,7 +145,9 @@ function emit(
   const bias = biasInput(ctx, sets, width);
   const x = b.op('Transpose', [plain(b, signal)], { perm: [1, 0, 2] }, `${name}/time_major`);
   const states = initialStates(ctx, initial, STATES[cell], n);
-  const activations = sets.flatMap(() => nativeActivations(cell, config, kerasMajor)!);
+  const activations = sets.flatMap(() =>
+    existing(nativeActivations(cell, config, kerasMajor), 'the ONNX form of its activations'),
+  );
   const attributes: Record<string, AttributeValue> = {
     hidden_size: units,
     direction: way,
@@ -148,14 +161,14 @@ function emit(
   }
   if (cell === 'GRU')
     attributes['linear_before_reset'] = flag(config, 'reset_after', (arrays[0]?.[2]?.dims.length ?? 1) === 2) ? 1 : 0;
-  const [y, ...last] = b.ops(
+  const outputs = b.ops(
     cell,
     [x, w, r, bias, '', ...states],
     1 + STATES[cell],
     attributes,
     `${name}/${cell.toLowerCase()}`,
   );
-  return { y: y!, states: last, units };
+  return { y: item(outputs, 0, 'its outputs'), states: outputs.slice(1), units };
 }
 
 const joined = (sets: readonly Direction[], pick: (set: Direction) => Float32Array): Float32Array =>
@@ -166,19 +179,19 @@ const joined = (sets: readonly Direction[], pick: (set: Direction) => Float32Arr
  * halves.
  */
 function biasInput(ctx: LayerContext, sets: readonly Direction[], width: number): string {
-  const size = sets[0]!.bias?.length;
+  const size = sets[0]?.bias?.length;
   if (size === undefined) return '';
   const own = ctx.b.weight(
     `${ctx.name}/B`,
     [sets.length, size],
-    joined(sets, (set) => set.bias!),
+    joined(sets, (set) => existing(set.bias, 'the bias of one direction')),
   );
   if (size === 2 * width) return own;
   const none = setting(ctx, 'recurrent_bias', [sets.length, width], new Float32Array(sets.length * width));
   return ctx.b.op('Concat', [own, none], { axis: 1 }, `${ctx.name}/biases`);
 }
 
-/** Keras gives [h, c] (or forward then backward ones) of [n, units]; ONNX wants [directions, n, units]. */
+/** Keras gives [h, c] (or forward then backward ones) of [n, units]; ONNX takes [directions, n, units]. */
 function initialStates(
   { b, name }: LayerContext,
   initial: readonly Signal[],
@@ -190,9 +203,14 @@ function initialStates(
     throw new Error(`is given ${initial.length} initial states where it has ${stateCount * directions}`);
   return Array.from({ length: stateCount }, (_, state) => {
     const rows = Array.from({ length: directions }, (_, d) =>
-      b.op('Unsqueeze', [initial[d * stateCount + state]!.value, b.ints([0])], {}, `${name}/initial`),
+      b.op(
+        'Unsqueeze',
+        [item(initial, d * stateCount + state, 'initial states').value, b.ints([0])],
+        {},
+        `${name}/initial`,
+      ),
     );
-    return rows.length === 1 ? rows[0]! : b.op('Concat', rows, { axis: 0 }, `${name}/initial`);
+    return directions === 1 ? item(rows, 0, 'initial states') : b.op('Concat', rows, { axis: 0 }, `${name}/initial`);
   });
 }
 
@@ -217,12 +235,12 @@ interface PassInput {
 const CONV_RANKS: Readonly<Record<string, number>> = { ConvLSTM1D: 1, ConvLSTM2D: 2, ConvLSTM3D: 3 };
 
 function run(ctx: LayerContext, raw: RawLayer, given: PassInput): Pass {
-  const { class_name: className, config } = CUDNN[raw.class_name]
-    ? { class_name: CUDNN[raw.class_name]!, config: { ...raw.config, reset_after: true } }
+  const plainName = CUDNN[raw.class_name];
+  const { class_name: className, config } = plainName
+    ? { class_name: plainName, config: { ...raw.config, reset_after: true } }
     : raw;
-  const arrays = CUDNN[raw.class_name] ? cudnnArrays(className, given.arrays) : given.arrays;
-  if (CUDNN[raw.class_name] && given.mask !== null)
-    throw new UnsupportedLayer('a mask for a CuDNN layer, which takes none');
+  const arrays = plainName ? cudnnArrays(className, given.arrays) : given.arrays;
+  if (plainName && given.mask !== null) throw new UnsupportedLayer('a mask for a CuDNN layer, which takes none');
   if (flag(config, 'stateful', false))
     throw new UnsupportedLayer('a stateful recurrent layer keeps its state between calls');
   if (flag(config, 'time_major', false)) throw new UnsupportedLayer('time_major recurrent layers');
@@ -254,7 +272,7 @@ function runNative(ctx: LayerContext, cell: CellType, config: Config, { signal, 
   );
   const output = flag(config, 'return_sequences', false)
     ? plainSignal(sequence(ctx, y, backwards), [batch, steps, units])
-    : last[0]!;
+    : item(last, 0, 'the last states');
   return { output, states: last };
 }
 
@@ -269,7 +287,7 @@ function sequence({ b, name }: LayerContext, y: string, reversed: boolean): stri
   return reversed ? flip(b, batchMajor, name) : batchMajor;
 }
 
-/** The steps of [n, t, ...] the other way round. */
+/** Reverses the steps of [n, t, ...]. */
 const flip = (b: LayerContext['b'], value: string, name: string): string =>
   b.op(
     'Slice',
@@ -297,7 +315,9 @@ function runCell(ctx: LayerContext, raw: RawLayer, config: Config, { signal, arr
     : plainSignal(scanned.last, [batch ?? null, ...cell.outputSizes]);
   return {
     output,
-    states: scanned.states.map((state, i) => plainSignal(state, [batch ?? null, ...cell.stateSizes[i]!])),
+    states: scanned.states.map((state, i) =>
+      plainSignal(state, [batch ?? null, ...item(cell.stateSizes, i, 'the states of the cell')]),
+    ),
   };
 }
 
@@ -331,10 +351,11 @@ function runConvLstm(
       : b.op('Transpose', [plain(b, state)], { perm: toChannelsFirst(rank + 2) }, `${name}/initial`),
   );
   const sizes = cell.outputSizes;
+  const lastSizes = [...sizes.slice(1), item(sizes, 0, 'the output of the cell')];
   const scanned = scanCell(b, name, {
     cell,
     x,
-    stepShape: [first ? step[0]! : step.at(-1)!, ...spatial],
+    stepShape: [item(step, first ? 0 : -1, 'the shape of a step'), ...spatial],
     steps,
     mask,
     zeroOutput: flag(config, 'zero_output_for_mask', false),
@@ -342,16 +363,14 @@ function runConvLstm(
     initial: states,
   });
   const image = (value: string): Signal =>
-    first
-      ? plainSignal(value, [batch, ...sizes])
-      : { value, shape: [batch, ...sizes.slice(1), sizes[0]!], channelsFirst: true };
+    first ? plainSignal(value, [batch, ...sizes]) : { value, shape: [batch, ...lastSizes], channelsFirst: true };
   if (!flag(config, 'return_sequences', false))
     return { output: image(scanned.last), states: scanned.states.map(image) };
   const output = first
     ? plainSignal(scanned.sequence, [batch, steps, ...sizes])
     : plainSignal(
         b.op('Transpose', [scanned.sequence], { perm: inStep(toChannelsLast(rank + 2)) }, `${name}/sequence`),
-        [batch, steps, ...sizes.slice(1), sizes[0]!],
+        [batch, steps, ...lastSizes],
       );
   return { output, states: scanned.states.map(image) };
 }
@@ -461,25 +480,26 @@ function runJoint(
   });
   const [batch, steps] = [signal.shape[0] ?? null, signal.shape[1] ?? null];
   const split = states.map((state) =>
-    b
-      .ops('Split', [state], 2, { axis: 0, num_outputs: 2 }, `${name}/states`)
-      .map((one) => plainSignal(b.op('Squeeze', [one, b.ints([0])], {}, `${name}/state`), [batch, units])),
+    mapTuple(b.ops('Split', [state], 2, { axis: 0, num_outputs: 2 }, `${name}/states`), (one) =>
+      plainSignal(b.op('Squeeze', [one, b.ints([0])], {}, `${name}/state`), [batch, units]),
+    ),
   );
   // [t, 2, n, h] -> [2, n, t, h]
   const sequences = flag(config, 'return_sequences', false)
-    ? b
-        .ops(
+    ? mapTuple(
+        b.ops(
           'Split',
           [b.op('Transpose', [y], { perm: [1, 2, 0, 3] }, `${name}/sequence`)],
           2,
           { axis: 0, num_outputs: 2 },
           `${name}/directions`,
-        )
-        .map((one) => plainSignal(b.op('Squeeze', [one, b.ints([0])], {}, `${name}/steps`), [batch, steps, units]))
+        ),
+        (one) => plainSignal(b.op('Squeeze', [one, b.ints([0])], {}, `${name}/steps`), [batch, steps, units]),
+      )
     : null;
-  const way = (index: number): Pass => ({
-    output: sequences ? sequences[index]! : split[0]![index]!,
-    states: split.map((pair) => pair[index]!),
+  const way = (index: 0 | 1): Pass => ({
+    output: (sequences ?? item(split, 0, 'the last states'))[index],
+    states: split.map((pair) => pair[index]),
   });
   return [way(0), way(1)];
 }

@@ -50,7 +50,7 @@ export function resampling(interpolation: string, size: number, target: number, 
 
 type Weigh = (place: number, pixel: number, scale: number) => number;
 
-/** How much of a pixel lies in the target's cell. */
+/** The share of a pixel inside the target's cell. */
 const areaRow: Weigh = (place, pixel, scale) =>
   Math.max(Math.min(pixel + 1, (place + 1) * scale) - Math.max(pixel, place * scale), 0);
 

@@ -1,4 +1,5 @@
 /** Layers that move elements: reshape, permute, pad, crop, repeat. */
+import { item } from '../../checked.ts';
 import { dataFormat, flatSize, input, ints, type LayerContext, type LayerConverter } from '../layer.ts';
 import {
   imageShape,
@@ -55,7 +56,7 @@ const permute: LayerConverter = (ctx) => {
 const repeatVector: LayerConverter = (ctx) => {
   const { b, name } = ctx;
   const signal = input(ctx);
-  const n = ints(ctx.config, 'n', 1, 1)[0]!;
+  const n = item(ints(ctx.config, 'n', 1, 1), 0, 'n');
   const row = b.op('Unsqueeze', [signal.value, b.ints([1])], {}, `${name}/row`);
   return plainSignal(
     b.op('Tile', [row, b.ints([1, n, 1])], {}, `${name}/repeat`),
@@ -95,6 +96,8 @@ function onSpatial(
   return imageSignal(value, signal.shape[0] ?? null, sizes, channels, format);
 }
 
+const sumOf = ([before, after]: readonly [number, number]): number => before + after;
+
 const zeroPadding =
   (rank: number): LayerConverter =>
   (ctx) => {
@@ -102,7 +105,7 @@ const zeroPadding =
     return onSpatial(
       ctx,
       rank,
-      (size, i) => size + pads[i]![0] + pads[i]![1],
+      (size, i) => size + sumOf(item(pads, i, 'padding')),
       (x, axes) => {
         // All axes are given: onnxruntime mistakes a Pad of some axes when it moves a transpose past it.
         const side = (index: 0 | 1): number[] =>
@@ -119,7 +122,7 @@ const cropping =
     return onSpatial(
       ctx,
       rank,
-      (size, i) => size - crops[i]![0] - crops[i]![1],
+      (size, i) => size - sumOf(item(crops, i, 'cropping')),
       (x, axes) => {
         const ends = crops.map(([, after]) => (after === 0 ? Number.MAX_SAFE_INTEGER : -after));
         return ctx.b.op(

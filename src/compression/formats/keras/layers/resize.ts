@@ -1,4 +1,5 @@
 /** Layers that resample images: UpSampling, Resizing, CenterCrop. */
+import { item, tupleOf } from '../../checked.ts';
 import {
   dataFormat,
   flag,
@@ -6,6 +7,7 @@ import {
   ints,
   number,
   text,
+  transpose,
   UnsupportedLayer,
   type LayerContext,
   type LayerConverter,
@@ -65,20 +67,21 @@ function resizeTo(
   if (spatial.some((size) => size === null))
     throw new UnsupportedLayer(`the interpolation "${interpolation}" of images of open size`);
   // [h, w] = rows matrix times image times columns matrix.
-  const [rows, columns] = spatial.map((size, i) => resampling(interpolation, Number(size), target[i]!, antialias));
-  const [height, width] = spatial as [number, number];
-  const turned = Float32Array.from(
-    { length: width * target[1]! },
-    (_, i) => columns![(i % target[1]!) * width + Math.floor(i / target[1]!)]!,
+  const [height, width] = tupleOf(spatial.map(Number), 2, 'the size of the image');
+  const [toHeight, toWidth] = tupleOf(target, 2, 'the new size');
+  const rows = resampling(interpolation, height, toHeight, antialias);
+  const columns = transpose(
+    { dims: [toWidth, width], values: resampling(interpolation, width, toWidth, antialias) },
+    [1, 0],
   );
-  const wide = b.op('MatMul', [value, b.setting(`${name}/columns`, [width, target[1]!], turned)], {}, `${name}/wide`);
-  return b.op('MatMul', [b.setting(`${name}/rows`, [target[0]!, height], rows!), wide], {}, `${name}/resize`);
+  const wide = b.op('MatMul', [value, b.setting(`${name}/columns`, columns.dims, columns.values)], {}, `${name}/wide`);
+  return b.op('MatMul', [b.setting(`${name}/rows`, [toHeight, height], rows), wide], {}, `${name}/resize`);
 }
 
 /** TensorFlow reads the cubic kernel from a table of 1024 places: exact only for ratios whose places all lie in it. */
 function isRounded(spatial: Shape, target: readonly number[]): boolean {
   if (spatial.some((size) => size === null)) return false;
-  return target.some((size, i) => (2048 * spatial[i]!) % size !== 0);
+  return target.some((size, i) => (2048 * Number(spatial[i])) % size !== 0);
 }
 
 function cut(
@@ -89,7 +92,12 @@ function cut(
 ): Picture {
   const sliced = b.op(
     'Slice',
-    [value, b.ints(starts), b.ints(starts.map((start, i) => start + sizes[i]!)), b.ints(starts.map((_, i) => i + 2))],
+    [
+      value,
+      b.ints(starts),
+      b.ints(starts.map((start, i) => start + item(sizes, i, 'the size of the part'))),
+      b.ints(starts.map((_, i) => i + 2)),
+    ],
     {},
     `${name}/crop`,
   );
@@ -108,18 +116,18 @@ function toRatio(
     throw new UnsupportedLayer('a fixed ratio of sides for images of open size');
   const [byWidth, byHeight] = [Math.trunc((w * height) / width), Math.trunc((h * width) / height)];
   if (way === 'crop') {
-    const sizes = [Math.max(Math.min(h, byWidth), 1), Math.max(Math.min(w, byHeight), 1)];
-    return cut(ctx, picture, [Math.trunc((h - sizes[0]!) / 2), Math.trunc((w - sizes[1]!) / 2)], sizes);
+    const [tall, wide] = [Math.max(Math.min(h, byWidth), 1), Math.max(Math.min(w, byHeight), 1)];
+    return cut(ctx, picture, [Math.trunc((h - tall) / 2), Math.trunc((w - wide) / 2)], [tall, wide]);
   }
   if (text(ctx.config, 'fill_mode', 'constant') !== 'constant')
     throw new UnsupportedLayer('a border that is not constant');
-  const sizes = [Math.max(h, byWidth), Math.max(w, byHeight)];
-  const before = [Math.trunc((sizes[0]! - h) / 2), Math.trunc((sizes[1]! - w) / 2)];
-  const pads = [0, 0, ...before, 0, 0, sizes[0]! - h - before[0]!, sizes[1]! - w - before[1]!];
+  const [tall, wide] = [Math.max(h, byWidth), Math.max(w, byHeight)];
+  const [top, left] = [Math.trunc((tall - h) / 2), Math.trunc((wide - w) / 2)];
+  const pads = [0, 0, top, left, 0, 0, tall - h - top, wide - w - left];
   const { b, name, config } = ctx;
   return {
     value: b.op('Pad', [picture.value, b.ints(pads), b.scalar(number(config, 'fill_value', 0))], {}, `${name}/pad`),
-    spatial: sizes,
+    spatial: [tall, wide],
   };
 }
 
@@ -191,7 +199,7 @@ const upSampling =
     const factors = ints(config, 'size', rank, 2);
     const interpolation = text(config, 'interpolation', 'nearest');
     const { spatial, channels } = imageShape(signal, format);
-    const result = spatial.map((size, i) => (size === null ? null : size * factors[i]!));
+    const result = spatial.map((size, i) => (size === null ? null : size * item(factors, i, 'size')));
     const x = image(b, signal, format);
     if (!MODES[interpolation]) {
       if (result.some((size) => size === null))

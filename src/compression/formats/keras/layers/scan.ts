@@ -1,7 +1,8 @@
 /**
- * A recurrence of any cell as ONNX's Scan: for what LSTM, GRU and RNN of ONNX cannot say (masks, other activations,
- * stacked and convolutional cells).
+ * A recurrence of any cell as ONNX's Scan, for what ONNX's LSTM, GRU and RNN cannot express: masks, other activations,
+ * stacked and convolutional cells.
  */
+import { item } from '../../checked.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import type { Dim } from '../../../ir/types.ts';
 
@@ -24,7 +25,7 @@ export interface ScanPlan {
   /** Sizes of a step after the batch. */
   readonly stepShape: readonly Dim[];
   readonly steps: number | null;
-  /** Bool [n, t]: a step without it repeats the last output and leaves the states. */
+  /** Bool [n, t]: a masked step repeats the last output and keeps the states. */
   readonly mask: string | null;
   /** Gives zeros where a step is masked, instead of the last output. */
   readonly zeroOutput: boolean;
@@ -67,7 +68,7 @@ export function scanCell(b: GraphBuilder, label: string, plan: ScanPlan): ScanRe
     },
     `${label}/scan`,
   );
-  const sequence = outputs.at(-1)!;
+  const sequence = item(outputs, -1, 'the outputs of the Scan');
   const last = b.op('Gather', [sequence, b.scalar(-1, 'int64')], { axis: 1 }, `${label}/last`);
   return { sequence, last, states: outputs.slice(0, states.length) };
 }
@@ -89,10 +90,9 @@ function bodyOf(b: GraphBuilder, label: string, { cell, mask, zeroOutput, stepSh
     };
     const output = choose(taken.output, held ?? inner.scalar(0), cell.outputSizes);
     taken.states.forEach((state, i) => {
-      inner.output(`${label}/state`, choose(state, before[i]!, cell.stateSizes[i]!), 'float32', [
-        'batch',
-        ...cell.stateSizes[i]!,
-      ]);
+      const sizes = item(cell.stateSizes, i, 'the states of the cell');
+      const next = choose(state, item(before, i, 'the states of the cell'), sizes);
+      inner.output(`${label}/state`, next, 'float32', ['batch', ...sizes]);
     });
     if (held !== null) inner.output(`${label}/output_held`, output, 'float32', ['batch', ...cell.outputSizes]);
     inner.output(`${label}/output`, output, 'float32', ['batch', ...cell.outputSizes]);

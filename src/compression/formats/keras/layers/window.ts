@@ -1,4 +1,5 @@
 /** Sliding windows (convolution, pooling): sizes of results and ONNX pads for Keras's `padding`. */
+import { item } from '../../checked.ts';
 import type { Shape } from '../signal.ts';
 import { UnsupportedLayer } from '../layer.ts';
 import type { AttributeValue } from '../../../ir/edit.ts';
@@ -10,30 +11,36 @@ export interface Window {
   readonly padding: string;
 }
 
+/** How far the dilated kernel reaches beyond its first element. */
+const reachOf = ({ kernel, dilations }: Window, axis: number): number =>
+  (item(kernel, axis, 'kernel_size') - 1) * item(dilations, axis, 'dilation_rate');
+
 /** Spatial sizes of the result; null stays null. */
-export function windowResult(spatial: Shape, { kernel, strides, dilations, padding }: Window): (number | null)[] {
+export function windowResult(spatial: Shape, window: Window): (number | null)[] {
+  const { strides, padding } = window;
   return spatial.map((size, i) => {
     if (size === null) return null;
-    if (padding !== 'valid') return Math.ceil(size / strides[i]!);
-    return Math.floor((size - (kernel[i]! - 1) * dilations[i]! - 1) / strides[i]!) + 1;
+    if (padding !== 'valid') return Math.ceil(size / item(strides, i, 'strides'));
+    return Math.floor((size - reachOf(window, i) - 1) / item(strides, i, 'strides')) + 1;
   });
 }
 
 /**
  * ONNX attributes for `padding`. "same" puts the odd element at the end, as TensorFlow does; where a size is open,
- * `auto_pad` says the same at run time (with stride 1 the pads do not depend on the size).
+ * `auto_pad` computes the same at run time (with stride 1 the pads do not depend on the size).
  */
 export function padAttributes(spatial: Shape, window: Window): Record<string, AttributeValue> {
-  const { kernel, strides, dilations, padding } = window;
+  const { kernel, strides, padding } = window;
   if (padding === 'valid') return {};
-  const reach = kernel.map((size, i) => (size - 1) * dilations[i]!);
+  const reach = kernel.map((_, i) => reachOf(window, i));
   if (padding === 'causal') return { pads: [...reach, ...reach.map(() => 0)] };
   if (padding !== 'same') throw new UnsupportedLayer(`padding "${padding}" is unknown`);
   if (spatial.some((size, i) => size === null && strides[i] !== 1)) return { auto_pad: 'SAME_UPPER' };
   const total = reach.map((extra, i) => {
     const size = spatial[i];
     if (size == null) return extra;
-    return Math.max((Math.ceil(size / strides[i]!) - 1) * strides[i]! + extra + 1 - size, 0);
+    const stride = item(strides, i, 'strides');
+    return Math.max((Math.ceil(size / stride) - 1) * stride + extra + 1 - size, 0);
   });
   return { pads: [...total.map((pad) => Math.floor(pad / 2)), ...total.map((pad) => Math.ceil(pad / 2))] };
 }

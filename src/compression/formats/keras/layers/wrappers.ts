@@ -1,4 +1,4 @@
-/** Layers round others: TimeDistributed, SpectralNormalization, Pipeline. */
+/** Layers around others: TimeDistributed, SpectralNormalization, Pipeline. */
 import { input, type Config, type LayerConverter } from '../layer.ts';
 import { plain, plainSignal } from '../signal.ts';
 

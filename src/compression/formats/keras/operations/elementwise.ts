@@ -48,7 +48,7 @@ function apply(ctx: OperationContext, opType: string, { atLeast, result }: Binar
     value: ctx.b.op(opType, values, {}, ctx.name),
     shape: broadcast(signals.map(({ shape }) => shape)),
     channelsFirst,
-    dtype: result ?? typeOf(signals[0]!),
+    dtype: result ?? typeOf(signals[0]),
   };
 }
 
@@ -61,7 +61,7 @@ const compare = (opType: string): Operation => binary(opType, { result: 'bool' }
 const not = ({ b, name }: OperationContext, signal: Signal): Signal =>
   like(signal, b.op('Not', [signal.value], {}, `${name}/not`));
 
-/** Bits and truth values: whatever is not 0 is true. */
+/** Bits and truth values: every number but 0 is true. */
 const logic =
   (opType: string): Operation =>
   (ctx) => {
@@ -78,12 +78,12 @@ const logic =
 const where: Operation = (ctx) => {
   const condition = cast(ctx.b, tensor(ctx, 0, 'condition'), 'bool');
   const [x, y] = promoted(ctx.b, [tensor(ctx, 1, 'x1'), tensor(ctx, 2, 'x2')]);
-  const { values, channelsFirst } = aligned(ctx.b, [condition, x!, y!]);
+  const { values, channelsFirst } = aligned(ctx.b, [condition, x, y]);
   return {
     value: ctx.b.op('Where', values, {}, ctx.name),
-    shape: broadcast([condition.shape, x!.shape, y!.shape]),
+    shape: broadcast([condition.shape, x.shape, y.shape]),
     channelsFirst,
-    dtype: typeOf(x!),
+    dtype: typeOf(x),
   };
 };
 
@@ -130,8 +130,8 @@ const mod: Operation = (ctx) => {
     values: [x, y],
     channelsFirst,
   } = aligned(ctx.b, signals);
-  const whole = ctx.b.op('Floor', [ctx.b.op('Div', [x!, y!], {}, `${ctx.name}/quotient`)], {}, `${ctx.name}/floor`);
-  const value = ctx.b.op('Sub', [x!, ctx.b.op('Mul', [whole, y!], {}, `${ctx.name}/whole`)], {}, ctx.name);
+  const whole = ctx.b.op('Floor', [ctx.b.op('Div', [x, y], {}, `${ctx.name}/quotient`)], {}, `${ctx.name}/floor`);
+  const value = ctx.b.op('Sub', [x, ctx.b.op('Mul', [whole, y], {}, `${ctx.name}/whole`)], {}, ctx.name);
   return { value, shape: broadcast(signals.map(({ shape }) => shape)), channelsFirst, dtype: 'float32' };
 };
 

@@ -47,7 +47,7 @@ const gelu: Operation = (ctx) => {
   );
 };
 
-/** x above the threshold, else the default. */
+/** x above the threshold, otherwise the default. */
 const threshold: Operation = (ctx) => {
   const x = floats(ctx);
   const above = ctx.b.op('Greater', [x.value, ctx.b.scalar(numberOf(ctx, 1, 'threshold', 0))], {}, `${ctx.name}/above`);

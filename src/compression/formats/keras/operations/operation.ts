@@ -1,4 +1,5 @@
-/** What a converter of one function of keras.ops is given. */
+/** The context in which a function of keras.ops is converted, and typed access to its arguments. */
+import { item, mapTuple, type Mapped } from '../../checked.ts';
 import type { DataType } from '../../../ir/types.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import { isList, isSignal, type Argument } from '../argument.ts';
@@ -39,6 +40,13 @@ export function intsOf(ctx: OperationContext, position: number, name: string): n
   return list.map(Number);
 }
 
+/** As `intsOf`, of an argument that must be given. */
+export function requiredInts(ctx: OperationContext, position: number, name: string): number[] {
+  const given = intsOf(ctx, position, name);
+  if (!given) throw new Error(`has no argument "${name}"`);
+  return given;
+}
+
 /** A tensor argument; numbers and arrays become constants. */
 export function tensor(ctx: OperationContext, position: number, name = 'x'): Signal {
   const value = argument(ctx, position, name);
@@ -55,7 +63,7 @@ function constant({ b, name }: OperationContext, value: Argument): Signal {
     throw new UnsupportedLayer('an argument that is neither a tensor nor numbers');
   const shape = dimsOf(raw);
   const dtype: DataType = flat.every(Number.isInteger) ? 'int32' : 'float32';
-  if (shape.length === 0) return plainSignal(b.scalar(flat[0]!, dtype), shape, dtype);
+  if (shape.length === 0) return plainSignal(b.scalar(item(flat, 0, 'the argument'), dtype), shape, dtype);
   const made =
     dtype === 'float32' ? b.setting(`${name}/constant`, shape, flat) : b.weight(`${name}/constant`, shape, flat, dtype);
   return plainSignal(made, shape, dtype);
@@ -86,20 +94,27 @@ const WIDTH: readonly DataType[] = [
 ];
 
 /** All as the widest of their types, as numpy promotes; constants bend to the tensors. */
-export function promoted(b: GraphBuilder, signals: readonly Signal[], atLeast: DataType = 'bool'): Signal[] {
+export function promoted<const S extends readonly Signal[]>(
+  b: GraphBuilder,
+  signals: S,
+  atLeast: DataType = 'bool',
+): Mapped<S, Signal> {
   const rank = Math.max(WIDTH.indexOf(atLeast), ...signals.map((signal) => WIDTH.indexOf(typeOf(signal))));
-  const dtype = WIDTH[rank]!;
-  return signals.map((signal) => cast(b, signal, dtype));
+  const dtype = item(WIDTH, rank, 'the list of types');
+  return mapTuple(signals, (signal) => cast(b, signal, dtype));
 }
 
 /** In one order of axes: channels first where one is, and all others are of the same rank or scalars. */
-export function aligned(b: GraphBuilder, signals: readonly Signal[]): { values: string[]; channelsFirst: boolean } {
+export function aligned<const S extends readonly Signal[]>(
+  b: GraphBuilder,
+  signals: S,
+): { values: Mapped<S, string>; channelsFirst: boolean } {
   const rank = Math.max(...signals.map(({ shape }) => shape.length));
   const channelsFirst =
     signals.some((signal) => signal.channelsFirst) &&
     signals.every(({ shape }) => shape.length === rank || shape.length === 0);
   return {
-    values: signals.map((signal) =>
+    values: mapTuple(signals, (signal) =>
       channelsFirst && signal.shape.length > 0 ? image(b, signal, 'channels_last') : plain(b, signal),
     ),
     channelsFirst,

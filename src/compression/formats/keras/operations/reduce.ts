@@ -1,4 +1,4 @@
-/** Reductions, and what runs along one axis. */
+/** Reductions, and functions along one axis. */
 import { cast, onnxAxis, plain, plainSignal, range, typeOf, type Shape, type Signal } from '../signal.ts';
 import { UnsupportedLayer } from '../layer.ts';
 import {

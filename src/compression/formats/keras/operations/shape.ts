@@ -1,4 +1,5 @@
 /** Functions that move elements: shapes, orders of axes, joining and taking apart. */
+import { existing, item, mapTuple } from '../../checked.ts';
 import { isList, isSignal } from '../argument.ts';
 import { UnsupportedLayer } from '../layer.ts';
 import { cast, onnxAxis, plain, plainSignal, product, range, typeOf, type Shape, type Signal } from '../signal.ts';
@@ -9,6 +10,7 @@ import {
   numberOf,
   positive,
   promoted,
+  requiredInts,
   tensor,
   tensors,
   type Operation,
@@ -49,28 +51,26 @@ const transpose: Operation = (ctx) => {
 
 const swapaxes: Operation = (ctx) => {
   const x = tensor(ctx, 0);
-  const [a, z] = [numberOf(ctx, 1, 'axis1', 0), numberOf(ctx, 2, 'axis2', 0)].map((axis) =>
+  const [a, z] = mapTuple([numberOf(ctx, 1, 'axis1', 0), numberOf(ctx, 2, 'axis2', 0)], (axis) =>
     positive(axis, x.shape.length),
   );
   return permuted(
     ctx,
     x,
-    range(0, x.shape.length).map((axis) => (axis === a ? z! : axis === z ? a! : axis)),
+    range(0, x.shape.length).map((axis) => (axis === a ? z : axis === z ? a : axis)),
   );
 };
 
 const moveaxis: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const rank = x.shape.length;
-  const [from, to] = [intsOf(ctx, 1, 'source')!, intsOf(ctx, 2, 'destination')!].map((axes) =>
+  const [from, to] = mapTuple([requiredInts(ctx, 1, 'source'), requiredInts(ctx, 2, 'destination')], (axes) =>
     axes.map((axis) => positive(axis, rank)),
   );
-  const rest = range(0, rank).filter((axis) => !from!.includes(axis));
-  return permuted(
-    ctx,
-    x,
-    range(0, rank).map((axis) => (to!.includes(axis) ? from![to!.indexOf(axis)]! : rest.shift()!)),
-  );
+  const rest = range(0, rank).filter((axis) => !from.includes(axis));
+  const source = (axis: number): number =>
+    to.includes(axis) ? item(from, to.indexOf(axis), 'source') : existing(rest.shift(), `an axis for place ${axis}`);
+  return permuted(ctx, x, range(0, rank).map(source));
 };
 
 const expandDims: Operation = (ctx) => {
@@ -98,7 +98,7 @@ const squeeze: Operation = (ctx) => {
 const concatenate: Operation = (ctx) => {
   const signals = promoted(ctx.b, tensors(ctx));
   const { values, channelsFirst } = aligned(ctx.b, signals);
-  const first = signals[0]!;
+  const first = item(signals, 0, 'the list of tensors');
   const position = positive(numberOf(ctx, 1, 'axis', -1), first.shape.length);
   const sizes = signals.map(({ shape }) => shape[position] ?? null);
   const shape = first.shape.map((size, axis) =>
@@ -113,7 +113,7 @@ const concatenate: Operation = (ctx) => {
 const stack: Operation = (ctx) => {
   const { b, name } = ctx;
   const signals = promoted(b, tensors(ctx));
-  const first = signals[0]!;
+  const first = item(signals, 0, 'the list of tensors');
   const axis = positive(numberOf(ctx, 1, 'axis', 0), first.shape.length + 1);
   const wide = signals.map((signal) => b.op('Unsqueeze', [plain(b, signal), b.ints([axis])], {}, `${name}/one`));
   return moved(first, b.op('Concat', wide, { axis }, name), [
@@ -140,7 +140,7 @@ const split: Operation = (ctx) => {
     moved(
       x,
       part,
-      x.shape.map((old, at) => (at === axis ? sizes[i]! : old)),
+      x.shape.map((old, at) => (at === axis ? item(sizes, i, 'the list of sizes') : old)),
     ),
   );
 };
@@ -185,14 +185,14 @@ const roll: Operation = (ctx) => {
 
 const tile: Operation = (ctx) => {
   const x = tensor(ctx, 0);
-  const repeats = intsOf(ctx, 1, 'repeats')!;
+  const repeats = requiredInts(ctx, 1, 'repeats');
   const rank = Math.max(repeats.length, x.shape.length);
   if (repeats.length > x.shape.length) throw new UnsupportedLayer('tiles over more axes than the tensor has');
   const all = [...range(0, rank - repeats.length).map(() => 1), ...repeats];
   return moved(
     x,
     ctx.b.op('Tile', [plain(ctx.b, x), ctx.b.ints(all)], {}, ctx.name),
-    x.shape.map((size, axis) => (size === null ? null : size * all[axis]!)),
+    x.shape.map((size, axis) => (size === null ? null : size * item(all, axis, 'repeats'))),
   );
 };
 
@@ -223,19 +223,21 @@ const pad: Operation = (ctx) => {
     isList(width) && isList(width[0])
       ? width.map((pair) => (isList(pair) ? pair.map(Number) : [Number(pair), Number(pair)]))
       : x.shape.map(() => [width].flat().map(Number));
-  const [before, after] = [0, 1].map((side) => pairs.map((pair) => pair[side] ?? pair[0]!));
+  const [before, after] = mapTuple([0, 1], (side) => pairs.map((pair) => pair[side] ?? item(pair, 0, 'pad_width')));
   const filling = mode === 'constant' ? [ctx.b.scalar(numberOf(ctx, 3, 'constant_values', 0), typeOf(x))] : [];
-  const value = ctx.b.op('Pad', [plain(ctx.b, x), ctx.b.ints([...before!, ...after!]), ...filling], { mode }, ctx.name);
+  const value = ctx.b.op('Pad', [plain(ctx.b, x), ctx.b.ints([...before, ...after]), ...filling], { mode }, ctx.name);
   return moved(
     x,
     value,
-    x.shape.map((size, axis) => (size === null ? null : size + before![axis]! + after![axis]!)),
+    x.shape.map((size, axis) =>
+      size === null ? null : size + item(before, axis, 'pad_width') + item(after, axis, 'pad_width'),
+    ),
   );
 };
 
 const broadcastTo: Operation = (ctx) => {
   const x = tensor(ctx, 0);
-  const target = intsOf(ctx, 1, 'shape')!;
+  const target = requiredInts(ctx, 1, 'shape');
   return moved(x, ctx.b.op('Expand', [plain(ctx.b, x), ctx.b.ints(target)], {}, ctx.name), target);
 };
 
@@ -266,22 +268,22 @@ const triangle =
 
 const matmul: Operation = (ctx) => {
   const [x, y] = promoted(ctx.b, [tensor(ctx, 0, 'x1'), tensor(ctx, 1, 'x2')], 'float32');
-  if (x!.shape.length < 2 || y!.shape.length < 2) throw new UnsupportedLayer('products of vectors');
-  const outer = x!.shape.length >= y!.shape.length ? x!.shape.slice(0, -2) : y!.shape.slice(0, -2);
-  return plainSignal(ctx.b.op('MatMul', [plain(ctx.b, x!), plain(ctx.b, y!)], {}, ctx.name), [
+  if (x.shape.length < 2 || y.shape.length < 2) throw new UnsupportedLayer('products of vectors');
+  const outer = x.shape.length >= y.shape.length ? x.shape.slice(0, -2) : y.shape.slice(0, -2);
+  return plainSignal(ctx.b.op('MatMul', [plain(ctx.b, x), plain(ctx.b, y)], {}, ctx.name), [
     ...outer,
-    x!.shape.at(-2) ?? null,
-    y!.shape.at(-1) ?? null,
+    x.shape.at(-2) ?? null,
+    y.shape.at(-1) ?? null,
   ]);
 };
 
 const einsum: Operation = (ctx) => {
   const equation = String(argument(ctx, -1, 'subscripts') ?? ctx.args[0]).replaceAll(' ', '');
   const signals = ctx.args.filter(isSignal).map((signal) => cast(ctx.b, signal, 'float32'));
-  const [left, right] = equation.split('->');
+  const [left = '', right] = equation.split('->');
   if (right === undefined || equation.includes('.')) throw new UnsupportedLayer(`the equation "${equation}"`);
   const sizes = new Map(
-    left!
+    left
       .split(',')
       .flatMap((letters, i) => [...letters].map((letter, axis) => [letter, signals[i]?.shape[axis] ?? null] as const)),
   );

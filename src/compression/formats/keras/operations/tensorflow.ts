@@ -123,7 +123,7 @@ const SAME: Readonly<Record<string, Same>> = {
   'image.resize': { ...one('Resize'), names: { images: 'x', method: 'interpolation' } },
 };
 
-/** Arguments that change nothing when they are null or false; anything else of a function must be known. */
+/** Arguments without effect when null or false; every other argument must be known. */
 function renamed({ names = {}, defaults = {} }: Same, kwargs: ReadonlyMap<string, Argument>): Map<string, Argument> {
   const given = [...kwargs]
     .filter(([, value]) => value !== null)

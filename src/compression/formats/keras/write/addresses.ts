@@ -27,7 +27,7 @@ export class AddressBook {
   readonly #ordered: StoredArray[] = [];
   /** Places of the arrays of each layer, by its serialized form. */
   readonly layers = new Map<Config, { readonly layer: LayerConfig; readonly places: readonly string[] }>();
-  #next = 1; // zero is what readers fill with
+  #next = 1; // readers fill with zeros
 
   /** The same arrays with addresses for values. */
   through = (source: WeightSource): WeightSource => ({
@@ -44,7 +44,7 @@ export class AddressBook {
     return this.#arrays.get(place)!;
   }
 
-  /** The array that the address lies in; undefined: it is none. */
+  /** The array that contains the address; undefined where none does. */
   find(address: number): StoredArray | undefined {
     const arrays = this.#ordered;
     let [low, high] = [0, arrays.length];

@@ -3,6 +3,7 @@
  * factor as it was trained, a Keras layer takes it from `key_dim`: where keys lost channels, the file's queries make up
  * for the difference.
  */
+import { existing, item } from '../../checked.ts';
 import type { Node } from '../../../ir/types.ts';
 import type { HostTensor } from '../../../ir/host-tensor.ts';
 import type { AddressBook } from './addresses.ts';
@@ -30,7 +31,9 @@ export function changedScales(
     .filter(({ className }) => ATTENTION.has(className))
     .flatMap(({ raw, name, config }) => {
       const places = (book.layers.get(raw)?.places ?? []).slice(0, config['use_bias'] === false ? 1 : 2);
-      const [from, to] = [book.array(places[0]!).dims[2]!, arrays.get(places[0]!)?.dims[2]];
+      const [query = ''] = places;
+      const from = item(book.array(query).dims, 2, 'the shape of the query kernel');
+      const to = arrays.get(query)?.dims[2];
       return to === undefined || to === from ? [] : [{ layer: name, places, from, to }];
     });
 }
@@ -42,7 +45,8 @@ export function rescaled(
 ): ReadonlyMap<string, NewArray> {
   const result = new Map(arrays);
   for (const { places, from, to } of scales) {
-    for (const place of places) result.set(place, times(arrays.get(place)!, Math.sqrt(to / from)));
+    for (const place of places)
+      result.set(place, times(existing(arrays.get(place), `the array "${place}"`), Math.sqrt(to / from)));
   }
   return result;
 }

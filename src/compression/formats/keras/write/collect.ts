@@ -1,4 +1,5 @@
 /** The values of a compressed graph, brought back to the arrays of the file that the graph was read from. */
+import { existing } from '../../checked.ts';
 import { cutTensor, type KeptIndices } from '../../../graph/channels/remove.ts';
 import { removeDeadNodes, removeUnusedInitializers, subgraphs } from '../../../ir/edit.ts';
 import { isFloat, toHost } from '../../../ir/tensor-data.ts';
@@ -29,14 +30,14 @@ type CollectedArrays = Map<StoredArray, Target>;
 
 /**
  * New values of every array that the graph holds, by place, in the file's own layout.
- * @throws LatheError `unsupported-operator` where the graph was changed in a way that the file's topology cannot say.
+ * @throws LatheError `unsupported-operator` where the file's topology cannot express the change.
  */
 export function collectArrays(model: Model, { uploaded, addressed, book }: Origins): Map<string, NewArray> {
   requireSameNodes(model.graph, uploaded.graph);
   const found: CollectedArrays = new Map();
   for (const [name, before] of uploaded.graph.initializers) {
     const now = initializer(model.graph, name, before.dims);
-    const addresses = addressed.graph.initializers.get(name)!;
+    const addresses = existing(addressed.graph.initializers.get(name), `the addresses of "${name}"`);
     if (holdsAddresses(before, addresses)) scatter(now, before, addresses, book, found);
     else requireSame(now, before);
   }
@@ -55,7 +56,7 @@ export function collectSmallerArrays(
 ): Map<string, NewArray> {
   const found: CollectedArrays = new Map();
   for (const [name, before] of removeUnusedInitializers(removeDeadNodes(uploaded.graph)).initializers) {
-    const addresses = addressed.graph.initializers.get(name)!;
+    const addresses = existing(addressed.graph.initializers.get(name), `the addresses of "${name}"`);
     if (!holdsAddresses(before, addresses)) continue;
     const cut = (tensor: Tensor): Tensor => cutTensor(tensor, kept.get(name) ?? before.dims.map(() => null));
     if (kept.has(name)) markGone(addresses, cut(addresses), book, found);
@@ -83,7 +84,7 @@ const holdsAddresses = (before: Tensor, addresses: Tensor): boolean =>
 const bitsOf = (addresses: Tensor): Uint32Array =>
   new Uint32Array((toHost(addresses).data as Float32Array).slice().buffer);
 
-/** Elements that the cut leaves out; which are there after all is seen when the values are written. */
+/** Marks elements that the cut removes; `scatter` detects those that another layer keeps. */
 function markGone(addresses: Tensor, left: Tensor, book: AddressBook, found: CollectedArrays): void {
   const stays = new Set(bitsOf(left));
   for (const address of bitsOf(addresses)) {
@@ -109,14 +110,15 @@ function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBo
   const bits = bitsOf(addresses);
   let stored: StoredArray | undefined;
   for (let i = 0; i < values.length; i++) {
-    if (!stored || bits[i]! < stored.first || bits[i]! >= stored.first + stored.values.length)
-      stored = book.find(bits[i]!);
+    const address = bits[i]!;
+    if (!stored || address < stored.first || address >= stored.first + stored.values.length)
+      stored = book.find(address);
     if (!stored) {
       if (values[i] !== old[i]) throw refuse(now.name, 'it was changed, and the file has no array for it');
       continue;
     }
     const target = targetOf(stored, found);
-    const at = bits[i]! - stored.first;
+    const at = address - stored.first;
     if (target.state[at] === GONE) throw refuse(stored.place, UNEQUAL_PARTS);
     if (target.state[at] === KNOWN && target.values[at] !== values[i])
       throw refuse(now.name, 'layers that share its array have different values now');
@@ -142,12 +144,9 @@ function requireSameNodes(graph: Graph, before: Graph): void {
     );
   const key = (node: Graph['nodes'][number]): string =>
     JSON.stringify([node.domain, node.opType, node.inputs, node.outputs, constants(node)]);
-  const known = new Set(before.nodes.map(key));
+  const known = new Map(before.nodes.map((node) => [key(node), node.outputs[0] ?? node.name]));
   const changed = graph.nodes.find((node) => !known.delete(key(node)));
   if (changed) throw refuse(changed.name, `the operator ${changed.opType} was not in the uploaded model`);
-  if (known.size > 0)
-    throw refuse(
-      String((JSON.parse([...known][0]!) as unknown[][])[3]![0]),
-      'the operator that computes it is no longer in the model',
-    );
+  const [missing] = known.values();
+  if (missing !== undefined) throw refuse(missing, 'the operator that computes it is no longer in the model');
 }

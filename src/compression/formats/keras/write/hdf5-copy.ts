@@ -32,7 +32,7 @@ const refuse = (path: string, message: string): LatheError =>
 
 let serial = 0;
 
-/** @throws LatheError `unsupported-operator` naming what cannot be copied. */
+/** @throws LatheError `unsupported-operator` that names the object which cannot be copied. */
 export async function copyHdf5(bytes: Uint8Array, options: CopyOptions): Promise<Uint8Array> {
   const { FS } = await h5wasm.ready;
   const [from, to] = [`copy-${serial}.from.h5`, `copy-${serial++}.to.h5`];

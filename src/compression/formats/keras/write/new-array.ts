@@ -1,4 +1,4 @@
-/** What of a file is written anew, and how that is refused. */
+/** A newly written array of a file, and the error that refuses it. */
 import { LatheError } from '../../../../errors.ts';
 
 /** New content of an array of the file. */
@@ -7,6 +7,6 @@ export interface NewArray {
   readonly values: Float32Array;
 }
 
-/** @param name the weight, node or array that the file cannot say */
+/** @param name the weight, node or array that the file cannot express */
 export const refuse = (name: string, message: string): LatheError =>
   new LatheError('unsupported-operator', `"${name}": ${message}`, [{ path: name, message }]);

@@ -1,6 +1,7 @@
-/** Which settings of a Keras layer speak of the sizes of its arrays, or of its inputs and outputs. */
+/** The settings of a Keras layer that give the sizes of its arrays, inputs or outputs. */
+import { item } from '../../checked.ts';
 import { LatheError } from '../../../../errors.ts';
-import { isModelClass } from '../config.ts';
+import { isModelClass, plainClassName } from '../config.ts';
 import type { Config } from '../layer.ts';
 import type { Shape } from '../signal.ts';
 
@@ -16,26 +17,28 @@ export interface Resized {
   readonly outputs: readonly Shape[];
 }
 
-/** The settings that follow. */
+/** The settings for the new sizes. */
 type Follow = (layer: Resized) => Config;
 
 const set = (config: Config, changes: Config): Config => ({ ...config, ...changes });
 const nothing: Follow = ({ config }) => config;
+const sizeOf = (arrays: Resized['arrays'], index: number, axis: number): number =>
+  item(item(arrays, index, 'the list of its arrays'), axis, `the shape of array ${index}`);
 
-const dense: Follow = ({ config, arrays }) => set(config, { units: arrays[0]!.at(-1) });
-const recurrent: Follow = ({ config, arrays }) => set(config, { units: arrays[1]![0] });
-const embedding: Follow = ({ config, arrays }) => set(config, { output_dim: arrays[0]!.at(-1) });
-const separable: Follow = ({ config, arrays }) => set(config, { filters: arrays[1]!.at(-1) });
-const transposed: Follow = ({ config, arrays }) => set(config, { filters: arrays[0]!.at(-2) });
+const dense: Follow = ({ config, arrays }) => set(config, { units: sizeOf(arrays, 0, -1) });
+const recurrent: Follow = ({ config, arrays }) => set(config, { units: sizeOf(arrays, 1, 0) });
+const embedding: Follow = ({ config, arrays }) => set(config, { output_dim: sizeOf(arrays, 0, -1) });
+const separable: Follow = ({ config, arrays }) => set(config, { filters: sizeOf(arrays, 1, -1) });
+const transposed: Follow = ({ config, arrays }) => set(config, { filters: sizeOf(arrays, 0, -2) });
 /** Kernel [...k, cin / groups, cout]; groups lose channels alike. */
-const convolution: Follow = ({ config, arrays }) => set(config, { filters: arrays[0]!.at(-1) });
+const convolution: Follow = ({ config, arrays }) => set(config, { filters: sizeOf(arrays, 0, -1) });
 
 /** `output_shape` names the axes behind the batch, or the last of them. */
 const einsumDense: Follow = ({ config, outputs }) => {
   const given = config['output_shape'];
   const sizes = [given]
     .flat()
-    .map((size, i, { length }) => (typeof size === 'number' ? (outputs[0]!.at(i - length) ?? size) : size));
+    .map((size, i, { length }) => (typeof size === 'number' ? (outputs[0]?.at(i - length) ?? size) : size));
   return set(config, { output_shape: Array.isArray(given) ? sizes : sizes[0] });
 };
 
@@ -48,8 +51,9 @@ function attentionKernels({
   arrays,
 }: Resized): Record<'query' | 'key' | 'value' | 'output', readonly number[]> {
   const stride = config['use_bias'] === false ? 1 : 2;
-  const [query, key, ...others] = arrays.filter((_, i) => i % stride === 0);
-  return { query: query!, key: key!, value: others.at(-2)!, output: others.at(-1)! };
+  const kernels = arrays.filter((_, i) => i % stride === 0);
+  const kernel = (index: number): readonly number[] => item(kernels, index, 'the list of kernels');
+  return { query: kernel(0), key: kernel(1), value: kernel(-2), output: kernel(-1) };
 }
 
 const multiHeadAttention: Follow = (layer) => {
@@ -157,28 +161,29 @@ const FOLLOW: Readonly<Record<string, Follow>> = {
   GroupedQueryAttention: groupQueryAttention,
 };
 
-/** Layers without arrays whose settings speak of channels. */
+/** Layers without arrays whose settings contain channel counts. */
 const FOLLOW_OUTPUT: Readonly<Record<string, Follow>> = {
-  Reshape: ({ config, outputs }) => set(config, { target_shape: known(config['target_shape'], outputs[0]!.slice(1)) }),
+  Reshape: ({ config, outputs }) =>
+    set(config, { target_shape: known(config['target_shape'], item(outputs, 0, 'the list of outputs').slice(1)) }),
 };
 
-/** The given sizes with new ones; what is left open (-1) stays so. */
+/** The given sizes with new ones; open sizes (-1) stay open. */
 const known = (sizes: unknown, shape: Shape): number[] =>
   (sizes as number[]).map((size, i) => (size === -1 ? -1 : (shape[i] ?? size)));
 
 /** The settings of a function of keras.ops: those of its arguments that Keras stores as settings. */
 export function followOperation(name: string, config: Config, outputs: readonly Shape[]): Config {
   return name === 'Reshape' && Array.isArray(config['newshape'])
-    ? set(config, { newshape: known(config['newshape'], outputs[0]!) })
+    ? set(config, { newshape: known(config['newshape'], item(outputs, 0, 'the list of outputs')) })
     : config;
 }
 
 /**
  * The layer's settings for the new sizes.
- * @throws LatheError `unsupported-operator` where it is not known which settings speak of its arrays.
+ * @throws LatheError `unsupported-operator` where it is not known which settings give the sizes of its arrays.
  */
 export function followSizes(className: string, layer: Resized): Config {
-  const plainName = className.split('>').at(-1)!;
+  const plainName = plainClassName(className);
   const follow = FOLLOW_OUTPUT[plainName] ?? (layer.arrays.length === 0 ? nothing : FOLLOW[plainName]);
   if (follow) return follow(layer);
   const name = String(layer.config['name']);

@@ -1,4 +1,5 @@
 /** A Keras topology for arrays of other sizes: the settings of layers, and the shapes that are recorded beside them. */
+import { item } from '../../checked.ts';
 import type { TypeTable } from '../../../graph/infer.ts';
 import { isModelClass, isOperation, layerConfig, type LayerConfig } from '../config.ts';
 import type { Config } from '../layer.ts';
@@ -7,7 +8,7 @@ import type { AddressBook } from './addresses.ts';
 import type { NewArray } from './new-array.ts';
 import { followOperation, followSizes } from './resize-layers.ts';
 
-/** A call of a layer, as it was read. */
+/** A recorded call of a layer. */
 export interface RecordedCall {
   readonly layer: LayerConfig;
   readonly path: string;
@@ -40,7 +41,7 @@ export function resizeTopology(model: Config, sizes: Sizes): Config {
 }
 
 interface Changes {
-  /** By the layer as it was serialized. */
+  /** By the serialized layer. */
   readonly layers: Map<unknown, Config>;
   /** Shapes that layers of nested models record of the model's inputs. */
   readonly inputs: Map<unknown, Shape>;
@@ -52,13 +53,13 @@ function resizeLayer(call: RecordedCall, { book, arrays, types }: Sizes, changes
   const around = neighboursOf(call, types);
   const places = book.layers.get(raw)?.places ?? [];
   const dims = places.map((place) => (arrays.get(place) ?? book.array(place)).dims);
-  const shrunk = places.some((place, i) => dims[i]!.join() !== book.array(place).dims.join());
+  const shrunk = places.some((place, i) => dims[i]?.join() !== book.array(place).dims.join());
   if (!shrunk && !around.changed) return;
   if (isModelClass(className)) {
     for (const [own, shape] of inputsOf(layer, around.inputs)) changes.inputs.set(own, shape);
     changes.layers.set(raw, {
       ...rebuilt(raw, around.inputs),
-      config: Array.isArray(config) ? config : withShapes(config, around.inputs[0]!),
+      config: Array.isArray(config) ? config : withShapes(config, item(around.inputs, 0, 'the list of inputs')),
     });
   } else if (isOperation(layer)) {
     changes.layers.set(raw, { ...raw, config: followOperation(className, config, around.outputs) });
@@ -72,14 +73,14 @@ function resizeLayer(call: RecordedCall, { book, arrays, types }: Sizes, changes
 const isFunction = ({ className }: LayerConfig): boolean =>
   className === 'TFOpLambda' || className === 'SlicingOpLambda';
 
-/** Wrapped layers are gone through only where their arrays shrink. */
+/** Whether the layer wraps another, which is visited only where its arrays shrink. */
 const hasInner = (config: Config): boolean => 'layer' in config || 'cell' in config;
 
 function neighboursOf({ inputs, outputs }: RecordedCall, types: TypeTable): LayerNeighbours {
   const after = (signals: readonly Signal[]): Shape[] => signals.map((signal) => shapeNow(signal, types));
   const [newInputs, newOutputs] = [after(inputs), after(outputs)];
   const differs = (signals: readonly Signal[], shapes: readonly Shape[]): boolean =>
-    signals.some(({ shape }, i) => shape.join() !== shapes[i]!.join());
+    signals.some(({ shape }, i) => shape.join() !== shapes[i]?.join());
   return {
     inputs: newInputs,
     outputs: newOutputs,
@@ -95,7 +96,7 @@ export function shapeNow({ value, shape, channelsFirst }: Signal, types: TypeTab
   return shape.map((size, i) => (size !== null && typeof ordered[i] === 'number' ? ordered[i] : size));
 }
 
-/** Keras builds a layer anew from its inputs where no sizes are recorded. */
+/** Keras rebuilds a layer from its inputs where no sizes are recorded. */
 function rebuilt(raw: Config, inputs: readonly Shape[]): Config {
   const { build_config: recorded, ...rest } = raw as { build_config?: Config };
   return inputs.length === 1 && Array.isArray(recorded?.['input_shape'])
@@ -122,7 +123,7 @@ function inputNames(value: unknown): string[] {
   return typeof value[0] === 'string' ? [value[0]] : value.map((one) => String((one as unknown[])[0]));
 }
 
-/** The same tree with some objects replaced; what a replacement holds is gone through too. */
+/** The same tree with some objects replaced, inside replacements too. */
 function rewrite(value: unknown, changes: Changes): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map((item) => rewrite(item, changes));

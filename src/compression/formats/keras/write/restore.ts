@@ -25,8 +25,8 @@ export interface Restored {
 }
 
 /**
- * @param kept what is left of initializers that lost channels
- * @throws LatheError `unsupported-operator` where the file's topology cannot say what was changed
+ * @param kept the remaining indices of initializers that lost channels
+ * @throws LatheError `unsupported-operator` where the file's topology cannot express the change
  */
 export async function restore(read: Read, model: Model, kept: Kept): Promise<Restored> {
   const book = new AddressBook();

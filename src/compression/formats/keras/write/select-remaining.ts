@@ -1,4 +1,4 @@
-/** What is left of an array when some of its elements are gone. */
+/** The rest of an array that lost some of its elements. */
 import type { StoredArray } from './addresses.ts';
 import { refuse, type NewArray } from './new-array.ts';
 

@@ -30,7 +30,7 @@ export interface WrittenKeras {
 
 export interface KerasWriting {
   readonly precision?: KerasPrecision;
-  /** What is left of initializers that lost channels. */
+  /** The remaining indices of initializers that lost channels. */
   readonly kept?: Kept;
   /** Fold normalizations into the layers before them. */
   readonly fold?: boolean;
@@ -38,7 +38,7 @@ export interface KerasWriting {
 
 /**
  * Version 2's whole-model HDF5 file.
- * @throws LatheError `unsupported-operator` where the graph was changed in a way that the topology cannot say.
+ * @throws LatheError `unsupported-operator` where the topology cannot express the change.
  */
 export async function writeKerasH5(
   upload: Uint8Array,

@@ -1,10 +1,11 @@
 /** Arithmetic, comparison and activations. */
+import { item, mapTuple } from '../../checked.ts';
 import {
-  ONNX_TYPE,
+  onnxType,
   UnsupportedNode,
   at,
   float,
-  numbersAt,
+  numberAt,
   plain,
   plainValue,
   typeOf,
@@ -30,18 +31,18 @@ export function aligned(ctx: NodeContext): { values: [string, string]; channelsF
   const operands = [at(ctx, 0), at(ctx, 1)] as const;
   if (!operands.some((operand) => operand.channelsFirst))
     return { values: [operands[0].value, operands[1].value], channelsFirst: false };
-  const moved = operands.map((operand) => channelsFirst(ctx, operand));
-  if (moved.every((value) => value !== null)) return { values: [moved[0]!, moved[1]!], channelsFirst: true };
+  const [x, y] = mapTuple(operands, (operand) => channelsFirst(ctx, operand));
+  if (x !== null && y !== null) return { values: [x, y], channelsFirst: true };
   return { values: [plain(ctx, 0), plain(ctx, 1)], channelsFirst: false };
 }
 
-/** An operand as it broadcasts against [n, c, h, w]; null: only in TensorFlow's order. */
+/** The operand in a form that broadcasts against [n, c, h, w]; null where only TensorFlow's order works. */
 function channelsFirst(ctx: NodeContext, operand: TfValue): string | null {
   if (operand.channelsFirst) return operand.value;
   const { constant } = operand;
   if (!constant) return null;
   if (constant.values.length === 1) return weightOf(ctx, constant, 'scalar', [], constant.values, constant.dtype);
-  const channels = constant.dims.at(-1)!;
+  const channels = item(constant.dims, -1, 'the shape of the constant');
   return constant.values.length === channels
     ? weightOf(ctx, constant, 'per channel', [channels, 1, 1], constant.values, constant.dtype)
     : null;
@@ -165,7 +166,7 @@ const select: NodeConverter = (ctx) =>
 const cast: NodeConverter = (ctx) => {
   const { value, channelsFirst } = at(ctx, 0);
   return {
-    value: ctx.b.op('Cast', [value], { to: ONNX_TYPE[typeOf(ctx.node.attr?.['DstT']?.type)]! }, ctx.node.name),
+    value: ctx.b.op('Cast', [value], { to: onnxType(typeOf(ctx.node.attr?.['DstT']?.type)) }, ctx.node.name),
     channelsFirst,
     constant: null,
   };
@@ -173,7 +174,7 @@ const cast: NodeConverter = (ctx) => {
 
 const clipByValue: NodeConverter = (ctx) => {
   const { value, channelsFirst } = at(ctx, 0);
-  const [low, high] = [numbersAt(ctx, 1, 'lower bound')[0]!, numbersAt(ctx, 2, 'upper bound')[0]!];
+  const [low, high] = [numberAt(ctx, 1, 'lower bound'), numberAt(ctx, 2, 'upper bound')];
   return {
     value: ctx.b.op('Clip', [value, ctx.b.scalar(low), ctx.b.scalar(high)], {}, ctx.node.name),
     channelsFirst,

@@ -1,4 +1,5 @@
 /** Convolution, matrix products, pooling, normalization, resizing. */
+import { item, tupleOf } from '../../checked.ts';
 import {
   UnsupportedNode,
   at,
@@ -30,8 +31,8 @@ function padding(ctx: NodeContext): Record<string, AttributeValue> {
   const kind = string(ctx, 'padding', 'VALID');
   if (kind === 'SAME') return { auto_pad: 'SAME_UPPER' };
   if (kind === 'VALID') return {};
-  const [top, bottom, left, right] = [...pairs(ctx)].flat();
-  return { pads: [top!, left!, bottom!, right!] };
+  const [top, bottom, left, right] = tupleOf(pairs(ctx).flat(), 4, 'explicit_paddings');
+  return { pads: [top, left, bottom, right] };
 }
 
 const pairs = (ctx: NodeContext): number[][] => {
@@ -45,24 +46,25 @@ const conv =
     const { b, node } = ctx;
     const kernel = constantAt(ctx, 1, 'kernel');
     const { dims, values } = kernel;
+    const [height, width, inputs, multiplier] = tupleOf(dims, 4, 'the shape of the kernel');
     // [kh, kw, cin / groups, cout], depthwise [kh, kw, cin, multiplier] -> [cout, cin / groups, kh, kw]
     const moved = transpose({ dims, values: Float32Array.from(values) }, depthwise ? [2, 3, 0, 1] : [3, 2, 0, 1]);
-    const shape = depthwise ? [dims[2]! * dims[3]!, 1, dims[0]!, dims[1]!] : moved.dims;
+    const shape = depthwise ? [inputs * multiplier, 1, height, width] : moved.dims;
     const fused = strings(ctx, 'fused_ops');
     const bias = fused[0] === 'BiasAdd' ? constantAt(ctx, 2, 'bias') : null;
-    const inputs = [
+    const operands = [
       image(ctx, 0),
       weightOf(ctx, kernel, depthwise ? 'depthwise' : 'conv', shape, moved.values),
       ...(bias ? [weightOf(ctx, bias, 'bias', [bias.values.length], bias.values)] : []),
     ];
     const attributes = {
-      kernel_shape: [dims[0]!, dims[1]!],
+      kernel_shape: [height, width],
       strides: spatial(ctx, ints(ctx, 'strides')),
       dilations: spatial(ctx, ints(ctx, 'dilations')),
-      group: depthwise ? dims[2]! : 1,
+      group: depthwise ? inputs : 1,
       ...padding(ctx),
     };
-    const value = b.op('Conv', inputs, attributes, node.name);
+    const value = b.op('Conv', operands, attributes, node.name);
     return imageResult(ctx, applyFused(ctx, value, fused, ctx.inputs.at(-1)));
   };
 
@@ -70,20 +72,22 @@ const convTranspose: NodeConverter = (ctx) => {
   const { b, node } = ctx;
   const kernel = constantAt(ctx, 1, 'kernel');
   const { dims, values } = kernel;
+  const sizes = dims.slice(0, 2);
   const moved = transpose({ dims, values: Float32Array.from(values) }, [3, 2, 0, 1]);
   const strides = spatial(ctx, ints(ctx, 'strides'));
   const shape = elementsAt(ctx, 0);
   const size = shape && spatial(ctx, shape);
   const same = string(ctx, 'padding', 'VALID') === 'SAME';
-  const attributes: Record<string, AttributeValue> = { kernel_shape: [dims[0]!, dims[1]!], strides };
+  const attributes: Record<string, AttributeValue> = { kernel_shape: sizes, strides };
   if (size?.every((dim) => dim !== null)) Object.assign(attributes, { output_shape: size, auto_pad: 'SAME_UPPER' });
   else {
     // With an open size the output is taken to be size * stride, and without padding max(kernel - stride, 0) more, as
     // Keras makes it.
-    const totals = strides.map((stride, i) => (same ? Math.max(dims[i]! - stride, 0) : 0));
+    const overlaps = strides.map((stride, i) => item(sizes, i, 'the shape of the kernel') - stride);
+    const totals = overlaps.map((overlap) => (same ? Math.max(overlap, 0) : 0));
     Object.assign(attributes, {
       pads: [...totals.map((t) => Math.floor(t / 2)), ...totals.map((t) => Math.ceil(t / 2))],
-      output_padding: strides.map((stride, i) => Math.max(stride - dims[i]!, 0)),
+      output_padding: overlaps.map((overlap) => Math.max(-overlap, 0)),
     });
   }
   return imageResult(
@@ -137,7 +141,7 @@ const matMul: NodeConverter = (ctx) => {
 const batchMatMul: NodeConverter = (ctx) => {
   const operand = (index: number, flag: string): string => {
     if (!bool(ctx, flag)) return plain(ctx, index);
-    // The last two axes swapped, whatever the rank: Einsum says so without knowing it.
+    // Einsum swaps the last two axes of a tensor of any rank.
     return ctx.b.op('Einsum', [plain(ctx, index)], { equation: '...ij->...ji' }, `${ctx.node.name}/transposed`);
   };
   return plainValue(ctx.b.op('MatMul', [operand(0, 'adj_x'), operand(1, 'adj_y')], {}, ctx.node.name));

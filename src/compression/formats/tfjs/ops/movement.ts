@@ -1,12 +1,14 @@
 /** Shapes, movement of elements, reductions. */
+import { item } from '../../checked.ts';
 import {
   at,
   bool,
   int,
   int64At,
   ints,
+  numberAt,
   numbersAt,
-  ONNX_TYPE,
+  onnxType,
   plain,
   plainValue,
   string,
@@ -33,12 +35,15 @@ const expandDims: NodeConverter = (ctx) =>
 const transpose: NodeConverter = (ctx) =>
   plainValue(ctx.b.op('Transpose', [plain(ctx, 0)], { perm: numbersAt(ctx, 1, 'permutation') }, ctx.node.name));
 
+/** An axis of [n, h, w, c] as one of [n, c, h, w]. */
+const channelsFirstAxis = (axis: number): number => item([0, 2, 3, 1], axis, 'the list of axes of an image');
+
 /** ConcatV2: the axis is the last input. Images along their channels stay channels first. */
 const concat: NodeConverter = (ctx) => {
-  const axis = numbersAt(ctx, ctx.inputs.length - 1, 'axis')[0]!;
+  const axis = numberAt(ctx, ctx.inputs.length - 1, 'axis');
   const parts = ctx.inputs.slice(0, -1);
   if (parts.every((part) => part.channelsFirst)) {
-    const moved = [0, 2, 3, 1][axis < 0 ? axis + 4 : axis]!;
+    const moved = channelsFirstAxis(axis);
     return {
       value: ctx.b.op(
         'Concat',
@@ -75,7 +80,7 @@ function onnxPads(ctx: NodeContext): string {
 }
 
 const pad: NodeConverter = (ctx) => {
-  const value = ctx.inputs.length > 2 ? [ctx.b.scalar(numbersAt(ctx, 2, 'constant')[0]!)] : [];
+  const value = ctx.inputs.length > 2 ? [ctx.b.scalar(numberAt(ctx, 2, 'constant'))] : [];
   return plainValue(ctx.b.op('Pad', [plain(ctx, 0), onnxPads(ctx), ...value], {}, ctx.node.name));
 };
 
@@ -85,7 +90,7 @@ const mirrorPad: NodeConverter = (ctx) => {
 };
 
 const split: NodeConverter = (ctx) => {
-  const axis = numbersAt(ctx, 0, 'axis')[0]!;
+  const axis = numberAt(ctx, 0, 'axis');
   const count = int(ctx, 'num_split', 1);
   return ctx.b.ops('Split', [plain(ctx, 1)], count, { axis, num_outputs: count }, ctx.node.name).map(plainValue);
 };
@@ -94,13 +99,7 @@ const splitV: NodeConverter = (ctx) => {
   const sizes = numbersAt(ctx, 1, 'sizes');
   if (sizes.includes(-1)) throw new UnsupportedNode('a part of open size');
   return ctx.b
-    .ops(
-      'Split',
-      [plain(ctx, 0), ctx.b.ints(sizes)],
-      sizes.length,
-      { axis: numbersAt(ctx, 2, 'axis')[0]! },
-      ctx.node.name,
-    )
+    .ops('Split', [plain(ctx, 0), ctx.b.ints(sizes)], sizes.length, { axis: numberAt(ctx, 2, 'axis') }, ctx.node.name)
     .map(plainValue);
 };
 
@@ -109,7 +108,9 @@ const pack: NodeConverter = (ctx) => {
   const parts = ctx.inputs.map((_, i) =>
     ctx.b.op('Unsqueeze', [plain(ctx, i), ctx.b.ints([axis])], {}, `${ctx.node.name}/part`),
   );
-  const elements = ctx.inputs.map(({ constant }) => (constant?.values.length === 1 ? constant.values[0]! : null));
+  const elements = ctx.inputs.map(({ constant }) =>
+    constant?.values.length === 1 ? (constant.values[0] ?? null) : null,
+  );
   return { ...plainValue(ctx.b.op('Concat', parts, { axis }, ctx.node.name)), elements };
 };
 
@@ -121,7 +122,7 @@ const unpack: NodeConverter = (ctx) => {
 
 const gather: NodeConverter = (ctx) => {
   if (int(ctx, 'batch_dims', 0) !== 0) throw new UnsupportedNode('batch_dims');
-  const axis = ctx.inputs.length > 2 ? numbersAt(ctx, 2, 'axis')[0]! : 0;
+  const axis = ctx.inputs.length > 2 ? numberAt(ctx, 2, 'axis') : 0;
   return plainValue(ctx.b.op('Gather', [plain(ctx, 0), plain(ctx, 1)], { axis }, ctx.node.name));
 };
 
@@ -146,12 +147,7 @@ const reduce =
     const { value, channelsFirst } = at(ctx, 0);
     if (channelsFirst && keepdims === 1) {
       return {
-        value: ctx.b.op(
-          opType,
-          [value, ctx.b.ints(axes.map((axis) => [0, 2, 3, 1][axis < 0 ? axis + 4 : axis]!))],
-          { keepdims },
-          ctx.node.name,
-        ),
+        value: ctx.b.op(opType, [value, ctx.b.ints(axes.map(channelsFirstAxis))], { keepdims }, ctx.node.name),
         channelsFirst: true,
         constant: null,
       };
@@ -165,14 +161,14 @@ const arg =
     const index = ctx.b.op(
       opType,
       [plain(ctx, 0)],
-      { axis: numbersAt(ctx, 1, 'axis')[0]!, keepdims: 0 },
+      { axis: numberAt(ctx, 1, 'axis'), keepdims: 0 },
       `${ctx.node.name}/index`,
     );
     return plainValue(
       ctx.b.op(
         'Cast',
         [index],
-        { to: ONNX_TYPE[typeOf(ctx.node.attr?.['output_type']?.type ?? 'DT_INT64')]! },
+        { to: onnxType(typeOf(ctx.node.attr?.['output_type']?.type ?? 'DT_INT64')) },
         ctx.node.name,
       ),
     );
@@ -213,7 +209,7 @@ const cumSum: NodeConverter = (ctx) =>
   plainValue(
     ctx.b.op(
       'CumSum',
-      [plain(ctx, 0), ctx.b.scalar(numbersAt(ctx, 1, 'axis')[0]!, 'int64')],
+      [plain(ctx, 0), ctx.b.scalar(numberAt(ctx, 1, 'axis'), 'int64')],
       { exclusive: bool(ctx, 'exclusive') ? 1 : 0, reverse: bool(ctx, 'reverse') ? 1 : 0 },
       ctx.node.name,
     ),

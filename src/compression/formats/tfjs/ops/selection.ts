@@ -4,8 +4,8 @@ import {
   bool,
   float,
   int64At,
-  numbersAt,
-  ONNX_TYPE,
+  numberAt,
+  onnxType,
   plain,
   plainValue,
   typeOf,
@@ -14,7 +14,7 @@ import {
   type NodeConverter,
 } from '../node.ts';
 
-const INT32 = ONNX_TYPE.int32!;
+const INT32 = onnxType('int32');
 
 /** A scalar or a vector of one as a vector of one int64. */
 const oneInt64 = (ctx: NodeContext, index: number): string =>
@@ -76,7 +76,7 @@ const sparseToDense: NodeConverter = (ctx) => {
   );
 };
 
-/** Coordinates [n, rank] of what is true. */
+/** Coordinates [n, rank] of the true elements. */
 const where: NodeConverter = (ctx) => {
   const { b, node } = ctx;
   const columns = b.op(
@@ -95,7 +95,7 @@ const nonMaxSuppression: NodeConverter = (ctx) => {
     ctx.inputs[index]
       ? b.op('Reshape', [plain(ctx, index), b.ints([1])], {}, `${node.name}/threshold`)
       : b.op('Reshape', [b.scalar(fallback), b.ints([1])], {}, `${node.name}/threshold`);
-  const soft = node.op === 'NonMaxSuppressionV5' && ctx.inputs[5] ? numbersAt(ctx, 5, 'soft-NMS sigma')[0]! : 0;
+  const soft = node.op === 'NonMaxSuppressionV5' && ctx.inputs[5] ? numberAt(ctx, 5, 'soft-NMS sigma') : 0;
   if (soft !== 0) throw new UnsupportedNode('soft non-maximum suppression has no ONNX form');
   if (node.op === 'NonMaxSuppressionV4' && bool(ctx, 'pad_to_max_output_size'))
     throw new UnsupportedNode('padding to the largest number of boxes');

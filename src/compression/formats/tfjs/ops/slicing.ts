@@ -137,7 +137,7 @@ export const stridedSlice: NodeConverter = (ctx) => {
   if (dropped.length > 0) value = b.op('Squeeze', [value, b.ints(dropped)], {}, `${node.name}/shrunk`);
   const added = specs.filter((i) => mask('new_axis_mask', i));
   if (added.length === 0) return plainValue(value);
-  // A new axis stands where its entry does in the result: dropped axes before it do not count.
+  // The place of a new axis in the result does not count dropped axes before it.
   const positions = added.map((i) => {
     if (ellipsis !== -1 && i > ellipsis) return -specs.slice(i).filter((k) => !mask('shrink_axis_mask', k)).length;
     return specs.slice(0, i).filter((k) => k !== ellipsis && !mask('shrink_axis_mask', k)).length;

@@ -1,4 +1,5 @@
-/** What the writer of one ONNX node in TensorFlow's operators is given. */
+/** The context in which one ONNX node is written in TensorFlow's operators. */
+import { item } from '../../checked.ts';
 import { LatheError } from '../../../../errors.ts';
 import { nodeLabel } from '../../../ir/graph-error.ts';
 import type { TypeTable } from '../../../graph/infer.ts';
@@ -36,7 +37,7 @@ export class WriteContext {
   }
 
   input(index: number): string {
-    return this.reference(this.node.inputs[index]!);
+    return this.reference(item(this.node.inputs, index, 'the list of inputs'));
   }
 
   get inputs(): string[] {
@@ -67,6 +68,11 @@ export class WriteContext {
   numbers(index: number, what: string): number[] {
     const constant = this.info.constant(index);
     return constant ? hostNumbers(constant) : this.refuse(`its ${what} are computed while the model runs`);
+  }
+
+  /** As `numbers`, of which the first is meant: scalars, and vectors of one. */
+  number(index: number, what: string): number {
+    return item(this.numbers(index, what), 0, what);
   }
 
   /** An axis attribute or value, counted from the front. */

@@ -19,9 +19,9 @@ export interface WrittenLayersModel {
 
 /**
  * Everything but the weights is as uploaded unless channels were removed, or normalizations folded.
- * @param kept what is left of initializers that lost channels
+ * @param kept the remaining indices of initializers that lost channels
  * @param fold whether to fold normalizations into the layers before them; weights are coded after that
- * @throws LatheError `unsupported-operator` where the graph was changed in a way that the topology cannot say.
+ * @throws LatheError `unsupported-operator` where the topology cannot express the change.
  */
 export async function writeLayersModel(
   members: ReadonlyMap<string, Uint8Array>,

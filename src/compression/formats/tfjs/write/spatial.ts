@@ -2,7 +2,9 @@
  * Convolution, pooling and resizing in channels-last form. Data are [n, ...spatial, c]; weights and attributes as ONNX
  * has them.
  */
-import { elementCount, hostNumbers } from '../../../ir/tensor-data.ts';
+import { item, tupleOf } from '../../checked.ts';
+import { transpose } from '../../keras/layer.ts';
+import { hostNumbers } from '../../../ir/tensor-data.ts';
 import type { Dim } from '../../../ir/types.ts';
 import type { WriteContext, Writers } from './context.ts';
 import { boolAttribute, intAttribute, intsAttribute, textAttribute, typeAttribute } from './tf-graph.ts';
@@ -24,7 +26,7 @@ function windowOf(ctx: WriteContext, kernel: readonly number[]): Window {
   const strides = ctx.info.ints('strides') ?? ones;
   const dilations = ctx.info.ints('dilations') ?? ones;
   const auto = ctx.info.string('auto_pad', 'NOTSET');
-  const extents = kernel.map((size, i) => (size - 1) * dilations[i]! + 1);
+  const extents = kernel.map((size, i) => (size - 1) * (dilations[i] ?? 1) + 1);
   if (auto === 'SAME_LOWER') ctx.refuse('auto_pad SAME_LOWER');
   let pads =
     auto === 'NOTSET'
@@ -33,7 +35,7 @@ function windowOf(ctx: WriteContext, kernel: readonly number[]): Window {
   if (ctx.info.int('ceil_mode', 0) !== 0) pads = ceilPads(ctx, extents, strides, pads);
   const centred =
     strides.every((stride) => stride === 1) &&
-    extents.every((extent, i) => pads[i] === pads[i + n] && 2 * pads[i]! === extent - 1);
+    extents.every((extent, i) => pads[i] === pads[i + n] && 2 * (pads[i] ?? 0) === extent - 1);
   const same = auto === 'SAME_UPPER' || (centred && pads.some((pad) => pad > 0));
   const window = { kernel, strides, dilations, pads, same };
   return n === 1
@@ -41,7 +43,7 @@ function windowOf(ctx: WriteContext, kernel: readonly number[]): Window {
         kernel: [1, ...kernel],
         strides: [1, ...strides],
         dilations: [1, ...dilations],
-        pads: [0, pads[0]!, 0, pads[1]!],
+        pads: [0, pads[0] ?? 0, 0, pads[1] ?? 0],
         same,
       }
     : window;
@@ -54,11 +56,11 @@ function ceilPads(ctx: WriteContext, extents: readonly number[], strides: readon
     if (i < n) return pad;
     const size = ctx.shape()?.[1 + i - n];
     if (typeof size !== 'number') return ctx.refuse('ceil_mode of an image of unknown size');
-    const stride = strides[i - n]!;
-    const span = size + pads[i - n]! + pad - extents[i - n]!;
+    const [stride, begin] = [strides[i - n] ?? 1, pads[i - n] ?? 0];
+    const span = size + begin + pad - item(extents, i - n, 'the shape of the kernel');
     const windows = Math.ceil(span / stride);
     // a window that starts in the padding does not count
-    const starts = windows * stride < size + pads[i - n]! ? windows : windows - 1;
+    const starts = windows * stride < size + begin ? windows : windows - 1;
     return pad + Math.max(starts * stride - span, 0);
   });
 }
@@ -72,7 +74,7 @@ const full = (values: readonly number[]): ReturnType<typeof intsAttribute> => in
 function padded(ctx: WriteContext, x: string, { pads, same }: Window, value: number): string {
   if (same || pads.every((pad) => pad === 0)) return x;
   const n = pads.length / 2;
-  const table = [0, 0, ...pads.slice(0, n).flatMap((begin, i) => [begin, pads[n + i]!]), 0, 0];
+  const table = [0, 0, ...pads.slice(0, n).flatMap((begin, i) => [begin, pads[n + i] ?? 0]), 0, 0];
   const paddings = ctx.tf.constant(
     { dtype: 'int32', dims: [n + 2, 2], data: Int32Array.from(table) },
     `${ctx.label}/pads`,
@@ -95,23 +97,13 @@ function kernelOf(
   reorder: (dims: readonly number[]) => { readonly dims: readonly number[]; readonly perm: readonly number[] },
 ): string {
   const host = ctx.constant(1) ?? ctx.refuse('its kernel is computed while the model runs');
-  const flat = host.dims.length === 3 ? [host.dims[0]!, host.dims[1]!, 1, host.dims[2]!] : host.dims;
+  const flat = host.dims.length === 3 ? [...host.dims.slice(0, 2), 1, ...host.dims.slice(2)] : host.dims;
   const { dims, perm } = reorder(flat);
-  const values = permute(hostNumbers(host), dims, perm);
-  return ctx.tf.constant({ dtype: 'float32', dims: perm.map((axis) => dims[axis]!), data: values }, ctx.node.inputs[1]);
-}
-
-function permute(values: ArrayLike<number>, dims: readonly number[], perm: readonly number[]): Float32Array {
-  const strides = dims.map((_, axis) => elementCount(dims.slice(axis + 1)));
-  const result = new Float32Array(values.length);
-  const index = new Array<number>(dims.length).fill(0);
-  for (let target = 0; target < result.length; target++) {
-    let source = 0;
-    for (let axis = 0; axis < perm.length; axis++) source += index[axis]! * strides[perm[axis]!]!;
-    result[target] = values[source]!;
-    for (let axis = perm.length - 1; axis >= 0 && ++index[axis]! === dims[perm[axis]!]!; axis--) index[axis] = 0;
-  }
-  return result;
+  const moved = transpose({ dims, values: Float32Array.from(hostNumbers(host)) }, perm);
+  return ctx.tf.constant(
+    { dtype: 'float32', dims: moved.dims, data: moved.values },
+    item(ctx.node.inputs, 1, 'the list of inputs'),
+  );
 }
 
 /** [m, c, ...k] -> [...k, c, m] */
@@ -139,7 +131,7 @@ function product(ctx: WriteContext, x: string, window: Window, weight: readonly 
   if (groups === 1) return ctx.op(spatial === 3 ? 'Conv3D' : 'Conv2D', [x, kernelOf(ctx, spatialFirst)], attributes);
   if (weight[1] === 1 && spatial === 2 && even) {
     // [c multiplier, 1, h, w] -> [h, w, c, multiplier]
-    const kernel = kernelOf(ctx, ([m, , h, w]) => ({ dims: [groups, m! / groups, h!, w!], perm: [2, 3, 0, 1] }));
+    const kernel = kernelOf(ctx, ([m = 0, , ...size]) => ({ dims: [groups, m / groups, ...size], perm: [2, 3, 0, 1] }));
     return ctx.op('DepthwiseConv2dNative', [x, kernel], attributes);
   }
   return grouped(ctx, x, attributes, spatial, groups);
@@ -166,12 +158,11 @@ function grouped(
 }
 
 /**
- * The whole product, of which pads are then cut off: TensorFlow's own padding of transposed convolutions knows only
- * SAME and VALID.
+ * Computes the whole product and cuts the pads off: TensorFlow pads transposed convolutions only by SAME and VALID.
  */
 function convTranspose(ctx: WriteContext): string {
   const weight = ctx.shape(1) as readonly number[];
-  const outputs = weight[1]!;
+  const outputs = item(weight, 1, 'the shape of the kernel');
   const { kernel, strides, dilations } = windowOf(ctx, weight.slice(2));
   if (kernel.length !== 2 || ctx.info.int('group', 1) !== 1 || dilations.some((dilation) => dilation !== 1))
     return ctx.refuse('groups, dilations or three dimensions of a transposed convolution');
@@ -205,18 +196,18 @@ function wholeSizes(ctx: WriteContext, x: string, kernel: readonly number[], str
   const dims = ctx.shape()?.slice(1, -1) ?? [];
   const lifts = dims.length === 1 ? [1, ...dims] : dims;
   return kernel.map((k, i) => {
-    const size = lifts[i];
-    if (typeof size === 'number') return ctx.tf.int((size - 1) * strides[i]! + k);
+    const [size, stride] = [lifts[i], strides[i] ?? 1];
+    if (typeof size === 'number') return ctx.tf.int((size - 1) * stride + k);
     return ctx.op(
       'AddV2',
-      [ctx.op('Mul', [axisSize(ctx, x, i + 1), ctx.tf.int(strides[i]!)], {}, 'int32'), ctx.tf.int(k - strides[i]!)],
+      [ctx.op('Mul', [axisSize(ctx, x, i + 1), ctx.tf.int(stride)], {}, 'int32'), ctx.tf.int(k - stride)],
       {},
       'int32',
     );
   });
 }
 
-/** What is cut off the whole product, [begin..., end...]; negative at the end: zeros are put there. */
+/** How much to cut off the whole product, [begin..., end...]; a negative end appends zeros. */
 function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: readonly number[]): number[] {
   const n = ctx.rank() - 2;
   const lift = (values: readonly number[], fill: number): number[] => [
@@ -229,40 +220,46 @@ function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: re
   const auto = ctx.info.string('auto_pad', 'NOTSET');
   if (!output && auto !== 'SAME_UPPER' && auto !== 'SAME_LOWER') {
     const pads = auto === 'NOTSET' ? (ctx.info.ints('pads') ?? [...zeros, ...zeros]) : [...zeros, ...zeros];
-    return [...lift(pads.slice(0, n), 0), ...lift(pads.slice(n), 0).map((pad, i) => pad - extra[i]!)];
+    return [...lift(pads.slice(0, n), 0), ...lift(pads.slice(n), 0).map((pad, i) => pad - (extra[i] ?? 0))];
   }
   const sizes = lift((ctx.shape() ?? []).slice(1, -1) as number[], 1);
   const wanted = output && lift(output.slice(-n), 1);
   const totals = kernel.map((k, i) => {
-    if (!wanted) return Math.max(k - strides[i]! + extra[i]!, 0);
-    return typeof sizes[i] === 'number'
-      ? (sizes[i] - 1) * strides[i]! + k + extra[i]! - wanted[i]!
+    const [size, stride, more] = [sizes[i], strides[i] ?? 1, extra[i] ?? 0];
+    if (!wanted) return Math.max(k - stride + more, 0);
+    return typeof size === 'number'
+      ? (size - 1) * stride + k + more - item(wanted, i, 'output_shape')
       : ctx.refuse('its output size is fixed while that of its input is open');
   });
   const begin = totals.map((total) =>
     Math.max(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2), 0),
   );
-  return [...begin, ...totals.map((total, i) => total - begin[i]! - extra[i]!)];
+  return [...begin, ...totals.map((total, i) => total - item(begin, i, 'the cut') - (extra[i] ?? 0))];
 }
 
 function cropped(ctx: WriteContext, y: string, cut: readonly number[]): string {
   if (cut.every((value) => value === 0)) return y;
-  const reach = cut.slice(2).map((value) => Math.max(-value, 0));
+  const [top, left, bottom, right] = tupleOf(cut, 4, 'the cut');
+  const reach = [bottom, right].map((value) => Math.max(-value, 0));
   const longer = reach.some((value) => value > 0)
     ? ctx.op('PadV2', [
         y,
         ctx.tf.constant(
-          { dtype: 'int32', dims: [4, 2], data: Int32Array.of(0, 0, 0, reach[0]!, 0, reach[1]!, 0, 0) },
+          {
+            dtype: 'int32',
+            dims: [4, 2],
+            data: Int32Array.from([0, 0, ...reach.flatMap((zeros) => [0, zeros]), 0, 0]),
+          },
           `${ctx.label}/pads`,
         ),
         ctx.tf.float(0),
       ])
     : y;
-  const ends = cut.slice(2).map((value) => Math.min(-value, 0));
-  if (cut[0] === 0 && cut[1] === 0 && ends.every((end) => end === 0)) return longer;
+  const ends = [bottom, right].map((value) => Math.min(-value, 0));
+  if (top === 0 && left === 0 && ends.every((end) => end === 0)) return longer;
   const open = [0, 3, ...[1, 2].filter((axis) => ends[axis - 1] === 0)].reduce((mask, axis) => mask + 2 ** axis, 0);
   const bounds = [
-    [0, cut[0]!, cut[1]!, 0],
+    [0, top, left, 0],
     [0, ...ends, 0],
     [1, 1, 1, 1],
   ].map((values) => ctx.tf.ints(values));
@@ -281,7 +278,7 @@ function axisSize(ctx: WriteContext, x: string, axis: number): string {
   );
 }
 
-/** Below every float32 that a network computes: what maxima see in the padding. */
+/** The padding of max pools: below every float32 that a network computes. */
 const MIN_VALUE = -3.4e38;
 
 function pool(ctx: WriteContext, kind: 'Max' | 'Avg'): string {
@@ -313,7 +310,7 @@ function globalPool(ctx: WriteContext, op: 'Mean' | 'Max'): string {
   return ctx.op(op, [ctx.input(0), ctx.tf.ints(axes)], { keep_dims: boolAttribute(true) });
 }
 
-/** TF.js knows two of ONNX's many ways to resize, in three coordinate systems. */
+/** TF.js has two of ONNX's modes of resizing, in three coordinate systems. */
 function resize(ctx: WriteContext): string {
   const [from, to] = [ctx.shape()?.slice(1, -1), ctx.outputShape()?.slice(1, -1)];
   if (ctx.rank() !== 4 || !from || !to) return ctx.refuse('resizing of anything but two-dimensional images');
@@ -323,11 +320,8 @@ function resize(ctx: WriteContext): string {
   const whole = isMultiple(to, from);
   if (mode === 'nearest') {
     const floor = coordinates === 'asymmetric' && ctx.info.string('nearest_mode', 'round_prefer_floor') === 'floor';
-    if (
-      !floor &&
-      !(whole && coordinates !== 'align_corners') &&
-      !(scalesOf(ctx)?.every(Number.isInteger) && coordinates !== 'align_corners')
-    )
+    const byWholeFactors = whole || scalesOf(ctx)?.every(Number.isInteger) === true;
+    if (!floor && !(byWholeFactors && coordinates !== 'align_corners'))
       return ctx.refuse(`nearest neighbours by ${coordinates}`);
     return ctx.op('ResizeNearestNeighbor', [ctx.input(0), size], {
       align_corners: boolAttribute(false),

@@ -1,4 +1,5 @@
-/** Matrix products, reductions, and what moves elements, in TensorFlow's terms. */
+/** Matrix products, reductions and operators that move elements, as TensorFlow operators. */
+import { item, tupleOf } from '../../checked.ts';
 import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
 import type { WriteContext, Writer, Writers } from './context.ts';
 import { boolAttribute, intAttribute, intsAttribute, textAttribute, tfType, typeAttribute } from './tf-graph.ts';
@@ -21,10 +22,10 @@ function matMul(ctx: WriteContext): string {
   return ctx.op('BatchMatMulV2', ctx.inputs, { adj_x: boolAttribute(false), adj_y: boolAttribute(false) });
 }
 
-/** TF.js knows no dots: they are spelled out. What only permutes axes is a transposition. */
+/** TF.js does not support dots, so letters replace them. An equation that only permutes axes is a transposition. */
 function einsum(ctx: WriteContext): string {
   const equation = ctx.info.string('equation', '').replace(/\s/g, '');
-  const [left, right] = equation.split('->') as [string, string | undefined];
+  const [left = '', right] = equation.split('->');
   if (right === undefined) return ctx.refuse('an equation without its result');
   const dots = Math.max(
     ...left.split(',').map((term, i) => (term.includes('...') ? ctx.rank(i) - term.replace('...', '').length : 0)),
@@ -39,11 +40,12 @@ function einsum(ctx: WriteContext): string {
   const result = right.replace('...', free);
   if (terms.some((term) => new Set(term).size !== term.length) || terms.length > 2)
     return ctx.refuse(`the equation ${equation}`);
-  if (terms.length === 1 && [...result].sort().join() === [...terms[0]!].sort().join())
+  const [term = ''] = terms;
+  if (terms.length === 1 && [...result].sort().join() === [...term].sort().join())
     return transpose(
       ctx,
       ctx.input(0),
-      [...result].map((letter) => terms[0]!.indexOf(letter)),
+      [...result].map((letter) => term.indexOf(letter)),
     );
   return ctx.op('Einsum', ctx.inputs, {
     equation: textAttribute(`${terms.join(',')}->${result}`),
@@ -146,12 +148,14 @@ function shapePart(ctx: WriteContext): string {
 
 function unsqueeze(ctx: WriteContext): string {
   const rank = ctx.rank() + (ctx.axes(0)?.length ?? 0);
-  const axes = ctx.axes(rank)!.sort((a, b) => a - b);
-  return axes.reduce((x, axis) => ctx.op('ExpandDims', [x, ctx.tf.int(axis)]), ctx.input(0));
+  const axes = ctx.axes(rank) ?? ctx.refuse('no axes');
+  return axes.sort((a, b) => a - b).reduce((x, axis) => ctx.op('ExpandDims', [x, ctx.tf.int(axis)]), ctx.input(0));
 }
 
 function squeeze(ctx: WriteContext): string {
-  const axes = ctx.axes() ?? ctx.shape()!.flatMap((dim, i) => (dim === 1 ? [i] : []));
+  const axes =
+    ctx.axes() ??
+    (ctx.shape() ?? ctx.refuse('the rank of its input is not known')).flatMap((dim, i) => (dim === 1 ? [i] : []));
   return axes.length === 0
     ? ctx.op('Identity', [ctx.input(0)])
     : ctx.op('Squeeze', [ctx.input(0)], { squeeze_dims: intsAttribute(axes) });
@@ -175,11 +179,12 @@ function slice(ctx: WriteContext): string {
   let [beginMask, endMask] = [2 ** rank - 1, 2 ** rank - 1];
   axes.forEach((axis, i) => {
     const wide = 2 ** 31 - 1;
-    begin[axis] = Math.min(Math.max(starts[i]!, -wide), wide);
-    end[axis] = Math.min(Math.max(ends[i]!, -wide), wide);
-    stride[axis] = steps[i]!;
-    if (Math.abs(starts[i]!) < wide) beginMask -= 2 ** axis;
-    if (Math.abs(ends[i]!) < wide) endMask -= 2 ** axis;
+    const [first, last] = [item(starts, i, 'starts'), item(ends, i, 'ends')];
+    begin[axis] = Math.min(Math.max(first, -wide), wide);
+    end[axis] = Math.min(Math.max(last, -wide), wide);
+    stride[axis] = item(steps, i, 'steps');
+    if (Math.abs(first) < wide) beginMask -= 2 ** axis;
+    if (Math.abs(last) < wide) endMask -= 2 ** axis;
   });
   return ctx.op('StridedSlice', [ctx.input(0), ctx.tf.ints(begin), ctx.tf.ints(end), ctx.tf.ints(stride)], {
     begin_mask: intAttribute(beginMask),
@@ -193,7 +198,7 @@ function computedSlice(ctx: WriteContext): string {
   const { tf } = ctx;
   const axes = ctx.has(3) ? ctx.numbers(3, 'axes').map((axis) => ctx.axis(axis)) : null;
   const known = [1, 2].map((index) => ctx.constant(index)).find((constant) => constant);
-  const count = axes?.length ?? (known ? known.dims[0]! : Number(ctx.shape(1)?.[0] ?? rank));
+  const count = axes?.length ?? known?.dims[0] ?? Number(ctx.shape(1)?.[0] ?? rank);
   const steps = ctx.has(4) ? ctx.numbers(4, 'steps') : Array.from({ length: count }, () => 1);
   const entryOf = (axis: number): number => (axes ? axes.indexOf(axis) : axis < count ? axis : -1);
   const entries = Array.from({ length: rank }, (_, axis) => entryOf(axis));
@@ -216,7 +221,7 @@ function computedSlice(ctx: WriteContext): string {
   const open = entries.reduce((mask, i, axis) => mask + (i === -1 ? 2 ** axis : 0), 0);
   return ctx.op(
     'StridedSlice',
-    [ctx.input(0), vector(1), vector(2), tf.ints(entries.map((i) => (i === -1 ? 1 : steps[i]!)))],
+    [ctx.input(0), vector(1), vector(2), tf.ints(entries.map((i) => (i === -1 ? 1 : item(steps, i, 'steps'))))],
     { begin_mask: intAttribute(open), end_mask: intAttribute(open) },
   );
 }
@@ -228,14 +233,14 @@ function pad(ctx: WriteContext): string {
     ? ctx.numbers(3, 'axes').map((axis) => ctx.axis(axis))
     : Array.from({ length: rank }, (_, i) => i);
   const table = new Int32Array(2 * rank);
-  axes.forEach((axis, i) => table.set([pads[i]!, pads[i + axes.length]!], 2 * axis));
+  axes.forEach((axis, i) => table.set([item(pads, i, 'pads'), item(pads, i + axes.length, 'pads')], 2 * axis));
   if (table.some((value) => value < 0)) return ctx.refuse('negative pads');
   const paddings = ctx.tf.constant({ dtype: 'int32', dims: [rank, 2], data: table }, `${ctx.label}/pads`);
   const mode = ctx.info.string('mode', 'constant');
   if (mode === 'reflect')
     return ctx.op('MirrorPad', [ctx.input(0), paddings], { mode: { s: Buffer.from('REFLECT').toString('base64') } });
   if (mode !== 'constant') return ctx.refuse(`padding mode ${mode}`);
-  const value = ctx.has(2) ? ctx.numbers(2, 'padding value')[0]! : ctx.info.float('value', 0);
+  const value = ctx.has(2) ? ctx.number(2, 'padding value') : ctx.info.float('value', 0);
   return ctx.op('PadV2', [ctx.input(0), paddings, ctx.type() === 'int32' ? ctx.tf.int(value) : ctx.tf.float(value)]);
 }
 
@@ -256,7 +261,7 @@ function evenSizes(ctx: WriteContext, axis: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => Math.min(part, size - i * part));
 }
 
-/** TensorFlow counts indices from the front only. */
+/** TensorFlow accepts no negative indices. */
 function gather(ctx: WriteContext): string {
   const axis = ctx.axis(ctx.info.int('axis', 0));
   const size = ctx.shape()?.[axis];
@@ -264,16 +269,17 @@ function gather(ctx: WriteContext): string {
   const indices = constant && hostNumbers(constant);
   if (indices?.some((index) => index < 0) && typeof size !== 'number')
     return ctx.refuse('indices from the end of an open axis');
-  const counted = indices?.some((index) => index < 0)
-    ? ctx.tf.constant(
-        {
-          dtype: 'int32',
-          dims: constant!.dims,
-          data: Int32Array.from(indices, (index) => (index < 0 ? index + (size as number) : index)),
-        },
-        `${ctx.label}/indices`,
-      )
-    : ctx.input(1);
+  const counted =
+    constant && indices?.some((index) => index < 0)
+      ? ctx.tf.constant(
+          {
+            dtype: 'int32',
+            dims: constant.dims,
+            data: Int32Array.from(indices, (index) => (index < 0 ? index + Number(size) : index)),
+          },
+          `${ctx.label}/indices`,
+        )
+      : ctx.input(1);
   return ctx.op('GatherV2', [ctx.input(0), counted, ctx.tf.int(axis)], { batch_dims: intAttribute(0) });
 }
 
@@ -367,11 +373,11 @@ export const structure: Writers = {
   },
   Range: (ctx) => ctx.op('Range', ctx.inputs),
   OneHot: (ctx) => {
-    const [off, on] = ctx.numbers(2, 'values') as [number, number];
+    const [off, on] = tupleOf(ctx.numbers(2, 'values'), 2, 'values');
     const scalar = (value: number): string => (ctx.type(2) === 'float32' ? ctx.tf.float(value) : ctx.tf.int(value));
     return ctx.op(
       'OneHot',
-      [ctx.input(0), ctx.tf.int(ctx.numbers(1, 'depth')[0]!), scalar(on), scalar(off)],
+      [ctx.input(0), ctx.tf.int(ctx.number(1, 'depth')), scalar(on), scalar(off)],
       { axis: intAttribute(ctx.info.int('axis', -1)) },
       ctx.type(2),
     );
@@ -385,7 +391,7 @@ export const structure: Writers = {
     const axis = ctx.axis(ctx.info.int('axis', -1));
     if (axis !== ctx.rank() - 1 || ctx.info.int('largest', 1) === 0)
       return ctx.refuse('anything but the largest along the last axis');
-    const name = ctx.op('TopKV2', [ctx.input(0), ctx.tf.int(ctx.numbers(1, 'count')[0]!)], {
+    const name = ctx.op('TopKV2', [ctx.input(0), ctx.tf.int(ctx.number(1, 'count'))], {
       sorted: boolAttribute(true),
     });
     return [name, `${name}:1`];

@@ -2,6 +2,7 @@
  * Representation -> TF.js graph-model: `model.json` and shards, which run in a browser (`tf.loadGraphModel`) and in
  * Node.
  */
+import { existing, item } from '../../checked.ts';
 import { constantTensor } from '../../../ir/constants.ts';
 import { topologicalOrder } from '../../../ir/edit.ts';
 import { inferShapes } from '../../../graph/infer.ts';
@@ -56,7 +57,7 @@ export function writeTfjs(model: Model, options: TfjsOptions = {}): Map<string, 
       inputs: signature(modelInputs(model.graph), references),
       outputs: signature(ready.graph.outputs, references),
     },
-    // TensorFlow 2.12's graph version: what the operators' attributes follow
+    // the graph version of TensorFlow 2.12, which defines the operators' attributes
     modelTopology: { node: tf.nodes, library: {}, versions: { producer: 1395 } },
     weightsManifest: manifest,
   };
@@ -82,10 +83,11 @@ function writeGraph(model: Model): { tf: TfGraph; references: ReadonlyMap<string
     const constant = constantTensor(node);
     const ctx = new WriteContext(node, table, tf, reference);
     const outputs = constant
-      ? tf.constant(toHost(constant), node.outputs[0])
+      ? tf.constant(toHost(constant), item(node.outputs, 0, 'the list of outputs'))
       : (WRITERS.get(`${node.domain}:${node.opType}`) ?? unknown)(ctx);
     node.outputs.forEach((name, i) => {
-      if (name !== '') references.set(name, typeof outputs === 'string' ? outputs : outputs[i]!);
+      if (name !== '')
+        references.set(name, typeof outputs === 'string' ? outputs : item(outputs, i, 'the list of outputs'));
     });
   }
   for (const { name, type } of model.graph.outputs)
@@ -121,7 +123,7 @@ function signature(values: readonly ValueInfo[], references: ReadonlyMap<string,
     return [
       name,
       {
-        name: `${references.get(name)!}:0`,
+        name: `${existing(references.get(name), `the node of "${name}"`)}:0`,
         dtype: 'type' in dtype ? dtype.type : '',
         ...(type?.shape && { tensorShape: shapeOf(type.shape) }),
       },

@@ -2,6 +2,7 @@
  * Normalizations of a Keras topology, folded into the layers before them, as quantizing folds them in the graph: a step
  * over what is about to be written. The layers are gone from the topology, and their arrays from the file.
  */
+import { existing, item } from '../../../checked.ts';
 import { isModelClass, layerConfig, modelConfig, type LayerConfig, type ModelConfig } from '../../config.ts';
 import type { Config, WeightArray } from '../../layer.ts';
 import { AS_STORED } from '../../read-options.ts';
@@ -33,7 +34,7 @@ export interface Folded extends Restored {
   /** Arrays of normalizations. */
   readonly gone: ReadonlySet<string>;
   readonly biases: readonly NewBias[];
-  /** Names of the layers that are gone. */
+  /** Names of the removed layers. */
   readonly normalizations: readonly string[];
 }
 
@@ -46,7 +47,7 @@ interface Work {
   readonly normalizations: string[];
 }
 
-/** null: there is nothing to fold. */
+/** Null where there is nothing to fold. */
 export async function foldNormalizations(read: Read, restored: Restored, filing: Filing): Promise<Folded | null> {
   const { topology, facts } = await readAgain(read, restored);
   const work: Work = {
@@ -61,7 +62,7 @@ export async function foldNormalizations(read: Read, restored: Restored, filing:
   return work.normalizations.length === 0 ? null : { ...work, topology: folded, unfolded: topology };
 }
 
-/** What the file will say of its layers. */
+/** The facts about the layers of the file that will be written. */
 async function readAgain(read: Read, { topology, arrays }: Restored): Promise<{ topology: Config; facts: LayerFacts }> {
   const known = new Map<Config, readonly WeightArray[]>();
   const ranks = new Map<Config, number>();
@@ -89,11 +90,11 @@ function recorded(source: WeightSource, known: Map<Config, readonly WeightArray[
   };
 }
 
-/** Arrays that two layers of the file read are nobody's: a change for one would change the other. */
+/** Leaves out arrays that two layers of the file read: a change for one would change the other. */
 function unshared(known: ReadonlyMap<Config, readonly WeightArray[]>): LayerFacts['arrays'] {
   const readers = new Map<string, number>();
-  for (const { place } of [...known.values()].flat()) readers.set(place!, (readers.get(place!) ?? 0) + 1);
-  return ({ raw }) => (known.get(raw) ?? []).filter(({ place }) => readers.get(place!) === 1);
+  for (const { place = '' } of [...known.values()].flat()) readers.set(place, (readers.get(place) ?? 0) + 1);
+  return ({ raw }) => (known.get(raw) ?? []).filter(({ place = '' }) => readers.get(place) === 1);
 }
 
 /** @param path names of the models around it, each with a slash; '': it is the whole model */
@@ -115,7 +116,7 @@ function foldModel(raw: Config, work: Work, path: string): Config {
   return ordered;
 }
 
-/** With the layers in the order of Keras; null where that is not known, or arrays would have to be listed anew. */
+/** Puts the layers in Keras's order; null where it is unknown, or where the list of arrays would change. */
 function listed(bare: Config, before: ModelConfig, { filing }: Work, path: string): Config | null {
   if (bare['class_name'] === 'Sequential') return bare;
   const [was, left] = [before.layers.map(({ name }) => name), layersOf(bare).map((layer) => layerConfig(layer).name)];
@@ -130,15 +131,18 @@ function take(product: LayerConfig, norm: LayerConfig, { facts, filing, arrays, 
   const [own, statistics] = [facts.arrays(product), facts.arrays(norm)];
   const { kernel, bias } = foldArrays({ product, norm }, own, statistics);
   const { count } = kernelOf(product);
-  const place = own[count - 1]!.place!;
+  const place = placeOf(item(own, count - 1, 'the list of its arrays'));
+  const ownBias = own[count];
   arrays.set(place, kernel);
-  if (own[count]) arrays.set(own[count].place!, bias);
+  if (ownBias) arrays.set(placeOf(ownBias), bias);
   else biases.push({ place: biasBeside(place, filing), kernel: place, array: bias });
-  for (const { place: old } of statistics) {
-    arrays.delete(old!);
-    gone.add(old!);
+  for (const old of statistics.map(placeOf)) {
+    arrays.delete(old);
+    gone.add(old);
   }
 }
+
+const placeOf = ({ place }: WeightArray): string => existing(place, 'the place of an array in the file');
 
 /** Keras 3 numbers the arrays of a layer; elsewhere they are called `kernel`, in Keras 2 `kernel:0`. */
 function biasBeside(kernel: string, filing: Filing): string {

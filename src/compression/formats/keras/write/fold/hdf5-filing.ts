@@ -17,7 +17,7 @@ export type Refiled = Pick<CopyOptions, 'lists' | 'renamed'> & {
 
 const added = ({ biases }: Folded): Map<string, NewArray> => new Map(biases.map(({ place, array }) => [place, array]));
 
-/** Layers are filed under their class and number: those that are left are numbered anew, in every model. */
+/** Renumbers the remaining layers of every model, which are filed under their class and number. */
 export function refileKeras3(folded: Folded): Refiled {
   const [renamed, without] = [new Map<string, string>(), new Set<string>()];
   regroup(folded.unfolded, folded.topology, '', renamed, without);

@@ -1,4 +1,5 @@
 /** Which normalizations of a Keras model can be folded into the layer before them. */
+import { existing, item } from '../../../checked.ts';
 import type { Call, LayerConfig, ModelConfig, TensorRef } from '../../config.ts';
 import type { Config, WeightArray } from '../../layer.ts';
 
@@ -8,7 +9,7 @@ export interface FoldPair {
   readonly norm: LayerConfig;
 }
 
-/** What the file says of a layer beside its settings. */
+/** Facts about a layer that its settings do not contain. */
 export interface LayerFacts {
   /** In the order Keras creates them; of layers that were not read, none. */
   arrays(layer: LayerConfig): readonly WeightArray[];
@@ -20,18 +21,28 @@ export interface LayerFacts {
 interface Kernel {
   /** Arrays without the bias. */
   readonly count: 1 | 2;
-  /** Channels, and elements of the kernel that lie behind one of them, of the kernel's dims. */
+  /** The number of channels, and of kernel elements after each, from the kernel's dims. */
   layout(dims: readonly number[]): { readonly channels: number; readonly behind: number };
 }
 
-const last = (dims: readonly number[]): { channels: number; behind: number } => ({ channels: dims.at(-1)!, behind: 1 });
+const KERNEL = 'the shape of the kernel';
+const last = (dims: readonly number[]): { channels: number; behind: number } => ({
+  channels: item(dims, -1, KERNEL),
+  behind: 1,
+});
 const LAST: Kernel = { count: 1, layout: last };
 /** Pointwise kernel [...1, cin multiplier, cout] after the depthwise one. */
 const SEPARABLE: Kernel = { count: 2, layout: last };
 /** [...k, cout, cin] */
-const TRANSPOSED: Kernel = { count: 1, layout: (dims) => ({ channels: dims.at(-2)!, behind: dims.at(-1)! }) };
+const TRANSPOSED: Kernel = {
+  count: 1,
+  layout: (dims) => ({ channels: item(dims, -2, KERNEL), behind: item(dims, -1, KERNEL) }),
+};
 /** [...k, cin, multiplier]: channel c gives outputs c multiplier ... */
-const DEPTHWISE: Kernel = { count: 1, layout: (dims) => ({ channels: dims.at(-2)! * dims.at(-1)!, behind: 1 }) };
+const DEPTHWISE: Kernel = {
+  count: 1,
+  layout: (dims) => ({ channels: item(dims, -2, KERNEL) * item(dims, -1, KERNEL), behind: 1 }),
+};
 
 const named = (kernel: Kernel, names: readonly string[]): Record<string, Kernel> =>
   Object.fromEntries(names.map((name) => [name, kernel]));
@@ -60,7 +71,8 @@ const NORMALIZATIONS: ReadonlySet<string> = new Set([
   'SyncBatchNormalization',
 ]);
 
-export const kernelOf = ({ className }: LayerConfig): Kernel => PRODUCTS[className]!;
+export const kernelOf = ({ className }: LayerConfig): Kernel =>
+  existing(PRODUCTS[className], `the layout of the kernel of ${className}`);
 
 type Called = ModelConfig['layers'][number];
 
@@ -92,10 +104,12 @@ function countReads({ layers }: ModelConfig): Map<string, number> {
   return reads;
 }
 
-/** What the layer's only call takes, where that is one tensor, and nothing asks for the statistics of the batch. */
+/** The input of a layer that is called once with one tensor, and not with the statistics of the batch. */
 function onlyInput({ calls }: Called): TensorRef | null {
-  const [call] = calls;
-  return calls.length === 1 && call!.inputs.length === 1 && isPlain(call!) ? call!.inputs[0]! : null;
+  const [call, ...more] = calls;
+  if (!call || more.length > 0 || !isPlain(call)) return null;
+  const [input, ...others] = call.inputs;
+  return input && others.length === 0 ? input : null;
 }
 
 const isPlain = ({ keywords, arguments: others }: Call): boolean =>
@@ -132,6 +146,6 @@ function haveTheirArrays(norm: Called, product: Called, { arrays }: LayerFacts):
     statistics.length !== 2 + hasFlag(norm.config, 'scale') + hasFlag(norm.config, 'center')
   )
     return false;
-  const { channels } = layout(own[count - 1]!.dims);
+  const { channels } = layout(item(own, count - 1, 'the list of its arrays').dims);
   return [...own.slice(count), ...statistics].every(({ dims }) => dims.length === 1 && dims[0] === channels);
 }

@@ -1,4 +1,4 @@
-/** A serialized model without some of its layers: what read them reads the layers before them. */
+/** Removes layers from a serialized model: their readers read the layers before them. */
 import { layerConfig } from '../../config.ts';
 import type { Config } from '../../layer.ts';
 import type { FoldPair } from './pairs.ts';
