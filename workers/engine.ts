@@ -10,7 +10,7 @@ import { runRecipe, type RecipeInput, type RecipeResult } from '../src/compressi
 import { startEngine } from '../src/compression/tensor/engine.ts';
 import { isDiskFull, LatheError } from '../src/errors.ts';
 import { processEntry } from '../src/process/entry.ts';
-import type { JobEvent } from '../src/jobs/ports.ts';
+import type { JobEvent } from '../src/jobs/ports/events.ts';
 import { isMemoryFailure } from '../src/process/memory-failure.ts';
 import { fileCheckpoint } from './job-process/checkpoints.ts';
 import type { TaskFailure, JobProcessMessage, JobTask, ResultFile } from './job-process/protocol.ts';

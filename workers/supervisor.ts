@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { openArtifacts } from '../src/artifacts/open.ts';
 import { parseConfig } from '../src/config/config.ts';
-import type { Pool } from '../src/jobs/ports.ts';
+import type { Pool } from '../src/jobs/ports/queue.ts';
 import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/open.ts';
 import { openStore } from '../src/store/open.ts';

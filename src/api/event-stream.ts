@@ -1,7 +1,8 @@
 /** Server-sent events of one job to one client. */
 import type { ServerResponse } from 'node:http';
 import { isEnded } from '../contracts/job-states.ts';
-import type { ChangeFeed, StoredEvent } from '../jobs/repositories.ts';
+import type { StoredEvent } from '../jobs/ports/api-side.ts';
+import type { ChangeFeed } from '../jobs/ports/change-feed.ts';
 
 export interface EventSource {
   readonly jobId: string;

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { LatheError } from '../errors.ts';
 import { isId, type IdKind } from '../ids.ts';
-import type { Page, PageRequest } from '../jobs/repositories.ts';
+import type { Page, PageRequest } from '../jobs/ports/api-side.ts';
 
 export const PAGE_QUERY = {
   cursor: Type.Optional(Type.String({ maxLength: 200, description: '`nextCursor` of the page before' })),

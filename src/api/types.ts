@@ -11,17 +11,20 @@ import type { Registry } from 'prom-client';
 import type { Config } from '../config/config.ts';
 import type { BlobListing, BlobReferences } from '../jobs/blob-references.ts';
 import type { Limits } from '../jobs/limits.ts';
-import type { BlobStore, Inspector, JobQueue, WorkerRegistry } from '../jobs/ports.ts';
 import type {
   ArtifactRepository,
-  ChangeFeed,
   DatasetRepository,
   JobRepository,
   KeyRepository,
   ModelRepository,
   Principal,
   Usage,
-} from '../jobs/repositories.ts';
+} from '../jobs/ports/api-side.ts';
+import type { BlobStore } from '../jobs/ports/blobs.ts';
+import type { ChangeFeed } from '../jobs/ports/change-feed.ts';
+import type { Inspector } from '../jobs/ports/inspector.ts';
+import type { JobQueue } from '../jobs/ports/queue.ts';
+import type { WorkerRegistry } from '../jobs/ports/worker-side.ts';
 import type { Log } from '../log.ts';
 import type { KeyGenerator } from './key-generator.ts';
 

@@ -9,7 +9,7 @@ import type {
   StoredKey,
   StoredModel,
   StoredStep,
-} from '../jobs/repositories.ts';
+} from '../jobs/ports/api-side.ts';
 
 /** Who can mend it. */
 const CLASSES: Record<ErrorCode, (typeof ERROR_CLASSES)[number]> = {

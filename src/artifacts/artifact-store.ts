@@ -1,4 +1,4 @@
-import type { BlobStore } from '../jobs/ports.ts';
+import type { BlobStore } from '../jobs/ports/blobs.ts';
 
 export interface StoredBlob {
   readonly sha256: string;

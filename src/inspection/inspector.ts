@@ -3,7 +3,7 @@
  */
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import type { ModelDescription } from '../contracts/model.ts';
-import type { Inspector } from '../jobs/ports.ts';
+import type { Inspector } from '../jobs/ports/inspector.ts';
 import { LatheError } from '../errors.ts';
 import { processEntry } from '../process/entry.ts';
 import { runLimited, type ChildLimits, type ChildOutcome } from '../process/limited-child.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { applyEvents } from './apply-events.ts';
-import type { JobEvent } from './ports.ts';
-import type { StoredStep } from './repositories.ts';
+import type { StoredStep } from './ports/api-side.ts';
+import type { JobEvent } from './ports/events.ts';
 
 const NOW = new Date('2030-01-01T00:00:00Z');
 const step = (index: number): StoredStep => ({

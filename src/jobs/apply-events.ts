@@ -1,7 +1,7 @@
 /** What a worker's events say of a job's steps: applied in order, to the steps as they are stored. */
 import type { ReportWarning } from '../contracts/report.ts';
-import type { JobEvent } from './ports.ts';
-import type { StepState, StoredMetric, StoredStep } from './repositories.ts';
+import type { StepState, StoredMetric, StoredStep } from './ports/api-side.ts';
+import type { JobEvent } from './ports/events.ts';
 
 export interface StepUpdates {
   readonly steps: readonly StoredStep[];

@@ -2,8 +2,8 @@
  * Removes blobs that nothing refers to any more. Several rows may share one blob, and an upload's blob is there before
  * its row: whoever works with a blob holds it, and the last to let go removes it where no row has come of it.
  */
-import type { BlobStore } from './ports.ts';
-import type { Usage } from './repositories.ts';
+import type { Usage } from './ports/api-side.ts';
+import type { BlobStore } from './ports/blobs.ts';
 
 export interface BlobListing {
   list(): AsyncIterable<{ readonly sha256: string; readonly modifiedAt: Date }>;

@@ -7,7 +7,7 @@ import { openQueue } from '../queue/open.ts';
 import { PostgresChangeFeed } from '../store/change-feed.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/open.ts';
-import type { JobQueue, Pool } from './ports.ts';
+import type { JobQueue, Pool } from './ports/queue.ts';
 import { poolFor, Relay, type RelayTiming } from './relay.ts';
 
 let postgres: TestPostgres;

@@ -4,8 +4,11 @@
  */
 import type { Log } from '../log.ts';
 import { handleRows, type OutboxHandlers } from './outbox.ts';
-import type { JobEvent, JobQueue, Pool, WorkerRegistry } from './ports.ts';
-import type { ChangeFeed, RelayStore } from './repositories.ts';
+import type { ChangeFeed } from './ports/change-feed.ts';
+import type { JobEvent } from './ports/events.ts';
+import type { JobQueue, Pool } from './ports/queue.ts';
+import type { RelayStore } from './ports/relay.ts';
+import type { WorkerRegistry } from './ports/worker-side.ts';
 
 export interface RelayDeps {
   readonly store: RelayStore;

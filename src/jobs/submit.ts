@@ -20,7 +20,7 @@ import type {
   StoredDataset,
   StoredJob,
   StoredModel,
-} from './repositories.ts';
+} from './ports/api-side.ts';
 
 export interface SubmitDeps {
   readonly models: ModelRepository;

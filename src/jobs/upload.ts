@@ -8,8 +8,10 @@ import { LatheError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { BlobReferences } from './blob-references.ts';
 import type { Limits } from './limits.ts';
-import type { BlobStore, Inspector } from './ports.ts';
-import type { DatasetRepository, ModelRepository, StoredDataset, StoredModel, Usage } from './repositories.ts';
+import type { DatasetRepository, ModelRepository, StoredDataset, StoredModel, Usage } from './ports/api-side.ts';
+import type { BlobStore } from './ports/blobs.ts';
+import type { Inspector } from './ports/inspector.ts';
+import type { Semaphore } from './semaphore.ts';
 
 export interface UploadDeps {
   readonly models: ModelRepository;

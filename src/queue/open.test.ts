@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestPostgres, type TestPostgres } from '../../test/support/postgres.ts';
 import { REDIS_MISSING, redisServer, startRedis, type TestRedis } from '../../test/support/redis.ts';
-import type { JobQueue } from '../jobs/ports.ts';
+import type { JobQueue } from '../jobs/ports/queue.ts';
 import { openQueue } from './open.ts';
 
 let postgres: TestPostgres;

@@ -14,7 +14,7 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { Redis } from 'ioredis';
-import type { JobQueue, Pool } from '../jobs/ports.ts';
+import type { JobQueue, Pool } from '../jobs/ports/queue.ts';
 
 export interface QueueLocation {
   /** `null`: in Postgres. */

@@ -1,4 +1,4 @@
-import type { ArtifactRepository, StoredArtifact, Usage } from '../jobs/repositories.ts';
+import type { ArtifactRepository, StoredArtifact, Usage } from '../jobs/ports/api-side.ts';
 import type { Database } from './database.ts';
 import type { Artifact } from './generated/client.ts';
 import { pageQuery, toPage } from './pages.ts';

@@ -3,7 +3,7 @@
  * whole process.
  */
 import pg from 'pg';
-import type { ChangeFeed } from '../jobs/repositories.ts';
+import type { ChangeFeed } from '../jobs/ports/change-feed.ts';
 
 const RECONNECT_MS = 1000;
 

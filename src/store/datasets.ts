@@ -1,6 +1,6 @@
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import { ACTIVE_STATES } from '../contracts/job-states.ts';
-import type { DatasetRepository, StoredDataset } from '../jobs/repositories.ts';
+import type { DatasetRepository, StoredDataset } from '../jobs/ports/api-side.ts';
 import { TRANSACTION, type Database } from './database.ts';
 import type { Dataset } from './generated/client.ts';
 import { pageQuery, toPage } from './pages.ts';

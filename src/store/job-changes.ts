@@ -2,7 +2,7 @@
 import { DEFAULT_QUEUE_SECONDS } from '../contracts/job-request.ts';
 import { isEnded, type JobState } from '../contracts/job-states.ts';
 import { outboxMessage, type OutboxMessage } from '../jobs/outbox.ts';
-import type { JobEvent } from '../jobs/ports.ts';
+import type { JobEvent } from '../jobs/ports/events.ts';
 import { nextState, statesBefore, type JobTransition } from '../jobs/states.ts';
 import type { Connection } from './database.ts';
 import { Prisma } from './generated/client.ts';

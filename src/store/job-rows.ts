@@ -2,7 +2,7 @@
 import type { JobRequest } from '../contracts/job-request.ts';
 import type { Report, ReportWarning } from '../contracts/report.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
-import type { StoredJob, StoredStep } from '../jobs/repositories.ts';
+import type { StoredJob, StoredStep } from '../jobs/ports/api-side.ts';
 import { toArtifact } from './artifacts.ts';
 import type { Prisma, Step } from './generated/client.ts';
 

@@ -1,8 +1,8 @@
 import { DEFAULT_QUEUE_SECONDS } from '../contracts/job-request.ts';
 import { ACTIVE_STATES, isEnded, JOB_STATES, type JobState } from '../contracts/job-states.ts';
 import { outboxMessage } from '../jobs/outbox.ts';
-import type { JobEventType } from '../jobs/ports.ts';
-import type { Insertion, InsertOptions, JobFilter, JobRepository, NewJob } from '../jobs/repositories.ts';
+import type { Insertion, InsertOptions, JobFilter, JobRepository, NewJob } from '../jobs/ports/api-side.ts';
+import type { JobEventType } from '../jobs/ports/events.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
 import { addToOutbox, lockJobs, applyTransition } from './job-changes.ts';

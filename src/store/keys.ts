@@ -1,5 +1,5 @@
 import { newId } from '../ids.ts';
-import type { KeyRepository, StoredKey } from '../jobs/repositories.ts';
+import type { KeyRepository, StoredKey } from '../jobs/ports/api-side.ts';
 import { TRANSACTION, type Database } from './database.ts';
 import type { Prisma } from './generated/client.ts';
 import { pageQuery, toPage } from './pages.ts';

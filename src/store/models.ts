@@ -1,6 +1,6 @@
 import type { ModelDescription } from '../contracts/model.ts';
 import { ACTIVE_STATES } from '../contracts/job-states.ts';
-import type { ModelRepository, StoredModel } from '../jobs/repositories.ts';
+import type { ModelRepository, StoredModel } from '../jobs/ports/api-side.ts';
 import { TRANSACTION, type Database } from './database.ts';
 import type { Model } from './generated/client.ts';
 import { pageQuery, toPage } from './pages.ts';

@@ -1,15 +1,15 @@
 /** Everything that is kept in Postgres, on one pool of connections. */
 import { DEFAULT_MAX_ATTEMPTS } from '../jobs/limits.ts';
-import type { WorkerJobStore, WorkerRegistry } from '../jobs/ports.ts';
 import type {
   ArtifactRepository,
   DatasetRepository,
   JobRepository,
   KeyRepository,
   ModelRepository,
-  RelayStore,
   Usage,
-} from '../jobs/repositories.ts';
+} from '../jobs/ports/api-side.ts';
+import type { RelayStore } from '../jobs/ports/relay.ts';
+import type { WorkerJobStore, WorkerRegistry } from '../jobs/ports/worker-side.ts';
 import { artifactRepository, usage } from './artifacts.ts';
 import { connect } from './database.ts';
 import { datasetRepository } from './datasets.ts';

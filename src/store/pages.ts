@@ -2,7 +2,7 @@
  * Pages from the newest row back. Ids sort by time, so the last id of a page is where the next one goes on: stable
  * while rows are added.
  */
-import type { Page, PageRequest } from '../jobs/repositories.ts';
+import type { Page, PageRequest } from '../jobs/ports/api-side.ts';
 
 /** One row more than asked for tells whether there is a next page. */
 export function pageQuery({ after, limit }: PageRequest) {

@@ -3,8 +3,8 @@
  * transaction stays open while the relay speaks to the queue.
  */
 import type { OutboxRow } from '../jobs/outbox.ts';
-import type { Pool } from '../jobs/ports.ts';
-import type { RelayStore } from '../jobs/repositories.ts';
+import type { Pool } from '../jobs/ports/queue.ts';
+import type { RelayStore } from '../jobs/ports/relay.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
 import { appendEvents, lockJobs, applyTransition, requeue, type LockedJob } from './job-changes.ts';

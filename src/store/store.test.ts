@@ -9,7 +9,7 @@ import { startTestPostgres, type TestPostgres } from '../../test/support/postgre
 import type { JobRequest } from '../contracts/job-request.ts';
 import type { ModelDescription } from '../contracts/model.ts';
 import { newId } from '../ids.ts';
-import type { Claim, JobOutcome } from '../jobs/ports.ts';
+import type { Claim, JobOutcome } from '../jobs/ports/worker-side.ts';
 import { migrate } from './migrate.ts';
 import { openStore, type Store } from './open.ts';
 

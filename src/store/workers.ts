@@ -1,4 +1,5 @@
-import type { Pool, WorkerRegistry } from '../jobs/ports.ts';
+import type { Pool } from '../jobs/ports/queue.ts';
+import type { WorkerRegistry } from '../jobs/ports/worker-side.ts';
 import type { Database } from './database.ts';
 
 /** The database's clock counts: workers of other machines may go wrong by their own. */

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Response } from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LatheClient } from '../../clients/typescript/src/index.ts';
-import type { Claim } from '../../src/jobs/ports.ts';
+import type { Claim } from '../../src/jobs/ports/worker-side.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { REPORT, smallModel, table } from '../support/fixtures.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';

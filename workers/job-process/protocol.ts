@@ -3,7 +3,7 @@ import type { JobRequest } from '../../src/contracts/job-request.ts';
 import type { ModelDescription } from '../../src/contracts/model.ts';
 import type { Report } from '../../src/contracts/report.ts';
 import type { ErrorDetail, ErrorCode } from '../../src/errors.ts';
-import type { JobEvent } from '../../src/jobs/ports.ts';
+import type { JobEvent } from '../../src/jobs/ports/events.ts';
 
 export interface ModelFile {
   readonly id: string;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { JobEvent } from '../../src/jobs/ports.ts';
+import type { JobEvent } from '../../src/jobs/ports/events.ts';
 import { EventRecorder } from './event-recorder.ts';
 
 const progress = (value: number): JobEvent => ({ type: 'progress', data: { progress: value } });

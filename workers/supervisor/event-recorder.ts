@@ -2,7 +2,7 @@
  * Events of one job on their way to the database: in order, in batches, of several progress events in a row only the
  * last.
  */
-import type { JobEvent } from '../../src/jobs/ports.ts';
+import type { JobEvent } from '../../src/jobs/ports/events.ts';
 
 const FLUSH_INTERVAL_MS = 250;
 const MAX_BATCH = 200;

@@ -1,7 +1,9 @@
 /** One pool's worker: shows itself in the registry, takes job ids from the queue, claims them and runs them. */
 import { randomBytes } from 'node:crypto';
 import { LatheError } from '../../src/errors.ts';
-import type { BlobStore, Claim, JobQueue, Pool, WorkerJobStore, WorkerRegistry } from '../../src/jobs/ports.ts';
+import type { BlobStore } from '../../src/jobs/ports/blobs.ts';
+import type { JobQueue, Pool } from '../../src/jobs/ports/queue.ts';
+import type { Claim, WorkerJobStore, WorkerRegistry } from '../../src/jobs/ports/worker-side.ts';
 import type { ProbedEngine } from './probe.ts';
 import { runJob, type RunJobDeps } from './run-job.ts';
 import type { Scratch } from './scratch.ts';

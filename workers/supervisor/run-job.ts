@@ -6,15 +6,15 @@ import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_RUN_SECONDS } from '../../src/contracts/job-request.ts';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import type { BlobStore } from '../../src/jobs/ports/blobs.ts';
+import type { JobEvent } from '../../src/jobs/ports/events.ts';
 import type {
-  BlobStore,
   Claim,
-  JobEvent,
   JobFailure,
   JobOutcome,
   ProducedArtifact,
   WorkerJobStore,
-} from '../../src/jobs/ports.ts';
+} from '../../src/jobs/ports/worker-side.ts';
 import type { JobProcessMessage, JobTask } from '../job-process/protocol.ts';
 import { startJobProcess, type JobProcess, type JobProcessExit } from './job-process.ts';
 import { EventRecorder } from './event-recorder.ts';

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { readVariables } from '../../src/config/read.ts';
 import type { VariableName } from '../../src/config/variables.ts';
 import type { EngineChoice } from '../../src/contracts/engine.ts';
-import type { Pool } from '../../src/jobs/ports.ts';
+import type { Pool } from '../../src/jobs/ports/queue.ts';
 import { availableMemoryBytes } from '../../src/process/memory.ts';
 
 export interface SupervisorSettings {

@@ -1,7 +1,7 @@
 /** Bearer keys: who is asking, on each request under /v1. */
 import type { FastifyRequest } from 'fastify';
 import { LatheError } from '../../errors.ts';
-import type { Principal } from '../../jobs/repositories.ts';
+import type { Principal } from '../../jobs/ports/api-side.ts';
 import type { ApiDeps, App } from '../types.ts';
 
 const BEARER = /^Bearer +([\x21-\x7e]+) *$/i;

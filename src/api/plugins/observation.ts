@@ -1,6 +1,6 @@
 /** Prometheus metrics: requests, jobs, queue. What the database knows is read when it is asked for. */
 import { Counter, Gauge, Histogram, collectDefaultMetrics } from 'prom-client';
-import type { Pool } from '../../jobs/ports.ts';
+import type { Pool } from '../../jobs/ports/queue.ts';
 import type { ApiDeps, App } from '../types.ts';
 
 const POOLS: readonly Pool[] = ['cpu', 'gpu'];

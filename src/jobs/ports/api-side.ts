@@ -1,15 +1,14 @@
 /**
- * What the API side keeps and asks for; store/ implements it. Every read names the tenant: another's rows are as if
- * absent.
+ * What the API side stores and asks for; src/store/ implements it. Every read names the tenant: rows of another tenant
+ * count as absent.
  */
-import type { DatasetDescription } from '../contracts/dataset.ts';
-import type { JobRequest } from '../contracts/job-request.ts';
-import type { JobState } from '../contracts/job-states.ts';
-import type { ModelDescription } from '../contracts/model.ts';
-import type { Report, ReportWarning } from '../contracts/report.ts';
-import type { ErrorCode } from '../errors.ts';
-import type { OutboxRow } from './outbox.ts';
-import type { JobEvent, JobEventType, Pool } from './ports.ts';
+import type { DatasetDescription } from '../../contracts/dataset.ts';
+import type { JobRequest } from '../../contracts/job-request.ts';
+import type { JobState } from '../../contracts/job-states.ts';
+import type { ModelDescription } from '../../contracts/model.ts';
+import type { Report, ReportWarning } from '../../contracts/report.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { JobEventType } from './events.ts';
 
 export interface PageRequest {
   /** Id of the last item of the page before; `null`: from the newest on. */
@@ -189,35 +188,6 @@ export interface StoredMetric {
   readonly value: number;
 }
 
-/** The relay's side: from Postgres to the queue, and jobs that nobody looks after. */
-export interface RelayStore {
-  /**
-   * Claims the oldest outbox rows that no relay holds; other relays get other rows. They are this relay's for
-   * `claimMs`: those of one that died are claimed again after that. Holds no lock when it resolves.
-   */
-  claimOutbox(limit: number, claimMs: number): Promise<OutboxRow[]>;
-  /** Their messages are handled: deletes the rows. */
-  completeOutbox(ids: readonly bigint[]): Promise<void>;
-  /** Any relay may claim the rows now. */
-  releaseOutbox(ids: readonly bigint[]): Promise<void>;
-  /** Those of the jobs that are queued. */
-  queuedAmong(ids: readonly string[]): Promise<{ id: string; device: string; fence: number }[]>;
-  /** Queued jobs that are past their deadline end `expired`. */
-  expireOverdue(): Promise<string[]>;
-  /** Jobs whose worker's lease ran out go back to the queue, or fail with `worker-lost` after `maxAttempts`. */
-  reclaimLost(maxAttempts: number): Promise<{ requeued: string[]; ended: string[] }>;
-  /** Queued jobs whose entry was last made sure of before `before`, oldest first. */
-  queuedBefore(
-    before: Date,
-    limit: number,
-  ): Promise<{ id: string; device: string; fence: number; pool: Pool | null; waiting: boolean; createdAt: Date }[]>;
-  markEnqueued(ids: readonly string[], pool: Pool): Promise<void>;
-  /** Marks a queued job as waiting (for a worker) or not, with an event where that changes. */
-  setWaiting(id: string, event: JobEvent | null): Promise<void>;
-  deleteIdempotencyKeys(before: Date): Promise<number>;
-  deleteWorkers(before: Date): Promise<number>;
-}
-
 export type KeyRole = 'administrator' | 'member';
 
 /** Who is asking. */
@@ -259,13 +229,4 @@ export interface Usage {
   /** Whether any model, dataset or artifact has this content. */
   isReferenced(sha256: string): Promise<boolean>;
   storedBytes(tenantId: string): Promise<number>;
-}
-
-/**
- * Tells when something was written: a wake-up, not the thing itself. Lost ones are made up for by looking now and then.
- */
-export interface ChangeFeed {
-  /** @returns how to stop listening */
-  onEvent(jobId: string, wake: () => void): () => void;
-  onOutbox(wake: () => void): () => void;
 }

@@ -1,15 +1,11 @@
-/**
- * What the job rules need from the outside: declared here, implemented by store/, queue/ and artifacts/, joined in
- * api/app.ts and workers/*.ts.
- */
-import type { Readable } from 'node:stream';
-import type { JobRequest } from '../contracts/job-request.ts';
-import type { ModelDescription } from '../contracts/model.ts';
-import type { DatasetDescription } from '../contracts/dataset.ts';
-import type { Report } from '../contracts/report.ts';
-import type { ErrorCode } from '../errors.ts';
-
-export type Pool = 'cpu' | 'gpu';
+/** Jobs and workers as the worker side sees them; src/store/ implements this. */
+import type { DatasetDescription } from '../../contracts/dataset.ts';
+import type { JobRequest } from '../../contracts/job-request.ts';
+import type { ModelDescription } from '../../contracts/model.ts';
+import type { Report } from '../../contracts/report.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { JobEvent } from './events.ts';
+import type { Pool } from './queue.ts';
 
 /** A claim on a job: valid while `fence` is the job's current fencing number (each claim raises it by one). */
 export interface Claim {
@@ -32,27 +28,6 @@ export interface Claim {
   /** Teachers: other models the steps name, by id. */
   readonly otherModels: ReadonlyMap<string, { readonly sha256: string; readonly description: ModelDescription }>;
   readonly deadline: Date;
-}
-
-export type JobEventType =
-  | 'queued'
-  | 'waiting'
-  | 'started'
-  | 'progress'
-  | 'metric'
-  | 'warning'
-  | 'step'
-  | 'retrying'
-  | 'canceling'
-  | 'succeeded'
-  | 'failed'
-  | 'canceled'
-  | 'expired';
-
-/** What a running job tells; stored in order and sent to followers (SSE). */
-export interface JobEvent {
-  readonly type: JobEventType;
-  readonly data: Record<string, unknown>;
 }
 
 export interface ProducedArtifact {
@@ -96,45 +71,6 @@ export interface WorkerJobStore {
   release(jobId: string, fence: number, reason: string, countsAsAttempt?: boolean): Promise<boolean>;
   /** Those of the jobs that have ended or do not exist: their scratch folders can go. */
   endedOf(jobIds: readonly string[]): Promise<string[]>;
-}
-
-/** Blobs by content (lower-case hex sha-256). */
-export interface BlobStore {
-  /** Streams into the store, hashing on the way; over `limitBytes`: `too-large`, nothing left behind. */
-  put(content: Readable, limitBytes: number): Promise<{ sha256: string; sizeBytes: number }>;
-  /** A readable stream of the blob or a range of it (inclusive end). */
-  read(sha256: string, range?: { start: number; end: number }): Promise<Readable>;
-  /** A path of the blob on this machine (downloaded first where the store is remote). */
-  localPath(sha256: string): Promise<string>;
-  has(sha256: string): Promise<boolean>;
-  delete(sha256: string): Promise<void>;
-}
-
-/** The queue carries ids only; Postgres is the truth. */
-export interface JobQueue {
-  /**
-   * One entry per job and round. A job that comes back from a worker is of a new round (its fencing number): the entry
-   * of the round before, which a dead or a still stopping worker holds, must not stand in its way.
-   */
-  enqueue(pool: Pool, jobId: string, round?: number): Promise<void>;
-  /**
-   * Starts taking ids of a pool, at most `concurrency` at a time. `handle` resolves when the job is no longer this
-   * worker's; its signal is aborted when the entry's lock is lost, and another consumer may get the id.
-   */
-  consume(
-    pool: Pool,
-    concurrency: number,
-    handle: (jobId: string, signal: AbortSignal) => Promise<void>,
-  ): Promise<{ close(): Promise<void> }>;
-  depth(pool: Pool): Promise<number>;
-  ping(): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** Parses uploads in limited child processes; the parser's errors come back as `LatheError`s. */
-export interface Inspector {
-  model(path: string): Promise<ModelDescription>;
-  dataset(path: string, options: Record<string, string>): Promise<DatasetDescription>;
 }
 
 export interface WorkerDescription {
