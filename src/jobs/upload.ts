@@ -11,7 +11,6 @@ import type { Limits } from './limits.ts';
 import type { DatasetRepository, ModelRepository, StoredDataset, StoredModel, Usage } from './ports/api-side.ts';
 import type { BlobStore } from './ports/blobs.ts';
 import type { Inspector } from './ports/inspector.ts';
-import type { Semaphore } from './semaphore.ts';
 
 export interface UploadDeps {
   readonly models: ModelRepository;

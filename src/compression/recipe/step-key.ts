@@ -1,4 +1,5 @@
 /** One hash over everything that determines a step's result: equal keys mean equal results. */
+import { stringify } from 'safe-stable-stringify';
 import type { JobRequest, Step } from '../../contracts/job-request.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { TechniqueSpec } from '../techniques/technique.ts';
