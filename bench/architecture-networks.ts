@@ -143,7 +143,7 @@ function lstm(): Uint8Array {
       { hidden_size: WIDTH },
     );
   const steps = graph.op('Transpose', [graph.input('x', 'float32', ['n', 100, WIDTH])], { perm: [1, 0, 2] });
-  const [first] = layer(steps) as [string, string];
-  const [, last] = layer(graph.op('Squeeze', [first, graph.ints([1])])) as [string, string];
+  const [first] = layer(steps);
+  const [, last] = layer(graph.op('Squeeze', [first, graph.ints([1])]));
   return network.finish(network.dense(graph.op('Squeeze', [last, graph.ints([0])]), WIDTH, 10), 'lstm');
 }

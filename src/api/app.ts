@@ -21,6 +21,7 @@ const REQUEST_ID = /^[\w.-]{1,128}$/;
 
 export async function buildApp(deps: ApiDeps): Promise<App> {
   const app = Fastify({
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-assertion -- the routes are typed by this logger
     loggerInstance: deps.log as FastifyBaseLogger,
     bodyLimit: MAX_JSON_BODY_BYTES,
     trustProxy: deps.trustProxy,

@@ -85,7 +85,9 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
       await consumer.close();
       expect(running).toBe(0);
       expect(maxRunning).toBeLessThanOrEqual(2);
-      const rest = await queue.consume('cpu', 2, async () => void done++);
+      const rest = await queue.consume('cpu', 2, async () => {
+        done++;
+      });
       await expect.poll(() => done, { timeout: 10_000 }).toBe(4);
       await rest.close();
     });

@@ -7,7 +7,6 @@ import {
   createPostgresBackend,
   Queue,
   Worker,
-  type ConnectionOptions,
   type Job,
   type JobsOptions,
   type PostgresConnectionOptions,

@@ -24,7 +24,9 @@ declare const WebAssembly: {
 class ScriptAdapter extends PrismaPg {
   override async connect() {
     const connection = await super.connect();
-    connection.executeScript = async (script) => void (await connection.underlyingDriver().query(script));
+    connection.executeScript = async (script) => {
+      await connection.underlyingDriver().query(script);
+    };
     return connection;
   }
 }

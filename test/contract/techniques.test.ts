@@ -108,7 +108,7 @@ describe.each([...TECHNIQUES])('%s', (_name, technique) => {
     if (reads > 0 || technique.spec.needs(complete(technique, {})).data !== 'none') {
       const outcome = await running.then(
         () => 'finished',
-        (error: Error) => error.message,
+        (error: unknown) => (error as Error).message,
       );
       expect(stop.signal.aborted ? outcome : 'canceled').toBe('canceled');
     } else await running;

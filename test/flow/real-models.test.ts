@@ -211,7 +211,7 @@ async function asRead(path: string, shape: readonly number[], data: Float32Array
   const session = await InferenceSession.create(writeOnnx(model), { logSeverityLevel: 3 });
   const results = await session.run({ [session.inputNames[0]!]: new Tensor('float32', data, [...shape]) });
   await session.release();
-  return new Map(Object.entries(results) as [string, Tensor][]);
+  return new Map(Object.entries<Tensor>(results as Record<string, Tensor>));
 }
 
 function expectNear(got: ArrayLike<number>, want: ArrayLike<number>): void {

@@ -168,7 +168,7 @@ function recurrent(net: Net, x: string, inputs: number, hidden: number, type: 'L
   ];
   const bias = net.graph.op('Unsqueeze', [weights[2]!, net.graph.ints([0])]);
   const [, last] = net.graph.ops(type, [sequence, weights[0]!, weights[1]!, bias], 2, { hidden_size: hidden });
-  return net.graph.op('Squeeze', [last!, net.graph.ints([0])]);
+  return net.graph.op('Squeeze', [last, net.graph.ints([0])]);
 }
 
 export const INTEGER_NETWORKS: readonly IntegerNetwork[] = [

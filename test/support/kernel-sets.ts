@@ -222,9 +222,9 @@ export function describeKernelSet(set: KernelSet): void {
           sums((i) => g[i]!),
         );
         const [dz, db] = rawOps('LatheReluBiasGrad', [dy, y], {}, 2);
-        expect(Array.from(dz!.dataSync())).toEqual(passed);
+        expect(Array.from(dz.dataSync())).toEqual(passed);
         expectClose(
-          db!,
+          db,
           sums((i) => passed[i]!),
         );
       }),

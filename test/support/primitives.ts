@@ -513,7 +513,7 @@ export function describePrimitives(engine: 'tensorflow' | 'wasm'): void {
       expect(
         Math.max(...gradientErrors((a, b) => nn.biasAdd(a, b), [filled([2, 3, 4, 6]), filled([6], 2)], 0.25)),
       ).toBeLessThan(LINEAR);
-      const labels = tf.softmax(filled([4, 6], 9)) as TfTensor;
+      const labels = tf.softmax<TfTensor>(filled([4, 6], 9));
       const expected = Array.from({ length: 4 }, (_, row) =>
         crossEntropy([...x.dataSync()].slice(row * 6, row * 6 + 6), [...labels.dataSync()].slice(row * 6, row * 6 + 6)),
       );

@@ -54,7 +54,7 @@ export async function startService(
     ...environment,
   };
   for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_API_KEY', 'LATHE_S3_URL', 'VITEST', 'NODE_OPTIONS'])
-    if (!(name in environment)) delete full[name];
+    if (!(name in environment)) full[name] = undefined;
   let launcher = await launch(command, full, home);
   const apiKey = readFileSync(join(home, 'api-key'), 'utf8').trim();
   const stop = async () => {

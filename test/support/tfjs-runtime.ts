@@ -1,6 +1,6 @@
 /** TF.js itself on the files of layers-models and graph-models. */
 import type * as tfjs from '@tensorflow/tfjs';
-import { tf, type TfTensor } from '../../src/compression/tensor/tf.ts';
+import { tf } from '../../src/compression/tensor/tf.ts';
 
 export interface Sample {
   readonly shape: number[];

@@ -77,7 +77,7 @@ export class Witness {
     if (documented.content && !media)
       throw new Error(
         `${operation.operationId} ${response.status} is of the type ${type}; documented: ` +
-          `${Object.keys(documented.content).join(', ')}`,
+          Object.keys(documented.content).join(', '),
       );
     if (!media?.schema || !type?.includes('json')) return;
     const validate = validatorOf(media.schema);

@@ -53,7 +53,7 @@ async function fetchRest(what: Download, part: string, hash: Hash, progressed: (
   const response = from === 0 ? await what.request(0) : await requestRest(what, from, part);
   const target = await open(part, 'a');
   try {
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
       await target.writeFile(chunk);
       hash.update(chunk);
       progressed();

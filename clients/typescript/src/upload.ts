@@ -54,7 +54,7 @@ function multipart(name: string, content: AsyncIterable<Uint8Array>, size: numbe
 }
 
 function bodyOf(chunks: AsyncIterable<Uint8Array>, bytes: number, type: string) {
-  const body = ReadableStream.from(chunks) as globalThis.ReadableStream<Uint8Array>;
+  const body = ReadableStream.from<Uint8Array>(chunks);
   return { body, headers: { 'content-type': type, 'content-length': String(bytes) } };
 }
 

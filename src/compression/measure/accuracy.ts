@@ -36,7 +36,10 @@ export function accuracyMeter(): AccuracyMeter {
       comparable &&= classes ? scoresOnly(output) : width === elementCount(target.shape.slice(1));
       if (!comparable) return;
       samples += rows;
-      if (classes) return addClasses(output, target, rows, width);
+      if (classes) {
+        addClasses(output, target, rows, width);
+        return;
+      }
       for (let at = 0; at < rows * width; at += width)
         loss += meanSquare(output.data.subarray(at, at + width), target.data, at);
     },

@@ -72,7 +72,8 @@ export function thresholdedRelu(x: TfTensor, alpha: number): TfTensor {
 
 /** Zero within [-lambda, lambda]; values beyond move towards zero by `bias`. */
 function shrink(x: TfTensor, lambda: number, bias: number): TfTensor {
-  const [above, below] = withoutTape(() => [tf.greater(x, lambda), tf.less(x, -lambda)] as const);
+  const above = withoutTape(() => tf.greater(x, lambda));
+  const below = withoutTape(() => tf.less(x, -lambda));
   return tf.where(above, tf.sub(x, bias), tf.where(below, tf.add(x, bias), tf.zerosLike(x)));
 }
 

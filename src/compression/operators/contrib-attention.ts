@@ -100,9 +100,9 @@ function packedAttention(ctx: RunContext): TfTensor[] {
   const projected = matMul(ctx.tensor(0), ctx.tensor(1));
   const all = ctx.has(2) ? tf.add(projected, ctx.tensor(2)) : projected;
   const sizes = ctx.ints('qkv_hidden_sizes') ?? new Array<number>(3).fill(nth(all.shape, 2) / 3);
-  const [query, ...now] = (tf.split(all, [...sizes], 2) as TfTensor[]).map((part) =>
-    headsOf(part, ctx.int('num_heads', 0)),
-  ) as [Heads, Heads, Heads];
+  const [query, ...now] = tf
+    .split<TfTensor>(all, [...sizes], 2)
+    .map((part) => headsOf(part, ctx.int('num_heads', 0))) as [Heads, Heads, Heads];
   const past = ctx.has(4) ? tf.unstack(ctx.tensor(4)) : [];
   const [key, value] = now.map((part, i) => behind(past[i] ?? null, part)) as [Heads, Heads];
   const biases = [
@@ -137,10 +137,10 @@ function multiHeadAttention(ctx: RunContext): TfTensor[] {
   const apart = nth(parts, 1).rank === 4;
   if (apart && ctx.has(3)) refuse('MultiHeadAttention with a bias and heads apart');
   const biases = ctx.has(3)
-    ? (tf.split(
+    ? tf.split<TfTensor>(
         ctx.tensor(3),
         parts.map((part) => nth(part.shape, 2)),
-      ) as TfTensor[])
+      )
     : null;
   const [query, ...now] = parts.map((part, i) =>
     headsOf(biases ? tf.add(part, nth(biases, i)) : part, ctx.int('num_heads', 0)),
@@ -225,7 +225,7 @@ function groupParts(ctx: RunContext, heads: number, keyHeads: number): TfTensor[
     return [splitHeads(ctx.tensor(0), heads), splitHeads(ctx.tensor(1), keyHeads), splitHeads(ctx.tensor(2), keyHeads)];
   const packed = ctx.tensor(0);
   const size = nth(packed.shape, 2) / (heads + 2 * keyHeads);
-  const parts = tf.split(packed, [heads * size, keyHeads * size, keyHeads * size], 2) as TfTensor[];
+  const parts = tf.split<TfTensor>(packed, [heads * size, keyHeads * size, keyHeads * size], 2);
   return parts.map((part, i) => splitHeads(part, i === 0 ? heads : keyHeads));
 }
 

@@ -47,7 +47,7 @@ export function joinedShape(shapes: readonly (readonly Dim[] | null)[], onnxAxis
 function total(shapes: readonly (readonly Dim[] | null)[], axis: number): Dim {
   const sizes = shapes.map((shape) => shape?.[axis] ?? null).filter((size) => size !== 0);
   if (sizes.length === 1) return nth(sizes, 0);
-  return sizes.every((size) => typeof size === 'number') ? (sizes as number[]).reduce((a, b) => a + b, 0) : null;
+  return sizes.every((size) => typeof size === 'number') ? sizes.reduce((a, b) => a + b, 0) : null;
 }
 
 function agreed(shapes: readonly (readonly Dim[] | null)[], axis: number, rank: number): Dim {

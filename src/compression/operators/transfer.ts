@@ -58,7 +58,7 @@ function int32s(host: HostTensor): Int32Array {
 
 /** Device -> host data of an ONNX type. Blocks. */
 export function download(tensor: TfTensor, dtype: DataType): HostTensor {
-  const source = tensor.dataSync() as Float32Array | Int32Array | Uint8Array;
+  const source = tensor.dataSync<'float32' | 'int32' | 'bool'>();
   return { dtype, dims: tensor.shape, data: convert(source, dtype) };
 }
 

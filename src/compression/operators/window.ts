@@ -14,7 +14,7 @@ export interface Window {
 export function windowOf(info: NodeInfo, kernel: readonly number[]): Window {
   const ones = kernel.map(() => 1);
   const window = { kernel, strides: info.ints('strides') ?? ones, dilations: info.ints('dilations') ?? ones };
-  for (const [name, values] of Object.entries(window) as [string, readonly number[]][]) {
+  for (const [name, values] of Object.entries<readonly number[]>(window)) {
     if (values.length !== kernel.length)
       throw new GraphError(`${name} [${values.join(', ')}] must have ${kernel.length} values`);
     if (values.some((value) => value < 1)) throw new GraphError(`${name} [${values.join(', ')}] must be positive`);

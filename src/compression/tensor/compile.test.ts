@@ -5,6 +5,9 @@ import * as nn from './nn.ts';
 import { tf } from './tf.ts';
 import type { TfTensor, TfVariable } from './tf.ts';
 
+/** What tfjs differentiates. */
+type Scalar = ReturnType<typeof tf.scalar>;
+
 beforeAll(async () => {
   await startEngine('tensorflow');
 });
@@ -26,9 +29,9 @@ function network() {
       runningMean.assign(tf.add(tf.mul(runningMean, 0.9), tf.mul(mean, 0.1)));
       const kept = tf.cast(tf.less(nn.statelessUniform([x!.shape[0], 3, 3, 4], seed!, 1), 0.8), 'float32');
       const pooled = tf.mul(nn.maxPool(nn.relu(normalized), { kernel: [2, 2], strides: [2, 2] }), kept);
-      return tf.mean(
+      return tf.mean<Scalar>(
         nn.softmaxCrossEntropy(nn.biasAdd(tf.matMul(tf.reshape(pooled, [-1, 36]), weights[3]!), weights[4]!), y!),
-      ) as never;
+      );
     };
     const { value, grads } = tf.variableGrads(loss, weights);
     weights.forEach((weight, i) => {
@@ -82,7 +85,7 @@ function fusedNetwork() {
       const convolved = nn.biasAdd(nn.conv(x!, kernel, {}), b0);
       const first = nn.relu(nn.biasAdd(nn.matMul(tf.reshape(convolved, [-1, 80]), w1), b1));
       const tokens = nn.relu(nn.biasAdd(tf.reshape(nn.matMul(tf.reshape(first, [-1, 4]), w2), [-1, 3, 6]), b2));
-      return tf.mean(nn.softmaxCrossEntropy(nn.biasAdd(nn.matMul(tf.reshape(tokens, [-1, 18]), w3), b3), y!)) as never;
+      return tf.mean<Scalar>(nn.softmaxCrossEntropy(nn.biasAdd(nn.matMul(tf.reshape(tokens, [-1, 18]), w3), b3), y!));
     }, weights);
     for (const weight of weights) weight.assign(tf.sub(weight, tf.mul(grads[weight.name]!, rate!)));
     return [value as TfTensor];
@@ -149,7 +152,10 @@ describe('a compiled step', () => {
     const step = compileStep({
       inputs: [tf.scalar(0)],
       variables: [weight],
-      step: ([x]) => [weight.assign(tf.add(weight, x!)), tf.mul(weight, 1)].slice(1) as TfTensor[],
+      step: ([x]) => {
+        weight.assign(tf.add(weight, x!));
+        return [tf.mul(weight, 1)];
+      },
     });
     for (let i = 0; i < 4; i++) step.run([tf.scalar(1)]);
     const snapshot = weight.clone();

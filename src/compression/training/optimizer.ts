@@ -8,7 +8,7 @@
 import type { Training } from '../../contracts/job-request.ts';
 import type { Parameter } from '../network/network.ts';
 import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
-import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
+import { tf, type TfTensor } from '../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike, type NamedVariable } from './named-variable.ts';
 import { elementAt } from '../ir/element-at.ts';
 import { entryOf } from '../ir/entry-of.ts';
@@ -56,7 +56,7 @@ function momentumSgd(
       const velocity = velocities.get(name);
       if (!velocity) return plainUpdate(variable, gradient, rate, decay);
       const next = momentumUpdate({ weight: variable, velocity, gradient, rate }, { momentum, nesterov, decay });
-      velocity.assign(next.velocity as TfVariable);
+      velocity.assign(next.velocity);
       return next.weight;
     },
     dispose: () => disposeAll(slots),

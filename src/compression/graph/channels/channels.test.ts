@@ -139,8 +139,8 @@ const cases: readonly Case[] = [
       const [c, d] = l.b.ops('Split', [l.conv(x, 4, 8), l.b.ints([6, 2])], 2, { axis: 1 });
       return l.head(
         l.b.op('Add', [
-          l.conv(l.b.op('Concat', [a!, d!], { axis: 1 }), 6, 3),
-          l.conv(l.b.op('Concat', [b!, c!], { axis: 1 }), 10, 3),
+          l.conv(l.b.op('Concat', [a, d], { axis: 1 }), 6, 3),
+          l.conv(l.b.op('Concat', [b, c], { axis: 1 }), 10, 3),
         ]),
         3,
       );
@@ -361,7 +361,7 @@ describe('recurrent layers', () => {
       1,
       { hidden_size: hidden, direction: 'bidirectional' },
     );
-    const rows = l.b.op('Reshape', [l.b.op('Transpose', [y!], { perm: [0, 2, 1, 3] }), l.b.ints([0, 0, 2 * hidden])]);
+    const rows = l.b.op('Reshape', [l.b.op('Transpose', [y], { perm: [0, 2, 1, 3] }), l.b.ints([0, 0, 2 * hidden])]);
     l.b.output('y', l.b.op('MatMul', [rows, l.weight(2 * hidden, 3)]), 'float32', null);
     const model = l.b.build('channels', 'test');
     const { model: smaller, map, groups, gone } = halveChannels(model);

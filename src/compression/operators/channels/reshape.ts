@@ -164,7 +164,7 @@ function moveUnits(ctx: Coupling, units: ValueUnits, from: readonly Dim[], to: r
   if (labelled.length !== 1 || !labels) return null;
   if (!from.every((dim) => typeof dim === 'number') || !to.every((dim) => typeof dim === 'number'))
     return at === from.length - 1 ? lastOfOpenSegment(ctx, labels, to) : null;
-  return cut(ctx, flatLabels(labels, from as number[], at), to as number[]);
+  return cut(ctx, flatLabels(labels, from, at), to);
 }
 
 /**

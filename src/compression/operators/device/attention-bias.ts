@@ -99,7 +99,7 @@ function paddedMask(mask: TfTensor, columns: number): TfTensor {
 /** Queries are the last `rows` of each sample's keys: [b, 1, rows, columns]. */
 function reachFromEnd({ rows, columns, reach }: Bounds, lengths: TfTensor): TfTensor {
   const own = tf.reshape(tf.range(0, rows, 1, 'int32'), [1, 1, rows, 1]);
-  const back = tf.sub(tf.add(own, tf.sub(perSample(lengths), rows)), positions(columns)) as TfTensor;
+  const back = tf.sub<TfTensor>(tf.add(own, tf.sub(perSample(lengths), rows)), positions(columns));
   const bounds = [
     ...(reach.before === Infinity ? [] : [tf.lessEqual(back, tf.scalar(reach.before, 'int32'))]),
     ...(reach.after === Infinity ? [] : [tf.greaterEqual(back, tf.scalar(-reach.after, 'int32'))]),

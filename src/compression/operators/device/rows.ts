@@ -12,7 +12,7 @@ import type { TfTensor } from '../../tensor/tf.ts';
 export function takeRows(x: TfTensor, rows: TfTensor): TfTensor {
   const n = nth(x.shape, 0);
   if (rows.size === 0 || x.size === 0) return tf.zeros([rows.size, nth(x.shape, 1)], x.dtype);
-  if (x.dtype !== 'float32') return tf.gather(x, rows as never);
+  if (x.dtype !== 'float32') return tf.gather(x, rows);
   return withGradient([x], (v) =>
     saving({
       value: tf.gather(v, rows as never),

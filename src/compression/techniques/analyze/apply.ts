@@ -39,7 +39,7 @@ export async function apply(
       all.length === 0
         ? 'The model has no float kernels'
         : `No layer matches ${JSON.stringify(parameters.layers)}; there are ` +
-            `${all.map(({ name }) => `"${name}"`).join(', ')}`,
+            all.map(({ name }) => `"${name}"`).join(', '),
     );
     return state;
   }

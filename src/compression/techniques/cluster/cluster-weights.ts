@@ -152,7 +152,7 @@ function unchanged(
       all.length === 0
         ? 'The model has no float kernels'
         : `No layer matches ${JSON.stringify(parameters.layers)}; there are ` +
-            `${all.map(({ name }) => `"${name}"`).join(', ')}`,
+            all.map(({ name }) => `"${name}"`).join(', '),
     );
   return state;
 }

@@ -30,7 +30,7 @@ export function featurePairs(
   throw new LatheError(
     'shape-mismatch',
     `Method "${method}" finds no values of the student that correspond to the teacher's; name some in hints. ` +
-      `${listed(networks)}`,
+      listed(networks),
   );
 }
 

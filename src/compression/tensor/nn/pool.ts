@@ -115,7 +115,7 @@ function portableMaxPool(x: TfTensor, window: Window, isDilated: boolean): TfTen
 
 /** Each dy goes to the first position of its window that holds the maximum. */
 function maxGradientByViews(x: TfTensor, y: TfTensor, dy: TfTensor, { kernel, strides, dilations }: Window): TfTensor {
-  let open = tf.onesLike(y) as TfTensor;
+  let open = tf.onesLike<TfTensor>(y);
   const parts = views(x, { kernel, strides, dilations, begins: [0, 0], ends: [0, 0] }).map((view, index) => {
     const first = tf.mul(open, tf.cast(tf.equal(view, y), 'float32'));
     open = tf.sub(open, first);

@@ -137,7 +137,7 @@ const topK: Operation = (ctx) => {
   const k = numberOf(ctx, 1, 'k', 1);
   const [values, places] = b.ops('TopK', [plain(b, x), b.ints([k])], 2, { axis: -1 }, name);
   const shape = [...x.shape.slice(0, -1), k];
-  return [plainSignal(values!, shape, typeOf(x)), cast(b, plainSignal(places!, shape, 'int64'), 'int32')];
+  return [plainSignal(values, shape, typeOf(x)), cast(b, plainSignal(places, shape, 'int64'), 'int32')];
 };
 
 const mean: Operation = (ctx) => reduce(ctx, 'ReduceMean', planOf(ctx, cast(ctx.b, tensor(ctx, 0), 'float32')));

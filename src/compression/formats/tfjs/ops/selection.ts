@@ -29,7 +29,7 @@ const topK: NodeConverter = (ctx) => {
     { axis: -1, sorted: bool(ctx, 'sorted') ? 1 : 0 },
     node.name,
   );
-  return [plainValue(values!), plainValue(b.op('Cast', [indices!], { to: INT32 }, `${node.name}/indices`))];
+  return [plainValue(values), plainValue(b.op('Cast', [indices], { to: INT32 }, `${node.name}/indices`))];
 };
 
 const gatherNd: NodeConverter = (ctx) =>

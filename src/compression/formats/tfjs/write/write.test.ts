@@ -8,7 +8,7 @@ import { projectRoot } from '../../../../process/entry.ts';
 import { makeNode, type AttributeValue } from '../../../ir/edit.ts';
 import { modelInputs } from '../../../graph/describe.ts';
 import type { Model, Tensor } from '../../../ir/types.ts';
-import { tf, type TfTensor } from '../../../tensor/tf.ts';
+import { tf } from '../../../tensor/tf.ts';
 import { readOnnx } from '../../onnx/read.ts';
 import { writeOnnx } from '../../onnx/write.ts';
 import { readTfjs } from '../read.ts';
