@@ -31,7 +31,9 @@ async function machine(): Promise<Finding[]> {
   return [
     {
       name: 'machine',
-      value: `Node ${process.versions.node}, ${process.platform}-${process.arch}, ${availableParallelism()} cores, ${bytes(totalmem())}`,
+      value:
+        `Node ${process.versions.node}, ${process.platform}-${process.arch}, ` +
+        `${availableParallelism()} cores, ${bytes(totalmem())}`,
       state: 'ok',
     },
   ];

@@ -29,7 +29,8 @@ const client = new LatheClient(connectionFrom(process.env));
 
 const model = await client.uploadModel(join(projectRoot, 'examples/digit_cnn.onnx'));
 console.log(
-  `Model ${model.id}: digit_cnn.onnx, ${bytes(model.sizeBytes)}, ${model.parameters.toLocaleString('en-US')} parameters, ${model.trainable ? 'trainable' : 'not trainable'}`,
+  `Model ${model.id}: digit_cnn.onnx, ${bytes(model.sizeBytes)}, ` +
+    `${model.parameters.toLocaleString('en-US')} parameters, ${model.trainable ? 'trainable' : 'not trainable'}`,
 );
 const zip = await zipMnist(join(output, 'mnist.zip'));
 const dataset = await client.uploadDataset(zip);

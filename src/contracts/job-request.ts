@@ -1,5 +1,6 @@
 /**
- * What a client asks for. The steps' parameters are checked against each technique's own schema (techniques/registry.ts).
+ * What a client asks for. The steps' parameters are checked against each technique's own schema
+ * (techniques/registry.ts).
  */
 import { Type, type Static } from 'typebox';
 

@@ -203,7 +203,9 @@ function waitingEvent(device: string): JobEvent {
     type: 'waiting',
     data: {
       device,
-      message: `No ${kind} is connected. The job waits for one, until its time limit in the queue (limits.queueSeconds) is reached.`,
+      message:
+        `No ${kind} is connected. ` +
+        'The job waits for one, until its time limit in the queue (limits.queueSeconds) is reached.',
     },
   };
 }

@@ -119,7 +119,8 @@ async function allowedBytes(
   if (left <= 0 || (declaredBytes !== null && declaredBytes > left)) {
     throw new LatheError(
       'quota-exceeded',
-      `${Math.max(0, left)} bytes are left of the ${limits.storedBytesPerTenant} that may be stored; delete models, datasets or jobs`,
+      `${Math.max(0, left)} bytes are left of the ${limits.storedBytesPerTenant} that may be stored; ` +
+        'delete models, datasets or jobs',
     );
   }
   return Math.min(limitBytes, left);

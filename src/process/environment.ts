@@ -14,6 +14,7 @@ const KEPT = [
   'LATHE_CACHE',
   'LATHE_ENGINE',
   'LATHE_ENGINE_BUILD',
+  'LATHE_KERNELS',
 ] as const;
 
 /** No keys, no database: only `KEPT`. */

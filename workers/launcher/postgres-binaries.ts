@@ -36,7 +36,8 @@ export function postgresBinaries(): PostgresBinaries {
     return binariesIn(join(dirname(dirname(createRequire(outer).resolve(name))), 'native'));
   } catch (error) {
     throw new Error(
-      `There is no embedded Postgres for this platform (npm package ${name}); set DATABASE_URL to a Postgres of your own`,
+      `There is no embedded Postgres for this platform (npm package ${name}); ` +
+        'set DATABASE_URL to a Postgres of your own',
       { cause: error },
     );
   }
@@ -70,7 +71,8 @@ function makeUser(name: string): SystemUser {
     });
   } catch (error) {
     throw new Error(
-      `Postgres does not run as root, and the user "${name}" cannot be made; set DATABASE_URL, or start Lathe as another user`,
+      `Postgres does not run as root, and the user "${name}" cannot be made; ` +
+        'set DATABASE_URL, or start Lathe as another user',
       { cause: error },
     );
   }

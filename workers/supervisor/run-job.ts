@@ -200,7 +200,8 @@ class JobExecution {
       case 'deadline':
         return this.#fail(
           'deadline-exceeded',
-          `The job ran longer than its limit of ${request.limits?.runSeconds ?? DEFAULT_RUN_SECONDS} s (limits.runSeconds)`,
+          `The job ran longer than its limit of ${request.limits?.runSeconds ?? DEFAULT_RUN_SECONDS} s ` +
+            '(limits.runSeconds)',
         );
       case 'stalled':
         return this.#fail('deadline-exceeded', `The job made no progress for ${Math.round(settings.stallMs / 1000)} s`);

@@ -9,7 +9,8 @@ export function nth<T>(list: ArrayLike<T>, index: number): T {
   const value = list[index < 0 ? index + list.length : index];
   if (value === undefined)
     throw new GraphError(
-      `a list of ${list.length} has no element ${index}; check the ranks of the inputs and the lengths of the attributes`,
+      `a list of ${list.length} has no element ${index}; ` +
+        'check the ranks of the inputs and the lengths of the attributes',
     );
   return value;
 }
