@@ -11,7 +11,7 @@ import type { Operator } from '../operators/operator.ts';
 import { checkElementTypes } from '../ir/check-schema.ts';
 import { constantTensor } from '../ir/constants.ts';
 import { topologicalOrder } from '../ir/edit.ts';
-import { GraphError, located, malformed, printable } from '../ir/graph-error.ts';
+import { GraphError, located, printable } from '../ir/graph-error.ts';
 import { NodeView } from '../ir/node-info.ts';
 import { elementCount, hostNumbers, hostOf, toHost } from '../ir/tensor-data.ts';
 import type { Dim, Graph, Model, Node, Tensor, TensorType } from '../ir/types.ts';
@@ -294,12 +294,4 @@ function readable(tensor: Tensor): HostTensor | null {
   return tensor.dtype === 'complex64' || tensor.dtype === 'complex128' || tensor.dtype === 'undefined'
     ? null
     : toHost(tensor);
-}
-
-/** A shape all of whose dimensions are numbers, or an error naming the value. */
-export function fixedShape(table: TypeTable, name: string): readonly number[] {
-  const shape = table.typeOf(name)?.shape;
-  if (!shape?.every((dim) => typeof dim === 'number'))
-    throw malformed(`value "${printable(name)}"`, 'its shape is not known');
-  return shape;
 }

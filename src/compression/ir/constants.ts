@@ -1,6 +1,6 @@
 /** Values of Constant nodes, in any of the attribute forms. */
 import { outputName } from './element-at.ts';
-import { elementCount, fromHost, hostOf } from './tensor-data.ts';
+import { fromHost, hostOf } from './tensor-data.ts';
 import type { Attribute, DataType, Node, Tensor } from './types.ts';
 
 /**
@@ -50,9 +50,4 @@ function numbers(name: string, dtype: DataType, dims: readonly number[], values:
 
 function strings(name: string, dims: readonly number[], values: readonly string[]): Tensor {
   return fromHost(name, { dtype: 'string', dims, data: values });
-}
-
-/** Elements of a tensor, packed types included. */
-export function tensorSize(tensor: Tensor): number {
-  return elementCount(tensor.dims);
 }

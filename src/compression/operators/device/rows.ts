@@ -79,9 +79,3 @@ function gatherFloats(x: TfTensor, indices: TfTensor, axis: number): TfTensor {
 export function onNumbers(x: TfTensor, move: (x: TfTensor) => TfTensor): TfTensor {
   return x.dtype === 'bool' ? tf.cast(move(tf.cast(x, 'int32')), 'bool') : move(x);
 }
-
-/** Indices that count from the end where negative, as offsets from the start. */
-export function wrapIndices(indices: TfTensor, size: number): TfTensor {
-  const at = indices.dtype === 'int32' ? indices : tf.cast(indices, 'int32');
-  return tf.where(tf.less(at, 0), tf.add(at, tf.scalar(size, 'int32')), at);
-}

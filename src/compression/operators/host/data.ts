@@ -24,11 +24,6 @@ export function numbersOf(x: HostTensor): NumberArray {
   return x.data as NumberArray;
 }
 
-export function bigsOf(x: HostTensor): BigArray {
-  if (!isBig(x.dtype)) throw new GraphError(`values of type ${x.dtype} are not allowed here`);
-  return x.data as BigArray;
-}
-
 export function stringsOf(x: HostTensor): readonly string[] {
   if (x.dtype !== 'string') throw new GraphError(`values of type ${x.dtype} are not allowed where strings are needed`);
   return x.data as readonly string[];
