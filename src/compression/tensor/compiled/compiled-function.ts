@@ -1,6 +1,6 @@
 /** A program as a function inside TensorFlow: run as one operation on the handles of inputs and variables. */
 import { tensorflow } from '../native/binding.ts';
-import type { TensorflowBackend, TensorMetadata } from '../native/binding.ts';
+import type { OpAttribute, TensorflowBackend, TensorMetadata } from '../native/binding.ts';
 import type { TfTensor, TfVariable } from '../tf.ts';
 import { tf } from '../tf.ts';
 import { writeFunctionDef } from './function-def.ts';
@@ -38,14 +38,10 @@ export function compileProgram(
   backend.binding.addFunction(writeFunctionDef(name, program, backend.binding, (reference) => dtypes.get(reference)!));
   const forms = results.map(({ shape, dtype }) => ({ shape, dtype }));
   const updated = [...program.updates.keys()].map((reference) => variables.get(reference)!);
+  const execute = executorOf(backend, name, forms.length + updated.length);
   return {
     run(given) {
-      const outputs = backend.binding.executeOp(
-        name,
-        [],
-        handles.map((handle) => handle(given)),
-        forms.length + updated.length,
-      );
+      const outputs = execute(handles.map((handle) => handle(given)));
       updated.forEach((variable, index) => replaceValue(backend, variable, outputs[forms.length + index]!));
       return forms.map(({ shape, dtype }, index) => wrap(backend, outputs[index]!, shape, dtype));
     },
@@ -53,6 +49,27 @@ export function compileProgram(
       backend.binding.removeFunction(name);
       for (const { id } of outside.values()) backend.binding.deleteTensor(id);
     },
+  };
+}
+
+type Execute = (inputs: readonly number[]) => TensorMetadata[];
+
+/**
+ * Calls the function. On CPUs its operations run one after another, each on all cores: TensorFlow's default executor
+ * hands them to threads of its own, which then fight over the cores and wait to be woken. A function that the
+ * sequential executor refuses (before it runs anything) has the default one.
+ */
+function executorOf({ binding, isUsingGpuDevice }: TensorflowBackend, name: string, outputs: number): Execute {
+  const sequential = [{ name: 'executor_type', type: binding.TF_ATTR_STRING, value: 'SINGLE_THREADED_EXECUTOR' }];
+  let attributes: readonly OpAttribute[] = isUsingGpuDevice ? [] : sequential;
+  return (inputs) => {
+    try {
+      return binding.executeOp(name, attributes, inputs, outputs);
+    } catch (error) {
+      if (!/single-threaded executor/i.test(String(error))) throw error;
+      attributes = [];
+      return binding.executeOp(name, attributes, inputs, outputs);
+    }
   };
 }
 
