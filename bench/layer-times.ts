@@ -19,8 +19,11 @@ import {
 import { predictedNs } from '../src/compression/techniques/quantize/static/costs/table.ts';
 import { biasOf, planStatic } from '../src/compression/techniques/quantize/static/plan.ts';
 
+/** Each in a session of its own: where a session's memory lies changes a layer's time, too. */
+const ROUNDS = 4;
+/** In each round. */
 const RUNS = 40;
-const WARM_UP_RUNS = 5;
+const WARM_UP_RUNS = 10;
 const KERNELS = {
   float: ['Conv', 'FusedConv', 'MatMul', 'FusedMatMul', 'Gemm', 'FusedGemm'],
   int8: ['QLinearConv', 'QLinearMatMul', 'QGemm'],
@@ -49,8 +52,17 @@ export async function timeLayer(layer: SingleLayer): Promise<LayerTimes> {
   };
 }
 
-/** Nanoseconds of each operator that a run executes, one thread. */
+/** Nanoseconds of each operator that a run executes, one thread, undisturbed by the machine's other work. */
 export async function profileOperators(model: Model): Promise<Map<string, number>> {
+  const all = new Map<string, number[]>();
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [operator, times] of await profileRound(model))
+      all.set(operator, [...(all.get(operator) ?? []), ...times.slice(WARM_UP_RUNS)]);
+  return new Map([...all].map(([operator, times]) => [operator, 1000 * undisturbed(times)]));
+}
+
+/** Microseconds of each operator in each run of one session. */
+async function profileRound(model: Model): Promise<Map<string, number[]>> {
   const folder = await mkdtemp(join(tmpdir(), 'lathe-profile-'));
   const session = await ort.InferenceSession.create(writeOnnx(model), {
     intraOpNumThreads: 1,
@@ -75,7 +87,7 @@ export async function profileOperators(model: Model): Promise<Map<string, number
   for (const event of events)
     if (event.cat === 'Node' && event.name.endsWith('_kernel_time'))
       times.set(event.args!.op_name!, [...(times.get(event.args!.op_name!) ?? []), event.dur]);
-  return new Map([...times].map(([operator, list]) => [operator, 1000 * centre(list.slice(WARM_UP_RUNS))]));
+  return times;
 }
 
 function filled(dtype: 'uint8' | 'float32', shape: readonly number[]): ort.Tensor {
@@ -89,12 +101,15 @@ function filled(dtype: 'uint8' | 'float32', shape: readonly number[]): ort.Tenso
       );
 }
 
-/** Mean of the middle half: finer than the profile's whole microseconds. */
-function centre(values: readonly number[]): number {
-  const middle = [...values]
+/**
+ * Mean of the times from the 5th to the 35th of a hundred: other work only ever adds time, and a mean is finer than the
+ * profile's whole microseconds.
+ */
+function undisturbed(values: readonly number[]): number {
+  const quickest = [...values]
     .sort((a, b) => a - b)
-    .slice(Math.floor(values.length / 4), Math.ceil((3 * values.length) / 4));
-  return middle.reduce((sum, value) => sum + value, 0) / middle.length;
+    .slice(Math.floor(values.length * 0.05), Math.ceil(values.length * 0.35));
+  return quickest.reduce((sum, value) => sum + value, 0) / quickest.length;
 }
 
 export interface MeasuredLayer {
