@@ -105,13 +105,19 @@ function decode(bytes: Buffer, header: NpyHeader, codec: Codec, name: string, fi
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let i = 0; i < count; i++) {
     const value = codec.read(view, i * codec.itemBytes, !header.bigEndian);
-    if (value !== value) throw bad(name, `NaN at element ${first + i}${sampleOf(first + i, header)}`);
+    if (typeof value === 'number' && !isFloat32(value))
+      throw bad(name, `${nameOf(value)} at element ${first + i}${sampleOf(first + i, header)}`);
     if (typeof value === 'bigint' && value >= MAX_INT64)
       throw bad(name, `${value} at element ${first + i} is beyond int64`);
     data[i] = value;
   }
   return data;
 }
+
+/** Whether a number is finite, also once rounded to float32. */
+const isFloat32 = (value: number): boolean => Number.isFinite(Math.fround(value));
+
+const nameOf = (value: number): string => (Number.isFinite(value) ? `${value}, which is beyond float32,` : `${value}`);
 
 function sampleOf(element: number, header: NpyHeader): string {
   const samples = header.shape[0] ?? 1;

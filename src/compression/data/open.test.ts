@@ -89,6 +89,8 @@ describe('npz', () => {
   it.each([
     ['objects.npz', /array "x": object arrays are pickles/],
     ['nan.npz', /array "x": NaN at element 3 \(sample 1\)/],
+    ['infinite.npz', /array "x": -Infinity at element 5 \(sample 2\)/],
+    ['beyond_float32.npz', /array "x": 1e\+300, which is beyond float32, at element 1 \(sample 0\)/],
     ['negative.npz', /label -1 of sample 2/],
     ['unequal.npz', /has 2 samples, "x" has 3/],
   ])('refuses %s', async (name, message) => {
