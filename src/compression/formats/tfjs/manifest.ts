@@ -1,6 +1,7 @@
 /**
  * The weights of a TF.js model: shards joined per group, cut by the manifest, brought back from their quantized form.
  */
+import { posix } from 'node:path';
 import { LatheError } from '../../../errors.ts';
 import { decodeFloat16 } from '../../ir/number-formats.ts';
 
@@ -23,7 +24,10 @@ interface Entry {
 const damaged = (path: string, message: string): LatheError =>
   new LatheError('malformed-model', `TF.js weights "${path}": ${message}`, [{ path, message }]);
 
-/** @throws LatheError `malformed-model` naming the shard or weight. */
+/**
+ * @param members by path relative to model.json, as the manifest's paths are
+ * @throws LatheError `malformed-model` naming the shard or weight.
+ */
 export function readManifest(manifest: unknown, members: ReadonlyMap<string, Uint8Array>): Map<string, TfjsWeight> {
   if (!Array.isArray(manifest)) throw damaged('weightsManifest', 'is missing');
   const weights = new Map<string, TfjsWeight>();
@@ -43,7 +47,7 @@ export function readManifest(manifest: unknown, members: ReadonlyMap<string, Uin
 
 function joinShards(paths: readonly string[], members: ReadonlyMap<string, Uint8Array>): Uint8Array {
   const shards = paths.map((path) => {
-    const shard = members.get(path);
+    const shard = members.get(posix.normalize(path));
     if (!shard) throw damaged(path, 'the shard is not in the archive');
     return shard;
   });

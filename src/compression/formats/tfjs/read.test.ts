@@ -59,6 +59,18 @@ describe.each([
   });
 });
 
+it('takes the paths of shards as relative to model.json', async () => {
+  const members = await unpackZip(load('layers-float32.zip'));
+  const json = Buffer.from(members.get('model.json')!).toString();
+  const shard = [...members.keys()].find((path) => path.endsWith('.bin'))!;
+  const moved = new Map(members)
+    .set('model.json', Buffer.from(json.replaceAll(`"${shard}"`, `"./shards/../shards/${shard}"`)))
+    .set(`shards/${shard}`, members.get(shard)!);
+  moved.delete(shard);
+  const weightsOf = (from: ReadonlyMap<string, Uint8Array>) => [...readTfjs(from).model.graph.initializers.values()];
+  expect(weightsOf(moved)).toEqual(weightsOf(members));
+});
+
 describe('what is refused', () => {
   it('names the shard that is missing', async () => {
     const members = await unpackZip(load('layers-float32.zip'));
