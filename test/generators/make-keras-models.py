@@ -168,9 +168,21 @@ def folding():
     return keras.Model(i, [L.Add()([norm(name="stays_shared")(p), q]), norm(name="stays_output")(L.Dense(2)(p))])
 
 
+def normalized():
+    """A table's features, standardized as adapt() saw them: its count of batches is an integer scalar."""
+    rng = np.random.default_rng(2)
+    i = keras.Input((3,))
+    whole, axes = L.Normalization(name="adapted"), L.Normalization(axis=None, name="adapted_whole")
+    whole.adapt((rng.standard_normal((50, 3)) * [4, 1, 9] + [7, -2, 0]).astype("float32"))
+    axes.adapt((rng.standard_normal((50, 3)) * 4 + 7).astype("float32"))
+    return keras.Model(i, L.Dense(2)(L.Concatenate()([whole(i), axes(i)])))
+
+
 def randomize(model, rng):
-    """Every array random (variances positive), so that no default hides a mistake."""
+    """Every array random (variances positive), so that no default hides a mistake; what adapt() computed stays."""
     for weight in model.weights:
+        if weight.path.startswith("adapted"):
+            continue
         values = rng.standard_normal(weight.shape) * 0.4
         weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
 
@@ -188,6 +200,6 @@ def write(build, rng):
     (TARGET / f"{build.__name__}.json").write_text(json.dumps({"inputs": arrays(inputs), "outputs": arrays(outputs)}))
 
 
-for build in (cnn, sequential, recurrent, attention, nested, volume, chain, joins, transformer, towers, folding):
+for build in (cnn, sequential, recurrent, attention, nested, volume, chain, joins, transformer, towers, folding, normalized):
     if len(sys.argv) == 1 or build.__name__ in sys.argv[1:]:
         write(build, np.random.default_rng(zlib.crc32(build.__name__.encode())))

@@ -108,7 +108,7 @@ function readValues(dataset: h5wasm.Dataset, elements: number): Float32Array | n
   const { type, size } = dataset.metadata as { type: number; size: number };
   if (type === 1 && size === 2) return rawHalves(dataset, elements);
   const value: unknown = dataset.value;
-  if (elements === 1 && typeof value === 'number') return Float32Array.of(value);
+  if (elements === 1 && (typeof value === 'number' || typeof value === 'bigint')) return Float32Array.of(Number(value));
   if (!ArrayBuffer.isView(value)) return null;
   if (value instanceof Uint16Array && dataset.attrs['dtype']?.value === 'bfloat16') return decodeBfloat16(value);
   if (value instanceof Float32Array) return value;

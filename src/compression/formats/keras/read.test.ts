@@ -50,7 +50,7 @@ function transposes(model: Model): number {
   return count;
 }
 
-describe.each(['cnn', 'sequential', 'recurrent', 'attention', 'nested', 'volume'])('%s', (name) => {
+describe.each(['cnn', 'sequential', 'recurrent', 'attention', 'nested', 'volume', 'normalized'])('%s', (name) => {
   it.each(['keras', 'h5'])('read from .%s computes what Keras computed', async (extension) => {
     const { model, format } = await readModel(load(`${name}.${extension}`));
     expect(format).toBe(extension === 'h5' ? 'keras-h5' : 'keras');
