@@ -1,47 +1,36 @@
 /**
  * Tables with a header line. Columns of numbers become features unchanged; other columns are one-hot coded over their
- * sorted values. The target column (`?target=`): names become classes in sorted order; whole numbers from 0 to 999 are
+ * sorted values; numbers may have decimal commas or thousands separators (csv/number-style.ts). The target column (`?target=`): names become classes in sorted order; whole numbers from 0 to 999 are
  * class indices; other numbers are values. `?targetKind=classes|values` overrides that guess. Separator: comma,
  * semicolon or tab.
  */
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream';
 import { parse } from 'csv-parse';
 import { LatheError } from '../../errors.ts';
 import { arrayDataset } from './array-dataset.ts';
 import { arrayFrom, createArray, type StoredArray } from './array-store.ts';
+import { Column, MAX_CATEGORIES, styleOfTable, type Numeric } from './csv/column.ts';
+import { parseNumber, type NumberStyle } from './csv/number-style.ts';
+import { readText } from './csv/text.ts';
 import type { Dataset } from './dataset.ts';
 
-const MAX_CATEGORIES = 1000;
 const MAX_COLUMNS = 100_000;
 const MAX_CLASS_INDEX = 1000;
 const ROWS_PER_CHUNK = 1024;
 const MISSING = new Set(['', 'na', 'n/a', 'nan', 'null', '?']);
 
-/** What the first pass learns about a column. */
-interface Column {
-  readonly name: string;
-  numeric: boolean;
-  whole: boolean;
-  min: number;
-  max: number;
-  /** Distinct cells; null: more than MAX_CATEGORIES, so usable as numbers only. */
-  categories: Set<string> | null;
-}
-
 const bad = (path: string, message: string) =>
   new LatheError('malformed-dataset', `${path}: ${message}`, [{ path, message }]);
 
 async function delimiterOf(path: string): Promise<string> {
-  const file = await open(path);
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(65536), 0, 65536, 0);
-    const header = buffer.toString('utf8', 0, bytesRead).replace(/\r?\n.*$/s, '');
-    const count = (separator: string) => header.split(separator).length;
-    return [',', ';', '\t'].reduce((best, separator) => (count(separator) > count(best) ? separator : best));
-  } finally {
-    await file.close();
+  let header = '';
+  for await (const piece of readText(path)) {
+    header += piece;
+    if (header.includes('\n') || header.length >= 65536) break;
   }
+  header = header.replace(/\r?\n.*$/s, '');
+  const count = (separator: string) => header.split(separator).length;
+  return [',', ';', '\t'].reduce((best, separator) => (count(separator) > count(best) ? separator : best));
 }
 
 interface Row {
@@ -50,8 +39,10 @@ interface Row {
 }
 
 async function* readRows(path: string, delimiter: string): AsyncGenerator<Row> {
-  const parser = createReadStream(path).pipe(
+  const parser = pipeline(
+    readText(path),
     parse({ bom: true, delimiter, info: true, skip_empty_lines: true, trim: true, max_record_size: 16 * 2 ** 20 }),
+    () => undefined, // the parser's own iteration throws it
   );
   try {
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>)
@@ -81,28 +72,15 @@ async function readHeader(path: string, delimiter: string): Promise<string[]> {
   throw bad('csv', 'the file is empty');
 }
 
-function observe(column: Column, cell: string): void {
-  column.categories?.add(cell);
-  if (column.categories && column.categories.size > MAX_CATEGORIES) column.categories = null;
-  if (!column.numeric) return;
-  const value = Number(cell);
-  if (!Number.isFinite(value)) column.numeric = false;
-  if (!Number.isInteger(value)) column.whole = false;
-  column.min = Math.min(column.min, value);
-  column.max = Math.max(column.max, value);
-}
-
 async function inferColumns(path: string, delimiter: string): Promise<{ columns: Column[]; rows: number }> {
-  const columns = (await readHeader(path, delimiter)).map(
-    (name): Column => ({ name, numeric: true, whole: true, min: Infinity, max: -Infinity, categories: new Set() }),
-  );
+  const columns = (await readHeader(path, delimiter)).map((name) => new Column(name));
   let rows = 0;
   for await (const { cells, line } of readBody(path, delimiter)) {
     columns.forEach((column, i) => {
       const cell = cells[i] ?? '';
       if (MISSING.has(cell.toLowerCase()))
         throw bad(`line ${line}`, `column "${column.name}" has no value ("${cell}"); fill or drop such rows`);
-      observe(column, cell);
+      column.observe(cell, line);
     });
     rows++;
   }
@@ -116,12 +94,13 @@ interface Encoding {
   encode(cell: string, into: Float32Array, at: number): void;
 }
 
-function featureEncoding(column: Column): Encoding {
-  if (column.numeric)
+function featureEncoding(column: Column, table: NumberStyle | null): Encoding {
+  const numeric = column.numeric(table);
+  if (numeric)
     return {
       width: 1,
       encode: (cell, into, at) => {
-        into[at] = Number(cell);
+        into[at] = parseNumber(cell, numeric.style);
       },
     };
   if (!column.categories)
@@ -151,17 +130,28 @@ interface TargetEncoding {
   encode(cell: string): number;
 }
 
-function targetEncoding(column: Column, kind: string | undefined): TargetEncoding {
-  const indexed = column.numeric && column.whole && column.min >= 0 && column.max < MAX_CLASS_INDEX;
-  if (column.numeric && (kind === 'values' || (kind !== 'classes' && !indexed)))
-    return { classes: null, dtype: 'float32', encode: Number };
-  if (indexed) return { classes: null, dtype: 'int32', encode: Number };
+function targetEncoding(column: Column, kind: string | undefined, table: NumberStyle | null): TargetEncoding {
+  const numeric = kind === 'classes' ? wholeNumbers(column, table) : column.numeric(table);
+  const indexed = numeric !== null && numeric.whole && numeric.min >= 0 && numeric.max < MAX_CLASS_INDEX;
+  const encode = (cell: string) => parseNumber(cell, numeric?.style ?? 'plain');
+  if (numeric && (kind === 'values' || (kind !== 'classes' && !indexed)))
+    return { classes: null, dtype: 'float32', encode };
+  if (indexed) return { classes: null, dtype: 'int32', encode };
   if (kind === 'values') throw bad(`column "${column.name}"`, 'holds texts, so it cannot be values');
   if (!column.categories)
     throw bad(`column "${column.name}"`, `holds more than ${MAX_CATEGORIES} different texts, too many for classes`);
-  const classes = [...column.categories].sort(column.numeric ? (a, b) => Number(a) - Number(b) : undefined);
+  const classes = [...column.categories].sort(numeric ? (a, b) => encode(a) - encode(b) : undefined);
   const index = new Map(classes.map((name, i) => [name, i]));
   return { classes, dtype: 'int32', encode: (cell) => placeIn(index, cell) };
+}
+
+/** The numbers of a target that is said to be classes: names that look like numbers here and there are names. */
+function wholeNumbers(column: Column, table: NumberStyle | null): Numeric | null {
+  try {
+    return column.numeric(table);
+  } catch {
+    return null;
+  }
 }
 
 /** `options.target`: the target column; absent: unlabelled. */
@@ -179,9 +169,10 @@ export async function openCsv(path: string, options: Readonly<Record<string, str
     ]);
   }
   const targetColumn = columns[targetAt];
-  const target = targetColumn ? targetEncoding(targetColumn, options.targetKind) : null;
+  const style = styleOfTable(columns);
+  const target = targetColumn ? targetEncoding(targetColumn, options.targetKind, style) : null;
   const features = columns.flatMap((column, at) =>
-    at === targetAt ? [] : [{ at, encoding: featureEncoding(column) }],
+    at === targetAt ? [] : [{ at, encoding: featureEncoding(column, style) }],
   );
   const { x, y } = await encodeRows(path, delimiter, rows, features, target && { at: targetAt, encoding: target });
   const naming = { name: options.target ?? 'target', ...(target?.classes ? { classes: target.classes } : {}) };

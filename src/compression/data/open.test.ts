@@ -261,6 +261,92 @@ describe('csv', () => {
   });
 });
 
+/** The features of all rows, by row in the order of the file. */
+async function features(table: string | Buffer, options: Record<string, string> = {}): Promise<number[][]> {
+  const path = join(folder, `${count++}.csv`);
+  await writeFile(path, table);
+  const dataset = await openDataset(path, options);
+  const rows: number[][] = [];
+  for (const name of ['train', 'validation', 'test'] as const) {
+    const split = dataset.split(name);
+    if (split.length === 0) continue;
+    const { inputs } = await split.read(Array.from({ length: split.length }, (_, i) => i));
+    const { data, shape } = inputs.get('x')!;
+    const width = shape[1]!;
+    for (let row = 0; row < split.length; row++)
+      rows.push(Array.from(data.slice(row * width, (row + 1) * width), Number));
+  }
+  await dataset.close();
+  return rows.sort((a, b) => a[0]! - b[0]!);
+}
+
+describe('numbers of a csv file', () => {
+  const float = Math.fround;
+  it.each([
+    ['decimal commas', 'row;a\n1;0,5\n2;-3,25\n3;7\n', [0.5, -3.25, 7]],
+    ['decimal commas and dots between thousands', 'row;a\n1;1.234,5\n2;12\n3;1.234.567\n', [1234.5, 12, 1234567]],
+    ['commas between thousands', 'row,a\n1,"1,234.5"\n2,12\n3,"1,234,567"\n', [1234.5, 12, 1234567]],
+    ['spaces between thousands', 'row;a\n1;1 234,5\n2;0,25\n3;12\u00a0345\n', [1234.5, 0.25, 12345]],
+    ['exponents', 'row,a\n1,1e3\n2,-2.5E-1\n3,.5\n', [1000, -0.25, 0.5]],
+  ])('may have %s', async (_, table, expected) => {
+    expect(await features(table)).toEqual(expected.map((value, i) => [i + 1, float(value)]));
+  });
+  it('take the style that another column of the table proves', async () => {
+    expect(await features('row;a;b\n1;1,234;0,5\n2;2,500;1,5\n')).toEqual([
+      [1, float(1.234), 0.5],
+      [2, 2.5, 1.5],
+    ]);
+  });
+  it.each([
+    ['a;b\n1,234;x\n2,500;y\n', 'line 2: column "a": "1,234" may have a decimal or a thousands separator'],
+    ['a;b\n1.234;0,5\n2.500;1,25\n', 'line 2: column "a": "1.234" may have a decimal or a thousands separator'],
+    ['a,b\n1,1\n2,2\nthree,3\n4,4\n', 'line 4: column "a" holds numbers in 3 of 4 rows, and "three" is none'],
+    ['a,b\n1,12%\n2,7%\n3,5\n4,6\n5,7\n', 'line 2: column "b" holds numbers in 3 of 5 rows, and "12%" is none'],
+    ['a,b\n1,2024-05-01\n2,2024-05-02\n', 'column "b": holds dates'],
+    ['a,b\n1,31.12.2024 10:00\n2,01.01.2025 11:30\n', 'column "b": holds dates'],
+  ])('are never taken for categories: %j', async (table, message) => {
+    expect(await failure(describeDataset(await text(table), {}))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringContaining(message) as unknown,
+    });
+  });
+  it('may be names of classes, where the request says so', async () => {
+    const path = await text('x,age\n1,20\n2,30\n3,40\n4,50+\n');
+    expect((await describeDataset(path, { target: 'age', targetKind: 'classes' })).target).toEqual({
+      kind: 'classes',
+      classes: 4,
+      names: ['20', '30', '40', '50+'],
+    });
+  });
+});
+
+describe('text of a csv file', () => {
+  const table = 'row,größe\n1,2.5\n2,3.5\n';
+  const expected = [
+    [1, 2.5],
+    [2, 3.5],
+  ];
+  it.each([
+    ['UTF-8 with a mark', Buffer.from(`\ufeff${table}`)],
+    ['UTF-16, little-endian', Buffer.from(`\ufeff${table}`, 'utf16le')],
+    ['UTF-16, big-endian', Buffer.from(`\ufeff${table}`, 'utf16le').swap16()],
+  ])('is read: %s', async (_, bytes) => {
+    expect(await features(bytes)).toEqual(expected);
+  });
+  it.each([
+    ['line 1', Buffer.from(table, 'latin1')],
+    ['line 3', Buffer.from('row,name\n1,ascii\n2,café\n3,x\n', 'latin1')],
+    ['line 70001', Buffer.concat([Buffer.from(`a,b\n${'1,größe\n'.repeat(69_999)}`), Buffer.from('2,é', 'latin1')])],
+  ])('in Latin-1 is refused with its place: %s', async (place, bytes) => {
+    const path = join(folder, `${count++}.csv`);
+    await writeFile(path, bytes);
+    expect(await failure(describeDataset(path, {}))).toMatchObject({
+      code: 'malformed-dataset',
+      message: expect.stringMatching(new RegExp(`^${place}: not UTF-8: byte 0x`)) as unknown,
+    });
+  });
+});
+
 /** A zip with one entry under any name and mode, since yazl (rightly) refuses to write bad names. */
 function rawZip(name: string, data: Buffer, { mode = 0o100644, size = data.length } = {}): Buffer {
   const packed = deflateRawSync(data);

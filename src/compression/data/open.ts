@@ -3,6 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 import { LatheError } from '../../errors.ts';
 import { openCsv } from './csv.ts';
+import { isUtf16 } from './csv/text.ts';
 import type { Dataset } from './dataset.ts';
 import { isIdxName, openIdx } from './idx.ts';
 import { isImageName, isSystemFile } from './image-names.ts';
@@ -61,15 +62,10 @@ async function firstBytes(path: string, count: number): Promise<Buffer> {
   }
 }
 
-/** UTF-8 without control characters; the last character may be cut. */
+/** Bytes without control characters, in whatever encoding (the reader names what is not UTF-8), or marked as UTF-16. */
 function looksLikeText(head: Buffer): boolean {
-  if (head.some((byte) => byte < 32 && byte !== 9 && byte !== 10 && byte !== 13)) return false;
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: true });
-    return true;
-  } catch {
-    return false;
-  }
+  if (isUtf16(head)) return true;
+  return head.every((byte) => byte >= 32 || byte === 9 || byte === 10 || byte === 13);
 }
 
 async function openArchive(zip: Zip, verify: boolean): Promise<Dataset> {
