@@ -6,6 +6,16 @@ export const DATASET_FORMATS = ['npz', 'idx', 'images', 'csv', 'parquet'] as con
 export const DatasetFormat = Type.Enum(DATASET_FORMATS);
 export type DatasetFormat = (typeof DATASET_FORMATS)[number];
 
+const Extreme = Type.Object({
+  value: Type.Number(),
+  split: Type.Enum(['train', 'validation', 'test']),
+  sample: Type.Integer({ description: 'counts from 0 in the array or table of that split' }),
+});
+export type Extreme = Static<typeof Extreme>;
+
+export const InputRange = Type.Object({ input: Type.String(), min: Extreme, max: Extreme });
+export type InputRange = Static<typeof InputRange>;
+
 export const DatasetDescription = Type.Object({
   format: DatasetFormat,
   samples: Type.Integer(),
@@ -13,6 +23,9 @@ export const DatasetDescription = Type.Object({
   inputs: Type.Array(TensorDescription, {
     description: 'shape without the sample axis; null: varies (images of several sizes)',
   }),
+  ranges: Type.Optional(
+    Type.Array(InputRange, { description: 'inputs of integers of 32 or 64 bits: the first sample of each extreme' }),
+  ),
   target: Type.Object({
     kind: Type.Union([Type.Literal('classes'), Type.Literal('values'), Type.Literal('none')]),
     classes: Type.Union([Type.Integer(), Type.Null()]),

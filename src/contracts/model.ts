@@ -8,6 +8,13 @@ export const TensorDescription = Type.Object({
 });
 export type TensorDescription = Static<typeof TensorDescription>;
 
+export const ModelInput = Type.Interface([TensorDescription], {
+  tableRows: Type.Optional(
+    Type.Integer({ description: 'rows of the smallest table that the values of this integer input index' }),
+  ),
+});
+export type ModelInput = Static<typeof ModelInput>;
+
 export const MODEL_FORMATS = ['onnx', 'keras-h5', 'keras', 'tfjs-layers', 'tfjs-graph'] as const;
 export const ModelFormat = Type.Enum(MODEL_FORMATS);
 export type ModelFormat = (typeof MODEL_FORMATS)[number];
@@ -28,7 +35,7 @@ export const ModelDescription = Type.Object({
       'multiply-accumulates of one sample (convolutions, matrix products, recurrences, attention); null where ' +
       'shapes are unknown',
   }),
-  inputs: Type.Array(TensorDescription),
+  inputs: Type.Array(ModelInput),
   outputs: Type.Array(TensorDescription),
   opset: Type.Integer(),
   operators: Type.Record(Type.String(), Type.Integer(), { description: 'count by operator type' }),

@@ -4,6 +4,7 @@ import { LatheError } from '../../errors.ts';
 import type { StoredArray } from './array-store.ts';
 import type { Dataset, HostArray, Split, SplitName } from './dataset.ts';
 import { EMPTY_SPLIT, stratifiedHoldOut, subset } from './splits.ts';
+import { rangeOf } from './range.ts';
 import { readTarget, type Target } from './target.ts';
 
 /**
@@ -156,6 +157,7 @@ function describe(
 ): DatasetDescription {
   const lengths = splitLengths(splits);
   const train = parts.get('train');
+  const ranges = [...(train?.inputs.keys() ?? [])].flatMap((name) => rangeOf(name, parts) ?? []);
   return {
     format,
     samples: lengths.train + lengths.validation + lengths.test,
@@ -165,6 +167,7 @@ function describe(
       dtype: array.dtype,
       shape: array.shape.slice(1),
     })),
+    ...(ranges.length > 0 && { ranges }),
     target: {
       kind: kind.kind,
       classes: kind.kind === 'classes' ? Math.max(kind.classes, naming.classes?.length ?? 0) : null,

@@ -7,6 +7,30 @@ import { pairInputs, planInput, type InputPlan } from './layout.ts';
 
 const shapeText = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
 
+/**
+ * Indices that the model's tables do not have; empty where all are in range. ONNX counts negative ones from the end.
+ * Paths are those of the job request.
+ */
+export function indexProblems(model: ModelDescription, dataset: DatasetDescription): ErrorDetail[] {
+  const pairs = pairInputs(dataset.inputs, model.inputs) ?? [];
+  return pairs.flatMap(([{ name }, input]) => {
+    const rows = input.tableRows;
+    const range = dataset.ranges?.find((each) => each.input === name);
+    if (rows === undefined || !range || !/int/.test(input.dtype)) return [];
+    const wrong = range.max.value >= rows ? range.max : range.min.value < -rows ? range.min : null;
+    if (!wrong) return [];
+    const split = wrong.split === 'train' ? '' : ` of the ${wrong.split} split`;
+    return [
+      {
+        path: '/dataset',
+        message:
+          `dataset input "${name}" holds ${wrong.value} in sample ${wrong.sample}${split}; model input "${input.name}" ` +
+          `takes indices 0..${rows - 1} (a table of ${rows} rows)`,
+      },
+    ];
+  });
+}
+
 /** All mismatches; empty where the dataset fits. Paths are those of the job request. */
 export function datasetProblems(
   model: ModelDescription,

@@ -1,11 +1,12 @@
 /** Describes a model for the API from its graph, without running it. */
-import type { ModelDescription, ModelFormat, TensorDescription } from '../../contracts/model.ts';
+import type { ModelDescription, ModelFormat, ModelInput, TensorDescription } from '../../contracts/model.ts';
 import { expandCodebooks } from './codebooks.ts';
 import { constantTensor } from '../ir/constants.ts';
 import { outputName } from '../ir/element-at.ts';
 import { subgraphs, walkNodes } from '../ir/edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { refuseEndlessLoops } from './endless-loops.ts';
+import { indexBounds } from './index-bounds.ts';
 import { nanWarnings } from './nan-weights.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
 import { BITS, elementCount, isFloat } from '../ir/tensor-data.ts';
@@ -29,7 +30,7 @@ export function describeModel(model: Model, format: ModelFormat): ModelDescripti
     format,
     parameters: countParameters(dense),
     macs: countMacs(whole),
-    inputs: modelInputs(model.graph).map((input) => describeValue(input, input.type)),
+    inputs: describeInputs(model),
     outputs: model.graph.outputs.map((output) => describeValue(output, table.typeOf(output.name) ?? output.type)),
     opset: model.opsets.get('') ?? 0,
     operators: countOperators(whole.graph),
@@ -47,6 +48,14 @@ export function describeModel(model: Model, format: ModelFormat): ModelDescripti
 /** Inputs a caller must feed: up to IR version 3, files list initializers among the inputs. */
 export function modelInputs(graph: Graph): ValueInfo[] {
   return graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+}
+
+function describeInputs(model: Model): ModelInput[] {
+  const rows = indexBounds(model, 'all');
+  return modelInputs(model.graph).map((input) => {
+    const tableRows = rows.get(input.name);
+    return { ...describeValue(input, input.type), ...(tableRows !== undefined && { tableRows }) };
+  });
 }
 
 function describeValue(value: ValueInfo, type: TensorType | null): TensorDescription {

@@ -5,7 +5,7 @@ import type { HostArray } from '../data/dataset.ts';
 import { seededNormal, seededRandom } from '../data/random.ts';
 import { storageDtype } from '../data/transform.ts';
 import type { Model } from '../ir/types.ts';
-import { indexBounds } from './index-bounds.ts';
+import { indexBounds } from '../graph/index-bounds.ts';
 import { fixedBatch, runBatchSize } from './inputs.ts';
 import { openSize, sizesToTry, type OpenSizes } from './open-sizes.ts';
 import type { Feeds, Runtime, RuntimeInput } from './session.ts';

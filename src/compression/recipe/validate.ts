@@ -7,7 +7,7 @@ import type { DatasetDescription } from '../../contracts/dataset.ts';
 import type { JobRequest, Parallel, Step } from '../../contracts/job-request.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
 import { LatheError, type ErrorCode, type ErrorDetail } from '../../errors.ts';
-import { datasetProblems } from '../data/match.ts';
+import { datasetProblems, indexProblems } from '../data/match.ts';
 import { specOf, TECHNIQUES } from '../techniques/registry.ts';
 import type { Available, TechniqueSpec } from '../techniques/technique.ts';
 import { schemaProblems } from './schema-problems.ts';
@@ -34,6 +34,7 @@ const PRECEDENCE: readonly ErrorCode[] = [
   'model-not-trainable',
   'unsupported-operator',
   'shape-mismatch',
+  'malformed-dataset',
 ];
 
 /** Ids of other models that the steps name (distillation's teachers). */
@@ -65,6 +66,9 @@ export function validateRecipe(
       ? datasetProblems(model, dataset, request.transform).map(
           (problem): Problem => ({ code: 'shape-mismatch', ...problem }),
         )
+      : []),
+    ...(dataset
+      ? indexProblems(model, dataset).map((problem): Problem => ({ code: 'malformed-dataset', ...problem }))
       : []),
   ];
   if (problems.length > 0) throw recipeError(problems);

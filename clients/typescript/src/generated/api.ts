@@ -458,6 +458,24 @@ export interface components {
                 /** @description null: a dimension left open */
                 shape: (number | null)[];
             }[];
+            /** @description inputs of integers of 32 or 64 bits: the first sample of each extreme */
+            ranges?: {
+                input: string;
+                min: {
+                    value: number;
+                    /** @enum {unknown} */
+                    split: "train" | "validation" | "test";
+                    /** @description counts from 0 in the array or table of that split */
+                    sample: number;
+                };
+                max: {
+                    value: number;
+                    /** @enum {unknown} */
+                    split: "train" | "validation" | "test";
+                    /** @description counts from 0 in the array or table of that split */
+                    sample: number;
+                };
+            }[];
             target: {
                 kind: "classes" | "values" | "none";
                 classes: number | null;
@@ -1150,6 +1168,8 @@ export interface components {
                 dtype: string;
                 /** @description null: a dimension left open */
                 shape: (number | null)[];
+                /** @description rows of the smallest table that the values of this integer input index */
+                tableRows?: number;
             }[];
             outputs: {
                 name: string;
