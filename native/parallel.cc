@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include "spin.h"
+
 namespace lathe {
 namespace {
 
@@ -14,21 +16,6 @@ int ThreadCount() {
   const char *asked = std::getenv("TF_NUM_INTRAOP_THREADS");
   const int count = asked ? std::atoi(asked) : 0;
   return count > 0 ? count : std::max(1u, std::thread::hardware_concurrency());
-}
-
-// Looks at a condition for some 20 us: operations follow each other, and waking a thread that sleeps takes as long as a
-// small one.
-template <typename F>
-bool Spin(const F &holds) {
-  for (int i = 0; i < 1000; i++) {
-    if (holds()) return true;
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
-  return false;
 }
 
 class Threads {
