@@ -1,6 +1,10 @@
 /** Child processes of the build: output kept, the end awaited, `ENOENT` told apart. */
 import { spawn } from 'node:child_process';
 
+/** Children that end with this process. */
+const running = new Set();
+process.once('exit', () => running.forEach((child) => child.kill('SIGTERM')));
+
 /**
  * @param {string} command
  * @param {string[]} args
@@ -16,12 +20,11 @@ export function run(command, args, { cwd, env = process.env, stalled = () => fal
     const keep = (chunk) => (output = (output + chunk).slice(-16_000));
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
-    const stop = () => child.kill('SIGTERM');
-    const watch = setInterval(() => stalled() && stop(), 5000);
-    process.once('exit', stop);
+    const watch = setInterval(() => stalled() && child.kill('SIGTERM'), 5000);
+    running.add(child);
     const end = (result) => {
       clearInterval(watch);
-      process.removeListener('exit', stop);
+      running.delete(child);
       resolve({ ...result, output });
     };
     child.once('error', (/** @type {NodeJS.ErrnoException} */ error) =>
