@@ -9,6 +9,7 @@
 #include "tensorflow/c/eager/c_api.h"
 
 #include "kernels.h"
+#include "shared-group-exports.h"
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -139,5 +140,6 @@ NAPI_MODULE_INIT() {
   lathe::Export(env, exports, "opDefinitions", lathe::OpDefinitions);
   lathe::Export(env, exports, "devices", lathe::Devices);
   lathe::Export(env, exports, "kernelSet", lathe::KernelSet);
+  lathe::ExportSharedGroups(env, exports);
   return exports;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "shared-group-ops.h"
 #include "tensorflow/c/tf_status.h"
 
 namespace lathe {
@@ -77,6 +78,7 @@ std::string RegisterKernels() {
   chosen = set;
   TF_Status *status = TF_NewStatus();
   set->register_all(status);
+  if (TF_GetCode(status) == TF_OK) RegisterSharedGroupOps(status);
   std::string problem = TF_GetCode(status) == TF_OK ? "" : TF_Message(status);
   TF_DeleteStatus(status);
   return problem;

@@ -141,12 +141,13 @@ inline void FirstShape(TF_ShapeInferenceContext *context, TF_Status *status) { S
 using Strings = std::initializer_list<const char *>;
 
 inline void Define(const char *name, Strings inputs, Strings outputs, Strings attributes,
-                   void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), TF_Status *status) {
+                   void (*shapes)(TF_ShapeInferenceContext *, TF_Status *), TF_Status *status, bool stateful = false) {
   TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(name);
   for (const char *input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
   for (const char *output : outputs) TF_OpDefinitionBuilderAddOutput(op, output);
   for (const char *attribute : attributes) TF_OpDefinitionBuilderAddAttr(op, attribute);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, shapes);
+  TF_OpDefinitionBuilderSetIsStateful(op, stateful);
   TF_RegisterOpDefinition(op, status);
 }
 

@@ -29,6 +29,18 @@ const KERNEL_SETS = {
   arm64: { neon: [] },
 };
 
+/** Sources that are compiled once, for every processor of the architecture. */
+const OWN_SOURCES = [
+  'engine',
+  'kernels',
+  'parallel',
+  'ordered-tasks',
+  'shared-file',
+  'shared-group',
+  'shared-group-exports',
+  'shared-group-ops',
+];
+
 /**
  * @param {string} output path of the addon to write
  * @param {string} finalFolder the folder it will be moved to: the libraries are found relative to it
@@ -62,7 +74,7 @@ export async function compileAddon(variant, runtime, output, finalFolder) {
     source: 'kernel-set.cc',
     flags: ['-O3', `-DLATHE_SET=${name}`, ...flags],
   }));
-  const own = ['engine', 'kernels', 'parallel'].map((name) => ({ name, source: `${name}.cc` }));
+  const own = OWN_SOURCES.map((name) => ({ name, source: `${name}.cc` }));
   // The plain set is linked before the others: of what several define alike, the linker keeps the first.
   const compiled = await Promise.all([...own, ...sets].map(object));
   await compile([
