@@ -7,7 +7,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Binding, OpAttribute } from '../native/binding.ts';
 import { opDefinition } from './op-definitions.ts';
 import type { Argument, OpDefinition } from './op-definitions.ts';
-import { argumentsOf, nodeOf } from './program.ts';
+import { argumentsOf, isExchange, nodeOf } from './program.ts';
 import type { Program, ProgramOp, Reference } from './program.ts';
 import type { RecordedConstant } from './recorder.ts';
 
@@ -31,6 +31,7 @@ export function writeFunctionDef(
 ): Uint8Array {
   const source: Source = { program, binding, dtypeOf: (reference) => dtypeOf(program, reference, argumentDtype) };
   const returned = [...program.results, ...program.updates.values()];
+  const exchanges = [...program.ops].flatMap(([node, op]) => (isExchange(op) ? [node] : []));
   const writer = new BinaryWriter();
   message(writer, 1, (signature) =>
     writeSignature(
@@ -38,20 +39,20 @@ export function writeFunctionDef(
       name,
       argumentsOf(program).map((reference) => [reference, source.dtypeOf(reference)]),
       returned.map(source.dtypeOf),
+      exchanges.slice(-1),
     ),
   );
   for (const [reference, constant] of program.constants)
     message(writer, 3, (node) => writeConstant(node, reference, constant));
-  for (const [node, op] of program.ops) message(writer, 3, (def) => writeNode(def, node, op, source));
+  for (const [node, op] of program.ops) {
+    const before = exchanges[exchanges.indexOf(node) - 1];
+    message(writer, 3, (def) => writeNode(def, node, op, source, before));
+  }
   returned.forEach((reference, index) => {
-    message(writer, 4, (entry) =>
-      entry
-        .tag(1, WireType.LengthDelimited)
-        .string(`r${index}`)
-        .tag(2, WireType.LengthDelimited)
-        .string(nameIn(program, reference)),
-    );
+    message(writer, 4, (entry) => writeEntry(entry, `r${index}`, nameIn(program, reference)));
   });
+  // control_ret: what must have run though nothing may need its result
+  for (const node of exchanges.slice(-1)) message(writer, 6, (entry) => writeEntry(entry, node, node));
   return writer.finish();
 }
 
@@ -62,12 +63,18 @@ function dtypeOf(program: Program, reference: Reference, argumentDtype: (referen
   return op ? op.outputs[Number(reference.split(':')[1])]! : argumentDtype(reference);
 }
 
-/** OpDef { name = 1, input_arg = 2, output_arg = 3 }, ArgDef { name = 1, type = 3 } */
+/** An entry of a map<string, string>. */
+function writeEntry(writer: BinaryWriter, key: string, value: string): void {
+  writer.tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).string(value);
+}
+
+/** OpDef { name = 1, input_arg = 2, output_arg = 3, control_output = 20 }, ArgDef { name = 1, type = 3 } */
 function writeSignature(
   writer: BinaryWriter,
   name: string,
   args: readonly (readonly [string, number])[],
   returned: readonly number[],
+  controlOutputs: readonly string[],
 ): void {
   const argument = (field: number, argumentName: string, dtype: number) => {
     message(writer, field, (arg) =>
@@ -77,12 +84,14 @@ function writeSignature(
   writer.tag(1, WireType.LengthDelimited).string(name);
   for (const [argumentName, dtype] of args) argument(2, argumentName, dtype);
   returned.forEach((dtype, index) => argument(3, `r${index}`, dtype));
+  for (const output of controlOutputs) writer.tag(20, WireType.LengthDelimited).string(output);
 }
 
-/** NodeDef { name = 1, op = 2, input = 3, attr = 5 } */
-function writeNode(writer: BinaryWriter, name: string, op: ProgramOp, source: Source): void {
+/** NodeDef { name = 1, op = 2, input = 3, attr = 5 }; an input of the form ^node: runs after that node. */
+function writeNode(writer: BinaryWriter, name: string, op: ProgramOp, source: Source, after?: string): void {
   writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(op.name);
   for (const reference of op.inputs) writer.tag(3, WireType.LengthDelimited).string(nameIn(source.program, reference));
+  if (after) writer.tag(3, WireType.LengthDelimited).string(`^${after}`);
   for (const [attribute, value] of attributesOf(op, source)) {
     message(writer, 5, (entry) =>
       entry.tag(1, WireType.LengthDelimited).string(attribute).tag(2, WireType.LengthDelimited).bytes(value),

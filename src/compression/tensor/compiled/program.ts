@@ -31,7 +31,9 @@ export interface Program {
   readonly updates: ReadonlyMap<Reference, Reference>;
 }
 
-/** The live part of a recording: operations that no result and no variable's new value needs are left out. */
+/**
+ * The live part of a recording: operations that no result, no variable's new value and no exchange needs are left out.
+ */
 export function toProgram(
   recording: Recording,
   known: ReadonlyMap<number, Reference>,
@@ -70,13 +72,22 @@ function toProgramOp({ name, attributes, inputs, outputs }: RecordedOp, resolve:
   };
 }
 
+/**
+ * Exchanges with other processes (native/shared-group-ops.cc): every process must run them, whether or not it needs the
+ * result, and all in one order, that of recording.
+ */
+export function isExchange({ name }: ProgramOp): boolean {
+  return name.startsWith('LatheShared');
+}
+
 export function nodeOf(reference: Reference): string {
   return reference.split(':')[0]!;
 }
 
 function withoutDeadCode(program: Program): Program {
   const live = new Set<string>();
-  const pending = [...program.results, ...program.updates.values()].map(nodeOf);
+  const exchanges = [...program.ops].flatMap(([node, op]) => (isExchange(op) ? [node] : []));
+  const pending = [...[...program.results, ...program.updates.values()].map(nodeOf), ...exchanges];
   for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
     if (live.has(node)) continue;
     live.add(node);
