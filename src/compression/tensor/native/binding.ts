@@ -60,6 +60,14 @@ export interface Binding {
   devices(): string[];
   /** The instruction set that the engine's own operations are computed with. */
   kernelSet(): KernelSet;
+  /** Groups of processes (native/shared-group.h), by the number that operations know them by. */
+  joinSharedGroup(path: string, rank: number, size: number, bufferBytes: number, timeoutMs: number): number;
+  rejoinSharedGroup(id: number, path: string, rank: number, size: number, bufferBytes: number, timeoutMs: number): void;
+  sharedGroupBarrier(id: number): Promise<void>;
+  abortSharedGroup(id: number, reason: string): void;
+  /** '' where none is known. */
+  sharedGroupFailure(id: number): string;
+  closeSharedGroup(id: number): void;
 }
 
 /** What the backend keeps of a tensor: a handle of TensorFlow's, or values not yet uploaded. */

@@ -44,6 +44,15 @@ export function rawOps<Count extends keyof Tensors>(
   return tensorflow().executeMultipleOutputs(name, encode(attributes), inputs, outputs) as Tensors[Count];
 }
 
+/** As many outputs as inputs, for operations on lists. */
+export function rawListOp(
+  name: string,
+  inputs: readonly TfTensor[],
+  attributes: Readonly<Record<string, AttributeValue>>,
+): TfTensor[] {
+  return tensorflow().executeMultipleOutputs(name, encode(attributes), inputs, inputs.length);
+}
+
 function encode(attributes: Readonly<Record<string, AttributeValue>>): OpAttribute[] {
   return Object.entries(attributes).map(([name, value]) => ({ name, ...encodeValue(value) }));
 }
