@@ -146,16 +146,12 @@ void SharedGroup::Attach(std::unique_ptr<SharedFile> file) {
   if (header->lines[rank].process.load() != 0 || (rank != 0 && !file->Hold(rank)))
     refuse("rank " + std::to_string(rank) + " has already joined the group at " + options_.path);
   header->lines[rank].process.store(static_cast<uint32_t>(getpid()));
-  std::string failure;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    file_ = std::move(file);
-    header_ = header;
-    failure = failure_;
-  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  file_ = std::move(file);
+  header_ = header;
   header->joined.fetch_add(1);
   WakeAll(header->joined);
-  if (!failure.empty()) Abort(failure);
+  if (!failure_.empty()) Publish(failure_);
 }
 
 // Waits until everybody has joined.
@@ -412,23 +408,30 @@ void SharedGroup::ThrowIfFailed() {
 
 void SharedGroup::Abort(const std::string &reason) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (failure_.empty()) failure_ = reason;
+  if (failure_.empty()) failure_ = header_ ? Publish(reason) : reason;
   has_failed_ = true;
-  uint32_t none = 0;
-  if (!header_ || !header_->failed.compare_exchange_strong(none, 1)) return;
-  std::strncpy(header_->reason, failure_.c_str(), sizeof(header_->reason) - 1);
-  header_->failed = 2;
-  if (!formed_) file_->Unlink();
-  WakeEverybody();
 }
 
 std::string SharedGroup::Failure() {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (failure_.empty() && header_ && header_->failed != 0) {
-    Spin([this] { return header_->failed == 2; });
-    failure_ = header_->failed == 2 ? header_->reason : "another rank failed";
-  }
+  if (failure_.empty() && header_ && header_->failed != 0) failure_ = PublishedReason();
   return failure_;
+}
+
+// Gives all ranks a reason. Returns the first that was given.
+std::string SharedGroup::Publish(const std::string &reason) {
+  uint32_t none = 0;
+  if (!header_->failed.compare_exchange_strong(none, 1)) return PublishedReason();
+  std::strncpy(header_->reason, reason.c_str(), sizeof(header_->reason) - 1);
+  header_->failed = 2;
+  if (!formed_) file_->Unlink();
+  WakeEverybody();
+  return reason;
+}
+
+std::string SharedGroup::PublishedReason() const {
+  const bool is_written = Spin([this] { return header_->failed == 2; });
+  return is_written ? header_->reason : "another rank failed";
 }
 
 void SharedGroup::WakeEverybody() {

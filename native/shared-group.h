@@ -100,6 +100,8 @@ class SharedGroup {
   void ThrowIfFailed();
   [[noreturn]] void FailAll(const std::string &reason);
   std::string Name(int rank) const;
+  std::string Publish(const std::string &reason);
+  std::string PublishedReason() const;
   void WakeEverybody();
 
   const SharedGroupOptions options_;
