@@ -111,6 +111,19 @@ export const Loader = Type.Object(
 );
 export type Loader = Static<typeof Loader>;
 
+export const TargetRequest = Type.Object(
+  {
+    kind: Type.Enum(['auto', 'classes', 'values'], {
+      default: 'auto',
+      description:
+        'how whole numbers of the target are read; "auto": classes, but values where more than two of them meet a ' +
+        'model with one float for each sample',
+    }),
+  },
+  { additionalProperties: false },
+);
+export type TargetRequest = Static<typeof TargetRequest>;
+
 export const DEFAULT_QUEUE_SECONDS = 3600;
 export const DEFAULT_RUN_SECONDS = 3600;
 const MAX_LIMIT_SECONDS = 7 * 24 * 3600;
@@ -151,6 +164,7 @@ export const JobRequest = Type.Object(
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4294967295, default: 0 })),
     device: Type.Optional(Type.Enum(DEVICES, { default: 'auto' })),
     transform: Type.Optional(Transform),
+    target: Type.Optional(TargetRequest),
     steps: Type.Array(Step, { minItems: 1, maxItems: 32 }),
     training: Type.Optional(Training),
     parallel: Type.Optional(Parallel),

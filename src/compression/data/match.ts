@@ -161,7 +161,9 @@ function classProblems(output: TensorDescription, target: DatasetDescription['ta
       path: '/dataset',
       message:
         `the dataset has ${classes} classes${target.names ? '' : ` (labels up to ${classes - 1})`}, ` +
-        `model output "${output.name}" has ${scores} scores`,
+        `model output "${output.name}" has ${scores} score(s)${
+          scores === 1 && !target.names ? '; if they are numbers to predict, say target.kind "values"' : ''
+        }`,
     },
   ];
 }

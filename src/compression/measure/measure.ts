@@ -128,15 +128,21 @@ async function compareOutputs(
     await exact.add(batch, computed, rows);
     sample ??= latencySample(batch, reference);
   }
-  const withExact = (fidelity: PlainFidelity, i: number): Fidelity => ({
-    ...fidelity,
-    exact: exact.result(i, fidelity),
-  });
+  const hasClasses = request.dataset?.description.target.kind !== 'values';
+  const withExact = (fidelity: PlainFidelity, i: number): Fidelity => {
+    const whole = { ...fidelity, exact: exact.result(i, fidelity) };
+    return hasClasses ? whole : withoutClasses(whole);
+  };
   const results = files.map(({ accuracy, fidelity }, i) => ({
     accuracy: split === 'test' ? accuracy.result(split) : null,
     fidelity: withExact(fidelity.result(), i),
   }));
   return { results, sample: sample ?? new Map() };
+}
+
+/** The largest of several values is no class. */
+function withoutClasses({ exact, ...fidelity }: Fidelity): Fidelity {
+  return { ...fidelity, top1Agreement: null, exact: exact && { ...exact, top1Agreement: null } };
 }
 
 const metered = (runtime: Runtime) => ({

@@ -5,6 +5,7 @@
  */
 import type { JobRequest } from '../../contracts/job-request.ts';
 import type { Report, ReportWarning } from '../../contracts/report.ts';
+import { datasetAsValues, readsAsValues } from '../data/target-kind.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { exportModels } from './exports.ts';
@@ -19,16 +20,25 @@ import { elementAt } from '../ir/element-at.ts';
 
 export type { DatasetSource, RecipeEvent, RecipeFile, RecipeInput, RecipeResult } from './types.ts';
 
+const TAKEN_FOR_VALUES: ReportWarning = {
+  code: 'target-taken-for-values',
+  message:
+    'The target holds more than two whole numbers and the model gives one float for each sample: they are taken for ' +
+    'values, not classes. Say so with target.kind "values", or upload floats',
+};
+
 /**
  * @throws LatheError with every problem of the recipe before anything runs; what a step throws; the signal's reason
  * when aborted
  */
-export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
+export async function runRecipe(given: RecipeInput): Promise<RecipeResult> {
+  const request = validateRecipe(given.request, given.model, given.dataset?.description ?? null, given.others);
+  const input = withTargetKind(given);
   const { modelBytes, dataset, signal, threads } = input;
-  const request = validateRecipe(input.request, input.model, dataset?.description ?? null, input.others);
   const uploaded = await readModel(modelBytes);
   const original = uploaded.format === 'onnx' ? modelBytes : writeOnnx(uploaded.model);
   const { warnings, warn } = warningsOf(input);
+  if (dataset !== given.dataset && (request.target?.kind ?? 'auto') === 'auto') warn(TAKEN_FOR_VALUES);
   const run = await runSteps({
     ...input,
     request,
@@ -44,6 +54,13 @@ export async function runRecipe(input: RecipeInput): Promise<RecipeResult> {
   const report = reportOf(request, run, measured, warnings);
   const made = exports.map(({ name, format, bytes }) => ({ name, format, bytes, step: Math.max(run.float.step, 0) }));
   return result(input, request, report, [...stepFiles(request, run), ...made]);
+}
+
+/** The dataset's target as the job, or the model's output, asks for it. */
+function withTargetKind(input: RecipeInput): RecipeInput {
+  const { dataset, request, model } = input;
+  if (!dataset || !readsAsValues(request.target, dataset.description.target, model)) return input;
+  return { ...input, dataset: datasetAsValues(dataset) };
 }
 
 /** Reports each warning and keeps it. */

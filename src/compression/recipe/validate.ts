@@ -8,6 +8,7 @@ import type { JobRequest, Parallel, Step } from '../../contracts/job-request.ts'
 import type { ModelDescription } from '../../contracts/model.ts';
 import { LatheError, type ErrorCode, type ErrorDetail } from '../../errors.ts';
 import { datasetProblems, indexProblems } from '../data/match.ts';
+import { describedAsValues, readsAsValues, targetKindProblems } from '../data/target-kind.ts';
 import { specOf, TECHNIQUES } from '../techniques/registry.ts';
 import type { Available, TechniqueSpec } from '../techniques/technique.ts';
 import { schemaProblems } from './schema-problems.ts';
@@ -51,9 +52,11 @@ export function modelsNamedBy(steps: readonly Step[]): string[] {
 export function validateRecipe(
   request: JobRequest,
   model: ModelDescription,
-  dataset: DatasetDescription | null,
+  described: DatasetDescription | null,
   others: ReadonlyMap<string, ModelDescription> = new Map(),
 ): JobRequest {
+  const dataset =
+    described && readsAsValues(request.target, described.target, model) ? describedAsValues(described) : described;
   const setting: Setting = { request, model, dataset, others };
   const steps = request.steps.map((step, index) => completeStep(step, index, setting));
   const problems = [
@@ -62,6 +65,9 @@ export function validateRecipe(
       (problem): Problem => ({ code: 'invalid-request', ...problem }),
     ),
     ...parallelProblems(request),
+    ...(described ? targetKindProblems(request.target, described.target) : []).map(
+      (problem): Problem => ({ code: 'invalid-request', ...problem }),
+    ),
     ...(dataset
       ? datasetProblems(model, dataset, request.transform).map(
           (problem): Problem => ({ code: 'shape-mismatch', ...problem }),

@@ -54,6 +54,13 @@ describe('comparisonWarnings', () => {
       'less-accurate',
       /squared error is 0\.600 instead of 0\.500/,
     ],
+    [
+      'outputs without labels whose largest stays',
+      { agreement: 1 },
+      { agreement: 1, sqnrDb: 0 },
+      'less-faithful',
+      /off by 100\.00 % of their size/,
+    ],
     ['values without labels', {}, { sqnrDb: 6.0206 }, 'less-faithful', /off by 50\.00 % of their size \(6\.0 dB\)/],
   ])('%s that got worse', (_, before, after, code, message) => {
     expect(warned(before, after)).toEqual([{ code, message: expect.stringMatching(message) as unknown, step: 0 }]);

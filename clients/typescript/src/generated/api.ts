@@ -523,6 +523,14 @@ export interface components {
                     /** @description [height, width]; default: the model's input size */
                     resize?: number[];
                 };
+                target?: {
+                    /**
+                     * @description how whole numbers of the target are read; "auto": classes, but values where more than two of them meet a model with one float for each sample
+                     * @default auto
+                     * @enum {unknown}
+                     */
+                    kind: "auto" | "classes" | "values";
+                };
                 steps: ({
                     technique: string;
                 } & {
@@ -884,6 +892,14 @@ export interface components {
                     /** @description [height, width]; default: the model's input size */
                     resize?: number[];
                 };
+                target?: {
+                    /**
+                     * @description how whole numbers of the target are read; "auto": classes, but values where more than two of them meet a model with one float for each sample
+                     * @default auto
+                     * @enum {unknown}
+                     */
+                    kind: "auto" | "classes" | "values";
+                };
                 steps: ({
                     technique: string;
                 } & {
@@ -1018,6 +1034,14 @@ export interface components {
                 std?: number[];
                 /** @description [height, width]; default: the model's input size */
                 resize?: number[];
+            };
+            target?: {
+                /**
+                 * @description how whole numbers of the target are read; "auto": classes, but values where more than two of them meet a model with one float for each sample
+                 * @default auto
+                 * @enum {unknown}
+                 */
+                kind: "auto" | "classes" | "values";
             };
             steps: ({
                 technique: string;
