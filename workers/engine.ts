@@ -60,6 +60,7 @@ async function compute(task: JobTask): Promise<RecipeResult> {
     signal: stopping.signal,
     report: throttleProgress((event) => void send({ type: 'event', event })),
     threads: task.threads,
+    latencyMs: task.latencyMs,
     provenance: {
       job: task.jobId,
       modelName: task.model.name,

@@ -113,6 +113,10 @@ export const VARIABLES = Type.Object({
     default: 900,
     description: 'A job process that is silent for longer counts as hung',
   }),
+  LATHE_LATENCY_SECONDS: positive({
+    default: 1.5,
+    description: 'Longest time for measuring the latency of one file; at least ten runs are measured',
+  }),
   LATHE_HEALTH_FILE: Type.Optional(
     text({
       description: 'File that the supervisor writes while the database answers, for health checks',

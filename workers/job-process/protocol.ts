@@ -30,6 +30,8 @@ export interface JobTask {
   readonly outputFolder: string;
   readonly engine: 'auto' | 'tensorflow' | 'wasm';
   readonly threads: number;
+  /** Longest time for measuring the latency of one file. */
+  readonly latencyMs: number;
 }
 
 export interface ResultFile {

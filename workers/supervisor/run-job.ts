@@ -37,6 +37,8 @@ export interface RunJobSettings {
   readonly heartbeatMs: number;
   /** A job process that says nothing for so long counts as hung. */
   readonly stallMs: number;
+  /** Longest time for measuring the latency of one file. */
+  readonly latencyMs: number;
   /** SIGKILL follows SIGTERM after this. */
   readonly graceMs: number;
   /** Attempts of one job that may end with a dead job process or a dead worker before it fails with `worker-lost`. */
@@ -155,6 +157,7 @@ class JobExecution {
       outputFolder: folders.output,
       engine: settings.engine,
       threads: settings.threads,
+      latencyMs: settings.latencyMs,
     };
   }
 

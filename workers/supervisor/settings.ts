@@ -24,6 +24,8 @@ export interface SupervisorSettings {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly stallMs: number;
+  /** Longest time for measuring the latency of one file. */
+  readonly latencyMs: number;
   readonly graceMs: number;
   readonly maxAttempts: number;
   readonly maxArtifactBytes: number;
@@ -38,6 +40,7 @@ const NAMES = [
   'LATHE_JOB_MEMORY_MB',
   'LATHE_LEASE_SECONDS',
   'LATHE_STALL_SECONDS',
+  'LATHE_LATENCY_SECONDS',
   'LATHE_MAX_ATTEMPTS',
   'LATHE_HEALTH_FILE',
 ] as const satisfies readonly VariableName[];
@@ -66,6 +69,7 @@ export function supervisorSettings(environment: NodeJS.ProcessEnv): SupervisorSe
     // Also how soon a cancellation is noticed; it must leave no living process after 2 s.
     heartbeatMs: Math.min(500, leaseMs / 4),
     stallMs: values.LATHE_STALL_SECONDS * 1000,
+    latencyMs: values.LATHE_LATENCY_SECONDS * 1000,
     graceMs: 800,
     maxAttempts: values.LATHE_MAX_ATTEMPTS,
     maxArtifactBytes: 16 * 2 ** 30,

@@ -47,7 +47,15 @@ export async function runRecipe(given: RecipeInput): Promise<RecipeResult> {
   });
   const upload = { bytes: modelBytes, format: uploaded.format };
   const exports = await exportModels({ upload, float: run.float, exports: request.export ?? [], warn });
-  const setting = { original, dataset, transform: request.transform ?? {}, seed: request.seed ?? 0, threads, signal };
+  const setting = {
+    original,
+    dataset,
+    transform: request.transform ?? {},
+    seed: request.seed ?? 0,
+    threads,
+    latencyBudgetMs: input.latencyMs && input.latencyMs * (run.steps.length + 1),
+    signal,
+  };
   const [measured] = await measureRecipes(setting, [{ files: run.steps.map(({ bytes }) => bytes), exports }]);
   if (!measured) throw new Error('the recipe was not measured');
   for (const warning of comparisonWarnings(request.steps, measured.measures)) warn(warning);

@@ -33,6 +33,8 @@ export interface RecipeInput {
   report(event: RecipeEvent): void;
   /** Threads of onnxruntime while measuring. */
   readonly threads: number;
+  /** Longest time for measuring the latency of one file; default 1.5 s. */
+  readonly latencyMs?: number;
   /** For the manifest: what the caller knows of versions, devices and input hashes. */
   readonly provenance?: Readonly<Record<string, unknown>>;
 }
