@@ -72,6 +72,7 @@ function input(steps: Step[]): RecipeInput {
     signal: new AbortController().signal,
     report: () => undefined,
     threads: 1,
+    latencyMs: 1,
   };
 }
 

@@ -29,7 +29,7 @@ let model: Uploaded;
 let dataset: Uploaded;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lathe-main-job-'));
-  service = await startService();
+  service = await startService({ LATHE_LATENCY_SECONDS: '1.5' }); // as in production
   model = await service.client.upload<Uploaded>('/v1/models', join(projectRoot, 'examples/digit_cnn.onnx'));
   dataset = await service.client.upload<Uploaded>(
     '/v1/datasets',

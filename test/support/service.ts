@@ -51,6 +51,7 @@ export async function startService(
     LATHE_HOME: home,
     LATHE_PORT: String(port),
     LATHE_HOST: '127.0.0.1',
+    LATHE_LATENCY_SECONDS: '0.1', // flow tests ask for a figure, not for a precise one
     ...environment,
   };
   for (const name of ['DATABASE_URL', 'REDIS_URL', 'LATHE_API_KEY', 'LATHE_S3_URL', 'VITEST', 'NODE_OPTIONS'])

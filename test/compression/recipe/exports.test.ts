@@ -76,6 +76,7 @@ async function run(
     signal: new AbortController().signal,
     report: () => undefined,
     threads: 1,
+    latencyMs: 1,
   });
   return { ...result, uploaded: model };
 }

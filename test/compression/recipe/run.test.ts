@@ -41,6 +41,7 @@ function input(more: Partial<RecipeInput> = {}, events: RecipeEvent[] = []): Rec
     signal: new AbortController().signal,
     report: (event) => events.push(event),
     threads: 1,
+    latencyMs: 1,
     ...more,
   };
 }

@@ -38,6 +38,7 @@ function inputWith(stores: Map<string, CheckpointStore>, steps: Step[], more: Pa
       if (event.type === 'step' && event.data.state === 'running') ran.push(event.data.technique);
     },
     threads: 1,
+    latencyMs: 1,
   };
   return { input, ran };
 }
@@ -83,7 +84,14 @@ test('several recipes are measured together as each would be alone', async () =>
     const setting = { ...input, request, original: { model, sha256: sha256(original) }, warn: () => undefined };
     recipes.push({ files: (await runSteps(setting)).steps.map(({ bytes }) => bytes), exports: [] });
   }
-  const setting = { original, dataset: clouds({ samples: 200 }), transform: {}, seed: 4, threads: 1 };
+  const setting = {
+    original,
+    dataset: clouds({ samples: 200 }),
+    transform: {},
+    seed: 4,
+    threads: 1,
+    latencyBudgetMs: 1,
+  };
   const together = await measureRecipes(setting, recipes);
   expect(together.map(({ measures }) => measures.length)).toEqual([2, 3]);
   expect(together[1]!.measures[1]).toBe(together[0]!.measures[1]); // the same file: measured once
