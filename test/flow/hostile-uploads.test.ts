@@ -70,7 +70,7 @@ async function zipBomb(name: string, member: string, bytes: number): Promise<str
     for (let at = 0; at < bytes; at += block.length) yield block;
   };
   const zip = new yazl.ZipFile();
-  zip.addReadStream(Readable.from(zeros()), member, { compress: true });
+  zip.addReadStream(Readable.from(zeros()), member, { compressionLevel: 1 });
   zip.end();
   const path = join(folder, name);
   await pipeline(zip.outputStream, createWriteStream(path));
