@@ -17,7 +17,7 @@ import { eventually, leftovers } from '../support/leftovers.ts';
 import { startService, type Role, type RunningService } from '../support/service.ts';
 
 const KILLS = 20;
-const JOBS = 6;
+const JOBS = 4;
 const SEED = 'kills-1';
 
 let service: RunningService;
@@ -61,7 +61,7 @@ test(`every job ends once, whatever is killed (seed ${SEED})`, async () => {
   const submissions = (async () => {
     for (let index = 0; index < JOBS; index++) {
       ids.add((await submit(index)).id);
-      await sleep(random() * 1500);
+      await sleep(random() * 2500);
     }
   })();
   const killed = await killAtRandom(random);
