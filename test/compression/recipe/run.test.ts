@@ -41,7 +41,7 @@ function input(more: Partial<RecipeInput> = {}, events: RecipeEvent[] = []): Rec
     signal: new AbortController().signal,
     report: (event) => events.push(event),
     threads: 1,
-    latencyMs: 1,
+    latencyMs: 0.001,
     ...more,
   };
 }
@@ -62,6 +62,7 @@ test("runs the steps in order and gives each one's file, the manifest, and measu
   // 224 kernel weights, 60 % of them gone, and 35 biases.
   expect(report.steps[1]!.after.nonZero).toBe(224 - Math.round(224 * 0.6) + 35);
   expect(report.after).toEqual(report.steps[2]!.after);
+  expect(report.after.latencyMs!.runs).toBe(10); // `latencyMs` is over at once: the least number
   const manifest = JSON.parse(new TextDecoder().decode(files[3]!.bytes)) as {
     recipe: { steps: Step[] };
     seed: number;
