@@ -7,7 +7,7 @@
 #include <mutex>
 #include <string>
 
-#include "shared-group.h"
+#include "shared-group-registry.h"
 
 namespace lathe {
 namespace {

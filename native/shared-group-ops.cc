@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "op.h"
-#include "shared-group.h"
+#include "shared-group-registry.h"
 
 namespace lathe {
 namespace {
@@ -57,9 +57,9 @@ bool PiecesOf(TF_OpKernelContext *context, std::vector<Piece> *pieces) {
 }
 
 // TensorFlow hands out the address of its argument, a std::function that ends with this call (tensorflow/c/kernels.cc),
-// so it is copied. TensorFlow's library is linked with libstdc++, as this one must be.
+// so it is copied. Both sides must mean the same std::function: on Linux libstdc++'s.
 using Done = std::function<void()>;
-#if !defined(__GLIBCXX__)
+#if defined(__linux__) && !defined(__GLIBCXX__)
 #error "compile the engine with libstdc++, as TensorFlow's library is"
 #endif
 Done KeptDone(TF_AsyncOpKernelDoneCallback *done) { return *reinterpret_cast<Done *>(done); }

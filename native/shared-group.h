@@ -25,10 +25,11 @@
 
 #include "ordered-tasks.h"
 #include "shared-file.h"
+#include "shared-layout.h"
+#include "shared-stream.h"
 
 namespace lathe {
 
-constexpr int kMaxRanks = 64;
 // Streams up to this many bytes are short.
 constexpr int64_t kShortBytes = 16 << 10;
 
@@ -38,13 +39,6 @@ struct SharedGroupOptions {
   int size = 1;
   int64_t buffer_bytes = 0;
   int64_t timeout_ms = 0;
-};
-
-// One of a call's tensors; `out` may be `in`.
-struct Piece {
-  const char *in;
-  char *out;
-  int64_t bytes;
 };
 
 class SharedGroup {
@@ -70,19 +64,13 @@ class SharedGroup {
   OrderedTasks &tasks() { return tasks_; }
 
  private:
-  struct Call;
-  struct Line;
-  struct Header;
-  class Stream;
-  using Deadline = int64_t;  // ms of the steady clock
-
   void Form();
   void Attach(std::unique_ptr<SharedFile> file);
-  void Enter(const Call &call);
-  void CheckCalls(const Call &call);
+  void Enter(const SharedCall &call);
+  void CheckCalls(const SharedCall &call);
 
-  void SumShort(const Call &call, const Stream &stream);
-  void SumLong(const Call &call, const Stream &stream);
+  void SumShort(const SharedCall &call, const Stream &stream);
+  void SumLong(const SharedCall &call, const Stream &stream);
   int64_t SegmentBytes() const;
   // Floats [begin, end) of a round's buffer that a rank reduces.
   void Segment(int rank, int64_t floats, int64_t *begin, int64_t *end) const;
@@ -108,20 +96,12 @@ class SharedGroup {
   std::mutex mutex_;  // of failure_, and of file_ until it is there
   std::string failure_;
   std::unique_ptr<SharedFile> file_;
-  Header *header_ = nullptr;
+  SharedHeader *header_ = nullptr;
   std::atomic<bool> has_failed_{false}, formed_{false};
   uint32_t rounds_ = 0;  // taken so far
   uint32_t calls_ = 0;
   OrderedTasks tasks_;
 };
-
-// Groups by the number that operations know them by.
-int64_t AddSharedGroup(const SharedGroupOptions &options);
-// A new group under the number of an old one, which is closed.
-void ReplaceSharedGroup(int64_t id, const SharedGroupOptions &options);
-// Throws std::runtime_error where it was closed.
-std::shared_ptr<SharedGroup> FindSharedGroup(int64_t id);
-void CloseSharedGroup(int64_t id);
 
 }  // namespace lathe
 

@@ -35,10 +35,12 @@ const OWN_SOURCES = [
   'kernels',
   'parallel',
   'ordered-tasks',
+  'shared-exchange',
   'shared-file',
   'shared-group',
   'shared-group-exports',
   'shared-group-ops',
+  'shared-group-registry',
 ];
 
 /**
