@@ -7,6 +7,7 @@ const TESTS = '\\.test\\.ts$';
 const LAYERS = [
   ['ir'],
   ['tensor'],
+  ['collective'],
   ['operators'],
   ['graph'],
   ['formats', 'data'],
