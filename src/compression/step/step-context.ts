@@ -1,6 +1,7 @@
 /** What the recipe gives to a step, and what the step reports. */
 import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
 import type { Sensitivity } from '../../contracts/report.ts';
+import type { Replica } from '../collective/replica.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../ir/types.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
@@ -32,6 +33,8 @@ export interface StepContext {
   /** Another uploaded model (distillation's teacher). */
   loadModel(id: string): Promise<Model>;
   readonly checkpoints: CheckpointStore;
+  /** This process's place among those that apply the same step together; absent: it is alone. */
+  readonly replica?: Replica;
   readonly signal: AbortSignal;
   report(progress: StepProgress): void;
   /** Puts evidence into the report; a later record under the same name replaces it. */

@@ -9,9 +9,14 @@ import { readScalars, termView, weightedSum } from './step.ts';
 import { lossVariables, type LossTerm, type Metric } from './term.ts';
 import { elementAt } from '../ir/element-at.ts';
 
+export type Total = (figures: Float64Array) => Promise<Float64Array>;
+
 export interface Evaluator {
-  /** Means over the samples: `loss` (the weighted sum of the terms) and every metric by name. */
-  run(source: BatchSource, signal: AbortSignal): Promise<Record<string, number>>;
+  /**
+   * Means over the samples: `loss` (the weighted sum of the terms) and every metric by name.
+   * @param total sums figures over all replicas, where each has a share of the data
+   */
+  run(source: BatchSource, signal: AbortSignal, total: Total): Promise<Record<string, number>>;
   dispose(): void;
 }
 
@@ -39,19 +44,23 @@ export function evaluator(
     return [loss, ...metrics.map((metric) => metric.evaluate(termView({ outputs, rows, target, prepared: [] })))];
   };
   return {
-    run: async (source, signal) => {
-      const sums = new Float64Array(metrics.length + 1);
+    run: async (source, signal, total) => {
+      const sums = new Float64Array(metrics.length + 2);
       for await (const batch of source.epoch(0)) {
         signal.throwIfAborted();
+        if (batch.size === 0) continue;
         const inputs = batchTensors(network, batch);
         compiled ??= compileStep({ inputs, variables, step, earlierRuns });
         const results = compiled.run(inputs);
-        readScalars(results).forEach((value, i) => (sums[i] = (sums[i] ?? 0) + value * (i === 0 ? batch.size : 1)));
+        readScalars(results).forEach((value, i) => (sums[i]! += value * (i === 0 ? batch.size : 1)));
+        sums[metrics.length + 1]! += batch.size;
         tf.dispose([...results, ...inputs]);
         await nextTurn();
       }
+      const totals = await total(sums);
+      const samples = elementAt(totals, metrics.length + 1, 'number of samples');
       const names = ['loss', ...metrics.map(({ name }) => name)];
-      return Object.fromEntries(names.map((name, i) => [name, elementAt(sums, i, 'sum') / source.samples]));
+      return Object.fromEntries(names.map((name, i) => [name, elementAt(totals, i, 'sum') / samples]));
     },
     dispose: () => compiled?.dispose(),
   };

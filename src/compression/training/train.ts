@@ -1,5 +1,7 @@
 /** The training loop. */
 import type { Training } from '../../contracts/job-request.ts';
+import { amongAll } from '../collective/collective.ts';
+import type { Replica } from '../collective/replica.ts';
 import type { BatchSource } from '../data/dataset.ts';
 import type { Network } from '../network/network.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
@@ -9,11 +11,12 @@ import type { Constraint } from './constraint.ts';
 import { diverged, divergenceGuard } from './divergence.ts';
 import { evaluator } from './evaluate.ts';
 import { nextTurn } from './event-loop.ts';
+import { adoptValues, shareOf, total } from './members.ts';
 import { valuesOf, type NamedVariable } from './named-variable.ts';
 import { makeOptimizer } from './optimizer.ts';
 import { learningRateSchedule } from './schedule.ts';
 import { fitsSnapshot, restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
-import type { GradientObserver, StepMaker } from './step.ts';
+import type { GradientObserver, StepMaker, TrainingStep } from './step.ts';
 import { trainedParameters, type LossTerm, type Metric } from './term.ts';
 import { wholeStep } from './whole-step.ts';
 
@@ -36,6 +39,11 @@ export interface TrainOptions {
   readonly beforeStep?: (step: number) => void;
   /** May the weights before step number `step` be the result? Default: always; the starting weights (step 0) too. */
   readonly qualifies?: (step: number) => boolean;
+  /**
+   * This process's place among those that train together with the same options: it takes its share of every batch.
+   * Default: it trains alone.
+   */
+  readonly replica?: Replica;
   /** Makes the training step; default: this process trains alone. */
   readonly makeStep?: StepMaker;
   readonly checkpoints: CheckpointStore;
@@ -57,20 +65,14 @@ const REPORT_EVERY = 10;
 
 /**
  * Trains for `epochs` and leaves the best weights in the network: best by validation, among those that qualify.
- * The same options and seed give the same weights, also across a resume from a checkpoint.
+ * The same options and seed give the same weights, also across a resume from a checkpoint. Replicas end with the same
+ * weights; where one is gone and the others go on, they repeat the training step that this broke off.
  * @throws LatheError `diverged` (the network then holds the best weights so far); the signal's reason within a batch of
- * an abort.
+ * an abort; ReplicaLost
  */
 export async function train(options: TrainOptions): Promise<Trained> {
-  const { network, terms, settings, epochs, seed, signal, report, makeStep = wholeStep } = options;
+  const { network, terms, settings, epochs, makeStep = wholeStep } = options;
   const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, trainedParameters(network, terms));
-  const learningRate = learningRateSchedule({
-    learningRate: settings.learningRate ?? 0.001,
-    schedule: settings.schedule,
-    stepsPerEpoch: options.train.batchesPerEpoch,
-    epochs,
-    cycles: options.cycles,
-  });
   const run = new TrainingLoop(options, optimizer.slots);
   const step = makeStep({
     network,
@@ -82,27 +84,19 @@ export async function train(options: TrainOptions): Promise<Trained> {
     earlierSteps: (samples: number) => run.earlierSteps(samples),
   });
   const validate = validator(options, () => run.earlierValidations);
-  const guard = divergenceGuard();
+  const trainEpoch = epochTrainer(options, run, step);
   try {
-    if (!(await run.resume())) run.offer(await validate(0));
-    while (run.epoch < epochs) {
-      let sum = 0;
-      for await (const batch of options.train.epoch(run.epoch)) {
-        signal.throwIfAborted();
-        options.beforeStep?.(run.step);
-        const [loss = NaN] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
-        guard(loss, run);
-        sum += loss * batch.size;
-        run.step++;
-        if (run.step % REPORT_EVERY === 0) report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss } });
-        await nextTurn();
+    const isResumed = await run.resume();
+    await amongAll(async () => {
+      if (!isResumed && run.step === 0) run.offer(await validate(0));
+      while (run.epoch < epochs) {
+        await trainEpoch();
+        const figures = await validate(run.step);
+        if (figures && !Number.isFinite(figures.loss))
+          throw diverged(`the validation loss became ${figures.loss}`, run);
+        await run.finishEpoch(figures);
       }
-      const figures = await validate(run.step);
-      if (figures && !Number.isFinite(figures.loss)) throw diverged(`the validation loss became ${figures.loss}`, run);
-      run.finishEpoch(sum / options.train.samples, figures);
-      report({ progress: run.progress, epoch: run.epoch, endOfEpoch: true, metrics: run.history.at(-1) });
-      await run.save();
-    }
+    });
     return run.result();
   } finally {
     run.keepBest();
@@ -112,14 +106,42 @@ export async function train(options: TrainOptions): Promise<Trained> {
   }
 }
 
+/** Trains on what is left of the present epoch: all of it, or the batches after those done before the group changed. */
+function epochTrainer(options: TrainOptions, run: TrainingLoop, step: TrainingStep): () => Promise<void> {
+  const { settings, seed, signal, report, replica } = options;
+  const guard = divergenceGuard();
+  const learningRate = learningRateSchedule({
+    learningRate: settings.learningRate ?? 0.001,
+    schedule: settings.schedule,
+    stepsPerEpoch: options.train.batchesPerEpoch,
+    epochs: options.epochs,
+    cycles: options.cycles,
+  });
+  return async () => {
+    let at = run.epoch * options.train.batchesPerEpoch;
+    for await (const batch of shareOf(options.train, replica).epoch(run.epoch)) {
+      if (at++ < run.step) continue;
+      signal.throwIfAborted();
+      options.beforeStep?.(run.step);
+      const [loss = NaN] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
+      guard(loss, run);
+      run.finishStep(loss, batch.size);
+      if (run.step % REPORT_EVERY === 0) report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss } });
+      await nextTurn();
+    }
+  };
+}
+
 /** Figures on the validation split for weights that may be the result; null for others, or without such a split. */
 function validator(
-  { network, terms, metrics, validation, signal, qualifies = () => true }: TrainOptions,
+  { network, terms, metrics, validation, signal, replica, qualifies = () => true }: TrainOptions,
   earlierRuns: () => number,
 ): { (step: number): Promise<Record<string, number> | null>; dispose(): void } {
   const evaluation = evaluator(network, terms, metrics, earlierRuns);
   const validate = async (step: number) =>
-    validation && validation.samples > 0 && (step > 0 || qualifies(0)) ? evaluation.run(validation, signal) : null;
+    validation && validation.samples > 0 && (step > 0 || qualifies(0))
+      ? evaluation.run(shareOf(validation, replica), signal, (sums) => total(sums, replica))
+      : null;
   return Object.assign(validate, { dispose: () => evaluation.dispose() });
 }
 
@@ -128,6 +150,8 @@ class TrainingLoop {
   epoch = 0;
   step = 0;
   history: Record<string, number>[] = [];
+  /** Of the present epoch: the sum of losses, samples. */
+  private sums = new Float64Array(2);
   /** Epochs and validations of processes that have ended. */
   private resumedEpochs = 0;
   earlierValidations = 0;
@@ -163,8 +187,14 @@ class TrainingLoop {
     return this.resumedEpochs * (samples === this.fullBatch ? Math.floor(this.options.train.samples / samples) : 1);
   }
 
-  /** Resumes from the checkpoint, if there is one with exactly this training's variables. */
+  /** Resumes from the checkpoint, if there is one with exactly this training's variables. Replicas start equal. */
   async resume(): Promise<boolean> {
+    const isResumed = await this.loadCheckpoint();
+    await adoptValues(this.everything, this.options.replica);
+    return isResumed;
+  }
+
+  private async loadCheckpoint(): Promise<boolean> {
     const bytes = await this.options.checkpoints.load();
     const checkpoint = bytes && decodeCheckpoint(bytes);
     if (!checkpoint || !fitsSnapshot(this.everything, checkpoint.current)) return false;
@@ -182,18 +212,31 @@ class TrainingLoop {
     return true;
   }
 
-  async save(): Promise<void> {
+  private async save(): Promise<void> {
     const { epoch, step, history, bestMetrics, bestStep, best } = this;
     await this.options.checkpoints.save(
       encodeCheckpoint({ epoch, step, history, bestMetrics, bestStep, best, current: takeSnapshot(this.everything) }),
     );
   }
 
-  finishEpoch(trainingLoss: number, figures: Record<string, number> | null): void {
+  finishStep(loss: number, samples: number): void {
+    this.sums[0]! += loss * samples;
+    this.sums[1]! += samples;
+    this.step++;
+  }
+
+  /** @param figures of the validation split */
+  async finishEpoch(figures: Record<string, number> | null): Promise<void> {
+    const { replica, report } = this.options;
+    const [losses = NaN, samples = NaN] = await total(this.sums, replica);
+    await replica?.share();
+    this.sums = new Float64Array(2);
     this.epoch++;
     const validation = Object.entries(figures ?? {}).map(([name, value]) => [`validation.${name}`, value]);
-    this.history.push({ loss: trainingLoss, ...(Object.fromEntries(validation) as Record<string, number>) });
+    this.history.push({ loss: losses / samples, ...(Object.fromEntries(validation) as Record<string, number>) });
     this.offer(figures);
+    report({ progress: this.progress, epoch: this.epoch, endOfEpoch: true, metrics: this.history.at(-1) });
+    await this.save();
   }
 
   /** Keeps the present weights if they qualify and are the best so far. */

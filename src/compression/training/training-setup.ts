@@ -13,6 +13,7 @@ import type { Dim } from '../ir/types.ts';
 import type { Network } from '../network/network.ts';
 import type { StepContext } from '../step/step-context.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
+import { exchangedStep } from './exchanged-step.ts';
 import { batchTensors, feedsOf, floatTensor } from './feeds.ts';
 import { findHead, type Head } from './head.ts';
 import { chooseLoss, meanAbsoluteError, supervisedTerm, top1 } from './supervised.ts';
@@ -36,7 +37,16 @@ export interface TrainingSetup {
   /** The part of `TrainOptions` that is the same for every technique. */
   readonly common: Pick<
     TrainOptions,
-    'network' | 'settings' | 'seed' | 'train' | 'validation' | 'checkpoints' | 'signal' | 'report'
+    | 'network'
+    | 'settings'
+    | 'seed'
+    | 'train'
+    | 'validation'
+    | 'checkpoints'
+    | 'signal'
+    | 'report'
+    | 'replica'
+    | 'makeStep'
   >;
 }
 
@@ -46,7 +56,7 @@ export async function setUpTraining(
   context: StepContext,
   overrides: Training = {},
 ): Promise<TrainingSetup> {
-  const { dataset, seed, checkpoints, signal } = context;
+  const { dataset, seed, checkpoints, signal, replica } = context;
   if (!dataset) throw new LatheError('dataset-required', 'training needs a dataset');
   const settings = { ...context.training, ...overrides };
   const { train, validation } = trainAndValidation(dataset, settings.validationFraction, seed);
@@ -63,6 +73,7 @@ export async function setUpTraining(
     train: source,
     validation: validation.length > 0 ? sourceOf(validation, false) : null,
     report: (progress) => context.report(progress),
+    ...(replica && { replica, makeStep: exchangedStep(replica) }),
   } satisfies TrainingSetup['common'];
   return { heads, common, ...supervision(heads, dataset, settings) };
 }
