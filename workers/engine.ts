@@ -2,18 +2,19 @@
  * The job process: computes one job and ends. Its supervisor sends the task as the first IPC message; events, the
  * result's files or a failure go back. It holds no key and knows no database.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { openDataset } from '../src/compression/data/open.ts';
 import { runRecipe, type RecipeInput, type RecipeResult } from '../src/compression/recipe/run.ts';
 import { startEngine } from '../src/compression/tensor/engine.ts';
-import { isDiskFull, LatheError } from '../src/errors.ts';
 import { processEntry } from '../src/process/entry.ts';
 import type { JobEvent } from '../src/jobs/ports/events.ts';
-import { isMemoryFailure } from '../src/process/memory-failure.ts';
 import { fileCheckpoint } from './job-process/checkpoints.ts';
-import type { TaskFailure, JobProcessMessage, JobTask, ResultFile } from './job-process/protocol.ts';
+import { failureOf } from './job-process/failure.ts';
+import { openInputs } from './job-process/inputs.ts';
+import type { JobProcessMessage, JobTask, ResultFile } from './job-process/protocol.ts';
+import { replicaCount, threadsOfReplica } from './replicas/count.ts';
+import { replicaProcesses } from './replicas/start.ts';
 
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -45,17 +46,17 @@ async function main(task: JobTask): Promise<void> {
 }
 
 async function compute(task: JobTask): Promise<RecipeResult> {
-  await startEngine(task.engine, { threads: task.threads });
-  const dataset = task.dataset ? await openDataset(task.dataset.path, task.dataset.options) : null;
-  const others = new Map(task.otherModels.map((model) => [model.id, model]));
+  const replicas = replicaCount(task);
+  await startEngine(task.engine, { threads: threadsOfReplica(task, replicas) });
+  const inputs = await openInputs(task);
   const input: RecipeInput = {
-    modelBytes: await readFile(task.model.path),
+    ...inputs,
     request: task.request,
     model: task.model.description,
-    dataset,
     ...(task.dataset && { datasetSource: { sha256: task.dataset.sha256, options: task.dataset.options } }),
-    others: new Map([...others].map(([id, { description }]) => [id, description])),
-    loadModelBytes: (id) => readFile(pathOf(others, id)),
+    ...(replicas > 1 && {
+      replicas: replicaProcesses(task, replicas, (pids) => void send({ type: 'replicas', pids })),
+    }),
     checkpoints: (step) => fileCheckpoint(task.checkpointFolder, `step-${step}`),
     signal: stopping.signal,
     report: throttleProgress((event) => void send({ type: 'event', event })),
@@ -71,14 +72,8 @@ async function compute(task: JobTask): Promise<RecipeResult> {
   try {
     return await runRecipe(input);
   } finally {
-    await dataset?.close();
+    await inputs.dataset?.close();
   }
-}
-
-function pathOf(models: ReadonlyMap<string, { readonly path: string }>, id: string): string {
-  const model = models.get(id);
-  if (!model) throw new LatheError('not-found', `There is no model ${id}`);
-  return model.path;
 }
 
 /** Limits progress events to ten a second. */
@@ -100,13 +95,6 @@ function writeFiles(folder: string, { files }: RecipeResult): Promise<ResultFile
       return { name, format, path, step };
     }),
   );
-}
-
-function failureOf(error: unknown): TaskFailure {
-  if (error instanceof LatheError) return { code: error.code, message: error.message, errors: error.errors };
-  const message = error instanceof Error ? error.message : String(error);
-  if (isDiskFull(error)) return { code: 'unavailable', message: `The worker's disk is full: ${message}`, errors: [] };
-  return { code: isMemoryFailure(message) ? 'out-of-memory' : 'internal', message, errors: [] };
 }
 
 function send(message: JobProcessMessage): Promise<void> {

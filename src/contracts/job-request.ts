@@ -62,9 +62,24 @@ export type Training = Static<typeof Training>;
 export const Parallel = Type.Object(
   {
     mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch'], {
-      description: 'training runs in one process: "none", or "sync" with 1 replica; other modes are refused',
+      description:
+        'none: training runs in one process; sync: in several, each on its share of every batch, with the result of ' +
+        'one; other modes are refused',
     }),
-    replicas: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')])),
+    replicas: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')], {
+        default: 'auto',
+        description: 'processes that train; auto: as many as the job has threads',
+      }),
+    ),
+    onLoss: Type.Optional(
+      Type.Enum(['restart', 'shrink', 'wait'], {
+        default: 'restart',
+        description:
+          'sync: what happens when a replica is gone. restart: the step starts again from its last checkpoint, with ' +
+          'as many replicas',
+      }),
+    ),
     stages: Type.Optional(
       Type.Integer({ minimum: 1, description: 'pipeline, branch: parts that the model is cut into' }),
     ),
@@ -82,7 +97,10 @@ export const Parallel = Type.Object(
       ),
     ),
     syncBatchNorm: Type.Optional(
-      Type.Boolean({ description: "sync: statistics of the whole batch, not of each replica's share" }),
+      Type.Boolean({
+        default: true,
+        description: "sync: BatchNormalization takes the statistics of the whole batch, not of each replica's share",
+      }),
     ),
     compression: Type.Optional(
       Type.Object(

@@ -152,12 +152,33 @@ export const Sensitivity = Type.Object(
 );
 export type Sensitivity = Static<typeof Sensitivity>;
 
+export const ParallelFigures = Type.Object(
+  {
+    mode: Type.String(),
+    replicas: Type.Integer({ description: 'processes that trained together, at the end' }),
+    steps: Type.Integer({ description: 'training steps that the figures are means of' }),
+    stepMs: Type.Array(Type.Number(), {
+      description: "by replica: a training step's own computing, ms, without exchange and waiting",
+    }),
+    exchangeMs: Type.Number({ description: 'exchange of a training step, ms, for the replica that others waited for' }),
+    waitShare: Type.Number({ description: '0..1 of the time of all replicas: waiting for a slower one' }),
+  },
+  { description: 'how the processes of a parallel training spent their time' },
+);
+export type ParallelFigures = Static<typeof ParallelFigures>;
+
 export const Report = Type.Object({
   before: Measures,
   after: Measures,
   steps: Type.Array(
-    Type.Object({ technique: Type.String(), after: Measures, sensitivity: Type.Optional(Sensitivity) }),
+    Type.Object({
+      technique: Type.String(),
+      after: Measures,
+      sensitivity: Type.Optional(Sensitivity),
+      parallel: Type.Optional(ParallelFigures),
+    }),
   ),
+  parallel: Type.Optional(ParallelFigures),
   exports: Type.Optional(Type.Array(ExportedFile)),
   warnings: Type.Array(ReportWarning),
 });

@@ -11,6 +11,7 @@ const ENTRIES = {
   api: 'src/api/main.js',
   supervisor: 'workers/supervisor.js',
   engine: 'workers/engine.js',
+  replica: 'workers/replicas/replica.js',
   'inspect-model': 'workers/inspection/inspect-model.js',
   'check-model': 'workers/inspection/check-model.js',
   'inspect-dataset': 'workers/inspection/inspect-dataset.js',

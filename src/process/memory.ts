@@ -2,8 +2,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 
-/** Resident set (what lies in memory now), or data segment (what RLIMIT_DATA bounds) of a process, in bytes. */
-export function memoryBytes(pid: number, kind: 'VmRSS' | 'VmData'): number {
+/**
+ * Resident set (what lies in memory now), its part that is no file's, or data segment (what RLIMIT_DATA bounds) of a
+ * process, in bytes.
+ */
+export function memoryBytes(pid: number, kind: 'VmRSS' | 'RssAnon' | 'VmData'): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     const kilobytes = new RegExp(`^${kind}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];

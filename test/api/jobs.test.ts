@@ -133,8 +133,8 @@ describe('a submission', () => {
     expect(((await witness.call({ path: '/v1/jobs' })).body as Page).items.length).toBe(before);
   });
 
-  test('asking for several processes is refused with what is missing', async () => {
-    const response = await submit(request({ parallel: { mode: 'sync', replicas: 2 } }));
+  test('asking for a mode that does not run is refused with what is missing', async () => {
+    const response = await submit(request({ parallel: { mode: 'async', replicas: 2 } }));
     expect(problemOf(response)).toMatchObject({
       code: 'invalid-request',
       status: 400,

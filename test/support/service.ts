@@ -27,12 +27,13 @@ export interface RunningService {
   logs(): string;
 }
 
-export type Role = 'launcher' | 'api' | 'supervisor' | 'engine';
+export type Role = 'launcher' | 'api' | 'supervisor' | 'engine' | 'replica';
 
 const SCRIPTS: Record<Exclude<Role, 'launcher'>, string> = {
   api: 'dist/bundle/src/api/main.js',
   supervisor: 'dist/bundle/workers/supervisor.js',
   engine: 'dist/bundle/workers/engine.js',
+  replica: 'dist/bundle/workers/replicas/replica.js',
 };
 const READY_MS = 90_000;
 
@@ -74,7 +75,7 @@ export async function startService(
     stop,
     client: new TestClient({ url, apiKey }),
     async kill() {
-      const all = (['launcher', 'api', 'supervisor', 'engine'] as const).flatMap(processes);
+      const all = (['launcher', 'api', 'supervisor', 'engine', 'replica'] as const).flatMap(processes);
       for (const pid of all) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
       await Promise.all(all.map((pid) => waitForExit(pid, 10_000)));
     },

@@ -50,6 +50,8 @@ export interface TaskFailure {
 /** Job process to supervisor. After `result` or `failed` it exits by itself. */
 export type JobProcessMessage =
   | { readonly type: 'event'; readonly event: JobEvent }
+  /** The processes that train with it now. */
+  | { readonly type: 'replicas'; readonly pids: readonly number[] }
   | {
       readonly type: 'result';
       readonly report: Report;

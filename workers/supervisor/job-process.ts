@@ -75,6 +75,7 @@ function raiseOomScore(pid: number | undefined): void {
 function watch(child: ChildProcess, options: JobProcessOptions): JobProcess {
   let lastMessageAt = Date.now();
   let final: JobProcessExit | null = null;
+  let replicas: readonly number[] = [];
   let overLimit: number | null = null;
   const killsBefore = kernelOutOfMemoryKills();
   const stderr = tailOf(child.stderr as Readable, STDERR_TAIL_CHARACTERS);
@@ -82,10 +83,11 @@ function watch(child: ChildProcess, options: JobProcessOptions): JobProcess {
     lastMessageAt = Date.now();
     const received = message as JobProcessMessage;
     if (received.type === 'event') options.onEvent(received);
+    else if (received.type === 'replicas') replicas = received.pids;
     else final = received;
   });
   const poll = setInterval(() => {
-    const bytes = child.pid === undefined ? 0 : memoryBytes(child.pid, 'VmRSS');
+    const bytes = child.pid === undefined ? 0 : usedBytes(child.pid, replicas);
     if (bytes <= options.memoryBytes) return;
     overLimit = bytes;
     signalGroup(child.pid, 'SIGKILL');
@@ -115,6 +117,11 @@ function watch(child: ChildProcess, options: JobProcessOptions): JobProcess {
     lastMessageAt: () => lastMessageAt,
     end: (graceMs) => endGroup(child.pid, ended, graceMs),
   };
+}
+
+/** Libraries and files that replicas map lie in memory once: only what is their own counts. */
+function usedBytes(pid: number, replicas: readonly number[]): number {
+  return replicas.reduce((sum, replica) => sum + memoryBytes(replica, 'RssAnon'), memoryBytes(pid, 'VmRSS'));
 }
 
 interface ExitDetails {

@@ -14,6 +14,7 @@ import type { ModelState } from '../step/model-state.ts';
 import type { StepContext, StepEvidence } from '../step/step-context.ts';
 import { TECHNIQUES } from '../techniques/registry.ts';
 import type { Technique } from '../techniques/technique.ts';
+import { applyTogether } from './apply-together.ts';
 import { checkRuns } from './runtime-check.ts';
 import { stepKey, type HashedState } from './step-key.ts';
 import { stepRecords, type FinishedStep, type StepWarning } from './step-records.ts';
@@ -24,7 +25,10 @@ const MEASURING_SHARE = 0.1;
 
 /** What all steps of a recipe share. */
 export interface StepSetting
-  extends Pick<RecipeInput, 'dataset' | 'datasetSource' | 'loadModelBytes' | 'checkpoints' | 'signal' | 'report'> {
+  extends Pick<
+    RecipeInput,
+    'dataset' | 'datasetSource' | 'loadModelBytes' | 'checkpoints' | 'replicas' | 'signal' | 'report'
+  > {
   /** Validated, with all defaults. */
   readonly request: JobRequest;
   /** The model as it was uploaded, and the hash of its ONNX file. */
@@ -64,7 +68,7 @@ export async function runStep(setting: StepSetting, index: number, before: Hashe
   return finished;
 }
 
-function techniqueOf({ technique: name }: Step, index: number): Technique {
+export function techniqueOf({ technique: name }: Step, index: number): Technique {
   const technique = TECHNIQUES.get(name);
   if (technique) return technique;
   const message = `unknown technique "${name}"; there are ${[...TECHNIQUES.keys()].join(', ')}`;
@@ -92,11 +96,17 @@ async function applied(
       evidence = { ...evidence, ...item };
     },
     warn: (code, message) => {
+      if (warnings.some((warning) => warning.code === code && warning.message === message)) return;
       warnings.push({ code, message });
       setting.warn({ code, message, step: index });
     },
   };
-  const found = await technique.apply(readable(state, technique, parameters, context), parameters, context);
+  const given = readable(state, technique, parameters, context);
+  const apply = (within: StepContext) => technique.apply(given, parameters, within);
+  const found =
+    setting.replicas && technique.spec.needs(parameters).trainable
+      ? await applyTogether(apply, { processes: setting.replicas, index, state, context })
+      : await apply(context);
   setting.signal.throwIfAborted();
   const after = technique.spec.isReadOnly ? state : found;
   const bytes = writeOnnx(after.model);
@@ -106,7 +116,7 @@ async function applied(
 }
 
 /** The state with clustered weights expanded to floats, unless the technique reads codebooks. */
-function readable(
+export function readable(
   state: ModelState,
   { spec }: Technique,
   parameters: Record<string, unknown>,
@@ -124,8 +134,15 @@ function readable(
   return { ...state, model };
 }
 
-function stepContext(
-  { request, dataset, original, loadModelBytes, signal, report }: StepSetting,
+export function stepContext(
+  {
+    request,
+    dataset,
+    original,
+    loadModelBytes,
+    signal,
+    report,
+  }: Pick<StepSetting, 'request' | 'dataset' | 'original' | 'loadModelBytes' | 'signal' | 'report'>,
   index: number,
 ): Omit<StepContext, 'record' | 'warn' | 'checkpoints'> {
   const share = (1 - MEASURING_SHARE) / request.steps.length;

@@ -11,6 +11,7 @@ import { readModel } from '../formats/read-model.ts';
 import { exportModels } from './exports.ts';
 import { writeManifest } from './manifest.ts';
 import { measureRecipes, type RecipeMeasures } from './measure-recipes.ts';
+import { overallFigures } from './parallel-figures.ts';
 import { runSteps, type FinishedSteps } from './run-steps.ts';
 import { sha256 } from './sha256.ts';
 import type { RecipeFile, RecipeInput, RecipeResult } from './types.ts';
@@ -93,6 +94,7 @@ function reportOf(
     after: at(measures.length - 1),
     steps: steps.map(({ technique }, i) => ({ technique, after: at(i + 1), ...run.steps[i]?.evidence })),
     ...(exported.length > 0 && { exports: [...exported] }),
+    ...overallFigures(run.steps.flatMap(({ evidence }) => evidence.parallel ?? [])),
     warnings,
   };
 }

@@ -17,7 +17,7 @@ export interface StepInputs extends Pick<RecipeInput, 'dataset' | 'datasetSource
   readonly spec: TechniqueSpec;
   /** With its defaults filled in. */
   readonly step: Step;
-  readonly request: Pick<JobRequest, 'seed' | 'training' | 'loader' | 'transform'>;
+  readonly request: Pick<JobRequest, 'seed' | 'training' | 'loader' | 'transform' | 'parallel'>;
   readonly before: HashedState;
   /** Of the model as it was uploaded, as ONNX. */
   readonly originalSha256: string;
@@ -39,6 +39,8 @@ export async function stepKey(inputs: StepInputs): Promise<string> {
     training: request.training ?? {},
     loader: request.loader ?? {},
     transform: request.transform ?? {},
+    // Replicas train what one process does, but for these statistics.
+    ...(request.parallel?.syncBatchNorm === false && { syncBatchNorm: false }),
   };
   return sha256(stringify(counted));
 }

@@ -4,6 +4,7 @@
  * result continues with a JSON header (length first, uint32 little-endian) and the ONNX file.
  */
 import { readOnnx } from '../formats/onnx/read.ts';
+import { writeOnnx } from '../formats/onnx/write.ts';
 import type { KeptIndices } from '../graph/channels/remove.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
 import type { ModelState } from '../step/model-state.ts';
@@ -52,6 +53,15 @@ export function stepRecords(store: CheckpointStore, key: string): StepRecords {
       return record && decode(record);
     },
   };
+}
+
+/** A state as bytes, for another process. */
+export function encodeState(state: ModelState): Uint8Array {
+  return Buffer.concat(encode({ bytes: writeOnnx(state.model), state, warnings: [], evidence: {} }));
+}
+
+export function decodeState(bytes: Uint8Array): ModelState {
+  return decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).state;
 }
 
 function prefixOf(kind: Kind, key: string): Buffer {

@@ -4,6 +4,7 @@ import type { ModelDescription, ModelFormat } from '../../contracts/model.ts';
 import type { Report, ReportWarning } from '../../contracts/report.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
+import type { ReplicaProcesses } from './apply-together.ts';
 
 export interface DatasetSource {
   /** Of the file as it was uploaded. */
@@ -29,6 +30,8 @@ export interface RecipeInput {
    * @param key hash of everything that determines the step's result; recipes that share stores by key share steps
    */
   checkpoints(step: number, key: string): CheckpointStore;
+  /** Processes that take part in steps that train; absent: this one trains alone. */
+  readonly replicas?: ReplicaProcesses | null;
   readonly signal: AbortSignal;
   report(event: RecipeEvent): void;
   /** Threads of onnxruntime while measuring. */

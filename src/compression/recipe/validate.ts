@@ -263,45 +263,59 @@ const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size
 
 /** What each mode of training over several processes still needs to run. */
 const MISSING_MODES: Partial<Record<Parallel['mode'], string>> = {
-  sync: 'averaging the gradients of several replicas',
   async: 'a parameter server',
   pipeline: 'cutting the model into stages',
   branch: 'cutting the model into branches',
 };
 
-/**
- * Training runs in one process. Settings that ask for more are refused, not ignored; "sync" with one replica is one
- * process.
- */
+/** Processes of one machine: beyond, starting them and their memory cost more than they bring. */
+const MAX_REPLICAS = 64;
+
+/** Settings that the job's mode cannot follow are refused, not ignored. */
 function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[] {
   const problem = (name: string, message: string): Problem => ({
     code: 'invalid-request',
     path: `/parallel/${name}`,
     message,
   });
-  const { mode, replicas, stages = 1, microBatches = 1, staleness, syncBatchNorm = true, compression } = parallel;
+  const { mode, replicas, onLoss = 'restart', stages = 1, microBatches = 1, staleness, compression } = parallel;
   const missing = MISSING_MODES[mode];
-  if (missing && !(mode === 'sync' && replicas === 1)) return [problem('mode', modeMessage(mode, missing))];
+  if (missing)
+    return [
+      problem(
+        'mode',
+        `"${mode}" does not run yet: this version has no code for ${missing}; use "none", which trains in one ` +
+          'process, or "sync", which trains in several',
+      ),
+    ];
   return [
-    ...(mode === 'none' && typeof replicas === 'number' && replicas > 1
-      ? [problem('replicas', `mode "none" has one replica, not ${replicas}; leave "replicas" out`)]
+    ...(mode === 'none' ? singleProcessProblems(parallel, problem) : []),
+    ...(typeof replicas === 'number' && replicas > MAX_REPLICAS
+      ? [problem('replicas', `all replicas run on one machine: at most ${MAX_REPLICAS}`)]
       : []),
+    ...(onLoss === 'restart' ? [] : [problem('onLoss', lossMessage(onLoss))]),
     ...(stages > 1 ? [problem('stages', `mode "${mode}" does not cut the model`)] : []),
     ...(microBatches > 1 ? [problem('microBatches', `mode "${mode}" has no pipeline`)] : []),
     ...(staleness ? [problem('staleness', `no gradient is late in mode "${mode}"`)] : []),
-    ...(syncBatchNorm
-      ? []
-      : [problem('syncBatchNorm', 'statistics are those of the whole batch; others are not available')]),
     ...(compression && compression.topK < 1
       ? [problem('compression', 'gradients are exchanged whole; compression is not available')]
       : []),
   ];
 }
 
-function modeMessage(mode: Parallel['mode'], missing: string): string {
-  const otherwise = mode === 'sync' ? ' (or "sync" with 1 replica)' : '';
-  return (
-    `"${mode}" does not run yet: this version has no code for ${missing}; use "none"${otherwise}, ` +
-    'which trains in one process'
-  );
+function lossMessage(onLoss: string): string {
+  return `"${onLoss}" does not run yet: use "restart", which goes on from the last checkpoint with as many replicas`;
+}
+
+function singleProcessProblems(
+  { replicas, syncBatchNorm = true, onLoss }: Parallel,
+  problem: (name: string, message: string) => Problem,
+): Problem[] {
+  return [
+    ...(typeof replicas === 'number' && replicas > 1
+      ? [problem('replicas', `mode "none" has one replica, not ${replicas}; leave "replicas" out`)]
+      : []),
+    ...(syncBatchNorm ? [] : [problem('syncBatchNorm', 'one process takes the statistics of the whole batch')]),
+    ...(onLoss ? [problem('onLoss', 'mode "none" has no replica that could be lost')] : []),
+  ];
 }

@@ -1,6 +1,6 @@
 /** What the recipe gives to a step, and what the step reports. */
 import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
-import type { Sensitivity } from '../../contracts/report.ts';
+import type { ParallelFigures, Sensitivity } from '../../contracts/report.ts';
 import type { Replica } from '../collective/replica.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../ir/types.ts';
@@ -19,6 +19,7 @@ export interface StepProgress {
 /** A step's findings for the report, beside the measures that every step gets. */
 export interface StepEvidence {
   readonly sensitivity?: Sensitivity;
+  readonly parallel?: ParallelFigures;
 }
 
 export interface StepContext {

@@ -192,9 +192,6 @@ describe('validateRecipe', () => {
   });
 
   test.each([
-    [{ mode: 'sync', replicas: 2 }, 'averaging the gradients of several replicas'],
-    [{ mode: 'sync', replicas: 'auto' }, 'averaging the gradients of several replicas'],
-    [{ mode: 'sync' }, 'averaging the gradients of several replicas'],
     [{ mode: 'async', replicas: 1 }, 'a parameter server'],
     [{ mode: 'pipeline', stages: 2, microBatches: 4 }, 'cutting the model into stages'],
     [{ mode: 'branch', stages: 2 }, 'cutting the model into branches'],
@@ -204,10 +201,14 @@ describe('validateRecipe', () => {
     expect(message).toContain(`no code for ${missing}; use "none"`);
   });
 
-  test.each([{ mode: 'none' }, { mode: 'none', replicas: 1 }, { mode: 'sync', replicas: 1 }] as const)(
-    'one process runs: %j',
-    (parallel) =>
-      expect(() => validateRecipe(request([{ technique: 'retrain' }], { parallel }), model, dataset)).not.toThrow(),
+  test.each([
+    { mode: 'none' },
+    { mode: 'none', replicas: 1 },
+    { mode: 'sync', replicas: 1 },
+    { mode: 'sync', replicas: 64, syncBatchNorm: false, onLoss: 'restart' },
+    { mode: 'sync', replicas: 'auto' },
+  ] as const)('trains in one process or in several: %j', (parallel) =>
+    expect(() => validateRecipe(request([{ technique: 'retrain' }], { parallel }), model, dataset)).not.toThrow(),
   );
 
   test.each([
@@ -215,7 +216,10 @@ describe('validateRecipe', () => {
     ['stages', { mode: 'sync', replicas: 1, stages: 2 }],
     ['microBatches', { mode: 'none', microBatches: 4 }],
     ['staleness', { mode: 'sync', replicas: 1, staleness: { max: 4 } }],
-    ['syncBatchNorm', { mode: 'sync', replicas: 1, syncBatchNorm: false }],
+    ['replicas', { mode: 'sync', replicas: 65 }],
+    ['onLoss', { mode: 'sync', replicas: 2, onLoss: 'wait' }],
+    ['syncBatchNorm', { mode: 'none', syncBatchNorm: false }],
+    ['onLoss', { mode: 'none', onLoss: 'restart' }],
     ['compression', { mode: 'sync', replicas: 1, compression: { topK: 0.1 } }],
   ] as const)('settings that would change the computation are not ignored: parallel.%s', (name, parallel) => {
     expect(refused(request([{ technique: 'retrain' }], { parallel }), model, dataset)).toMatchObject({

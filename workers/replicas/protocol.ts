@@ -1,0 +1,20 @@
+/** What a job process and its replicas say to each other over Node's IPC channel. */
+import type { JobTask, TaskFailure } from '../job-process/protocol.ts';
+
+/** Job process to replica, once. */
+export interface ReplicaTask {
+  readonly task: JobTask;
+  readonly rank: number;
+  readonly size: number;
+  /** Index of the recipe's step that is to be trained. */
+  readonly step: number;
+  /** The state before it: a file. */
+  readonly statePath: string;
+  readonly threads: number;
+}
+
+/** Replica to job process. */
+export type ReplicaMessage = { readonly type: 'failed'; readonly failure: TaskFailure };
+
+/** The file descriptor of the stream to rank 0: the first after Node's own. */
+export const STREAM_FD = 4;

@@ -1,0 +1,53 @@
+/**
+ * A replica: trains one step of a recipe together with the job process that started it, and ends. It keeps nothing; the
+ * job process has the same result.
+ */
+import { readFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import { HostMember } from '../../src/compression/collective/host-member.ts';
+import { Replica } from '../../src/compression/collective/replica.ts';
+import { readModel } from '../../src/compression/formats/read-model.ts';
+import { applyAsReplica } from '../../src/compression/recipe/replica-step.ts';
+import { sha256 } from '../../src/compression/recipe/sha256.ts';
+import { decodeState } from '../../src/compression/recipe/step-records.ts';
+import { validateRecipe } from '../../src/compression/recipe/validate.ts';
+import { startEngine } from '../../src/compression/tensor/engine.ts';
+import { processEntry } from '../../src/process/entry.ts';
+import { failureOf } from '../job-process/failure.ts';
+import { openInputs } from '../job-process/inputs.ts';
+import { STREAM_FD, type ReplicaMessage, type ReplicaTask } from './protocol.ts';
+
+new Worker(processEntry('watchdog').path, { workerData: { parent: process.ppid } }).unref();
+process.once('SIGTERM', () => process.exit(143));
+process.once('disconnect', () => process.exit(143));
+process.once('message', (task) => void main(task as ReplicaTask));
+
+async function main(task: ReplicaTask): Promise<void> {
+  try {
+    await takePart(task);
+    process.exit(0);
+  } catch (error) {
+    console.error(error);
+    process.send?.({ type: 'failed', failure: failureOf(error) } satisfies ReplicaMessage, () => process.exit(1));
+  }
+}
+
+async function takePart({ task, rank, size, step, statePath, threads }: ReplicaTask): Promise<void> {
+  const collective = new HostMember(new Socket({ fd: STREAM_FD, readable: true, writable: true }), rank, size);
+  const { syncBatchNorm = true } = task.request.parallel ?? {};
+  await startEngine(task.engine, { threads });
+  const inputs = await openInputs(task);
+  const { model } = await readModel(inputs.modelBytes);
+  await applyAsReplica(
+    {
+      ...inputs,
+      request: validateRecipe(task.request, task.model.description, inputs.dataset?.description ?? null, inputs.others),
+      original: { model, sha256: sha256(inputs.modelBytes) },
+      signal: new AbortController().signal,
+    },
+    step,
+    decodeState(await readFile(statePath)),
+    new Replica(collective, { syncBatchNorm }),
+  );
+}

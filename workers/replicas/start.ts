@@ -1,0 +1,102 @@
+/**
+ * The job process's side of its replicas: starts them in its own process group, so that what ends the group ends them,
+ * each with a stream that their exchange runs on, and tells the exchange when one is gone.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Duplex, Readable } from 'node:stream';
+import { HostLeader, type LossRule } from '../../src/compression/collective/host-leader.ts';
+import { Replica } from '../../src/compression/collective/replica.ts';
+import type { ReplicaGroup, ReplicaProcesses } from '../../src/compression/recipe/apply-together.ts';
+import { encodeState } from '../../src/compression/recipe/step-records.ts';
+import { LatheError } from '../../src/errors.ts';
+import { processEntry } from '../../src/process/entry.ts';
+import { tailOf } from '../../src/process/output-tail.ts';
+import { stderrSummary } from '../../src/process/stderr-summary.ts';
+import type { JobTask } from '../job-process/protocol.ts';
+import { threadsOfReplica } from './count.ts';
+import { STREAM_FD, type ReplicaMessage, type ReplicaTask } from './protocol.ts';
+
+const STDERR_TAIL_CHARACTERS = 8192;
+
+/** @param onProcesses is told which processes live, when they have started and when they have ended */
+export function replicaProcesses(
+  task: JobTask,
+  size: number,
+  onProcesses: (pids: readonly number[]) => void,
+): ReplicaProcesses {
+  const { syncBatchNorm = true } = task.request.parallel ?? {};
+  return {
+    start: async (step, state) => {
+      const statePath = join(task.outputFolder, `replicas-step-${step}.bin`);
+      await writeFile(statePath, encodeState(state));
+      const shared = { task, size, step, statePath, threads: threadsOfReplica(task, size) };
+      const group = startGroup(shared, 'fail');
+      onProcesses(group.pids);
+      return {
+        replica: new Replica(group.leader, { syncBatchNorm }),
+        close: async () => {
+          await group.end();
+          onProcesses([]);
+          await rm(statePath, { force: true });
+        },
+      } satisfies ReplicaGroup;
+    },
+  };
+}
+
+interface RunningGroup {
+  readonly leader: HostLeader;
+  readonly pids: readonly number[];
+  end(): Promise<void>;
+}
+
+function startGroup(shared: Omit<ReplicaTask, 'rank'>, onLoss: LossRule): RunningGroup {
+  const children = Array.from({ length: shared.size - 1 }, (_, i) => startReplica({ ...shared, rank: i + 1 }));
+  const leader = new HostLeader(
+    children.map(({ stdio }) => stdio[STREAM_FD] as Duplex),
+    onLoss,
+  );
+  const ends = children.map((child, i) => watch(child, i + 1, leader));
+  return {
+    leader,
+    pids: children.flatMap(({ pid }) => pid ?? []),
+    end: async () => {
+      for (const child of children) child.kill('SIGKILL');
+      await Promise.all(ends);
+    },
+  };
+}
+
+function startReplica(task: ReplicaTask): ChildProcess {
+  const { path, flags } = processEntry('replica');
+  const child = spawn(process.execPath, [...new Set([...flags, ...process.execArgv]), path], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
+    env: { ...process.env, OMP_NUM_THREADS: String(task.threads) },
+  });
+  child.send(task, () => undefined);
+  return child;
+}
+
+/** Resolves when the replica has ended; the exchange learns of it. */
+function watch(child: ChildProcess, rank: number, leader: HostLeader): Promise<void> {
+  const stderr = tailOf(child.stderr as Readable, STDERR_TAIL_CHARACTERS);
+  child.on('message', (message) => {
+    const { failure } = message as ReplicaMessage;
+    leader.abort(new LatheError(failure.code, `Replica ${rank}: ${failure.message}`, failure.errors));
+  });
+  return new Promise((resolve) => {
+    const ended = (detail: string) => {
+      leader.lose(rank, [detail, stderrSummary(stderr())].filter(Boolean).join(': '));
+      resolve();
+    };
+    child.once('error', (error) => ended(error.message));
+    child.once('close', (code, signal) => {
+      const tell = () => ended(signal ? `signal ${signal}` : `exit code ${code}`);
+      if (child.connected)
+        child.once('disconnect', tell); // a message may still lie in the channel
+      else tell();
+    });
+  });
+}
