@@ -32,8 +32,8 @@ const long = { technique: 'retrain', epochs: 500 };
 
 async function running(request: object): Promise<{ id: string; pid: number }> {
   const { id } = await service.client.post<JobView>('/v1/jobs', { ...base, ...request });
-  await waitForState(service.client, id, (state) => state === 'running', 30_000);
-  const pid = await eventually(10_000, () => {
+  await waitForState(service.client, id, (state) => state === 'running');
+  const pid = await eventually(60_000, () => {
     const [engine] = service.processes('engine');
     if (engine === undefined) throw new Error('no job process yet');
     return engine;
@@ -81,7 +81,7 @@ test('a job ends with deadline-exceeded after limits.runSeconds', async () => {
 test('a job process that keeps dying ends the job with worker-lost', async () => {
   const { id, pid } = await running({ steps: [long] });
   process.kill(pid, 'SIGKILL');
-  await eventually(20_000, () => {
+  await eventually(60_000, () => {
     const [next] = service.processes('engine');
     if (next === undefined || next === pid) throw new Error('not started again yet');
     process.kill(next, 'SIGKILL');
