@@ -1,8 +1,8 @@
 /** Makes a dataset of decoded arrays (npz, idx, csv): checks them, reads the target, completes the splits. */
 import type { DatasetDescription, DatasetFormat } from '../../contracts/dataset.ts';
 import { LatheError } from '../../errors.ts';
-import type { StoredArray } from './array-store.ts';
-import type { Dataset, HostArray, Split, SplitName } from './dataset.ts';
+import { arraySplit, type SplitArrays } from './array-split.ts';
+import type { Dataset, Split, SplitName } from './dataset.ts';
 import { EMPTY_SPLIT, stratifiedHoldOut, subset } from './splits.ts';
 import { rangeOf } from './range.ts';
 import { readTarget, type Target } from './target.ts';
@@ -14,10 +14,6 @@ import { readTarget, type Target } from './target.ts';
 export const TEST_FRACTION = 0.1;
 export const SPLIT_SEED = 20_240_229;
 
-export interface SplitArrays {
-  readonly inputs: ReadonlyMap<string, StoredArray>;
-  readonly target: StoredArray | null;
-}
 export type ArrayParts = ReadonlyMap<SplitName, SplitArrays>;
 
 const bad = (path: string, message: string) =>
@@ -110,24 +106,6 @@ function targetKind(targets: ReadonlyMap<SplitName, Target | null>, name: string
   return known.every((target) => target.kind === 'classes')
     ? { kind: 'classes', classes: Math.max(...known.map((target) => target.classes)) }
     : { kind: 'values' };
-}
-
-function arraySplit(part: SplitArrays, target: Target | null): Split {
-  const [length = 0] = [...part.inputs.values()][0]?.shape ?? [];
-  const readOf = (indices: readonly number[] | Int32Array): HostArray | null => {
-    if (!target) return null;
-    if (target.kind === 'values') return target.values.rows(indices);
-    return { dtype: 'int32', shape: [indices.length], data: Int32Array.from(indices, (i) => target.labels[i]!) };
-  };
-  return {
-    length,
-    ...(target?.kind === 'classes' ? { labels: target.labels } : {}),
-    read: async (indices) => ({
-      size: indices.length,
-      inputs: new Map([...part.inputs].map(([name, array]) => [name, array.rows(indices)])),
-      target: readOf(indices),
-    }),
-  };
 }
 
 /**

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LatheError } from '../../errors.ts';
 import type { HostArray } from './dataset.ts';
+import type { ArrayHandle } from './handles.ts';
 
 export type ArrayDtype = HostArray['dtype'];
 export type ArrayData = HostArray['data'];
@@ -33,6 +34,8 @@ export interface StoredArray {
   readonly dtype: ArrayDtype;
   readonly shape: readonly number[];
   rows(indices: readonly number[] | Int32Array): HostArray;
+  /** For other threads; they open it with `openArray`. */
+  share(): ArrayHandle;
   close(): void;
 }
 
@@ -54,7 +57,7 @@ export function createArray(
   memoryBytes = DEFAULT_MEMORY_BYTES,
 ): ArrayWriter {
   const total = elementCount(shape) * ITEM_BYTES[dtype];
-  const target = total <= memoryBytes ? memoryTarget(dtype, elementCount(shape)) : fileTarget();
+  const target = total <= memoryBytes ? memoryTarget(new Uint8Array(new SharedArrayBuffer(total))) : fileTarget();
   let written = 0;
   const mismatch = (bytes: string) =>
     new LatheError(
@@ -79,49 +82,88 @@ export function createArray(
 /** An array that is in memory already. */
 export function arrayFrom(dtype: ArrayDtype, shape: readonly number[], data: ArrayData): StoredArray {
   const bytes = bytesOf(data);
-  return storedArray(dtype, shape, {
-    write() {},
-    read: (into, at) => into.set(bytes.subarray(at, at + into.length)),
-    close() {},
-  });
+  return storedArray(dtype, shape, memoryTarget(bytes));
 }
 
+/** An array that another thread shared. Closing it leaves the original open. */
+export function openArray(handle: ArrayHandle): StoredArray {
+  switch (handle.kind) {
+    case 'memory':
+      return storedArray(handle.dtype, handle.shape, memoryTarget(new Uint8Array(handle.bytes)));
+    case 'file':
+      return storedArray(handle.dtype, handle.shape, { ...openFile(handle.file, handle.at), close() {} });
+    case 'repeated':
+      return repeatedScalar(openArray(handle.scalar), handle.count);
+  }
+}
+
+/** Where an array's bytes lie. */
 interface Target {
   write(bytes: Uint8Array, at: number): void;
   read(into: Uint8Array, at: number): void;
+  place(): { readonly kind: 'memory'; bytes: SharedArrayBuffer } | { readonly kind: 'file'; file: number; at: number };
   close(): void;
 }
 
-function memoryTarget(dtype: ArrayDtype, length: number): Target {
-  const bytes = bytesOf(allocate(dtype, length));
+function memoryTarget(given: Uint8Array): Target {
+  let bytes = given;
   return {
     write: (piece, at) => bytes.set(piece, at),
     read: (into, at) => into.set(bytes.subarray(at, at + into.length)),
+    place() {
+      const { buffer } = bytes;
+      if (buffer instanceof SharedArrayBuffer && buffer.byteLength === bytes.length)
+        return { kind: 'memory', bytes: buffer };
+      const shared = new SharedArrayBuffer(bytes.length);
+      const copy = new Uint8Array(shared);
+      copy.set(bytes);
+      bytes = copy;
+      return { kind: 'memory', bytes: shared };
+    },
     close() {},
   };
 }
 
 function fileTarget(): Target {
-  const path = join(tmpdir(), `lathe-${randomUUID()}.array`);
-  const file = openSync(path, 'wx+', 0o600);
-  unlinkSync(path);
+  const file = openTemporaryFile();
   let open = true;
   return {
-    write(piece, at) {
-      for (let done = 0; done < piece.length; ) done += writeSync(file, piece, done, piece.length - done, at + done);
-    },
-    read(into, at) {
-      for (let done = 0; done < into.length; ) {
-        const count = readSync(file, into, done, into.length - done, at + done);
-        if (count === 0) throw new Error('the temporary array file ended early');
-        done += count;
-      }
-    },
+    ...openFile(file, 0),
     close() {
       if (open) closeSync(file);
       open = false;
     },
   };
+}
+
+/** A descriptor of a file that has no name any more: nothing is left behind however the process ends. */
+export function openTemporaryFile(): number {
+  const path = join(tmpdir(), `lathe-${randomUUID()}.array`);
+  const file = openSync(path, 'wx+', 0o600);
+  unlinkSync(path);
+  return file;
+}
+
+/** @param start where the array begins */
+function openFile(file: number, start: number): Omit<Target, 'close'> {
+  return {
+    write: (piece, at) => writeAt(file, piece, start + at),
+    read: (into, at) => readAt(file, into, start + at),
+    place: () => ({ kind: 'file', file, at: start }),
+  };
+}
+
+export function writeAt(file: number, bytes: Uint8Array, at: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, at + done);
+}
+
+/** Fills `into`. @throws Error where the file ends before */
+export function readAt(file: number, into: Uint8Array, at: number): void {
+  for (let done = 0; done < into.length; ) {
+    const count = readSync(file, into, done, into.length - done, at + done);
+    if (count === 0) throw new Error(`the file ended ${into.length - done} bytes early`);
+    done += count;
+  }
 }
 
 function storedArray(dtype: ArrayDtype, shape: readonly number[], target: Target): StoredArray {
@@ -131,6 +173,7 @@ function storedArray(dtype: ArrayDtype, shape: readonly number[], target: Target
     dtype,
     shape,
     close: target.close,
+    share: () => ({ dtype, shape, ...target.place() }),
     rows(indices) {
       const data = allocate(dtype, indices.length * rowElements);
       const bytes = bytesOf(data);
@@ -152,6 +195,7 @@ export function repeatedScalar(scalar: StoredArray, count: number): StoredArray 
     dtype: scalar.dtype,
     shape: [count],
     close: scalar.close,
+    share: () => ({ kind: 'repeated', scalar: scalar.share(), count }),
     rows(indices) {
       const data = allocate(scalar.dtype, indices.length);
       for (let i = 0; i < data.length; i++) data[i] = value;

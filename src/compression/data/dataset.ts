@@ -3,6 +3,7 @@
  * form.
  */
 import type { DatasetDescription } from '../../contracts/dataset.ts';
+import type { SplitHandle } from './handles.ts';
 
 /** Row-major values with the sample axis first. */
 export interface HostArray {
@@ -31,8 +32,14 @@ export interface Split {
   readonly length: number;
   /** Class of every sample; absent where the target is no classes. */
   readonly labels?: Int32Array;
+  /** Samples are files that are decoded when they are read: reading may fail for one of them alone. */
+  readonly isDecoded?: boolean;
+  /** The name of a sample's file. */
+  nameOf?(index: number): string;
   /** Reads samples in the order of `indices`. */
   read(indices: readonly number[] | Int32Array, options?: ReadOptions): Promise<RawSamples>;
+  /** For other threads, which open it with `openSplit`. Absent: only this thread can read it. */
+  share?(options: ReadOptions): SplitHandle;
 }
 
 export type SplitName = 'train' | 'validation' | 'test';

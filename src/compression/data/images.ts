@@ -3,16 +3,17 @@
  * the folder names in code-unit order, as Keras and torchvision index them. Without class folders the images are
  * unlabelled. Files stay packed where they are and are decoded when they are read.
  */
-import sharp from 'sharp';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
 import { LatheError } from '../../errors.ts';
 import { completeSplits, splitLengths } from './array-dataset.ts';
-import type { Dataset, ReadOptions, Split, SplitName } from './dataset.ts';
+import type { Dataset, Split, SplitName } from './dataset.ts';
 import { mapConcurrently } from './concurrency.ts';
+import { imageDecoder } from './decode-image.ts';
 import { isImageName, isReadableImage } from './image-names.ts';
-import { resizeImages } from './resize.ts';
+import { badImage, DEFAULT_CONCURRENCY, imageSplit, reasonOf, type ImageFiles } from './image-split.ts';
 import { EMPTY_SPLIT } from './splits.ts';
 import type { Zip, ZipEntry } from './zip.ts';
+import { shareEntries } from './zip-entry.ts';
 
 const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
   train: 'train',
@@ -23,14 +24,9 @@ const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
   test: 'test',
   testing: 'test',
 };
-const MAX_PIXELS = 100_000_000;
 const MAX_FILE_BYTES = 256 * 2 ** 20;
-const DEFAULT_CONCURRENCY = 4;
 /** Samples that `describe` decodes whole; of larger sets it reads the headers of the rest. */
 const MAX_DECODED_AT_UPLOAD = 20_000;
-
-const bad = (path: string, message: string, cause?: unknown) =>
-  new LatheError('malformed-dataset', `image "${path}": ${message}`, [{ path, message }], { cause });
 
 interface Placed {
   readonly entry: ZipEntry;
@@ -50,11 +46,15 @@ export async function openImages(zip: Zip, verify: boolean): Promise<Dataset> {
   const placed = place(zip.entries.filter((entry) => isImageName(entry.path)));
   const classes = [...new Set(placed.map(({ className }) => className))].filter((name) => name !== null).sort();
   const form = await scanImages(zip, placed, verify);
-  const splits = completeSplits(makeSplits(zip, placed, classes, form));
+  const files = makeSplits(zip, placed, classes, form);
+  const splits = completeSplits(files);
   return {
     description: describe(splits, classes, form),
     split: (name) => splits.get(name) ?? EMPTY_SPLIT,
-    close: async () => zip.close(),
+    close: async () => {
+      for (const split of files.values()) split.close();
+      zip.close();
+    },
   };
 }
 
@@ -62,7 +62,7 @@ function place(entries: readonly ZipEntry[]): Placed[] {
   const folders = entries.map((entry) => entry.path.split('/').slice(0, -1));
   const shared = commonRoot(folders);
   const placed = entries.map((entry, i): Placed => {
-    if (!isReadableImage(entry.path)) throw bad(entry.path, 'png, jpeg and webp are read; convert the others');
+    if (!isReadableImage(entry.path)) throw badImage(entry.path, 'png, jpeg and webp are read; convert the others');
     if (entry.sizeBytes > MAX_FILE_BYTES)
       throw new LatheError('too-large', `image "${entry.path}" is larger than ${MAX_FILE_BYTES} bytes`, [
         { path: entry.path, message: 'is too large' },
@@ -75,7 +75,7 @@ function place(entries: readonly ZipEntry[]): Placed[] {
   const labelled = placed.filter(({ className }) => className !== null);
   const stray = placed.find(({ className }) => className === null);
   const [other] = labelled;
-  if (stray && other) throw bad(stray.entry.path, `lies in no class folder, "${other.entry.path}" does`);
+  if (stray && other) throw badImage(stray.entry.path, `lies in no class folder, "${other.entry.path}" does`);
   if (!placed.some(({ split }) => split === 'train'))
     throw new LatheError('malformed-dataset', 'the archive has no images for training');
   return placed;
@@ -117,94 +117,48 @@ async function scanImages(zip: Zip, placed: readonly Placed[], verify: boolean):
   return { size: size ?? null, channels };
 }
 
-const decoder = (bytes: Buffer) => sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS, animated: false });
-
 async function measureImage(zip: Zip, entry: ZipEntry, decode: boolean): Promise<Size> {
   const bytes = await zip.bytes(entry);
   try {
-    const image = decoder(bytes);
+    const image = imageDecoder(bytes);
     const { width, height, channels, hasAlpha, space } = await image.metadata();
     if (decode) await image.stats();
     const colours = channels - (hasAlpha ? 1 : 0);
     return { height, width, channels: space === 'b-w' || space === 'grey16' ? 1 : Math.min(3, Math.max(colours, 1)) };
   } catch (error) {
-    throw bad(entry.path, `cannot be read: ${(error as Error).message.split('\n')[0]}`, error);
+    throw badImage(entry.path, `cannot be read: ${reasonOf(error)}`, error);
   }
 }
 
-/**
- * Pixels [h, w, c] in `size`: alpha dropped, greys spread to three channels where the set has colour. Resized here and
- * not by libvips, whose enlarging differs from what the training libraries do: this is Pillow's BILINEAR to within one
- * level.
- */
-async function decodeImage(
-  zip: Zip,
-  entry: ZipEntry,
-  size: readonly [number, number],
-  channels: 1 | 3,
-): Promise<Uint8Array> {
-  const bytes = await zip.bytes(entry);
-  try {
-    const { data, info } = await decoder(bytes)
-      .removeAlpha()
-      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    return resizeImages({ dtype: 'uint8', shape: [1, info.height, info.width, channels], data }, channels, size)
-      .data as Uint8Array;
-  } catch (error) {
-    throw bad(entry.path, `cannot be decoded: ${(error as Error).message.split('\n')[0]}`, error);
-  }
-}
+type ImageSplits = Map<SplitName, ReturnType<typeof imageSplit>>;
 
-function makeSplits(
-  zip: Zip,
-  placed: readonly Placed[],
-  classes: readonly string[],
-  form: Form,
-): Map<SplitName, Split> {
+function makeSplits(zip: Zip, placed: readonly Placed[], classes: readonly string[], form: Form): ImageSplits {
   const index = new Map(classes.map((name, i) => [name, i]));
   const names = [...new Set(placed.map(({ split }) => split))];
   return new Map(
-    names.map((name) => [
-      name,
-      imageSplit(
-        zip,
-        placed.filter(({ split }) => split === name),
-        index,
-        form,
-      ),
-    ]),
+    names.map((name) => {
+      const files = placed.filter(({ split }) => split === name);
+      return [name, imageSplit(imageFiles(zip, files, index, form))];
+    }),
   );
 }
 
-function imageSplit(zip: Zip, files: readonly Placed[], index: ReadonlyMap<string, number>, form: Form): Split {
-  const labels = index.size > 0 ? Int32Array.from(files, ({ className }) => index.get(className ?? '') ?? -1) : null;
+function imageFiles(
+  zip: Zip,
+  files: readonly Placed[],
+  index: ReadonlyMap<string, number>,
+  { size, channels }: Form,
+): ImageFiles {
   return {
-    length: files.length,
-    ...(labels ? { labels } : {}),
-    async read(indices, options: ReadOptions = {}) {
-      const size = options.imageSize ?? form.size;
-      if (!size)
-        throw new LatheError(
-          'shape-mismatch',
-          'the images differ in size; transform.resize must say to which size they are brought',
-        );
-      const bytes = size[0] * size[1] * form.channels;
-      const pixels = new Uint8Array(indices.length * bytes);
-      await mapConcurrently(Array.from(indices), options.concurrency ?? DEFAULT_CONCURRENCY, async (at, i) => {
-        pixels.set(await decodeImage(zip, files[at]!.entry, size, form.channels), i * bytes);
-      });
-      return {
-        size: indices.length,
-        inputs: new Map([['x', { dtype: 'uint8', shape: [indices.length, ...size, form.channels], data: pixels }]]),
-        target: labels && {
-          dtype: 'int32',
-          shape: [indices.length],
-          data: Int32Array.from(indices, (i) => labels[i]!),
-        },
-      };
-    },
+    files: shareEntries(
+      zip.file,
+      files.map(({ entry }) => entry),
+    ),
+    count: files.length,
+    labels: index.size > 0 ? Int32Array.from(files, ({ className }) => index.get(className ?? '') ?? -1) : null,
+    size,
+    channels,
+    nameOf: (at) => files[at]?.entry.path ?? `#${at}`,
   };
 }
 

@@ -5,7 +5,8 @@
  * are unlabelled.
  */
 import { LatheError } from '../../errors.ts';
-import { arrayDataset, type SplitArrays } from './array-dataset.ts';
+import { arrayDataset } from './array-dataset.ts';
+import type { SplitArrays } from './array-split.ts';
 import { repeatedScalar, type StoredArray } from './array-store.ts';
 import type { Dataset, SplitName } from './dataset.ts';
 import { readNpy } from './npy.ts';

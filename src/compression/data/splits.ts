@@ -1,5 +1,6 @@
 /** Cutting a split in two: seeded, and stratified by class where there are classes. */
 import type { Dataset, RawSamples, Split } from './dataset.ts';
+import { sharedInts } from './handles.ts';
 import { permutation, seededRandom } from './random.ts';
 
 export const EMPTY_SPLIT: Split = {
@@ -9,8 +10,12 @@ export const EMPTY_SPLIT: Split = {
 
 /** The samples `indices` of a split, in that order. */
 export function subset(split: Split, indices: Int32Array): Split {
+  const { nameOf, share } = split;
   return {
     length: indices.length,
+    ...(split.isDecoded && { isDecoded: true }),
+    ...(nameOf && { nameOf: (index) => nameOf(indices[index]!) }),
+    ...(share && { share: (options) => ({ kind: 'subset', of: share(options), indices: sharedInts(indices) }) }),
     ...(split.labels ? { labels: Int32Array.from(indices, (i) => split.labels![i]!) } : {}),
     read: (wanted, options) =>
       split.read(

@@ -3,6 +3,7 @@
  * archives whose names leave their folder, or that hold links, are refused: they were not made by a tool that packs
  * data.
  */
+import { closeSync, openSync } from 'node:fs';
 import { pipeline, Transform, type Readable } from 'node:stream';
 import yauzl from 'yauzl';
 import { LatheError } from '../../errors.ts';
@@ -33,6 +34,8 @@ export interface ZipEntry {
 export interface Zip {
   readonly limits: ZipLimits;
   readonly packedBytes: number;
+  /** Descriptor of the archive, for reading entries by their place; open until `close`. */
+  readonly file: number;
   /** Files only, in the archive's order. */
   readonly entries: readonly ZipEntry[];
   stream(entry: ZipEntry): Promise<Readable>;
@@ -96,14 +99,19 @@ export async function openZip(path: string, packedBytes: number, limits: ZipLimi
     if (zip.entryCount > limits.entries)
       throw new LatheError('too-large', `the archive has ${zip.entryCount} entries; the limit is ${limits.entries}`);
     const entries = await readDirectory(zip, packedBytes, limits);
-    return openedZip(zip, entries, packedBytes, limits);
+    return openedZip(zip, entries, { packedBytes, limits, file: openSync(path, 'r') });
   } catch (error) {
     zip?.close();
     throw asMalformed(error);
   }
 }
 
-function openedZip(zip: yauzl.ZipFile, entries: readonly ZipEntry[], packedBytes: number, limits: ZipLimits): Zip {
+function openedZip(
+  zip: yauzl.ZipFile,
+  entries: readonly ZipEntry[],
+  { packedBytes, limits, file }: Pick<Zip, 'packedBytes' | 'limits' | 'file'>,
+): Zip {
+  let open = true;
   const stream = async (entry: ZipEntry): Promise<Readable> => {
     try {
       return renameErrors(await zip.openReadStreamPromise(entry.raw), entry.path);
@@ -114,6 +122,7 @@ function openedZip(zip: yauzl.ZipFile, entries: readonly ZipEntry[], packedBytes
   return {
     limits,
     packedBytes,
+    file,
     entries,
     stream,
     async bytes(entry) {
@@ -121,7 +130,11 @@ function openedZip(zip: yauzl.ZipFile, entries: readonly ZipEntry[], packedBytes
       for await (const chunk of await stream(entry)) chunks.push(chunk as Buffer);
       return Buffer.concat(chunks);
     },
-    close: () => zip.close(),
+    close() {
+      zip.close();
+      if (open) closeSync(file);
+      open = false;
+    },
   };
 }
 
