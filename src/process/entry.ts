@@ -15,6 +15,7 @@ const ENTRIES = {
   'inspect-model': 'workers/inspection/inspect-model.js',
   'check-model': 'workers/inspection/check-model.js',
   'inspect-dataset': 'workers/inspection/inspect-dataset.js',
+  'load-batches': 'workers/load-batches.js',
   'probe-engine': 'workers/probe-engine.js',
   watchdog: 'workers/job-process/watchdog.js',
   cli: 'clients/cli/main.js',

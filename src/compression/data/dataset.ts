@@ -59,6 +59,18 @@ export interface Batch {
   readonly size: number;
   readonly inputs: ReadonlyMap<string, HostArray>;
   readonly target: HostArray | null;
+  /** Says that the arrays are no longer read: their memory may then hold a later batch. Need not be called. */
+  release?(): void;
+}
+
+/** What a source has found out so far. */
+export interface LoaderFigures {
+  /** Threads that make batches; where they are chosen by measurement, the present choice. */
+  readonly numWorkers: number;
+  /** Share of the time within epochs that the caller waited for batches, 0..1; null before the first one. */
+  readonly waitShare: number | null;
+  /** Samples that could not be decoded and were replaced, in words; null: none. */
+  readonly broken: string | null;
 }
 
 /** One pass over a split. The last batch may be short. */
@@ -73,4 +85,7 @@ export interface BatchSource {
    * replicas take as many steps.
    */
   shard(rank: number, of: number): BatchSource;
+  figures(): LoaderFigures;
+  /** Ends the threads that make batches; a later epoch starts new ones. Leaving an epoch early does so, too. */
+  close(): Promise<void>;
 }

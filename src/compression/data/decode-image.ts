@@ -1,11 +1,14 @@
 /** An image file's bytes -> pixels. */
-import sharp from 'sharp';
+import type { Sharp } from 'sharp';
 import { resizeImages } from './resize.ts';
 
 const MAX_PIXELS = 100_000_000;
 
-export const imageDecoder = (bytes: Buffer) =>
-  sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS, animated: false });
+/** Loaded with the first image: threads that load arrays start without it. */
+export async function imageDecoder(bytes: Buffer): Promise<Sharp> {
+  const { default: sharp } = await import('sharp');
+  return sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS, animated: false });
+}
 
 /**
  * Pixels [h, w, c] in `size`: alpha dropped, greys spread to three channels where the set has colour. Resized here and
@@ -17,7 +20,7 @@ export async function decodeImage(
   size: readonly [number, number],
   channels: 1 | 3,
 ): Promise<Uint8Array> {
-  const { data, info } = await imageDecoder(bytes)
+  const { data, info } = await (await imageDecoder(bytes))
     .removeAlpha()
     .toColourspace(channels === 1 ? 'b-w' : 'srgb')
     .raw({ depth: 'uchar' })

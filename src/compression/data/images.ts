@@ -120,7 +120,7 @@ async function scanImages(zip: Zip, placed: readonly Placed[], verify: boolean):
 async function measureImage(zip: Zip, entry: ZipEntry, decode: boolean): Promise<Size> {
   const bytes = await zip.bytes(entry);
   try {
-    const image = imageDecoder(bytes);
+    const image = await imageDecoder(bytes);
     const { width, height, channels, hasAlpha, space } = await image.metadata();
     if (decode) await image.stats();
     const colours = channels - (hasAlpha ? 1 : 0);

@@ -33,85 +33,152 @@ export function storageDtype(onnxDtype: string): ArrayDtype {
   return /^u?int(8|16)$/.test(onnxDtype) ? 'int32' : /^uint(32|64)$/.test(onnxDtype) ? 'int64' : 'float32';
 }
 
-/** `samples`: [n, ...] as stored. `affine` is applied to float results only. */
-export function toModelInput(samples: HostArray, plan: InputPlan, onnxDtype: string, affine: Affine | null): HostArray {
-  const dtype = storageDtype(onnxDtype);
-  const scaling = dtype === 'float32' ? affine : null;
-  return plan.kind === 'image' ? imageInput(samples, plan, dtype, scaling) : arrayInput(samples, plan, dtype, scaling);
+/** Writes samples in the form of a model's input, one at a time. */
+export interface SampleWriter {
+  readonly dtype: ArrayDtype;
+  /** Of one sample as the model takes it. */
+  readonly shape: readonly number[];
+  /** @param sample as stored; @param target room for the sample alone */
+  write(sample: ArrayData, target: ArrayData): void;
 }
 
-function imageInput(
-  samples: HostArray,
+/**
+ * @param stored type and shape of one sample as stored
+ * @param affine applied to float results only
+ */
+export function sampleWriter(
+  stored: Pick<HostArray, 'dtype' | 'shape'>,
+  plan: InputPlan,
+  onnxDtype: string,
+  affine: Affine | null,
+): SampleWriter {
+  const dtype = storageDtype(onnxDtype);
+  const scaling = dtype === 'float32' ? affine : null;
+  return plan.kind === 'image' ? imageWriter(stored, plan, dtype, scaling) : arrayWriter(stored, plan, dtype, scaling);
+}
+
+function imageWriter(
+  stored: Pick<HostArray, 'dtype' | 'shape'>,
   plan: Extract<InputPlan, { kind: 'image' }>,
   dtype: ArrayDtype,
   affine: Affine | null,
-): HostArray {
-  const resized = resizeImages(samples, plan.channels, plan.size);
-  const [n, height, width] = resized.shape as [number, number, number];
+): SampleWriter {
   const { channels, order } = plan;
+  const [height = 1, width = 1] = [plan.size[0] ?? stored.shape[0], plan.size[1] ?? stored.shape[1]];
   const area = height * width;
-  const data = allocate(dtype, n * area * channels);
-  for (let image = 0; image < n; image++) {
-    const base = image * area * channels;
-    for (let c = 0; c < channels; c++) {
-      const from = base + c;
-      const to = order === 'channels-first' ? base + c * area : from;
-      copyScaled(resized.data, from, channels, data, to, order === 'channels-first' ? 1 : channels, area, affine, c);
-    }
-  }
+  const copy = channelCopier(affine);
   const shape = {
-    'channels-first': [n, channels, height, width],
-    'channels-last': [n, height, width, channels],
-    flat: [n, area * channels],
+    'channels-first': [channels, height, width],
+    'channels-last': [height, width, channels],
+    flat: [area * channels],
   }[order];
-  return { dtype, shape: plan.withoutChannelAxis ? [n, height, width] : shape, data };
+  return {
+    dtype,
+    shape: plan.withoutChannelAxis ? [height, width] : shape,
+    write(sample, target) {
+      const image: HostArray = { dtype: stored.dtype, shape: [1, ...stored.shape], data: sample };
+      const { data } = resizeImages(image, channels, [height, width]);
+      for (let c = 0; c < channels; c++) {
+        const to = order === 'channels-first' ? { at: c * area, step: 1 } : { at: c, step: channels };
+        copy(c, { data, at: c, step: channels }, { data: target, ...to }, area);
+      }
+    },
+  };
 }
 
-function copyScaled(
-  source: ArrayData,
-  from: number,
-  fromStep: number,
-  target: ArrayData,
-  to: number,
-  toStep: number,
+/** Every `step`th value from `at` on. */
+interface Strided {
+  readonly data: ArrayData;
+  readonly at: number;
+  readonly step: number;
+}
+
+type ChannelCopier = (channel: number, from: Strided, to: Strided, count: number) => void;
+
+/** Copies values of a channel, scaled. Bytes to floats go through a table, computed once for each channel. */
+function channelCopier(affine: Affine | null): ChannelCopier {
+  const factor = (values: Float64Array | undefined, channel: number, without: number) =>
+    values ? values[values.length === 1 ? 0 : channel]! : without;
+  const tables: Float32Array[] = [];
+  return (channel, from, to, count) => {
+    const scale = factor(affine?.scale, channel, 1);
+    const offset = factor(affine?.offset, channel, 0);
+    if (from.data instanceof Uint8Array && to.data instanceof Float32Array) {
+      const table = (tables[channel] ??= Float32Array.from({ length: 256 }, (_, value) => value * scale + offset));
+      lookUp(from.data, from, table, to.data, to, count);
+    } else if (from.data instanceof Float32Array && to.data instanceof Float32Array) {
+      scaleFloats(from.data, from, { scale, offset }, to.data, to, count);
+    } else copyValues(from, affine && { scale, offset }, to, count);
+  };
+}
+
+type Steps = Pick<Strided, 'at' | 'step'>;
+
+function lookUp(
+  source: Uint8Array,
+  from: Steps,
+  table: Float32Array,
+  target: Float32Array,
+  to: Steps,
   count: number,
-  affine: Affine | null,
-  channel: number,
 ): void {
-  if (!affine && source.constructor === target.constructor) {
-    for (let i = 0; i < count; i++) target[to + i * toStep] = source[from + i * fromStep]!;
+  for (let i = 0; i < count; i++) target[to.at + i * to.step] = table[source[from.at + i * from.step]!]!;
+}
+
+interface Scaling {
+  readonly scale: number;
+  readonly offset: number;
+}
+
+function scaleFloats(
+  source: Float32Array,
+  from: Steps,
+  { scale, offset }: Scaling,
+  target: Float32Array,
+  to: Steps,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) target[to.at + i * to.step] = source[from.at + i * from.step]! * scale + offset;
+}
+
+function copyValues(from: Strided, scaling: Scaling | null, to: Strided, count: number): void {
+  const [source, target] = [from.data, to.data];
+  if (!scaling && source.constructor === target.constructor) {
+    for (let i = 0; i < count; i++) target[to.at + i * to.step] = source[from.at + i * from.step]!;
     return;
   }
-  const scale = affine ? affine.scale[affine.scale.length === 1 ? 0 : channel]! : 1;
-  const offset = affine ? affine.offset[affine.offset.length === 1 ? 0 : channel]! : 0;
+  const { scale, offset } = scaling ?? { scale: 1, offset: 0 };
   const convert = converter(target);
   for (let i = 0; i < count; i++)
-    target[to + i * toStep] = convert(Number(source[from + i * fromStep]) * scale + offset);
+    target[to.at + i * to.step] = convert(Number(source[from.at + i * from.step]) * scale + offset);
 }
 
 const converter = (target: ArrayData): ((value: number) => number | bigint) =>
   target instanceof BigInt64Array ? (value) => BigInt(Math.trunc(value)) : (value) => value;
 
 /** Arrays keep their order; channels lie along `channelAxis` of the sample. */
-function arrayInput(
-  samples: HostArray,
+function arrayWriter(
+  stored: Pick<HostArray, 'dtype' | 'shape'>,
   plan: Extract<InputPlan, { kind: 'array' }>,
   dtype: ArrayDtype,
   affine: Affine | null,
-): HostArray {
-  const [n = 0] = samples.shape;
-  const perSample = elementCount(samples.shape.slice(1));
-  const sampleShape = resolve(plan.shape, samples.shape.slice(1));
-  const data = allocate(dtype, n * perSample);
+): SampleWriter {
+  const shape = resolve(plan.shape, stored.shape);
   const axis = plan.channelAxis;
   const perChannel = axis !== null && affine !== null && affine.scale.length !== 1;
-  const channels = perChannel ? (sampleShape[axis] ?? 1) : 1;
-  const inner = perChannel ? elementCount(sampleShape.slice(axis + 1)) : 1;
-  if (channels === 1) copyScaled(samples.data, 0, 1, data, 0, 1, data.length, affine, 0);
-  else
-    for (let run = 0; run * inner < data.length; run++)
-      copyScaled(samples.data, run * inner, 1, data, run * inner, 1, inner, affine, run % channels);
-  return { dtype, shape: [n, ...sampleShape], data };
+  const channels = perChannel ? (shape[axis] ?? 1) : 1;
+  const inner = channels === 1 ? elementCount(stored.shape) : elementCount(shape.slice((axis ?? 0) + 1));
+  const copy = channelCopier(affine);
+  return {
+    dtype,
+    shape,
+    write(sample, target) {
+      for (let run = 0; run * inner < target.length; run++) {
+        const at = { at: run * inner, step: 1 };
+        copy(run % channels, { data: sample, ...at }, { data: target, ...at }, inner);
+      }
+    },
+  };
 }
 
 /** Open dimensions of a planned shape, from the samples' own. */

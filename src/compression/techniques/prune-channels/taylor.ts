@@ -123,5 +123,7 @@ function firstBatches(source: BatchSource, maxBatches: number): BatchSource {
       }
     },
     shard: (rank, of) => firstBatches(source.shard(rank, of), maxBatches),
+    figures: () => source.figures(),
+    close: () => source.close(),
   };
 }
