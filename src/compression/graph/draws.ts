@@ -1,5 +1,5 @@
-/** Nodes that draw random numbers at inference. */
-import { walkNodes } from '../ir/edit.ts';
+/** Nodes that draw random numbers. */
+import { subgraphs, walkNodes } from '../ir/edit.ts';
 import type { Graph, Model, Node } from '../ir/types.ts';
 
 /** Operators whose outputs are draws. */
@@ -19,6 +19,12 @@ export function isDraw({ opType, domain }: Node): boolean {
 /** A Dropout with the input that may make it drop at inference as well (since opset 12). */
 export function mayDrop({ opType, domain, inputs }: Node): boolean {
   return domain === '' && opType === 'Dropout' && (inputs[2] ?? '') !== '';
+}
+
+/** Whether a node, or one inside its bodies, draws random numbers at inference or in training. */
+export function makesNoise(node: Node): boolean {
+  if (isDraw(node) || (node.domain === '' && node.opType === 'Dropout')) return true;
+  return subgraphs(node).some(({ graph }) => graph.nodes.some(makesNoise));
 }
 
 /** Whether two runs of the model may differ. */

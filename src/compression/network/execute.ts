@@ -85,6 +85,7 @@ export class Scope implements NodeScope {
   private step(instruction: Instruction): void {
     const inputs = instruction.node.inputs.map((name) => (name === '' ? null : this.get(name)));
     const ctx = new NodeContext(instruction, inputs, this);
+    if (!this.outer) this.run.salts.begin(instruction.drawIndex);
     try {
       this.settle(instruction, ctx, inputs, compute(instruction, ctx, inputs));
     } catch (error) {

@@ -14,7 +14,7 @@ import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
 import { decays, type Weight } from './parameters.ts';
 import { watchLoops } from './loop-limit.ts';
 import { lastUses, makeProgram, instructionsFor, type Program, type Instruction } from './program.ts';
-import type { RunState } from './run-state.ts';
+import { DrawSalts, type RunState } from './run-state.ts';
 import { uploadConstant } from '../operators/transfer.ts';
 import { Slot } from './slot.ts';
 import { constantsOf, readParameter, writeBack } from './write-back.ts';
@@ -135,7 +135,7 @@ export class LoweredNetwork implements Network {
     return {
       training: options.training,
       seed: options.seed ?? tf.tensor1d([0, 0], 'int32'),
-      draws: 0,
+      salts: new DrawSalts(this.program.drawing),
       state: this.stateNames,
       stateUpdates,
       loopWatch: watchLoops(options.loops),

@@ -89,11 +89,11 @@ export class NodeContext extends NodeView implements RunContext {
   }
 
   uniform(shape: readonly number[]): TfTensor {
-    return nn.statelessUniform(shape, this.scope.run.seed, this.scope.run.draws++);
+    return nn.statelessUniform(shape, this.scope.run.seed, this.scope.run.salts.take());
   }
 
   normal(shape: readonly number[]): TfTensor {
-    return nn.statelessNormal(shape, this.scope.run.seed, this.scope.run.draws++);
+    return nn.statelessNormal(shape, this.scope.run.seed, this.scope.run.salts.take());
   }
 
   updateState(index: number, value: TfTensor): void {

@@ -2,6 +2,7 @@
  * A graph as a list of instructions in running order, each with its operator and layout; made once for the model and
  * once for each body.
  */
+import { makesNoise } from '../graph/draws.ts';
 import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
 import { elementAt } from '../ir/element-at.ts';
 import { topologicalOrder, usedNames } from '../ir/edit.ts';
@@ -17,6 +18,8 @@ export interface Instruction extends Placed {
   readonly uses: ReadonlySet<string>;
   /** Lies on a path from a trained weight to an output: behaves as in training while training. */
   readonly trained: boolean;
+  /** Its place among the program's drawing instructions, from 0; null where it draws no random numbers. */
+  readonly drawIndex: number | null;
 }
 
 export interface Program {
@@ -25,6 +28,8 @@ export interface Program {
   readonly instructions: readonly Instruction[];
   /** Transposes between layouts that one run makes. */
   readonly transposes: number;
+  /** Instructions that draw random numbers. */
+  readonly drawing: number;
 }
 
 /**
@@ -37,6 +42,7 @@ export function makeProgram(
   opsets: ReadonlyMap<string, number>,
   trained: ReadonlySet<string> = new Set(),
 ): Program {
+  let drawing = 0;
   const instructions = topologicalOrder(graph).map((node): Instruction => {
     const opset = opsetOf(opsets, node);
     return {
@@ -47,6 +53,7 @@ export function makeProgram(
       uses: usedNames(node),
       outputTypes: node.outputs.map((name) => (name === '' ? null : types.typeOf(name))),
       trained: node.outputs.some((name) => trained.has(name)),
+      drawIndex: makesNoise(node) ? drawing++ : null,
     };
   });
   const plan = planLayouts(graph, instructions, types);
@@ -58,6 +65,7 @@ export function makeProgram(
       layout: elementAt(plan.layouts, i, 'layout'),
     })),
     transposes: plan.transposes,
+    drawing,
   };
 }
 

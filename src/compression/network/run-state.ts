@@ -3,12 +3,35 @@ import type { TfTensor } from '../tensor/tf.ts';
 import type { Program } from './program.ts';
 import type { Slot } from './slot.ts';
 
+/**
+ * Salts of a run's draws: no two are alike, and each depends on its instruction alone, so that a part of a program
+ * draws what the whole one does. Instruction `i` of `drawing` takes i, i + drawing, i + 2 drawing...
+ */
+export class DrawSalts {
+  private readonly drawing: number;
+  private next = 0;
+
+  constructor(drawing: number) {
+    this.drawing = drawing;
+  }
+
+  /** An instruction of the main program begins; the draws of its bodies count as its own. */
+  begin(drawIndex: number | null): void {
+    if (drawIndex !== null) this.next = drawIndex;
+  }
+
+  take(): number {
+    const salt = this.next;
+    this.next += Math.max(1, this.drawing);
+    return salt;
+  }
+}
+
 /** What the scopes of one run share. */
 export interface RunState {
   readonly training: boolean;
   readonly seed: TfTensor;
-  /** Draws made so far: the salt of the next one, so that no two draws of a run are alike. */
-  draws: number;
+  readonly salts: DrawSalts;
   /** Initializers whose running statistics training replaces. */
   readonly state: ReadonlySet<string>;
   readonly stateUpdates: Map<string, TfTensor>;
