@@ -20,7 +20,7 @@ import { runNetwork } from './run-network.ts';
 import type { LoopLimit } from '../network/loop-limit.ts';
 import { LazyNetwork } from '../network/lazy-network.ts';
 import { lowerOrThrow, planModel } from '../network/lower.ts';
-import type { NetworkParts } from '../network/lowered-network.ts';
+import type { NetworkParts } from '../network/network-parts.ts';
 import type { Network } from '../network/network.ts';
 import { findOtherValue } from './other-types.ts';
 import type { Trial } from './rounding.ts';

@@ -1,6 +1,7 @@
 /** A network whose weights are uploaded to the device on first use. */
-import { LoweredNetwork, type NetworkParts } from './lowered-network.ts';
+import { LoweredNetwork } from './lowered-network.ts';
 import type { Network } from './network.ts';
+import type { NetworkParts } from './network-parts.ts';
 
 export class LazyNetwork {
   private readonly parts: NetworkParts;

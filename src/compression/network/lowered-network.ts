@@ -11,6 +11,7 @@ import { fuseAttention } from './fuse-attention.ts';
 import { fuseBatchNorm } from './fuse-batch-norm.ts';
 import { gradientCarriers } from './gradient-paths.ts';
 import type { Network, Parameter, RunOptions, RunResult } from './network.ts';
+import type { NetworkParts } from './network-parts.ts';
 import { decays, type Weight } from './parameters.ts';
 import { watchLoops } from './loop-limit.ts';
 import { lastUses, makeProgram, instructionsFor, type Program, type Instruction } from './program.ts';
@@ -18,18 +19,6 @@ import { DrawSalts, type RunState } from './run-state.ts';
 import { uploadConstant } from '../operators/transfer.ts';
 import { Slot } from './slot.ts';
 import { constantsOf, readParameter, writeBack } from './write-back.ts';
-
-/** A network before its weights are on the device. */
-export interface NetworkParts {
-  readonly model: Model;
-  readonly program: Program;
-  readonly opsets: ReadonlyMap<string, number>;
-  readonly weights: ReadonlyMap<string, Weight>;
-  readonly state: ReadonlyMap<string, Weight>;
-  readonly frozen: Network['frozen'];
-  /** Constants of the model that its network has several times. */
-  readonly copies: readonly Copy[];
-}
 
 export class LoweredNetwork implements Network {
   readonly model: Model;
