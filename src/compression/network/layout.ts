@@ -24,9 +24,15 @@ export interface LayoutPlan {
   readonly transposes: number;
 }
 
-export function planLayouts(graph: Graph, nodes: readonly Placed[], types: TypeTable): LayoutPlan {
+/** @param given layouts that are decided already: what the planner counts then is their transposes */
+export function planLayouts(
+  graph: Graph,
+  nodes: readonly Placed[],
+  types: TypeTable,
+  given?: readonly Layout[],
+): LayoutPlan {
   const planner = new Planner(types, new Set(graph.initializers.keys()));
-  const layouts = nodes.map((placed) => planner.place(placed));
+  const layouts = nodes.map((placed, i) => planner.place(placed, given?.[i]));
   for (const { name } of graph.outputs) planner.need(name, 'onnx');
   return { layouts, transposes: planner.moved.size };
 }
@@ -42,10 +48,10 @@ class Planner {
     this.constants = constants;
   }
 
-  place(placed: Placed): Layout {
+  place(placed: Placed, given?: Layout): Layout {
     const { node, operator } = placed;
     const rule = operator.layout;
-    const layout = rule.kind === 'follows' ? this.follow(placed, rule) : rule.kind;
+    const layout = given ?? (rule.kind === 'follows' ? this.follow(placed, rule) : rule.kind);
     node.inputs.forEach((name, i) =>
       this.need(
         name,

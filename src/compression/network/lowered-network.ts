@@ -1,6 +1,5 @@
 /** The network that `lowerModel` makes. */
 import type { Graph, Model, Tensor } from '../ir/types.ts';
-import type { Copy } from '../graph/passes/separate-statistics.ts';
 import { toHost } from '../ir/tensor-data.ts';
 import type { Value } from '../operators/operator.ts';
 import { tf } from '../tensor/tf.ts';
@@ -28,23 +27,26 @@ export class LoweredNetwork implements Network {
   readonly state: readonly Parameter[];
   readonly frozen: Network['frozen'];
   readonly program: Program;
-  private readonly opsets: ReadonlyMap<string, number>;
-  private readonly copies: readonly Copy[];
+  readonly parts: NetworkParts;
+  /** Parameters and statistics of another network, which owns them. */
+  private readonly shared: ReadonlyMap<string, Parameter>;
   private readonly variables: ReadonlyMap<string, { parameter: Parameter; tensor: Tensor }>;
   private readonly constants = new Map<Program, Map<string, Slot>>();
   private readonly bodies = new Map<Graph, Program>();
   private readonly plans = new Map<string, readonly Instruction[]>();
   private readonly stateNames: ReadonlySet<string>;
 
-  constructor(parts: NetworkParts) {
+  /** @param shared parameters and running statistics, by name, that another network has on the device */
+  constructor(parts: NetworkParts, shared: ReadonlyMap<string, Parameter> = new Map()) {
     const { model, program } = parts;
+    this.parts = parts;
+    this.shared = shared;
     this.model = model;
     this.program = program;
-    this.opsets = parts.opsets;
     this.frozen = parts.frozen;
-    this.copies = parts.copies;
     const origins = new Map(parts.copies.map(({ name, origin }) => [name, origin.name]));
-    const parameterOf = (weight: Weight): Parameter => makeParameter(weight, origins.get(weight.tensor.name));
+    const parameterOf = (weight: Weight): Parameter =>
+      shared.get(weight.tensor.name) ?? makeParameter(weight, origins.get(weight.tensor.name));
     this.parameters = [...parts.weights.values()].map(parameterOf);
     this.state = [...parts.state.values()].map(parameterOf);
     this.stateNames = new Set(parts.state.keys());
@@ -79,7 +81,7 @@ export class LoweredNetwork implements Network {
   }
 
   async toModel(): Promise<Model> {
-    return writeBack(this.model, [...this.parameters, ...this.state], this.copies);
+    return writeBack(this.model, [...this.parameters, ...this.state], this.parts.copies);
   }
 
   load(model: Model): void {
@@ -93,7 +95,8 @@ export class LoweredNetwork implements Network {
   }
 
   dispose(): void {
-    for (const { parameter } of this.variables.values()) parameter.variable.dispose();
+    for (const { parameter } of this.variables.values())
+      if (!this.shared.has(parameter.name)) parameter.variable.dispose();
     for (const slots of this.constants.values()) for (const slot of slots.values()) slot.dispose();
     this.constants.clear();
   }
@@ -141,7 +144,7 @@ export class LoweredNetwork implements Network {
     let program = this.bodies.get(graph);
     if (program) return program;
     const types = outer.types.subgraph(graph) ?? outer.types;
-    this.bodies.set(graph, (program = makeProgram(graph, types, this.opsets)));
+    this.bodies.set(graph, (program = makeProgram(graph, types, this.parts.opsets)));
     return program;
   }
 

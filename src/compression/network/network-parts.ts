@@ -1,7 +1,7 @@
 /** What a network is made of before its weights are on the device. */
 import type { Copy } from '../graph/passes/separate-statistics.ts';
 import type { Model } from '../ir/types.ts';
-import type { Network } from './network.ts';
+import type { FrozenWeight } from './parameter.ts';
 import type { Weight } from './parameters.ts';
 import type { Program } from './program.ts';
 
@@ -11,7 +11,7 @@ export interface NetworkParts {
   readonly opsets: ReadonlyMap<string, number>;
   readonly weights: ReadonlyMap<string, Weight>;
   readonly state: ReadonlyMap<string, Weight>;
-  readonly frozen: Network['frozen'];
+  readonly frozen: readonly FrozenWeight[];
   /** Constants of the model that its network has several times. */
   readonly copies: readonly Copy[];
 }

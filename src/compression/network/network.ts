@@ -6,26 +6,11 @@ import type { Model, TensorType } from '../ir/types.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
 import type { Value } from '../operators/operator.ts';
 import type { LoopLimit } from './loop-limit.ts';
-import type { TfTensor, TfVariable } from '../tensor/tf.ts';
+import type { TfTensor } from '../tensor/tf.ts';
+import type { NetworkParts } from './network-parts.ts';
+import type { FrozenWeight, Parameter } from './parameter.ts';
 
-export interface Parameter {
-  /** Initializer (or the output of the Constant node) it came from. */
-  readonly name: string;
-  /**
-   * The constant of the model that holds its value: `name`, but for copies (passes/separate-statistics.ts) that have
-   * not been trained yet.
-   */
-  readonly origin: string;
-  /** Physical layout in the engine: `perm` of ONNX's axes. */
-  readonly variable: TfVariable;
-  readonly perm: readonly number[] | null;
-  /** Shape in ONNX order. */
-  readonly dims: readonly number[];
-  /** What the operator that uses it calls it. */
-  readonly role: 'kernel' | 'bias' | 'scale' | 'embedding' | 'slope' | 'running-mean' | 'running-variance' | 'other';
-  /** Weight decay applies to kernels and embeddings only. */
-  readonly decays: boolean;
-}
+export type { Parameter } from './parameter.ts';
 
 export interface RunOptions {
   readonly training: boolean;
@@ -53,6 +38,8 @@ export interface RunResult {
 }
 
 export interface Network {
+  /** What it was made of. */
+  readonly parts: NetworkParts;
   readonly model: Model;
   readonly inputs: readonly { readonly name: string; readonly type: TensorType }[];
   readonly outputs: readonly { readonly name: string; readonly type: TensorType | null }[];
@@ -61,7 +48,7 @@ export interface Network {
   /** Running statistics: changed by training, not by gradients. */
   readonly state: readonly Parameter[];
   /** Weights that gradients cannot reach, with the node in the way. */
-  readonly frozen: readonly { readonly parameter: string; readonly node: string; readonly reason: string }[];
+  readonly frozen: readonly FrozenWeight[];
   /** Must be called inside a `tf.tidy` (or its results disposed): intermediates are not freed by `run` itself. */
   run(feeds: ReadonlyMap<string, Value>, options: RunOptions): RunResult;
   /** The model with the variables' present values written back into the same graph; all else untouched. */

@@ -5,7 +5,7 @@ import { NodeView } from '../ir/node-info.ts';
 import type { Tensor } from '../ir/types.ts';
 import type { WeightRole } from '../operators/operator.ts';
 import type { Bodies } from './gradient-paths.ts';
-import type { Parameter } from './network.ts';
+import type { Parameter } from './parameter.ts';
 import type { Program, Instruction } from './program.ts';
 
 export interface Weight {
