@@ -17,6 +17,7 @@ const LAYERS = [
   ['agreement'],
   ['step'],
   ['training'],
+  ['parallel'],
   ['techniques'],
   ['recipe'],
 ];
