@@ -23,6 +23,13 @@ export const resNet: StagedNetwork = {
   model: () => readOnnx(NETWORKS.find(({ name }) => name === 'resnet-20')!.onnx()),
 };
 
+/** A chain without branches. */
+export const leNet: StagedNetwork = {
+  name: 'LeNet-5',
+  inputs: [float('x', 4, 1, 28, 28)],
+  model: () => readOnnx(NETWORKS.find(({ name }) => name === 'lenet-5')!.onnx()),
+};
+
 /** 4 layers of attention. */
 export const transformer: StagedNetwork = {
   name: 'a transformer',
