@@ -10,6 +10,7 @@ import type { Parameter } from '../network/network.ts';
 import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike, type NamedVariable } from './named-variable.ts';
+import { ADAM, adamScalars } from './optimizer-scalars.ts';
 import { elementAt } from '../ir/element-at.ts';
 import { entryOf } from '../ir/entry-of.ts';
 
@@ -69,22 +70,13 @@ function plainUpdate(weight: TfTensor, gradient: TfTensor, rate: TfTensor, decay
   return tf.sub(weight, tf.mul(g, rate));
 }
 
-const BETA1 = 0.9;
-const BETA2 = 0.999;
-const EPSILON = 1e-8;
-
 function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Parameter[], decoupled: boolean): Optimizer {
   const slots = [...variablesLike(parameters, 'mean', 0), ...variablesLike(parameters, 'square', 0)];
   const means = byParameter(slots.slice(0, parameters.length));
   const squares = byParameter(slots.slice(parameters.length));
   return {
     slots,
-    scalars: (step, learningRate) => [
-      learningRate / (1 - BETA1 ** (step + 1)),
-      1 / Math.sqrt(1 - BETA2 ** (step + 1)),
-      decoupled ? 1 - learningRate * weightDecay : 1,
-      1,
-    ],
+    scalars: (step, learningRate) => [...adamScalars(step, learningRate, decoupled ? weightDecay : 0), 1],
     update: ({ name, variable, decays }, gradient, scalars) => {
       const scalar = (index: number): TfTensor => elementAt(scalars, index, 'scalar');
       const [mean, square] = [entryOf(means, name, 'mean of'), entryOf(squares, name, 'square of')];
@@ -97,12 +89,7 @@ function adam({ weightDecay = 0 }: OptimizerSettings, parameters: readonly Param
         root: scalar(1),
         keep: scalar(decays ? 2 : 3),
       };
-      const next = adamUpdate(input, {
-        beta1: BETA1,
-        beta2: BETA2,
-        epsilon: EPSILON,
-        decay: decays && !decoupled ? weightDecay : 0,
-      });
+      const next = adamUpdate(input, { ...ADAM, decay: decays && !decoupled ? weightDecay : 0 });
       mean.assign(next.mean);
       square.assign(next.square);
       return next.weight;
