@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import { newId } from '../ids.ts';
 import { createInspector } from '../inspection/inspector.ts';
 import { BlobReferences } from '../jobs/blob-references.ts';
+import { sameForEveryTenant } from '../jobs/limits.ts';
 import { Relay } from '../jobs/relay.ts';
 import type { Log } from '../log.ts';
 import { openQueue } from '../queue/open.ts';
@@ -63,6 +64,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     log,
     inspector: createInspector(),
     limits: config.limits,
+    tenantLimits: sameForEveryTenant(config.tenantLimits),
     trustProxy: config.trustProxy,
     metrics: new Registry(),
   });

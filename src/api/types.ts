@@ -10,7 +10,7 @@ import type {
 import type { Registry } from 'prom-client';
 import type { Config } from '../config/config.ts';
 import type { BlobListing, BlobReferences } from '../jobs/blob-references.ts';
-import type { Limits } from '../jobs/limits.ts';
+import type { ServiceLimits } from '../jobs/limits.ts';
 import type {
   ArtifactRepository,
   DatasetRepository,
@@ -24,6 +24,7 @@ import type { BlobStore } from '../jobs/ports/blobs.ts';
 import type { ChangeFeed } from '../jobs/ports/change-feed.ts';
 import type { Inspector } from '../jobs/ports/inspector.ts';
 import type { JobQueue } from '../jobs/ports/queue.ts';
+import type { TenantLimitSource } from '../jobs/ports/tenant-limits.ts';
 import type { WorkerRegistry } from '../jobs/ports/worker-side.ts';
 import type { Log } from '../log.ts';
 import type { KeyGenerator } from './key-generator.ts';
@@ -54,7 +55,8 @@ export interface ApiDeps {
   readonly inspector: Inspector;
   readonly feed: ChangeFeed;
   readonly keys: KeyGenerator;
-  readonly limits: Limits;
+  readonly limits: ServiceLimits;
+  readonly tenantLimits: TenantLimitSource;
   readonly trustProxy: Config['trustProxy'];
   readonly log: Log;
   readonly metrics: Registry;

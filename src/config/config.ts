@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import { parseS3Url, type S3Location } from '../artifacts/s3-location.ts';
 import type { EngineChoice } from '../contracts/engine.ts';
-import type { Limits } from '../jobs/limits.ts';
+import type { ServiceLimits } from '../jobs/limits.ts';
+import type { TenantLimits } from '../jobs/ports/tenant-limits.ts';
 import { ConfigError, problemOf, readVariables, textOf } from './read.ts';
 import type { VariableName, Variables } from './variables.ts';
 
@@ -25,7 +26,9 @@ export interface Config {
   readonly logLevel: Variables['LATHE_LOG_LEVEL'];
   /** Whether to believe the X-Forwarded-For of a reverse proxy. */
   readonly trustProxy: boolean;
-  readonly limits: Limits;
+  readonly limits: ServiceLimits;
+  /** Of every tenant. */
+  readonly tenantLimits: TenantLimits;
 }
 
 const MIB = 2 ** 20;
@@ -69,7 +72,8 @@ export function parseConfig(environment: NodeJS.ProcessEnv): Config {
     engine: values.LATHE_ENGINE,
     logLevel: values.LATHE_LOG_LEVEL,
     trustProxy: values.LATHE_TRUST_PROXY,
-    limits: limitsOf(values),
+    limits: serviceLimits(values),
+    tenantLimits: tenantLimits(values),
   };
 }
 
@@ -79,12 +83,19 @@ function requireDatabase(environment: NodeJS.ProcessEnv): void {
   throw new ConfigError([missing, ...NAMES.flatMap((name) => problemOf(environment, name) ?? [])]);
 }
 
-function limitsOf(values: Pick<Variables, (typeof NAMES)[number]>): Limits {
+type Values = Pick<Variables, (typeof NAMES)[number]>;
+
+function tenantLimits(values: Values): TenantLimits {
   return {
     modelBytes: values.LATHE_MAX_MODEL_MB * MIB,
     datasetBytes: values.LATHE_MAX_DATASET_MB * MIB,
-    storedBytesPerTenant: values.LATHE_MAX_STORED_GB * GIB,
-    activeJobsPerTenant: values.LATHE_MAX_ACTIVE_JOBS,
+    storedBytes: values.LATHE_MAX_STORED_GB * GIB,
+    activeJobs: values.LATHE_MAX_ACTIVE_JOBS,
+  };
+}
+
+function serviceLimits(values: Values): ServiceLimits {
+  return {
     requestsPerMinute: values.LATHE_RATE_LIMIT,
     uploadsAtOnce: values.LATHE_MAX_UPLOADS,
     inspectionsAtOnce: values.LATHE_MAX_INSPECTIONS,

@@ -1,13 +1,8 @@
-/** What one service, and one tenant of it, may use. */
-export interface Limits {
-  /** Bounds on one upload. */
-  readonly modelBytes: number;
-  readonly datasetBytes: number;
-  /** Models, datasets and artifacts together. */
-  readonly storedBytesPerTenant: number;
-  /** Jobs queued or running. */
-  readonly activeJobsPerTenant: number;
-  /** Of one key, or of one address without a key. */
+import type { TenantLimits, TenantLimitSource } from './ports/tenant-limits.ts';
+
+/** What one service may use, whoever asks. */
+export interface ServiceLimits {
+  /** Of one key, or of one address without a key: counted before the key, and so the tenant, is looked up. */
   readonly requestsPerMinute: number;
   readonly uploadsAtOnce: number;
   /** Parsers at a time: each is a child process. */
@@ -17,3 +12,8 @@ export interface Limits {
 }
 
 export const DEFAULT_MAX_ATTEMPTS = 5;
+
+/** Every tenant may use the same. */
+export function sameForEveryTenant(limits: TenantLimits): TenantLimitSource {
+  return { limitsOf: async () => limits };
+}

@@ -10,7 +10,6 @@ import { JobRequest, Limits as JobLimits } from '../contracts/job-request.ts';
 import { LatheError, type ErrorDetail } from '../errors.ts';
 import { isId, newId } from '../ids.ts';
 import { estimate, type Estimate } from './estimate.ts';
-import type { Limits } from './limits.ts';
 import type {
   DatasetRepository,
   IdempotencyClaim,
@@ -21,12 +20,13 @@ import type {
   StoredJob,
   StoredModel,
 } from './ports/api-side.ts';
+import type { TenantLimitSource } from './ports/tenant-limits.ts';
 
 export interface SubmitDeps {
   readonly models: ModelRepository;
   readonly datasets: DatasetRepository;
   readonly jobs: JobRepository;
-  readonly limits: Limits;
+  readonly tenantLimits: TenantLimitSource;
   /** What the client is answered: kept with the Idempotency-Key. */
   answerOf(job: StoredJob): unknown;
 }
@@ -50,9 +50,10 @@ export async function submitJob(
   if (idempotency && earlier) return repeated(idempotency, earlier);
   const plan = await resolve(deps, tenantId, request);
   const modelIds = [...new Set([plan.model.id, ...plan.others.map(({ id }) => id)])];
+  const { activeJobs } = await deps.tenantLimits.limitsOf(tenantId);
   const result = await deps.jobs.insert(
     { id: newId('job'), tenantId, request: plan.request, modelIds },
-    { idempotency, activeJobs: deps.limits.activeJobsPerTenant, answerOf: (job) => deps.answerOf(job) },
+    { idempotency, activeJobs, answerOf: (job) => deps.answerOf(job) },
   );
   switch (result.outcome) {
     case 'inserted':
@@ -62,10 +63,7 @@ export async function submitJob(
     case 'busy':
       throw new LatheError('conflict', 'Another request with this Idempotency-Key is being worked on');
     case 'quota':
-      throw new LatheError(
-        'quota-exceeded',
-        `${deps.limits.activeJobsPerTenant} jobs are queued or running, as many as may be`,
-      );
+      throw new LatheError('quota-exceeded', `${activeJobs} jobs are queued or running, as many as may be`);
     case 'missing':
       throw new LatheError('not-found', 'A model or the dataset of the request was deleted while it was checked');
   }

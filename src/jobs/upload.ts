@@ -7,10 +7,10 @@ import type { LimitFunction } from 'p-limit';
 import { LatheError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { BlobReferences } from './blob-references.ts';
-import type { Limits } from './limits.ts';
 import type { DatasetRepository, ModelRepository, StoredDataset, StoredModel, Usage } from './ports/api-side.ts';
 import type { BlobStore } from './ports/blobs.ts';
 import type { Inspector } from './ports/inspector.ts';
+import type { TenantLimitSource } from './ports/tenant-limits.ts';
 
 export interface UploadDeps {
   readonly models: ModelRepository;
@@ -19,7 +19,7 @@ export interface UploadDeps {
   readonly blobs: BlobStore;
   readonly blobReferences: BlobReferences;
   readonly inspector: Inspector;
-  readonly limits: Limits;
+  readonly tenantLimits: TenantLimitSource;
   /** Uploads at a time; more are turned away. */
   readonly uploads: LimitFunction;
   /** Inspections at a time; more wait for their turn. */
@@ -41,7 +41,7 @@ interface Received {
 }
 
 export async function uploadModel(deps: UploadDeps, upload: Upload): Promise<StoredModel> {
-  return receive(deps, upload, deps.limits.modelBytes, async ({ sha256, sizeBytes, path }) => {
+  return receive(deps, upload, 'modelBytes', async ({ sha256, sizeBytes, path }) => {
     const known = await deps.models.findByContent(upload.tenantId, sha256);
     if (known) return known;
     const description = await deps.inspections(() => deps.inspector.model(path));
@@ -64,7 +64,7 @@ export async function uploadDataset(
   upload: Upload,
   options: Record<string, string>,
 ): Promise<StoredDataset> {
-  return receive(deps, upload, deps.limits.datasetBytes, async ({ sha256, sizeBytes, path }) => {
+  return receive(deps, upload, 'datasetBytes', async ({ sha256, sizeBytes, path }) => {
     const known = await deps.datasets.findByContent(upload.tenantId, sha256, options);
     if (known) return known;
     const description = await deps.inspections(() => deps.inspector.dataset(path, options));
@@ -83,11 +83,11 @@ export async function uploadDataset(
 async function receive<T>(
   deps: UploadDeps,
   upload: Upload,
-  limitBytes: number,
+  bound: 'modelBytes' | 'datasetBytes',
   keep: (received: Received) => Promise<T>,
 ): Promise<T> {
   const { blobs, blobReferences, uploads } = deps;
-  const allowed = await allowedBytes(deps, upload, limitBytes);
+  const allowed = await allowedBytes(deps, upload, bound);
   if (uploads.activeCount >= uploads.concurrency)
     throw new LatheError('rate-limited', 'Too many uploads are under way; try again in a moment');
   const received = await uploads(async () => {
@@ -106,20 +106,22 @@ async function receive<T>(
 }
 
 async function allowedBytes(
-  { usage, limits }: UploadDeps,
+  { usage, tenantLimits }: UploadDeps,
   { tenantId, declaredBytes }: Upload,
-  limitBytes: number,
+  bound: 'modelBytes' | 'datasetBytes',
 ): Promise<number> {
+  const limits = await tenantLimits.limitsOf(tenantId);
+  const limitBytes = limits[bound];
   if (declaredBytes !== null && declaredBytes > limitBytes) {
     throw new LatheError('too-large', `The file has ${declaredBytes} bytes; the limit is ${limitBytes}`, [
       { path: 'file', message: `at most ${limitBytes} bytes` },
     ]);
   }
-  const left = limits.storedBytesPerTenant - (await usage.storedBytes(tenantId));
+  const left = limits.storedBytes - (await usage.storedBytes(tenantId));
   if (left <= 0 || (declaredBytes !== null && declaredBytes > left)) {
     throw new LatheError(
       'quota-exceeded',
-      `${Math.max(0, left)} bytes are left of the ${limits.storedBytesPerTenant} that may be stored; ` +
+      `${Math.max(0, left)} bytes are left of the ${limits.storedBytes} that may be stored; ` +
         'delete models, datasets or jobs',
     );
   }

@@ -39,7 +39,7 @@ let dataset: string;
 
 beforeAll(async () => {
   postgres = await startTestPostgres();
-  api = await startApi({ databaseUrl: await postgres.emptyDatabase(), limits: { activeJobsPerTenant: 60 } });
+  api = await startApi({ databaseUrl: await postgres.emptyDatabase(), tenantLimits: { activeJobs: 60 } });
   witness = new Witness(api.url, api.key);
   stranger = await api.memberOf('stranger');
   model = (

@@ -27,7 +27,7 @@ const ids = { model: '', spareModel: '', dataset: '', spareDataset: '', job: '',
 beforeAll(async () => {
   postgres = await startTestPostgres();
   databaseUrl = await postgres.emptyDatabase();
-  api = await startApi({ databaseUrl, limits: { modelBytes: 100_000, datasetBytes: 100_000 } });
+  api = await startApi({ databaseUrl, tenantLimits: { modelBytes: 100_000, datasetBytes: 100_000 } });
   member = await api.memberOf('other');
   witness = new Witness(api.url, api.key, seen);
 });

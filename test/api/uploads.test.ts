@@ -24,7 +24,7 @@ beforeAll(async () => {
   postgres = await startTestPostgres();
   api = await startApi({
     databaseUrl: await postgres.emptyDatabase(),
-    limits: { modelBytes: 1_000_000, storedBytesPerTenant: 3_000_000 },
+    tenantLimits: { modelBytes: 1_000_000, storedBytes: 3_000_000 },
   });
   witness = new Witness(api.url, api.key);
   stranger = await api.memberOf('stranger');

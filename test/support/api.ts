@@ -15,9 +15,10 @@ import { parseConfig } from '../../src/config/config.ts';
 import { newId } from '../../src/ids.ts';
 import { createInspector } from '../../src/inspection/inspector.ts';
 import { BlobReferences } from '../../src/jobs/blob-references.ts';
-import type { Limits } from '../../src/jobs/limits.ts';
+import { sameForEveryTenant, type ServiceLimits } from '../../src/jobs/limits.ts';
 import type { Inspector } from '../../src/jobs/ports/inspector.ts';
 import type { JobQueue } from '../../src/jobs/ports/queue.ts';
+import type { TenantLimits, TenantLimitSource } from '../../src/jobs/ports/tenant-limits.ts';
 import { createLog } from '../../src/log.ts';
 import { openQueue } from '../../src/queue/open.ts';
 import { PostgresChangeFeed } from '../../src/store/change-feed.ts';
@@ -43,14 +44,20 @@ export interface TestApi {
 export interface TestApiOptions {
   readonly databaseUrl: string;
   readonly redisUrl?: string | null;
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<ServiceLimits>;
+  /** Of every tenant, or asked for each. */
+  readonly tenantLimits?: Partial<TenantLimits> | TenantLimitSource;
   readonly inspector?: Inspector;
 }
+
+/** Keys the MACs of stored API keys. */
+export const TEST_SECRET = 'a secret of the tests';
 
 export async function startApi({
   databaseUrl,
   redisUrl = null,
   limits = {},
+  tenantLimits = {},
   inspector = createInspector(),
 }: TestApiOptions): Promise<TestApi> {
   await migrate(databaseUrl);
@@ -60,7 +67,7 @@ export async function startApi({
   const queue = await openQueue({ redisUrl, databaseUrl });
   const blobs = await openLocalBlobs(folder);
   const feed = new PostgresChangeFeed(databaseUrl);
-  const keys = new KeyGenerator('a secret of the tests');
+  const keys = new KeyGenerator(TEST_SECRET);
   const addKey = async (tenant: string, role: 'administrator' | 'member') => {
     const { key, prefix, mac } = keys.make();
     await store.keys.add({ id: newId('key'), tenant, name: tenant, role, prefix, mac });
@@ -75,6 +82,8 @@ export async function startApi({
     inspector,
     blobReferences: new BlobReferences(blobs, store.usage),
     limits: { ...config.limits, ...limits },
+    tenantLimits:
+      'limitsOf' in tenantLimits ? tenantLimits : sameForEveryTenant({ ...config.tenantLimits, ...tenantLimits }),
     trustProxy: false,
     log: createLog('api', config.logLevel),
     metrics: new Registry(),

@@ -1,6 +1,7 @@
 /** openapi.yaml, without a database or queue: the routes are registered and described, none is called. */
 import { Registry } from 'prom-client';
 import { parseConfig } from '../../config/config.ts';
+import { sameForEveryTenant } from '../../jobs/limits.ts';
 import { createLog } from '../../log.ts';
 import { buildApp } from '../app.ts';
 import { KeyGenerator } from '../key-generator.ts';
@@ -9,7 +10,7 @@ import { KeyGenerator } from '../key-generator.ts';
 const uncalled: never = new Proxy({}, { get: () => uncalled }) as never;
 
 export async function generateDocument(): Promise<{ yaml: string; document: Record<string, unknown> }> {
-  const { limits, trustProxy } = parseConfig({ DATABASE_URL: 'postgresql://none' });
+  const { limits, tenantLimits, trustProxy } = parseConfig({ DATABASE_URL: 'postgresql://none' });
   const app = await buildApp({
     store: uncalled,
     queue: uncalled,
@@ -19,6 +20,7 @@ export async function generateDocument(): Promise<{ yaml: string; document: Reco
     feed: uncalled,
     keys: new KeyGenerator(''),
     limits,
+    tenantLimits: sameForEveryTenant(tenantLimits),
     trustProxy,
     log: createLog('api', 'silent'),
     metrics: new Registry(),

@@ -52,13 +52,13 @@ const ROUTES = [
 /** Everything under /v1; `app` asks for keys already. */
 export async function addRoutes(app: App, deps: ApiDeps): Promise<void> {
   for (const add of ROUTES) add(app, deps);
-  const { store, blobs, blobReferences, inspector, limits } = deps;
+  const { store, blobs, blobReferences, inspector, limits, tenantLimits } = deps;
   const uploads: UploadDeps = {
     ...store,
     blobs,
     blobReferences,
     inspector,
-    limits,
+    tenantLimits,
     uploads: pLimit(limits.uploadsAtOnce),
     inspections: pLimit(limits.inspectionsAtOnce),
   };

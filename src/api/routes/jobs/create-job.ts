@@ -19,8 +19,8 @@ const HEADERS = Type.Object(
   { additionalProperties: true },
 );
 
-export function createJob(app: App, { store, limits }: ApiDeps): void {
-  const deps = { ...store, limits, answerOf: jobView };
+export function createJob(app: App, { store, tenantLimits }: ApiDeps): void {
+  const deps = { ...store, tenantLimits, answerOf: jobView };
   app.post(
     '/jobs',
     {
