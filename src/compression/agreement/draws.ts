@@ -7,7 +7,7 @@ import type { HostArray } from '../data/dataset.ts';
 import { storageDtype } from '../data/transform.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { isDraw, mayDrop } from '../graph/draws.ts';
-import { inputName } from '../ir/element-at.ts';
+import { inputName } from '../ir/checked-access.ts';
 import { indexGraph, mapSubgraphs } from '../ir/edit.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';

@@ -4,7 +4,7 @@
  * an error of up to pi n 2^-24, 7.5e-5 for n = 400. The result is the transform of a frame whose samples differ by as
  * much, which matters where a Log of a quiet band follows.
  */
-import { inputName } from '../ir/element-at.ts';
+import { inputName } from '../ir/checked-access.ts';
 import { freshNames, makeNode, withInitializers } from '../ir/edit.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { fromHost } from '../ir/tensor-data.ts';

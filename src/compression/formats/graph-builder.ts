@@ -1,5 +1,5 @@
 /** Writes a new ONNX graph node by node, for the importers of other formats. */
-import { tupleOf, type Tuple } from './checked.ts';
+import { type Tuple, tupleOf } from '../ir/checked-access.ts';
 import { makeNode, removeUnusedInitializers, type AttributeValue } from '../ir/edit.ts';
 import { settingsMetadata } from '../ir/settings.ts';
 import { fromHost, hostOf } from '../ir/tensor-data.ts';

@@ -6,7 +6,7 @@
  */
 import type { HostTensor } from '../ir/host-tensor.ts';
 import { constantTensor } from '../ir/constants.ts';
-import { inputName, outputName } from '../ir/element-at.ts';
+import { inputName, outputName } from '../ir/checked-access.ts';
 import { mapSubgraphs, usedNames, withGraph } from '../ir/edit.ts';
 import { Evaluator } from './evaluate.ts';
 import { elementCount, fromHost, isFloat, toHost } from '../ir/tensor-data.ts';

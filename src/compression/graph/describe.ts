@@ -2,7 +2,7 @@
 import type { ModelDescription, ModelFormat, ModelInput, TensorDescription } from '../../contracts/model.ts';
 import { expandCodebooks } from './codebooks.ts';
 import { constantTensor } from '../ir/constants.ts';
-import { outputName } from '../ir/element-at.ts';
+import { outputName } from '../ir/checked-access.ts';
 import { subgraphs, walkNodes } from '../ir/edit.ts';
 import { inferShapes, type TypeTable } from './infer.ts';
 import { refuseEndlessLoops } from './endless-loops.ts';

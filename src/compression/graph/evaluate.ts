@@ -3,7 +3,7 @@ import { findOperator } from '../operators/registry.ts';
 import { broadcastDims } from '../operators/host/offsets.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';
 import { NodeView, type InputFacts } from '../ir/node-info.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import { elementCount, hostNumbers, toHost } from '../ir/tensor-data.ts';
 import type { Graph, Node, Tensor } from '../ir/types.ts';
 

@@ -1,5 +1,5 @@
 /** Bounds for integer inputs: the sizes of the tables that they index. */
-import { inputName } from '../ir/element-at.ts';
+import { inputName } from '../ir/checked-access.ts';
 import { indexGraph } from '../ir/edit.ts';
 import { inferShapes } from './infer.ts';
 import type { Model, Node } from '../ir/types.ts';

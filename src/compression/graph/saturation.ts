@@ -9,7 +9,7 @@
  * weights are exact everywhere: they are widened to 16 bits first (VPMADDWD), which is slower.
  */
 import { intAttribute } from '../ir/node-attributes.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import type { Node } from '../ir/types.ts';
 
 /** Largest sum of two neighbours' magnitudes that no activations can make saturate. */

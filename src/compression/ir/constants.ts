@@ -1,5 +1,5 @@
 /** Values of Constant nodes, in any of the attribute forms. */
-import { outputName } from './element-at.ts';
+import { outputName } from './checked-access.ts';
 import { fromHost, hostOf } from './tensor-data.ts';
 import type { Attribute, DataType, Node, Tensor } from './types.ts';
 

@@ -1,4 +1,4 @@
-import { elementAt } from './element-at.ts';
+import { elementAt } from './checked-access.ts';
 import { BITS, elementCount } from './tensor-data.ts';
 import type { Tensor } from './types.ts';
 

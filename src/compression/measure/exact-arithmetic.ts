@@ -8,7 +8,7 @@ import type { Batch } from '../data/dataset.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { constantCodes, integerProducts, saturatingProducts } from '../graph/integer-products.ts';
 import { unsignedWeights } from '../graph/passes/unsigned-weights.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import type { Model } from '../ir/types.ts';
 import { fidelityMeter, type Outputs, type PlainFidelity } from './fidelity.ts';
 import type { Runtime } from './session.ts';

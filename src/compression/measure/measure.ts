@@ -8,7 +8,7 @@ import type { Batch, Dataset, Split, SplitName } from '../data/dataset.ts';
 import { predictionOutput } from '../data/match.ts';
 import { readOnnx } from '../formats/onnx/read.ts';
 import { countMacs } from '../graph/describe.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import type { Model } from '../ir/types.ts';
 import { countWeights } from '../graph/weights.ts';
 import { accuracyMeter } from './accuracy.ts';

@@ -1,5 +1,5 @@
 /** The instruction that computes an attention found in a graph (fuse-attention.ts). */
-import { outputName } from '../ir/element-at.ts';
+import { outputName } from '../ir/checked-access.ts';
 import { attend, type AxisOrder } from '../operators/device/attention.ts';
 import { FULL, ONNX_ORDER } from '../operators/define.ts';
 import type { Operator, RunContext } from '../operators/operator.ts';

@@ -5,7 +5,7 @@
  *
  *   softmax(q k' * factors + mask) v, transposed
  */
-import { elementAt, inputName, outputName } from '../ir/element-at.ts';
+import { elementAt, inputName, outputName } from '../ir/checked-access.ts';
 import type { TypeTable } from '../graph/infer.ts';
 import { attentionInstruction, type Attention, type Factor, type Operand } from './attention-instruction.ts';
 import { instructionsFor, type Instruction } from './program.ts';

@@ -8,7 +8,7 @@
 import type { TypeTable } from '../graph/infer.ts';
 import { batchNorm } from '../operators/normalization.ts';
 import type { Operator } from '../operators/operator.ts';
-import { inputName, outputName } from '../ir/element-at.ts';
+import { inputName, outputName } from '../ir/checked-access.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { instructionsFor, type Instruction } from './program.ts';

@@ -4,7 +4,7 @@
  */
 import { makesNoise } from '../graph/draws.ts';
 import { inferShapes, opsetOf, type TypeTable } from '../graph/infer.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import { topologicalOrder, usedNames } from '../ir/edit.ts';
 import type { Graph, Model } from '../ir/types.ts';
 import type { Layout } from '../operators/operator.ts';

@@ -1,5 +1,5 @@
 /** Activation functions: elementwise, in whatever layout their input has. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { hostNumbers, hostOf } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Arithmetic of two or more operands with broadcasting. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';

@@ -7,7 +7,7 @@
  * the text where a single query comes with several keys behind a past (it sees them all) and where `softmax_precision`
  * is of 16 bits; such models are not trained.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { isFloat } from '../ir/tensor-data.ts';

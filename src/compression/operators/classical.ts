@@ -3,7 +3,7 @@
  * inputs, ArrayFeatureExtractor picks the name of its class. Trees, support vectors and linear models have their
  * weights in attributes, and are not trained.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';

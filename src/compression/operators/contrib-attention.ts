@@ -4,7 +4,7 @@
  * earlier positions. Heads of keys serve blocks of heads of queries. What onnxruntime computes on CUDA only (packed
  * inputs, caches of several lengths) is refused.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';

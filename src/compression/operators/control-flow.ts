@@ -1,5 +1,5 @@
 /** If, Loop and Scan with conditions known only at run time: the engine runs their bodies round by round. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { allocate, int64Host, toNumber } from '../ir/tensor-data.ts';

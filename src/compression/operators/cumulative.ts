@@ -1,5 +1,5 @@
 /** Running sums and products along an axis. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { allocate, hostNumbers } from '../ir/tensor-data.ts';
 import { withGradient } from '../tensor/nn/gradient.ts';
 import { tf } from '../tensor/tf.ts';

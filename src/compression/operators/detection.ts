@@ -1,5 +1,5 @@
 /** Choosing boxes: NonMaxSuppression. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import { onHost, ONNX_ORDER, ZERO, type HostForm, needs } from './define.ts';
 import type { HostTensor } from '../ir/host-tensor.ts';

@@ -2,7 +2,7 @@
  * Einstein summation: any equation, ellipses, repeated indices, any number of operands. Differentiable, since it is
  * made of moves and products.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim, TensorType } from '../ir/types.ts';

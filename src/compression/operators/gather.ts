@@ -1,5 +1,5 @@
 /** Picking elements by indices: Gather, GatherElements, GatherND. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import * as nn from '../tensor/nn.ts';

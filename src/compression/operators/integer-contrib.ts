@@ -3,7 +3,7 @@
  * result is computed in float32 and rounded to codes again. Products are exact sums of integers, as in
  * `integer-compute.ts`.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { LatheError } from '../../errors.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Concat and Split. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';

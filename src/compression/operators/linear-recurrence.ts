@@ -2,7 +2,7 @@
  * The recurrent layers of linear-attention models (opset 27): attention whose state has a fixed size, and the causal
  * convolution before it.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** The losses of the standard: NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss over scores [n, classes, ...]. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Matrix products: MatMul of any ranks, Gemm, and com.microsoft's FusedMatMul. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { DataType, Dim, TensorType } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';

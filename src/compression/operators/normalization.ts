@@ -1,5 +1,5 @@
 /** Normalizations: over the batch, over features, over positions, over groups and across channels. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Pad in every mode and form, and CenterCropPad. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';

@@ -1,5 +1,5 @@
 /** Putting values back where windows took them from: Col2Im and MaxUnpool. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Pooling: maximum (with indices), average, Lp norm; windowed and global. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import * as nn from '../tensor/nn.ts';

@@ -1,5 +1,5 @@
 /** QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: per tensor, along one axis, or in blocks. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, isFloat } from '../ir/tensor-data.ts';
 import type { DataType } from '../ir/types.ts';

@@ -1,5 +1,5 @@
 /** LSTM, GRU and RNN. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import type { TensorType } from '../ir/types.ts';
 import { recurrence } from './channels/recurrent.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';

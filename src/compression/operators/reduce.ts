@@ -1,5 +1,5 @@
 /** Reductions: sums, means, extremes, products and norms over axes. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { isFloat } from '../ir/tensor-data.ts';
 import type { DataType, Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,7 +1,7 @@
 /**
  * Operators that repeat or rearrange blocks: Expand, Tile, DepthToSpace, SpaceToDepth, and masks over matrices (Trilu).
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';

@@ -3,7 +3,7 @@
  * cubic and their antialiased forms differ in these weights alone, and a product with a constant matrix is fast and
  * differentiable everywhere. Source: ONNX's definition of Resize.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import { sizeOf } from './shapes.ts';

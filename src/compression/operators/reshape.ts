@@ -1,5 +1,5 @@
 /** Operators that change the shape alone, or the order of axes: Reshape, Flatten, Squeeze, Unsqueeze, Transpose. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount } from '../ir/tensor-data.ts';
 import type { Dim } from '../ir/types.ts';

@@ -1,7 +1,7 @@
 /**
  * Rotary position embedding (Su et al., 2021): pairs of features are turned by an angle that grows with the position.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';

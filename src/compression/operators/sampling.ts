@@ -2,7 +2,7 @@
  * Operators that read images between their pixels: GridSample, AffineGrid (Jaderberg et al., 2015), RoiAlign (He et
  * al., 2017), DeformConv (Dai et al., 2017).
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Putting elements by indices: Scatter, ScatterElements, ScatterND, with reductions. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { allocate, hostNumbers } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Picking by value or by condition: TopK, ArgMax, ArgMin, NonZero, Compress, Unique, OneHot. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers, isFloat } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Operators that move elements along a time axis, each sample by its own amount: ReverseSequence, TensorScatter. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';

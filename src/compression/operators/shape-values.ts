@@ -2,7 +2,7 @@
  * Operators that make values out of shapes and attributes: Shape, Size, Constant, ConstantOfShape, Range, EyeLike,
  * Identity.
  */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { constantTensor } from '../ir/constants.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { elementCount, hostNumbers, int64Host, isFloat, toHost } from '../ir/tensor-data.ts';

@@ -1,5 +1,5 @@
 /** Slice, in all its forms: attributes or inputs, any axes, any steps. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import { slicing, type TakenRange } from './channels/join-split.ts';

@@ -1,5 +1,5 @@
 /** Softmax, LogSoftmax, Hardmax: along one axis since opset 13, before over all axes from `axis` on as one. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import * as nn from '../tensor/nn.ts';
 import { tf } from '../tensor/tf.ts';
 import { alongAxes } from './channels/elementwise.ts';

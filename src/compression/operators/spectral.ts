@@ -1,5 +1,5 @@
 /** Windows, discrete Fourier transforms and the mel scale: the front end of audio models. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { LatheError } from '../../errors.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import { hostNumbers } from '../ir/tensor-data.ts';

@@ -1,5 +1,5 @@
 /** Taking apart and putting together values that may lie on the host or on the device. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { allocate } from '../ir/tensor-data.ts';
 import { tf } from '../tensor/tf.ts';
 import type { TfTensor } from '../tensor/tf.ts';

@@ -1,5 +1,5 @@
 /** Sliding windows of convolution and pooling: kernel, strides, dilations, and the pads that `auto_pad` stands for. */
-import { nth } from '../ir/nth.ts';
+import { nth } from '../ir/checked-access.ts';
 import { GraphError } from '../ir/graph-error.ts';
 import type { Dim } from '../ir/types.ts';
 import type { NodeInfo } from '../ir/node-info.ts';

@@ -3,8 +3,7 @@ import type { ExportedFile, Measures } from '../../contracts/report.ts';
 import { measureModels, type MeasureRequest } from '../measure/measure.ts';
 import { exportReport, type Exported } from './exports.ts';
 import { sha256 } from './sha256.ts';
-import { elementAt } from '../ir/element-at.ts';
-import { entryOf } from '../ir/entry-of.ts';
+import { elementAt, entryOf } from '../ir/checked-access.ts';
 
 /** The files of one recipe: each step's ONNX file, and those of other formats. */
 export interface RecipeModels {

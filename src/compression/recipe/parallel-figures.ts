@@ -1,6 +1,6 @@
 /** Figures of a parallel training over all steps of a recipe. */
 import type { ParallelFigures, Report } from '../../contracts/report.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 /** Means by training step, of the steps that ran with the replicas that the last one had. Nothing if none did. */
 export function overallFigures(figures: readonly ParallelFigures[]): Pick<Report, 'parallel'> {

@@ -1,6 +1,6 @@
 /** A step as the ranks above 0 apply it: they take part in the training and keep nothing of it. */
 import type { Replica } from '../collective/replica.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepContext } from '../step/step-context.ts';
 import { sharedCheckpoints } from './apply-together.ts';

@@ -8,7 +8,7 @@ import { LatheError } from '../../errors.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { withoutCodebooks } from '../graph/codebooks.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import type { Model } from '../ir/types.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepContext, StepEvidence } from '../step/step-context.ts';

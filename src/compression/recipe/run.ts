@@ -17,7 +17,7 @@ import { sha256 } from './sha256.ts';
 import type { RecipeFile, RecipeInput, RecipeResult } from './types.ts';
 import { validateRecipe } from './validate.ts';
 import { comparisonWarnings } from './warnings.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 export type { DatasetSource, RecipeEvent, RecipeFile, RecipeInput, RecipeResult } from './types.ts';
 

@@ -13,7 +13,7 @@ import { specOf, TECHNIQUES } from '../techniques/registry.ts';
 import type { Available, TechniqueSpec } from '../techniques/technique.ts';
 import { schemaProblems } from './schema-problems.ts';
 import { orderProblems } from './step-order.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 interface Problem extends ErrorDetail {
   readonly code: ErrorCode;

@@ -2,7 +2,7 @@
 import type { Step } from '../../contracts/job-request.ts';
 import type { Measures, ReportWarning } from '../../contracts/report.ts';
 import { specOf } from '../techniques/registry.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 /** Changes smaller than these are noise or the price of the technique. */
 const SLOWER = 1.1;

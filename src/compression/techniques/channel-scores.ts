@@ -1,7 +1,7 @@
 /** Importance of channels, from their weights alone. */
 import type { ConstantAxis, ChannelGroup } from '../graph/channels/groups.ts';
 import type { ChannelMap } from '../graph/channels/couple.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import { elementCount, toHost } from '../ir/tensor-data.ts';
 import { seededRandom } from '../data/random.ts';
 

@@ -2,8 +2,7 @@
 import type { ChannelGroup } from '../graph/channels/groups.ts';
 import type { RemainingUnits } from '../graph/channels/remaining-units.ts';
 import type { Scores } from './channel-scores.ts';
-import { elementAt } from '../ir/element-at.ts';
-import { entryOf } from '../ir/entry-of.ts';
+import { elementAt, entryOf } from '../ir/checked-access.ts';
 
 /** A group with its original size: earlier rounds may have pruned it. */
 export interface ScoredGroup {

@@ -2,7 +2,7 @@
  * The weights that pruning and clustering change: the operators' constant kernels, anywhere in the graph and its
  * subgraphs.
  */
-import { inputName } from '../ir/element-at.ts';
+import { inputName } from '../ir/checked-access.ts';
 import { constantTensor } from '../ir/constants.ts';
 import { mapSubgraphs, subgraphs } from '../ir/edit.ts';
 import { NodeView, type InputFacts } from '../ir/node-info.ts';

@@ -7,7 +7,7 @@ import { nextTurn } from './event-loop.ts';
 import { batchTensors, feedsOf } from './feeds.ts';
 import { readScalars, termView, weightedSum } from './step.ts';
 import { lossVariables, type LossTerm, type Metric } from './term.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 export type Total = (figures: Float64Array) => Promise<Float64Array>;
 

@@ -5,7 +5,7 @@
  */
 import type { Batch } from '../data/dataset.ts';
 import type { Replica } from '../collective/replica.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import { compileStep, type CompiledStep } from '../tensor/compile.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { samplesOf } from './feeds.ts';

@@ -7,7 +7,7 @@ import type { Network } from '../network/network.ts';
 import type { Value } from '../operators/operator.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { padRows, fixedBatchOf, type Rows } from './rows.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 /** The batch's inputs in the network's order; the target last, where there is one. The caller disposes them. */
 export function batchTensors(network: Network, batch: Batch): TfTensor[] {

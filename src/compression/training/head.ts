@@ -2,7 +2,7 @@
  * Finds whether a graph's output ends in Softmax, LogSoftmax or Sigmoid. The loss is then computed on the activation's
  * input (logits), which is stable where log(softmax(x)) underflows.
  */
-import { inputName } from '../ir/element-at.ts';
+import { inputName } from '../ir/checked-access.ts';
 import { indexGraph } from '../ir/edit.ts';
 import type { Graph, Model, Node } from '../ir/types.ts';
 

@@ -11,8 +11,7 @@ import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike, type NamedVariable } from './named-variable.ts';
 import { ADAM, adamScalars } from './optimizer-scalars.ts';
-import { elementAt } from '../ir/element-at.ts';
-import { entryOf } from '../ir/entry-of.ts';
+import { elementAt, entryOf } from '../ir/checked-access.ts';
 
 export interface Optimizer {
   /** The step's scalars, in the order `update` takes them. `step` counts from 0. */

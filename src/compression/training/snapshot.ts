@@ -1,7 +1,7 @@
 /** Values of a training's variables on the host, by name, and back. */
 import { tf } from '../tensor/tf.ts';
 import type { NamedVariable } from './named-variable.ts';
-import { entryOf } from '../ir/entry-of.ts';
+import { entryOf } from '../ir/checked-access.ts';
 
 export interface SnapshotValue {
   /** In the engine's order of axes. */

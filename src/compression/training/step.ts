@@ -12,7 +12,7 @@ import { clipByGlobalNorm, type Optimizer } from './optimizer.ts';
 import type { NamedVariable } from './named-variable.ts';
 import { validRows } from './rows.ts';
 import { lossVariables, trainedParameters, type LossTerm, type TermView } from './term.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 /** Observes the gradients of every training step; may update its variables (scores for pruning). */
 export interface GradientObserver {

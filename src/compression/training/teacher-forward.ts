@@ -5,8 +5,7 @@ import type { Value } from '../operators/operator.ts';
 import type { TfTensor, TfVariable } from '../tensor/tf.ts';
 import { floatTensor, type BatchFeeds } from './feeds.ts';
 import { validRows, padRows, fixedBatchOf, type Rows } from './rows.ts';
-import { elementAt } from '../ir/element-at.ts';
-import { entryOf } from '../ir/entry-of.ts';
+import { elementAt, entryOf } from '../ir/checked-access.ts';
 
 type PreparedBatch = Pick<BatchFeeds, 'feeds' | 'rows'>;
 

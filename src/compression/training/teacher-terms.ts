@@ -1,6 +1,6 @@
 /** The loss terms of a training with a teacher: its outputs, weighted alpha, and the labels, weighted 1 - alpha. */
 import { LatheError } from '../../errors.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import type { Model } from '../ir/types.ts';
 import type { Network } from '../network/network.ts';
 import { findHead, type Head } from './head.ts';

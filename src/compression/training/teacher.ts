@@ -11,7 +11,7 @@ import type { Head } from './head.ts';
 import { binaryKlDivergence, klDivergence, logitsOfBernoulli, logitsOfProbabilities, meanLoss } from './losses.ts';
 import type { TeacherForward } from './teacher-forward.ts';
 import type { LossTerm } from './term.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 /** How an output is compared. */
 type Comparison = 'classes' | 'bernoulli' | 'values';

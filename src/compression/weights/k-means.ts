@@ -3,7 +3,7 @@
  * ranges of the sorted values, so that an iteration takes k bisections and k differences of running sums, O(k log n).
  */
 import { SortedValues } from './sorted-values.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 
 export type Initialization = 'linear' | 'density' | 'random';
 

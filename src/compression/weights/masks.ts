@@ -2,7 +2,7 @@
  * Chooses the weights to prune: the lowest scores of all, those under a threshold, or some of every group in a row.
  * Masks: 1 keeps, 0 prunes.
  */
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import { fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Tensor } from '../ir/types.ts';
 

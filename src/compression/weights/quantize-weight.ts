@@ -1,6 +1,6 @@
 /** Quantizing a constant weight: per tensor, per channel, or in blocks along an axis. */
 import { eachNeighbour, MAX_PAIR_SUM, pairMagnitude, type SumOrder } from '../graph/saturation.ts';
-import { elementAt } from '../ir/element-at.ts';
+import { elementAt } from '../ir/checked-access.ts';
 import { allocate, elementCount, fromHost, toHost } from '../ir/tensor-data.ts';
 import type { Tensor } from '../ir/types.ts';
 import {

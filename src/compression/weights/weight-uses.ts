@@ -1,5 +1,5 @@
 /** Where a graph uses its weights, and the axis of their scales as integers. */
-import { entryOf } from '../ir/entry-of.ts';
+import { entryOf } from '../ir/checked-access.ts';
 import { subgraphs } from '../ir/edit.ts';
 import type { Graph, Node, Tensor } from '../ir/types.ts';
 import { weightAxes, type WeightAxes } from './weight-axes.ts';

@@ -1,5 +1,5 @@
 /** Keras's activation functions as ONNX operators. */
-import { existing } from '../checked.ts';
+import { existing } from '../../ir/checked-access.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { type Config, type LayerContext, UnsupportedLayer } from './layer.ts';
 import { like, onnxAxis, plain, plainSignal, type Shape, type Signal } from './signal.ts';

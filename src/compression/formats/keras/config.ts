@@ -1,5 +1,5 @@
 /** The topology in a serialized Keras model (versions 2 and 3): layers, and the tensors each call takes. */
-import { item } from '../checked.ts';
+import { itemOf } from '../../ir/checked-access.ts';
 import type { Config } from './layer.ts';
 
 export interface LayerConfig {
@@ -162,7 +162,7 @@ function sequential(config: Config, name: string): ModelConfig {
     firstInputShape(first.raw);
   const chain = first.className === 'InputLayer' ? given : [inputLayer(`${name}_input`, first, shape), ...given];
   const outputOf = (place: number): TensorRef => ({
-    layer: item(chain, place, 'the list of layers').name,
+    layer: itemOf(chain, place, 'the list of layers').name,
     node: 0,
     tensor: 0,
   });

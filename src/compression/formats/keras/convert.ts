@@ -2,7 +2,7 @@
  * A Keras topology with its arrays -> ONNX. Nothing in the file is ever evaluated: layers are looked up in a table,
  * others are refused.
  */
-import { existing, item } from '../checked.ts';
+import { existing, itemOf } from '../../ir/checked-access.ts';
 import { LatheError } from '../../../errors.ts';
 import type { DataType, Model } from '../../ir/types.ts';
 import { GraphBuilder } from '../graph-builder.ts';
@@ -57,7 +57,7 @@ export function convertKeras(
   b.reserve(names);
   const outputs = convertModel(conversion, config, inputs, reading.weights(weights(config.layers)));
   outputs.forEach((signal, i) =>
-    b.output(item(names, i, 'the list of output names'), plain(b, signal), typeOf(signal), openBatch(signal.shape)),
+    b.output(itemOf(names, i, 'the list of output names'), plain(b, signal), typeOf(signal), openBatch(signal.shape)),
   );
   return b.build(config.name, `Keras ${kerasMajor}`);
 }
@@ -132,7 +132,7 @@ function convertModel(
   weights: WeightSource,
 ): Signal[] {
   const done = new Map<string, readonly Signal[]>();
-  model.inputs.forEach(({ layer }, i) => done.set(`${layer}/0`, [item(inputs, i, 'the list of inputs')]));
+  model.inputs.forEach(({ layer }, i) => done.set(`${layer}/0`, [itemOf(inputs, i, 'the list of inputs')]));
   const find = ({ layer, node, tensor }: TensorRef): Signal | undefined => done.get(`${layer}/${node}`)?.[tensor];
   let pending = model.layers
     .flatMap((layer) => layer.calls.map((call, node) => ({ layer, call, key: `${layer.name}/${node}` })))

@@ -1,5 +1,5 @@
 /** The context in which a Keras layer is converted, and typed access to its settings and arrays. */
-import { item } from '../checked.ts';
+import { itemOf } from '../../ir/checked-access.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { product, type DataFormat, type Signal } from './signal.ts';
 
@@ -104,8 +104,8 @@ export const flatSize = (signal: Signal): number | null => product(signal.shape.
 /** Swaps the axes of a row-major array. */
 export function transpose({ dims, values }: WeightArray, perm: readonly number[]): WeightArray {
   const strides = dims.map((_, axis) => dims.slice(axis + 1).reduce((a, d) => a * d, 1));
-  const target = perm.map((axis) => item(dims, axis, 'the shape of the array'));
-  const steps = perm.map((axis) => item(strides, axis, 'the shape of the array'));
+  const target = perm.map((axis) => itemOf(dims, axis, 'the shape of the array'));
+  const steps = perm.map((axis) => itemOf(strides, axis, 'the shape of the array'));
   const result = new Float32Array(values.length);
   const index = target.map(() => 0);
   for (let i = 0, offset = 0; i < result.length; i++) {

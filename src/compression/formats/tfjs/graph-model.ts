@@ -2,7 +2,7 @@
  * A frozen TensorFlow graph, as TF.js stores it -> ONNX. Tables list the operators; others are
  * refused by name.
  */
-import { existing } from '../checked.ts';
+import { existing } from '../../ir/checked-access.ts';
 import { LatheError } from '../../../errors.ts';
 import { inferShapes } from '../../graph/infer.ts';
 import type { Model } from '../../ir/types.ts';

@@ -1,5 +1,5 @@
 /** A node of a TensorFlow graph as converters see it, and the values between them. */
-import { existing, item } from '../checked.ts';
+import { existing, itemOf } from '../../ir/checked-access.ts';
 import type { DataType } from '../../ir/types.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { TfjsWeight } from './manifest.ts';
@@ -87,7 +87,7 @@ export const numbersAt = (ctx: NodeContext, index: number, what: string): number
 
 /** The number of a constant scalar, or the first of a vector. */
 export const numberAt = (ctx: NodeContext, index: number, what: string): number =>
-  item(numbersAt(ctx, index, what), 0, what);
+  itemOf(numbersAt(ctx, index, what), 0, what);
 
 /** Numbers of a vector as far as they are constant; null: not even its length is known. */
 export function elementsAt(ctx: NodeContext, index: number): readonly (number | null)[] | null {

@@ -1,6 +1,6 @@
 /** Removes units from a graph: every constant, attribute and declared shape along them shrinks. */
 import type { Shrinking, Shrunk, ValueUnits } from '../../operators/channels/rule.ts';
-import { elementAt, outputName } from '../../ir/element-at.ts';
+import { elementAt, outputName } from '../../ir/checked-access.ts';
 import { freshNames, indexGraph, removeDeadNodes, removeUnusedInitializers, topologicalOrder } from '../../ir/edit.ts';
 import { printable } from '../../ir/graph-error.ts';
 import { inferShapes } from '../infer.ts';

@@ -1,5 +1,5 @@
 /** Values as rearrangements of other values: the algebra behind moving transposes through a graph. */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 /** Marks an axis of size 1 that the base does not have. */
 export const NEW_AXIS = -1;

@@ -1,4 +1,4 @@
-import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
+import { elementAt, inputName, outputName } from '../../ir/checked-access.ts';
 import { freshNames, indexGraph, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { inferShapes } from '../infer.ts';
 import { elementCount, fromHost, hostNumbers, isFloat, toHost } from '../../ir/tensor-data.ts';

@@ -1,4 +1,4 @@
-import { inputName, outputName } from '../../ir/element-at.ts';
+import { inputName, outputName } from '../../ir/checked-access.ts';
 import { indexGraph, renameUses, subgraphs } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
 import { hostNumbers } from '../../ir/tensor-data.ts';

@@ -1,4 +1,4 @@
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { inferShapes, type InferOptions, type TypeTable } from '../infer.ts';
 import { fromHost, hostNumbers, hostOf, int64Host } from '../../ir/tensor-data.ts';

@@ -4,7 +4,7 @@
  * statistic gets its own copy.
  */
 import { constantTensor } from '../../ir/constants.ts';
-import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
+import { elementAt, inputName, outputName } from '../../ir/checked-access.ts';
 import { freshNames, indexGraph, removeUnusedInitializers, type GraphIndex, type Use } from '../../ir/edit.ts';
 import { settingsOf } from '../../ir/settings.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';

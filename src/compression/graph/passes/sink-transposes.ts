@@ -1,4 +1,4 @@
-import { inputName, outputName } from '../../ir/element-at.ts';
+import { inputName, outputName } from '../../ir/checked-access.ts';
 import { freshNames, makeNode, removeDeadNodes, removeUnusedInitializers, usedNames } from '../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';
 import { BITS, elementCount, fromHost, hostNumbers, int64Host } from '../../ir/tensor-data.ts';

@@ -2,7 +2,7 @@
  * Splits FusedConv and FusedGemm, which onnxruntime's optimizer writes, into standard operators: only these can be
  * computed in integers, and onnxruntime fuses them again when it loads the file.
  */
-import { outputName } from '../../ir/element-at.ts';
+import { outputName } from '../../ir/checked-access.ts';
 import { freshNames, makeNode, mapSubgraphs, withInitializers, type AttributeValue } from '../../ir/edit.ts';
 import { fromHost, hostOf } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';

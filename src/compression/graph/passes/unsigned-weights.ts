@@ -3,7 +3,7 @@
  * x86 processors multiply uint8 weights exactly, but int8 weights with saturation where they lack VNNI
  * (graph/saturation.ts): the converted model computes the exact arithmetic of the file.
  */
-import { inputName, outputName } from '../../ir/element-at.ts';
+import { inputName, outputName } from '../../ir/checked-access.ts';
 import { freshNames, indexGraph, makeNode, withGraph, type GraphIndex } from '../../ir/edit.ts';
 import { constantCodes, integerProducts, type IntegerProduct } from '../integer-products.ts';
 import { elementCount, fromHost, hostOf, toHost } from '../../ir/tensor-data.ts';

@@ -3,7 +3,7 @@
  * form changed, the table below rewrites a node one version at a time (https://onnx.ai/onnx/operators, "Changelog").
  */
 import { LatheError } from '../../../errors.ts';
-import { inputName, outputName } from '../../ir/element-at.ts';
+import { inputName, outputName } from '../../ir/checked-access.ts';
 import { freshNames, makeNode, mapSubgraphs, removeUnusedInitializers, withInitializers } from '../../ir/edit.ts';
 import { nodeLabel } from '../../ir/graph-error.ts';
 import { inferShapes, type TypeTable } from '../infer.ts';

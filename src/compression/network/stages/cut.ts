@@ -1,5 +1,5 @@
 /** Cuts a program into stages: programs of their own, which together compute what the whole does. */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { GraphError, printable } from '../../ir/graph-error.ts';
 import type { ValueInfo } from '../../ir/types.ts';
 import { gradientCarriers } from '../gradient-paths.ts';

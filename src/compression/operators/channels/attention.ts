@@ -1,6 +1,6 @@
 /** Attention as one operator: all heads lose the same positions, and queries lose those that keys lose. */
 import { shapeOf } from '../shapes.ts';
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import type { AxisUnits } from './units.ts';
 import type { Attribute } from '../../ir/types.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';

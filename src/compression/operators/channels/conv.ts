@@ -1,6 +1,6 @@
 /** Convolution [out, in / groups, ...k] and transposed convolution [in, out / groups, ...k]; x [n, c, ...]. */
 import { shapeOf } from '../shapes.ts';
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import type { AxisUnits } from './units.ts';
 import {
   tieAcrossGroups,

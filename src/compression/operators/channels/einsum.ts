@@ -1,5 +1,5 @@
 /** Einstein sums: axes of one letter belong together. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import type { AxisUnits } from './units.ts';
 import { keepAll, type ChannelRule } from './rule.ts';
 

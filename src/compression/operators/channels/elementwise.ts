@@ -1,5 +1,5 @@
 /** Operators that compute each element by itself: channels pass, and channels of operands that meet are united. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { shapeOf } from '../shapes.ts';
 import type { AxisUnits } from './units.ts';
 import type { Dim } from '../../ir/types.ts';

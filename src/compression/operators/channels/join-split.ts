@@ -1,5 +1,5 @@
 /** Operators that split and join axes: labels are split and joined as the elements are. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import type { AxisUnits } from './units.ts';
 import type { Dim } from '../../ir/types.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';

@@ -1,5 +1,5 @@
 /** Matrix products: the summed axes belong together, rows and columns pass. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { broadcastUnits } from './elementwise.ts';
 import { keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 

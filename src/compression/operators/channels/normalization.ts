@@ -2,7 +2,7 @@
  * Normalizations and pooling: channels pass, with the scale and shift that each has. Statistics over channels become
  * those of the channels that stay.
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { broadcastUnits } from './elementwise.ts';
 import { tieAcrossGroups, keepAll, type ChannelRule, type Coupling } from './rule.ts';
 

@@ -1,5 +1,5 @@
 /** Recurrent layers: a hidden unit is one row of every gate, in each direction. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { tieAcrossGroups, int, keepAll, type ChannelRule, type Coupling, type ValueUnits } from './rule.ts';
 
 /**

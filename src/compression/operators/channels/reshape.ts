@@ -3,7 +3,7 @@
  * Where axes are joined, labels are repeated; where one is cut in several, the channels that share an index along one
  * of them go together: that of the most classes (positions within heads or shuffled groups, maps of a flattened image).
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import type { AxisUnits } from './units.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { elementCount, int64Host } from '../../ir/tensor-data.ts';

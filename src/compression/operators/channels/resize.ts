@@ -1,5 +1,5 @@
 /** Resize of positions; a size of the channel axis among the sizes is rewritten. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { hostNumbers, int64Host } from '../../ir/tensor-data.ts';
 import type { NodeInfo } from '../../ir/node-info.ts';
 import { keepAll, type ChannelRule } from './rule.ts';

@@ -2,7 +2,7 @@
  * What ONNX's Attention adds to the scores: masks, the causal bound, windows around each query, and lengths; and which
  * rows may attend nothing.
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';

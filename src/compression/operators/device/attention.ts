@@ -2,7 +2,7 @@
  * Attention of operands as models have them: of rank 3 or 4, their axes in any order, batch and heads broadcast as in
  * products of matrices.
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import type { HeadOrder } from '../../tensor/nn.ts';

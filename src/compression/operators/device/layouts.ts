@@ -1,5 +1,5 @@
 /** Moving between ONNX's order of axes and channels last. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 

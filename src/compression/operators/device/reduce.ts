@@ -1,5 +1,5 @@
 /** Reductions whose gradient tfjs lacks or has wrong at the edges. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { saving, withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';

@@ -3,7 +3,7 @@
  * the top k, reflecting pads and their like come down to. tfjs's own gradient of gather needs a kernel that WebAssembly
  * lacks, GatherND and ScatterND have none.
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { saving, withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';

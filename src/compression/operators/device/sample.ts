@@ -1,5 +1,5 @@
 /** Reading images between their pixels: nearest, linear or cubic, differentiable by the image and by the place. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { withoutTape } from '../../tensor/without-tape.ts';

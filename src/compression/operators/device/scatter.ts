@@ -1,5 +1,5 @@
 /** Rows put into, or combined with, rows of a tensor, differentiable in both. Where they go is known on the host. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import { maximum, minimum } from './elementwise.ts';

@@ -1,5 +1,5 @@
 /** Slices with any steps, and lists of positions along an axis, differentiable. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { withGradient } from '../../tensor/nn/gradient.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';

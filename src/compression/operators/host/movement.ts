@@ -1,5 +1,5 @@
 /** Moving elements on the host: views, joins, picks. Any element type, strings included. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import { allocate, elementCount } from '../../ir/tensor-data.ts';
 import type { DataType } from '../../ir/types.ts';

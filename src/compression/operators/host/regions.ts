@@ -90,4 +90,4 @@ function neighbours(place: number, size: number): [number, number, number] {
   const low = Math.floor(inside);
   return low >= size - 1 ? [size - 1, size - 1, 0] : [low, low + 1, inside - low];
 }
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';

@@ -1,5 +1,5 @@
 /** The activation functions that LSTM, GRU and RNN name in their attributes. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';

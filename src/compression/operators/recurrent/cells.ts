@@ -2,7 +2,7 @@
  * One step of each recurrent cell. What does not depend on the state (x W, biases) is computed for all steps at once,
  * before.
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { tf } from '../../tensor/tf.ts';
 import type { TfTensor } from '../../tensor/tf.ts';
 import type { Activation } from './activations.ts';

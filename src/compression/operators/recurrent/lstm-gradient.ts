@@ -3,7 +3,7 @@
  * weights' gradient at every step; here the gradients of all steps' gates are kept and the weights' gradient is one
  * product over time and batch.
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { hasOwnKernels, rawOps } from '../../tensor/native/raw-op.ts';
 import * as nn from '../../tensor/nn.ts';
 import { saving, withGradient } from '../../tensor/nn/gradient.ts';

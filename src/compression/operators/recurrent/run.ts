@@ -1,5 +1,5 @@
 /** A recurrent operator over its sequence: directions, initial states, sequence lengths, both layouts. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { GraphError } from '../../ir/graph-error.ts';
 import * as nn from '../../tensor/nn.ts';
 import { tf } from '../../tensor/tf.ts';

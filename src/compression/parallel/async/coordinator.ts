@@ -2,7 +2,7 @@
  * Joins a parameter server and a work queue: who takes part, who computes which batches from which weights, which update
  * comes next. Processes (with sockets and clocks) and the simulator (without) drive it by the same calls.
  */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import type { ParameterServer, Pulled, ReadyUpdate } from './parameter-server.ts';
 import { meanLosses, type WorkerResult } from './worker-result.ts';
 import type { StalenessFigures } from './staleness.ts';

@@ -3,7 +3,7 @@
  * how far the weights have moved since, with g * g as the diagonal of the Hessian:
  * g <- g + lambda * g * g * (w - w_pulled), lambda = lambda0 / sqrt(mean square of g + epsilon).
  */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import { valuesOf, zerosLike, type Tensors } from './tensors.ts';
 
 export interface CompensationSettings {

@@ -4,7 +4,7 @@
  * message: tensors follow in the order of their names.
  */
 import { decodeFloat, encodeFloat } from '../../ir/number-formats.ts';
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import type { Tensors } from './tensors.ts';
 import type { SparseTensors, SparseValues } from './top-k.ts';
 

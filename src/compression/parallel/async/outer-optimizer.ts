@@ -5,7 +5,7 @@
  * once as its share of the workers', and the momentum, which lags too much if it grows with every late change, only
  * once as many have come as there are workers.
  */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import { valuesOf, zerosLike, type Tensors } from './tensors.ts';
 import type { UpdateRule } from './update-rule.ts';
 

@@ -6,7 +6,7 @@
  * weights of a worker still computing too old waits for it. Pushes that wait at the bound are averaged into one update:
  * bound 0 is synchronous training.
  */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import { delayCompensation, type Compensation } from './delay-compensation.ts';
 import type { ParameterStore } from './parameter-store.ts';
 import { mergeStatistics } from './running-statistics.ts';

@@ -3,7 +3,7 @@
  * added is applied in the share 1 / (staleness + 1), so that as many late workers together move them as far as one on
  * time. Added whole, they would overshoot: with momentum 0.9 and a staleness of 16 or more the recursion is unstable.
  */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import type { Tensors } from './tensors.ts';
 
 export interface MovedStatistics {

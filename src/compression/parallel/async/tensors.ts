@@ -1,5 +1,5 @@
 /** Weights and gradients on the host: float32 values by parameter name, in any layout that server and workers share. */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 
 export type Tensors = ReadonlyMap<string, Float32Array>;
 

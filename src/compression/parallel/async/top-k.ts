@@ -3,7 +3,7 @@
  * et al. 2017, arXiv 1712.01887): momentum is taken by the worker, before the selection ("momentum correction"), and
  * forgotten where a value was sent ("momentum factor masking"); the server then uses none.
  */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import { valuesOf, zerosLike, type Tensors } from './tensors.ts';
 
 /** Of one tensor. */

@@ -2,7 +2,7 @@
  * Spreads parallel branches of a graph over parts, by HEFT (Topcuoglu et al. 2002): instructions in order of the longest
  * way to the end, each on the part where it ends first, with the time of what crosses.
  */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import type { Program } from '../../network/program.ts';
 import type { NetworkCosts } from './costs.ts';
 import { flowOf, type Flow } from './flow.ts';

@@ -2,7 +2,7 @@
  * Cuts a program, in its order, into stages whose slowest is as fast as possible: dynamic programming over the places to
  * cut, as for the linear partition problem, with what crosses a cut counted on both of its sides.
  */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import type { Program } from '../../network/program.ts';
 import type { NetworkCosts } from './costs.ts';
 import { flowOf, withLateConstants, type Flow } from './flow.ts';

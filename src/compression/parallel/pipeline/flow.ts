@@ -1,5 +1,5 @@
 /** The data's way through a program: who computes what each instruction reads. Instructions go by their index. */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import type { Program } from '../../network/program.ts';
 import type { NetworkCosts } from './costs.ts';
 

@@ -3,7 +3,7 @@
  * ready a backward pass before a forward one, and computes gradients of weights while there is nothing else to do. It
  * finds 1F1B for a chain, and runs branches side by side; it does not find ZB-H1, which lets a part wait at times.
  */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import type { Pass, PassKind, Schedule, StageLinks } from './schedule.ts';
 import { dependencies, keyOf } from './pass-order.ts';
 

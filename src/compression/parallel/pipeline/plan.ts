@@ -1,5 +1,5 @@
 /** What cutting a network brings: utilisation, memory of each part, bytes that cross, and whether it pays. */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { elementCount } from '../../ir/tensor-data.ts';
 import type { NetworkParts } from '../../network/network-parts.ts';
 import type { CutPlan, StageParts } from '../../network/stages/cut-plan.ts';

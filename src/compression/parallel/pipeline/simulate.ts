@@ -1,5 +1,5 @@
 /** Runs a schedule on a virtual clock: how long a batch takes, how busy each part is, what it holds. */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { dependencies, keyOf } from './pass-order.ts';
 import type { Pass, Schedule, StageLinks } from './schedule.ts';
 

@@ -3,7 +3,7 @@ import type { Sensitivity } from '../../../contracts/report.ts';
 import { predictionOutput } from '../../data/match.ts';
 import { writeOnnx } from '../../formats/onnx/write.ts';
 import { countMacs } from '../../graph/describe.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { elementCount } from '../../ir/tensor-data.ts';
 import type { Model } from '../../ir/types.ts';
 import { accuracyMeter } from '../../measure/accuracy.ts';

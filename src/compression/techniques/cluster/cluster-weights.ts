@@ -3,7 +3,7 @@ import { isUnsupportedOperator } from '../../../errors.ts';
 import { seededRandom } from '../../data/random.ts';
 import { expandCodebooks, sharedWeights, withoutCodebooks } from '../../graph/codebooks.ts';
 import { quantizationWarnings } from '../../graph/describe.ts';
-import { outputName } from '../../ir/element-at.ts';
+import { outputName } from '../../ir/checked-access.ts';
 import { withGraph } from '../../ir/edit.ts';
 import { upgradeOpset } from '../../graph/passes/upgrade-opset.ts';
 import { settingsOf } from '../../ir/settings.ts';

@@ -7,7 +7,7 @@ import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
 import { positions, type FeaturePair } from './pairs.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 /**
  * beta / 2 times the mean, over positions and samples, of (Q_s / |Q_s| - Q_t / |Q_t|)^2 with Q the sum over channels of

@@ -11,7 +11,7 @@ import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { Feature } from './features.ts';
 import { samePositions, type FeaturePair } from './pairs.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 /**
  * A linear map of channels (a 1x1 convolution): [student channels, teacher channels] and a bias. Starts as the identity

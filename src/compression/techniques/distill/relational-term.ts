@@ -6,7 +6,7 @@ import { tf, type TfTensor } from '../../tensor/tf.ts';
 import type { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import type { FeaturePair } from './pairs.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 /** Weights of the paper's RKD-DA. */
 const DISTANCE = 25;

@@ -1,5 +1,5 @@
 /** Takes a convolution apart, and writes a chain of convolutions in its place. */
-import { inputName, outputName } from '../../ir/element-at.ts';
+import { inputName, outputName } from '../../ir/checked-access.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { fromHost, hostNumbers, hostOf, toHost } from '../../ir/tensor-data.ts';
 import type { Attribute, Node, Tensor } from '../../ir/types.ts';

@@ -7,7 +7,7 @@ import { chain, kernel, pointSettings, product, settings, type Convolution } fro
 import { lostEnergy, rankFor, type Factorization, type Replacement, type Target } from './factorization.ts';
 import type { FactorizeParameters } from './spec.ts';
 import { tuckerFactorization } from './tucker.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 export function convolutionFactorizations(
   convolution: Convolution,

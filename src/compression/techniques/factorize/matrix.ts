@@ -1,5 +1,5 @@
 /** Products with a constant matrix: x W = (x A) B with A B the nearest to W of its rank (Eckart & Young 1936). */
-import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
+import { elementAt, inputName, outputName } from '../../ir/checked-access.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { fromHost, hostOf, hostNumbers, toHost } from '../../ir/tensor-data.ts';
 import type { Node, Tensor } from '../../ir/types.ts';

@@ -14,7 +14,7 @@ import {
   type Replacement,
   type Target,
 } from './factorization.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 interface Ranks {
   readonly outputs: number;

@@ -15,7 +15,7 @@ import { hasScales, weightScores, type Scores } from '../channel-scores.ts';
 import { selectChannels } from '../channel-selection.ts';
 import type { PruneChannelsParameters } from './spec.ts';
 import { taylorScores } from './taylor.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 interface PruningContext {
   readonly parameters: PruneChannelsParameters;

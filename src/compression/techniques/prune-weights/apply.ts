@@ -1,4 +1,4 @@
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { elementCount } from '../../ir/tensor-data.ts';
 import { countWeights } from '../../graph/weights.ts';
 import type { Network } from '../../network/network.ts';

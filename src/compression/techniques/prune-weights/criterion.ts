@@ -1,7 +1,7 @@
 /** Turns the parameters' sparsity, threshold or pattern into masks, for a given fraction of the way. */
 import type { PruneWeightsParameters } from './spec.ts';
 import { groupMask, lowestMasks, thresholdMask, type GroupedLayer } from '../../weights/masks.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 
 /**
  * `fraction` 0..1 of the way to the target; masks by layer. Zero weights stay pruned because their score is the lowest.

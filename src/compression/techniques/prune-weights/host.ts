@@ -1,5 +1,5 @@
 /** Pruning without the engine, for models that cannot be trained as well. */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { toHost } from '../../ir/tensor-data.ts';
 import type { Model, Node, Tensor } from '../../ir/types.ts';
 import { magnitudes, maskedWeight } from '../../weights/masks.ts';

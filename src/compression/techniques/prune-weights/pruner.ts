@@ -7,8 +7,7 @@ import type { KernelWeight } from '../kernel-weights.ts';
 import { makeCriterion, type Criterion } from './criterion.ts';
 import { makeScorer, type Scorer } from './scores.ts';
 import type { PruneWeightsParameters } from './spec.ts';
-import { elementAt } from '../../ir/element-at.ts';
-import { entryOf } from '../../ir/entry-of.ts';
+import { elementAt, entryOf } from '../../ir/checked-access.ts';
 
 export class Pruner {
   readonly masks: Masks;

@@ -5,7 +5,7 @@ import { byParameter, disposeAll, variablesLike } from '../../training/named-var
 import type { GradientObserver } from '../../training/step.ts';
 import { magnitudes } from '../../weights/masks.ts';
 import type { PruneWeightsParameters } from './spec.ts';
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 
 export interface Scorer {
   /** What observes the gradients; null if nothing has to. */

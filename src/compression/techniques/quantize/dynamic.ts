@@ -3,7 +3,7 @@
  * the product of the scales (onnxruntime fuses the chain into one kernel). Convolutions stay float: onnxruntime's
  * ConvInteger was measured 18 times slower.
  */
-import { elementAt, inputName, outputName } from '../../ir/element-at.ts';
+import { elementAt, inputName, outputName } from '../../ir/checked-access.ts';
 import { freshNames, makeNode, removeUnusedInitializers, withGraph, withInitializers } from '../../ir/edit.ts';
 import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Node, Tensor } from '../../ir/types.ts';

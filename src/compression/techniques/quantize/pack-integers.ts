@@ -6,7 +6,7 @@
  * small CNN (390 k weights, batch 1) took 0.38 ms with it, 0.21 ms in this form and as float. int4 has no element type
  * before opset 21 (and few runtimes cast it): two codes share a byte, byte = low + 16 * high, which Floor separates.
  */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import { makeNode } from '../../ir/edit.ts';
 import { elementCount, fromHost } from '../../ir/tensor-data.ts';
 import type { Tensor } from '../../ir/types.ts';

@@ -3,7 +3,7 @@
  * onnxruntime evaluates these nodes once, so that the model runs as fast as with floats.
  */
 import { sharedWeights } from '../../graph/codebooks.ts';
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import { freshNames, makeNode, mapSubgraphs, withGraph } from '../../ir/edit.ts';
 import { elementCount, fromHost, toHost } from '../../ir/tensor-data.ts';
 import type { Graph, Model, Tensor } from '../../ir/types.ts';

@@ -5,7 +5,7 @@
  *
  * product or convolution -> (reshape) -> bias -> (ReLU);   gradient of ReLU -> gradient of the bias
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { tensorflow } from '../native/binding.ts';
 import type { OpAttribute } from '../native/binding.ts';
 import { nodeOf } from './program.ts';

@@ -2,7 +2,7 @@
  * Scaled dot-product attention (Vaswani et al. 2017, equation 1): one kernel where the engine has it
  * (docs/decisions/attention.md).
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';

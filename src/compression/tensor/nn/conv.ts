@@ -1,5 +1,5 @@
 /** Convolution and transposed convolution over one, two or three spatial axes, channels last. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { engine } from '../engine.ts';
 import { rawOp } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';

@@ -7,7 +7,7 @@
  *   dx = dy with zeros between its elements, convolved with the flipped kernel;
  *   dw = x convolved with dy as the kernel, batch and channels swapped, strides and dilations swapped.
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { engine } from '../engine.ts';
 import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';

@@ -1,5 +1,5 @@
 /** Batch and layer normalization with their closed gradients. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOps } from '../native/raw-op.ts';
 import { tf } from '../tf.ts';

@@ -3,7 +3,7 @@
  * quarter of the products of the direct sum, rounding errors of 1.9 times the direct ones: docs/decisions/winograd.md),
  * or directly (conv.cc).
  */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';
 import type { TfTensor } from '../tf.ts';

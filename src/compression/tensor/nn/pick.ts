@@ -1,5 +1,5 @@
 /** Single numbers picked out of a vector. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { engine } from '../engine.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';

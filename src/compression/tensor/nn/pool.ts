@@ -1,5 +1,5 @@
 /** Max and average pooling over one, two or three spatial axes, channels last. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { engine } from '../engine.ts';
 import { hasOwnKernels, rawOp } from '../native/raw-op.ts';
 import type { AttributeValue } from '../native/raw-op.ts';

@@ -1,5 +1,5 @@
 /** The geometry of a sliding window: how conv and pooling options become numbers per spatial axis. */
-import { nth } from '../../ir/nth.ts';
+import { nth } from '../../ir/checked-access.ts';
 import { tf } from '../tf.ts';
 import type { TfTensor } from '../tf.ts';
 

@@ -2,7 +2,7 @@
  * Attention: multi-head and grouped-query (Vaswani et al. 2017, eq. 1; Ainslie et al. 2023), dot-product and additive
  * (Bahdanau et al. 2015).
  */
-import { item, tupleOf } from '../../checked.ts';
+import { itemOf, tupleOf } from '../../../ir/checked-access.ts';
 import {
   flag,
   input,
@@ -287,7 +287,7 @@ const multiHeadAttention: LayerConverter = (ctx) => {
   const attention = plainSignal(result, [...query.shape.slice(0, -1), ...sizes]);
   const outputs = [attention];
   ctx.setMask(attention, masks.query);
-  const attended = item(axes.attended, 0, 'attention_axes');
+  const attended = itemOf(axes.attended, 0, 'attention_axes');
   if (axes.attended.length > 1 && (mask || wantsScores(ctx)))
     throw new UnsupportedLayer('masks and scores of attention over several axes');
   if (wantsScores(ctx))

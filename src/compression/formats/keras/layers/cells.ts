@@ -1,5 +1,5 @@
 /** The cells of recurrent layers, one step each, in plain operators. Gates lie in Keras's order. */
-import { item, tupleOf, type Tuple } from '../../checked.ts';
+import { itemOf, type Tuple, tupleOf } from '../../../ir/checked-access.ts';
 import { activateValue, activationName } from '../activations.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import {
@@ -206,7 +206,7 @@ function stackedCells({ ctx, config, arrays }: CellParts): Cell {
   });
   return {
     stateSizes: cells.flatMap((cell) => cell.stateSizes),
-    outputSizes: item(cells, -1, 'the list of stacked cells').outputSizes,
+    outputSizes: itemOf(cells, -1, 'the list of stacked cells').outputSizes,
     step: (b, x, states, label) => {
       let [value, from] = [x, 0];
       const next = cells.flatMap((cell, i) => {
@@ -292,7 +292,7 @@ export function convLstmCell(
   const filters = number(
     config,
     'filters',
-    item(take(parts, 1, 'recurrent kernel').dims, -2, 'the shape of the recurrent kernel'),
+    itemOf(take(parts, 1, 'recurrent kernel').dims, -2, 'the shape of the recurrent kernel'),
   );
   const acts = activations(parts);
   const conv = (

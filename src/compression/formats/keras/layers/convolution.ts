@@ -1,5 +1,5 @@
 /** Convolutions of 1 to 3 dimensions: plain, grouped, depthwise, separable, transposed. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import { activate } from '../activations.ts';
 import {
   constant,
@@ -95,7 +95,7 @@ const conv =
           windowOf(ctx, rank),
           number(ctx.config, 'groups', 1),
         ),
-        channels: item(kernel.dims, 0, 'the shape of the kernel'),
+        channels: itemOf(kernel.dims, 0, 'the shape of the kernel'),
       };
     });
 
@@ -112,7 +112,7 @@ const depthwiseConv =
       const kernel = depthwiseKernel(weight(ctx, 0, 'depthwise kernel'), rank);
       return {
         ...applyConv(ctx, x, spatial, kernel, optionalBias(ctx, 1), windowOf(ctx, rank), channels),
-        channels: item(kernel.dims, 0, 'the shape of the kernel'),
+        channels: itemOf(kernel.dims, 0, 'the shape of the kernel'),
       };
     });
 
@@ -135,7 +135,7 @@ const separableConv =
       const window = { kernel: ones, strides: ones, dilations: ones, padding: 'valid' };
       return {
         ...applyConv(ctx, depthwise.value, depthwise.spatial, pointwise, optionalBias(ctx, 2), window, 1, 'pointwise_'),
-        channels: item(pointwise.dims, 0, 'the shape of the pointwise'),
+        channels: itemOf(pointwise.dims, 0, 'the shape of the pointwise'),
       };
     });
 

@@ -1,5 +1,5 @@
 /** Dense, embeddings, activations, and layers without effect at inference. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import { activate, softmax } from '../activations.ts';
 import {
   constant,
@@ -55,7 +55,7 @@ const dense: LayerConverter = (ctx) => {
   const x = plain(b, signal);
   const bias = flag(config, 'use_bias', true) ? constant(ctx, 'bias', weight(ctx, 1, 'bias')) : null;
   const w = constant(ctx, 'kernel', kernel);
-  const result = [...signal.shape.slice(0, -1), item(kernel.dims, 1, 'the shape of the kernel')];
+  const result = [...signal.shape.slice(0, -1), itemOf(kernel.dims, 1, 'the shape of the kernel')];
   if (signal.shape.length === 2) {
     return activate(
       ctx,
@@ -80,7 +80,7 @@ const lookUp = (ctx: LayerContext, signal: Signal): Signal => {
     { axis: 0 },
     `${ctx.name}/gather`,
   );
-  const result = plainSignal(value, [...signal.shape, item(table.dims, 1, 'the shape of the embedding table')]);
+  const result = plainSignal(value, [...signal.shape, itemOf(table.dims, 1, 'the shape of the embedding table')]);
   if (flag(ctx.config, 'mask_zero', false)) ctx.setMask(result, differs(ctx, signal, 0));
   return result;
 };
@@ -119,7 +119,7 @@ const reversibleEmbedding: LayerConverter = (ctx) => {
           `${name}/capped`,
         )
       : logits;
-  return plainSignal(value, [...signal.shape.slice(0, -1), item(array.dims, tied ? 0 : 1, 'the shape of the array')]);
+  return plainSignal(value, [...signal.shape.slice(0, -1), itemOf(array.dims, tied ? 0 : 1, 'the shape of the array')]);
 };
 
 /** Steps whose features are all `mask_value` are masked, and zero. */
@@ -150,7 +150,7 @@ const einsumDense: LayerConverter = (ctx) => {
   const [left, right, out] = einsumTerms(text(config, 'equation', ''), signal.shape.length, kernel.dims.length);
   const sizes = new Map([
     ...[...left].map((letter, axis) => [letter, signal.shape[axis] ?? null] as const),
-    ...[...right].map((letter, axis) => [letter, item(kernel.dims, axis, 'the shape of the kernel')] as const),
+    ...[...right].map((letter, axis) => [letter, itemOf(kernel.dims, axis, 'the shape of the kernel')] as const),
   ]);
   const shape = [...out].map((letter) => sizes.get(letter) ?? null);
   const shared = [...left].filter((letter) => right.includes(letter)).join('');

@@ -1,5 +1,5 @@
 /** Layers that join several tensors. */
-import { item, mapTuple, tupleOf } from '../../checked.ts';
+import { itemOf, mapTuple, tupleOf } from '../../../ir/checked-access.ts';
 import { flag, input, number, type LayerContext, type LayerConverter } from '../layer.ts';
 import { aligned, broadcast, positive, promoted } from '../operations/operation.ts';
 import { onnxAxis, plain, plainSignal, range, typeOf, type Signal } from '../signal.ts';
@@ -61,7 +61,7 @@ function masked(ctx: LayerContext, signals: readonly Signal[], opType: 'Mul' | '
         shape,
       ),
     );
-  const first = item(values, 0, 'the list of inputs');
+  const first = itemOf(values, 0, 'the list of inputs');
   let value = opType === 'Mul' ? pick(wide[0], first, b.scalar(1)) : first;
   let seen = wide[0] ?? null;
   for (const [i, x] of values.entries()) {
@@ -135,7 +135,7 @@ const dot: LayerConverter = (ctx) => {
   const axes = Array.isArray(given) ? tupleOf(given.map(Number), 2, 'axes') : [Number(given), Number(given)];
   const operands = mapTuple([0, 1], (index) => {
     const signal = input(ctx, index);
-    return { signal, axis: positive(item(axes, index, 'axes'), signal.shape.length) };
+    return { signal, axis: positive(itemOf(axes, index, 'axes'), signal.shape.length) };
   });
   const unit = flag(config, 'normalize', false);
   const [left, right] = mapTuple(operands, ({ signal, axis }) =>

@@ -2,7 +2,7 @@
  * LSTM, GRU, SimpleRNN, ConvLSTM, RNN of cells, and Bidirectional around them: ONNX's own recurrent operators where
  * they compute the same, otherwise Scan.
  */
-import { existing, item, mapTuple } from '../../checked.ts';
+import { existing, itemOf, mapTuple } from '../../../ir/checked-access.ts';
 import { activationName } from '../activations.ts';
 import {
   dataFormat,
@@ -78,11 +78,11 @@ interface Direction {
 function direction(cell: CellType, config: Config, arrays: readonly WeightArray[]): Direction {
   const [kernel, recurrent, bias] = arrays;
   if (!kernel || !recurrent) throw new Error('lacks its kernel or recurrent kernel');
-  const units = number(config, 'units', item(recurrent.dims, 0, 'the shape of the recurrent kernel'));
+  const units = number(config, 'units', itemOf(recurrent.dims, 0, 'the shape of the recurrent kernel'));
   const gates = GATES[cell];
   const width = gates.length * units;
   const rows = ({ values, dims }: WeightArray): Float32Array => {
-    const inputs = item(dims, 0, 'the shape of a kernel');
+    const inputs = itemOf(dims, 0, 'the shape of a kernel');
     const out = new Float32Array(width * inputs);
     gates.forEach((source, gate) => {
       for (let u = 0; u < units; u++)
@@ -94,7 +94,7 @@ function direction(cell: CellType, config: Config, arrays: readonly WeightArray[
     w: rows(kernel),
     r: rows(recurrent),
     bias: bias ? reorderedBias(bias.values, gates, units) : null,
-    features: item(kernel.dims, 0, 'the shape of the kernel'),
+    features: itemOf(kernel.dims, 0, 'the shape of the kernel'),
   };
 }
 
@@ -129,7 +129,7 @@ function emit(
   const { b, name, kerasMajor } = ctx;
   const sets = arrays.map((own) => direction(cell, config, own));
   const units = number(config, 'units', 0);
-  const { features } = item(sets, 0, 'the list of directions');
+  const { features } = itemOf(sets, 0, 'the list of directions');
   const width = GATES[cell].length * units;
   const n = sets.length;
   const w = b.weight(
@@ -168,7 +168,7 @@ function emit(
     attributes,
     `${name}/${cell.toLowerCase()}`,
   );
-  return { y: item(outputs, 0, 'its outputs'), states: outputs.slice(1), units };
+  return { y: itemOf(outputs, 0, 'its outputs'), states: outputs.slice(1), units };
 }
 
 const joined = (sets: readonly Direction[], pick: (set: Direction) => Float32Array): Float32Array =>
@@ -205,12 +205,12 @@ function initialStates(
     const rows = Array.from({ length: directions }, (_, d) =>
       b.op(
         'Unsqueeze',
-        [item(initial, d * stateCount + state, 'initial states').value, b.ints([0])],
+        [itemOf(initial, d * stateCount + state, 'initial states').value, b.ints([0])],
         {},
         `${name}/initial`,
       ),
     );
-    return directions === 1 ? item(rows, 0, 'initial states') : b.op('Concat', rows, { axis: 0 }, `${name}/initial`);
+    return directions === 1 ? itemOf(rows, 0, 'initial states') : b.op('Concat', rows, { axis: 0 }, `${name}/initial`);
   });
 }
 
@@ -272,7 +272,7 @@ function runNative(ctx: LayerContext, cell: CellType, config: Config, { signal, 
   );
   const output = flag(config, 'return_sequences', false)
     ? plainSignal(sequence(ctx, y, backwards), [batch, steps, units])
-    : item(last, 0, 'the last states');
+    : itemOf(last, 0, 'the last states');
   return { output, states: last };
 }
 
@@ -316,7 +316,7 @@ function runCell(ctx: LayerContext, raw: RawLayer, config: Config, { signal, arr
   return {
     output,
     states: scanned.states.map((state, i) =>
-      plainSignal(state, [batch ?? null, ...item(cell.stateSizes, i, 'the states of the cell')]),
+      plainSignal(state, [batch ?? null, ...itemOf(cell.stateSizes, i, 'the states of the cell')]),
     ),
   };
 }
@@ -351,11 +351,11 @@ function runConvLstm(
       : b.op('Transpose', [plain(b, state)], { perm: toChannelsFirst(rank + 2) }, `${name}/initial`),
   );
   const sizes = cell.outputSizes;
-  const lastSizes = [...sizes.slice(1), item(sizes, 0, 'the output of the cell')];
+  const lastSizes = [...sizes.slice(1), itemOf(sizes, 0, 'the output of the cell')];
   const scanned = scanCell(b, name, {
     cell,
     x,
-    stepShape: [item(step, first ? 0 : -1, 'the shape of a step'), ...spatial],
+    stepShape: [itemOf(step, first ? 0 : -1, 'the shape of a step'), ...spatial],
     steps,
     mask,
     zeroOutput: flag(config, 'zero_output_for_mask', false),
@@ -498,7 +498,7 @@ function runJoint(
       )
     : null;
   const way = (index: 0 | 1): Pass => ({
-    output: (sequences ?? item(split, 0, 'the last states'))[index],
+    output: (sequences ?? itemOf(split, 0, 'the last states'))[index],
     states: split.map((pair) => pair[index]),
   });
   return [way(0), way(1)];

@@ -1,5 +1,5 @@
 /** Layers that move elements: reshape, permute, pad, crop, repeat. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import { dataFormat, flatSize, input, ints, type LayerContext, type LayerConverter } from '../layer.ts';
 import {
   imageShape,
@@ -56,7 +56,7 @@ const permute: LayerConverter = (ctx) => {
 const repeatVector: LayerConverter = (ctx) => {
   const { b, name } = ctx;
   const signal = input(ctx);
-  const n = item(ints(ctx.config, 'n', 1, 1), 0, 'n');
+  const n = itemOf(ints(ctx.config, 'n', 1, 1), 0, 'n');
   const row = b.op('Unsqueeze', [signal.value, b.ints([1])], {}, `${name}/row`);
   return plainSignal(
     b.op('Tile', [row, b.ints([1, n, 1])], {}, `${name}/repeat`),
@@ -105,7 +105,7 @@ const zeroPadding =
     return onSpatial(
       ctx,
       rank,
-      (size, i) => size + sumOf(item(pads, i, 'padding')),
+      (size, i) => size + sumOf(itemOf(pads, i, 'padding')),
       (x, axes) => {
         // All axes are given: onnxruntime mistakes a Pad of some axes when it moves a transpose past it.
         const side = (index: 0 | 1): number[] =>
@@ -122,7 +122,7 @@ const cropping =
     return onSpatial(
       ctx,
       rank,
-      (size, i) => size - sumOf(item(crops, i, 'cropping')),
+      (size, i) => size - sumOf(itemOf(crops, i, 'cropping')),
       (x, axes) => {
         const ends = crops.map(([, after]) => (after === 0 ? Number.MAX_SAFE_INTEGER : -after));
         return ctx.b.op(

@@ -1,5 +1,5 @@
 /** Layers that resample images: UpSampling, Resizing, CenterCrop. */
-import { item, tupleOf } from '../../checked.ts';
+import { itemOf, tupleOf } from '../../../ir/checked-access.ts';
 import {
   dataFormat,
   flag,
@@ -95,7 +95,7 @@ function cut(
     [
       value,
       b.ints(starts),
-      b.ints(starts.map((start, i) => start + item(sizes, i, 'the size of the part'))),
+      b.ints(starts.map((start, i) => start + itemOf(sizes, i, 'the size of the part'))),
       b.ints(starts.map((_, i) => i + 2)),
     ],
     {},
@@ -199,7 +199,7 @@ const upSampling =
     const factors = ints(config, 'size', rank, 2);
     const interpolation = text(config, 'interpolation', 'nearest');
     const { spatial, channels } = imageShape(signal, format);
-    const result = spatial.map((size, i) => (size === null ? null : size * item(factors, i, 'size')));
+    const result = spatial.map((size, i) => (size === null ? null : size * itemOf(factors, i, 'size')));
     const x = image(b, signal, format);
     if (!MODES[interpolation]) {
       if (result.some((size) => size === null))

@@ -2,7 +2,7 @@
  * A recurrence of any cell as ONNX's Scan, for what ONNX's LSTM, GRU and RNN cannot express: masks, other activations,
  * stacked and convolutional cells.
  */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import type { Dim } from '../../../ir/types.ts';
 
@@ -68,7 +68,7 @@ export function scanCell(b: GraphBuilder, label: string, plan: ScanPlan): ScanRe
     },
     `${label}/scan`,
   );
-  const sequence = item(outputs, -1, 'the outputs of the Scan');
+  const sequence = itemOf(outputs, -1, 'the outputs of the Scan');
   const last = b.op('Gather', [sequence, b.scalar(-1, 'int64')], { axis: 1 }, `${label}/last`);
   return { sequence, last, states: outputs.slice(0, states.length) };
 }
@@ -90,8 +90,8 @@ function bodyOf(b: GraphBuilder, label: string, { cell, mask, zeroOutput, stepSh
     };
     const output = choose(taken.output, held ?? inner.scalar(0), cell.outputSizes);
     taken.states.forEach((state, i) => {
-      const sizes = item(cell.stateSizes, i, 'the states of the cell');
-      const next = choose(state, item(before, i, 'the states of the cell'), sizes);
+      const sizes = itemOf(cell.stateSizes, i, 'the states of the cell');
+      const next = choose(state, itemOf(before, i, 'the states of the cell'), sizes);
       inner.output(`${label}/state`, next, 'float32', ['batch', ...sizes]);
     });
     if (held !== null) inner.output(`${label}/output_held`, output, 'float32', ['batch', ...cell.outputSizes]);

@@ -1,5 +1,5 @@
 /** Sliding windows (convolution, pooling): sizes of results and ONNX pads for Keras's `padding`. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import type { Shape } from '../signal.ts';
 import { UnsupportedLayer } from '../layer.ts';
 import type { AttributeValue } from '../../../ir/edit.ts';
@@ -13,15 +13,15 @@ export interface Window {
 
 /** How far the dilated kernel reaches beyond its first element. */
 const reachOf = ({ kernel, dilations }: Window, axis: number): number =>
-  (item(kernel, axis, 'kernel_size') - 1) * item(dilations, axis, 'dilation_rate');
+  (itemOf(kernel, axis, 'kernel_size') - 1) * itemOf(dilations, axis, 'dilation_rate');
 
 /** Spatial sizes of the result; null stays null. */
 export function windowResult(spatial: Shape, window: Window): (number | null)[] {
   const { strides, padding } = window;
   return spatial.map((size, i) => {
     if (size === null) return null;
-    if (padding !== 'valid') return Math.ceil(size / item(strides, i, 'strides'));
-    return Math.floor((size - reachOf(window, i) - 1) / item(strides, i, 'strides')) + 1;
+    if (padding !== 'valid') return Math.ceil(size / itemOf(strides, i, 'strides'));
+    return Math.floor((size - reachOf(window, i) - 1) / itemOf(strides, i, 'strides')) + 1;
   });
 }
 
@@ -39,7 +39,7 @@ export function padAttributes(spatial: Shape, window: Window): Record<string, At
   const total = reach.map((extra, i) => {
     const size = spatial[i];
     if (size == null) return extra;
-    const stride = item(strides, i, 'strides');
+    const stride = itemOf(strides, i, 'strides');
     return Math.max((Math.ceil(size / stride) - 1) * stride + extra + 1 - size, 0);
   });
   return { pads: [...total.map((pad) => Math.floor(pad / 2)), ...total.map((pad) => Math.ceil(pad / 2))] };

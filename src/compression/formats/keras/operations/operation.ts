@@ -1,5 +1,5 @@
 /** The context in which a function of keras.ops is converted, and typed access to its arguments. */
-import { item, mapTuple, type Mapped } from '../../checked.ts';
+import { itemOf, type Mapped, mapTuple } from '../../../ir/checked-access.ts';
 import type { DataType } from '../../../ir/types.ts';
 import type { GraphBuilder } from '../../graph-builder.ts';
 import { isList, isSignal, type Argument } from '../argument.ts';
@@ -63,7 +63,7 @@ function constant({ b, name }: OperationContext, value: Argument): Signal {
     throw new UnsupportedLayer('an argument that is neither a tensor nor numbers');
   const shape = dimsOf(raw);
   const dtype: DataType = flat.every(Number.isInteger) ? 'int32' : 'float32';
-  if (shape.length === 0) return plainSignal(b.scalar(item(flat, 0, 'the argument'), dtype), shape, dtype);
+  if (shape.length === 0) return plainSignal(b.scalar(itemOf(flat, 0, 'the argument'), dtype), shape, dtype);
   const made =
     dtype === 'float32' ? b.setting(`${name}/constant`, shape, flat) : b.weight(`${name}/constant`, shape, flat, dtype);
   return plainSignal(made, shape, dtype);
@@ -100,7 +100,7 @@ export function promoted<const S extends readonly Signal[]>(
   atLeast: DataType = 'bool',
 ): Mapped<S, Signal> {
   const rank = Math.max(WIDTH.indexOf(atLeast), ...signals.map((signal) => WIDTH.indexOf(typeOf(signal))));
-  const dtype = item(WIDTH, rank, 'the list of types');
+  const dtype = itemOf(WIDTH, rank, 'the list of types');
   return mapTuple(signals, (signal) => cast(b, signal, dtype));
 }
 

@@ -1,5 +1,5 @@
 /** Functions that move elements: shapes, orders of axes, joining and taking apart. */
-import { existing, item, mapTuple } from '../../checked.ts';
+import { existing, itemOf, mapTuple } from '../../../ir/checked-access.ts';
 import { isList, isSignal } from '../argument.ts';
 import { UnsupportedLayer } from '../layer.ts';
 import { cast, onnxAxis, plain, plainSignal, product, range, typeOf, type Shape, type Signal } from '../signal.ts';
@@ -69,7 +69,7 @@ const moveaxis: Operation = (ctx) => {
   );
   const rest = range(0, rank).filter((axis) => !from.includes(axis));
   const source = (axis: number): number =>
-    to.includes(axis) ? item(from, to.indexOf(axis), 'source') : existing(rest.shift(), `an axis for place ${axis}`);
+    to.includes(axis) ? itemOf(from, to.indexOf(axis), 'source') : existing(rest.shift(), `an axis for place ${axis}`);
   return permuted(ctx, x, range(0, rank).map(source));
 };
 
@@ -98,7 +98,7 @@ const squeeze: Operation = (ctx) => {
 const concatenate: Operation = (ctx) => {
   const signals = promoted(ctx.b, tensors(ctx));
   const { values, channelsFirst } = aligned(ctx.b, signals);
-  const first = item(signals, 0, 'the list of tensors');
+  const first = itemOf(signals, 0, 'the list of tensors');
   const position = positive(numberOf(ctx, 1, 'axis', -1), first.shape.length);
   const sizes = signals.map(({ shape }) => shape[position] ?? null);
   const shape = first.shape.map((size, axis) =>
@@ -113,7 +113,7 @@ const concatenate: Operation = (ctx) => {
 const stack: Operation = (ctx) => {
   const { b, name } = ctx;
   const signals = promoted(b, tensors(ctx));
-  const first = item(signals, 0, 'the list of tensors');
+  const first = itemOf(signals, 0, 'the list of tensors');
   const axis = positive(numberOf(ctx, 1, 'axis', 0), first.shape.length + 1);
   const wide = signals.map((signal) => b.op('Unsqueeze', [plain(b, signal), b.ints([axis])], {}, `${name}/one`));
   return moved(first, b.op('Concat', wide, { axis }, name), [
@@ -140,7 +140,7 @@ const split: Operation = (ctx) => {
     moved(
       x,
       part,
-      x.shape.map((old, at) => (at === axis ? item(sizes, i, 'the list of sizes') : old)),
+      x.shape.map((old, at) => (at === axis ? itemOf(sizes, i, 'the list of sizes') : old)),
     ),
   );
 };
@@ -192,7 +192,7 @@ const tile: Operation = (ctx) => {
   return moved(
     x,
     ctx.b.op('Tile', [plain(ctx.b, x), ctx.b.ints(all)], {}, ctx.name),
-    x.shape.map((size, axis) => (size === null ? null : size * item(all, axis, 'repeats'))),
+    x.shape.map((size, axis) => (size === null ? null : size * itemOf(all, axis, 'repeats'))),
   );
 };
 
@@ -223,14 +223,14 @@ const pad: Operation = (ctx) => {
     isList(width) && isList(width[0])
       ? width.map((pair) => (isList(pair) ? pair.map(Number) : [Number(pair), Number(pair)]))
       : x.shape.map(() => [width].flat().map(Number));
-  const [before, after] = mapTuple([0, 1], (side) => pairs.map((pair) => pair[side] ?? item(pair, 0, 'pad_width')));
+  const [before, after] = mapTuple([0, 1], (side) => pairs.map((pair) => pair[side] ?? itemOf(pair, 0, 'pad_width')));
   const filling = mode === 'constant' ? [ctx.b.scalar(numberOf(ctx, 3, 'constant_values', 0), typeOf(x))] : [];
   const value = ctx.b.op('Pad', [plain(ctx.b, x), ctx.b.ints([...before, ...after]), ...filling], { mode }, ctx.name);
   return moved(
     x,
     value,
     x.shape.map((size, axis) =>
-      size === null ? null : size + item(before, axis, 'pad_width') + item(after, axis, 'pad_width'),
+      size === null ? null : size + itemOf(before, axis, 'pad_width') + itemOf(after, axis, 'pad_width'),
     ),
   );
 };

@@ -3,7 +3,7 @@
  * factor as it was trained, a Keras layer takes it from `key_dim`: where keys lost channels, the file's queries make up
  * for the difference.
  */
-import { existing, item } from '../../checked.ts';
+import { existing, itemOf } from '../../../ir/checked-access.ts';
 import type { Node } from '../../../ir/types.ts';
 import type { HostTensor } from '../../../ir/host-tensor.ts';
 import type { AddressBook } from './addresses.ts';
@@ -32,7 +32,7 @@ export function changedScales(
     .flatMap(({ raw, name, config }) => {
       const places = (book.layers.get(raw)?.places ?? []).slice(0, config['use_bias'] === false ? 1 : 2);
       const [query = ''] = places;
-      const from = item(book.array(query).dims, 2, 'the shape of the query kernel');
+      const from = itemOf(book.array(query).dims, 2, 'the shape of the query kernel');
       const to = arrays.get(query)?.dims[2];
       return to === undefined || to === from ? [] : [{ layer: name, places, from, to }];
     });

@@ -1,5 +1,5 @@
 /** The values of a compressed graph, brought back to the arrays of the file that the graph was read from. */
-import { existing } from '../../checked.ts';
+import { existing } from '../../../ir/checked-access.ts';
 import { cutTensor, type KeptIndices } from '../../../graph/channels/remove.ts';
 import { removeDeadNodes, removeUnusedInitializers, subgraphs } from '../../../ir/edit.ts';
 import { isFloat, toHost } from '../../../ir/tensor-data.ts';

@@ -1,5 +1,5 @@
 /** The settings of a Keras layer that give the sizes of its arrays, inputs or outputs. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import { LatheError } from '../../../../errors.ts';
 import { isModelClass, plainClassName } from '../config.ts';
 import type { Config } from '../layer.ts';
@@ -23,7 +23,7 @@ type Follow = (layer: Resized) => Config;
 const set = (config: Config, changes: Config): Config => ({ ...config, ...changes });
 const nothing: Follow = ({ config }) => config;
 const sizeOf = (arrays: Resized['arrays'], index: number, axis: number): number =>
-  item(item(arrays, index, 'the list of its arrays'), axis, `the shape of array ${index}`);
+  itemOf(itemOf(arrays, index, 'the list of its arrays'), axis, `the shape of array ${index}`);
 
 const dense: Follow = ({ config, arrays }) => set(config, { units: sizeOf(arrays, 0, -1) });
 const recurrent: Follow = ({ config, arrays }) => set(config, { units: sizeOf(arrays, 1, 0) });
@@ -52,7 +52,7 @@ function attentionKernels({
 }: Resized): Record<'query' | 'key' | 'value' | 'output', readonly number[]> {
   const stride = config['use_bias'] === false ? 1 : 2;
   const kernels = arrays.filter((_, i) => i % stride === 0);
-  const kernel = (index: number): readonly number[] => item(kernels, index, 'the list of kernels');
+  const kernel = (index: number): readonly number[] => itemOf(kernels, index, 'the list of kernels');
   return { query: kernel(0), key: kernel(1), value: kernel(-2), output: kernel(-1) };
 }
 
@@ -164,7 +164,7 @@ const FOLLOW: Readonly<Record<string, Follow>> = {
 /** Layers without arrays whose settings contain channel counts. */
 const FOLLOW_OUTPUT: Readonly<Record<string, Follow>> = {
   Reshape: ({ config, outputs }) =>
-    set(config, { target_shape: known(config['target_shape'], item(outputs, 0, 'the list of outputs').slice(1)) }),
+    set(config, { target_shape: known(config['target_shape'], itemOf(outputs, 0, 'the list of outputs').slice(1)) }),
 };
 
 /** The given sizes with new ones; open sizes (-1) stay open. */
@@ -174,7 +174,7 @@ const known = (sizes: unknown, shape: Shape): number[] =>
 /** The settings of a function of keras.ops: those of its arguments that Keras stores as settings. */
 export function followOperation(name: string, config: Config, outputs: readonly Shape[]): Config {
   return name === 'Reshape' && Array.isArray(config['newshape'])
-    ? set(config, { newshape: known(config['newshape'], item(outputs, 0, 'the list of outputs')) })
+    ? set(config, { newshape: known(config['newshape'], itemOf(outputs, 0, 'the list of outputs')) })
     : config;
 }
 

@@ -1,5 +1,5 @@
 /** A Keras topology for arrays of other sizes: the settings of layers, and the shapes that are recorded beside them. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import type { TypeTable } from '../../../graph/infer.ts';
 import { isModelClass, isOperation, layerConfig, type LayerConfig } from '../config.ts';
 import type { Config } from '../layer.ts';
@@ -59,7 +59,7 @@ function resizeLayer(call: RecordedCall, { book, arrays, types }: Sizes, changes
     for (const [own, shape] of inputsOf(layer, around.inputs)) changes.inputs.set(own, shape);
     changes.layers.set(raw, {
       ...rebuilt(raw, around.inputs),
-      config: Array.isArray(config) ? config : withShapes(config, item(around.inputs, 0, 'the list of inputs')),
+      config: Array.isArray(config) ? config : withShapes(config, itemOf(around.inputs, 0, 'the list of inputs')),
     });
   } else if (isOperation(layer)) {
     changes.layers.set(raw, { ...raw, config: followOperation(className, config, around.outputs) });

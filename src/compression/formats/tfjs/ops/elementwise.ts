@@ -1,5 +1,5 @@
 /** Arithmetic, comparison and activations. */
-import { item, mapTuple } from '../../checked.ts';
+import { itemOf, mapTuple } from '../../../ir/checked-access.ts';
 import {
   onnxType,
   UnsupportedNode,
@@ -42,7 +42,7 @@ function channelsFirst(ctx: NodeContext, operand: TfValue): string | null {
   const { constant } = operand;
   if (!constant) return null;
   if (constant.values.length === 1) return weightOf(ctx, constant, 'scalar', [], constant.values, constant.dtype);
-  const channels = item(constant.dims, -1, 'the shape of the constant');
+  const channels = itemOf(constant.dims, -1, 'the shape of the constant');
   return constant.values.length === channels
     ? weightOf(ctx, constant, 'per channel', [channels, 1, 1], constant.values, constant.dtype)
     : null;

@@ -1,5 +1,5 @@
 /** Convolution, matrix products, pooling, normalization, resizing. */
-import { item, tupleOf } from '../../checked.ts';
+import { itemOf, tupleOf } from '../../../ir/checked-access.ts';
 import {
   UnsupportedNode,
   at,
@@ -83,7 +83,7 @@ const convTranspose: NodeConverter = (ctx) => {
   else {
     // With an open size the output is taken to be size * stride, and without padding max(kernel - stride, 0) more, as
     // Keras makes it.
-    const overlaps = strides.map((stride, i) => item(sizes, i, 'the shape of the kernel') - stride);
+    const overlaps = strides.map((stride, i) => itemOf(sizes, i, 'the shape of the kernel') - stride);
     const totals = overlaps.map((overlap) => (same ? Math.max(overlap, 0) : 0));
     Object.assign(attributes, {
       pads: [...totals.map((t) => Math.floor(t / 2)), ...totals.map((t) => Math.ceil(t / 2))],

@@ -1,5 +1,5 @@
 /** Shapes, movement of elements, reductions. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import {
   at,
   bool,
@@ -36,7 +36,7 @@ const transpose: NodeConverter = (ctx) =>
   plainValue(ctx.b.op('Transpose', [plain(ctx, 0)], { perm: numbersAt(ctx, 1, 'permutation') }, ctx.node.name));
 
 /** An axis of [n, h, w, c] as one of [n, c, h, w]. */
-const channelsFirstAxis = (axis: number): number => item([0, 2, 3, 1], axis, 'the list of axes of an image');
+const channelsFirstAxis = (axis: number): number => itemOf([0, 2, 3, 1], axis, 'the list of axes of an image');
 
 /** ConcatV2: the axis is the last input. Images along their channels stay channels first. */
 const concat: NodeConverter = (ctx) => {

@@ -3,7 +3,7 @@
  * domain of their own: data [n, ...spatial, c], weights and attributes as in ONNX. Each is first put
  * between two transposes; `sinkTransposes` removes those that cancel.
  */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import { freshNames, makeNode } from '../../../ir/edit.ts';
 import { inferShapes, type TypeTable } from '../../../graph/infer.ts';
 import { sinkTransposes } from '../../../graph/passes/sink-transposes.ts';
@@ -75,5 +75,5 @@ function remember(infos: ValueInfo[], name: string, table: TypeTable): void {
 function permuted(type: TensorType | null, perm: readonly number[]): TensorType | null {
   if (!type) return null;
   const { dtype, shape } = type;
-  return { dtype, shape: shape && perm.map((axis): Dim => item(shape, axis, 'the shape of an image')) };
+  return { dtype, shape: shape && perm.map((axis): Dim => itemOf(shape, axis, 'the shape of an image')) };
 }

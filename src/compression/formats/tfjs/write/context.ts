@@ -1,5 +1,5 @@
 /** The context in which one ONNX node is written in TensorFlow's operators. */
-import { item } from '../../checked.ts';
+import { itemOf } from '../../../ir/checked-access.ts';
 import { LatheError } from '../../../../errors.ts';
 import { nodeLabel } from '../../../ir/graph-error.ts';
 import type { TypeTable } from '../../../graph/infer.ts';
@@ -37,7 +37,7 @@ export class WriteContext {
   }
 
   input(index: number): string {
-    return this.reference(item(this.node.inputs, index, 'the list of inputs'));
+    return this.reference(itemOf(this.node.inputs, index, 'the list of inputs'));
   }
 
   get inputs(): string[] {
@@ -72,7 +72,7 @@ export class WriteContext {
 
   /** As `numbers`, of which the first is meant: scalars, and vectors of one. */
   number(index: number, what: string): number {
-    return item(this.numbers(index, what), 0, what);
+    return itemOf(this.numbers(index, what), 0, what);
   }
 
   /** An axis attribute or value, counted from the front. */

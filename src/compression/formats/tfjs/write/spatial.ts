@@ -2,7 +2,7 @@
  * Convolution, pooling and resizing in channels-last form. Data are [n, ...spatial, c]; weights and attributes as ONNX
  * has them.
  */
-import { item, tupleOf } from '../../checked.ts';
+import { itemOf, tupleOf } from '../../../ir/checked-access.ts';
 import { transpose } from '../../keras/layer.ts';
 import { hostNumbers } from '../../../ir/tensor-data.ts';
 import type { Dim } from '../../../ir/types.ts';
@@ -57,7 +57,7 @@ function ceilPads(ctx: WriteContext, extents: readonly number[], strides: readon
     const size = ctx.shape()?.[1 + i - n];
     if (typeof size !== 'number') return ctx.refuse('ceil_mode of an image of unknown size');
     const [stride, begin] = [strides[i - n] ?? 1, pads[i - n] ?? 0];
-    const span = size + begin + pad - item(extents, i - n, 'the shape of the kernel');
+    const span = size + begin + pad - itemOf(extents, i - n, 'the shape of the kernel');
     const windows = Math.ceil(span / stride);
     // a window that starts in the padding does not count
     const starts = windows * stride < size + begin ? windows : windows - 1;
@@ -102,7 +102,7 @@ function kernelOf(
   const moved = transpose({ dims, values: Float32Array.from(hostNumbers(host)) }, perm);
   return ctx.tf.constant(
     { dtype: 'float32', dims: moved.dims, data: moved.values },
-    item(ctx.node.inputs, 1, 'the list of inputs'),
+    itemOf(ctx.node.inputs, 1, 'the list of inputs'),
   );
 }
 
@@ -162,7 +162,7 @@ function grouped(
  */
 function convTranspose(ctx: WriteContext): string {
   const weight = ctx.shape(1) as readonly number[];
-  const outputs = item(weight, 1, 'the shape of the kernel');
+  const outputs = itemOf(weight, 1, 'the shape of the kernel');
   const { kernel, strides, dilations } = windowOf(ctx, weight.slice(2));
   if (kernel.length !== 2 || ctx.info.int('group', 1) !== 1 || dilations.some((dilation) => dilation !== 1))
     return ctx.refuse('groups, dilations or three dimensions of a transposed convolution');
@@ -228,13 +228,13 @@ function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: re
     const [size, stride, more] = [sizes[i], strides[i] ?? 1, extra[i] ?? 0];
     if (!wanted) return Math.max(k - stride + more, 0);
     return typeof size === 'number'
-      ? (size - 1) * stride + k + more - item(wanted, i, 'output_shape')
+      ? (size - 1) * stride + k + more - itemOf(wanted, i, 'output_shape')
       : ctx.refuse('its output size is fixed while that of its input is open');
   });
   const begin = totals.map((total) =>
     Math.max(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2), 0),
   );
-  return [...begin, ...totals.map((total, i) => total - item(begin, i, 'the cut') - (extra[i] ?? 0))];
+  return [...begin, ...totals.map((total, i) => total - itemOf(begin, i, 'the cut') - (extra[i] ?? 0))];
 }
 
 function cropped(ctx: WriteContext, y: string, cut: readonly number[]): string {

@@ -1,5 +1,5 @@
 /** Matrix products, reductions and operators that move elements, as TensorFlow operators. */
-import { item, tupleOf } from '../../checked.ts';
+import { itemOf, tupleOf } from '../../../ir/checked-access.ts';
 import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
 import type { WriteContext, Writer, Writers } from './context.ts';
 import { boolAttribute, intAttribute, intsAttribute, textAttribute, tfType, typeAttribute } from './tf-graph.ts';
@@ -179,10 +179,10 @@ function slice(ctx: WriteContext): string {
   let [beginMask, endMask] = [2 ** rank - 1, 2 ** rank - 1];
   axes.forEach((axis, i) => {
     const wide = 2 ** 31 - 1;
-    const [first, last] = [item(starts, i, 'starts'), item(ends, i, 'ends')];
+    const [first, last] = [itemOf(starts, i, 'starts'), itemOf(ends, i, 'ends')];
     begin[axis] = Math.min(Math.max(first, -wide), wide);
     end[axis] = Math.min(Math.max(last, -wide), wide);
-    stride[axis] = item(steps, i, 'steps');
+    stride[axis] = itemOf(steps, i, 'steps');
     if (Math.abs(first) < wide) beginMask -= 2 ** axis;
     if (Math.abs(last) < wide) endMask -= 2 ** axis;
   });
@@ -221,7 +221,7 @@ function computedSlice(ctx: WriteContext): string {
   const open = entries.reduce((mask, i, axis) => mask + (i === -1 ? 2 ** axis : 0), 0);
   return ctx.op(
     'StridedSlice',
-    [ctx.input(0), vector(1), vector(2), tf.ints(entries.map((i) => (i === -1 ? 1 : item(steps, i, 'steps'))))],
+    [ctx.input(0), vector(1), vector(2), tf.ints(entries.map((i) => (i === -1 ? 1 : itemOf(steps, i, 'steps'))))],
     { begin_mask: intAttribute(open), end_mask: intAttribute(open) },
   );
 }
@@ -233,7 +233,7 @@ function pad(ctx: WriteContext): string {
     ? ctx.numbers(3, 'axes').map((axis) => ctx.axis(axis))
     : Array.from({ length: rank }, (_, i) => i);
   const table = new Int32Array(2 * rank);
-  axes.forEach((axis, i) => table.set([item(pads, i, 'pads'), item(pads, i + axes.length, 'pads')], 2 * axis));
+  axes.forEach((axis, i) => table.set([itemOf(pads, i, 'pads'), itemOf(pads, i + axes.length, 'pads')], 2 * axis));
   if (table.some((value) => value < 0)) return ctx.refuse('negative pads');
   const paddings = ctx.tf.constant({ dtype: 'int32', dims: [rank, 2], data: table }, `${ctx.label}/pads`);
   const mode = ctx.info.string('mode', 'constant');

@@ -2,7 +2,7 @@
  * Representation -> TF.js graph-model: `model.json` and shards, which run in a browser (`tf.loadGraphModel`) and in
  * Node.
  */
-import { existing, item } from '../../checked.ts';
+import { existing, itemOf } from '../../../ir/checked-access.ts';
 import { constantTensor } from '../../../ir/constants.ts';
 import { topologicalOrder } from '../../../ir/edit.ts';
 import { inferShapes } from '../../../graph/infer.ts';
@@ -83,11 +83,11 @@ function writeGraph(model: Model): { tf: TfGraph; references: ReadonlyMap<string
     const constant = constantTensor(node);
     const ctx = new WriteContext(node, table, tf, reference);
     const outputs = constant
-      ? tf.constant(toHost(constant), item(node.outputs, 0, 'the list of outputs'))
+      ? tf.constant(toHost(constant), itemOf(node.outputs, 0, 'the list of outputs'))
       : (WRITERS.get(`${node.domain}:${node.opType}`) ?? unknown)(ctx);
     node.outputs.forEach((name, i) => {
       if (name !== '')
-        references.set(name, typeof outputs === 'string' ? outputs : item(outputs, i, 'the list of outputs'));
+        references.set(name, typeof outputs === 'string' ? outputs : itemOf(outputs, i, 'the list of outputs'));
     });
   }
   for (const { name, type } of model.graph.outputs)

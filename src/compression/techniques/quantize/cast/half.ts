@@ -2,7 +2,7 @@
  * float32 -> float16 throughout the main graph, except for operators defined without float16, subgraphs, other domains,
  * and nodes with observed values beyond float16's range. Casts connect the two types, one per value.
  */
-import { outputName } from '../../../ir/element-at.ts';
+import { outputName } from '../../../ir/checked-access.ts';
 import {
   freshNames,
   makeNode,

@@ -5,8 +5,7 @@
  * integer kernels in onnxruntime join in if their inputs are quantized anyway and a quantized node reads their output;
  * elsewhere conversions would cost more than they save. Operators that only move data keep the scale of their input.
  */
-import { elementAt, inputName, outputName } from '../../../ir/element-at.ts';
-import { entryOf } from '../../../ir/entry-of.ts';
+import { elementAt, entryOf, inputName, outputName } from '../../../ir/checked-access.ts';
 import { indexGraph, type GraphIndex } from '../../../ir/edit.ts';
 import { hostNumbers, toHost } from '../../../ir/tensor-data.ts';
 import type { Graph, Node, Tensor } from '../../../ir/types.ts';

@@ -5,7 +5,7 @@
  * channels of 28x28 take 95 us, in float 5 us. A clamp between the two prevents that and merges into the quantizer;
  * since pooling and clamp commute (both are monotonic), `conv -> relu -> pool` becomes `conv -> pool -> relu`.
  */
-import { inputName, outputName } from '../../../ir/element-at.ts';
+import { inputName, outputName } from '../../../ir/checked-access.ts';
 import { freshNames, indexGraph, type GraphIndex } from '../../../ir/edit.ts';
 import type { Graph, Model, Node } from '../../../ir/types.ts';
 import { isClamp, type StaticPlan } from './plan.ts';

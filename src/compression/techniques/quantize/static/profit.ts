@@ -3,8 +3,7 @@
  * convolutions of few channels lose that to im2col, whose cost hardly depends on the channels; depthwise ones lose; and
  * every value that passes between float and integer operators costs a conversion.
  */
-import { inputName } from '../../../ir/element-at.ts';
-import { entryOf } from '../../../ir/entry-of.ts';
+import { entryOf, inputName } from '../../../ir/checked-access.ts';
 import { indexGraph } from '../../../ir/edit.ts';
 import type { Graph, Node } from '../../../ir/types.ts';
 import type { Costs } from './costs/costs.ts';

@@ -2,8 +2,7 @@
  * Writes a plan into the graph: QuantizeLinear and DequantizeLinear around every quantized value let a runtime choose
  * its integer kernels.
  */
-import { elementAt, inputName, outputName } from '../../../ir/element-at.ts';
-import { entryOf } from '../../../ir/entry-of.ts';
+import { elementAt, entryOf, inputName, outputName } from '../../../ir/checked-access.ts';
 import { freshNames, makeNode, removeUnusedInitializers, topologicalOrder } from '../../../ir/edit.ts';
 import { sumOrders } from '../../../graph/saturation.ts';
 import { fromHost, toHost } from '../../../ir/tensor-data.ts';

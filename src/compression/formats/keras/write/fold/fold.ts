@@ -2,7 +2,7 @@
  * Normalizations of a Keras topology, folded into the layers before them, as quantizing folds them in the graph: a step
  * over what is about to be written. The layers are gone from the topology, and their arrays from the file.
  */
-import { existing, item } from '../../../checked.ts';
+import { existing, itemOf } from '../../../../ir/checked-access.ts';
 import { isModelClass, layerConfig, modelConfig, type LayerConfig, type ModelConfig } from '../../config.ts';
 import type { Config, WeightArray } from '../../layer.ts';
 import { AS_STORED } from '../../read-options.ts';
@@ -131,7 +131,7 @@ function take(product: LayerConfig, norm: LayerConfig, { facts, filing, arrays, 
   const [own, statistics] = [facts.arrays(product), facts.arrays(norm)];
   const { kernel, bias } = foldArrays({ product, norm }, own, statistics);
   const { count } = kernelOf(product);
-  const place = placeOf(item(own, count - 1, 'the list of its arrays'));
+  const place = placeOf(itemOf(own, count - 1, 'the list of its arrays'));
   const ownBias = own[count];
   arrays.set(place, kernel);
   if (ownBias) arrays.set(placeOf(ownBias), bias);

@@ -1,5 +1,5 @@
 /** Which normalizations of a Keras model can be folded into the layer before them. */
-import { existing, item } from '../../../checked.ts';
+import { existing, itemOf } from '../../../../ir/checked-access.ts';
 import type { Call, LayerConfig, ModelConfig, TensorRef } from '../../config.ts';
 import type { Config, WeightArray } from '../../layer.ts';
 
@@ -27,7 +27,7 @@ interface Kernel {
 
 const KERNEL = 'the shape of the kernel';
 const last = (dims: readonly number[]): { channels: number; behind: number } => ({
-  channels: item(dims, -1, KERNEL),
+  channels: itemOf(dims, -1, KERNEL),
   behind: 1,
 });
 const LAST: Kernel = { count: 1, layout: last };
@@ -36,12 +36,12 @@ const SEPARABLE: Kernel = { count: 2, layout: last };
 /** [...k, cout, cin] */
 const TRANSPOSED: Kernel = {
   count: 1,
-  layout: (dims) => ({ channels: item(dims, -2, KERNEL), behind: item(dims, -1, KERNEL) }),
+  layout: (dims) => ({ channels: itemOf(dims, -2, KERNEL), behind: itemOf(dims, -1, KERNEL) }),
 };
 /** [...k, cin, multiplier]: channel c gives outputs c multiplier ... */
 const DEPTHWISE: Kernel = {
   count: 1,
-  layout: (dims) => ({ channels: item(dims, -2, KERNEL) * item(dims, -1, KERNEL), behind: 1 }),
+  layout: (dims) => ({ channels: itemOf(dims, -2, KERNEL) * itemOf(dims, -1, KERNEL), behind: 1 }),
 };
 
 const named = (kernel: Kernel, names: readonly string[]): Record<string, Kernel> =>
@@ -146,6 +146,6 @@ function haveTheirArrays(norm: Called, product: Called, { arrays }: LayerFacts):
     statistics.length !== 2 + hasFlag(norm.config, 'scale') + hasFlag(norm.config, 'center')
   )
     return false;
-  const { channels } = layout(item(own, count - 1, 'the list of its arrays').dims);
+  const { channels } = layout(itemOf(own, count - 1, 'the list of its arrays').dims);
   return [...own.slice(count), ...statistics].every(({ dims }) => dims.length === 1 && dims[0] === channels);
 }

@@ -1,7 +1,6 @@
 /** Times the model's own layers on this machine, for processors without a table. */
 import { writeOnnx } from '../../../../formats/onnx/write.ts';
-import { inputName } from '../../../../ir/element-at.ts';
-import { entryOf } from '../../../../ir/entry-of.ts';
+import { entryOf, inputName } from '../../../../ir/checked-access.ts';
 import { elementCount } from '../../../../ir/tensor-data.ts';
 import type { Model, Node } from '../../../../ir/types.ts';
 import { measureLatency } from '../../../../measure/latency.ts';
