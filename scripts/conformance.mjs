@@ -3,4 +3,4 @@ import { setupOrExit } from './setup.mjs';
 import { runBuilt } from './lib/built.mjs';
 
 await setupOrExit();
-process.exitCode = await runBuilt('src/compression/agreement/conformance-main.js', process.argv.slice(2));
+process.exitCode = await runBuilt('workers/conformance.js', process.argv.slice(2));

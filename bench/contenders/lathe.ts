@@ -7,7 +7,6 @@ import { readOnnx } from '../../src/compression/formats/onnx/read.ts';
 import { lowerOrThrow } from '../../src/compression/network/lower.ts';
 import { compileStep } from '../../src/compression/tensor/compile.ts';
 import { startEngine } from '../../src/compression/tensor/engine.ts';
-import type { EngineChoice } from '../../src/compression/tensor/engine.ts';
 import { momentumUpdate } from '../../src/compression/tensor/optimizer-kernels.ts';
 import * as nn from '../../src/compression/tensor/nn.ts';
 import { tf } from '../../src/compression/tensor/tf.ts';
@@ -16,13 +15,14 @@ import { findHead } from '../../src/compression/training/head.ts';
 import { makeOptimizer } from '../../src/compression/training/optimizer.ts';
 import { supervisedTerm } from '../../src/compression/training/supervised.ts';
 import { wholeStep } from '../../src/compression/training/whole-step.ts';
+import { readVariable } from '../../src/config/read.ts';
 import { ARCHITECTURES } from '../architecture-networks.ts';
 import { NETWORKS } from '../networks.ts';
 import type { BenchNetwork } from '../networks.ts';
 import { BATCH_SIZE, LEARNING_RATE, MOMENTUM, serve } from './protocol.ts';
 
 const byHand = process.argv.includes('by-hand');
-const engine = await startEngine((process.env['LATHE_ENGINE'] ?? 'auto') as EngineChoice, {
+const engine = await startEngine(readVariable(process.env, 'LATHE_ENGINE'), {
   threads: Number(process.env['BENCH_THREADS'] ?? availableParallelism()),
 });
 await serve(`${engine.name} ${engine.version}${engine.kernels ? `, kernels for ${engine.kernels}` : ''}`, (name) =>

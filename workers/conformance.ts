@@ -2,8 +2,9 @@
  * `conformance [--failures] [--unsupported] DIR...`: runs the cases, ends with one line of JSON. Exit status 1 where a
  * case failed.
  */
-import { startEngine, type EngineChoice } from '../tensor/engine.ts';
-import { findCases, runCase, type CaseResult } from './conformance.ts';
+import { findCases, runCase, type CaseResult } from '../src/compression/agreement/conformance.ts';
+import { startEngine } from '../src/compression/tensor/engine.ts';
+import { readVariable } from '../src/config/read.ts';
 
 interface Count {
   passed: number;
@@ -27,7 +28,7 @@ if (folders.length === 0) {
   process.stderr.write('usage: conformance [--failures] [--unsupported] DIR...\n');
   process.exit(2);
 }
-const engine = await startEngine((process.env.LATHE_ENGINE || 'auto') as EngineChoice);
+const engine = await startEngine(readVariable(process.env, 'LATHE_ENGINE'));
 process.stderr.write(`engine: ${engine.name} ${engine.version} (${engine.reason})\n`);
 const results: CaseResult[] = [];
 for (const folder of findCases(folders)) {
