@@ -79,6 +79,7 @@ await Promise.all(
 );
 await queue.close();
 await store.close();
+log.info('stopped');
 process.exit(0);
 
 /** `gpu` only where the engine sees one: a worker that took GPU jobs without would fail them all. */

@@ -15,7 +15,10 @@ try {
     stopping = true;
     log.info({ why }, 'stopping');
     server.close().then(
-      () => process.exit(0),
+      () => {
+        log.info('stopped');
+        process.exit(0);
+      },
       (error: unknown) => {
         log.error({ err: error }, 'not stopped in order');
         process.exit(1);
