@@ -1,7 +1,8 @@
 /**
  * Compiles src/, workers/, clients/ and bench/ file by file to dist/: types are erased and `./x.ts` imports become
- * `./x.js`. Only files whose content changed are compiled; what has no source any more is removed. What the service's
- * processes start from is then bundled. Two builds at once do no harm: each output appears by a rename.
+ * `./x.js`; plain JavaScript is copied. Only files whose content changed are compiled; what has no source any more is
+ * removed. What the service's processes start from is then bundled. Two builds at once do no harm: each output appears
+ * by a rename.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -23,7 +24,7 @@ export async function build() {
   const before = readManifest();
   const after = {};
   let compiled = 0;
-  for (const source of SOURCE_FOLDERS.flatMap((folder) => listFiles(join(root, folder), /(?<!\.test|\.d)\.ts$/))) {
+  for (const source of SOURCE_FOLDERS.flatMap((folder) => listFiles(join(root, folder), /(?<!\.test|\.d)\.(ts|mjs)$/))) {
     const name = relative(root, source);
     const { mtimeMs, size } = statSync(source);
     const known = before.files[name];
@@ -40,7 +41,7 @@ export async function build() {
     after[name] = { mtimeMs, size, hash };
   }
   const expected = new Set(Object.keys(after).map(outputPath));
-  const gone = listFiles(dist, /\.js$/).filter((path) => !path.startsWith(bundled) && !expected.has(path));
+  const gone = listFiles(dist, /\.m?js$/).filter((path) => !path.startsWith(bundled) && !expected.has(path));
   for (const path of gone) rmSync(path, { force: true });
   const lock = hashOf(readFileSync(join(root, 'package-lock.json'), 'utf8'));
   if (compiled > 0 || gone.length > 0 || before.lock !== lock) {
@@ -68,6 +69,7 @@ function outputPath(name) {
 
 let typescript;
 function compile(name, text) {
+  if (name.endsWith('.mjs')) return text;
   typescript ??= createRequire(import.meta.url)('typescript');
   const { outputText } = typescript.transpileModule(text, {
     fileName: name,

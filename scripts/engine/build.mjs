@@ -5,7 +5,8 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isAlive, withLock } from '../lib/lock.mjs';
+import { isAlive } from '../../src/process/process-state.mjs';
+import { withLock } from '../lib/lock.mjs';
 import { compileAddon } from './addon.mjs';
 import { bindingPackage, cacheFolder, engineLocation, findEngine, preferredVariant } from './location.mjs';
 import { asProblem, BuildProblem } from './problem.mjs';

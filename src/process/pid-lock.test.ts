@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startTicks } from './liveness.ts';
-import { tryLock } from './pid-lock.ts';
+import { tryLock } from './pid-lock.mjs';
 
 let folder: string;
 let path: string;
@@ -36,6 +36,11 @@ test('a killed holder does not keep it', async () => {
 test.skipIf(startTicks(process.pid) === null)('a later process with the same id is not the holder', () => {
   writeFileSync(path, JSON.stringify({ pid: process.pid, startTicks: '1' }));
   expect(tryLock(path).taken).toBe(true);
+});
+
+test("an earlier release's lock, which holds the process id alone, counts", () => {
+  writeFileSync(path, String(process.ppid));
+  expect(tryLock(path)).toMatchObject({ taken: false, holder: { pid: process.ppid } });
 });
 
 test('a lock that was never written whole is no lock', () => {

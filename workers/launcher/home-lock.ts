@@ -1,6 +1,6 @@
 /** One service per LATHE_HOME: a lock file names the process that runs there. */
 import { join } from 'node:path';
-import { tryLock } from '../../src/process/pid-lock.ts';
+import { tryLock } from '../../src/process/pid-lock.mjs';
 
 /** @returns releases the lock @throws Error where another living process holds it */
 export function lockHome(home: string): () => void {

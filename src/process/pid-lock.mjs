@@ -4,25 +4,30 @@
  * blocks for ten seconds, and a machine that slept, or an engine that blocks its event loop, loses a lock it holds.)
  */
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { isAlive, startTicks } from './liveness.ts';
+import { isAlive, startTicks } from './process-state.mjs';
 
-export interface LockHolder {
-  readonly pid: number;
-  /** Tells the holder from a later process with the same id. `null`: the system does not say. */
-  readonly startTicks: string | null;
-}
+/**
+ * @typedef {object} LockHolder
+ * @property {number} pid
+ * @property {string | null} startTicks tells the holder from a later process with the same id; `null`: the system does
+ * not say
+ */
 
-export type LockAttempt =
-  | { readonly taken: true; release(): void }
-  /** `null`: several processes are after a dead holder's lock. */
-  | { readonly taken: false; readonly holder: LockHolder | null };
+/**
+ * `holder`: `null` where several processes are after a dead holder's lock.
+ * @typedef {{ taken: true, release: () => void } | { taken: false, holder: LockHolder | null }} LockAttempt
+ */
 
 const MAX_TRIES = 4;
 
-/** Takes the lock at `path`, or tells which living process holds it. Does not wait. The folder must exist. */
-export function tryLock(path: string): LockAttempt {
+/**
+ * Takes the lock at `path`, or tells which living process holds it. Does not wait. The folder must exist.
+ * @param {string} path
+ * @returns {LockAttempt}
+ */
+export function tryLock(path) {
   const own = `${path}.${process.pid}`;
-  writeFileSync(own, JSON.stringify({ pid: process.pid, startTicks: startTicks(process.pid) } satisfies LockHolder));
+  writeFileSync(own, JSON.stringify({ pid: process.pid, startTicks: startTicks(process.pid) }));
   try {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       if (tryLink(own, path)) return { taken: true, release: () => release(path) };
@@ -36,17 +41,22 @@ export function tryLock(path: string): LockAttempt {
   return { taken: false, holder: readHolder(path) };
 }
 
-function release(path: string): void {
+/** @param {string} path */
+function release(path) {
   if (readHolder(path)?.pid === process.pid) rmSync(path, { force: true });
 }
 
-/** A hard link appears whole, content included, or not at all. */
-function tryLink(own: string, path: string): boolean {
+/**
+ * A hard link appears whole, content included, or not at all.
+ * @param {string} own
+ * @param {string} path
+ */
+function tryLink(own, path) {
   try {
     linkSync(own, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (/** @type {NodeJS.ErrnoException} */ (error).code === 'EEXIST') return false;
     throw error;
   }
 }
@@ -54,8 +64,10 @@ function tryLink(own: string, path: string): boolean {
 /**
  * Of several that see the same dead holder one wins the rename. What it then has in hand may be the lock of another
  * that was faster: that is put back.
+ * @param {string} path
+ * @param {LockHolder | null} dead
  */
-function removeStale(path: string, dead: LockHolder | null): void {
+function removeStale(path, dead) {
   const aside = `${path}.stale.${process.pid}`;
   try {
     renameSync(path, aside);
@@ -67,14 +79,21 @@ function removeStale(path: string, dead: LockHolder | null): void {
   rmSync(aside, { force: true });
 }
 
-function readHolder(path: string): LockHolder | null {
+/**
+ * Earlier releases, which build engines into the same cache, wrote the process id alone.
+ * @param {string} path
+ * @returns {LockHolder | null}
+ */
+function readHolder(path) {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as LockHolder;
+    const content = JSON.parse(readFileSync(path, 'utf8'));
+    return typeof content === 'number' ? { pid: content, startTicks: null } : content;
   } catch {
     return null;
   }
 }
 
-function isHeld({ pid, startTicks: since }: LockHolder): boolean {
+/** @param {LockHolder} holder */
+function isHeld({ pid, startTicks: since }) {
   return isAlive(pid) && (since === null || startTicks(pid) === since);
 }
