@@ -35,7 +35,8 @@ FROM runtime AS api
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.LATHE_PORT ?? 8080) + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.LATHE_PORT ?? 8080) + '/healthz').then(\
+({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "--enable-source-maps", "dist/bundle/src/api/main.js"]
 
 # The engine is compiled against TensorFlow's libraries from PyPI, pinned by hash; compiler and pip stay in this stage.
@@ -55,7 +56,8 @@ ENV XDG_CACHE_HOME=/cache
 USER node
 # The supervisor touches the file while it lives and reaches the database.
 ENV LATHE_HEALTH_FILE=/tmp/lathe-supervisor.alive
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["sh", "-c", "test -n \"$(find \"$LATHE_HEALTH_FILE\" -mmin -1)\""]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["sh", "-c", "test -n \"$(find \"$LATHE_HEALTH_FILE\" -mmin -1)\""]
 CMD ["node", "--enable-source-maps", "dist/bundle/workers/supervisor.js"]
 
 FROM worker AS worker-cuda

@@ -16,6 +16,7 @@ const dist = join(root, 'dist');
 const bundled = join(dist, 'bundle');
 const manifestPath = join(dist, '.manifest.json');
 const SOURCE_FOLDERS = ['src', 'workers', 'clients', 'bench'];
+const SOURCE = /(?<!\.test|\.d)\.(ts|mjs)$/;
 /** Raise to make every file compile again. */
 const COMPILER_REVISION = 3;
 
@@ -24,7 +25,7 @@ export async function build() {
   const before = readManifest();
   const after = {};
   let compiled = 0;
-  for (const source of SOURCE_FOLDERS.flatMap((folder) => listFiles(join(root, folder), /(?<!\.test|\.d)\.(ts|mjs)$/))) {
+  for (const source of SOURCE_FOLDERS.flatMap((folder) => listFiles(join(root, folder), SOURCE))) {
     const name = relative(root, source);
     const { mtimeMs, size } = statSync(source);
     const known = before.files[name];

@@ -1,4 +1,7 @@
-/** Writes docs/models.md from the engine's own tables, docs/configuration.md from the schema of the variables, and the picture of the rooms in docs/architecture.md. */
+/**
+ * Writes docs/models.md from the engine's own tables, docs/configuration.md from the schema of the variables, and the
+ * picture of the rooms in docs/architecture.md.
+ */
 import { writeFileSync } from 'node:fs';
 import { build } from './build.mjs';
 import { importBuilt } from './lib/built.mjs';

@@ -123,7 +123,8 @@ async function buildTensorFlow(did, { retryEngine = false }) {
   writeStamps({ engineFailedAt: built.ok ? 0 : Date.now() });
   if (!built.ok)
     say(
-      `no TensorFlow engine: ${built.reason}; to mend it: ${built.remedy}. WebAssembly is used instead, several times slower.`,
+      `no TensorFlow engine: ${built.reason}; to mend it: ${built.remedy}. ` +
+        'WebAssembly is used instead, several times slower.',
     );
 }
 

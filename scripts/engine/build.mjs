@@ -57,7 +57,8 @@ function checkMachine(variant) {
   const glibc = report.header.glibcVersionRuntime;
   if (!(compareVersions(glibc ?? '0', String(MIN_GLIBC)) >= 0)) {
     throw new BuildProblem(
-      `TensorFlow ${TENSORFLOW_VERSION} needs glibc ${MIN_GLIBC} or newer; this system has ${glibc ?? 'another C library'}`,
+      `TensorFlow ${TENSORFLOW_VERSION} needs glibc ${MIN_GLIBC} or newer; ` +
+        `this system has ${glibc ?? 'another C library'}`,
       'use a glibc distribution such as Debian',
     );
   }

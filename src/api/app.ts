@@ -70,7 +70,11 @@ function refuse(
     ...toProblem({ statusCode: 400, message: 'The request is not valid HTTP' }),
     status: statusCode,
   });
-  socket.end(
-    `HTTP/1.1 ${statusCode} Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  const head = [
+    `HTTP/1.1 ${statusCode} Bad Request`,
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }

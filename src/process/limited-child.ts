@@ -87,7 +87,8 @@ function withMemoryLimit(command: readonly string[], limits: ChildLimits): reado
   const kilobytes = Math.floor(limits.memoryBytes / 1024);
   const cpuSeconds = Math.ceil(limits.seconds * 8);
   // Core files off; a limit that this system's shell cannot set is left out rather than refusing all uploads.
-  const script = `ulimit -c 0 2>/dev/null; ulimit -d ${kilobytes} 2>/dev/null; ulimit -t ${cpuSeconds} 2>/dev/null; exec "$@"`;
+  const ulimits = ['-c 0', `-d ${kilobytes}`, `-t ${cpuSeconds}`].map((limit) => `ulimit ${limit} 2>/dev/null; `);
+  const script = `${ulimits.join('')}exec "$@"`;
   return ['/bin/sh', '-c', script, 'sh', ...command];
 }
 

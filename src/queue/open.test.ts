@@ -143,7 +143,8 @@ describe.each(BACKENDS)('the queue on $name', ({ redisUrl, missing }) => {
       const client = new pg.Client({ connectionString: databaseUrl });
       await client.connect();
       const { rows } = await client.query<{ column_name: string; table_name: string }>(
-        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'bullmq' AND column_name LIKE '%lock_token%' OR (table_schema = 'bullmq' AND column_name = 'token')",
+        `SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = 'bullmq' AND (column_name LIKE '%lock_token%' OR column_name = 'token')`,
       );
       expect(rows.length, 'a column of lock tokens').toBeGreaterThan(0);
       for (const { table_name, column_name } of rows)

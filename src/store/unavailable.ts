@@ -18,31 +18,48 @@ const PRISMA_CODES = new Set([
 ]);
 /** Connection exceptions (08), shutting down or starting (57P), too many connections; and the operating system's. */
 const DRIVER_CODES = /^(08\w{3}|57P\d\d|53300|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
-const DRIVER_WORDS =
-  /connection (terminated|timeout|closed|ended|error)|is not queryable|timeout exceeded when trying to connect|Can't reach database server|server closed the connection|not (currently|yet) accepting connections|terminating connection|ECONNREFUSED|ECONNRESET/i;
+const DRIVER_WORDS = [
+  /connection (terminated|timeout|closed|ended|error)/i,
+  /is not queryable/i,
+  /timeout exceeded when trying to connect/i,
+  /can't reach database server/i,
+  /server closed the connection/i,
+  /not (currently|yet) accepting connections/i,
+  /terminating connection/i,
+  /ECONNREFUSED|ECONNRESET/i,
+];
 
 /** What the driver adapter calls them; its causes are plain objects. */
-const ADAPTER_KINDS =
-  /^(ConnectionClosed|DatabaseNotReachable|SocketTimeout|TooManyConnections|DatabaseAccessDenied|DatabaseDoesNotExist)$/;
+const ADAPTER_KINDS = new Set([
+  'ConnectionClosed',
+  'DatabaseNotReachable',
+  'SocketTimeout',
+  'TooManyConnections',
+  'DatabaseAccessDenied',
+  'DatabaseDoesNotExist',
+]);
+
+/** Causes of causes are looked at no further. */
+const MAX_DEPTH = 6;
 
 export function isUnavailable(error: unknown): boolean {
-  for (
-    let cause = error, depth = 0;
-    typeof cause === 'object' && cause !== null && depth < 6;
-    cause = innerCause(cause), depth++
-  ) {
-    if (cause instanceof Prisma.PrismaClientInitializationError) return true;
-    const { code, originalCode, kind, message, originalMessage } = cause as Readonly<Record<string, unknown>>;
-    if (
-      [code, originalCode].some(
-        (value) => typeof value === 'string' && (PRISMA_CODES.has(value) || DRIVER_CODES.test(value)),
-      )
-    )
-      return true;
-    if (typeof kind === 'string' && ADAPTER_KINDS.test(kind)) return true;
-    if ([message, originalMessage].some((value) => typeof value === 'string' && DRIVER_WORDS.test(value))) return true;
+  let cause = error;
+  for (let depth = 0; typeof cause === 'object' && cause !== null && depth < MAX_DEPTH; depth++) {
+    if (saysUnavailable(cause)) return true;
+    cause = innerCause(cause);
   }
   return false;
+}
+
+function saysUnavailable(cause: object): boolean {
+  if (cause instanceof Prisma.PrismaClientInitializationError) return true;
+  const { code, originalCode, kind, message, originalMessage } = cause as Readonly<Record<string, unknown>>;
+  const isText = (value: unknown): value is string => typeof value === 'string';
+  return (
+    [code, originalCode].filter(isText).some((text) => PRISMA_CODES.has(text) || DRIVER_CODES.test(text)) ||
+    (isText(kind) && ADAPTER_KINDS.has(kind)) ||
+    [message, originalMessage].filter(isText).some((text) => DRIVER_WORDS.some((words) => words.test(text)))
+  );
 }
 
 /** Prisma keeps the adapter's error beside, not under, its own. */

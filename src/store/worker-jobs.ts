@@ -32,7 +32,8 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
     async heartbeat(jobId, fence, leaseMs) {
       const [row] = await database.$queryRaw<{ state: string }[]>`
         UPDATE jobs SET lease_until = now() + ${leaseMs}::float8 * interval '1 millisecond'
-        WHERE id = ${jobId} AND fence = ${fence} AND state::text = ANY (${statesBefore('succeed')}) RETURNING state::text AS state`;
+        WHERE id = ${jobId} AND fence = ${fence} AND state::text = ANY (${statesBefore('succeed')})
+        RETURNING state::text AS state`;
       if (!row) return 'lost';
       return row.state === 'canceling' ? 'cancel-requested' : 'ok';
     },
@@ -72,11 +73,13 @@ async function claim(
   tx: Connection,
   { jobId, workerId, leaseMs, maxAttempts }: { jobId: string; workerId: string; leaseMs: number; maxAttempts: number },
 ): Promise<Claim | null> {
-  const free = Prisma.sql`(state = 'queued' AND queue_deadline > now()) OR (state = 'running' AND lease_until < now() AND attempt < ${maxAttempts})`;
+  const free = Prisma.sql`(state = 'queued' AND queue_deadline > now())
+    OR (state = 'running' AND lease_until < now() AND attempt < ${maxAttempts})`;
   const [job] = await lockJobs(tx, Prisma.sql`id = ${jobId} AND (${free})`);
   if (!job) return null;
   const [row] = await tx.$queryRaw<{ fence: number; attempt: number }[]>`
-    UPDATE jobs SET state = 'running', fence = fence + 1, attempt = attempt + 1, worker_id = ${workerId}, waiting = false,
+    UPDATE jobs SET state = 'running', fence = fence + 1, attempt = attempt + 1,
+      worker_id = ${workerId}, waiting = false,
       lease_until = now() + ${leaseMs}::float8 * interval '1 millisecond', started_at = coalesce(started_at, now())
     WHERE id = ${jobId} RETURNING fence, attempt`;
   if (!row) return null;
@@ -150,7 +153,8 @@ async function writeStep(
 async function writeMetrics(tx: Connection, jobId: string, metrics: readonly StoredMetric[]): Promise<void> {
   for (const { step, epoch, name, value } of metrics) {
     await tx.$executeRaw`
-      INSERT INTO metrics (job_id, step, epoch, name, value) VALUES (${jobId}, ${step}, ${epoch}, ${storableText(name)}, ${value}::float8)
+      INSERT INTO metrics (job_id, step, epoch, name, value)
+      VALUES (${jobId}, ${step}, ${epoch}, ${storableText(name)}, ${value}::float8)
       ON CONFLICT (job_id, step, epoch, name) DO UPDATE SET value = EXCLUDED.value, created_at = now()`;
   }
 }

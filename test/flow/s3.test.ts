@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const submit = (model: string) => service.client.post<JobView>('/v1/jobs', { model, steps: FLOAT16 });
 
-test('with LATHE_S3_URL files live in the bucket: a machine without copies runs the job and serves the result', async () => {
+test('with LATHE_S3_URL a machine without copies of the files runs the job and serves the result', async () => {
   const { id: model } = await service.client.upload<{ id: string }>('/v1/models', MODEL);
   await service.stop();
   rmSync(join(service.home, 'artifact-copies'), { recursive: true });

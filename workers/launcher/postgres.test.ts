@@ -37,8 +37,9 @@ describe('embedded Postgres', () => {
     expect(isAlive(second.pid)).toBe(false);
   });
 
-  test('ends with the process that started it, however that dies, and starts again with all that was committed', async () => {
-    const script = `import { startPostgres } from ${JSON.stringify(join(projectRoot, 'dist/workers/launcher/postgres.js'))};
+  test('ends with the process that started it, however that dies, and keeps what was committed', async () => {
+    const built = JSON.stringify(join(projectRoot, 'dist/workers/launcher/postgres.js'));
+    const script = `import { startPostgres } from ${built};
       const server = await startPostgres(${JSON.stringify(home)});
       console.log(await server.database('lathe')); setInterval(() => {}, 1000);`;
     const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {

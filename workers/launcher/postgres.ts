@@ -158,7 +158,8 @@ function run(location: PostgresLocation, command: string, args: readonly string[
  */
 function launch(home: string, location: PostgresLocation, port: number): ChildProcess {
   const script =
-    '"$@" 3<&- & server=$!; (cat <&3 >/dev/null; kill -INT $server) 2>/dev/null & watcher=$!; wait $server; kill $watcher 2>/dev/null';
+    '"$@" 3<&- & server=$!; (cat <&3 >/dev/null; kill -INT $server) 2>/dev/null & watcher=$!; ' +
+    'wait $server; kill $watcher 2>/dev/null';
   const settings = [
     `listen_addresses=127.0.0.1`,
     'unix_socket_directories=',

@@ -133,7 +133,7 @@ test('sorts layers by their sensitivity and recommends to exclude those beyond t
   expect(exclude).toEqual([]);
 });
 
-test('with labels, a drop is lost accuracy on held-out samples: a classifier without last weights says class 0', async () => {
+test('with labels, a drop is lost accuracy on held-out samples: without last weights it says class 0', async () => {
   const data = clouds();
   const { model } = await retrain(initialState(perceptron()), { epochs: 3 }, contextFor(perceptron(), data));
   const bias = {

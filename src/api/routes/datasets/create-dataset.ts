@@ -16,7 +16,8 @@ export function createDataset(app: App, deps: UploadDeps): void {
         tags: ['datasets'],
         summary: 'Upload a dataset',
         description:
-          'npz, a zip of idx files, a zip of image folders, or csv. The same bytes, read in the same way, give the same dataset.',
+          'npz, a zip of idx files, a zip of image folders, or csv. ' +
+          'The same bytes, read in the same way, give the same dataset.',
         querystring: Type.Object(
           {
             name: UPLOAD_NAME,

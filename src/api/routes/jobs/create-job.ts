@@ -29,7 +29,8 @@ export function createJob(app: App, { store, tenantLimits }: ApiDeps): void {
         tags: ['jobs'],
         summary: 'Submit a job',
         description:
-          'All steps are checked against the model and the data before anything is stored; `errors` lists every problem.',
+          'All steps are checked against the model and the data before anything is stored; ' +
+          '`errors` lists every problem.',
         querystring: Type.Object(
           { dryRun: Type.Optional(Type.Boolean({ default: false, description: 'checks and estimates only' })) },
           { additionalProperties: false },

@@ -32,7 +32,8 @@ export function followEvents(app: App, { store, feed }: ApiDeps): void {
         headers: HEADERS,
         description:
           "Server-sent events: those there are, then each as it happens; the stream ends after the job's last one. " +
-          'The event types: queued, waiting, started, progress, metric, warning, step, retrying, canceling, succeeded, failed, canceled, expired.',
+          'The event types: queued, waiting, started, progress, metric, warning, step, retrying, canceling, ' +
+          'succeeded, failed, canceled, expired.',
         response: responses(
           {
             200: { description: 'The events', content: { [EVENT_STREAM]: Type.String() } },
