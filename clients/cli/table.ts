@@ -29,49 +29,38 @@ export function bytes(count: number): string {
 const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
 const count = (value: number): string => value.toLocaleString('en-US');
 
+interface Row {
+  readonly label: string;
+  of(measures: Measures): number | null | undefined;
+  show(value: number): string;
+  /** Whether after/before says something. */
+  readonly ratio: boolean;
+}
+
+const milliseconds = (value: number): string => `${value.toFixed(3)} ms`;
+
+const ROWS: readonly Row[] = [
+  { label: 'file', of: (m) => m.sizeBytes, show: bytes, ratio: true },
+  { label: 'gzipped', of: (m) => m.gzipBytes, show: bytes, ratio: true },
+  { label: 'parameters', of: (m) => m.parameters, show: count, ratio: true },
+  { label: 'non-zero', of: (m) => m.nonZero, show: count, ratio: true },
+  { label: 'multiply-accumulates', of: (m) => m.macs, show: count, ratio: true },
+  { label: 'top-1 accuracy', of: (m) => m.accuracy?.top1, show: percent, ratio: false },
+  { label: 'loss', of: (m) => m.accuracy?.loss, show: (value) => value.toFixed(4), ratio: false },
+  { label: 'latency, median', of: (m) => m.latencyMs?.median, show: milliseconds, ratio: true },
+  { label: 'latency, p90', of: (m) => m.latencyMs?.p90, show: milliseconds, ratio: true },
+  { label: 'agreement with the original', of: (m) => m.fidelity.top1Agreement, show: percent, ratio: false },
+  { label: 'signal to noise', of: (m) => m.fidelity.sqnrDb, show: (value) => `${value.toFixed(1)} dB`, ratio: false },
+];
+
 /** The before/after table of a report: a line per measure, with the ratio where one makes sense. */
 export function reportTable({ before, after }: Report): string {
-  const rows: string[][] = [['', 'before', 'after', 'after/before']];
-  const add = (
-    label: string,
-    of: (measures: Measures) => number | null | undefined,
-    show: (value: number) => string,
-    ratio = true,
-  ): void => {
+  const rows = ROWS.flatMap(({ label, of, show, ratio }) => {
     const [from, to] = [of(before), of(after)];
-    if (from == null || to == null) return;
-    rows.push([label, show(from), show(to), ratio && from !== 0 ? percent(to / from) : '']);
-  };
-  add('file', (m) => m.sizeBytes, bytes);
-  add('gzipped', (m) => m.gzipBytes, bytes);
-  add('parameters', (m) => m.parameters, count);
-  add('non-zero', (m) => m.nonZero, count);
-  add('multiply-accumulates', (m) => m.macs, count);
-  add('top-1 accuracy', (m) => m.accuracy?.top1, percent, false);
-  add(
-    'loss',
-    (m) => m.accuracy?.loss,
-    (value) => value.toFixed(4),
-    false,
-  );
-  add(
-    'latency, median',
-    (m) => m.latencyMs?.median,
-    (value) => `${value.toFixed(3)} ms`,
-  );
-  add(
-    'latency, p90',
-    (m) => m.latencyMs?.p90,
-    (value) => `${value.toFixed(3)} ms`,
-  );
-  add('agreement with the original', (m) => m.fidelity.top1Agreement, percent, false);
-  add(
-    'signal to noise',
-    (m) => m.fidelity.sqnrDb,
-    (value) => `${value.toFixed(1)} dB`,
-    false,
-  );
-  return [table(rows), ...measuredOn(after)].join('\n');
+    if (from == null || to == null) return [];
+    return [[label, show(from), show(to), ratio && from !== 0 ? percent(to / from) : '']];
+  });
+  return [table([['', 'before', 'after', 'after/before'], ...rows]), ...measuredOn(after)].join('\n');
 }
 
 function measuredOn({ accuracy, latencyMs }: Measures): string[] {

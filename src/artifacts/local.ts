@@ -27,14 +27,9 @@ export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
     if (!SHA256.test(sha256)) throw new Error(`"${sha256}" is no sha-256`);
     return join(folder, sha256.slice(0, 2), sha256);
   };
+  const temporaryPath = () => join(temporary, `${hostname()}-${process.pid}-${randomBytes(8).toString('hex')}`);
   return {
-    put: (content, limitBytes) =>
-      put(
-        content,
-        limitBytes,
-        join(temporary, `${hostname()}-${process.pid}-${randomBytes(8).toString('hex')}`),
-        pathOf,
-      ),
+    put: (content, limitBytes) => put(content, { limitBytes, unfinished: temporaryPath(), pathOf }),
     async read(sha256, range) {
       const file = await open(pathOf(sha256));
       return createReadStream('', { fd: file, ...range });
@@ -54,23 +49,21 @@ export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
       await rm(pathOf(sha256), { force: true });
     },
     list: () => list(folder),
-    async check() {
-      const path = join(temporary, `${hostname()}-${process.pid}-${randomBytes(8).toString('hex')}`);
-      try {
-        await writeFile(path, Buffer.alloc(PROBE_BYTES), { flag: 'wx' }); // a full disk still takes empty files
-      } finally {
-        await rm(path, { force: true });
-      }
-    },
+    check: () => probe(temporaryPath()),
     close: async () => undefined,
   };
 }
 
+interface Placement {
+  readonly limitBytes: number;
+  /** Path of the file while it is written. */
+  readonly unfinished: string;
+  pathOf(sha256: string): string;
+}
+
 async function put(
   content: Readable,
-  limitBytes: number,
-  unfinished: string,
-  pathOf: (sha256: string) => string,
+  { limitBytes, unfinished, pathOf }: Placement,
 ): Promise<{ sha256: string; sizeBytes: number }> {
   try {
     const { sha256, sizeBytes } = await write(content, limitBytes, unfinished);
@@ -110,6 +103,15 @@ async function write(
     return { sha256: hash.digest('hex'), sizeBytes };
   } finally {
     await file.close();
+  }
+}
+
+/** @throws Error where the disk takes no file of some size: a full disk still takes empty ones */
+async function probe(path: string): Promise<void> {
+  try {
+    await writeFile(path, Buffer.alloc(PROBE_BYTES), { flag: 'wx' });
+  } finally {
+    await rm(path, { force: true });
   }
 }
 

@@ -45,10 +45,9 @@ export async function openS3Blobs(location: S3Location, folder: string): Promise
   return {
     async put(content, limitBytes) {
       const written = await copies.put(content, limitBytes);
-      const body = createReadStream(await copies.localPath(written.sha256));
-      await withStoreErrors(
-        new Upload({ client, params: { ...objectOf(written.sha256), Body: body }, partSize: PART_BYTES }).done(),
-      );
+      const Body = createReadStream(await copies.localPath(written.sha256));
+      const params = { ...objectOf(written.sha256), Body };
+      await withStoreErrors(new Upload({ client, params, partSize: PART_BYTES }).done());
       return written;
     },
     async read(sha256, range) {
@@ -62,16 +61,7 @@ export async function openS3Blobs(location: S3Location, folder: string): Promise
       await utimes(path, new Date(), new Date());
       return path;
     },
-    has: (sha256) =>
-      withStoreErrors(
-        client.send(new HeadObjectCommand(objectOf(sha256))).then(
-          () => true,
-          (error: unknown) => {
-            if (error instanceof NotFound) return false;
-            throw error;
-          },
-        ),
-      ),
+    has: (sha256) => withStoreErrors(hasObject(client, objectOf(sha256))),
     async delete(sha256) {
       await withStoreErrors(client.send(new DeleteObjectCommand(objectOf(sha256))));
       await copies.delete(sha256);
@@ -86,6 +76,16 @@ export async function openS3Blobs(location: S3Location, folder: string): Promise
       client.destroy();
     },
   };
+}
+
+function hasObject(client: S3Client, object: { Bucket: string; Key: string }): Promise<boolean> {
+  return client.send(new HeadObjectCommand(object)).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof NotFound) return false;
+      throw error;
+    },
+  );
 }
 
 /** Whether the bucket is there, for whoever needs no store. */

@@ -1,7 +1,7 @@
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import { ACTIVE_STATES } from '../contracts/job-states.ts';
-import type { DatasetRepository, StoredDataset } from '../jobs/ports/api-side.ts';
-import { TRANSACTION, type Database } from './database.ts';
+import type { DatasetRepository, NewDataset, Removal, StoredDataset } from '../jobs/ports/api-side.ts';
+import { TRANSACTION, type Connection, type Database } from './database.ts';
 import type { Dataset } from './generated/client.ts';
 import { pageQuery, toPage } from './pages.ts';
 import { storable, storableText } from './storable.ts';
@@ -17,19 +17,11 @@ export function datasetRepository(database: Database): DatasetRepository {
   return {
     findByContent,
     async add(dataset) {
-      const { description, options, name, sizeBytes, ...rest } = dataset;
-      const data = {
-        ...rest,
-        name: storableText(name),
-        sizeBytes: BigInt(sizeBytes),
-        description: storable(description),
-        options: storable(options),
-        optionsText: canonicalText(options),
-      };
+      const { tenantId, sha256, options } = dataset;
       try {
-        return toDataset(await database.dataset.create({ data }));
+        return toDataset(await database.dataset.create({ data: newRow(dataset) }));
       } catch (error) {
-        const existing = isDuplicate(error) ? await findByContent(dataset.tenantId, dataset.sha256, options) : null;
+        const existing = isDuplicate(error) ? await findByContent(tenantId, sha256, options) : null;
         if (existing) return existing;
         throw error;
       }
@@ -46,24 +38,33 @@ export function datasetRepository(database: Database): DatasetRepository {
         toDataset,
       );
     },
-    /** As for models: locked first, then looked at. */
-    async remove(tenantId, id) {
-      return database.$transaction(async (tx) => {
-        const rows = await tx.$queryRaw<
-          { sha256: string }[]
-        >`SELECT sha256 FROM datasets WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
-        const row = rows[0];
-        if (!row) return { outcome: 'not-found' };
-        const used = await tx.job.findFirst({
-          where: { datasetId: id, state: { in: [...ACTIVE_STATES] } },
-          select: { id: true },
-        });
-        if (used) return { outcome: 'in-use' };
-        await tx.dataset.delete({ where: { id } });
-        return { outcome: 'removed', sha256: row.sha256 };
-      }, TRANSACTION);
-    },
+    remove: (tenantId, id) => database.$transaction((tx) => remove(tx, tenantId, id), TRANSACTION),
   };
+}
+
+function newRow({ description, options, name, sizeBytes, ...rest }: NewDataset) {
+  return {
+    ...rest,
+    name: storableText(name),
+    sizeBytes: BigInt(sizeBytes),
+    description: storable(description),
+    options: storable(options),
+    optionsText: canonicalText(options),
+  };
+}
+
+/** As for models: locked first, then looked at. */
+async function remove(tx: Connection, tenantId: string, id: string): Promise<Removal> {
+  const [row] = await tx.$queryRaw<{ sha256: string }[]>`
+    SELECT sha256 FROM datasets WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
+  if (!row) return { outcome: 'not-found' };
+  const used = await tx.job.findFirst({
+    where: { datasetId: id, state: { in: [...ACTIVE_STATES] } },
+    select: { id: true },
+  });
+  if (used) return { outcome: 'in-use' };
+  await tx.dataset.delete({ where: { id } });
+  return { outcome: 'removed', sha256: row.sha256 };
 }
 
 /** Equal for equal options, in whatever order they came. */

@@ -1,7 +1,14 @@
 import { DEFAULT_QUEUE_SECONDS } from '../contracts/job-request.ts';
 import { ACTIVE_STATES, isEnded, JOB_STATES, type JobState } from '../contracts/job-states.ts';
 import { outboxMessage } from '../jobs/outbox.ts';
-import type { Insertion, InsertOptions, JobFilter, JobRepository, NewJob } from '../jobs/ports/api-side.ts';
+import type {
+  Insertion,
+  InsertOptions,
+  JobFilter,
+  JobRepository,
+  NewJob,
+  StoredEvent,
+} from '../jobs/ports/api-side.ts';
 import type { JobEventType } from '../jobs/ports/events.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
 import { Prisma } from './generated/client.ts';
@@ -30,32 +37,14 @@ export function jobRepository(database: Database): JobRepository {
       });
       return toPage(rows, page.limit, toJob);
     },
-    async ownedBy(tenantId, ids) {
-      const rows =
-        ids.length === 0
-          ? []
-          : await database.job.findMany({ where: { tenantId, id: { in: [...ids] } }, select: { id: true } });
-      return new Set(rows.map(({ id }) => id));
-    },
+    ownedBy: (tenantId, ids) => ownedBy(database, tenantId, ids),
     async cancel(tenantId, id) {
       const accepted = await database.$transaction((tx) => cancel(tx, tenantId, id), TRANSACTION);
       if (accepted === null) return null;
       const row = await database.job.findFirst({ where: { id, tenantId }, include: WITH_PARTS });
       return row && { accepted, job: toJob(row) };
     },
-    async events(jobId, afterSeq, limit) {
-      const rows = await database.event.findMany({
-        where: { jobId, seq: { gt: afterSeq } },
-        orderBy: { seq: 'asc' },
-        take: limit,
-      });
-      return rows.map(({ seq, type, data, createdAt }) => ({
-        seq,
-        type: type as JobEventType,
-        data: data as Record<string, unknown>,
-        createdAt,
-      }));
-    },
+    events: (jobId, afterSeq, limit) => events(database, { jobId, afterSeq, limit }),
     async metrics(jobId) {
       const rows = await database.metric.findMany({
         where: { jobId },
@@ -63,36 +52,61 @@ export function jobRepository(database: Database): JobRepository {
       });
       return rows.map(({ step, epoch, name, value }) => ({ step, epoch, name, value }));
     },
-    async countByState() {
-      const rows = await database.job.groupBy({ by: ['state'], _count: true });
-      const counts = new Map(rows.map((row) => [row.state, row._count]));
-      return Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<JobState, number>;
-    },
-    async endedSince(since) {
-      const rows = await database.job.findMany({
-        where: { endedAt: { gt: since } },
-        select: { state: true, startedAt: true, endedAt: true },
-        orderBy: { endedAt: 'asc' },
-        take: 1000,
-      });
-      return rows.flatMap(({ state, startedAt, endedAt }) =>
-        endedAt ? [{ state, endedAt, runSeconds: startedAt && (endedAt.getTime() - startedAt.getTime()) / 1000 }] : [],
-      );
-    },
+    countByState: () => countByState(database),
+    endedSince: (since) => endedSince(database, since),
   };
+}
+
+async function ownedBy(database: Database, tenantId: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await database.job.findMany({ where: { tenantId, id: { in: [...ids] } }, select: { id: true } });
+  return new Set(rows.map(({ id }) => id));
+}
+
+async function events(
+  database: Database,
+  { jobId, afterSeq, limit }: { jobId: string; afterSeq: number; limit: number },
+): Promise<StoredEvent[]> {
+  const rows = await database.event.findMany({
+    where: { jobId, seq: { gt: afterSeq } },
+    orderBy: { seq: 'asc' },
+    take: limit,
+  });
+  return rows.map(({ seq, type, data, createdAt }) => ({
+    seq,
+    type: type as JobEventType,
+    data: data as Record<string, unknown>,
+    createdAt,
+  }));
+}
+
+async function countByState(database: Database): Promise<Record<JobState, number>> {
+  const rows = await database.job.groupBy({ by: ['state'], _count: true });
+  const counts = new Map(rows.map((row) => [row.state, row._count]));
+  return Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<JobState, number>;
+}
+
+async function endedSince(database: Database, since: Date): ReturnType<JobRepository['endedSince']> {
+  const rows = await database.job.findMany({
+    where: { endedAt: { gt: since } },
+    select: { state: true, startedAt: true, endedAt: true },
+    orderBy: { endedAt: 'asc' },
+    take: 1000,
+  });
+  return rows.flatMap(({ state, startedAt, endedAt }) =>
+    endedAt ? [{ state, endedAt, runSeconds: startedAt && (endedAt.getTime() - startedAt.getTime()) / 1000 }] : [],
+  );
 }
 
 function conditions({ states, labels }: JobFilter): Prisma.JobWhereInput {
   return {
     ...(states ? { state: { in: [...states] } } : {}),
-    ...(labels
-      ? {
-          AND: labels.map(({ name, value }) => ({
-            labels: { path: [name], ...(value === null ? { not: Prisma.AnyNull } : { equals: value }) },
-          })),
-        }
-      : {}),
+    ...(labels ? { AND: labels.map(labelCondition) } : {}),
   };
+}
+
+function labelCondition({ name, value }: NonNullable<JobFilter['labels']>[number]): Prisma.JobWhereInput {
+  return { labels: { path: [name], ...(value === null ? { not: Prisma.AnyNull } : { equals: value }) } };
 }
 
 async function insert(database: Database, job: NewJob, options: InsertOptions): Promise<Insertion> {

@@ -1,5 +1,5 @@
 import { newId } from '../ids.ts';
-import type { KeyRepository, StoredKey } from '../jobs/ports/api-side.ts';
+import type { KeyRepository, Principal, StoredKey } from '../jobs/ports/api-side.ts';
 import { TRANSACTION, type Database } from './database.ts';
 import type { Prisma } from './generated/client.ts';
 import { pageQuery, toPage } from './pages.ts';
@@ -11,15 +11,7 @@ const LAST_USED_INTERVAL_MS = 60_000;
 
 export function keyRepository(database: Database): KeyRepository {
   return {
-    async authenticate(mac) {
-      const row = await database.apiKey.findUnique({ where: { mac } });
-      if (!row || row.revokedAt) return null;
-      const now = Date.now();
-      if (now - (row.lastUsedAt?.getTime() ?? 0) > LAST_USED_INTERVAL_MS) {
-        await database.apiKey.updateMany({ where: { id: row.id }, data: { lastUsedAt: new Date(now) } });
-      }
-      return { keyId: row.id, tenantId: row.tenantId, role: row.role };
-    },
+    authenticate: (mac) => authenticate(database, mac),
     /**
      * A key that is there already (the first administrator's, at every start) stays as it is, revoked ones included.
      */
@@ -49,6 +41,16 @@ export function keyRepository(database: Database): KeyRepository {
       return count > 0;
     },
   };
+}
+
+async function authenticate(database: Database, mac: string): Promise<Principal | null> {
+  const row = await database.apiKey.findUnique({ where: { mac } });
+  if (!row || row.revokedAt) return null;
+  const now = Date.now();
+  if (now - (row.lastUsedAt?.getTime() ?? 0) > LAST_USED_INTERVAL_MS) {
+    await database.apiKey.updateMany({ where: { id: row.id }, data: { lastUsedAt: new Date(now) } });
+  }
+  return { keyId: row.id, tenantId: row.tenantId, role: row.role };
 }
 
 function toKey({ id, tenant, name, role, prefix, createdAt, lastUsedAt }: KeyRow): StoredKey {

@@ -1,7 +1,7 @@
 import type { ModelDescription } from '../contracts/model.ts';
 import { ACTIVE_STATES } from '../contracts/job-states.ts';
-import type { ModelRepository, StoredModel } from '../jobs/ports/api-side.ts';
-import { TRANSACTION, type Database } from './database.ts';
+import type { ModelRepository, Removal, StoredModel } from '../jobs/ports/api-side.ts';
+import { TRANSACTION, type Connection, type Database } from './database.ts';
 import type { Model } from './generated/client.ts';
 import { pageQuery, toPage } from './pages.ts';
 import { storable, storableText } from './storable.ts';
@@ -41,26 +41,22 @@ export function modelRepository(database: Database): ModelRepository {
       const { where, ...query } = pageQuery(page);
       return toPage(await database.model.findMany({ where: { tenantId, ...where }, ...query }), page.limit, toModel);
     },
-    /**
-     * The row is locked before its jobs are looked at: a job that is being submitted now either counts or finds the
-     * model gone.
-     */
-    async remove(tenantId, id) {
-      return database.$transaction(async (tx) => {
-        const rows = await tx.$queryRaw<
-          { sha256: string }[]
-        >`SELECT sha256 FROM models WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
-        const row = rows[0];
-        if (!row) return { outcome: 'not-found' };
-        const used = await tx.jobModel.findFirst({
-          where: { modelId: id, job: { state: { in: [...ACTIVE_STATES] } } },
-        });
-        if (used) return { outcome: 'in-use' };
-        await tx.model.delete({ where: { id } });
-        return { outcome: 'removed', sha256: row.sha256 };
-      }, TRANSACTION);
-    },
+    remove: (tenantId, id) => database.$transaction((tx) => remove(tx, tenantId, id), TRANSACTION),
   };
+}
+
+/**
+ * The row is locked before its jobs are looked at: a job that is being submitted now either counts or finds the model
+ * gone.
+ */
+async function remove(tx: Connection, tenantId: string, id: string): Promise<Removal> {
+  const [row] = await tx.$queryRaw<{ sha256: string }[]>`
+    SELECT sha256 FROM models WHERE id = ${id} AND tenant_id = ${tenantId} FOR UPDATE`;
+  if (!row) return { outcome: 'not-found' };
+  const used = await tx.jobModel.findFirst({ where: { modelId: id, job: { state: { in: [...ACTIVE_STATES] } } } });
+  if (used) return { outcome: 'in-use' };
+  await tx.model.delete({ where: { id } });
+  return { outcome: 'removed', sha256: row.sha256 };
 }
 
 export function toModel(row: Model): StoredModel {

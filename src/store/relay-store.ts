@@ -3,6 +3,7 @@
  * transaction stays open while the relay speaks to the queue.
  */
 import type { OutboxRow } from '../jobs/outbox.ts';
+import type { JobEvent } from '../jobs/ports/events.ts';
 import type { Pool } from '../jobs/ports/queue.ts';
 import type { RelayStore } from '../jobs/ports/relay.ts';
 import { TRANSACTION, type Connection, type Database } from './database.ts';
@@ -10,7 +11,8 @@ import { Prisma } from './generated/client.ts';
 import { appendEvents, lockJobs, applyTransition, requeue, type LockedJob } from './job-changes.ts';
 import { WORKER_LOST_REASON } from './worker-jobs.ts';
 
-const MAX_JOBS_PER_SWEEP = 100;
+/** How many rows one sweep takes; those that another relay holds are its own. */
+const SWEEP = { limit: 100, skipLocked: true };
 
 export function relayStore(database: Database): RelayStore {
   return {
@@ -26,49 +28,11 @@ export function relayStore(database: Database): RelayStore {
         where: { id: { in: [...ids] }, state: 'queued' },
         select: { id: true, device: true, fence: true },
       }),
-    expireOverdue: () =>
-      database.$transaction(async (tx) => {
-        const overdue = await lockJobs(tx, Prisma.sql`state = 'queued' AND queue_deadline < now()`, {
-          limit: MAX_JOBS_PER_SWEEP,
-          skipLocked: true,
-        });
-        for (const job of overdue) await expire(tx, job);
-        return overdue.map(({ id }) => id);
-      }, TRANSACTION),
-    reclaimLost: (maxAttempts) =>
-      database.$transaction(async (tx) => {
-        const lost = await lockJobs(tx, Prisma.sql`state IN ('running', 'canceling') AND lease_until < now()`, {
-          limit: MAX_JOBS_PER_SWEEP,
-          skipLocked: true,
-        });
-        const done = { requeued: [] as string[], ended: [] as string[] };
-        for (const job of lost) {
-          const state =
-            job.attempt < maxAttempts ? await requeue(tx, job, 'lose', WORKER_LOST_REASON) : await giveUp(tx, job);
-          (state === 'queued' ? done.requeued : done.ended).push(job.id);
-        }
-        return done;
-      }, TRANSACTION),
-    async queuedBefore(before, limit) {
-      const rows = await database.job.findMany({
-        where: {
-          state: 'queued',
-          OR: [{ enqueuedAt: { lt: before } }, { enqueuedAt: null, queuedAt: { lt: before } }],
-        },
-        select: { id: true, device: true, fence: true, pool: true, waiting: true, createdAt: true },
-        orderBy: { enqueuedAt: 'asc' },
-        take: limit,
-      });
-      return rows.map((row) => ({ ...row, pool: row.pool as Pool | null }));
-    },
+    expireOverdue: () => database.$transaction(expireOverdue, TRANSACTION),
+    reclaimLost: (maxAttempts) => database.$transaction((tx) => reclaimLost(tx, maxAttempts), TRANSACTION),
+    queuedBefore: (before, limit) => queuedBefore(database, before, limit),
     markEnqueued: (ids, pool) => markEnqueued(database, ids, pool),
-    setWaiting: (id, event) =>
-      database.$transaction(async (tx) => {
-        const [job] = await lockJobs(tx, Prisma.sql`id = ${id} AND state = 'queued' AND waiting <> ${event !== null}`);
-        if (!job) return;
-        await tx.job.update({ where: { id }, data: { waiting: event !== null } });
-        if (event) await appendEvents(tx, id, [event]);
-      }, TRANSACTION),
+    setWaiting: (id, event) => database.$transaction((tx) => setWaiting(tx, id, event), TRANSACTION),
     async deleteIdempotencyKeys(before) {
       return (await database.idempotencyRecord.deleteMany({ where: { createdAt: { lt: before } } })).count;
     },
@@ -87,6 +51,43 @@ async function claimOutbox(database: Database, limit: number, claimMs: number): 
       FOR UPDATE SKIP LOCKED)
     RETURNING id, kind, version, payload`;
   return rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+async function expireOverdue(tx: Connection): Promise<string[]> {
+  const overdue = await lockJobs(tx, Prisma.sql`state = 'queued' AND queue_deadline < now()`, SWEEP);
+  for (const job of overdue) await expire(tx, job);
+  return overdue.map(({ id }) => id);
+}
+
+async function reclaimLost(tx: Connection, maxAttempts: number): ReturnType<RelayStore['reclaimLost']> {
+  const lost = await lockJobs(tx, Prisma.sql`state IN ('running', 'canceling') AND lease_until < now()`, SWEEP);
+  const done = { requeued: [] as string[], ended: [] as string[] };
+  for (const job of lost) {
+    const state =
+      job.attempt < maxAttempts ? await requeue(tx, job, 'lose', WORKER_LOST_REASON) : await giveUp(tx, job);
+    (state === 'queued' ? done.requeued : done.ended).push(job.id);
+  }
+  return done;
+}
+
+async function queuedBefore(database: Database, before: Date, limit: number): ReturnType<RelayStore['queuedBefore']> {
+  const rows = await database.job.findMany({
+    where: {
+      state: 'queued',
+      OR: [{ enqueuedAt: { lt: before } }, { enqueuedAt: null, queuedAt: { lt: before } }],
+    },
+    select: { id: true, device: true, fence: true, pool: true, waiting: true, createdAt: true },
+    orderBy: { enqueuedAt: 'asc' },
+    take: limit,
+  });
+  return rows.map((row) => ({ ...row, pool: row.pool as Pool | null }));
+}
+
+async function setWaiting(tx: Connection, id: string, event: JobEvent | null): Promise<void> {
+  const [job] = await lockJobs(tx, Prisma.sql`id = ${id} AND state = 'queued' AND waiting <> ${event !== null}`);
+  if (!job) return;
+  await tx.job.update({ where: { id }, data: { waiting: event !== null } });
+  if (event) await appendEvents(tx, id, [event]);
 }
 
 async function markEnqueued(connection: Connection, ids: readonly string[], pool: Pool): Promise<void> {

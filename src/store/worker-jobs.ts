@@ -29,14 +29,7 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
   return {
     claim: (jobId, workerId, leaseMs) =>
       database.$transaction((tx) => claim(tx, { jobId, workerId, leaseMs, maxAttempts }), TRANSACTION),
-    async heartbeat(jobId, fence, leaseMs) {
-      const [row] = await database.$queryRaw<{ state: string }[]>`
-        UPDATE jobs SET lease_until = now() + ${leaseMs}::float8 * interval '1 millisecond'
-        WHERE id = ${jobId} AND fence = ${fence} AND state::text = ANY (${statesBefore('succeed')})
-        RETURNING state::text AS state`;
-      if (!row) return 'lost';
-      return row.state === 'canceling' ? 'cancel-requested' : 'ok';
-    },
+    heartbeat: (jobId, fence, leaseMs) => heartbeat(database, { jobId, fence, leaseMs }),
     record: (jobId, fence, events) => whileClaimed(jobId, fence, (tx) => record(tx, jobId, events)),
     succeed: (jobId, fence, outcome) => whileClaimed(jobId, fence, (tx, job) => succeed(tx, job, outcome)),
     fail: (jobId, fence, { code, message, retryable }) =>
@@ -58,15 +51,26 @@ export function workerJobStore(database: Database, maxAttempts: number): WorkerJ
       whileClaimed(jobId, fence, async (tx, job) => {
         return (await requeue(tx, job, countsAsAttempt ? 'lose' : 'release', reason)) !== null;
       }),
-    async endedOf(jobIds) {
-      const rows = await database.job.findMany({
-        where: { id: { in: [...jobIds] } },
-        select: { id: true, state: true },
-      });
-      const living = new Set(rows.filter(({ state }) => !isEnded(state)).map(({ id }) => id));
-      return jobIds.filter((id) => !living.has(id));
-    },
+    endedOf: (jobIds) => endedOf(database, jobIds),
   };
+}
+
+async function endedOf(database: Database, jobIds: readonly string[]): Promise<string[]> {
+  const rows = await database.job.findMany({ where: { id: { in: [...jobIds] } }, select: { id: true, state: true } });
+  const living = new Set(rows.filter(({ state }) => !isEnded(state)).map(({ id }) => id));
+  return jobIds.filter((id) => !living.has(id));
+}
+
+async function heartbeat(
+  database: Database,
+  { jobId, fence, leaseMs }: { jobId: string; fence: number; leaseMs: number },
+): ReturnType<WorkerJobStore['heartbeat']> {
+  const [row] = await database.$queryRaw<{ state: string }[]>`
+    UPDATE jobs SET lease_until = now() + ${leaseMs}::float8 * interval '1 millisecond'
+    WHERE id = ${jobId} AND fence = ${fence} AND state::text = ANY (${statesBefore('succeed')})
+    RETURNING state::text AS state`;
+  if (!row) return 'lost';
+  return row.state === 'canceling' ? 'cancel-requested' : 'ok';
 }
 
 async function claim(

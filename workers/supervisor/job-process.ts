@@ -76,7 +76,6 @@ function watch(child: ChildProcess, options: JobProcessOptions): JobProcess {
   let lastMessageAt = Date.now();
   let final: JobProcessExit | null = null;
   let replicas: readonly number[] = [];
-  let overLimit: number | null = null;
   const killsBefore = kernelOutOfMemoryKills();
   const stderr = tailOf(child.stderr as Readable, STDERR_TAIL_CHARACTERS);
   child.on('message', (message) => {
@@ -86,28 +85,15 @@ function watch(child: ChildProcess, options: JobProcessOptions): JobProcess {
     else if (received.type === 'replicas') replicas = received.pids;
     else final = received;
   });
-  const poll = setInterval(() => {
-    const bytes = child.pid === undefined ? 0 : usedBytes(child.pid, replicas);
-    if (bytes <= options.memoryBytes) return;
-    overLimit = bytes;
-    signalGroup(child.pid, 'SIGKILL');
-  }, MEMORY_POLL_MS);
+  const memory = watchMemory(child.pid, options.memoryBytes, () => replicas);
   const ended = new Promise<JobProcessExit>((resolve) => {
     child.once('error', (error) => resolve({ type: 'died', detail: error.message }));
     child.once('close', (code, signal) => {
-      clearInterval(poll);
+      memory.stop();
       signalGroup(child.pid, 'SIGKILL');
-      resolve(
-        final ??
-          classifyExit({
-            code,
-            signal,
-            overLimit,
-            limit: options.memoryBytes,
-            stderr: stderr(),
-            kernelKilled: kernelOutOfMemoryKills() > killsBefore,
-          }),
-      );
+      const kernelKilled = kernelOutOfMemoryKills() > killsBefore;
+      const details = { code, signal, kernelKilled, stderr: stderr(), limit: options.memoryBytes };
+      resolve(final ?? classifyExit({ ...details, overLimit: memory.overLimit() }));
     });
   });
   child.send(options.task, () => undefined);
@@ -117,6 +103,28 @@ function watch(child: ChildProcess, options: JobProcessOptions): JobProcess {
     lastMessageAt: () => lastMessageAt,
     end: (graceMs) => endGroup(child.pid, ended, graceMs),
   };
+}
+
+interface MemoryWatch {
+  /** Bytes for which the group was killed; `null`: it stayed within the limit. */
+  overLimit(): number | null;
+  stop(): void;
+}
+
+/** @param replicas process ids of the replicas that run now */
+function watchMemory(
+  pid: number | undefined,
+  limitBytes: number,
+  replicas: () => readonly number[],
+): MemoryWatch {
+  let overLimit: number | null = null;
+  const poll = setInterval(() => {
+    const bytes = pid === undefined ? 0 : usedBytes(pid, replicas());
+    if (bytes <= limitBytes) return;
+    overLimit = bytes;
+    signalGroup(pid, 'SIGKILL');
+  }, MEMORY_POLL_MS);
+  return { overLimit: () => overLimit, stop: () => clearInterval(poll) };
 }
 
 /** Libraries and files that replicas map lie in memory once: only what is their own counts. */

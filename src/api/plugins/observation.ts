@@ -1,5 +1,5 @@
 /** Prometheus metrics: requests, jobs, queue. What the database knows is read when it is asked for. */
-import { Counter, Gauge, Histogram, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Histogram, collectDefaultMetrics, type Registry } from 'prom-client';
 import type { Pool } from '../../jobs/ports/queue.ts';
 import type { ApiDeps, App } from '../types.ts';
 
@@ -10,6 +10,13 @@ const WORKER_TIMEOUT_MS = 15_000;
 export function addObservation(app: App, { metrics: registry, store, queue, log }: ApiDeps): void {
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  observeRequests(app, registers);
+  observeJobs(registers, store);
+  observePools(registers, { store, queue });
+  observeEndings(app, { registers, store, log });
+}
+
+function observeRequests(app: App, registers: Registry[]): void {
   const requests = new Histogram({
     name: 'lathe_http_request_duration_seconds',
     help: 'Time to answer',
@@ -23,6 +30,9 @@ export function addObservation(app: App, { metrics: registry, store, queue, log 
       reply.elapsedTime / 1000,
     );
   });
+}
+
+function observeJobs(registers: Registry[], store: ApiDeps['store']): void {
   new Gauge({
     name: 'lathe_jobs',
     help: 'Jobs by state',
@@ -32,6 +42,9 @@ export function addObservation(app: App, { metrics: registry, store, queue, log 
       for (const [state, count] of Object.entries(await store.jobs.countByState())) this.set({ state }, count);
     },
   });
+}
+
+function observePools(registers: Registry[], { store, queue }: Pick<ApiDeps, 'store' | 'queue'>): void {
   new Gauge({
     name: 'lathe_queue_depth',
     help: 'Queue entries that no worker has taken',
@@ -51,7 +64,6 @@ export function addObservation(app: App, { metrics: registry, store, queue, log 
       for (const pool of POOLS) this.set({ pool }, live.filter((worker) => worker.pool === pool).length);
     },
   });
-  observeEndings(app, { registers, store, log });
 }
 
 /**

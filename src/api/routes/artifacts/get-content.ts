@@ -21,48 +21,41 @@ const ANSWER_HEADERS = {
   'content-disposition': { description: "with the file's name" },
 };
 
+const SCHEMA = {
+  operationId: 'getArtifactContent',
+  tags: ['artifacts'],
+  summary: 'Download an artifact',
+  params: ID_PARAMS,
+  headers: HEADERS,
+  response: openResponses(
+    {
+      200: { description: 'The file', content: { 'application/octet-stream': BYTES }, headers: ANSWER_HEADERS },
+      206: {
+        description: 'The range',
+        content: { 'application/octet-stream': BYTES },
+        headers: { ...ANSWER_HEADERS, 'content-range': { description: 'which bytes of how many' } },
+      },
+      304: { description: 'If-None-Match names the content: the client has it' },
+    },
+    ...COMMON_ERRORS,
+    'not-found',
+    'range-not-satisfiable',
+  ),
+};
+
 export function getContent(app: App, { store, blobs }: ApiDeps): void {
   app.get(
     '/artifacts/:id/content',
     {
       config: { produces: ['*/*'] },
-      schema: {
-        operationId: 'getArtifactContent',
-        tags: ['artifacts'],
-        summary: 'Download an artifact',
-        params: ID_PARAMS,
-        headers: HEADERS,
-        response: openResponses(
-          {
-            200: { description: 'The file', content: { 'application/octet-stream': BYTES }, headers: ANSWER_HEADERS },
-            206: {
-              description: 'The range',
-              content: { 'application/octet-stream': BYTES },
-              headers: { ...ANSWER_HEADERS, 'content-range': { description: 'which bytes of how many' } },
-            },
-            304: { description: 'If-None-Match names the content: the client has it' },
-          },
-          ...COMMON_ERRORS,
-          'not-found',
-          'range-not-satisfiable',
-        ),
-      },
+      schema: SCHEMA,
     },
     async ({ params, principal, headers }, reply) => {
       const { name, format, sha256, sizeBytes } = await requireFound('artifact', params.id, (id) =>
         store.artifacts.find(principal.tenantId, id),
       );
       const etag = `"${sha256}"`;
-      const digest = Buffer.from(sha256, 'hex').toString('base64');
-      void reply.headers({
-        etag,
-        digest: `sha-256=${digest}`,
-        'repr-digest': `sha-256=:${digest}:`,
-        'accept-ranges': 'bytes',
-        'cache-control': 'private, max-age=31536000, immutable',
-        'content-disposition': attachment(name),
-        'x-content-type-options': 'nosniff',
-      });
+      void reply.headers({ etag, ...contentHeaders(name, sha256) });
       if (matchesEtag(headers['if-none-match'], etag)) return reply.code(304).send();
       const isCurrent = headers['if-range'] === undefined || headers['if-range'] === etag;
       const range = isCurrent ? parseRange(headers.range, sizeBytes) : null;
@@ -81,4 +74,16 @@ export function getContent(app: App, { store, blobs }: ApiDeps): void {
       return reply.send(await blobs.read(sha256, range ?? undefined));
     },
   );
+}
+
+function contentHeaders(name: string, sha256: string) {
+  const digest = Buffer.from(sha256, 'hex').toString('base64');
+  return {
+    digest: `sha-256=${digest}`,
+    'repr-digest': `sha-256=:${digest}:`,
+    'accept-ranges': 'bytes',
+    'cache-control': 'private, max-age=31536000, immutable',
+    'content-disposition': attachment(name),
+    'x-content-type-options': 'nosniff',
+  };
 }

@@ -6,42 +6,42 @@ import type { App } from '../../types.ts';
 import { receiveUpload, UPLOAD_BODY, UPLOAD_NAME, validateAllButBody } from '../../upload-body.ts';
 import { datasetView } from '../../views.ts';
 
+const SCHEMA = {
+  operationId: 'createDataset',
+  tags: ['datasets'],
+  summary: 'Upload a dataset',
+  description:
+    'npz, a zip of idx files, a zip of image folders, or csv. ' +
+    'The same bytes, read in the same way, give the same dataset.',
+  querystring: Type.Object(
+    {
+      name: UPLOAD_NAME,
+      target: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'csv: the column to predict' })),
+      targetKind: Type.Optional(
+        Type.Enum(['classes', 'values'], {
+          description: 'csv: what that column holds, where its values leave it open',
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+  ...UPLOAD_BODY,
+  response: responses(
+    { 201: { ...json('The dataset, read whole', Dataset), headers: { location: { description: 'its path' } } } },
+    'invalid-request',
+    'too-large',
+    'unsupported-format',
+    'malformed-dataset',
+    'quota-exceeded',
+  ),
+};
+
 export function createDataset(app: App, deps: UploadDeps): void {
   app.post(
     '/datasets',
     {
       validatorCompiler: validateAllButBody,
-      schema: {
-        operationId: 'createDataset',
-        tags: ['datasets'],
-        summary: 'Upload a dataset',
-        description:
-          'npz, a zip of idx files, a zip of image folders, or csv. ' +
-          'The same bytes, read in the same way, give the same dataset.',
-        querystring: Type.Object(
-          {
-            name: UPLOAD_NAME,
-            target: Type.Optional(
-              Type.String({ minLength: 1, maxLength: 200, description: 'csv: the column to predict' }),
-            ),
-            targetKind: Type.Optional(
-              Type.Enum(['classes', 'values'], {
-                description: 'csv: what that column holds, where its values leave it open',
-              }),
-            ),
-          },
-          { additionalProperties: false },
-        ),
-        ...UPLOAD_BODY,
-        response: responses(
-          { 201: { ...json('The dataset, read whole', Dataset), headers: { location: { description: 'its path' } } } },
-          'invalid-request',
-          'too-large',
-          'unsupported-format',
-          'malformed-dataset',
-          'quota-exceeded',
-        ),
-      },
+      schema: SCHEMA,
     },
     async (request, reply) => {
       const { name, ...options } = request.query;

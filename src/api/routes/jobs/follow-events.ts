@@ -14,6 +14,26 @@ const HEADERS = Type.Object(
   { additionalProperties: true },
 );
 
+const SCHEMA = {
+  operationId: 'followEvents',
+  tags: ['jobs'],
+  summary: 'Follow a job',
+  params: ID_PARAMS,
+  headers: HEADERS,
+  description:
+    "Server-sent events: those there are, then each as it happens; the stream ends after the job's last one. " +
+    'The event types: queued, waiting, started, progress, metric, warning, step, retrying, canceling, ' +
+    'succeeded, failed, canceled, expired.',
+  response: responses(
+    {
+      200: { description: 'The events', content: { [EVENT_STREAM]: Type.String() } },
+      204: { description: 'The job has ended and there are no events after Last-Event-ID' },
+    },
+    'invalid-request',
+    'not-found',
+  ),
+};
+
 export function followEvents(app: App, { store, feed }: ApiDeps): void {
   const streams = new Set<EventStream>();
   app.addHook('preClose', async () => {
@@ -24,25 +44,7 @@ export function followEvents(app: App, { store, feed }: ApiDeps): void {
     {
       exposeHeadRoute: false,
       config: { produces: [EVENT_STREAM] },
-      schema: {
-        operationId: 'followEvents',
-        tags: ['jobs'],
-        summary: 'Follow a job',
-        params: ID_PARAMS,
-        headers: HEADERS,
-        description:
-          "Server-sent events: those there are, then each as it happens; the stream ends after the job's last one. " +
-          'The event types: queued, waiting, started, progress, metric, warning, step, retrying, canceling, ' +
-          'succeeded, failed, canceled, expired.',
-        response: responses(
-          {
-            200: { description: 'The events', content: { [EVENT_STREAM]: Type.String() } },
-            204: { description: 'The job has ended and there are no events after Last-Event-ID' },
-          },
-          'invalid-request',
-          'not-found',
-        ),
-      },
+      schema: SCHEMA,
     },
     async (request, reply) => {
       const after = lastEventId(request.headers['last-event-id']);

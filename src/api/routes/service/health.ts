@@ -6,7 +6,14 @@ import type { ApiDeps, App } from '../../types.ts';
 const CHECK_TIMEOUT_MS = 3000;
 const OPEN = { tags: ['service'], security: [] };
 
-export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): void {
+export function addHealth(app: App, deps: ApiDeps): void {
+  addLiveness(app);
+  addReadiness(app, deps);
+  addMetrics(app, deps);
+  addDocumentRoute(app);
+}
+
+function addLiveness(app: App): void {
   app.get(
     '/healthz',
     {
@@ -20,7 +27,9 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
     },
     async () => ({ status: 'ok' as const }),
   );
+}
 
+function addReadiness(app: App, { store, queue, blobs }: ApiDeps): void {
   app.get(
     '/readyz',
     {
@@ -42,7 +51,9 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
       return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'unavailable', checks });
     },
   );
+}
 
+function addMetrics(app: App, { metrics }: ApiDeps): void {
   app.get(
     '/metrics',
     {
@@ -58,7 +69,9 @@ export function addHealth(app: App, { store, queue, blobs, metrics }: ApiDeps): 
     },
     async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
   );
+}
 
+function addDocumentRoute(app: App): void {
   app.get(
     '/openapi.json',
     {
