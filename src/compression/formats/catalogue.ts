@@ -1,5 +1,5 @@
 /** What the engine computes of each operator and each Keras layer, as a page (docs/models.md). */
-import { MAX_OPSET } from './onnx/read.ts';
+import { MAX_OPSET } from './onnx/opset.ts';
 import { KERAS_LAYERS } from './keras/layers.ts';
 import { KERAS_OPERATIONS } from './keras/operations.ts';
 import { TF_FUNCTIONS } from './keras/operations/tensorflow.ts';

@@ -3,7 +3,7 @@
  * reads. The file means the same under that version: what a later opset added or changed is unknown in the older one,
  * so onnxruntime refuses the node instead of computing something else.
  */
-import { readOpset } from '../formats/onnx/read.ts';
+import { readOpset } from '../formats/onnx/opset.ts';
 import { MessageReader, MessageWriter } from '../formats/onnx/wire.ts';
 
 /** Newest supported versions, as the error message names them. */
