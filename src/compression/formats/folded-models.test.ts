@@ -49,7 +49,7 @@ describe.each(KERAS)('Keras %s', (file) => {
   it('reads back with fewer layers, and computes what it did', async () => {
     const upload = readFileSync(data('keras', file));
     const { model, format } = await readModel(upload);
-    const written = (await writeOwnFormat(upload, format, model, 'own', new Map(), true))!;
+    const written = (await writeOwnFormat(upload, format, model, { storage: 'own', kept: new Map(), fold: true }))!;
     const back = await readModel(written.bytes);
     expect([back.format, written.folded.length > 0]).toEqual([
       format,
@@ -63,7 +63,9 @@ describe.each(KERAS)('Keras %s', (file) => {
     const upload = readFileSync(data('keras', file));
     const { model, format } = await readModel(upload);
     const { model: smaller, kept } = halved(model);
-    const back = await readModel((await writeOwnFormat(upload, format, smaller, 'own', kept, true))!.bytes);
+    const back = await readModel(
+      (await writeOwnFormat(upload, format, smaller, { storage: 'own', kept, fold: true }))!.bytes,
+    );
     expect(normalizations(back.model)).toEqual(stay(file));
     expect(await largestDifference(smaller, back.model)).toBeLessThan(1e-5);
   });
@@ -80,7 +82,7 @@ describe('a TF.js layers-model', () => {
   ])('%s computes in TF.js what it did', async (name, left) => {
     const upload = readFileSync(file(`${name}.zip`));
     const { model, format } = await readModel(upload);
-    const written = (await writeOwnFormat(upload, format, model, 'float32', new Map(), true))!;
+    const written = (await writeOwnFormat(upload, format, model, { storage: 'float32', kept: new Map(), fold: true }))!;
     const back = await readModel(written.bytes);
     expect([back.format, normalizations(back.model).length]).toEqual(['tfjs-layers', left]);
     expect(await largestDifference(model, back.model)).toBeLessThan(1e-5);
@@ -97,7 +99,7 @@ describe('a TF.js layers-model', () => {
     const upload = readFileSync(file('layers-folding.zip'));
     const { model, format } = await readModel(upload);
     const kernels = async (storage: 'float32' | 'uint8') => {
-      const { bytes } = (await writeOwnFormat(upload, format, model, storage, new Map(), true))!;
+      const { bytes } = (await writeOwnFormat(upload, format, model, { storage, kept: new Map(), fold: true }))!;
       return readManifest(
         (
           JSON.parse(Buffer.from((await unpackZip(bytes)).get('model.json')!).toString()) as {

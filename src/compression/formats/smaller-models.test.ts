@@ -69,7 +69,7 @@ describe.each(KERAS)('Keras %s at half its channels', (file) => {
     const upload = readFileSync(folder('keras', file));
     const { model, format } = await readModel(upload);
     const { model: smaller, kept } = halved(model);
-    const written = await writeOwnFormat(upload, format, smaller, 'own', kept);
+    const written = await writeOwnFormat(upload, format, smaller, { storage: 'own', kept });
     const back = (await readModel(written!.bytes)).model;
     expect(elements(smaller)).toBeLessThan(elements(model));
     expect(elements(back)).toBe(elements(smaller));
@@ -86,7 +86,7 @@ describe.each(['layers-float32', 'layers-float16', 'graph-cnn'])('TF.js %s at ha
     const { model: smaller, kept } = halved(model);
     expect(elements(smaller)).toBeLessThan(elements(model));
     const written = name.startsWith('layers')
-      ? await writeOwnFormat(upload, format, smaller, 'float32', kept)
+      ? await writeOwnFormat(upload, format, smaller, { storage: 'float32', kept })
       : await writeGraphModel(smaller, 'float32');
     expect(written!.format).toBe(format);
     const inputs = samples(folder('tfjs', `${name}.zip`));

@@ -58,7 +58,7 @@ it('a zip opens to what was packed, and is the same every time', async () => {
 it('ONNX needs no file of its own', async () => {
   const digits = readFileSync(join(projectRoot, 'examples', 'digit_cnn.onnx'));
   const { model, format } = await readModel(digits);
-  expect(await writeOwnFormat(digits, format, model, 'own')).toBeNull();
+  expect(await writeOwnFormat(digits, format, model, { storage: 'own' })).toBeNull();
   const graph = await writeGraphModel(model, 'float32');
   expect((await readModel(graph.bytes)).format).toBe('tfjs-graph');
 });
@@ -68,7 +68,7 @@ describe.each(KERAS)('Keras %s', (file) => {
     const upload = data('keras', file);
     const { model, format } = await readModel(upload);
     const changed = moved(model);
-    const written = await writeOwnFormat(upload, format, changed, 'own');
+    const written = await writeOwnFormat(upload, format, changed, { storage: 'own' });
     const back = await readModel(written!.bytes);
     expect([written!.format, back.format]).toEqual([format, format]);
     expect(values(back.model)).toEqual(values(changed));
@@ -83,7 +83,7 @@ describe('a Keras file', () => {
     const { model, format } = await readModel(upload);
     const [before, after] = [
       await unpackZip(upload),
-      await unpackZip((await writeOwnFormat(upload, format, moved(model), 'own'))!.bytes),
+      await unpackZip((await writeOwnFormat(upload, format, moved(model), { storage: 'own' }))!.bytes),
     ];
     expect([...after.keys()]).toEqual([...before.keys()]);
     for (const member of ['config.json', 'metadata.json'])
@@ -95,7 +95,7 @@ describe('a Keras file', () => {
     const { model, format } = await readModel(upload);
     const wide = withWeights(model, (_, i) => Math.sin(i * 7919) + Math.cos(i * 104729) / 3);
     const size = async (changed: Model, storage: 'own' | 'float16') =>
-      (await writeOwnFormat(upload, format, changed, storage))!.bytes.length;
+      (await writeOwnFormat(upload, format, changed, { storage }))!.bytes.length;
     const full = await size(wide, 'own');
     expect(await size(wide, 'float16')).toBeLessThan(full);
     expect(
@@ -109,7 +109,7 @@ describe('a Keras file', () => {
   it('leaves the optimizer behind, whose state is that of other weights', async () => {
     const upload = await withOptimizer(data('keras', 'sequential.h5'));
     const { model, format } = await readModel(upload);
-    const written = (await writeOwnFormat(upload, format, moved(model), 'own'))!.bytes;
+    const written = (await writeOwnFormat(upload, format, moved(model), { storage: 'own' }))!.bytes;
     expect([await rootMembers(upload), await rootMembers(written)]).toEqual([
       ['model_weights', 'optimizer_weights'],
       ['model_weights'],
@@ -119,7 +119,7 @@ describe('a Keras file', () => {
   it('rounds to halves where asked', async () => {
     const upload = data('keras', 'sequential.keras');
     const { model, format } = await readModel(upload);
-    const back = await readModel((await writeOwnFormat(upload, format, moved(model), 'float16'))!.bytes);
+    const back = await readModel((await writeOwnFormat(upload, format, moved(model), { storage: 'float16' }))!.bytes);
     const kernel = toHost([...back.model.graph.initializers.values()].find(({ dims }) => dims.length === 3)!)
       .data as Float32Array;
     expect(new Uint32Array(kernel.slice().buffer).every((bits) => (bits & 0x1fff) === 0)).toBe(true);
@@ -128,7 +128,7 @@ describe('a Keras file', () => {
   it.each(['uint8', 'uint16'] as const)('has no %s', async (storage) => {
     const upload = data('keras', 'sequential.h5');
     const { model, format } = await readModel(upload);
-    await expect(writeOwnFormat(upload, format, model, storage)).rejects.toThrow(
+    await expect(writeOwnFormat(upload, format, model, { storage })).rejects.toThrow(
       expect.objectContaining({
         code: 'unsupported-operator',
         message: expect.stringContaining('float weights only') as string,
@@ -141,7 +141,7 @@ describe('what a topology cannot say is refused', () => {
   const upload = data('keras', 'cnn.keras');
   const refused = async (change: (model: Model) => Model, message: RegExp) => {
     const { model, format } = await readModel(upload);
-    await expect(writeOwnFormat(upload, format, change(model), 'own')).rejects.toThrow(
+    await expect(writeOwnFormat(upload, format, change(model), { storage: 'own' })).rejects.toThrow(
       expect.objectContaining({ code: 'unsupported-operator', message: expect.stringMatching(message) as string }),
     );
   };
@@ -176,7 +176,7 @@ describe.each(['float32', 'float16', 'uint16', 'uint8'])('a TF.js layers-model o
   it('comes back as one, in its own storage, and computes the same in TF.js and in onnxruntime', async () => {
     const upload = data('tfjs', `layers-${precision}.zip`);
     const { model, format } = await readModel(upload);
-    const written = (await writeOwnFormat(upload, format, moved(model), 'own'))!;
+    const written = (await writeOwnFormat(upload, format, moved(model), { storage: 'own' }))!;
     expect([written.format, written.storage]).toEqual(['tfjs-layers', precision]);
     const back = (await readModel(written.bytes)).model;
     const { inputs } = JSON.parse(Buffer.from(data('tfjs', `layers-${precision}.json`)).toString()) as {
@@ -199,7 +199,7 @@ it('a layers-model whose graph was changed comes back as a graph-model', async (
   const { model, format } = await readModel(upload);
   const folded = foldBatchNorm(model);
   expect(folded).not.toBe(model);
-  expect((await writeOwnFormat(upload, format, folded, 'own'))!.format).toBe('tfjs-graph');
+  expect((await writeOwnFormat(upload, format, folded, { storage: 'own' }))!.format).toBe('tfjs-graph');
 });
 
 async function runInOrt(model: Model, { shape, data: input }: Sample): Promise<number[]> {

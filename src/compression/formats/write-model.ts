@@ -24,11 +24,17 @@ export interface WrittenModel {
   readonly folded: readonly string[];
 }
 
+export interface OwnFormatOptions {
+  readonly storage: WeightStorage;
+  /** Of initializers that lost channels, the indices of the uploaded one's that are left, by axis. */
+  readonly kept?: Kept;
+  /** Whether to fold normalizations of a layered format, as quantizing folds those of the graph. */
+  readonly fold?: boolean;
+}
+
 /**
  * `model` in the format of the upload that it was read from; null for ONNX, which needs none. A TF.js layers-model
  * whose topology cannot say what was changed comes back as a graph-model.
- * @param kept of initializers that lost channels, the indices of the uploaded one's that are left, by axis
- * @param fold whether to fold normalizations of a layered format, as quantizing folds those of the graph
  * @throws LatheError `unsupported-operator` where the format cannot say what was changed, or cannot store the weights
  * so.
  */
@@ -36,9 +42,7 @@ export async function writeOwnFormat(
   upload: Uint8Array,
   format: ModelFormat,
   model: Model,
-  storage: WeightStorage,
-  kept: Kept = new Map(),
-  fold = false,
+  { storage, kept = new Map(), fold = false }: OwnFormatOptions,
 ): Promise<WrittenModel | null> {
   const opened = await openUpload(upload);
   switch (opened.kind) {
@@ -88,7 +92,7 @@ async function tfjsFile(
   const storage = asked === 'own' ? shardPrecision(members) : asked;
   if (format === 'tfjs-layers') {
     try {
-      const { members: written, folded } = await writeLayersModel(members, model, storage, kept, fold);
+      const { members: written, folded } = await writeLayersModel(members, model, { precision: storage, kept, fold });
       return { format, name: TFJS_FILE, bytes: await packZip(written), storage, folded };
     } catch (error) {
       if (!isUnsupportedOperator(error)) throw error;

@@ -18,6 +18,12 @@ import { specOf } from '../techniques/registry.ts';
 import type { FloatModel } from './float-model.ts';
 import { foldedFile } from './folded-file.ts';
 
+export interface StepStates {
+  readonly index: number;
+  readonly before: ModelState;
+  readonly after: ModelState;
+}
+
 /**
  * The float model after a step, with clustered weights expanded to floats. Steps after a quantizing one work on its
  * codes, which other formats cannot hold.
@@ -25,9 +31,7 @@ import { foldedFile } from './folded-file.ts';
 export function followStep(
   known: FloatModel,
   { technique, ...parameters }: Step,
-  step: number,
-  before: ModelState,
-  after: ModelState,
+  { index: step, before, after }: StepStates,
 ): FloatModel {
   if (before.quantized) return known;
   const spec = specOf(technique);
@@ -100,15 +104,15 @@ async function ownFile({ upload: { bytes, format }, float, warn }: ExportInput):
       message: `Normalizations are layers of their own in the file of the uploaded format: ${reason}`,
       step: float.step,
     });
-  const folded = float.folded ? await foldedFile(bytes, format, float, storage, declined) : null;
+  const folded = float.folded ? await foldedFile(bytes, format, { float, storage, decline: declined }) : null;
   if (!inFloats || (!folded && !float.changed))
-    return folded ?? writeOwnFormat(bytes, format, float.model, float.storage, float.kept);
+    return folded ?? writeOwnFormat(bytes, format, float.model, { storage: float.storage, kept: float.kept });
   warn({
     code: 'own-format-not-quantized',
     message: 'Keras files hold float weights only: the one given is the model before it was quantized',
     step: float.step,
   });
-  return folded ?? writeOwnFormat(bytes, format, float.model, storage, float.kept);
+  return folded ?? writeOwnFormat(bytes, format, float.model, { storage, kept: float.kept });
 }
 
 /** @throws LatheError `unsupported-operator` where the file cannot be read back; it is then not offered */

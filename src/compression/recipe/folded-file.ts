@@ -16,24 +16,26 @@ const TOLERANCE = 1e-5;
 /** Batches of random inputs that are compared. */
 const BATCHES = 3;
 
-/**
- * @param decline called with the reason when there is something to fold but the file is not offered
- * @returns null if there is nothing to fold or the file was declined
- */
+export interface FoldedFileOptions {
+  readonly float: FloatModel;
+  readonly storage: WeightStorage;
+  /** Called with the reason where there is something to fold but the file is not offered. */
+  decline(reason: string): void;
+}
+
+/** @returns null if there is nothing to fold or the file was declined */
 export async function foldedFile(
   upload: Uint8Array,
   format: ModelFormat,
-  { model, kept }: FloatModel,
-  storage: WeightStorage,
-  decline: (reason: string) => void,
+  { float: { model, kept }, storage, decline }: FoldedFileOptions,
 ): Promise<WrittenModel | null> {
   try {
-    const exact = await writeOwnFormat(upload, format, model, 'float32', kept, true);
+    const exact = await writeOwnFormat(upload, format, model, { storage: 'float32', kept, fold: true });
     if (!exact || exact.folded.length === 0) return null;
     const difference = await largestDifference(model, (await readModel(exact.bytes)).model);
     const asWanted = storage === 'float32' || (storage === 'own' && format.startsWith('keras')); // whose own are floats
     if (difference <= TOLERANCE)
-      return asWanted ? exact : await writeOwnFormat(upload, format, model, storage, kept, true);
+      return asWanted ? exact : await writeOwnFormat(upload, format, model, { storage, kept, fold: true });
     decline(`outputs differ by ${difference.toExponential(1)} of their size`);
   } catch (error) {
     if (!(error instanceof LatheError)) throw error;

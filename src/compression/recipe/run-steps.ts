@@ -33,7 +33,7 @@ export async function runSteps(setting: StepSetting): Promise<FinishedSteps> {
   for (const [index, step] of setting.request.steps.entries()) {
     setting.signal.throwIfAborted();
     const finished = await runStep(setting, index, before);
-    float = followStep(float, step, index, before.state, finished.state);
+    float = followStep(float, step, { index, before: before.state, after: finished.state });
     before = { state: finished.state, sha256: sha256(finished.bytes) };
     steps.push(finished);
   }

@@ -33,7 +33,11 @@ const factorOf = (name: string): number => Object.entries(FACTORS).find(([part])
 it('is the one without normalizations', async () => {
   const { model, format } = await readModel(upload);
   const reasons: string[] = [];
-  const written = await foldedFile(upload, format, float(model), 'own', (reason) => reasons.push(reason));
+  const written = await foldedFile(upload, format, {
+    float: float(model),
+    storage: 'own',
+    decline: (reason) => reasons.push(reason),
+  });
   expect([written!.folded, reasons]).toEqual([['inner/batch_normalization_5'], []]);
 });
 
@@ -42,7 +46,13 @@ it('is declined if float32 cannot hold the folded kernel', async () => {
   const extreme = withWeights(model, (value, _, name) => value * factorOf(name));
   expect(await largestDifference(extreme, extreme)).toBe(0); // it computes as it is
   const reasons: string[] = [];
-  expect(await foldedFile(upload, format, float(extreme), 'own', (reason) => reasons.push(reason))).toBeNull();
+  expect(
+    await foldedFile(upload, format, {
+      float: float(extreme),
+      storage: 'own',
+      decline: (reason) => reasons.push(reason),
+    }),
+  ).toBeNull();
   expect(reasons).toEqual([expect.stringContaining('outputs differ by')]);
 });
 
@@ -50,7 +60,9 @@ it('says nothing if there is nothing to fold', async () => {
   const plain = readFileSync(join(projectRoot, 'test', 'data', 'keras', 'nested.h5'));
   const { model, format } = await readModel(plain);
   const reasons: string[] = [];
-  expect(await foldedFile(plain, format, float(model), 'own', (reason) => reasons.push(reason))).toBeNull();
+  expect(
+    await foldedFile(plain, format, { float: float(model), storage: 'own', decline: (reason) => reasons.push(reason) }),
+  ).toBeNull();
   expect(reasons).toEqual([]);
 });
 

@@ -90,8 +90,14 @@ export function activate(ctx: LayerContext, signal: Signal, value: unknown): Sig
   return like(signal, build(ctx.b, signal.value, label, ctx.kerasMajor));
 }
 
+export interface Activation {
+  readonly value: unknown;
+  readonly label: string;
+  readonly kerasMajor: number;
+}
+
 /** The activation of a cell: elementwise, or over the last axis. */
-export function activateValue(b: GraphBuilder, x: string, value: unknown, label: string, kerasMajor: number): string {
+export function activateValue(b: GraphBuilder, x: string, { value, label, kerasMajor }: Activation): string {
   const name = activationName(value);
   if (name === 'linear') return x;
   if (name === 'softmax' || name === 'log_softmax')

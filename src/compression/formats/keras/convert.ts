@@ -18,7 +18,7 @@ import {
   type ModelConfig,
   type TensorRef,
 } from './config.ts';
-import { UnsupportedLayer, type Config, type KerasRuntime, type WeightArray } from './layer.ts';
+import { UnsupportedLayer, type Config, type KerasRuntime, type LayerContext, type WeightArray } from './layer.ts';
 import { KERAS_LAYERS } from './layers.ts';
 import { MASK_PASSING, Masks, TAKES_INTEGERS } from './masks.ts';
 import { KERAS_OPERATIONS } from './operations.ts';
@@ -38,16 +38,20 @@ interface Conversion {
   readonly reading: ReadOptions;
 }
 
+export interface KerasSource {
+  readonly weights: (layers: readonly LayerConfig[]) => WeightSource;
+  readonly kerasMajor: number;
+  readonly runtime?: KerasRuntime;
+  readonly reading?: ReadOptions;
+}
+
 /**
  * Converts a serialized model. Inputs and outputs keep Keras's order of axes.
  * @throws LatheError `unsupported-operator` naming the layer, or `malformed-model`.
  */
 export function convertKeras(
   raw: Config,
-  weights: (layers: readonly LayerConfig[]) => WeightSource,
-  kerasMajor: number,
-  runtime: KerasRuntime = 'keras',
-  reading: ReadOptions = AS_STORED,
+  { weights, kerasMajor, runtime = 'keras', reading = AS_STORED }: KerasSource,
 ): Model {
   const b = new GraphBuilder();
   const config = parse(() => modelConfig(reading.topology(raw)));
@@ -140,7 +144,7 @@ function convertModel(
   while (pending.length > 0) {
     const waiting = pending.filter(({ layer, call, key }) => {
       const ready = [...call.inputs, ...[...call.keywords.values()].flat()].every((ref) => find(ref));
-      if (ready) done.set(key, convertCall(conversion, layer, call, find, weights));
+      if (ready) done.set(key, convertCall(conversion, { layer, call, find, weights }));
       return !ready;
     });
     const [stuck] = waiting;
@@ -162,17 +166,21 @@ function convertModel(
   });
 }
 
-function convertCall(
-  conversion: Conversion,
-  layer: LayerConfig,
-  call: Call,
-  find: (ref: TensorRef) => Signal | undefined,
-  weights: WeightSource,
-): readonly Signal[] {
+/** A call of a layer, and what it is converted with. */
+interface PlacedCall {
+  readonly layer: LayerConfig;
+  readonly call: Call;
+  /** The tensors that are there already. */
+  find(ref: TensorRef): Signal | undefined;
+  readonly weights: WeightSource;
+}
+
+function convertCall(conversion: Conversion, placed: PlacedCall): readonly Signal[] {
+  const { layer, call, find } = placed;
   const known = (ref: TensorRef): Signal => existing(find(ref), `output ${ref.tensor} of layer "${ref.layer}"`);
   const inputs = call.inputs.map(known);
   const keywords = new Map([...call.keywords].map(([key, refs]) => [key, refs.map(known)] as const));
-  const outputs = convertTo(conversion, layer, call, { inputs, keywords, find }, weights);
+  const outputs = convertTo(conversion, placed, { inputs, keywords });
   conversion.reading.called(layer, conversion.path, [...inputs, ...[...keywords.values()].flat()], outputs);
   return outputs;
 }
@@ -180,15 +188,12 @@ function convertCall(
 interface Given {
   readonly inputs: readonly Signal[];
   readonly keywords: ReadonlyMap<string, readonly Signal[]>;
-  find(ref: TensorRef): Signal | undefined;
 }
 
 function convertTo(
   conversion: Conversion,
-  layer: LayerConfig,
-  call: Call,
-  { inputs, keywords, find }: Given,
-  weights: WeightSource,
+  { layer, call, find, weights }: PlacedCall,
+  { inputs, keywords }: Given,
 ): readonly Signal[] {
   if (isModelClass(layer.className)) {
     const nested = parse(() => modelConfig(layer.raw));
@@ -205,15 +210,13 @@ function convertTo(
   if (isOperation(layer) || layer.className === 'TFOpLambda' || layer.className === 'SlicingOpLambda')
     return convertOperation(conversion, layer, call, find);
   return conversion.b.layer(conversion.path + layer.name, () =>
-    convertLayer(
-      conversion,
-      layer,
+    convertLayer(conversion, layer, {
       inputs,
-      locate(layer, () => weights.arrays(layer)),
+      arrays: locate(layer, () => weights.arrays(layer)),
       keywords,
-      call.arguments,
+      callArguments: call.arguments,
       weights,
-    ),
+    }),
   );
 }
 
@@ -244,49 +247,67 @@ function convertOperation(
   });
 }
 
-function convertLayer(
-  conversion: Conversion,
-  layer: LayerConfig,
-  given: readonly Signal[],
-  arrays: readonly WeightArray[],
-  keywords: ReadonlyMap<string, readonly Signal[]>,
-  callArguments: Config,
-  weights: WeightSource | null,
-): Signal[] {
+interface LayerInput extends Given {
+  readonly arrays: readonly WeightArray[];
+  readonly callArguments: Config;
+  /** `null` within a wrapper. */
+  readonly weights: WeightSource | null;
+}
+
+function convertLayer(conversion: Conversion, layer: LayerConfig, given: LayerInput): Signal[] {
   const className = plainClassName(layer.className);
   const converter = KERAS_LAYERS.get(className);
   if (!converter) throw unsupported(layer, refusal(layer));
-  const { b, masks } = conversion;
+  const { masks } = conversion;
   return locate(layer, () => {
     refuseQuantized(layer.config);
-    const explicit = keywords.get('mask');
-    const inputs = given.map((signal) => (TAKES_INTEGERS.has(className) ? signal : floating(conversion, signal)));
-    const inputMasks = explicit
-      ? explicit.map((mask) => cast(b, mask, 'bool').value)
-      : inputs.map((signal) => masks.of(signal));
-    const outputs = [
-      converter({
-        ...conversion,
-        className,
-        name: layer.name,
-        config: layer.config,
-        inputs,
-        keywords,
-        callArguments,
-        weights: arrays,
-        masks: inputMasks,
-        maskOf: (signal) => masks.of(signal),
-        setMask: (signal, mask) => {
-          masks.set(signal, mask);
-        },
-        inner: (raw, innerInputs, innerArrays, attribute) =>
-          convertInner(conversion, layer, layerConfig(raw), innerInputs, innerArrays, attribute, weights),
-      }),
-    ].flat();
+    const context = contextOf(conversion, layer, given);
+    const outputs = [converter(context)].flat();
     if (MASK_PASSING.has(className) && outputs[0] && masks.of(outputs[0]) === null)
-      masks.set(outputs[0], inputMasks[0] ?? null);
+      masks.set(outputs[0], context.masks[0] ?? null);
     return outputs;
   });
+}
+
+function contextOf(conversion: Conversion, layer: LayerConfig, given: LayerInput): LayerContext {
+  const { masks } = conversion;
+  const { keywords, callArguments, arrays, weights } = given;
+  const className = plainClassName(layer.className);
+  const inputs = given.inputs.map((signal) => (TAKES_INTEGERS.has(className) ? signal : floating(conversion, signal)));
+  return {
+    ...conversion,
+    className,
+    name: layer.name,
+    config: layer.config,
+    inputs,
+    keywords,
+    callArguments,
+    weights: arrays,
+    masks: inputMasks(conversion, inputs, keywords.get('mask')),
+    maskOf: (signal) => masks.of(signal),
+    setMask: (signal, mask) => masks.set(signal, mask),
+    inner: (raw, innerInputs, innerArrays, attribute) => {
+      const inner = { inputs: innerInputs, arrays: innerArrays, attribute, weights };
+      return convertInner(conversion, layer, layerConfig(raw), inner);
+    },
+  };
+}
+
+/** Masks given as an argument go before those that the inputs carry. */
+function inputMasks(
+  { b, masks }: Conversion,
+  inputs: readonly Signal[],
+  explicit: readonly Signal[] | undefined,
+): (string | null)[] {
+  return explicit ? explicit.map((mask) => cast(b, mask, 'bool').value) : inputs.map((signal) => masks.of(signal));
+}
+
+interface InnerInput {
+  readonly inputs: readonly Signal[];
+  readonly arrays: readonly WeightArray[];
+  /** Of the wrapper, that holds the inner layer. */
+  readonly attribute: string;
+  readonly weights: WeightSource | null;
 }
 
 /** The content of a wrapper: a layer with its arrays, or a model with arrays of its own. */
@@ -294,21 +315,12 @@ function convertInner(
   conversion: Conversion,
   wrapper: LayerConfig,
   inner: LayerConfig,
-  inputs: readonly Signal[],
-  arrays: readonly WeightArray[],
-  attribute: string,
-  weights: WeightSource | null,
+  { inputs, arrays, attribute, weights }: InnerInput,
 ): Signal[] {
-  if (!isModelClass(inner.className))
-    return convertLayer(
-      conversion,
-      { ...inner, name: `${wrapper.name}/${inner.name}` },
-      inputs,
-      arrays,
-      new Map(),
-      {},
-      null,
-    );
+  if (!isModelClass(inner.className)) {
+    const named = { ...inner, name: `${wrapper.name}/${inner.name}` };
+    return convertLayer(conversion, named, { inputs, arrays, keywords: new Map(), callArguments: {}, weights: null });
+  }
   if (!weights) throw new UnsupportedLayer('a model within a wrapper within a wrapper');
   const outputs = convertModel(
     { ...conversion, path: `${conversion.path}${wrapper.name}/` },

@@ -88,7 +88,7 @@ describe('what is refused', () => {
       class_name: 'Lambda',
       config: { name: 'sly', function: { class_name: '__lambda__', config: { code: 'ZXZpbA==' } } },
     };
-    expect(() => convertKeras(sequential(lambda), none, 3)).toThrow(
+    expect(() => convertKeras(sequential(lambda), { weights: none, kerasMajor: 3 })).toThrow(
       expect.objectContaining({
         code: 'unsupported-operator',
         message: expect.stringMatching(/"sly" \(Lambda\).*never evaluated/) as string,
@@ -98,7 +98,7 @@ describe('what is refused', () => {
 
   it('names a custom layer and its module', () => {
     const custom = { module: 'mine.layers', class_name: 'Swirl', config: { name: 'swirl' } };
-    expect(() => convertKeras(sequential(custom), none, 3)).toThrow(
+    expect(() => convertKeras(sequential(custom), { weights: none, kerasMajor: 3 })).toThrow(
       expect.objectContaining({
         code: 'unsupported-operator',
         message: expect.stringContaining('mine.layers') as string,
@@ -108,7 +108,7 @@ describe('what is refused', () => {
 
   it('says which arrays a layer lacks', () => {
     const dense = { class_name: 'Dense', config: { name: 'd', units: 3 } };
-    expect(() => convertKeras(sequential(dense), none, 3)).toThrow(
+    expect(() => convertKeras(sequential(dense), { weights: none, kerasMajor: 3 })).toThrow(
       expect.objectContaining({
         code: 'malformed-model',
         message: expect.stringMatching(/"d" \(Dense\).*no kernel/) as string,

@@ -19,13 +19,12 @@ export async function readKerasH5(bytes: Uint8Array, reading: ReadOptions = AS_S
       );
     }
     const version = String(root.attribute('keras_version') ?? weights.attribute('keras_version') ?? '2');
-    return convertKeras(
-      parseJson(config, 'model_config'),
-      () => legacyH5Source(weights),
-      majorOf(version),
-      'keras',
+    return convertKeras(parseJson(config, 'model_config'), {
+      weights: () => legacyH5Source(weights),
+      kerasMajor: majorOf(version),
+      runtime: 'keras',
       reading,
-    );
+    });
   });
 }
 
@@ -40,13 +39,12 @@ export async function readKerasArchive(
   const metadata = members.get('metadata.json');
   const version = metadata ? String(parseJson(decode(metadata), 'metadata.json')['keras_version'] ?? '3') : '3';
   return withHdf5(weights, (root) =>
-    convertKeras(
-      parseJson(decode(config), 'config.json'),
-      (layers) => keras3Source(root, layers),
-      majorOf(version),
-      'keras',
+    convertKeras(parseJson(decode(config), 'config.json'), {
+      weights: (layers) => keras3Source(root, layers),
+      kerasMajor: majorOf(version),
+      runtime: 'keras',
       reading,
-    ),
+    }),
   );
 }
 

@@ -170,6 +170,13 @@ const ONNX_TYPE: Readonly<Partial<Record<DataType, number>>> = {
 
 export const onnxType = (dtype: DataType): number => existing(ONNX_TYPE[dtype], `ONNX's number of ${dtype}`);
 
+export interface DerivedWeight {
+  readonly layout: string;
+  readonly dims: readonly number[];
+  readonly values: ArrayLike<number>;
+  readonly dtype?: DataType;
+}
+
 /**
  * A constant in the layout that an operator wants; operators that read the same constant in the same layout share one
  * weight.
@@ -177,10 +184,7 @@ export const onnxType = (dtype: DataType): number => existing(ONNX_TYPE[dtype], 
 export function weightOf(
   { b }: NodeContext,
   { name }: TfjsWeight,
-  layout: string,
-  dims: readonly number[],
-  values: ArrayLike<number>,
-  dtype?: DataType,
+  { layout, dims, values, dtype }: DerivedWeight,
 ): string {
   return b.layer(`${name} ${layout}`, () => b.weight(name, dims, values, dtype));
 }

@@ -58,7 +58,7 @@ function readLayersModel(
     read: () => ({ dims, values: Float32Array.from(values), place: name }),
   }));
   // TF.js implements Keras 2's definitions, whatever version exported the file.
-  return convertKeras(config, () => namedSource(entries), 2, 'tfjs', reading);
+  return convertKeras(config, { weights: () => namedSource(entries), kerasMajor: 2, runtime: 'tfjs', reading });
 }
 
 function parse(bytes: Uint8Array): ModelJson {

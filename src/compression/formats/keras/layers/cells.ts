@@ -18,7 +18,7 @@ import type { Cell } from './scan.ts';
 import { padAttributes, windowResult, type Window } from './window.ts';
 
 /** The arrays and options a cell is built from. */
-interface CellParts {
+export interface CellParts {
   readonly ctx: LayerContext;
   readonly config: Config;
   readonly arrays: readonly WeightArray[];
@@ -41,11 +41,22 @@ function activations({ ctx, config }: CellParts) {
   const apply =
     (key: string, fallback: string) =>
     (b: GraphBuilder, x: string, label: string): string =>
-      activateValue(b, x, config[key] === undefined ? fallback : config[key], label, ctx.kerasMajor);
+      activateValue(b, x, {
+        value: config[key] === undefined ? fallback : config[key],
+        label,
+        kerasMajor: ctx.kerasMajor,
+      });
   return { outer: apply('activation', 'tanh'), gate: apply('recurrent_activation', 'sigmoid') };
 }
 
-const affine = (b: GraphBuilder, x: string, kernel: string, bias: string | null, label: string): string =>
+interface Affine {
+  readonly x: string;
+  readonly kernel: string;
+  readonly bias: string | null;
+  readonly label: string;
+}
+
+const affine = (b: GraphBuilder, { x, kernel, bias, label }: Affine): string =>
   bias === null ? b.op('MatMul', [x, kernel], {}, label) : b.op('Gemm', [x, kernel, bias], {}, label);
 
 /** h = act(x K + b + h R) */
@@ -64,7 +75,7 @@ function simpleCell(parts: CellParts): Cell {
       const [h] = tupleOf(states, 1, `${label}: its states`);
       const sum = b.op(
         'Add',
-        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h, recurrent], {}, `${label}/h`)],
+        [affine(b, { x, kernel, bias, label: `${label}/x` }), b.op('MatMul', [h, recurrent], {}, `${label}/h`)],
         {},
         `${label}/sum`,
       );
@@ -74,14 +85,15 @@ function simpleCell(parts: CellParts): Cell {
   };
 }
 
+interface LstmStep {
+  readonly gates: Tuple<string, 4>;
+  readonly c: string;
+  readonly functions: ReturnType<typeof activations>;
+  readonly label: string;
+}
+
 /** c' = f c + i act(g), h' = o act(c') of gates i, f, g, o (Hochreiter and Schmidhuber 1997, with forget gates). */
-function lstmStep(
-  b: GraphBuilder,
-  gates: Tuple<string, 4>,
-  c: string,
-  { outer, gate }: ReturnType<typeof activations>,
-  label: string,
-) {
+function lstmStep(b: GraphBuilder, { gates, c, functions: { outer, gate }, label }: LstmStep) {
   const [i, f, g, o] = [
     gate(b, gates[0], `${label}/i`),
     gate(b, gates[1], `${label}/f`),
@@ -113,11 +125,12 @@ function lstmCell(parts: CellParts): Cell {
       const [h, c] = tupleOf(states, 2, `${label}: its states`);
       const sum = b.op(
         'Add',
-        [affine(b, x, kernel, bias, `${label}/x`), b.op('MatMul', [h, recurrent], {}, `${label}/hr`)],
+        [affine(b, { x, kernel, bias, label: `${label}/x` }), b.op('MatMul', [h, recurrent], {}, `${label}/hr`)],
         {},
         `${label}/sum`,
       );
-      return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c, acts, label);
+      const gates = b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`);
+      return lstmStep(b, { gates, c, functions: acts, label });
     },
   };
 }
@@ -128,10 +141,32 @@ function lstmCell(parts: CellParts): Cell {
  */
 function gruCell(parts: CellParts): Cell {
   const units = unitsOf(parts);
+  const stored = storedGru(parts, units);
+  return {
+    stateSizes: [[units]],
+    outputSizes: [units],
+    step: (b, x, states, label) => {
+      const [h] = tupleOf(states, 1, `${label}: its states`);
+      const next = gruStep(b, { ...stored, functions: activations(parts), x, h, label });
+      return { output: next, states: [next] };
+    },
+  };
+}
+
+interface StoredGru {
+  readonly kernel: string;
+  readonly inputBias: string | null;
+  /** Of all three gates where the state is reset after the product, of two where before. */
+  readonly recurrent: string;
+  readonly recurrentBias: string | null;
+  /** The third gate's kernel where the state is reset before the product; `null`: after. */
+  readonly candidate: string | null;
+}
+
+function storedGru(parts: CellParts, units: number): StoredGru {
   const [inputKernel, recurrentKernel] = [take(parts, 0, 'kernel'), take(parts, 1, 'recurrent kernel')];
   const bias = biased(parts) ? take(parts, 2, 'bias') : null;
   const resetAfter = flag(parts.config, 'reset_after', parts.ctx.kerasMajor >= 3 || bias?.dims.length === 2);
-  const { outer, gate } = activations(parts);
   const kernel = store(parts, 'kernel', inputKernel);
   const row = ({ values }: WeightArray, index: number): WeightArray => ({
     dims: [3 * units],
@@ -147,43 +182,36 @@ function gruCell(parts: CellParts): Cell {
   const candidate = resetAfter
     ? null
     : store(parts, 'candidate_kernel', columns(recurrentKernel, 2 * units, 3 * units));
-  return {
-    stateSizes: [[units]],
-    outputSizes: [units],
-    step: (b, x, states, label) => {
-      const [h] = tupleOf(states, 1, `${label}: its states`);
-      const [xz, xr, xh] = b.ops(
-        'Split',
-        [affine(b, x, kernel, inputBias, `${label}/x`)],
-        3,
-        { axis: 1, num_outputs: 3 },
-        `${label}/x_gates`,
-      );
-      const count: number = resetAfter ? 3 : 2;
-      const [hz = '', hr = '', hh = ''] = b.ops(
-        'Split',
-        [affine(b, h, recurrent, recurrentBias, `${label}/hr`)],
-        count,
-        { axis: 1, num_outputs: count },
-        `${label}/h_gates`,
-      );
-      const z = gate(b, b.op('Add', [xz, hz], {}, `${label}/z_sum`), `${label}/z`);
-      const r = gate(b, b.op('Add', [xr, hr], {}, `${label}/r_sum`), `${label}/r`);
-      const reset =
-        candidate === null
-          ? b.op('Mul', [r, hh], {}, `${label}/reset`)
-          : b.op('MatMul', [b.op('Mul', [r, h], {}, `${label}/reset`), candidate], {}, `${label}/candidate`);
-      const proposed = outer(b, b.op('Add', [xh, reset], {}, `${label}/h_sum`), `${label}/proposed`);
-      const kept = b.op('Mul', [z, h], {}, `${label}/kept`);
-      const next = b.op(
-        'Add',
-        [kept, b.op('Mul', [b.op('Sub', [b.scalar(1), z], {}, `${label}/rest`), proposed], {}, `${label}/new`)],
-        {},
-        `${label}/h`,
-      );
-      return { output: next, states: [next] };
-    },
-  };
+  return { kernel, inputBias, recurrent, recurrentBias, candidate };
+}
+
+interface GruStep extends StoredGru {
+  readonly functions: ReturnType<typeof activations>;
+  readonly x: string;
+  readonly h: string;
+  readonly label: string;
+}
+
+/** @returns the next state */
+function gruStep(b: GraphBuilder, step: GruStep): string {
+  const { kernel, inputBias, recurrent, recurrentBias, candidate, x, h, label } = step;
+  const { outer, gate } = step.functions;
+  const inputs = affine(b, { x, kernel, bias: inputBias, label: `${label}/x` });
+  const [xz, xr, xh] = b.ops('Split', [inputs], 3, { axis: 1, num_outputs: 3 }, `${label}/x_gates`);
+  const count: number = candidate === null ? 3 : 2;
+  const state = affine(b, { x: h, kernel: recurrent, bias: recurrentBias, label: `${label}/hr` });
+  const split = { axis: 1, num_outputs: count };
+  const [hz = '', hr = '', hh = ''] = b.ops('Split', [state], count, split, `${label}/h_gates`);
+  const z = gate(b, b.op('Add', [xz, hz], {}, `${label}/z_sum`), `${label}/z`);
+  const r = gate(b, b.op('Add', [xr, hr], {}, `${label}/r_sum`), `${label}/r`);
+  const reset =
+    candidate === null
+      ? b.op('Mul', [r, hh], {}, `${label}/reset`)
+      : b.op('MatMul', [b.op('Mul', [r, h], {}, `${label}/reset`), candidate], {}, `${label}/candidate`);
+  const proposed = outer(b, b.op('Add', [xh, reset], {}, `${label}/h_sum`), `${label}/proposed`);
+  const kept = b.op('Mul', [z, h], {}, `${label}/kept`);
+  const rest = b.op('Sub', [b.scalar(1), z], {}, `${label}/rest`);
+  return b.op('Add', [kept, b.op('Mul', [rest, proposed], {}, `${label}/new`)], {}, `${label}/h`);
 }
 
 function columns({ dims, values }: WeightArray, from: number, to: number): WeightArray {
@@ -257,28 +285,30 @@ export function arrayCount({
   return flag(config, 'use_bias', true) ? 3 : 2;
 }
 
+interface ConvStep {
+  readonly inputs: string[];
+  readonly over: Shape;
+  readonly window: Window;
+  readonly label: string;
+}
+
+function conv(b: GraphBuilder, { inputs, over, window, label }: ConvStep): string {
+  const { kernel, strides, dilations } = window;
+  const attributes = { kernel_shape: kernel, strides, dilations, group: 1, ...padAttributes(over, window) };
+  return b.op('Conv', inputs, attributes, label);
+}
+
 /**
  * The cell of ConvLSTM (Shi et al. 2015, without peepholes) over steps [n, c, ...spatial]; `spatial` and the result's
  * sizes are fixed.
  */
-export function convLstmCell(
-  ctx: LayerContext,
-  config: Config,
-  arrays: readonly WeightArray[],
-  rank: number,
-  spatial: Shape,
-): Cell {
-  const parts = { ctx, config, arrays };
+export function convLstmCell(parts: CellParts, rank: number, spatial: Shape): Cell {
+  const { config } = parts;
   for (const key of ['activation', 'recurrent_activation'])
     if (/softmax/.test(activationName(config[key])))
       throw new UnsupportedLayer('softmax inside a convolutional recurrence');
   const perm = [rank + 1, rank, ...range(0, rank)];
-  const window: Window = {
-    kernel: ints(config, 'kernel_size', rank, 1),
-    strides: ints(config, 'strides', rank, 1),
-    dilations: ints(config, 'dilation_rate', rank, 1),
-    padding: text(config, 'padding', 'valid'),
-  };
+  const window = convWindow(config, rank);
   const sizes = windowResult(spatial, window).map(Number);
   const recurrentWindow: Window = {
     ...window,
@@ -289,50 +319,30 @@ export function convLstmCell(
   const kernel = store(parts, 'kernel', transpose(take(parts, 0, 'kernel'), perm));
   const recurrent = store(parts, 'recurrent_kernel', transpose(take(parts, 1, 'recurrent kernel'), perm));
   const bias = biased(parts) ? [store(parts, 'bias', take(parts, 2, 'bias'))] : [];
-  const filters = number(
-    config,
-    'filters',
-    itemOf(take(parts, 1, 'recurrent kernel').dims, -2, 'the shape of the recurrent kernel'),
-  );
+  const inputs = itemOf(take(parts, 1, 'recurrent kernel').dims, -2, 'the shape of the recurrent kernel');
+  const filters = number(config, 'filters', inputs);
   const acts = activations(parts);
-  const conv = (
-    b: GraphBuilder,
-    inputs: string[],
-    over: Shape,
-    { kernel: shape, strides, dilations, padding }: Window,
-    label: string,
-  ): string =>
-    b.op(
-      'Conv',
-      inputs,
-      {
-        kernel_shape: shape,
-        strides,
-        dilations,
-        group: 1,
-        ...padAttributes(over, { kernel: shape, strides, dilations, padding }),
-      },
-      label,
-    );
+  const stateSize = [filters, ...sizes];
   return {
-    stateSizes: [
-      [filters, ...sizes],
-      [filters, ...sizes],
-    ],
-    outputSizes: [filters, ...sizes],
+    stateSizes: [stateSize, stateSize],
+    outputSizes: stateSize,
     step: (b, x, states, label) => {
       const [h, c] = tupleOf(states, 2, `${label}: its states`);
-      const sum = b.op(
-        'Add',
-        [
-          conv(b, [x, kernel, ...bias], spatial, window, `${label}/x`),
-          conv(b, [h, recurrent], sizes, recurrentWindow, `${label}/hr`),
-        ],
-        {},
-        `${label}/sum`,
-      );
-      return lstmStep(b, b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`), c, acts, label);
+      const fromInput = conv(b, { inputs: [x, kernel, ...bias], over: spatial, window, label: `${label}/x` });
+      const fromState = conv(b, { inputs: [h, recurrent], over: sizes, window: recurrentWindow, label: `${label}/hr` });
+      const sum = b.op('Add', [fromInput, fromState], {}, `${label}/sum`);
+      const gates = b.ops('Split', [sum], 4, { axis: 1, num_outputs: 4 }, `${label}/gates`);
+      return lstmStep(b, { gates, c, functions: acts, label });
     },
+  };
+}
+
+function convWindow(config: Config, rank: number): Window {
+  return {
+    kernel: ints(config, 'kernel_size', rank, 1),
+    strides: ints(config, 'strides', rank, 1),
+    dilations: ints(config, 'dilation_rate', rank, 1),
+    padding: text(config, 'padding', 'valid'),
   };
 }
 

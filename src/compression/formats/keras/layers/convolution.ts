@@ -36,15 +36,19 @@ interface Applied {
   readonly spatial: Shape;
 }
 
+interface ConvolutionParts {
+  readonly x: string;
+  readonly spatial: Shape;
+  readonly kernel: WeightArray;
+  readonly bias: WeightArray | null;
+  readonly window: Window;
+  readonly group: number;
+  readonly suffix?: string;
+}
+
 function applyConv(
   ctx: LayerContext,
-  x: string,
-  spatial: Shape,
-  kernel: WeightArray,
-  bias: WeightArray | null,
-  window: Window,
-  group: number,
-  suffix = '',
+  { x, spatial, kernel, bias, window, group, suffix = '' }: ConvolutionParts,
 ): Applied {
   const inputs = [x, constant(ctx, `${suffix}kernel`, kernel), ...(bias ? [constant(ctx, `${suffix}bias`, bias)] : [])];
   const attributes = {
@@ -86,15 +90,14 @@ const conv =
     onImage(ctx, (x, spatial) => {
       const kernel = toOnnxKernel(weight(ctx, 0, 'kernel'), rank);
       return {
-        ...applyConv(
-          ctx,
+        ...applyConv(ctx, {
           x,
           spatial,
           kernel,
-          optionalBias(ctx, 1),
-          windowOf(ctx, rank),
-          number(ctx.config, 'groups', 1),
-        ),
+          bias: optionalBias(ctx, 1),
+          window: windowOf(ctx, rank),
+          group: number(ctx.config, 'groups', 1),
+        }),
         channels: itemOf(kernel.dims, 0, 'the shape of the kernel'),
       };
     });
@@ -111,7 +114,14 @@ const depthwiseConv =
     onImage(ctx, (x, spatial, channels) => {
       const kernel = depthwiseKernel(weight(ctx, 0, 'depthwise kernel'), rank);
       return {
-        ...applyConv(ctx, x, spatial, kernel, optionalBias(ctx, 1), windowOf(ctx, rank), channels),
+        ...applyConv(ctx, {
+          x,
+          spatial,
+          kernel,
+          bias: optionalBias(ctx, 1),
+          window: windowOf(ctx, rank),
+          group: channels,
+        }),
         channels: itemOf(kernel.dims, 0, 'the shape of the kernel'),
       };
     });
@@ -120,21 +130,28 @@ const separableConv =
   (rank: number): LayerConverter =>
   (ctx) =>
     onImage(ctx, (x, spatial, channels) => {
-      const depthwise = applyConv(
-        ctx,
+      const depthwise = applyConv(ctx, {
         x,
         spatial,
-        depthwiseKernel(weight(ctx, 0, 'depthwise kernel'), rank),
-        null,
-        windowOf(ctx, rank),
-        channels,
-        'depthwise_',
-      );
+        kernel: depthwiseKernel(weight(ctx, 0, 'depthwise kernel'), rank),
+        bias: null,
+        window: windowOf(ctx, rank),
+        group: channels,
+        suffix: 'depthwise_',
+      });
       const ones = range(0, rank).map(() => 1);
       const pointwise = toOnnxKernel(weight(ctx, 1, 'pointwise kernel'), rank);
       const window = { kernel: ones, strides: ones, dilations: ones, padding: 'valid' };
       return {
-        ...applyConv(ctx, depthwise.value, depthwise.spatial, pointwise, optionalBias(ctx, 2), window, 1, 'pointwise_'),
+        ...applyConv(ctx, {
+          x: depthwise.value,
+          spatial: depthwise.spatial,
+          kernel: pointwise,
+          bias: optionalBias(ctx, 2),
+          window,
+          group: 1,
+          suffix: 'pointwise_',
+        }),
         channels: itemOf(pointwise.dims, 0, 'the shape of the pointwise'),
       };
     });

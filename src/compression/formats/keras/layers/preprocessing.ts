@@ -77,8 +77,8 @@ const discretization: LayerConverter = (ctx) => {
 
 /** Places in the vocabulary, behind the token for masked values (0) and the one for unknown values. */
 const integerLookup: LayerConverter = (ctx) => {
-  const { b, name, config } = ctx;
-  const signal = cast(b, input(ctx), 'int64');
+  const { config } = ctx;
+  const signal = cast(ctx.b, input(ctx), 'int64');
   const given = config['vocabulary'];
   if (!Array.isArray(given))
     throw new UnsupportedLayer('its vocabulary is not in the configuration: give it when the layer is made');
@@ -97,6 +97,19 @@ const integerLookup: LayerConverter = (ctx) => {
     ...(mask === null ? [] : [{ token: mask, place: 0 }]),
     ...words.map((token, i) => ({ token, place: i + unknown + 1 })),
   ];
+  const places = placesOf(ctx, signal, known, unknown);
+  const depth = config['pad_to_max_tokens'] === true ? number(config, 'max_tokens', 0) : words.length + unknown + 1;
+  return encode(ctx, places, depth);
+};
+
+interface KnownToken {
+  readonly token: number;
+  readonly place: number;
+}
+
+/** The place of each token; `unknown` for one that is not known. */
+function placesOf(ctx: LayerContext, signal: Signal, known: readonly KnownToken[], unknown: number): Signal {
+  const { b, name } = ctx;
   const wide = b.op('Unsqueeze', [plain(b, signal), b.ints([-1])], {}, `${name}/value`);
   const equal = b.op(
     'Cast',
@@ -110,14 +123,9 @@ const integerLookup: LayerConverter = (ctx) => {
     { keepdims: 0 },
     `${name}/shift`,
   );
-  const places = plainSignal(
-    b.op('Add', [shift, b.scalar(unknown, 'int64')], {}, `${name}/index`),
-    signal.shape,
-    typeOf(signal),
-  );
-  const depth = config['pad_to_max_tokens'] === true ? number(config, 'max_tokens', 0) : words.length + unknown + 1;
-  return encode(ctx, places, depth);
-};
+  const index = b.op('Add', [shift, b.scalar(unknown, 'int64')], {}, `${name}/index`);
+  return plainSignal(index, signal.shape, typeOf(signal));
+}
 
 export const PREPROCESSING_LAYERS: Readonly<Record<string, LayerConverter>> = {
   CategoryEncoding: categoryEncoding,

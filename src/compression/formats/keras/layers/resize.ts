@@ -44,13 +44,17 @@ interface Picture {
   readonly spatial: Shape;
 }
 
+interface Resizing {
+  readonly picture: Picture;
+  readonly target: readonly number[];
+  readonly interpolation: string;
+  readonly antialias: boolean;
+}
+
 /** Resizes [n, c, ...spatial] to fixed sizes. */
 function resizeTo(
   { b, name, runtime, config }: LayerContext,
-  { value, spatial }: Picture,
-  target: readonly number[],
-  interpolation: string,
-  antialias: boolean,
+  { picture: { value, spatial }, target, interpolation, antialias }: Resizing,
 ): string {
   const mode =
     MODES[interpolation] &&
@@ -141,13 +145,12 @@ const resizing: LayerConverter = (ctx) => {
   if (flag(config, 'crop_to_aspect_ratio', false) && ctx.runtime === 'keras')
     picture = toRatio(ctx, picture, target, 'crop');
   if (flag(config, 'pad_to_aspect_ratio', false)) picture = toRatio(ctx, picture, target, 'pad');
-  const value = resizeTo(
-    ctx,
+  const value = resizeTo(ctx, {
     picture,
     target,
-    text(config, 'interpolation', 'bilinear'),
-    flag(config, 'antialias', false),
-  );
+    interpolation: text(config, 'interpolation', 'bilinear'),
+    antialias: flag(config, 'antialias', false),
+  });
   return imageSignal(value, signal.shape[0] ?? null, target, channels, format);
 };
 
@@ -166,7 +169,12 @@ const centerCrop: LayerConverter = (ctx) => {
   const value =
     h >= target[0] && w >= target[1]
       ? cut(ctx, picture, [Math.floor((h - target[0]) / 2), Math.floor((w - target[1]) / 2)], target).value
-      : resizeTo(ctx, toRatio(ctx, picture, target, 'crop'), target, 'bilinear', false);
+      : resizeTo(ctx, {
+          picture: toRatio(ctx, picture, target, 'crop'),
+          target,
+          interpolation: 'bilinear',
+          antialias: false,
+        });
   return imageSignal(value, signal.shape[0] ?? null, target, channels, format);
 };
 
@@ -180,13 +188,12 @@ const randomCrop: LayerConverter = (ctx) => {
   const signal = input(ctx);
   const target = [number(ctx.config, 'height', 1), number(ctx.config, 'width', 1)] as const;
   const { spatial, channels } = imageShape(signal, format);
-  const value = resizeTo(
-    ctx,
-    toRatio(ctx, { value: image(ctx.b, signal, format), spatial }, target, 'crop'),
+  const value = resizeTo(ctx, {
+    picture: toRatio(ctx, { value: image(ctx.b, signal, format), spatial }, target, 'crop'),
     target,
-    'bilinear',
-    false,
-  );
+    interpolation: 'bilinear',
+    antialias: false,
+  });
   return imageSignal(value, signal.shape[0] ?? null, target, channels, format);
 };
 
@@ -205,7 +212,7 @@ const upSampling =
       if (result.some((size) => size === null))
         throw new UnsupportedLayer(`the interpolation "${interpolation}" of images of open size`);
       return imageSignal(
-        resizeTo(ctx, { value: x, spatial }, result.map(Number), interpolation, false),
+        resizeTo(ctx, { picture: { value: x, spatial }, target: result.map(Number), interpolation, antialias: false }),
         signal.shape[0] ?? null,
         result,
         channels,

@@ -12,7 +12,7 @@ import {
   type LayerContext,
   type LayerConverter,
 } from '../layer.ts';
-import { plain, plainSignal, range } from '../signal.ts';
+import { plain, plainSignal, range, type Signal } from '../signal.ts';
 import { padAttributes, windowResult, type Window } from './window.ts';
 
 const EPSILON = 1e-7;
@@ -35,20 +35,7 @@ const stftSpectrogram: LayerConverter = (ctx) => {
     padding: text(config, 'padding', 'valid'),
   };
   const x = last ? b.op('Transpose', [plain(b, signal)], { perm: [0, 2, 1] }, `${name}/channels`) : plain(b, signal);
-  const flat = b.op(
-    'Reshape',
-    [
-      x,
-      b.op(
-        'Concat',
-        [b.ints([-1, 1]), b.op('Shape', [x], { start: 2 }, `${name}/length`)],
-        { axis: 0 },
-        `${name}/flat_shape`,
-      ),
-    ],
-    {},
-    `${name}/flat`,
-  );
+  const flat = reshapedTo(ctx, x, { first: [-1, 1], start: 2, labels: ['length', 'flat_shape', 'flat'] });
   const part = (index: number, what: string): string =>
     b.op(
       'Conv',
@@ -60,21 +47,22 @@ const stftSpectrogram: LayerConverter = (ctx) => {
   const bins = weight(ctx, 0, 'kernel').dims[2]! * (mode === 'stft' ? 2 : 1);
   const frames = windowResult([steps], window)[0] ?? null;
   // [n c, bins, frames] -> [n, c, bins, frames]
-  const apart = b.op(
-    'Reshape',
-    [
-      value,
-      b.op(
-        'Concat',
-        [b.ints([-1, channels]), b.op('Shape', [value], { start: 1 }, `${name}/frame_shape`)],
-        { axis: 0 },
-        `${name}/apart_shape`,
-      ),
-    ],
-    {},
-    `${name}/apart`,
-  );
-  const batch = signal.shape[0] ?? null;
+  const labels = ['frame_shape', 'apart_shape', 'apart'] as const;
+  const apart = reshapedTo(ctx, value, { first: [-1, channels], start: 1, labels });
+  return arranged(ctx, apart, { batch: signal.shape[0] ?? null, channels, bins, frames });
+};
+
+interface SpectrogramSizes {
+  readonly batch: number | null;
+  readonly channels: number;
+  readonly bins: number;
+  readonly frames: number | null;
+}
+
+/** [n, c, bins, frames] as the layer's options ask for it: bins and channels as axes of their own, or joined. */
+function arranged(ctx: LayerContext, apart: string, { batch, channels, bins, frames }: SpectrogramSizes): Signal {
+  const { b, name, config } = ctx;
+  const last = dataFormat(config) === 'channels_last';
   if (flag(config, 'expand_dims', false)) {
     const perm = last ? [0, 3, 2, 1] : [0, 1, 3, 2];
     return plainSignal(
@@ -82,28 +70,28 @@ const stftSpectrogram: LayerConverter = (ctx) => {
       last ? [batch, frames, bins, channels] : [batch, channels, frames, bins],
     );
   }
-  const joined = b.op(
-    'Reshape',
-    [
-      apart,
-      b.op(
-        'Concat',
-        [b.ints([0, channels * bins]), b.op('Shape', [apart], { start: 3 }, `${name}/frames`)],
-        { axis: 0 },
-        `${name}/joined_shape`,
-      ),
-    ],
-    {},
-    `${name}/joined`,
-  );
+  const features = channels * bins;
+  const labels = ['frames', 'joined_shape', 'joined'] as const;
+  const joined = reshapedTo(ctx, apart, { first: [0, features], start: 3, labels });
   return last
-    ? plainSignal(b.op('Transpose', [joined], { perm: [0, 2, 1] }, `${name}/spectrogram`), [
-        batch,
-        frames,
-        channels * bins,
-      ])
-    : plainSignal(joined, [batch, channels * bins, frames]);
-};
+    ? plainSignal(b.op('Transpose', [joined], { perm: [0, 2, 1] }, `${name}/spectrogram`), [batch, frames, features])
+    : plainSignal(joined, [batch, features, frames]);
+}
+
+interface Reshaping {
+  /** The first axes of the result. */
+  readonly first: readonly number[];
+  /** The axis of the input from which on the rest is taken over. */
+  readonly start: number;
+  /** Of the nodes for the input's shape, the result's shape and the result. */
+  readonly labels: readonly [string, string, string];
+}
+
+function reshapedTo({ b, name }: LayerContext, x: string, { first, start, labels }: Reshaping): string {
+  const [shape, whole, result] = labels.map((label) => `${name}/${label}`) as [string, string, string];
+  const sizes = b.op('Concat', [b.ints(first), b.op('Shape', [x], { start }, shape)], { axis: 0 }, whole);
+  return b.op('Reshape', [x, sizes], {}, result);
+}
 
 /** Keras [frame, 1, bins] -> ONNX [bins, 1, frame]. */
 function kernelOf(ctx: LayerContext, index: number, what: string): string {
@@ -173,13 +161,7 @@ const melSpectrogram: LayerConverter = (ctx) => {
   const [bins, mels] = [Math.floor(size / 2) + 1, number(config, 'num_mel_bins', 128)];
   const window = windowOf(config['window'] === undefined ? 'hann' : config['window'], length, size);
   const wave = (turn: (angle: number) => number, what: string): string =>
-    b.setting(
-      `${name}/${what}`,
-      [bins, 1, size],
-      range(0, bins * size).map(
-        (i) => window[i % size]! * turn((2 * Math.PI * ((Math.floor(i / size) * (i % size)) % size)) / size),
-      ),
-    );
+    b.setting(`${name}/${what}`, [bins, 1, size], windowedWaves(window, bins, turn));
   const half = Math.floor(size / 2);
   const padded = b.op('Pad', [plain(b, signal), b.ints([0, half, 0, half])], { mode: 'reflect' }, `${name}/padded`);
   const x = b.op('Unsqueeze', [padded, b.ints([1])], {}, `${name}/channel`);
@@ -209,6 +191,13 @@ const melSpectrogram: LayerConverter = (ctx) => {
     frames,
   ]);
 };
+
+/** [bins, size]: a wave of each bin's frequency over the window. */
+function windowedWaves(window: readonly number[], bins: number, turn: (angle: number) => number): number[] {
+  const size = window.length;
+  const angle = (bin: number, i: number): number => (2 * Math.PI * ((bin * i) % size)) / size;
+  return range(0, bins).flatMap((bin) => window.map((weight, i) => weight * turn(angle(bin, i))));
+}
 
 /** 10 log10(max(x, floor) / reference), no lower than `top_db` under the largest of all. */
 function decibels({ b, name, config }: LayerContext, value: string): string {

@@ -38,7 +38,7 @@ export function collectArrays(model: Model, { uploaded, addressed, book }: Origi
   for (const [name, before] of uploaded.graph.initializers) {
     const now = initializer(model.graph, name, before.dims);
     const addresses = existing(addressed.graph.initializers.get(name), `the addresses of "${name}"`);
-    if (holdsAddresses(before, addresses)) scatter(now, before, addresses, book, found);
+    if (holdsAddresses(before, addresses)) scatter({ now, before, addresses, book, found });
     else requireSame(now, before);
   }
   return new Map([...found].map(([{ place, dims }, { values }]) => [place, { dims, values }]));
@@ -60,7 +60,13 @@ export function collectSmallerArrays(
     if (!holdsAddresses(before, addresses)) continue;
     const cut = (tensor: Tensor): Tensor => cutTensor(tensor, kept.get(name) ?? before.dims.map(() => null));
     if (kept.has(name)) markGone(addresses, cut(addresses), book, found);
-    scatter(initializer(model.graph, name, cut(before).dims), cut(before), cut(addresses), book, found);
+    scatter({
+      now: initializer(model.graph, name, cut(before).dims),
+      before: cut(before),
+      addresses: cut(addresses),
+      book,
+      found,
+    });
   }
   return new Map(
     [...found].map(([stored, { values, state }]) => [
@@ -104,7 +110,15 @@ function targetOf(stored: StoredArray, found: CollectedArrays): Target {
   return target;
 }
 
-function scatter(now: Tensor, before: Tensor, addresses: Tensor, book: AddressBook, found: CollectedArrays): void {
+interface Scattering {
+  readonly now: Tensor;
+  readonly before: Tensor;
+  readonly addresses: Tensor;
+  readonly book: AddressBook;
+  readonly found: CollectedArrays;
+}
+
+function scatter({ now, before, addresses, book, found }: Scattering): void {
   const values = toHost(now).data as ArrayLike<number>;
   const old = toHost(before).data as ArrayLike<number>;
   const bits = bitsOf(addresses);

@@ -59,7 +59,7 @@ function copyGroup(from: h5wasm.Group, to: h5wasm.Group, options: CopyOptions): 
     const path = `${from.path}/${name}`.replaceAll('//', '/');
     if (options.without.has(path)) continue;
     if (entity instanceof h5wasm.Group) copyGroup(entity, to.create_group(options.renamed?.get(path) ?? name), options);
-    else if (entity instanceof h5wasm.Dataset) copyDataset(entity, to, name, path, options);
+    else if (entity instanceof h5wasm.Dataset) copyDataset(entity, to, { name, path, options });
     else throw refuse(path, 'is a link; such files are not written back');
   }
   for (const [path, array] of options.added ?? []) {
@@ -78,7 +78,8 @@ function copyAttributes(
     const text = texts?.get(name);
     if (text !== undefined) to.create_attribute(name, text, shape, 'S');
     else if (typeof value === 'string') to.create_attribute(name, value, shape, 'S');
-    else if (isTexts(value)) writeTexts(to, name, value, shape, lists?.(from.path, name, value) ?? value);
+    else if (isTexts(value))
+      writeTexts(to, { name, before: value, shape, texts: lists?.(from.path, name, value) ?? value });
     else if (ArrayBuffer.isView(value) || typeof value === 'number') to.create_attribute(name, value, shape, dtype);
     else if (shape?.includes(0)) to.create_attribute(name, new Float64Array(0), shape, '<d');
     else throw refuse(`${from.path}@${name}`, 'is an attribute of a kind that is not written back');
@@ -88,22 +89,27 @@ function copyAttributes(
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');
 
-function writeTexts(
-  to: h5wasm.Group | h5wasm.Dataset,
-  name: string,
-  before: readonly string[],
-  shape: number[] | null,
-  texts: readonly string[],
-): void {
+interface Texts {
+  readonly name: string;
+  readonly before: readonly string[];
+  readonly shape: number[] | null;
+  readonly texts: readonly string[];
+}
+
+function writeTexts(to: h5wasm.Group | h5wasm.Dataset, { name, before, shape, texts }: Texts): void {
   to.create_attribute(name, [...texts], texts.length === before.length ? shape : [texts.length], 'S');
+}
+
+interface CopiedDataset {
+  readonly name: string;
+  readonly path: string;
+  readonly options: CopyOptions;
 }
 
 function copyDataset(
   from: h5wasm.Dataset,
   to: h5wasm.Group,
-  name: string,
-  path: string,
-  { arrays, deflate }: CopyOptions,
+  { name, path, options: { arrays, deflate } }: CopiedDataset,
 ): void {
   const array = arrays.get(path);
   if (array) {

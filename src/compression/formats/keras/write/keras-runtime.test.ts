@@ -115,7 +115,7 @@ async function writeFiles({ change, fold }: (typeof CHANGES)[string], scratch: s
     const { inputs } = JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as { inputs: Sample[] };
     const path = join(scratch, `${name}.${extension}`);
     const { model: changed, kept } = change(model);
-    writeFileSync(path, (await writeOwnFormat(upload, format, changed, 'own', kept, fold))!.bytes);
+    writeFileSync(path, (await writeOwnFormat(upload, format, changed, { storage: 'own', kept, fold }))!.bytes);
     files.push({ path, inputs, expected: await inOnnxruntime(changed, inputs) });
   }
   return files;

@@ -64,7 +64,7 @@ describe('a smaller model that its file cannot say', () => {
     const upload = data('keras', 'joins.keras');
     const { model, format } = await readModel(upload);
     const { model: smaller, kept } = halved(model);
-    return writeOwnFormat(upload, format, change(smaller), 'own', kept);
+    return writeOwnFormat(upload, format, change(smaller), { storage: 'own', kept });
   };
 
   it('because an operator does something else', async () => {
@@ -105,7 +105,7 @@ describe('a smaller model that its file cannot say', () => {
     const upload = data('keras', 'chain.keras');
     const { model, format } = await readModel(upload);
     const { model: smaller, kept } = halved(model);
-    await expect(writeOwnFormat(upload, format, changed(smaller), 'own', kept)).rejects.toThrow(
+    await expect(writeOwnFormat(upload, format, changed(smaller), { storage: 'own', kept })).rejects.toThrow(
       refusal(/batch_normalization/),
     );
   });
@@ -114,7 +114,7 @@ describe('a smaller model that its file cannot say', () => {
     const upload = data('tfjs', 'layers-float32.zip');
     const { model, format } = await readModel(upload);
     const { model: smaller, kept } = halved(model);
-    expect((await writeOwnFormat(upload, format, smaller, 'own', kept))!.format).toBe('tfjs-layers');
-    expect((await writeOwnFormat(upload, format, smaller, 'own'))!.format).toBe('tfjs-graph');
+    expect((await writeOwnFormat(upload, format, smaller, { storage: 'own', kept }))!.format).toBe('tfjs-layers');
+    expect((await writeOwnFormat(upload, format, smaller, { storage: 'own' }))!.format).toBe('tfjs-graph');
   });
 });

@@ -41,10 +41,16 @@ function channelsFirst(ctx: NodeContext, operand: TfValue): string | null {
   if (operand.channelsFirst) return operand.value;
   const { constant } = operand;
   if (!constant) return null;
-  if (constant.values.length === 1) return weightOf(ctx, constant, 'scalar', [], constant.values, constant.dtype);
+  if (constant.values.length === 1)
+    return weightOf(ctx, constant, { layout: 'scalar', dims: [], values: constant.values, dtype: constant.dtype });
   const channels = itemOf(constant.dims, -1, 'the shape of the constant');
   return constant.values.length === channels
-    ? weightOf(ctx, constant, 'per channel', [channels, 1, 1], constant.values, constant.dtype)
+    ? weightOf(ctx, constant, {
+        layout: 'per channel',
+        dims: [channels, 1, 1],
+        values: constant.values,
+        dtype: constant.dtype,
+      })
     : null;
 }
 
@@ -229,13 +235,11 @@ export function applyFused(
               'PRelu',
               [
                 x,
-                weightOf(
-                  ctx,
-                  slope.constant,
-                  'per channel',
-                  [slope.constant.values.length, 1, 1],
-                  slope.constant.values,
-                ),
+                weightOf(ctx, slope.constant, {
+                  layout: 'per channel',
+                  dims: [slope.constant.values.length, 1, 1],
+                  values: slope.constant.values,
+                }),
               ],
               {},
               `${ctx.node.name}/Prelu`,

@@ -54,8 +54,8 @@ const conv =
     const bias = fused[0] === 'BiasAdd' ? constantAt(ctx, 2, 'bias') : null;
     const operands = [
       image(ctx, 0),
-      weightOf(ctx, kernel, depthwise ? 'depthwise' : 'conv', shape, moved.values),
-      ...(bias ? [weightOf(ctx, bias, 'bias', [bias.values.length], bias.values)] : []),
+      weightOf(ctx, kernel, { layout: depthwise ? 'depthwise' : 'conv', dims: shape, values: moved.values }),
+      ...(bias ? [weightOf(ctx, bias, { layout: 'bias', dims: [bias.values.length], values: bias.values })] : []),
     ];
     const attributes = {
       kernel_shape: [height, width],
@@ -94,7 +94,7 @@ const convTranspose: NodeConverter = (ctx) => {
     ctx,
     b.op(
       'ConvTranspose',
-      [image(ctx, 2), weightOf(ctx, kernel, 'transposed conv', moved.dims, moved.values)],
+      [image(ctx, 2), weightOf(ctx, kernel, { layout: 'transposed conv', dims: moved.dims, values: moved.values })],
       attributes,
       node.name,
     ),
@@ -123,7 +123,7 @@ function transposed(ctx: NodeContext, index: number, flag: string): string {
   if (!bool(ctx, flag)) return plain(ctx, index);
   if (constant?.dims.length === 2) {
     const moved = transpose({ dims: constant.dims, values: Float32Array.from(constant.values) }, [1, 0]);
-    return weightOf(ctx, constant, 'transposed', moved.dims, moved.values);
+    return weightOf(ctx, constant, { layout: 'transposed', dims: moved.dims, values: moved.values });
   }
   return ctx.b.op('Transpose', [plain(ctx, index)], { perm: [1, 0] }, `${ctx.node.name}/transposed`);
 }

@@ -32,7 +32,7 @@ export function toChannelsLast(model: Model): Model {
     for (const name of node.outputs) remember(infos, name, table);
     const type = node.domain === '' && SPATIAL.has(node.opType) ? table.typeOf(node.inputs[0] ?? '') : null;
     const rank = type?.shape?.length ?? 0;
-    return rank < 3 ? [node] : wrap(node, rank, fresh, infos, table);
+    return rank < 3 ? [node] : wrap(node, { rank, fresh, infos, table });
   });
   const outputs = new Set(model.graph.outputs.map(({ name }) => name));
   const opsets = new Map(model.opsets).set(CHANNELS_LAST, 1);
@@ -43,7 +43,14 @@ export function toChannelsLast(model: Model): Model {
   });
 }
 
-function wrap(node: Node, rank: number, fresh: (base: string) => string, infos: ValueInfo[], table: TypeTable): Node[] {
+interface Wrapping {
+  readonly rank: number;
+  readonly fresh: (base: string) => string;
+  readonly infos: ValueInfo[];
+  readonly table: TypeTable;
+}
+
+function wrap(node: Node, { rank, fresh, infos, table }: Wrapping): Node[] {
   const last = [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
   const first = [0, rank - 1, ...Array.from({ length: rank - 2 }, (_, i) => i + 1)];
   const [from = '', ...settings] = node.inputs;

@@ -17,6 +17,12 @@ export interface WrittenLayersModel {
   readonly folded: readonly string[];
 }
 
+export interface LayersModelOptions {
+  readonly precision: ShardPrecision;
+  readonly kept?: Kept;
+  readonly fold?: boolean;
+}
+
 /**
  * Everything but the weights is as uploaded unless channels were removed, or normalizations folded.
  * @param kept the remaining indices of initializers that lost channels
@@ -26,9 +32,7 @@ export interface WrittenLayersModel {
 export async function writeLayersModel(
   members: ReadonlyMap<string, Uint8Array>,
   model: Model,
-  precision: ShardPrecision,
-  kept: Kept = new Map(),
-  fold = false,
+  { precision, kept = new Map(), fold = false }: LayersModelOptions,
 ): Promise<WrittenLayersModel> {
   const read: Read = (reading) => readTfjs(members, reading).model;
   const restored = await restore(read, model, kept);

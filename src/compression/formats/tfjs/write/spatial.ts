@@ -113,11 +113,18 @@ function conv(ctx: WriteContext): string {
   const weight = ctx.shape(1) as readonly number[];
   const groups = ctx.info.int('group', 1);
   const window = windowOf(ctx, weight.slice(2));
-  const y = lifted(ctx, (x) => product(ctx, padded(ctx, x, window, 0), window, weight, groups));
+  const y = lifted(ctx, (x) => product(ctx, { x: padded(ctx, x, window, 0), window, weight, groups }));
   return ctx.has(2) ? ctx.op('BiasAdd', [y, ctx.input(2)], nhwc(2)) : y;
 }
 
-function product(ctx: WriteContext, x: string, window: Window, weight: readonly number[], groups: number): string {
+interface Product {
+  readonly x: string;
+  readonly window: Window;
+  readonly weight: readonly number[];
+  readonly groups: number;
+}
+
+function product(ctx: WriteContext, { x, window, weight, groups }: Product): string {
   const spatial = window.kernel.length;
   const attributes = {
     strides: full(window.strides),
@@ -134,17 +141,18 @@ function product(ctx: WriteContext, x: string, window: Window, weight: readonly 
     const kernel = kernelOf(ctx, ([m = 0, , ...size]) => ({ dims: [groups, m / groups, ...size], perm: [2, 3, 0, 1] }));
     return ctx.op('DepthwiseConv2dNative', [x, kernel], attributes);
   }
-  return grouped(ctx, x, attributes, spatial, groups);
+  return grouped(ctx, { x, attributes, spatial, groups });
+}
+
+interface Grouping {
+  readonly x: string;
+  readonly attributes: Parameters<WriteContext['op']>[2];
+  readonly spatial: number;
+  readonly groups: number;
 }
 
 /** Groups as convolutions of their own, between a split and a concatenation of channels. */
-function grouped(
-  ctx: WriteContext,
-  x: string,
-  attributes: Parameters<WriteContext['op']>[2],
-  spatial: number,
-  groups: number,
-): string {
+function grouped(ctx: WriteContext, { x, attributes, spatial, groups }: Grouping): string {
   const axis = ctx.tf.int(spatial + 1);
   const kernel = kernelOf(ctx, spatialFirst);
   const number = { num_split: intAttribute(groups) };

@@ -20,19 +20,21 @@ const added = ({ biases }: Folded): Map<string, NewArray> => new Map(biases.map(
 /** Renumbers the remaining layers of every model, which are filed under their class and number. */
 export function refileKeras3(folded: Folded): Refiled {
   const [renamed, without] = [new Map<string, string>(), new Set<string>()];
-  regroup(folded.unfolded, folded.topology, '', renamed, without);
+  regroup({ before: folded.unfolded, after: folded.topology, prefix: '', renamed, without });
   const stray = [...folded.gone].find((place) => ![...without].some((group) => place.startsWith(`${group}/`)));
   if (stray !== undefined) throw refuse(stray, 'is filed in a way that layers are not taken out of');
   return { renamed, without, added: added(folded) };
 }
 
-function regroup(
-  before: Config,
-  after: Config,
-  prefix: string,
-  renamed: Map<string, string>,
-  without: Set<string>,
-): void {
+interface Regrouping {
+  readonly before: Config;
+  readonly after: Config;
+  readonly prefix: string;
+  readonly renamed: Map<string, string>;
+  readonly without: Set<string>;
+}
+
+function regroup({ before, after, prefix, renamed, without }: Regrouping): void {
   const [old, left] = [
     layersOf(before).map(layerConfig),
     new Map(
@@ -47,7 +49,8 @@ function regroup(
     const now = left.get(layer.name);
     if (!now) without.add(path);
     else renamed.set(path, is.get(layer.name)!);
-    if (now && isModelClass(layer.className)) regroup(layer.raw, now.raw, path, renamed, without);
+    if (now && isModelClass(layer.className))
+      regroup({ before: layer.raw, after: now.raw, prefix: path, renamed, without });
   }
 }
 
