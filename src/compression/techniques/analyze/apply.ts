@@ -56,7 +56,7 @@ export async function apply(
     throw new LatheError('dataset-required', 'analyze found no samples: the training split is empty');
   const untouched = await verdictOn(model, inputs, context.signal);
   const layers = await tryAll(model, weights, trials, { inputs, untouched, context });
-  context.record({ sensitivity: summary(layers, trials, untouched, inputs, parameters) });
+  context.record({ sensitivity: summary({ layers, trials, untouched, inputs, parameters }) });
   return state;
 }
 
@@ -141,13 +141,21 @@ async function verdictOn(model: Model, { batches, data }: ReferenceSamples, sign
   });
 }
 
-function summary(
-  layers: Layers,
-  trials: readonly Trial[],
-  untouched: Verdict,
-  { samples, data }: ReferenceSamples,
-  { tolerance }: AnalyzeParameters,
-): Sensitivity {
+interface SummaryInput {
+  readonly layers: Layers;
+  readonly trials: readonly Trial[];
+  readonly untouched: Verdict;
+  readonly inputs: ReferenceSamples;
+  readonly parameters: AnalyzeParameters;
+}
+
+function summary({
+  layers,
+  trials,
+  untouched,
+  inputs: { samples, data },
+  parameters: { tolerance },
+}: SummaryInput): Sensitivity {
   const { accuracy } = untouched;
   const recommendations = trials.map(({ kind, sparsity }, i) => ({
     kind,

@@ -35,13 +35,17 @@ export async function clusterWeights(
   for (const { code, message } of quantizationWarnings(state.model.graph, HALF_BITS))
     context.warn(code, `${message}; these parts are left as they are`);
   const model = raised(withoutFiner(state.model, parameters));
-  const { all, chosen } = floatWeights(model, parameters);
+  const weights = floatWeights(model, parameters);
+  const { chosen } = weights;
   const coded = await encodeAll(chosen, state, parameters, context);
   for (const { place, tensor } of chosen) {
     const weight = coded.get(place);
     if (weight && !isSmaller(weight, tensor, opsetOf(model))) coded.delete(place);
   }
-  if (coded.size === 0) return unchanged(state, all, chosen, parameters, context);
+  if (coded.size === 0) {
+    warnOfNothing(state.model, weights, parameters, context);
+    return state;
+  }
   const shared = shareWeights(model, coded);
   const keepingZeros = chosen.filter(({ place }) => coded.get(place)?.keepsZeros).map(({ name }) => name);
   return {
@@ -126,15 +130,14 @@ async function encodeAll(
   return coded;
 }
 
-function unchanged(
-  state: ModelState,
-  all: readonly KernelWeight[],
-  chosen: readonly KernelWeight[],
+function warnOfNothing(
+  model: Model,
+  { all, chosen }: FloatWeights,
   parameters: ClusterParameters,
   context: StepContext,
-): ModelState {
+): void {
   const clusters = clusterCount(parameters);
-  const known = sharedWeights(state.model.graph).size;
+  const known = sharedWeights(model.graph).size;
   if (known > 0)
     context.warn(
       'already-clustered',
@@ -154,5 +157,4 @@ function unchanged(
         : `No layer matches ${JSON.stringify(parameters.layers)}; there are ` +
             all.map(({ name }) => `"${name}"`).join(', '),
     );
-  return state;
 }

@@ -10,6 +10,7 @@ import { distillationTerms } from '../../training/teacher-terms.ts';
 import { TeacherForward } from '../../training/teacher-forward.ts';
 import type { LossTerm } from '../../training/term.ts';
 import { train, type TrainOptions } from '../../training/train.ts';
+import type { CheckpointStore } from '../../step/checkpoint-store.ts';
 import type { ModelState } from '../../step/model-state.ts';
 import type { StepContext } from '../../step/step-context.ts';
 import { attentionTerm } from './attention-term.ts';
@@ -82,47 +83,29 @@ interface PreparedDistillation extends Distillation {
 }
 
 /** Trains the hints, if that is the method, then the outputs. */
-async function trainStages({
-  teacher,
-  setup,
-  pairs,
-  constraints,
-  parameters,
-  context,
-}: PreparedDistillation): Promise<void> {
+async function trainStages(prepared: PreparedDistillation): Promise<void> {
+  const { teacher, setup, pairs, constraints, parameters, context } = prepared;
   const { method, epochs, temperature, alpha } = parameters;
   const hintEpochs = method === 'hints' ? (parameters.hintEpochs ?? epochs) : 0;
   const [hintStore, store] =
     hintEpochs > 0 ? stageStores(context.checkpoints) : [context.checkpoints, context.checkpoints];
   const allEpochs = hintEpochs + epochs;
+  const phase = (epochsBefore: number, epochs: number, checkpoints: CheckpointStore) => ({
+    ...setup.common,
+    ...phaseOptions(phaseOf(context, checkpoints, { epochsBefore, epochs, allEpochs })),
+    epochs,
+    constraints,
+  });
   const run = new TeacherForward(teacher);
   if (hintEpochs > 0)
-    await trainOnHints(
-      new TeacherForward(teacher),
-      pairs,
-      {
-        ...setup.common,
-        ...phaseOptions(phaseOf(context, hintStore, { epochsBefore: 0, epochs: hintEpochs, allEpochs })),
-        epochs: hintEpochs,
-        constraints,
-      },
-      context.seed,
-    );
+    await trainOnHints(new TeacherForward(teacher), pairs, phase(0, hintEpochs, hintStore), context.seed);
   const terms = [
     ...distillationTerms({ setup, teacher: run, temperature, alpha: alphaFor(setup, alpha) }),
     ...featureTerms(run, pairs, parameters),
   ];
   if (terms.length === 0)
     throw new LatheError('model-not-trainable', 'The model has no float output that a teacher could teach');
-  const phase = phaseOf(context, store, { epochsBefore: hintEpochs, epochs, allEpochs });
-  const { unchanged } = await train({
-    ...setup.common,
-    ...phaseOptions(phase),
-    terms,
-    metrics: setup.metrics,
-    epochs,
-    constraints,
-  });
+  const { unchanged } = await train({ ...phase(hintEpochs, epochs, store), terms, metrics: setup.metrics });
   if (unchanged)
     context.warn(
       'no-improvement',

@@ -68,18 +68,22 @@ export function matrixFactorizations(
         parameters: cost,
         macs: cost,
         error: elementAt(lost, rank, 'rank'),
-        replacement: (fresh) => twoProducts(node, weight, factors, rank, fresh),
+        replacement: (fresh) => twoProducts(node, weight, { factors, rank, fresh }),
       },
     ],
   };
 }
 
+interface TwoProducts {
+  readonly factors: Factors;
+  readonly rank: number;
+  readonly fresh: (base: string) => string;
+}
+
 function twoProducts(
   node: Node,
   { name, dtype }: Tensor,
-  { left, right, values }: Factors,
-  rank: number,
-  fresh: (base: string) => string,
+  { factors: { left, right, values }, rank, fresh }: TwoProducts,
 ): Replacement {
   const k = values.length;
   const first = fromHost(fresh(`${name}_first`), hostOf(dtype, [left.length / k, rank], firstColumns(left, rank, k)));

@@ -95,7 +95,8 @@ async function pruneRound(
 ): Promise<ModelState> {
   context.signal.throwIfAborted();
   const channels = chosenChannels(state, parameters);
-  const scores = await scoresOf(state, channels, parameters, context, round);
+  if (round === 0) warnOfMissingScales(channels, parameters, context);
+  const scores = await scoresOf(state, channels, parameters, context);
   const remaining = new RemainingUnits(channels.map);
   const groups = channels.groups.map((group, i) => ({
     group,
@@ -109,19 +110,25 @@ async function pruneRound(
 
 async function scoresOf(
   state: ModelState,
-  { map, groups }: RemovableChannels,
+  channels: RemovableChannels,
   { score, training }: PruneChannelsParameters,
   context: StepContext,
-  round: number,
 ): Promise<Scores[]> {
-  if (score === 'taylor') return taylorScores(state, map, groups, context, training);
+  if (score === 'taylor') return taylorScores(state, channels, context, training);
+  return channels.groups.map((group) => weightScores(channels.map, group, score, context.seed));
+}
+
+function warnOfMissingScales(
+  { map, groups }: RemovableChannels,
+  { score }: PruneChannelsParameters,
+  context: StepContext,
+): void {
   const without = score === 'bn-scale' ? groups.filter((group) => !hasScales(map, group)) : [];
-  if (without.length > 0 && round === 0)
+  if (without.length > 0)
     context.warn(
       'no-normalization',
       `These layers pass no normalization with a scale and are scored by the norm of their weights: ${listed(without)}`,
     );
-  return groups.map((group) => weightScores(map, group, score, context.seed));
 }
 
 function nothingToPrune(

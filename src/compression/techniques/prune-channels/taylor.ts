@@ -5,10 +5,12 @@
 import type { BatchSource } from '../../data/dataset.ts';
 import type { ChannelMap } from '../../graph/channels/couple.ts';
 import type { ChannelGroup, ConstantAxis } from '../../graph/channels/groups.ts';
+import type { RemovableChannels } from '../../graph/channels/removable.ts';
 import type { Network, Parameter } from '../../network/network.ts';
 import { tf, type TfVariable } from '../../tensor/tf.ts';
 import { setUpTraining } from '../../training/training-setup.ts';
 import { networkOf } from '../../training/session.ts';
+import type { GradientObserver } from '../../training/step.ts';
 import { retrainingTerms, standInTeacher } from '../../training/teacher-terms.ts';
 import { train } from '../../training/train.ts';
 import type { CheckpointStore } from '../../step/checkpoint-store.ts';
@@ -28,28 +30,17 @@ const FORGETFUL: CheckpointStore = { save: () => Promise.resolve(), load: () => 
  */
 export async function taylorScores(
   state: ModelState,
-  map: ChannelMap,
-  groups: readonly ChannelGroup[],
+  { map, groups }: RemovableChannels,
   context: StepContext,
   training: PruneChannelsParameters['training'],
 ): Promise<Scores[]> {
   const network = networkOf(state.model);
-  const sums = new Map<ConstantAxis, TfVariable>();
+  const sums = zeroSums(network, groups);
   let teacher: Network | null = null;
   try {
-    const setup = await setUpTraining(
-      network,
-      { ...context, checkpoints: FORGETFUL, report: () => undefined },
-      training,
-    );
+    const quiet = { ...context, checkpoints: FORGETFUL, report: () => undefined };
+    const setup = await setUpTraining(network, quiet, training);
     teacher = standInTeacher(setup, context.original);
-    for (const { makers } of groups)
-      for (const maker of makers)
-        if (parameterOf(network, maker))
-          sums.set(
-            maker,
-            tf.tidy(() => tf.variable(tf.zeros([maker.labels.length]), false)),
-          );
     await train({
       ...setup.common,
       terms: retrainingTerms(setup, teacher),
@@ -58,18 +49,7 @@ export async function taylorScores(
       settings: { optimizer: 'sgd', learningRate: 0 },
       train: firstBatches(setup.common.train, MAX_BATCHES),
       validation: null,
-      observers: [
-        {
-          variables: [...sums].map(([{ tensor }, variable], i) => ({
-            kind: `channel-score-${i}`,
-            parameter: tensor.name,
-            variable,
-          })),
-          observe: (parameter, gradient) => {
-            addUp(sums, parameter, gradient);
-          },
-        },
-      ],
+      observers: [observerOf(sums)],
     });
     return groups.map((group) => groupScores(map, group, sums, context.seed));
   } finally {
@@ -79,15 +59,31 @@ export async function taylorScores(
   }
 }
 
+type Sums = ReadonlyMap<ConstantAxis, TfVariable>;
+
+/** One sum per channel, for each axis of a parameter that makes a group's channels. */
+function zeroSums(network: Network, groups: readonly ChannelGroup[]): Sums {
+  const makers = groups.flatMap((group) => [...group.makers]).filter((maker) => parameterOf(network, maker));
+  const zeros = ({ labels }: ConstantAxis) => tf.tidy(() => tf.variable(tf.zeros([labels.length]), false));
+  return new Map(makers.map((maker) => [maker, zeros(maker)]));
+}
+
+function observerOf(sums: Sums): GradientObserver {
+  return {
+    variables: [...sums].map(([{ tensor }, variable], i) => ({
+      kind: `channel-score-${i}`,
+      parameter: tensor.name,
+      variable,
+    })),
+    observe: (parameter, gradient) => addUp(sums, parameter, gradient),
+  };
+}
+
 function parameterOf(network: Network, { tensor }: ConstantAxis): Parameter | undefined {
   return network.parameters.find(({ name }) => name === tensor.name);
 }
 
-function addUp(
-  sums: ReadonlyMap<ConstantAxis, TfVariable>,
-  { name, variable, perm }: Parameter,
-  gradient: ReturnType<typeof tf.mul>,
-): void {
+function addUp(sums: Sums, { name, variable, perm }: Parameter, gradient: ReturnType<typeof tf.mul>): void {
   for (const [{ tensor, axis }, sum] of sums) {
     if (tensor.name !== name) continue;
     const kept = perm ? perm.indexOf(axis) : axis;
@@ -96,12 +92,7 @@ function addUp(
   }
 }
 
-function groupScores(
-  map: ChannelMap,
-  group: ChannelGroup,
-  sums: ReadonlyMap<ConstantAxis, TfVariable>,
-  seed: number,
-): Scores {
+function groupScores(map: ChannelMap, group: ChannelGroup, sums: Sums, seed: number): Scores {
   const parts = group.makers.flatMap((maker): AxisValues[] => {
     const sum = sums.get(maker);
     return sum ? [{ maker, values: Float64Array.from(sum.dataSync()) }] : [];

@@ -33,13 +33,15 @@ export function takesFourBits({ dims }: Pick<Tensor, 'dims'>): boolean {
   return elements >= MIN_INT4_ELEMENTS && elements % 2 === 0;
 }
 
-export function packIntegers(
-  tensor: Tensor,
-  axes: WeightAxes,
-  parameters: QuantizeParameters,
-  fresh: (base: string) => string,
-  additions: Additions,
-): void {
+export interface PackOptions {
+  readonly axes: WeightAxes;
+  readonly parameters: QuantizeParameters;
+  /** A name that the model does not use yet. */
+  readonly fresh: (base: string) => string;
+  readonly additions: Additions;
+}
+
+export function packIntegers(tensor: Tensor, { axes, parameters, fresh, additions }: PackOptions): void {
   const { symmetric } = parameters;
   const four = parameters.precision === 'int4' && takesFourBits(tensor); // others: 8 bits
   const packing = packingOf(tensor.dims, axes, four ? parameters : { ...parameters, precision: 'int8' });

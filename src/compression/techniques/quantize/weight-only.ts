@@ -10,10 +10,9 @@ import type { Graph, Model, Tensor } from '../../ir/types.ts';
 import { layerMatcher } from '../layer-filter.ts';
 import { fitsHalf } from './cast/half.ts';
 import { FLOAT32, MIN_ELEMENTS, type Additions } from './graph-parts.ts';
-import { packIntegers } from './pack-integers.ts';
+import { packIntegers, type PackOptions } from './pack-integers.ts';
 import type { QuantizeParameters } from './spec.ts';
 import { commonAxes, weightUses } from '../../weights/weight-uses.ts';
-import type { WeightAxes } from '../../weights/weight-axes.ts';
 
 /**
  * Packs every selected float32 weight of the model, subgraphs included; returns the same model if there is none.
@@ -55,7 +54,7 @@ function quantizeGraph(graph: Graph, packing: Packing): Graph {
     if (outputs.has(name) || tensor.dtype !== 'float32' || elementCount(tensor.dims) < MIN_ELEMENTS) continue;
     if (parameters.precision === 'float16' && !fitsHalf(tensor)) continue;
     if (!selected([name, ...uses.map(({ node }) => node.name)])) continue;
-    pack(tensor, commonAxes(uses, tensor.dims.length), parameters, fresh, additions);
+    pack(tensor, { axes: commonAxes(uses, tensor.dims.length), parameters, fresh, additions });
     packed.add(name);
     each(tensor);
   }
@@ -70,16 +69,11 @@ function quantizeGraph(graph: Graph, packing: Packing): Graph {
   };
 }
 
-function pack(
-  tensor: Tensor,
-  axes: WeightAxes,
-  parameters: QuantizeParameters,
-  fresh: (base: string) => string,
-  additions: Additions,
-): void {
-  const { precision } = parameters;
+function pack(tensor: Tensor, options: PackOptions): void {
+  const { fresh, additions } = options;
+  const { precision } = options.parameters;
   if (precision === 'int8' || precision === 'int4') {
-    packIntegers(tensor, axes, parameters, fresh, additions);
+    packIntegers(tensor, options);
     return;
   }
   if (precision !== 'float16' && precision !== 'bfloat16') return;

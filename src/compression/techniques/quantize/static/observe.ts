@@ -59,9 +59,12 @@ export async function observe(
     const total = passes.samples * (options.histograms ? 2 : 1);
     let seen = 0;
     const pass = (visit: Visit) =>
-      eachOutput(runtime, groups, passes.feeds(batch), options.signal, visit, (rows) =>
-        options.onProgress(Math.min(1, (seen += rows) / total)),
-      );
+      eachOutput(runtime, groups, {
+        passes: passes.feeds(batch),
+        signal: options.signal,
+        visit,
+        onRows: (rows) => options.onProgress(Math.min(1, (seen += rows) / total)),
+      });
     const extremes = new Map(names.map((name) => [name, { low: Infinity, high: -Infinity }]));
     await pass((name, { data }) => widen(extremes.get(name), data));
     const histograms = new Map(names.map((name) => [name, new Float64Array(BINS)]));
@@ -135,14 +138,18 @@ async function groupBySize(
 
 type Visit = (name: string, values: { readonly data: RuntimeOutput['data'] | HostArray['data'] }) => void;
 
+interface OutputVisits {
+  readonly passes: AsyncIterable<Feeds>;
+  readonly signal: AbortSignal;
+  readonly visit: Visit;
+  readonly onRows: (rows: number) => void;
+}
+
 /** Values of every run: computed ones fetched group by group, graph inputs from the feeds. */
 async function eachOutput(
   runtime: Runtime,
   groups: readonly (readonly string[])[],
-  passes: AsyncIterable<Feeds>,
-  signal: AbortSignal,
-  visit: Visit,
-  onRows: (rows: number) => void,
+  { passes, signal, visit, onRows }: OutputVisits,
 ): Promise<void> {
   for await (const feeds of passes) {
     for (const group of groups) {

@@ -41,20 +41,8 @@ export async function quantizeStatic(
   if (first.nodes.size === 0) return model;
   const { method, samples } = parameters.calibration;
   const passes = await observationInputs(model, samples, context);
-  if (passes.random)
-    context.warn(
-      'calibrated-on-random-inputs',
-      "Without a dataset the activations' ranges come from random inputs: accuracy can suffer. " +
-        'Give samples (labels are not needed), or use method weight-only',
-    );
-  else if (passes.samples < MIN_SAMPLES)
-    context.warn(
-      'few-calibration-samples',
-      `The activations' ranges come from ${passes.samples} sample${passes.samples === 1 ? '' : 's'}; ` +
-        `what lies beyond them is cut off. Give ${MIN_SAMPLES} or more (labels are not needed), ` +
-        'or use method weight-only',
-    );
-  const { values, shapes } = await observeValues(model, first, passes, method !== 'min-max', context);
+  warnOfCalibration(passes, context);
+  const { values, shapes } = await observeValues(model, first, { passes, histograms: method !== 'min-max', context });
   const plan =
     parameters.where === 'everywhere'
       ? first
@@ -64,15 +52,33 @@ export async function quantizeStatic(
   // A value that took its scale from a mover's input may now have its own: the mover's input was observed.
   const seen = (name: string) =>
     values.get(name) ?? entryOf(values, entryOf(first.scaleOf, name, 'scale of'), 'observed value');
-  const ranges = (chosen: RangeMethod) =>
-    new Map(
-      [...new Set(plan.scaleOf.values())].map((name): [string, ValueRange] => [name, rangeOf(seen(name), chosen)]),
-    );
+  const ranges = (chosen: RangeMethod): [string, ValueRange][] =>
+    [...new Set(plan.scaleOf.values())].map((name) => [name, rangeOf(seen(name), chosen)]);
   const arranged = poolsBeforeClamps(model, plan);
   const settings = { ...parameters, mayRunSaturating: await maySaturate(parameters.target) };
-  if (method !== 'auto') return writePlan(arranged, plan, ranges(method), settings);
-  const candidates = RANGE_METHODS.map((name) => writePlan(arranged, plan, ranges(name), settings));
+  const withRanges = (chosen: RangeMethod) => writePlan(arranged, plan, new Map(ranges(chosen)), settings);
+  if (method !== 'auto') return withRanges(method);
+  const candidates = RANGE_METHODS.map(withRanges);
   return closest(model, candidates, passes, context.signal);
+}
+
+function warnOfCalibration(
+  { random, samples }: { readonly random: boolean; readonly samples: number },
+  context: StepContext,
+): void {
+  if (random)
+    context.warn(
+      'calibrated-on-random-inputs',
+      "Without a dataset the activations' ranges come from random inputs: accuracy can suffer. " +
+        'Give samples (labels are not needed), or use method weight-only',
+    );
+  else if (samples < MIN_SAMPLES)
+    context.warn(
+      'few-calibration-samples',
+      `The activations' ranges come from ${samples} sample${samples === 1 ? '' : 's'}; ` +
+        `what lies beyond them is cut off. Give ${MIN_SAMPLES} or more (labels are not needed), ` +
+        'or use method weight-only',
+    );
 }
 
 /** The plan without the layers that integers would make slower on the target. */
@@ -104,12 +110,16 @@ function warnOfFloats(first: StaticPlan, plan: StaticPlan, context: StepContext)
   );
 }
 
+interface ObservedRun {
+  readonly passes: Passes;
+  readonly histograms: boolean;
+  readonly context: StepContext;
+}
+
 function observeValues(
   model: Model,
   plan: StaticPlan,
-  passes: Passes,
-  histograms: boolean,
-  context: StepContext,
+  { passes, histograms, context }: ObservedRun,
 ): Promise<Observation> {
   const sized = [...plan.nodes.values()].flatMap(({ node, activations, output }) => [
     ...activations.map((i) => inputName(node, i)),
