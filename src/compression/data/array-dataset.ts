@@ -41,7 +41,7 @@ export function arrayDataset(format: DatasetFormat, parts: ArrayParts, naming: T
       new Map([...parts].map(([name, part]) => [name, arraySplit(part, targets.get(name) ?? null)])),
     );
     return {
-      description: describe(format, parts, splits, kind, naming),
+      description: describe(format, { parts, splits, kind, naming }),
       split: (name) => splits.get(name) ?? EMPTY_SPLIT,
       close: async () => close(),
     };
@@ -126,13 +126,14 @@ export function splitLengths(splits: ReadonlyMap<SplitName, Split>): DatasetDesc
   return { train: length('train'), validation: length('validation'), test: length('test') };
 }
 
-function describe(
-  format: DatasetFormat,
-  parts: ArrayParts,
-  splits: ReadonlyMap<SplitName, Split>,
-  kind: Kind,
-  naming: TargetNaming,
-): DatasetDescription {
+interface DescribeInput {
+  readonly parts: ArrayParts;
+  readonly splits: ReadonlyMap<SplitName, Split>;
+  readonly kind: Kind;
+  readonly naming: TargetNaming;
+}
+
+function describe(format: DatasetFormat, { parts, splits, kind, naming }: DescribeInput): DatasetDescription {
   const lengths = splitLengths(splits);
   const train = parts.get('train');
   const ranges = [...(train?.inputs.keys() ?? [])].flatMap((name) => rangeOf(name, parts) ?? []);

@@ -174,17 +174,25 @@ export async function openCsv(path: string, options: Readonly<Record<string, str
   const features = columns.flatMap((column, at) =>
     at === targetAt ? [] : [{ at, encoding: featureEncoding(column, style) }],
   );
-  const { x, y } = await encodeRows(path, delimiter, rows, features, target && { at: targetAt, encoding: target });
+  const { x, y } = await encodeRows(path, delimiter, {
+    rows,
+    features,
+    target: target && { at: targetAt, encoding: target },
+  });
   const naming = { name: options.target ?? 'target', ...(target?.classes ? { classes: target.classes } : {}) };
   return arrayDataset('csv', new Map([['train', { inputs: new Map([['x', x]]), target: y }]]), naming);
+}
+
+interface RowEncoding {
+  readonly rows: number;
+  readonly features: readonly { at: number; encoding: Encoding }[];
+  readonly target: { at: number; encoding: TargetEncoding } | null;
 }
 
 async function encodeRows(
   path: string,
   delimiter: string,
-  rows: number,
-  features: readonly { at: number; encoding: Encoding }[],
-  target: { at: number; encoding: TargetEncoding } | null,
+  { rows, features, target }: RowEncoding,
 ): Promise<{ x: StoredArray; y: StoredArray | null }> {
   const width = features.reduce((sum, { encoding }) => sum + encoding.width, 0);
   if (width === 0) throw bad('csv', 'there is no column beside the target');

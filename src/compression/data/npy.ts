@@ -98,8 +98,15 @@ function parseDescription(text: string, name: string): Omit<NpyHeader, 'dataOffs
   return { descr: type, bigEndian: descr[1] === '>', fortranOrder: order[1] === 'True', shape: dims };
 }
 
+interface DecodeOptions {
+  readonly header: NpyHeader;
+  readonly codec: Codec;
+  readonly name: string;
+  readonly first: number;
+}
+
 /** Decodes whole items; `bytes.length` is a multiple of the item size. */
-function decode(bytes: Buffer, header: NpyHeader, codec: Codec, name: string, first: number): ArrayData {
+function decode(bytes: Buffer, { header, codec, name, first }: DecodeOptions): ArrayData {
   const count = bytes.length / codec.itemBytes;
   const data = allocate(codec.dtype, count);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -184,7 +191,7 @@ function npySink(header: NpyHeader, name: string) {
   return {
     take(bytes: Buffer): Buffer {
       const whole = bytes.length - (bytes.length % codec.itemBytes);
-      const data = decode(bytes.subarray(0, whole), header, codec, name, elements);
+      const data = decode(bytes.subarray(0, whole), { header, codec, name, first: elements });
       elements += data.length;
       if (elements > elementCount(header.shape))
         throw bad(name, `holds more than the ${elementCount(header.shape)} elements of its shape`);

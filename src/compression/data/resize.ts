@@ -50,30 +50,39 @@ export function resizeImages(
   const wide = new Float64Array(height * toWidth * channels); // one image, resized along its rows
   for (let image = 0; image < n; image++) {
     wide.fill(0);
-    resample(
+    resample({
       source,
-      image * height * width * channels,
-      wide,
-      0,
-      { lines: height, from: width, to: toWidth, step: channels },
-      columns,
-    );
+      sourceAt: image * height * width * channels,
+      target: wide,
+      targetAt: 0,
+      along: { lines: height, from: width, to: toWidth, step: channels },
+      taps: columns,
+    });
     const resized = new Float64Array(toHeight * toWidth * channels);
-    resample(wide, 0, resized, 0, { lines: 1, from: height, to: toHeight, step: toWidth * channels }, rows);
+    resample({
+      source: wide,
+      sourceAt: 0,
+      target: resized,
+      targetAt: 0,
+      along: { lines: 1, from: height, to: toHeight, step: toWidth * channels },
+      taps: rows,
+    });
     store(resized, data, image * resized.length);
   }
   return { dtype: images.dtype, shape: [n, toHeight, toWidth, channels], data };
 }
 
+interface Resampling {
+  readonly source: ArrayLike<number>;
+  readonly sourceAt: number;
+  readonly target: Float64Array;
+  readonly targetAt: number;
+  readonly along: { lines: number; from: number; to: number; step: number };
+  readonly taps: Taps;
+}
+
 /** Resamples `lines` rows of `from` places, each a run of `step` numbers, to `to` places. */
-function resample(
-  source: ArrayLike<number>,
-  sourceAt: number,
-  target: Float64Array,
-  targetAt: number,
-  { lines, from, to, step }: { lines: number; from: number; to: number; step: number },
-  taps: Taps,
-): void {
+function resample({ source, sourceAt, target, targetAt, along: { lines, from, to, step }, taps }: Resampling): void {
   for (let line = 0; line < lines; line++) {
     for (let i = 0; i < to; i++) {
       const start = sourceAt + (line * from + taps.first[i]!) * step;

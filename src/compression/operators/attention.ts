@@ -160,7 +160,7 @@ function sizesOf(info: NodeInfo): Sizes | null {
   if ((query.length !== 3 && query.length !== 4) || key.length !== query.length || value.length !== query.length)
     throw new GraphError('queries, keys and values must all be of rank 3 or all of rank 4');
   const flat = query.length === 3;
-  checkHeads(info, flat, query, key, value);
+  checkHeads(info, { flat, query, key, value });
   const [heads, keyHeads] = flat
     ? [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)]
     : [nth(query, 1), nth(key, 1)];
@@ -178,14 +178,15 @@ function sizesOf(info: NodeInfo): Sizes | null {
   };
 }
 
+interface HeadShapes {
+  readonly flat: boolean;
+  readonly query: readonly Dim[];
+  readonly key: readonly Dim[];
+  readonly value: readonly Dim[];
+}
+
 /** Rejects shapes and settings that contradict each other. */
-function checkHeads(
-  info: NodeInfo,
-  flat: boolean,
-  query: readonly Dim[],
-  key: readonly Dim[],
-  value: readonly Dim[],
-): void {
+function checkHeads(info: NodeInfo, { flat, query, key, value }: HeadShapes): void {
   const [heads, keyHeads] = [info.int('q_num_heads', 0), info.int('kv_num_heads', 0)];
   if (flat && (heads < 1 || keyHeads < 1))
     throw new GraphError('operands of rank 3 need the attributes q_num_heads and kv_num_heads');

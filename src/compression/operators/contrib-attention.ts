@@ -271,10 +271,18 @@ function inferGroupQuery(info: NodeInfo): Inferred[] {
   ];
 }
 
+interface ScoringSizes {
+  readonly batch: Dim;
+  readonly rows: Dim;
+  readonly columns: Dim;
+  readonly keys: Dim;
+  readonly values: Dim;
+}
+
 /**
  * Scores of all heads [b, rows, columns] from `keys` features of all heads together, and their product with the values.
  */
-function scoringMacs(batch: Dim, rows: Dim, columns: Dim, keys: Dim, values: Dim): number {
+function scoringMacs({ batch, rows, columns, keys, values }: ScoringSizes): number {
   const count = productOf([batch, rows, columns, sum(keys, values)]);
   return typeof count === 'number' ? count : 0;
 }
@@ -288,7 +296,7 @@ function packedMacs(info: NodeInfo): number {
   const projections = productOf([batch, rows, ...w]);
   return (
     (typeof projections === 'number' ? projections : 0) +
-    scoringMacs(batch, rows, given(info, 4) ? sum(rows, past?.[3] ?? null) : rows, keys, values)
+    scoringMacs({ batch, rows, columns: given(info, 4) ? sum(rows, past?.[3] ?? null) : rows, keys, values })
   );
 }
 
@@ -297,7 +305,7 @@ function headsMacs(info: NodeInfo, [y, keys]: readonly Inferred[]): number {
   const query = shapeOf(info);
   const [batch = null, rows = null, width = null] = y?.shape ?? [];
   const keySize = given(info, 1) ? (query?.[2] ?? null) : width;
-  return scoringMacs(batch, rows, keys?.shape?.[2] ?? null, keySize, width);
+  return scoringMacs({ batch, rows, columns: keys?.shape?.[2] ?? null, keys: keySize, values: width });
 }
 
 const vector = (input: number): WeightRole => ({ input, kind: 'bias', outputAxis: () => 0 });

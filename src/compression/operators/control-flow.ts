@@ -55,13 +55,17 @@ function sameType(a: TensorType, b: TensorType): boolean {
   );
 }
 
+interface Carried {
+  readonly body: Graph;
+  readonly initial: readonly (TensorType | null)[];
+  readonly inputs: (carried: readonly (TensorType | null)[]) => (TensorType | null)[];
+  readonly first: number;
+}
+
 /** Types that carried values have in every round: a dimension that differs between rounds is open. */
 function carriedTypes(
   info: NodeInfo,
-  body: Graph,
-  initial: readonly (TensorType | null)[],
-  inputs: (carried: readonly (TensorType | null)[]) => (TensorType | null)[],
-  first: number,
+  { body, initial, inputs, first }: Carried,
 ): { carried: TensorType[]; outputs: (TensorType | null)[] } {
   let carried = initial.map((type) => type ?? UNKNOWN);
   let outputs: (TensorType | null)[] = [];
@@ -80,13 +84,12 @@ const CONDITION: TensorType = { dtype: 'bool', shape: [] };
 
 function inferLoop(info: NodeInfo): Inferred[] {
   const body = bodyOf(info, 'body');
-  const { carried, outputs } = carriedTypes(
-    info,
+  const { carried, outputs } = carriedTypes(info, {
     body,
-    info.types.slice(2),
-    (types) => [INDEX, CONDITION, ...types],
-    1,
-  );
+    initial: info.types.slice(2),
+    inputs: (types) => [INDEX, CONDITION, ...types],
+    first: 1,
+  });
   const scans = outputs
     .slice(1 + carried.length)
     .map(
@@ -200,13 +203,12 @@ function inferScan(info: NodeInfo): Inferred[] {
     scans
       .map((type, i) => type?.shape?.[resolveAxis(nth(inputAxes, i), type.shape.length)] ?? null)
       .find((dim) => dim !== null) ?? null;
-  const { carried, outputs } = carriedTypes(
-    info,
-    plan.body,
-    info.types.slice(0, states),
-    (types) => [...types, ...elements],
-    0,
-  );
+  const { carried, outputs } = carriedTypes(info, {
+    body: plan.body,
+    initial: info.types.slice(0, states),
+    inputs: (types) => [...types, ...elements],
+    first: 0,
+  });
   return [
     ...carried,
     ...outputs.slice(states).map((type, i): TensorType => {

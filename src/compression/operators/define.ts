@@ -104,13 +104,17 @@ export function intsOfRun(ctx: RunContext): Ints {
   return (index) => (ctx.has(index) ? ctx.hostInts(index) : null);
 }
 
+export interface ParameterSource {
+  readonly name: string;
+  readonly input: number;
+  readonly inputSince: number;
+}
+
 /** Integers that are an attribute up to some opset and an input since. */
 export function attributeOrInput(
   info: NodeInfo,
   ints: Ints,
-  name: string,
-  input: number,
-  inputSince: number,
+  { name, input, inputSince }: ParameterSource,
 ): readonly number[] | null {
   return info.opset < inputSince ? (info.ints(name) ?? null) : ints(input);
 }

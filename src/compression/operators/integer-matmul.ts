@@ -18,23 +18,25 @@ export function integerMatMul(a: HostTensor, b: HostTensor, dtype: DataType): Ho
   for (let matrix = 0; matrix < sizeOf(batch); matrix++) {
     const xAt = batchOffset(matrix, batch, left.slice(0, -2)) * m * k;
     const yAt = batchOffset(matrix, batch, right.slice(0, -2)) * k * n;
-    multiply(x, xAt, y, yAt, sums, matrix * m * n, m, k, n);
+    multiply({ x, xAt, y, yAt, sums, at: matrix * m * n, m, k, n });
   }
   const dims = [...batch, ...(a.dims.length === 1 ? [] : [m]), ...(b.dims.length === 1 ? [] : [n])];
   return { dtype, dims, data: wrap(sums, dtype) };
 }
 
-function multiply(
-  x: readonly number[],
-  xAt: number,
-  y: readonly number[],
-  yAt: number,
-  sums: Float64Array,
-  at: number,
-  m: number,
-  k: number,
-  n: number,
-): void {
+interface IntegerProduct {
+  readonly x: readonly number[];
+  readonly xAt: number;
+  readonly y: readonly number[];
+  readonly yAt: number;
+  readonly sums: Float64Array;
+  readonly at: number;
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+}
+
+function multiply({ x, xAt, y, yAt, sums, at, m, k, n }: IntegerProduct): void {
   for (let row = 0; row < m; row++)
     for (let inner = 0; inner < k; inner++) {
       const factor = x[xAt + row * k + inner]!;

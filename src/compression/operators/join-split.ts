@@ -79,7 +79,7 @@ const MAX_PARTS = 65_536;
 
 /** Sizes of the parts: given, or equal ones (the last of which may be smaller since opset 18). */
 function partSizes(size: number, info: NodeInfo, ints: Ints): readonly number[] {
-  const given = attributeOrInput(info, ints, 'split', 1, 13);
+  const given = attributeOrInput(info, ints, { name: 'split', input: 1, inputSince: 13 });
   const count = info.int('num_outputs', info.node.outputs.length);
   if (!given && (count < 1 || count > MAX_PARTS))
     throw new GraphError(`num_outputs is ${count}; it must be 1 to ${MAX_PARTS}`);
@@ -103,7 +103,7 @@ function inferSplit(info: NodeInfo): Inferred[] {
   const size = nth(shape, axis);
   const ints = intsOfConstants(info);
   const unknown = info.opset >= 13 && given(info, 1) && !info.constant(1);
-  const listed = unknown ? null : attributeOrInput(info, ints, 'split', 1, 13);
+  const listed = unknown ? null : attributeOrInput(info, ints, { name: 'split', input: 1, inputSince: 13 });
   const sizes: readonly Dim[] =
     listed ?? (typeof size === 'number' && !unknown ? partSizes(size, info, ints) : info.node.outputs.map(() => null));
   if (listed && typeof size === 'number') partSizes(size, info, ints);

@@ -45,7 +45,7 @@ function poolingOf(ctx: RunContext): Pooling {
   const rank = sizes.length;
   const ceil = ctx.int('ceil_mode', 0) === 1 && !ctx.string('auto_pad', 'NOTSET').startsWith('SAME');
   const extra = sizes.map((size, i) => {
-    const needed = (countAlong(size, window, pads, i, ceil) - 1) * nth(window.strides, i) + extent(window, i);
+    const needed = (countAlong(size, { window, pads, axis: i, ceil }) - 1) * nth(window.strides, i) + extent(window, i);
     return Math.max(0, needed - size - nth(pads, i) - nth(pads, i + rank));
   });
   return { ...window, pads, extra };

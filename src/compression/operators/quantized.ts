@@ -49,14 +49,15 @@ function quantizedType(info: NodeInfo): DataType {
   return DATA_TYPES[info.int('output_dtype', 0) || 2] ?? 'uint8';
 }
 
+interface QuantizationParts {
+  readonly scale: HostTensor;
+  readonly zero: HostTensor | null;
+  readonly dtype: DataType;
+  readonly info: NodeInfo;
+}
+
 /** round(x / scale) + zero point, saturated; a float8 or float4 result is rounded by its own rules. */
-function quantizeOnHost(
-  x: HostTensor,
-  scale: HostTensor,
-  zero: HostTensor | null,
-  dtype: DataType,
-  info: NodeInfo,
-): HostTensor {
+function quantizeOnHost(x: HostTensor, { scale, zero, dtype, info }: QuantizationParts): HostTensor {
   const offsets = scaleOffsets(x.dims, scale.dims, info);
   // The division's precision: the scale's type, or what `precision` names.
   const precision = info.int('precision', 0) === 0 ? scale.dtype : nth(DATA_TYPES, info.int('precision', 0));
@@ -77,13 +78,7 @@ function quantizeOnHost(
   });
 }
 
-function dequantizeOnHost(
-  x: HostTensor,
-  scale: HostTensor,
-  zero: HostTensor | null,
-  dtype: DataType,
-  info: NodeInfo,
-): HostTensor {
+function dequantizeOnHost(x: HostTensor, { scale, zero, dtype, info }: QuantizationParts): HostTensor {
   const offsets = scaleOffsets(x.dims, scale.dims, info);
   const [values, scales, zeros] = [numbersOf(x), numbersOf(scale), zero && numbersOf(zero)];
   return generate(dtype, x.dims, (i) => {
@@ -115,10 +110,10 @@ function scaleOf(scale: HostTensor | null | undefined): HostTensor {
 }
 
 const quantizeHost: NonNullable<Operator['host']> = needs(1, ([x, scale, zero], info) => [
-  quantizeOnHost(x, scaleOf(scale), zero ?? null, quantizedType(info), info),
+  quantizeOnHost(x, { scale: scaleOf(scale), zero: zero ?? null, dtype: quantizedType(info), info }),
 ]);
 const dequantizeHost: NonNullable<Operator['host']> = needs(1, ([x, scale, zero], info) => [
-  dequantizeOnHost(x, scaleOf(scale), zero ?? null, dequantizedType(info), info),
+  dequantizeOnHost(x, { scale: scaleOf(scale), zero: zero ?? null, dtype: dequantizedType(info), info }),
 ]);
 
 function quantizeOnDevice(ctx: RunContext): (TfTensor | Value)[] {

@@ -184,7 +184,7 @@ function reduceExactly(x: HostTensor, axes: readonly number[], keepDims: boolean
 
 /** Axes to reduce, counted from the start; null where they are an input not known yet. */
 function axesOf(info: NodeInfo, ints: Ints, rank: number, axesAreInput: number): number[] | null {
-  const axes = attributeOrInput(info, ints, 'axes', 1, axesAreInput);
+  const axes = attributeOrInput(info, ints, { name: 'axes', input: 1, inputSince: axesAreInput });
   if (axes === null && info.opset >= axesAreInput && given(info, 1)) return null;
   if (axes !== null && axes.length > 0) return resolveAxes(axes, rank);
   return info.int('noop_with_empty_axes', 0) === 1 ? [] : Array.from({ length: rank }, (_, axis) => axis);

@@ -191,8 +191,16 @@ function rearrangement(
 const times = (dim: Dim, by: number): Dim => product(dim, by);
 const over = (dim: Dim, by: number): Dim => (typeof dim === 'number' ? Math.floor(dim / by) : by === 1 ? dim : null);
 
+interface TriangleEntry {
+  readonly index: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly k: number;
+  readonly upper: boolean;
+}
+
 /** 1 where Trilu keeps the element at a row-major position of [..., rows, columns]. */
-function keeps(index: number, rows: number, columns: number, k: number, upper: boolean): boolean {
+function keeps({ index, rows, columns, k, upper }: TriangleEntry): boolean {
   const [row, column] = [Math.floor(index / columns) % rows, index % columns];
   return upper ? column - row >= k : column - row <= k;
 }
@@ -207,7 +215,7 @@ const triluOnHost: HostForm = needs(1, ([x, offset], info) => {
   return [
     pick(
       x,
-      Int32Array.from({ length: x.data.length }, (_, i) => (keeps(i, rows, columns, k, upper) ? i : -1)),
+      Int32Array.from({ length: x.data.length }, (_, i) => (keeps({ index: i, rows, columns, k, upper }) ? i : -1)),
       x.dims,
     ),
   ];
@@ -220,7 +228,7 @@ function runTrilu(ctx: RunContext): TfTensor[] {
   const [rows, columns] = x.shape.slice(-2) as [number, number];
   if (x.size === 0) return [tf.clone(x)];
   const mask = tf.tensor2d(
-    Uint8Array.from({ length: rows * columns }, (_, i) => (keeps(i, rows, columns, k, upper) ? 1 : 0)),
+    Uint8Array.from({ length: rows * columns }, (_, i) => (keeps({ index: i, rows, columns, k, upper }) ? 1 : 0)),
     [rows, columns],
     'bool',
   );

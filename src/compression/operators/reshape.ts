@@ -136,7 +136,7 @@ const flatten: Reshaping = (dims, info) => {
 };
 
 const squeeze: Reshaping = (dims, info, ints) => {
-  const axes = attributeOrInput(info, ints, 'axes', 1, 13);
+  const axes = attributeOrInput(info, ints, { name: 'axes', input: 1, inputSince: 13 });
   if (axes === null) {
     if (info.opset >= 13 && given(info, 1)) return null;
     return dims.some((dim) => typeof dim !== 'number') ? null : dims.filter((dim) => dim !== 1);
@@ -148,7 +148,7 @@ const squeeze: Reshaping = (dims, info, ints) => {
 };
 
 const unsqueeze: Reshaping = (dims, info, ints) => {
-  const axes = attributeOrInput(info, ints, 'axes', 1, 13);
+  const axes = attributeOrInput(info, ints, { name: 'axes', input: 1, inputSince: 13 });
   if (axes === null) return null;
   const rank = dims.length + axes.length;
   const fresh = new Set(resolveAxes(axes, rank));

@@ -38,10 +38,12 @@ interface Spec {
 
 /** The node's bounds and steps; null where one of these inputs is not known. */
 function specOf(info: NodeInfo, ints: Ints, rank: number): Spec | null {
-  const starts = attributeOrInput(info, ints, 'starts', 1, 10);
-  const ends = attributeOrInput(info, ints, 'ends', 2, 10);
+  const starts = attributeOrInput(info, ints, { name: 'starts', input: 1, inputSince: 10 });
+  const ends = attributeOrInput(info, ints, { name: 'ends', input: 2, inputSince: 10 });
   if (!starts || !ends) return null;
-  const axes = attributeOrInput(info, ints, 'axes', 3, 10) ?? (given(info, 3) ? null : starts.map((_, i) => i));
+  const axes =
+    attributeOrInput(info, ints, { name: 'axes', input: 3, inputSince: 10 }) ??
+    (given(info, 3) ? null : starts.map((_, i) => i));
   const steps = ints(4) ?? (given(info, 4) ? null : starts.map(() => 1));
   if (!axes || !steps) return null;
   if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length)

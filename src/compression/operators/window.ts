@@ -64,12 +64,19 @@ export function windowCounts(info: NodeInfo, window: Window, sizes: readonly Dim
   return sizes.map((size, i) => {
     if (typeof size !== 'number') return keepsSize(info, window, pads, i) ? size : null;
     if (same) return Math.ceil(size / nth(window.strides, i));
-    return countAlong(size, window, pads!, i, ceil);
+    return countAlong(size, { window, pads: pads!, axis: i, ceil });
   });
 }
 
+export interface WindowAlong {
+  readonly window: Window;
+  readonly pads: readonly number[];
+  readonly axis: number;
+  readonly ceil: boolean;
+}
+
 /** Windows along one axis. With `ceil` a last window may begin inside the input or its begin pad, never beyond. */
-export function countAlong(size: number, window: Window, pads: readonly number[], axis: number, ceil: boolean): number {
+export function countAlong(size: number, { window, pads, axis, ceil }: WindowAlong): number {
   const stride = nth(window.strides, axis);
   const begin = nth(pads, axis);
   const room = size + begin + nth(pads, axis + window.kernel.length) - extent(window, axis);

@@ -48,7 +48,8 @@ export function reduce(
   const { starts, steps, kept, dropped } = lanes(x.dims, axes);
   const dims = keepDims ? kept : dropped;
   const out = allocate(dtype, elementCount(dims));
-  if (out instanceof BigInt64Array || out instanceof BigUint64Array) foldBigs(out, x.data, starts, steps, fold);
+  if (out instanceof BigInt64Array || out instanceof BigUint64Array)
+    foldBigs(out, { source: x.data, starts, steps, fold });
   else {
     const round = rounder(dtype) ?? ((value: number) => value);
     const data = x.data as ArrayLike<number>;
@@ -57,13 +58,14 @@ export function reduce(
   return { dtype, dims, data: out };
 }
 
-function foldBigs(
-  out: BigInt64Array | BigUint64Array,
-  source: HostData,
-  starts: Int32Array,
-  steps: Int32Array,
-  fold: Fold,
-): void {
+interface BigFold {
+  readonly source: HostData;
+  readonly starts: Int32Array;
+  readonly steps: Int32Array;
+  readonly fold: Fold;
+}
+
+function foldBigs(out: BigInt64Array | BigUint64Array, { source, starts, steps, fold }: BigFold): void {
   const data = source as BigInt64Array | BigUint64Array;
   if (fold.big) for (let i = 0; i < out.length; i++) out[i] = fold.big(data, starts[i]!, steps);
   else {

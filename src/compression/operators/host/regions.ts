@@ -35,7 +35,7 @@ interface Pixel {
  * divided by its count.
  */
 export function binsOf(given: Regions, sizes: RegionSizes, max: boolean): BinPixels[] {
-  const bins = given.images.flatMap((image, region) => binsOfRegion(given, region, image, sizes, max));
+  const bins = given.images.flatMap((image, region) => binsOfRegion(given, { region, imageIndex: image, sizes, max }));
   const maxPixels = Math.max(1, ...bins.map((pixels) => pixels.length));
   return Array.from({ length: maxPixels }, (_, i) => {
     const chosen = bins.map((pixels) => pixels[i] ?? (max ? nth(pixels, 0) : { row: 0, weight: 0 }));
@@ -46,12 +46,16 @@ export function binsOf(given: Regions, sizes: RegionSizes, max: boolean): BinPix
   });
 }
 
+interface RegionBins {
+  readonly region: number;
+  readonly imageIndex: number;
+  readonly sizes: RegionSizes;
+  readonly max: boolean;
+}
+
 function binsOfRegion(
   { regions, scale, ratio, half }: Regions,
-  region: number,
-  imageIndex: number,
-  { h, w, height, width }: RegionSizes,
-  max: boolean,
+  { region, imageIndex, sizes: { h, w, height, width }, max }: RegionBins,
 ): Pixel[][] {
   const [x1, y1, x2, y2] = regions
     .slice(4 * region, 4 * region + 4)

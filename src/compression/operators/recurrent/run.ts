@@ -37,7 +37,9 @@ export function runRecurrent(kind: Kind): (ctx: RunContext) => TfTensor[] {
     const x = batchFirst ? tf.transpose(ctx.tensor(0), [1, 0, 2]) : ctx.tensor(0);
     const directions = directionsOf(ctx);
     const activations = activationsOf(ctx, DEFAULTS[kind], directions);
-    const results = activations.map((functions, d) => runDirection(ctx, kind, x, d, functions, batchFirst));
+    const results = activations.map((functions, d) =>
+      runDirection(ctx, { kind, x, d, activations: functions, batchFirst }),
+    );
     const states = (select: (state: State) => TfTensor): TfTensor =>
       stack(
         results.map(({ last }) => select(last)),
@@ -60,14 +62,15 @@ function stack(parts: TfTensor[], axis: number): TfTensor {
   return parts.length === 1 ? tf.expandDims(nth(parts, 0), axis) : tf.stack(parts, axis);
 }
 
-function runDirection(
-  ctx: RunContext,
-  kind: Kind,
-  x: TfTensor,
-  d: number,
-  activations: Activations,
-  batchFirst: boolean,
-): Result {
+interface DirectionRun {
+  readonly kind: Kind;
+  readonly x: TfTensor;
+  readonly d: number;
+  readonly activations: Activations;
+  readonly batchFirst: boolean;
+}
+
+function runDirection(ctx: RunContext, { kind, x, d, activations, batchFirst }: DirectionRun): Result {
   const [steps, batch] = x.shape as [number, number];
   const weight = (input: number): TfTensor => tf.squeeze(tf.slice(ctx.tensor(input), d, 1), [0]);
   const part = (input: number): TfTensor | null => (ctx.has(input) ? weight(input) : null);
@@ -83,7 +86,7 @@ function runDirection(
   const reverse = d === 1 || ctx.string('direction', 'forward') === 'reverse';
   const lengths = ctx.has(4) ? ctx.hostInts(4) : null;
   const late = kind === 'GRU' && ctx.int('linear_before_reset', 0) !== 0;
-  const { inputs, candidateBias } = inputProducts(x, w, bias, hidden, GATES[kind], late);
+  const { inputs, candidateBias } = inputProducts({ x, w, bias, hidden, gates: GATES[kind], late });
   const state: State = { h: initial(5, hidden), c: kind === 'LSTM' ? initial(6, hidden) : null };
   const peepholes = kind === 'LSTM' ? part(7) : null;
   const inputForget = kind === 'LSTM' && ctx.int('input_forget', 0) !== 0;
@@ -91,24 +94,28 @@ function runDirection(
   if (kind === 'LSTM' && activations.standard && !peepholes && !inputForget && !ragged && steps > 0)
     return wholeLstm(inputs, r, state, reverse);
   const make = kind === 'LSTM' ? lstmCell : kind === 'GRU' ? gruCell : rnnCell;
-  return unroll(
-    make({ r, candidateBias, peepholes, inputForget }, activations.functions),
+  return unroll(make({ r, candidateBias, peepholes, inputForget }, activations.functions), {
     inputs,
-    state,
+    first: state,
     reverse,
-    ragged ? lengths : null,
-  );
+    lengths: ragged ? lengths : null,
+  });
+}
+
+interface InputProducts {
+  readonly x: TfTensor;
+  readonly w: TfTensor;
+  readonly bias: TfTensor | null;
+  readonly hidden: number;
+  readonly gates: number;
+  readonly late: boolean;
 }
 
 /** x W^T + b for all steps in one product: [steps, batch, gates * hidden]. */
-function inputProducts(
-  x: TfTensor,
-  w: TfTensor,
-  bias: TfTensor | null,
-  hidden: number,
-  gates: number,
-  late: boolean,
-): { inputs: TfTensor; candidateBias?: TfTensor } {
+function inputProducts({ x, w, bias, hidden, gates, late }: InputProducts): {
+  inputs: TfTensor;
+  candidateBias?: TfTensor;
+} {
   const [steps, batch, size] = x.shape as [number, number, number];
   const product = nn.matMul(tf.reshape(x, [steps * batch, size]), w, false, true);
   const inSteps = (rows: TfTensor): TfTensor => tf.reshape(rows, [steps, batch, gates * hidden]);
@@ -128,17 +135,18 @@ function wholeLstm(inputs: TfTensor, r: TfTensor, state: State, reverse: boolean
   return { ys: reverse ? tf.reverse(hs, 0) : hs, last: { h: row(steps - 1), c: row(steps) } };
 }
 
+interface Unrolling {
+  readonly inputs: TfTensor;
+  readonly first: State;
+  readonly reverse: boolean;
+  readonly lengths: readonly number[] | null;
+}
+
 /**
  * Beyond a sequence's length its state stays and its output is zero, so a sequence read backwards begins at its own
  * end.
  */
-function unroll(
-  cell: Cell,
-  inputs: TfTensor,
-  first: State,
-  reverse: boolean,
-  lengths: readonly number[] | null,
-): Result {
+function unroll(cell: Cell, { inputs, first, reverse, lengths }: Unrolling): Result {
   const xs = inputs.shape[0] === 0 ? [] : tf.unstack(inputs);
   const ys: TfTensor[] = [];
   let state = first;

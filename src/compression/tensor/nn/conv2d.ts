@@ -51,7 +51,7 @@ export function inputGradient(dy: TfTensor, kernel: TfTensor, shape: readonly nu
   if (isOwnDepthwise(nth(shape, 3), nth(kernel.shape, 3), geometry))
     return depthwiseInputGradient(dy, kernel, shape, geometry);
   const chosen = kernelsOf('inputGradient', shape, nth(kernel.shape, 3), geometry);
-  if (chosen !== 'tensorflow') return ownInputGradient(chosen, dy, kernel, shape, geometry);
+  if (chosen !== 'tensorflow') return ownInputGradient(chosen, { dy, kernel, shape, geometry });
   if (gradientsAreNative(geometry)) {
     return withNamedPadding(shape, geometry, (whole, named) =>
       rawOp('Conv2DBackpropInput', [tf.tensor1d([...whole], 'int32'), kernel, dy], convAttributes(named, whole)),
@@ -232,7 +232,11 @@ function inputGradientByConvolution(
   const reach = [(height - 1) * nth(dilations, 0), (width - 1) * nth(dilations, 1)];
   const before = reach.map((r, i) => r - nth(begins, i));
   const after = reach.map((r, i) => nth(shape, i + 1) + r - nth(spread.shape, i + 1) - nth(before, i));
-  return padAndRun(spread, swapped, before, after, { ...geometry, kernel: [height, width], strides: [1, 1] });
+  return padAndRun(spread, swapped, {
+    begins: before,
+    ends: after,
+    geometry: { ...geometry, kernel: [height, width], strides: [1, 1] },
+  });
 }
 
 /** dw[k] = sum over n and j of x[j * stride + k * dilation - begin] * dy[j]. */
@@ -252,16 +256,16 @@ function kernelGradientByConvolution(x: TfTensor, dy: TfTensor, geometry: Geomet
     (r, i) => (nth(kernel, i) - 1) * nth(dilations, i) + r - nth(x.shape, i + 1) - nth(begins, i),
   );
   const swapped = { ...geometry, kernel: [oh, ow], strides: dilations, dilations: strides };
-  return tf.transpose(padAndRun(xt, dyt, begins, after, swapped), [1, 2, 0, 3]);
+  return tf.transpose(padAndRun(xt, dyt, { begins, ends: after, geometry: swapped }), [1, 2, 0, 3]);
 }
 
-function padAndRun(
-  x: TfTensor,
-  kernel: TfTensor,
-  begins: readonly number[],
-  ends: readonly number[],
-  geometry: Geometry,
-): TfTensor {
+interface Padding {
+  readonly begins: readonly number[];
+  readonly ends: readonly number[];
+  readonly geometry: Geometry;
+}
+
+function padAndRun(x: TfTensor, kernel: TfTensor, { begins, ends, geometry }: Padding): TfTensor {
   const cropped = padSpatial(
     x,
     begins.map((pad) => Math.min(pad, 0)),

@@ -73,14 +73,15 @@ export function ownForward(kernels: Own, x: TfTensor, kernel: TfTensor, geometry
     : rawOp('LatheConv', [x, kernel], windows(geometry));
 }
 
+export interface InputGradient {
+  readonly dy: TfTensor;
+  readonly kernel: TfTensor;
+  readonly shape: readonly number[];
+  readonly geometry: Geometry;
+}
+
 /** dx [n, h, w, ci] of `shape`. */
-export function ownInputGradient(
-  kernels: Own,
-  dy: TfTensor,
-  kernel: TfTensor,
-  shape: readonly number[],
-  geometry: Geometry,
-): TfTensor {
+export function ownInputGradient(kernels: Own, { dy, kernel, shape, geometry }: InputGradient): TfTensor {
   if (kernels === 'winograd') return rawOp('LatheWinogradInputGrad', [dy, kernel], pads(geometry));
   return rawOp('LatheConvInputGrad', [dy, kernel], {
     ...windows(geometry),
