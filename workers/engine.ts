@@ -22,7 +22,7 @@ new Worker(processEntry('watchdog').path, { workerData: { parent: process.ppid }
 const stopping = new AbortController();
 process.once('SIGTERM', () => {
   stopping.abort(new Error('the job process was told to stop'));
-  // What does not listen to the signal is cut off: finished epochs are in the checkpoints.
+  // Whatever ignores the signal is killed; finished epochs are in the checkpoints.
   setTimeout(() => process.exit(143), 200);
 });
 process.once('disconnect', () => process.exit(143));

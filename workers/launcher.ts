@@ -1,6 +1,6 @@
 /**
  * `npm start`: the whole service on one machine. Embedded Postgres (unless DATABASE_URL names one), migrations, the API
- * and a supervisor; both are started again when they die. SIGTERM or SIGINT stops everything in order.
+ * and a supervisor; both are restarted when they die. SIGTERM or SIGINT stops everything in order.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ export async function launch(environment: NodeJS.ProcessEnv = process.env): Prom
   let service: Service | undefined;
   let unlock: (() => void) | undefined;
   try {
-    // What is wrong with the environment is told here, at once: the processes that this one keeps would be started
+    // Errors in the environment are reported here, at once: otherwise the kept processes would be started
     // again and again.
     const place = parseConfig({ ...environment, DATABASE_URL: environment.DATABASE_URL || 'postgresql://embedded' });
     supervisorSettings(environment);
@@ -140,8 +140,8 @@ function loopbackOf(host: string): string {
 }
 
 /**
- * Resolves at the first SIGTERM or SIGINT, or when npm, which started this process, is gone. A signal long after the
- * first ends this process at once; one right behind it is the same one, come both from the terminal and from npm.
+ * Resolves at the first SIGTERM or SIGINT, or when npm, which started this process, is gone. A second signal ends this
+ * process at once, unless it follows so closely that terminal and npm passed on the same one.
  */
 function stopSignal(environment: NodeJS.ProcessEnv): Promise<void> {
   return new Promise((resolve) => {

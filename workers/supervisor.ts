@@ -1,6 +1,6 @@
 /**
- * The supervisor: takes jobs from the queue, one job process for each, and sees every one of them to its end. It
- * never computes. SIGTERM: the jobs that run go back to the queue, then it ends.
+ * The supervisor: takes jobs from the queue, one job process for each, and watches each until it ends. It never
+ * computes. SIGTERM: the jobs that run go back to the queue, then it ends.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { openArtifacts } from '../src/artifacts/open.ts';
@@ -17,7 +17,10 @@ import { supervisorSettings, type SupervisorSettings } from './supervisor/settin
 
 const SWEEP_INTERVAL_MS = 30_000;
 const HEALTH_INTERVAL_MS = 10_000;
-/** A stop that waits for a database or a queue that is away ends then: leases run out, and others go on. */
+/**
+ * A stop does not wait longer than this for an unreachable database or queue: leases run out, and other workers take
+ * over.
+ */
 const STOP_TIMEOUT_MS = 5000;
 
 const config = parseConfig(process.env);
@@ -67,7 +70,7 @@ process.send?.('ready');
 
 log.info({ why: await stopRequested }, 'stopping');
 setTimeout(() => {
-  log.warn({ afterMs: STOP_TIMEOUT_MS }, 'database or queue did not let go in time');
+  log.warn({ afterMs: STOP_TIMEOUT_MS }, 'database or queue did not close in time');
   process.exit(1);
 }, STOP_TIMEOUT_MS);
 clearInterval(sweeping);
@@ -82,14 +85,14 @@ await store.close();
 log.info('stopped');
 process.exit(0);
 
-/** `gpu` only where the engine sees one: a worker that took GPU jobs without would fail them all. */
+/** `gpu` only if the engine sees a GPU: without one, every GPU job would fail. */
 function poolsOf({ pools }: SupervisorSettings, { gpu }: ProbedEngine): Pool[] {
   const wanted = pools ?? (gpu ? ['cpu', 'gpu'] : ['cpu']);
   const possible = wanted.filter((pool) => pool !== 'gpu' || gpu);
   if (possible.length < wanted.length)
     log.warn({ engine: engine.name, devices: engine.devices }, 'no GPU is seen: the pool gpu is not served');
   if (possible.length === 0)
-    throw new Error('LATHE_POOLS asks for gpu alone, and the engine sees no GPU (npx lathe doctor tells why)');
+    throw new Error('LATHE_POOLS is gpu alone, but the engine sees no GPU ("npx lathe doctor" says why)');
   return [...new Set(possible)];
 }
 

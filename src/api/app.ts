@@ -15,7 +15,7 @@ import type { ApiDeps, App } from './types.ts';
 import { validatorCompiler } from './validation.ts';
 
 const MAX_JSON_BODY_BYTES = 2 ** 20;
-/** A client must have sent its headers by then. Bodies may take longer: uploads do. */
+/** Time limit for a request's headers. Bodies may take longer, as uploads do. */
 const HEADERS_TIMEOUT_MS = 30_000;
 const REQUEST_ID = /^[\w.-]{1,128}$/;
 
@@ -59,7 +59,7 @@ function requestIdOf(given: string | string[] | undefined): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-/** What is not HTTP at all never gets to a route. */
+/** Answers what is not valid HTTP, which reaches no route. */
 function refuse(
   error: Error & { code?: string },
   socket: { writable: boolean; end(text: string): unknown; destroy(): unknown },

@@ -13,7 +13,7 @@ export interface EventSource {
 }
 
 const BATCH_SIZE = 500;
-/** A wake-up may get lost; a look now and then makes up for it. */
+/** Wake-ups may get lost, so the events are also polled. */
 const POLL_INTERVAL_MS = 2000;
 /** Comments that keep proxies from closing a quiet connection. */
 const HEARTBEAT_INTERVAL_MS = 15_000;
@@ -31,7 +31,7 @@ export class EventStream {
     this.#source = source;
   }
 
-  /** Ends the stream from this side; the client comes back and goes on where it was. */
+  /** Ends the stream from this side; the client reconnects and continues where it stopped. */
   end(): void {
     this.#ended = true;
     this.#signal();
@@ -78,7 +78,7 @@ export class EventStream {
     }
   }
 
-  /** Until something was written, or for a while. */
+  /** Resolves when something was written, or after a while. */
   #pause(): Promise<void> {
     if (this.#woken || this.#ended) return Promise.resolve();
     return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** Ids of paths: what is no id, is not there, or is another tenant's, is all the same to the client. */
+/** Ids in paths: malformed, unknown and another tenant's are all answered with the same 404. */
 import { Type } from 'typebox';
 import { LatheError } from '../errors.ts';
 import { isId, type IdKind } from '../ids.ts';

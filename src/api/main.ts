@@ -20,7 +20,7 @@ try {
         process.exit(0);
       },
       (error: unknown) => {
-        log.error({ err: error }, 'not stopped in order');
+        log.error({ err: error }, 'the server did not stop cleanly');
         process.exit(1);
       },
     );

@@ -1,7 +1,7 @@
 /** Names of files as clients send them: without folders, bounded, and fit for a header. */
 const MAX_LENGTH = 200;
 
-/** `null`: nothing is left of it. */
+/** `null`: no usable character is left. */
 export function storableName(name: string | undefined): string | null {
   const base = (name ?? '')
     .split(/[/\\]/)

@@ -13,8 +13,8 @@ export function pageRequest(kind: IdKind, { cursor, limit = 50 }: { cursor?: str
   if (cursor === undefined) return { after: null, limit };
   const after = Buffer.from(cursor, 'base64url').toString('utf8');
   if (!isId(kind, after))
-    throw new LatheError('invalid-request', 'The cursor is not one of this list', [
-      { path: '?cursor', message: 'take nextCursor as it was given' },
+    throw new LatheError('invalid-request', 'The cursor does not belong to this list', [
+      { path: '?cursor', message: 'pass nextCursor unchanged' },
     ]);
   return { after, limit };
 }

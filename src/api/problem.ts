@@ -1,4 +1,6 @@
-/** Any error as problem+json (RFC 9457). What is not in the catalogue is told as `internal`, without its words. */
+/**
+ * Renders any error as problem+json (RFC 9457). What is not in the catalogue becomes `internal`, without its message.
+ */
 import { ERRORS, LatheError, type ErrorCode } from '../errors.ts';
 import type { Problem } from '../contracts/api.ts';
 

@@ -37,7 +37,7 @@ export type App = FastifyInstance<
   TypeBoxTypeProvider
 >;
 
-/** What the routes stand on: joined by server.ts, and by tests. */
+/** What the routes depend on: put together by server.ts, and by tests. */
 export interface ApiDeps {
   readonly store: {
     readonly keys: KeyRepository;

@@ -38,7 +38,7 @@ export interface UploadedFile {
   readonly declaredBytes: number | null;
 }
 
-/** How long a client may go on sending a file that was refused, so that it gets to read why. */
+/** How long a client may keep sending a refused file; it reads the answer only afterwards. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
 /** Within a scope of its own: no body is parsed there. */
@@ -52,7 +52,7 @@ export async function addUploadParsers(app: App): Promise<void> {
 }
 
 /**
- * Gives the file to `take`. Where that fails, the rest of the body is read and dropped: a connection closed at once
+ * Passes the file to `take`. If that fails, the rest of the body is read and dropped: closing the connection at once
  * would lose the answer.
  */
 export async function receiveUpload<T>(request: FastifyRequest, take: (file: UploadedFile) => Promise<T>): Promise<T> {
@@ -96,8 +96,8 @@ async function multipartFile(request: FastifyRequest): Promise<UploadedFile> {
 }
 
 /**
- * The connection stays open until then: Node closes one with "connection: close" as soon as the answer is sent, and its
- * client sees a broken pipe.
+ * Keeps the connection open until the body has ended: Node closes one with "connection: close" as soon as the answer is
+ * sent, and the client sees a broken pipe.
  */
 function drain({ raw }: FastifyRequest): void {
   if (raw.complete || raw.destroyed) return;

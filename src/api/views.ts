@@ -11,7 +11,7 @@ import type {
   StoredStep,
 } from '../jobs/ports/api-side.ts';
 
-/** Who can mend it. */
+/** Who can fix it. */
 const CLASSES: Record<ErrorCode, (typeof ERROR_CLASSES)[number]> = {
   unauthorized: 'request',
   forbidden: 'request',

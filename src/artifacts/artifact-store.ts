@@ -5,7 +5,7 @@ export interface StoredBlob {
   readonly modifiedAt: Date;
 }
 
-/** Where blobs are kept for good: a disk of this machine, or a bucket. */
+/** Permanent storage of blobs: a disk of this machine, or a bucket. */
 export interface ArtifactStore extends BlobStore {
   /** All blobs, in no order. */
   list(): AsyncIterable<StoredBlob>;

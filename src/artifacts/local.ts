@@ -14,17 +14,17 @@ import type { ArtifactStore, StoredBlob } from './artifact-store.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 const TEMPORARY = /^(.+)-(\d+)-[0-9a-f]{16}$/;
-/** After this, a temporary file of another machine's process is taken for left over. */
+/** After this, a temporary file of another machine's process counts as abandoned. */
 const FOREIGN_TEMPORARY_TTL_MS = 24 * 3600 * 1000;
 const PROBE_BYTES = 64 * 1024;
 
-/** Makes the folder where there is none, and removes what dead writers left in it. */
+/** Creates the folder if needed, and removes what dead writers left in it. */
 export async function openLocalBlobs(folder: string): Promise<ArtifactStore> {
   const temporary = join(folder, 'tmp');
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   await sweepTemporary(temporary);
   const pathOf = (sha256: string): string => {
-    if (!SHA256.test(sha256)) throw new Error(`"${sha256}" is no sha-256`);
+    if (!SHA256.test(sha256)) throw new Error(`"${sha256}" is not a SHA-256`);
     return join(folder, sha256.slice(0, 2), sha256);
   };
   const temporaryPath = () => join(temporary, `${hostname()}-${process.pid}-${randomBytes(8).toString('hex')}`);
@@ -106,7 +106,7 @@ async function write(
   }
 }
 
-/** @throws Error where the disk takes no file of some size: a full disk still takes empty ones */
+/** @throws Error if a small file cannot be written; an empty one would fit even on a full disk */
 async function probe(path: string): Promise<void> {
   try {
     await writeFile(path, Buffer.alloc(PROBE_BYTES), { flag: 'wx' });
@@ -119,7 +119,7 @@ async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
   for (let written = 0; written < chunk.length; ) written += (await file.write(chunk, written)).bytesWritten;
 }
 
-/** The rename itself must outlive a power cut. */
+/** Makes the rename survive a power cut. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path);
   try {

@@ -18,10 +18,10 @@ export const S3_URL_FORMS =
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint']);
-/** What servers of one's own take for granted. */
+/** Region that self-hosted servers expect. */
 const ANY_REGION = 'us-east-1';
 
-/** `null`: it is none. */
+/** `null`: the text is not such a URL. */
 export function parseS3Url(text: string): S3Location | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);

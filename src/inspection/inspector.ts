@@ -64,8 +64,7 @@ export function createInspector(limits: Partial<InspectionLimits> = {}): Inspect
 type Agreement = Pick<ModelDescription, 'trainable' | 'untrainable'> & Partial<Pick<ModelDescription, 'warnings'>>;
 
 /**
- * A check that cannot finish says nothing against the file: the model is kept, marked as not trainable, with the
- * reason.
+ * A check that cannot finish does not reject the file: the model is kept and marked as not trainable, with the reason.
  */
 function agreementOf(outcome: ChildOutcome): Agreement {
   if (outcome.kind === 'answer') {
@@ -107,8 +106,8 @@ function unwrap<T>(outcome: ChildOutcome, kind: 'model' | 'dataset', limits: Chi
     case 'failed':
       throw new Error(`The parser of the ${kind} did not answer (${outcome.reason})`);
     case 'crashed':
-      throw new LatheError(malformed, `The parser could not survive this ${kind} (${outcome.reason})`, [
-        { path: 'file', message: 'the parser process died' },
+      throw new LatheError(malformed, `The parser crashed on this ${kind} (${outcome.reason})`, [
+        { path: 'file', message: 'the parser process crashed' },
       ]);
   }
 }

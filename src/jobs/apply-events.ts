@@ -1,11 +1,11 @@
-/** What a worker's events say of a job's steps: applied in order, to the steps as they are stored. */
+/** Applies a worker's events, in order, to the stored steps of a job. */
 import type { ReportWarning } from '../contracts/report.ts';
 import type { StepState, StoredMetric, StoredStep } from './ports/api-side.ts';
 import type { JobEvent } from './ports/events.ts';
 
 export interface StepUpdates {
   readonly steps: readonly StoredStep[];
-  /** Of the whole job, 0..1; `null`: nothing was said. */
+  /** Of the whole job, 0..1; `null`: unchanged. */
   readonly progress: number | null;
   readonly metrics: readonly StoredMetric[];
 }
@@ -44,7 +44,7 @@ export function applyEvents(steps: readonly StoredStep[], events: readonly JobEv
   return { steps: after, progress, metrics: [...metrics.values()] };
 }
 
-/** An attempt that starts anew runs a step again: what its predecessor warned of is told anew. */
+/** A new attempt runs the step again and repeats its warnings, so the old ones are dropped. */
 function enterState(step: { -readonly [K in keyof StoredStep]: StoredStep[K] }, reported: unknown, now: Date): void {
   const state = WORKER_STATES.find((candidate) => candidate === reported);
   if (!state) return;
@@ -63,7 +63,7 @@ function metricsOf(step: number, { epoch, metrics }: JobEvent['data']): StoredMe
   return Object.entries(finite(metrics)).map(([name, value]) => ({ step, epoch, name, value }));
 }
 
-/** NaN and infinity have no place in JSON; the event itself still tells of them. */
+/** The finite metrics, which JSON can hold; in the event the others are null. */
 function finite(metrics: unknown): Record<string, number> {
   if (typeof metrics !== 'object' || metrics === null) return {};
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 /**
- * Removes blobs that nothing refers to any more. Several rows may share one blob, and an upload's blob is there before
- * its row: whoever works with a blob holds it, and the last to let go removes it where no row has come of it.
+ * Removes blobs that nothing refers to any more. Several rows may share one blob, and an upload's blob exists before
+ * its row. Whoever works with a blob holds it; the last holder to release it removes it if no row refers to it.
  */
 import type { Usage } from './ports/api-side.ts';
 import type { BlobStore } from './ports/blobs.ts';
@@ -19,7 +19,7 @@ export class BlobReferences {
     this.#usage = usage;
   }
 
-  /** @returns how to let go; call it once */
+  /** @returns releases the hold; call it once */
   hold(sha256: string): () => Promise<void> {
     this.#held.set(sha256, (this.#held.get(sha256) ?? 0) + 1);
     return async () => {
@@ -37,7 +37,7 @@ export class BlobReferences {
     return true;
   }
 
-  /** Blobs that a killed process left without a row. Younger ones than `olderThan` may be about to get theirs. */
+  /** Removes blobs that a killed process left without a row. A blob younger than `olderThan` may still get its row. */
   async sweep(entries: BlobListing, olderThan: Date): Promise<string[]> {
     const removed: string[] = [];
     for await (const { sha256, modifiedAt } of entries.list()) {

@@ -1,4 +1,4 @@
-/** How long a job may take and how much memory it may need: from the model's cost alone, good to a factor of a few. */
+/** Estimates a job's time and memory from the model's cost alone; right to within a factor of a few. */
 import type { DatasetDescription } from '../contracts/dataset.ts';
 import { specOf } from '../compression/techniques/registry.ts';
 import type { ModelCost } from '../compression/techniques/technique.ts';

@@ -1,7 +1,7 @@
 /**
- * Messages to what is not in the database. One is written in the transaction that gives cause for it, and handled, at
- * least once, by a relay. A kind of message has a version: after an update the rows of the release before may still
- * wait, and relays of both releases may run.
+ * Messages to systems outside the database. Each is written in the transaction that causes it, and handled at least
+ * once by a relay. Each kind of message has a version: after an update, rows of the previous release may still be
+ * waiting, and relays of both releases may run.
  */
 import { Type, type Static, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
@@ -26,7 +26,7 @@ export interface OutboxRow extends OutboxMessage {
   readonly id: bigint;
 }
 
-/** Handles messages of one kind, some at once; where it throws, all of them are handled again later. */
+/** Handles a batch of messages of one kind; if it throws, the whole batch is handled again later. */
 export type OutboxHandlers = {
   readonly [K in OutboxKind]: (payloads: readonly OutboxPayload<K>[]) => Promise<void>;
 };
@@ -37,13 +37,13 @@ export function outboxMessage<K extends OutboxKind>(kind: K, payload: OutboxPayl
 
 export interface HandledRows {
   readonly done: readonly bigint[];
-  /** To be tried again soon, with why. */
+  /** To be retried soon, with the reason. */
   readonly failed: readonly { readonly ids: readonly bigint[]; readonly error: unknown }[];
   /** Of kinds, versions or payloads that this release does not know: left for a relay that does. */
   readonly unknown: readonly OutboxRow[];
 }
 
-/** Gives the rows to the handlers of their kinds. Does not throw. */
+/** Passes the rows to the handlers of their kinds. Does not throw. */
 export async function handleRows(rows: readonly OutboxRow[], handlers: OutboxHandlers): Promise<HandledRows> {
   const known = rows.filter(isKnown);
   const handled = { done: [] as bigint[], failed: [] as { ids: bigint[]; error: unknown }[] };

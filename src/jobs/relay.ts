@@ -101,7 +101,7 @@ export class Relay {
       } catch (error) {
         this.#deps.log.warn(
           { error: error instanceof Error ? error.message : String(error) },
-          'relay: tried again later',
+          'relay: a task failed and will be retried',
         );
       }
     }
@@ -121,7 +121,7 @@ export class Relay {
     if (unknown.length > 0)
       log.warn(
         { rows: unknown.map(({ id, kind, version }) => ({ id: String(id), kind, version })) },
-        'outbox rows that this release does not know are left for one that does',
+        'outbox rows of an unknown kind or version are left for another release',
       );
     for (const { ids, error } of failed) {
       await store.releaseOutbox(ids);

@@ -2,10 +2,9 @@
 import type { JobState } from '../contracts/job-states.ts';
 
 /**
- * claim: a worker takes it. release: the worker gives it back. lose: the worker's lease ran out,
- * or it gives the job back once too often. give-up: no
- * attempts are left. cancel: the client asks. confirm: the worker has stopped what was running. expire: queued for
- * too long.
+ * claim: a worker takes the job. release: the worker gives it back. lose: the worker's lease ran out, or it gave the
+ * job back too often. give-up: no attempts are left. cancel: the client asks for it. confirm: the worker has stopped
+ * the canceled job. expire: the job was queued for too long.
  */
 export const JOB_TRANSITIONS = [
   'claim',
@@ -51,7 +50,7 @@ export function nextState(state: JobState, transition: JobTransition): JobState 
   return TRANSITIONS[state][transition] ?? null;
 }
 
-/** States from which `happening` leads somewhere. */
+/** States that `transition` can start from. */
 export function statesBefore(transition: JobTransition): JobState[] {
   return (Object.keys(TRANSITIONS) as JobState[]).filter((state) => TRANSITIONS[state][transition] !== undefined);
 }

@@ -61,9 +61,15 @@ export async function submitJob(
     case 'repeated':
       return repeated(idempotency as IdempotencyClaim, result.record);
     case 'busy':
-      throw new LatheError('conflict', 'Another request with this Idempotency-Key is being worked on');
+      throw new LatheError(
+        'conflict',
+        'Another request with this Idempotency-Key is in progress; try again in a moment',
+      );
     case 'quota':
-      throw new LatheError('quota-exceeded', `${activeJobs} jobs are queued or running, as many as may be`);
+      throw new LatheError(
+        'quota-exceeded',
+        `${activeJobs} jobs are queued or running, which is the limit; wait for one to end, or cancel one`,
+      );
     case 'missing':
       throw new LatheError('not-found', 'A model or the dataset of the request was deleted while it was checked');
   }

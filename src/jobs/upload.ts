@@ -98,7 +98,7 @@ async function receive<T>(
     const kept = await keep({ ...received, path: await blobs.localPath(received.sha256) });
     // Another process may have taken the same bytes for unused just now.
     if (!(await blobs.has(received.sha256)))
-      throw new LatheError('unavailable', 'The file was removed while it was taken; upload it again');
+      throw new LatheError('unavailable', 'The file was removed while it was being stored; upload it again');
     return kept;
   } finally {
     await received.release();
@@ -121,8 +121,7 @@ async function allowedBytes(
   if (left <= 0 || (declaredBytes !== null && declaredBytes > left)) {
     throw new LatheError(
       'quota-exceeded',
-      `${Math.max(0, left)} bytes are left of the ${limits.storedBytes} that may be stored; ` +
-        'delete models, datasets or jobs',
+      `${Math.max(0, left)} of ${limits.storedBytes} bytes of storage are left; delete models, datasets or jobs`,
     );
   }
   return Math.min(limitBytes, left);
@@ -139,8 +138,8 @@ async function readAll(
     if (error instanceof LatheError || !content.errored) throw error;
     throw new LatheError(
       'invalid-request',
-      `The upload broke off: ${content.errored.message}`,
-      [{ path: 'file', message: 'not received whole' }],
+      `The upload was interrupted: ${content.errored.message}`,
+      [{ path: 'file', message: 'incomplete; send it again' }],
       { cause: error },
     );
   }

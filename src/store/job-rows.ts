@@ -50,7 +50,7 @@ export function toStep(row: Step): StoredStep {
   };
 }
 
-/** A row of a newer version may hold a code that this one does not know. */
+/** A row written by a newer release may hold an unknown code. */
 function knownCode(code: string): ErrorCode {
   return code in ERRORS ? (code as ErrorCode) : 'internal';
 }

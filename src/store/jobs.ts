@@ -134,7 +134,7 @@ async function insertWithin(
     });
     if (record) return { outcome: 'repeated', record };
   }
-  // Counted without a lock: requests at the same moment may go over by as many.
+  // Counted without a lock, so simultaneous requests may exceed the limit.
   if ((await tx.job.count({ where: { tenantId, state: { in: [...ACTIVE_STATES] } } })) >= activeJobs)
     return { outcome: 'quota' };
   const row = await tx.job.create({ data: newRow(job), include: WITH_PARTS });

@@ -6,15 +6,13 @@ import { pageQuery, toPage } from './pages.ts';
 import { storableText } from './storable.ts';
 
 type KeyRow = Prisma.ApiKeyGetPayload<{ include: { tenant: true } }>;
-/** `lastUsedAt` is written at most so often. */
+/** How often `lastUsedAt` is written at most. */
 const LAST_USED_INTERVAL_MS = 60_000;
 
 export function keyRepository(database: Database): KeyRepository {
   return {
     authenticate: (mac) => authenticate(database, mac),
-    /**
-     * A key that is there already (the first administrator's, at every start) stays as it is, revoked ones included.
-     */
+    /** An existing key (the first administrator's, at every start) is left unchanged, even if revoked. */
     async add({ tenant, ...key }) {
       return database.$transaction(async (tx) => {
         const name = storableText(tenant);

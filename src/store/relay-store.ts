@@ -1,6 +1,6 @@
 /**
  * The relay's queries. Rows are taken with SKIP LOCKED: several API processes may relay and sweep at once. No
- * transaction stays open while the relay speaks to the queue.
+ * transaction stays open while the relay talks to the queue.
  */
 import type { OutboxRow } from '../jobs/outbox.ts';
 import type { JobEvent } from '../jobs/ports/events.ts';
@@ -11,7 +11,7 @@ import { Prisma } from './generated/client.ts';
 import { appendEvents, lockJobs, applyTransition, requeue, type LockedJob } from './job-changes.ts';
 import { WORKER_LOST_REASON } from './worker-jobs.ts';
 
-/** How many rows one sweep takes; those that another relay holds are its own. */
+/** How many rows one sweep takes; rows locked by another relay are skipped. */
 const SWEEP = { limit: 100, skipLocked: true };
 
 export function relayStore(database: Database): RelayStore {
@@ -42,7 +42,7 @@ export function relayStore(database: Database): RelayStore {
   };
 }
 
-/** By the database's clock: relays of several machines agree on when a claim is over. */
+/** Uses the database's clock, so that relays on several machines agree when a claim ends. */
 async function claimOutbox(database: Database, limit: number, claimMs: number): Promise<OutboxRow[]> {
   const rows = await database.$queryRaw<OutboxRow[]>`
     UPDATE outbox SET claimed_until = now() + ${claimMs}::float8 * interval '1 millisecond'

@@ -1,6 +1,6 @@
 /**
- * JSON as Postgres takes it: its text has no NUL character and no half surrogate pairs, which names in uploaded files
- * may hold.
+ * JSON as Postgres accepts it: without NUL characters and unpaired surrogates, which names in uploaded files may
+ * contain.
  */
 import type { Prisma } from './generated/client.ts';
 

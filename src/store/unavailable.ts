@@ -1,4 +1,4 @@
-/** A database that cannot be reached is told apart from a mistake: clients may try again. */
+/** Tells a database that cannot be reached from other errors: clients may retry then. */
 import { LatheError } from '../errors.ts';
 import { Prisma } from './generated/client.ts';
 
@@ -39,7 +39,7 @@ const ADAPTER_KINDS = new Set([
   'DatabaseDoesNotExist',
 ]);
 
-/** Causes of causes are looked at no further. */
+/** How many nested causes are examined. */
 const MAX_DEPTH = 6;
 
 export function isUnavailable(error: unknown): boolean {
@@ -87,12 +87,12 @@ export function withUnavailableErrors<T extends object>(repository: T): T {
   });
 }
 
-/** Whether a row with the same key was there already. */
+/** Whether a row with the same key exists. */
 export function isDuplicate(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
 }
 
-/** Whether a row that another one names is not there (any more). */
+/** Whether a referenced row does not exist (any more). */
 export function isDangling(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && (error.code === 'P2003' || error.code === 'P2025');
 }

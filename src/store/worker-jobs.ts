@@ -153,7 +153,7 @@ async function writeStep(
   });
 }
 
-/** An epoch that is run again after a kill replaces what it said before. */
+/** An epoch that runs again after a kill replaces its earlier metrics. */
 async function writeMetrics(tx: Connection, jobId: string, metrics: readonly StoredMetric[]): Promise<void> {
   for (const { step, epoch, name, value } of metrics) {
     await tx.$executeRaw`

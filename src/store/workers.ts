@@ -2,7 +2,7 @@ import type { Pool } from '../jobs/ports/queue.ts';
 import type { WorkerRegistry } from '../jobs/ports/worker-side.ts';
 import type { Database } from './database.ts';
 
-/** The database's clock counts: workers of other machines may go wrong by their own. */
+/** Uses the database's clock: those of other machines may be wrong. */
 export function workerRegistry(database: Database): WorkerRegistry {
   return {
     async announce({ id, pool, host, pid, devices, engine, slots, jobs, startedAt }) {

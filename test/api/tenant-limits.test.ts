@@ -53,7 +53,7 @@ test('bounds what a tenant stores', async () => {
   full.bound({ storedBytes: 0 });
   const answer = await upload(full.witness, 'models', smallModel());
   expect(answer.status).toBe(429);
-  expect(answer.text).toContain('that may be stored');
+  expect(answer.text).toContain('bytes of storage are left');
 });
 
 test('bounds the unfinished jobs of a tenant', async () => {

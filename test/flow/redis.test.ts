@@ -61,7 +61,7 @@ describe.skipIf(!redisServer)('with REDIS_URL', () => {
     await service.stop();
     // Each ended by itself: the launcher kills one that does not, and that says nothing more.
     expect(lastMessage('api')).toBe('stopped');
-    expect(['stopped', 'database or queue did not let go in time']).toContain(lastMessage('supervisor'));
+    expect(['stopped', 'database or queue did not close in time']).toContain(lastMessage('supervisor'));
     expect(pids.filter(isAlive)).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-/** The end of every inspecting child: one JSON document on file descriptor 3, then out. */
+/** How every inspecting child ends: it writes one JSON document to file descriptor 3 and exits. */
 import { writeSync } from 'node:fs';
 import type { ErrorCode } from '../../src/errors.ts';
 import { failureOf, type InspectionMessage } from '../../src/inspection/protocol.ts';

@@ -1,4 +1,4 @@
-/** What a supervisor and its job process say to each other over Node's IPC channel. */
+/** Messages between a supervisor and its job process over Node's IPC channel. */
 import type { JobRequest } from '../../src/contracts/job-request.ts';
 import type { ModelDescription } from '../../src/contracts/model.ts';
 import type { Report } from '../../src/contracts/report.ts';
@@ -24,9 +24,9 @@ export interface JobTask {
     readonly options: Record<string, string>;
   } | null;
   readonly otherModels: readonly ModelFile[];
-  /** Kept between attempts: a killed job goes on from here. */
+  /** Kept between attempts: a killed job continues from here. */
   readonly checkpointFolder: string;
-  /** Of this attempt alone. */
+  /** Used by this attempt only. */
   readonly outputFolder: string;
   readonly engine: 'auto' | 'tensorflow' | 'wasm';
   readonly threads: number;

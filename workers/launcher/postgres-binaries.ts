@@ -20,7 +20,7 @@ export interface SystemUser {
 export interface PostgresLocation {
   readonly binaries: PostgresBinaries;
   readonly data: string;
-  /** Whom to run as; `null`: as this process's own user. */
+  /** User to run as; `null`: this process's own. */
   readonly user: SystemUser | null;
 }
 
@@ -71,18 +71,18 @@ function makeUser(name: string): SystemUser {
     });
   } catch (error) {
     throw new Error(
-      `Postgres does not run as root, and the user "${name}" cannot be made; ` +
+      `Postgres does not run as root, and the user "${name}" cannot be created; ` +
         'set DATABASE_URL, or start Lathe as another user',
       { cause: error },
     );
   }
   const user = lookUp(name);
-  if (!user) throw new Error(`The user "${name}" was made but is not found`);
+  if (!user) throw new Error(`The user "${name}" was created but cannot be found`);
   return user;
 }
 
 /**
- * The cluster lies in `home`/postgres. Where that (or the binaries) is closed to the postgres user, both go to
+ * The cluster lies in `home`/postgres. If the postgres user cannot reach that folder or the binaries, both are put in
  * /var/lib/lathe.
  */
 export function locationFor(home: string, binaries: PostgresBinaries, user: SystemUser | null): PostgresLocation {
@@ -103,7 +103,7 @@ function makeExecutable(path: string): void {
   if ((mode & 0o555) !== 0o555) chmodSync(path, mode | 0o555);
 }
 
-/** Passing through `home` shows nothing of it: its files have modes of their own. */
+/** Allows passing through `home`; its files stay protected by their own modes. */
 function openToTraverse(home: string): void {
   const { mode } = statSync(home);
   if ((mode & 0o001) === 0) chmodSync(home, (mode & 0o777) | 0o011);

@@ -27,7 +27,7 @@ import { isAlive, waitForExit } from '../../src/process/liveness.ts';
 export interface EmbeddedPostgres {
   readonly port: number;
   readonly pid: number;
-  /** URL of a database on this server; made if it does not exist. */
+  /** URL of a database on this server; created if it does not exist. */
   database(name: string): Promise<string>;
   /** Resolves when the server ends for whatever reason. */
   readonly ended: Promise<void>;
@@ -66,7 +66,7 @@ export async function startPostgres(home: string): Promise<EmbeddedPostgres> {
   };
 }
 
-/** Port and password are kept, so that a restart is found where it was; a port that someone else took is replaced. */
+/** Port and password are kept across restarts; a port that another process took is replaced. */
 async function readSettings(home: string): Promise<Settings> {
   const path = join(home, 'postgres.json');
   let settings: Settings | null = null;

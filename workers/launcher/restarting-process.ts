@@ -1,4 +1,4 @@
-/** A child process that is started again when it dies, after a pause that grows while it keeps dying. */
+/** A child process that is restarted when it dies, after a pause that grows with each failure. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { processEntry, type ProcessName } from '../../src/process/entry.ts';
@@ -12,7 +12,7 @@ export interface RestartingProcessOptions {
 
 const MIN_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5000;
-/** Alive for so long, a process counts as well: the next pause is short again. */
+/** After running this long a process counts as healthy: the next pause is short again. */
 const HEALTHY_MS = 10_000;
 const MAX_LOG_BYTES = 64 * 2 ** 20;
 
@@ -36,7 +36,7 @@ export class RestartingProcess {
     return this.#child?.pid;
   }
 
-  /** SIGTERM, then SIGKILL after `graceMs`; it is not started again. */
+  /** SIGTERM, then SIGKILL after `graceMs`; the process is not restarted. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);

@@ -1,6 +1,5 @@
 /**
- * Events of one job on their way to the database: in order, in batches, of several progress events in a row only the
- * last.
+ * Writes the events of one job to the database, in order and in batches; of consecutive progress events only the last.
  */
 import type { JobEvent } from '../../src/jobs/ports/events.ts';
 

@@ -1,6 +1,6 @@
 /**
- * One job process: started in its own process group, watched, ended. It says what it does over IPC; this module says
- * how it ended.
+ * One job process: started in its own process group, watched, ended. It reports over IPC; this module reports how it
+ * ended.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -30,7 +30,7 @@ export interface JobProcessOptions {
 export interface JobProcess {
   readonly pid: number | undefined;
   readonly ended: Promise<JobProcessExit>;
-  /** When it last said something. */
+  /** Time of its last message. */
   lastMessageAt(): number;
   /** SIGTERM, and SIGKILL to the whole group after `graceMs`; resolves when no process of the group lives. */
   end(graceMs: number): Promise<void>;
@@ -52,7 +52,7 @@ export function startJobProcess(options: JobProcessOptions): JobProcess {
   return watch(child, options);
 }
 
-/** Two workers of one machine must not both take the GPU's memory: only those of the pool `gpu` see it. */
+/** Only the pool `gpu` sees the GPU, so that other workers of the machine do not take its memory. */
 function jobEnvironment({ temporaryFolder, task, gpu }: JobProcessOptions): NodeJS.ProcessEnv {
   const environment = {
     ...childEnvironment(),
@@ -63,7 +63,7 @@ function jobEnvironment({ temporaryFolder, task, gpu }: JobProcessOptions): Node
   return gpu ? environment : { ...environment, CUDA_VISIBLE_DEVICES: '' };
 }
 
-/** When the machine runs out of memory the kernel is to end the job process, not the database or the service. */
+/** If the machine runs out of memory, the kernel should kill the job process, not the database or the service. */
 function raiseOomScore(pid: number | undefined): void {
   try {
     if (pid !== undefined) writeFileSync(`/proc/${pid}/oom_score_adj`, '800');

@@ -29,7 +29,7 @@ export class Lease {
     return this.#end;
   }
 
-  /** Another write of this claim was refused as stale. */
+  /** Called when another write of this claim was refused as stale. */
   lose(): void {
     this.#finish('lost');
   }
@@ -45,7 +45,7 @@ export class Lease {
   }
 
   /**
-   * While the database does not answer the lease runs out here as it does there: counted from before the last renewal
+   * While the database does not answer, the lease expires here as it does there, counted from before the last renewal
    * was sent.
    */
   async #renew(): Promise<void> {

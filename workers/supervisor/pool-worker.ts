@@ -1,4 +1,4 @@
-/** One pool's worker: shows itself in the registry, takes job ids from the queue, claims them and runs them. */
+/** One pool's worker: registers itself, takes job ids from the queue, claims the jobs and runs them. */
 import { randomBytes } from 'node:crypto';
 import { LatheError } from '../../src/errors.ts';
 import type { BlobStore } from '../../src/jobs/ports/blobs.ts';
@@ -84,8 +84,8 @@ export class PoolWorker {
   }
 
   /**
-   * Something beside the job process failed. What will not get better ends the job; for the rest (the database, the
-   * disk) the lease is left to run out, so that the next try comes after a pause and counts.
+   * Handles failures outside the job process. A permanent one ends the job; otherwise (database, disk) the lease runs
+   * out, so that the next attempt comes after a pause and counts.
    */
   async #handleError({ jobId, fence }: Claim, error: unknown): Promise<void> {
     const { jobs, log } = this.#deps;

@@ -1,4 +1,4 @@
-/** Which engine jobs of this machine will run on: asked of a child, since the supervisor loads none. */
+/** Finds out in a child process which engine jobs will run on, since the supervisor loads none. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { processEntry } from '../../src/process/entry.ts';
@@ -14,7 +14,7 @@ export interface ProbedEngine {
 
 const TIMEOUT_MS = 60_000;
 
-/** @throws Error with what the engine said, where none can start at all */
+/** @throws Error with the engine's message, if none can start */
 export async function probeEngine(): Promise<ProbedEngine> {
   const { path, flags } = processEntry('probe-engine');
   const { stdout } = await promisify(execFile)(process.execPath, [...flags, path, '--engine'], {

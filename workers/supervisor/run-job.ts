@@ -1,6 +1,6 @@
 /**
- * One claimed job from start to end. The supervisor only watches: a job process computes, and whatever becomes of
- * it, the job ends once, under the fencing number of this claim, or goes back to the queue.
+ * One claimed job from start to end. The supervisor only watches while a job process computes. Whatever happens, the
+ * job ends once, under this claim's fencing number, or goes back to the queue.
  */
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,7 +35,7 @@ export interface RunJobSettings {
   readonly memoryBytes: number;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
-  /** A job process that says nothing for so long counts as hung. */
+  /** A job process that is silent for this long counts as hung. */
   readonly stallMs: number;
   /** Longest time for measuring the latency of one file. */
   readonly latencyMs: number;
@@ -216,7 +216,7 @@ class JobExecution {
     return this.#claim.fence - this.#claim.attempt;
   }
 
-  /** Another attempt goes on from the last checkpoint. */
+  /** The next attempt continues from the last checkpoint. */
   async #release(reason: string, countsAsAttempt = false): Promise<void> {
     const { jobs, log } = this.#deps;
     const { jobId, fence } = this.#claim;
@@ -249,7 +249,7 @@ class JobExecution {
     log('job failed', { job: jobId, code, detail: message });
   }
 
-  /** A database that is away for a while loses no event while the lease lasts. */
+  /** No event is lost while the database is away, as long as the lease lasts. */
   async #record(events: readonly JobEvent[]): Promise<void> {
     const { jobs, log } = this.#deps;
     for (let tries = 0; this.#lease.end !== 'lost'; tries++) {
@@ -264,7 +264,7 @@ class JobExecution {
   }
 }
 
-/** The places of the problems go into the one message that a job's error has room for. */
+/** A job's error has one message: it names the place of every problem. */
 function withErrorPaths({
   message,
   errors,

@@ -1,7 +1,7 @@
 /**
  * Scratch folders of jobs, under LATHE_HOME/scratch: `JOB/checkpoints` is kept between attempts, so that a killed job
- * goes on where it was; `JOB/run-FENCE-TRY` belongs to one job process. Both go when the job ends; what dead
- * supervisors left is swept.
+ * can continue; `JOB/run-FENCE-TRY` belongs to one job process. Both are removed when the job ends; leftovers of dead
+ * supervisors are swept.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,12 +35,12 @@ export class Scratch {
     return { ...folders, remove: () => rm(run, { recursive: true, force: true }) };
   }
 
-  /** The job has ended: nothing of it stays. */
+  /** Removes everything of a job that has ended. */
   async removeJob(jobId: string): Promise<void> {
     await rm(join(this.#root, jobId), { recursive: true, force: true });
   }
 
-  /** Removes the folders of jobs that ended while no supervisor of this machine was there to do it. */
+  /** Removes the folders of jobs that ended while no supervisor ran on this machine. */
   async sweep(
     running: ReadonlySet<string>,
     endedOf: (jobIds: readonly string[]) => Promise<string[]>,

@@ -66,7 +66,7 @@ export function supervisorSettings(environment: NodeJS.ProcessEnv): SupervisorSe
     threads: values.LATHE_THREADS ?? Math.max(1, Math.floor(availableParallelism() / slots)),
     memoryBytes: (values.LATHE_JOB_MEMORY_MB ?? memoryMib(slots)) * MIB,
     leaseMs,
-    // Also how soon a cancellation is noticed; it must leave no living process after 2 s.
+    // Also bounds how late a cancellation is noticed, after which no process may live for more than 2 s.
     heartbeatMs: Math.min(500, leaseMs / 4),
     stallMs: values.LATHE_STALL_SECONDS * 1000,
     latencyMs: values.LATHE_LATENCY_SECONDS * 1000,

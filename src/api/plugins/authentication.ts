@@ -1,4 +1,4 @@
-/** Bearer keys: who is asking, on each request under /v1. */
+/** Authenticates each request under /v1 by its bearer key. */
 import type { FastifyRequest } from 'fastify';
 import { LatheError } from '../../errors.ts';
 import type { Principal } from '../../jobs/ports/api-side.ts';

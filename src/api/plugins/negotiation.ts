@@ -1,4 +1,4 @@
-/** The Accept header: a client that wants none of a route's types is told so (406) before anything is done. */
+/** The Accept header: a client that accepts none of a route's types gets 406 before the route runs. */
 import { LatheError } from '../../errors.ts';
 import type { App } from '../types.ts';
 

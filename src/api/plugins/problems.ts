@@ -1,4 +1,4 @@
-/** Every answer that says no is problem+json: Lathe's own errors, Fastify's, unknown paths and methods. */
+/** Every error is answered as problem+json: Lathe's own, Fastify's, unknown paths and methods. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { LatheError } from '../../errors.ts';
 import { PROBLEM_TYPE, toProblem } from '../problem.ts';
@@ -29,7 +29,7 @@ export function addProblems(app: App): void {
       return sendProblem(new LatheError('not-found', `There is nothing at ${request.method} ${path}`), request, reply);
     void reply.header('allow', [...new Set(methods)].join(', '));
     return sendProblem(
-      new LatheError('method-not-allowed', `${path} knows ${methods.join(', ')}, not ${request.method}`),
+      new LatheError('method-not-allowed', `${path} supports ${methods.join(', ')}, not ${request.method}`),
       request,
       reply,
     );

@@ -1,4 +1,4 @@
-/** So many requests a minute for each key; for each address where no key is shown. */
+/** Limits the requests a minute of each key, or of each address where there is no key. */
 import { createHash } from 'node:crypto';
 import rateLimit from '@fastify/rate-limit';
 import { LatheError } from '../../errors.ts';
@@ -17,6 +17,6 @@ export async function addRateLimit(app: App, { limits }: ApiDeps): Promise<void>
     errorResponseBuilder: (_request, { max, after }) =>
       new LatheError('rate-limited', `More than ${max} requests in a minute; try again in ${after}`),
   });
-  // As a hook of the scope it comes before the keys are looked up: guessing them is limited too.
+  // A hook of the scope runs before keys are looked up, so guessing keys is limited too.
   app.addHook('onRequest', app.rateLimit());
 }

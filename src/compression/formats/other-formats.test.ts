@@ -36,7 +36,7 @@ it.each([
   ['a web page', '<!DOCTYPE html><html><body>Not found</body></html>'],
 ])('%s is text', async (_, text) => {
   await expect(openUpload(latin(text))).rejects.toThrow(
-    expect.objectContaining({ code: 'malformed-model', message: 'The file is text, no model' }),
+    expect.objectContaining({ code: 'malformed-model', message: 'The file is text, not a model' }),
   );
 });
 

@@ -53,7 +53,7 @@ export function refuseOtherFormats(bytes: Uint8Array): void {
   );
   if (mark) throw new LatheError('unsupported-format', `The file is ${mark.what}`);
   if (bytes.length > 0 && isText(bytes.subarray(0, TEXT_START)))
-    throw new LatheError('malformed-model', 'The file is text, no model');
+    throw new LatheError('malformed-model', 'The file is text, not a model');
 }
 
 /** Archives of frameworks whose graph can only be read by running code or that framework. */

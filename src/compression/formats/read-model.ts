@@ -55,7 +55,7 @@ export async function openUpload(bytes: Uint8Array, wrappers = 0): Promise<Opene
   if (HDF5_MAGIC.every((byte, i) => bytes[i] === byte)) return { kind: 'keras-h5', bytes };
   if (isGzip(bytes) || isZip(bytes)) {
     if (wrappers === MAX_WRAPPERS)
-      throw new LatheError('unsupported-format', `The model lies under more than ${MAX_WRAPPERS} archives`);
+      throw new LatheError('unsupported-format', `The model is nested in more than ${MAX_WRAPPERS} archives`);
     return isGzip(bytes)
       ? openUpload(await unpackGzip(bytes), wrappers + 1)
       : openArchive(await unpackZip(bytes), wrappers);

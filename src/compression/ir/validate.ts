@@ -21,7 +21,7 @@ export function validateModel(model: Model): void {
   validateGraph(graph, null, { functions, opset: model.opsets.get('') });
   for (const definition of model.functions) {
     const place = `function "${printable(definition.name)}"`;
-    if (definition.name === '') throw malformed('function', 'a function without name');
+    if (definition.name === '') throw malformed('function', 'a function has no name');
     const body = {
       name: definition.name,
       nodes: definition.nodes,
@@ -72,7 +72,7 @@ function validateGraph(graph: Graph, outer: OuterScope | null, operators: Operat
   };
   for (const node of graph.nodes) checkNode(node, visible, operators);
   for (const output of graph.outputs) {
-    if (output.name === '') throw malformed(place, 'an output without name');
+    if (output.name === '') throw malformed(place, 'an output has no name');
     if (!visible(output.name)) throw malformed(place, `output "${printable(output.name)}" is computed by no node`);
   }
   topologicalOrder(graph);
@@ -152,7 +152,7 @@ function checkShadows(graph: Graph, outer: OuterScope | null): void {
 function definedNames(graph: Graph, place: string): Set<string> {
   const names = new Set<string>();
   for (const { name } of graph.inputs) {
-    if (name === '') throw malformed(place, 'an input without name');
+    if (name === '') throw malformed(place, 'an input has no name');
     if (names.has(name)) throw malformed(place, `two inputs named "${printable(name)}"`);
     names.add(name);
   }

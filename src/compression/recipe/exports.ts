@@ -101,7 +101,7 @@ async function ownFile({ upload: { bytes, format }, float, warn }: ExportInput):
   const declined = (reason: string) =>
     warn({
       code: 'own-format-not-folded',
-      message: `Normalizations are layers of their own in the file of the uploaded format: ${reason}`,
+      message: `The file in the uploaded format keeps its normalizations as separate layers: ${reason}`,
       step: float.step,
     });
   const folded = float.folded ? await foldedFile(bytes, format, { float, storage, decline: declined }) : null;
@@ -109,7 +109,7 @@ async function ownFile({ upload: { bytes, format }, float, warn }: ExportInput):
     return folded ?? writeOwnFormat(bytes, format, float.model, { storage: float.storage, kept: float.kept });
   warn({
     code: 'own-format-not-quantized',
-    message: 'Keras files hold float weights only: the one given is the model before it was quantized',
+    message: 'Keras files hold float weights only: the Keras file is the model before quantization',
     step: float.step,
   });
   return folded ?? writeOwnFormat(bytes, format, float.model, { storage, kept: float.kept });
@@ -131,7 +131,7 @@ async function attempt<T>(write: () => Promise<T | null>, warn: Warn): Promise<T
     return await write();
   } catch (error) {
     if (!isUnsupportedOperator(error)) throw error;
-    warn({ code: 'export-not-written', message: `The result is there as ONNX only: ${error.message}` });
+    warn({ code: 'export-not-written', message: `The result is available as ONNX only: ${error.message}` });
     return null;
   }
 }

@@ -128,8 +128,8 @@ export function readable(
   if (!spec.isReadOnly)
     context.warn(
       'codebooks-expanded',
-      `${spec.name} works on the weights themselves: it is given the clustered ones as floats, ` +
-        'and what it makes of them is not clustered',
+      `${spec.name} needs plain weights: clustered ones were expanded to floats and are no longer clustered. ` +
+        'To keep them clustered, move cluster behind it',
     );
   return { ...state, model };
 }

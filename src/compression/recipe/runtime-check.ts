@@ -38,7 +38,7 @@ export async function checkRuns(
     if (before) await withRuntime(writeOnnx(before), () => Promise.resolve());
     throw new LatheError(
       'internal',
-      `The model that ${technique} made does not open: ${(error as Error).message}`,
+      `onnxruntime cannot open the model that ${technique} made: ${(error as Error).message}`,
       [],
       { cause: error },
     );
@@ -70,10 +70,7 @@ async function compareWithBefore(
     const own = outputs.get(name);
     if (own && [...own.data].some(Number.isNaN)) {
       const why = nanWarnings(weights(before.graph))[0]?.message ?? 'what is not finite cannot be compared';
-      throw new LatheError(
-        'malformed-model',
-        `Output "${name}" is not finite, and was not before ${technique}: ${why}`,
-      );
+      throw new LatheError('malformed-model', `Output "${name}" is not finite, nor was it before ${technique}: ${why}`);
     }
     if (
       own?.data.length !== output.data.length ||

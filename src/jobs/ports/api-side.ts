@@ -11,14 +11,14 @@ import type { ErrorCode } from '../../errors.ts';
 import type { JobEventType } from './events.ts';
 
 export interface PageRequest {
-  /** Id of the last item of the page before; `null`: from the newest on. */
+  /** Id of the last item of the previous page; `null`: start with the newest. */
   readonly after: string | null;
   readonly limit: number;
 }
 
 export interface Page<T> {
   readonly items: readonly T[];
-  /** Id to go on after; `null`: there is no more. */
+  /** Id to continue after; `null`: this is the last page. */
   readonly next: string | null;
 }
 
@@ -99,7 +99,7 @@ export type Removal =
 
 export type NewModel = Omit<StoredModel, 'createdAt'>;
 export interface ModelRepository {
-  /** The same bytes of the same tenant are one model: where there is one, that comes back. */
+  /** The same bytes of one tenant are one model: an existing one is returned. */
   add(model: NewModel): Promise<StoredModel>;
   find(tenantId: string, id: string): Promise<StoredModel | null>;
   findByContent(tenantId: string, sha256: string): Promise<StoredModel | null>;
@@ -130,7 +130,7 @@ export interface NewJob {
   readonly modelIds: readonly string[];
 }
 
-/** An Idempotency-Key and what it was sent with. */
+/** An Idempotency-Key and the hash of the request it came with. */
 export interface IdempotencyClaim {
   readonly key: string;
   readonly fingerprint: string;
@@ -142,9 +142,7 @@ export interface IdempotencyRecord extends IdempotencyClaim {
   readonly answer: unknown;
 }
 
-/**
- * `busy`: another request with this key is being worked on. `missing`: a model or the dataset was deleted meanwhile.
- */
+/** `busy`: another request with this key is in progress. `missing`: a model or the dataset was deleted meanwhile. */
 export type Insertion =
   | { readonly outcome: 'inserted'; readonly job: StoredJob; readonly answer: unknown }
   | { readonly outcome: 'repeated'; readonly record: IdempotencyRecord }
@@ -154,7 +152,7 @@ export interface InsertOptions {
   readonly idempotency: IdempotencyClaim | null;
   /** Jobs that may be queued or running, this one included. */
   readonly activeJobs: number;
-  /** What is answered to the client, kept with the key. */
+  /** The answer to the client, stored with the key. */
   answerOf(job: StoredJob): unknown;
 }
 
@@ -169,15 +167,15 @@ export interface JobRepository {
   idempotencyRecord(tenantId: string, key: string): Promise<IdempotencyRecord | null>;
   find(tenantId: string, id: string): Promise<StoredJob | null>;
   list(tenantId: string, filter: JobFilter, page: PageRequest): Promise<Page<StoredJob>>;
-  /** Those of the jobs that are the tenant's. */
+  /** Which of the jobs belong to the tenant. */
   ownedBy(tenantId: string, ids: readonly string[]): Promise<ReadonlySet<string>>;
-  /** Asks for the job's end: `null` not found; otherwise whether that was possible, and the job as it is now. */
+  /** Asks to cancel the job. `null`: not found; otherwise whether it could be canceled, and the job as it is now. */
   cancel(tenantId: string, id: string): Promise<{ accepted: boolean; job: StoredJob } | null>;
   events(jobId: string, afterSeq: number, limit: number): Promise<StoredEvent[]>;
-  /** The whole course of a job's metrics, by step, epoch and name. */
+  /** All metrics of a job, ordered by step, epoch and name. */
   metrics(jobId: string): Promise<StoredMetric[]>;
   countByState(): Promise<Record<JobState, number>>;
-  /** How long the jobs took that ended after `since`. */
+  /** The jobs that ended after `since`, with how long they ran. */
   endedSince(since: Date): Promise<{ state: JobState; runSeconds: number | null; endedAt: Date }[]>;
 }
 
@@ -209,7 +207,7 @@ export interface StoredKey {
 
 export interface NewKey {
   readonly id: string;
-  /** Name of the tenant; made where there is none. */
+  /** Name of the tenant; created if it does not exist. */
   readonly tenant: string;
   readonly name: string;
   readonly role: KeyRole;

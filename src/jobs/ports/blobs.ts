@@ -3,7 +3,9 @@ import type { Readable } from 'node:stream';
 
 /** Blobs by content (lower-case hex sha-256). */
 export interface BlobStore {
-  /** Streams into the store, hashing on the way; over `limitBytes`: `too-large`, nothing left behind. */
+  /**
+   * Streams into the store and hashes on the way. Over `limitBytes` it throws `too-large` and leaves nothing behind.
+   */
   put(content: Readable, limitBytes: number): Promise<{ sha256: string; sizeBytes: number }>;
   /** A readable stream of the blob or a range of it (inclusive end). */
   read(sha256: string, range?: { start: number; end: number }): Promise<Readable>;

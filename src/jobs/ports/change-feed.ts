@@ -1,10 +1,8 @@
 /** Wake-ups from the database; src/store/ implements this. */
 
-/**
- * Tells when something was written: a wake-up, not the thing itself. Lost ones are made up for by looking now and then.
- */
+/** Signals that something was written, without saying what. Signals may get lost, so listeners also poll. */
 export interface ChangeFeed {
-  /** @returns how to stop listening */
+  /** @returns stops listening */
   onEvent(jobId: string, wake: () => void): () => void;
   onOutbox(wake: () => void): () => void;
 }

@@ -15,7 +15,7 @@ export type JobEventType =
   | 'canceled'
   | 'expired';
 
-/** What a running job tells; stored in order and sent to followers (SSE). */
+/** What a running job reports; stored in order and sent to followers (SSE). */
 export interface JobEvent {
   readonly type: JobEventType;
   readonly data: Record<string, unknown>;

@@ -5,8 +5,8 @@ export type Pool = 'cpu' | 'gpu';
 /** The queue carries ids only; Postgres is the truth. */
 export interface JobQueue {
   /**
-   * One entry per job and round. A job that comes back from a worker is of a new round (its fencing number): the entry
-   * of the round before, which a dead or a still stopping worker holds, must not stand in its way.
+   * One entry per job and round. A job that a worker gives back starts a new round (its fencing number), so that the
+   * old entry, which a dead or stopping worker still holds, does not block it.
    */
   enqueue(pool: Pool, jobId: string, round?: number): Promise<void>;
   /**

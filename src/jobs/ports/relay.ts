@@ -1,4 +1,6 @@
-/** What the relay asks of the database: the outbox, and jobs that nobody looks after; src/store/ implements it. */
+/**
+ * What the relay needs of the database: the outbox, and jobs that no worker takes care of; src/store/ implements it.
+ */
 import type { OutboxRow } from '../outbox.ts';
 import type { JobEvent } from './events.ts';
 import type { Pool } from './queue.ts';

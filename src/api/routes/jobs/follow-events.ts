@@ -60,7 +60,7 @@ export function followEvents(app: App, { store, feed }: ApiDeps): void {
       streams.add(stream);
       await stream
         .run({ 'x-request-id': request.id })
-        .catch((error: unknown) => request.log.warn({ err: error }, 'event stream broke off'));
+        .catch((error: unknown) => request.log.warn({ err: error }, 'event stream failed'));
       streams.delete(stream);
       return reply;
     },
@@ -70,7 +70,7 @@ export function followEvents(app: App, { store, feed }: ApiDeps): void {
 function lastEventId(text: string | undefined): number {
   if (text === undefined || text === '') return 0;
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new LatheError('invalid-request', 'Last-Event-ID is not one of this stream', [
-    { path: 'Last-Event-ID', message: 'take the id of the last event as it was given' },
+  throw new LatheError('invalid-request', 'Last-Event-ID does not belong to this stream', [
+    { path: 'Last-Event-ID', message: 'pass the id of the last event unchanged' },
   ]);
 }

@@ -86,10 +86,7 @@ function addDocumentRoute(app: App): void {
   );
 }
 
-/**
- * Says of each check whether it went well; one that hangs has not. The words of errors stay in the logs: they may name
- * hosts.
- */
+/** Runs the checks; one that hangs counts as failed. Error messages stay in the logs, since they may name hosts. */
 async function allOf(checks: Record<string, () => Promise<void>>): Promise<Record<string, string>> {
   const results = Object.entries(checks).map(async ([name, check]) => [name, await withTimeout(check())] as const);
   return Object.fromEntries(await Promise.all(results));

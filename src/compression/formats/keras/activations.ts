@@ -103,7 +103,7 @@ export function activateValue(b: GraphBuilder, x: string, { value, label, kerasM
   if (name === 'softmax' || name === 'log_softmax')
     return b.op(name === 'softmax' ? 'Softmax' : 'LogSoftmax', [x], { axis: -1 }, `${label}_${name}`);
   const build = isLayerObject(value) ? undefined : ELEMENTWISE[name];
-  if (!build) throw new UnsupportedLayer(`the activation "${name}" inside a recurrent layer`);
+  if (!build) throw new UnsupportedLayer(`the activation "${name}" inside a recurrent layer is not supported`);
   return build(b, x, `${label}_${name}`, kerasMajor);
 }
 
@@ -152,7 +152,7 @@ export function glu(b: GraphBuilder, signal: Signal, axis: number, label: string
  */
 export function sparsemax(b: GraphBuilder, signal: Signal, label: string): Signal {
   const size = signal.shape.at(-1);
-  if (typeof size !== 'number') throw new UnsupportedLayer('sparsemax over an axis of open size');
+  if (typeof size !== 'number') throw new UnsupportedLayer('sparsemax over an axis of dynamic size is not supported');
   const x = plain(b, signal);
   const sorted = b.ops('TopK', [x, b.ints([size])], 2, { axis: -1 }, `${label}_sorted`)[0];
   const sums = b.op('CumSum', [sorted, b.scalar(-1, 'int64')], {}, `${label}_sums`);

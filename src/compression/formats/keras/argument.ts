@@ -59,5 +59,5 @@ function readObject(value: Config): Argument {
   // Keras 2 writes a slice as a bare object.
   if ('start' in value && 'stop' in value)
     return { kind: 'slice', start: end('', 'start'), stop: end('', 'stop'), step: end('', 'step') };
-  throw new Error(`an argument of class "${String(value['class_name'] ?? 'dictionary')}" has no meaning here`);
+  throw new Error(`an argument of class "${String(value['class_name'] ?? 'dictionary')}" is not supported`);
 }

@@ -69,7 +69,7 @@ export function isOperation({ className, config, raw }: LayerConfig): boolean {
 
 const object = (value: unknown, what: string): Config => {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Config;
-  throw new Error(`${what} is missing or no object`);
+  throw new Error(`${what} is missing or is not an object`);
 };
 
 export function layerConfig(raw: Config): LayerConfig {
@@ -84,7 +84,7 @@ export function layerConfig(raw: Config): LayerConfig {
 export function modelConfig(raw: Config): ModelConfig {
   const { className, config, name } = layerConfig(raw);
   if (!isModelClass(className))
-    throw new Error(`the model is of class "${className}": only Functional and Sequential models hold their topology`);
+    throw new Error(`the model is of class "${className}": only Functional and Sequential models store their topology`);
   return className === 'Sequential' ? sequential(config, name) : functional(config, name);
 }
 
@@ -203,7 +203,7 @@ function inputLayer(name: string, first: LayerConfig, shape: unknown): LayerConf
 
 function list(value: unknown, what: string): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  throw new Error(`${what} is missing or no list`);
+  throw new Error(`${what} is missing or is not a list`);
 }
 
 /**

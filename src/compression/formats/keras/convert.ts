@@ -152,7 +152,7 @@ function convertModel(
       const { layer } = stuck;
       throw new LatheError(
         'malformed-model',
-        `layer "${layer.name}" (${layer.className}): its inputs come from no layer, or from itself`,
+        `layer "${layer.name}" (${layer.className}): its inputs come from no layer, or depend on its own output`,
         [{ path: layer.name, message: 'inputs missing or cyclic' }],
       );
     }
@@ -160,8 +160,7 @@ function convertModel(
   }
   return model.outputs.map((ref) => {
     const signal = find(ref);
-    if (!signal)
-      throw new LatheError('malformed-model', `Keras configuration: the output "${ref.layer}" is no layer's output`);
+    if (!signal) throw new LatheError('malformed-model', `Keras configuration: no layer has the output "${ref.layer}"`);
     return signal;
   });
 }
@@ -321,7 +320,7 @@ function convertInner(
     const named = { ...inner, name: `${wrapper.name}/${inner.name}` };
     return convertLayer(conversion, named, { inputs, arrays, keywords: new Map(), callArguments: {}, weights: null });
   }
-  if (!weights) throw new UnsupportedLayer('a model within a wrapper within a wrapper');
+  if (!weights) throw new UnsupportedLayer('a model within a wrapper within a wrapper is not supported');
   const outputs = convertModel(
     { ...conversion, path: `${conversion.path}${wrapper.name}/` },
     parse(() => modelConfig(inner.raw)),

@@ -15,7 +15,7 @@ export async function readKerasH5(bytes: Uint8Array, reading: ReadOptions = AS_S
     if (config === undefined || !weights) {
       throw new LatheError(
         'unsupported-format',
-        'This HDF5 file holds weights alone, no model: save the whole model (model.save) instead of its weights',
+        'This HDF5 file holds only weights, not a model: save the whole model (model.save) instead of its weights',
       );
     }
     const version = String(root.attribute('keras_version') ?? weights.attribute('keras_version') ?? '2');
@@ -58,8 +58,8 @@ function parseJson(value: unknown, place: string): Config {
   } catch (error) {
     throw new LatheError(
       'malformed-model',
-      `${place} is no JSON: ${(error as Error).message}`,
-      [{ path: place, message: 'no JSON' }],
+      `${place} is not valid JSON: ${(error as Error).message}`,
+      [{ path: place, message: 'not valid JSON' }],
       { cause: error },
     );
   }

@@ -75,7 +75,7 @@ export function onnxAxis(signal: Signal, axis: number): number {
 /** Size of a Keras axis, which must be known. */
 export function knownSize(signal: Signal, axis: number, what: string): number {
   const size = signal.shape.at(axis);
-  if (typeof size !== 'number') throw new Error(`${what} is open; it must have a fixed size`);
+  if (typeof size !== 'number') throw new Error(`${what} is dynamic; it must have a fixed size`);
   return size;
 }
 

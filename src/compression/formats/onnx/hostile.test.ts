@@ -188,7 +188,7 @@ describe('contradictory graphs', () => {
     [
       'a node without operator',
       graphOf([{ opType: '', name: 'blank', inputs: ['x'], outputs: ['y'] }]),
-      /without operator type/,
+      /has no operator type/,
     ],
     [
       'a subgraph that captures nothing known',

@@ -55,7 +55,7 @@ export function readGraph(reader: MessageReader): Graph {
 }
 
 function named(reader: MessageReader, info: ValueInfo): ValueInfo {
-  if (info.name === '') throw reader.error('an input or output without name');
+  if (info.name === '') throw reader.error('an input or output has no name');
   return info;
 }
 
@@ -97,7 +97,7 @@ export function readNode(parent: MessageReader, index: number): Node {
   };
   const reader = parent.message(() => `node ${index} "${printable(parts.name)}" (${printable(parts.opType)})`);
   const rest = readFields(reader, parts, NODE_FIELDS);
-  if (parts.opType === '') throw reader.error('a node without operator type');
+  if (parts.opType === '') throw reader.error('a node has no operator type');
   const { name, opType, domain, overload, inputs, outputs, attributes } = parts;
   const node = {
     name,

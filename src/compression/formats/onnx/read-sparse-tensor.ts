@@ -28,7 +28,7 @@ export function readSparseTensor(reader: MessageReader): Tensor {
     else if (reader.field === 3) reader.ints(dims);
     else reader.record();
   }
-  if (!values) throw reader.error('a sparse tensor without values');
+  if (!values) throw reader.error('a sparse tensor has no values');
   const { name, dtype } = values;
   if (BITS[dtype] < 8 || dims.length === 0 || dims.some((dim) => dim < 0))
     throw reader.error(`a sparse tensor "${printable(name)}" of ${dtype} [${dims.join(', ')}]`);

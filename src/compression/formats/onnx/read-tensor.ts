@@ -107,7 +107,7 @@ function readField(reader: MessageReader, draft: Draft): void {
 export function dataType(reader: MessageReader, code: number): DataType {
   const dtype = DATA_TYPES[code];
   if (dtype === undefined)
-    throw reader.error(`element type ${code} is none that this release knows (1 to ${DATA_TYPES.length - 1})`);
+    throw reader.error(`element type ${code} is unknown; this release knows 1 to ${DATA_TYPES.length - 1}`);
   return dtype;
 }
 
@@ -120,7 +120,7 @@ function checkedStrings(reader: MessageReader, draft: Draft): Uint8Array[] {
 
 function checkedBytes(reader: MessageReader, draft: Draft): Uint8Array {
   const { dtype, dims } = draft;
-  if (BITS[dtype] === 0) throw reader.error('a tensor without element type');
+  if (BITS[dtype] === 0) throw reader.error('a tensor has no element type');
   const expected = byteLength(dtype, dims);
   const bytes = draft.raw ?? (draft.varints ? varintBytes(reader, draft, expected) : concatenate(draft.fixed));
   if (bytes.length === expected) return bytes;

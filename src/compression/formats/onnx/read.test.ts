@@ -99,7 +99,7 @@ describe('storage forms of initializers', () => {
     ],
     ['a size beyond all numbers', tensorBytes('w', CODE.float32, [2 ** 50, 2 ** 50, 2 ** 50]), /the file holds 0/],
     ['a negative dimension', tensorBytes('w', CODE.float32, [-1], raw([0, 0, 128, 63])), /negative dimension/],
-    ['no element type', tensorBytes('w', 0, [1], raw([0])), /without element type/],
+    ['no element type', tensorBytes('w', 0, [1], raw([0])), /has no element type/],
     ['an unknown element type', tensorBytes('w', 99, [1], raw([0])), /element type 99/],
     [
       'a rank of 65',

@@ -134,8 +134,8 @@ const shapeOf = (shape: AttrValue['shape']): (number | null)[] | null =>
 const placeholderShape = (node: NodeDef): (number | string | null)[] => {
   const shape = shapeOf(node.attr?.['shape']?.shape);
   if (!shape)
-    throw new LatheError('unsupported-operator', `node "${node.name}" (Placeholder): its rank is open`, [
-      { path: node.name, message: 'open rank' },
+    throw new LatheError('unsupported-operator', `node "${node.name}" (Placeholder): its rank is unknown`, [
+      { path: node.name, message: 'unknown rank' },
     ]);
   return shape.map((size, axis) => size ?? (axis === 0 ? 'batch' : null));
 };
@@ -159,8 +159,8 @@ function convertUpTo(
     }
     const node = nodes.get(name);
     if (!node)
-      throw new LatheError('malformed-model', `The graph reads "${name}", which no node makes`, [
-        { path: name, message: 'is made by no node' },
+      throw new LatheError('malformed-model', `The graph reads "${name}", which no node produces`, [
+        { path: name, message: 'no node produces it' },
       ]);
     if (CONTROL_FLOW.has(node.op))
       throw new LatheError(
@@ -174,8 +174,8 @@ function convertUpTo(
       .filter((input) => !done.has(input));
     if (waiting.length > 0) {
       if (entered.has(name))
-        throw new LatheError('malformed-model', `node "${name}" (${node.op}): lies on a cycle`, [
-          { path: name, message: 'lies on a cycle' },
+        throw new LatheError('malformed-model', `node "${name}" (${node.op}): is part of a cycle`, [
+          { path: name, message: 'is part of a cycle' },
         ]);
       entered.add(name);
       stack.push(...waiting);

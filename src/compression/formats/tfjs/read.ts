@@ -27,7 +27,10 @@ export function readTfjs(
   const json = parse(members.get('model.json')!);
   const topology = json.modelTopology;
   if (!topology)
-    throw new LatheError('unsupported-format', 'model.json holds no modelTopology: weights alone are no model');
+    throw new LatheError(
+      'unsupported-format',
+      'model.json has no modelTopology: upload the whole model, not only its weights',
+    );
   const weights = readManifest(json.weightsManifest, members);
   if (Array.isArray(topology['node'])) {
     const signature = json.signature ?? json.userDefinedMetadata?.signature;
@@ -67,8 +70,8 @@ function parse(bytes: Uint8Array): ModelJson {
   } catch (error) {
     throw new LatheError(
       'malformed-model',
-      `model.json is no JSON: ${(error as Error).message}`,
-      [{ path: 'model.json', message: 'no JSON' }],
+      `model.json is not valid JSON: ${(error as Error).message}`,
+      [{ path: 'model.json', message: 'not valid JSON' }],
       { cause: error },
     );
   }

@@ -67,7 +67,8 @@ function sampleBudget(model: Model, runs: number, wanted: number, context: StepC
   if (maxSamples < wanted)
     context.warn(
       'fewer-samples',
-      `${runs} trials of a model of ${macs} multiply-accumulates: each runs ${maxSamples} samples instead of ${wanted}`,
+      `Each of ${runs} trials runs ${maxSamples} samples instead of ${wanted}: ` +
+        `a sample takes ${macs} multiply-accumulates`,
     );
   return Math.min(maxSamples, wanted);
 }

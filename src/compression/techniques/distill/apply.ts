@@ -109,7 +109,7 @@ async function trainStages(prepared: PreparedDistillation): Promise<void> {
   if (unchanged)
     context.warn(
       'no-improvement',
-      'No epoch did better on the validation split than the weights it started with; they are kept',
+      'No epoch improved on the starting weights in the validation split; the starting weights are kept',
     );
 }
 

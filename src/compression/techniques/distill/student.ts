@@ -33,9 +33,9 @@ function shallower(state: ModelState, depth: number, { warn }: Pick<StepContext,
   warn(
     'depth-kept',
     found.sequences.length === 0
-      ? 'No block of the teacher gives the shape that it takes: the student is as deep'
-      : `Of ${found.sequences.map((sequence) => sequence.length).join(' + ')} blocks, ` +
-          `a share of ${depth} is all of them`,
+      ? 'No block of the teacher keeps the shape of its input, so none can be removed: the student is as deep'
+      : `Depth ${depth} keeps all of the teacher's ` +
+          `${found.sequences.map((sequence) => sequence.length).join(' + ')} blocks; choose a lower one`,
   );
   return state;
 }
@@ -56,7 +56,7 @@ function narrower(before: ModelState, width: number, { seed, warn }: Pick<StepCo
   const state = { ...before, model: fixShapeFactors(inlineFunctions(before.model)) };
   const { map, groups } = removableChannels(state.model);
   if (groups.length === 0) {
-    warn('width-kept', 'The teacher has no layers whose channels could go: the student is as wide');
+    warn('width-kept', 'The teacher has no layers with removable channels: the student is as wide');
     return before;
   }
   const remaining = new RemainingUnits(map);

@@ -49,7 +49,7 @@ async function factorizeAll(
   for (const layer of layers) {
     signal.throwIfAborted();
     if (!hostNumbers(toHost(layer.weight)).every(Number.isFinite)) {
-      warn('not-finite', `"${layer.weight.name}" holds values that are no finite numbers; it stays whole`);
+      warn('not-finite', `"${layer.weight.name}" holds values that are not finite; it is not factorized`);
       continue;
     }
     const factorization = factorizationOf(layer, parameters);

@@ -127,7 +127,8 @@ function warnOfMissingScales(
   if (without.length > 0)
     context.warn(
       'no-normalization',
-      `These layers pass no normalization with a scale and are scored by the norm of their weights: ${listed(without)}`,
+      'No normalization with a scale follows these layers, so the norm of their weights scores them: ' +
+        listed(without),
     );
 }
 
@@ -140,6 +141,6 @@ function nothingToPrune(
   if (groups.length > 0) return `No layer matches ${JSON.stringify(layers)}; there are ${listed(groups)}`;
   const causes = new Set([...map.made].flatMap((axis) => [...axis].flatMap((unit) => map.units.causeOf(unit) ?? [])));
   return causes.size === 0
-    ? 'The model has no layers whose channels could go'
-    : `All channels have to stay: ${[...causes].join(', ')}`;
+    ? 'The model has no layers with removable channels'
+    : `No channel can be removed: ${[...causes].join(', ')}`;
 }

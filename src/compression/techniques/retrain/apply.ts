@@ -20,7 +20,10 @@ export async function apply(
     try {
       const { common, labels, metrics } = await setUpTraining(network, context, training);
       if (!labels)
-        throw new LatheError('dataset-required', 'retrain needs labels and the dataset has none; distill does without');
+        throw new LatheError(
+          'dataset-required',
+          'retrain needs labels and the dataset has none; distill works without them',
+        );
       const { unchanged } = await train({
         ...common,
         terms: [labels],
@@ -31,7 +34,7 @@ export async function apply(
       if (unchanged)
         context.warn(
           'no-improvement',
-          'No epoch did better on the validation split than the weights it started with; they are kept',
+          'No epoch improved on the starting weights in the validation split; the starting weights are kept',
         );
     } finally {
       masks?.dispose();

@@ -306,7 +306,7 @@ export function convLstmCell(parts: CellParts, rank: number, spatial: Shape): Ce
   const { config } = parts;
   for (const key of ['activation', 'recurrent_activation'])
     if (/softmax/.test(activationName(config[key])))
-      throw new UnsupportedLayer('softmax inside a convolutional recurrence');
+      throw new UnsupportedLayer('softmax inside a convolutional recurrence is not supported');
   const perm = [rank + 1, rank, ...range(0, rank)];
   const window = convWindow(config, rank);
   const sizes = windowResult(spatial, window).map(Number);

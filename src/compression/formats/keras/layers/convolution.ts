@@ -72,7 +72,7 @@ function onImage(
   const signal = input(ctx);
   const format = dataFormat(ctx.config);
   const { spatial, channels } = imageShape(signal, format);
-  if (channels === null) throw new Error('the number of input channels is open');
+  if (channels === null) throw new Error('the number of input channels is dynamic');
   const result = build(image(ctx.b, signal, format), spatial, channels);
   return activate(
     ctx,

@@ -93,7 +93,8 @@ const adaptivePool =
     const value = targets.reduce(
       (x, target, i) => {
         const size = spatial[i];
-        if (typeof size !== 'number') throw new UnsupportedLayer('adaptive pooling of an axis of open size');
+        if (typeof size !== 'number')
+          throw new UnsupportedLayer('adaptive pooling of an axis of dynamic size is not supported');
         const parts = range(0, target).map((at) => {
           const [start, end] = [Math.floor((at * size) / target), Math.ceil(((at + 1) * size) / target)];
           const part = b.op('Slice', [x, b.ints([start]), b.ints([end]), b.ints([i + 2])], {}, `${name}/part`);

@@ -10,7 +10,7 @@ function encode(ctx: LayerContext, indices: Signal, depth: number, weights?: Sig
   const { b, name, config } = ctx;
   const mode = text(config, 'output_mode', 'int');
   if (mode === 'int') return indices;
-  if (mode === 'tf_idf') throw new UnsupportedLayer('output_mode "tf_idf"');
+  if (mode === 'tf_idf') throw new UnsupportedLayer('output_mode "tf_idf" is not supported');
   const single = mode === 'one_hot' && indices.shape.at(-1) === 1;
   const shape = single ? indices.shape.slice(0, -1) : indices.shape;
   const flat = single ? b.op('Squeeze', [plain(b, indices), b.ints([-1])], {}, `${name}/single`) : plain(b, indices);
@@ -82,13 +82,17 @@ const integerLookup: LayerConverter = (ctx) => {
   const given = config['vocabulary'];
   if (!Array.isArray(given))
     throw new UnsupportedLayer('its vocabulary is not in the configuration: give it when the layer is made');
-  if (config['invert'] === true) throw new UnsupportedLayer('an inverted vocabulary');
+  if (config['invert'] === true) throw new UnsupportedLayer('an inverted vocabulary is not supported');
   if (number(config, 'num_oov_indices', 1) !== 1)
-    throw new UnsupportedLayer('another number of indices for unknown values than one: they are hashed, or an error');
+    throw new UnsupportedLayer(
+      'another number of indices for unknown values than one: they are hashed, or an error is not supported',
+    );
   const counting = text(config, 'output_mode', 'int') !== 'int';
   const mask = typeof config['mask_token'] === 'number' ? config['mask_token'] : null;
   if (mask !== null && counting)
-    throw new UnsupportedLayer('a mask token with output_mode "' + text(config, 'output_mode', 'int') + '"');
+    throw new UnsupportedLayer(
+      `a mask token with output_mode "${text(config, 'output_mode', 'int')}" is not supported`,
+    );
   const unknown = mask === null ? 0 : 1;
   const special = [...(mask === null ? [] : [mask]), number(config, 'oov_token', -1)];
   const tokens = given.map(Number);

@@ -67,7 +67,7 @@ const cubicRow: Weigh = (place, pixel, scale) => {
 /** Antialiasing widens the kernel by the scale, where that shrinks the image. */
 function kernelRow(interpolation: string, antialias: boolean): Weigh {
   const kernel = KERNELS[interpolation];
-  if (!kernel) throw new UnsupportedLayer(`the interpolation "${interpolation}"`);
+  if (!kernel) throw new UnsupportedLayer(`the interpolation "${interpolation}" is not supported`);
   return (place, pixel, scale) =>
     kernel.weigh((pixel + 0.5 - (place + 0.5) * scale) / (antialias ? Math.max(scale, 1) : 1));
 }

@@ -69,7 +69,7 @@ function resizeTo(
     );
   }
   if (spatial.some((size) => size === null))
-    throw new UnsupportedLayer(`the interpolation "${interpolation}" of images of open size`);
+    throw new UnsupportedLayer(`the interpolation "${interpolation}" of images of dynamic size is not supported`);
   // [h, w] = rows matrix times image times columns matrix.
   const [height, width] = tupleOf(spatial.map(Number), 2, 'the size of the image');
   const [toHeight, toWidth] = tupleOf(target, 2, 'the new size');
@@ -117,14 +117,14 @@ function toRatio(
 ): Picture {
   const [h, w] = picture.spatial;
   if (typeof h !== 'number' || typeof w !== 'number')
-    throw new UnsupportedLayer('a fixed ratio of sides for images of open size');
+    throw new UnsupportedLayer('a fixed ratio of sides for images of dynamic size is not supported');
   const [byWidth, byHeight] = [Math.trunc((w * height) / width), Math.trunc((h * width) / height)];
   if (way === 'crop') {
     const [tall, wide] = [Math.max(Math.min(h, byWidth), 1), Math.max(Math.min(w, byHeight), 1)];
     return cut(ctx, picture, [Math.trunc((h - tall) / 2), Math.trunc((w - wide) / 2)], [tall, wide]);
   }
   if (text(ctx.config, 'fill_mode', 'constant') !== 'constant')
-    throw new UnsupportedLayer('a border that is not constant');
+    throw new UnsupportedLayer('a border that is not constant is not supported');
   const [tall, wide] = [Math.max(h, byWidth), Math.max(w, byHeight)];
   const [top, left] = [Math.trunc((tall - h) / 2), Math.trunc((wide - w) / 2)];
   const pads = [0, 0, top, left, 0, 0, tall - h - top, wide - w - left];
@@ -164,7 +164,8 @@ const centerCrop: LayerConverter = (ctx) => {
   const target = [number(config, 'height', 1), number(config, 'width', 1)] as const;
   const { spatial, channels } = imageShape(signal, format);
   const [h, w] = spatial;
-  if (typeof h !== 'number' || typeof w !== 'number') throw new UnsupportedLayer('the middle of images of open size');
+  if (typeof h !== 'number' || typeof w !== 'number')
+    throw new UnsupportedLayer('the middle of images of dynamic size is not supported');
   const picture: Picture = { value: image(b, signal, format), spatial };
   const value =
     h >= target[0] && w >= target[1]
@@ -210,7 +211,7 @@ const upSampling =
     const x = image(b, signal, format);
     if (!MODES[interpolation]) {
       if (result.some((size) => size === null))
-        throw new UnsupportedLayer(`the interpolation "${interpolation}" of images of open size`);
+        throw new UnsupportedLayer(`the interpolation "${interpolation}" of images of dynamic size is not supported`);
       return imageSignal(
         resizeTo(ctx, { picture: { value: x, spatial }, target: result.map(Number), interpolation, antialias: false }),
         signal.shape[0] ?? null,

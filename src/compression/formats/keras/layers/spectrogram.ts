@@ -24,7 +24,8 @@ const stftSpectrogram: LayerConverter = (ctx) => {
   const [steps, channels] = last
     ? [signal.shape[1] ?? null, signal.shape[2]]
     : [signal.shape[2] ?? null, signal.shape[1]];
-  if (typeof channels !== 'number') throw new UnsupportedLayer('a spectrogram of an open number of channels');
+  if (typeof channels !== 'number')
+    throw new UnsupportedLayer('a spectrogram of a dynamic number of channels is not supported');
   const mode = text(config, 'mode', 'log');
   if (mode === 'angle') throw new UnsupportedLayer('mode "angle": ONNX has no arctangent of two arguments');
   const length = number(config, 'frame_length', 256);
@@ -128,7 +129,7 @@ function windowOf(kind: unknown, length: number, size: number): number[] {
     hamming: (phase) => 0.54 - 0.46 * Math.cos(phase),
   };
   const shape = kind == null ? (): number => 1 : shapes[String(kind)];
-  if (!shape) throw new UnsupportedLayer(`the window "${String(kind)}"`);
+  if (!shape) throw new UnsupportedLayer(`the window "${String(kind)}" is not supported`);
   return range(0, size).map((i) =>
     i < start || i >= start + length ? 0 : shape((2 * Math.PI * (i - start)) / length),
   );
@@ -155,7 +156,8 @@ function melMatrix(config: Config, bins: number, mels: number): Float32Array {
 const melSpectrogram: LayerConverter = (ctx) => {
   const { b, name, config } = ctx;
   const signal = input(ctx);
-  if (signal.shape.length !== 2) throw new UnsupportedLayer('a mel spectrogram of tensors of other ranks than 2');
+  if (signal.shape.length !== 2)
+    throw new UnsupportedLayer('a mel spectrogram of tensors of a rank other than 2 is not supported');
   const size = number(config, 'fft_length', 2048);
   const [stride, length] = [number(config, 'sequence_stride', 512), number(config, 'sequence_length', size)];
   const [bins, mels] = [Math.floor(size / 2) + 1, number(config, 'num_mel_bins', 128)];

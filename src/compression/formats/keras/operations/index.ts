@@ -53,7 +53,7 @@ const getItem: Operation = (ctx) => {
       const whole = cut.start === 0 && cut.end === END && step === 1;
       if (!whole) cuts.push(cut);
       shape.push(whole ? (x.shape[axis] ?? null) : cutSize(x.shape[axis] ?? null, cut));
-    } else throw new UnsupportedLayer('an index that is a tensor or a list');
+    } else throw new UnsupportedLayer('an index that is a tensor or a list is not supported');
     axis++;
   }
   let value = plain(b, x);
@@ -74,7 +74,7 @@ const getItem: Operation = (ctx) => {
 const take: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const axis = argument(ctx, 2, 'axis');
-  if (typeof axis !== 'number') throw new UnsupportedLayer('elements taken from a flattened tensor');
+  if (typeof axis !== 'number') throw new UnsupportedLayer('elements taken from a flattened tensor are not supported');
   const indices = cast(ctx.b, tensor(ctx, 1, 'indices'), 'int64');
   const at = positive(axis, x.shape.length);
   const value = ctx.b.op('Gather', [plain(ctx.b, x), plain(ctx.b, indices)], { axis: at }, ctx.name);
@@ -84,7 +84,7 @@ const take: Operation = (ctx) => {
 const takeAlongAxis: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const axis = argument(ctx, 2, 'axis');
-  if (typeof axis !== 'number') throw new UnsupportedLayer('elements taken from a flattened tensor');
+  if (typeof axis !== 'number') throw new UnsupportedLayer('elements taken from a flattened tensor are not supported');
   const indices = cast(ctx.b, tensor(ctx, 1, 'indices'), 'int64');
   return plainSignal(
     ctx.b.op(
@@ -102,7 +102,7 @@ const takeAlongAxis: Operation = (ctx) => {
 const oneHot: Operation = (ctx) => {
   const { b, name } = ctx;
   const x = cast(b, tensor(ctx, 0), 'int64');
-  if (!isSignal(ctx.args[0])) throw new UnsupportedLayer('a one-hot code of constants');
+  if (!isSignal(ctx.args[0])) throw new UnsupportedLayer('a one-hot code of constants is not supported');
   const classes = numberOf(ctx, 1, 'num_classes', 0);
   const axis = positive(numberOf(ctx, 2, 'axis', -1), x.shape.length + 1);
   const hot = b.op(

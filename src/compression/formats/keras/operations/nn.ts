@@ -35,7 +35,7 @@ const overAxis =
   (ctx) => {
     const x = floats(ctx);
     const axis = argument(ctx, 1, 'axis') ?? -1;
-    if (typeof axis !== 'number') throw new UnsupportedLayer(`${opType} over several axes`);
+    if (typeof axis !== 'number') throw new UnsupportedLayer(`${opType} over several axes is not supported`);
     return like(x, ctx.b.op(opType, [x.value], { axis: onnxAxis(x, axis) }, ctx.name));
   };
 
@@ -64,7 +64,7 @@ const asLayer =
   (ctx) => {
     const x = floats(ctx);
     const converter = table[layerName(x)];
-    if (!converter) throw new UnsupportedLayer(`tensors of ${x.shape.length} axes`);
+    if (!converter) throw new UnsupportedLayer(`tensors of ${x.shape.length} axes are not supported`);
     const config = rename(Object.fromEntries(ctx.kwargs));
     const none = (): never => {
       throw new Error('has no inner layer');
@@ -125,7 +125,7 @@ export const NN_OPERATIONS: Readonly<Record<string, Operation>> = {
   HardShrink: withFloats('Shrink', { lambd: ['threshold', 0.5], bias: ['', 0] }),
   SoftShrink: withFloats('Shrink', { lambd: ['threshold', 0.5], bias: ['threshold', 0.5] }),
   Squareplus: (ctx) => {
-    if (numberOf(ctx, 1, 'b', 4) !== 4) throw new UnsupportedLayer('squareplus with another b than 4');
+    if (numberOf(ctx, 1, 'b', 4) !== 4) throw new UnsupportedLayer('squareplus with b other than 4 is not supported');
     return elementwise('Squareplus')(ctx);
   },
   Softmax: overAxis('Softmax'),
@@ -134,7 +134,8 @@ export const NN_OPERATIONS: Readonly<Record<string, Operation>> = {
   Threshold: threshold,
   Glu: (ctx) => glu(ctx.b, floats(ctx), numberOf(ctx, 1, 'axis', -1), ctx.name),
   Sparsemax: (ctx) => {
-    if (numberOf(ctx, 1, 'axis', -1) !== -1) throw new UnsupportedLayer('sparsemax over another axis than the last');
+    if (numberOf(ctx, 1, 'axis', -1) !== -1)
+      throw new UnsupportedLayer('sparsemax over an axis other than the last is not supported');
     return sparsemax(ctx.b, floats(ctx), ctx.name);
   },
   MaxPool: pooled('Max'),

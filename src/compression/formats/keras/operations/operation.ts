@@ -60,7 +60,7 @@ function constant({ b, name }: OperationContext, value: Argument): Signal {
     typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'literal' ? value.value : value;
   const flat = [raw].flat(Infinity).map(Number);
   if (flat.some((one) => Number.isNaN(one)))
-    throw new UnsupportedLayer('an argument that is neither a tensor nor numbers');
+    throw new UnsupportedLayer('an argument that is neither a tensor nor numbers is not supported');
   const shape = dimsOf(raw);
   const dtype: DataType = flat.every(Number.isInteger) ? 'int32' : 'float32';
   if (shape.length === 0) return plainSignal(b.scalar(itemOf(flat, 0, 'the argument'), dtype), shape, dtype);

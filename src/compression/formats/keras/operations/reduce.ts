@@ -84,7 +84,7 @@ const arg =
   (ctx) => {
     const x = tensor(ctx, 0);
     const axis = argument(ctx, 1, 'axis');
-    if (typeof axis !== 'number') throw new UnsupportedLayer('the place of an extreme over all axes');
+    if (typeof axis !== 'number') throw new UnsupportedLayer('argmax or argmin over all axes is not supported');
     const keep = flagOf(ctx, 2, 'keepdims');
     const position = positive(axis, x.shape.length);
     const value = ctx.b.op(opType, [plain(ctx.b, x)], { axis: position, keepdims: keep ? 1 : 0 }, `${ctx.name}/place`);
@@ -94,7 +94,7 @@ const arg =
 const cumsum: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const axis = argument(ctx, 1, 'axis');
-  if (typeof axis !== 'number') throw new UnsupportedLayer('a running sum over all axes');
+  if (typeof axis !== 'number') throw new UnsupportedLayer('a running sum over all axes is not supported');
   return plainSignal(
     ctx.b.op('CumSum', [plain(ctx.b, x), ctx.b.scalar(positive(axis, x.shape.length), 'int64')], {}, ctx.name),
     x.shape,
@@ -107,14 +107,16 @@ const norm: Operation = (ctx) => {
   const ord = argument(ctx, 1, 'ord') ?? 2;
   const opType = ({ 2: 'ReduceL2', 1: 'ReduceL1', euclidean: 'ReduceL2' } as Record<string, string>)[String(ord)];
   const plan = planOf({ ...ctx, args: [ctx.args[0] ?? null] }, cast(ctx.b, tensor(ctx, 0), 'float32'));
-  if (!opType || (plan.axes.length > 1 && ord !== 2)) throw new UnsupportedLayer(`a norm of order ${String(ord)}`);
+  if (!opType || (plan.axes.length > 1 && ord !== 2))
+    throw new UnsupportedLayer(`a norm of order ${String(ord)} is not supported`);
   return reduce(ctx, opType, plan);
 };
 
 /** x / max(|x|, epsilon) */
 const normalize: Operation = (ctx) => {
   const { b, name } = ctx;
-  if (numberOf(ctx, 2, 'order', 2) !== 2) throw new UnsupportedLayer('normalization of another order than 2');
+  if (numberOf(ctx, 2, 'order', 2) !== 2)
+    throw new UnsupportedLayer('normalization of an order other than 2 is not supported');
   const x = cast(b, tensor(ctx, 0), 'float32');
   const axis = intsOf(ctx, 1, 'axis') ?? [-1];
   const length = reduce({ ...ctx, name: `${name}/length` }, 'ReduceL2', {
@@ -127,7 +129,7 @@ const normalize: Operation = (ctx) => {
 };
 
 const average: Operation = (ctx) => {
-  if (argument(ctx, 2, 'weights') != null) throw new UnsupportedLayer('an average with weights');
+  if (argument(ctx, 2, 'weights') != null) throw new UnsupportedLayer('an average with weights is not supported');
   return reduce(ctx, 'ReduceMean', { ...planOf(ctx, cast(ctx.b, tensor(ctx, 0), 'float32')), keep: false });
 };
 

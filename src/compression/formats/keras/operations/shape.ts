@@ -24,7 +24,7 @@ const reshape: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const given = argument(ctx, 1, 'newshape') ?? argument(ctx, 1, 'shape');
   if (!isList(given) || given.some((size) => isSignal(size)))
-    throw new UnsupportedLayer('a shape that is computed at run time');
+    throw new UnsupportedLayer('a shape that is computed at run time is not supported');
   const target = given.map((size) => (typeof size === 'number' ? size : -1));
   const [total, known] = [product(x.shape), product(target.filter((size) => size !== -1)) ?? 1];
   const shape = target.map((size) => (size !== -1 ? size : total === null ? null : total / known));
@@ -129,7 +129,7 @@ const split: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const axis = positive(numberOf(ctx, 2, 'axis', 0), x.shape.length);
   const size = x.shape[axis];
-  if (typeof size !== 'number') throw new UnsupportedLayer('a split of an axis of open size');
+  if (typeof size !== 'number') throw new UnsupportedLayer('a split of an axis of dynamic size is not supported');
   const given = argument(ctx, 1, 'indices_or_sections');
   const ends = isList(given)
     ? [...given.map(Number), size]
@@ -150,7 +150,7 @@ const unstack: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const axis = positive(numberOf(ctx, 2, 'axis', 0), x.shape.length);
   const size = x.shape[axis];
-  if (typeof size !== 'number') throw new UnsupportedLayer('an axis of open size is taken apart');
+  if (typeof size !== 'number') throw new UnsupportedLayer('taking an axis of dynamic size apart is not supported');
   return range(0, size).map((i) =>
     moved(
       x,
@@ -175,7 +175,7 @@ const roll: Operation = (ctx) => {
   const { b, name } = ctx;
   const x = tensor(ctx, 0);
   const [shift, axis] = [numberOf(ctx, 1, 'shift', 0), argument(ctx, 2, 'axis')];
-  if (typeof axis !== 'number') throw new UnsupportedLayer('a roll over all axes');
+  if (typeof axis !== 'number') throw new UnsupportedLayer('a roll over all axes is not supported');
   if (shift === 0) return x;
   const value = plain(b, x);
   const cut = (start: number, end: number): string =>
@@ -187,7 +187,8 @@ const tile: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const repeats = requiredInts(ctx, 1, 'repeats');
   const rank = Math.max(repeats.length, x.shape.length);
-  if (repeats.length > x.shape.length) throw new UnsupportedLayer('tiles over more axes than the tensor has');
+  if (repeats.length > x.shape.length)
+    throw new UnsupportedLayer('tiles over more axes than the tensor has are not supported');
   const all = [...range(0, rank - repeats.length).map(() => 1), ...repeats];
   return moved(
     x,
@@ -200,10 +201,10 @@ const repeat: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const [times, given] = [argument(ctx, 1, 'repeats'), argument(ctx, 2, 'axis')];
   if (typeof times !== 'number' || typeof given !== 'number')
-    throw new UnsupportedLayer('repeats that differ, or over all axes');
+    throw new UnsupportedLayer('repeats that differ or run over all axes are not supported');
   const axis = positive(given, x.shape.length);
   const size = x.shape[axis];
-  if (typeof size !== 'number') throw new UnsupportedLayer('repeats along an axis of open size');
+  if (typeof size !== 'number') throw new UnsupportedLayer('repeats along an axis of dynamic size are not supported');
   const places = range(0, size * times).map((i) => Math.floor(i / times));
   return moved(
     x,
@@ -218,7 +219,7 @@ const pad: Operation = (ctx) => {
   const x = tensor(ctx, 0);
   const mode = PAD_MODES[String(argument(ctx, 2, 'mode') ?? 'constant')];
   const width = argument(ctx, 1, 'pad_width');
-  if (!mode) throw new UnsupportedLayer(`padding of mode "${String(argument(ctx, 2, 'mode'))}"`);
+  if (!mode) throw new UnsupportedLayer(`padding of mode "${String(argument(ctx, 2, 'mode'))}" is not supported`);
   const pairs =
     isList(width) && isList(width[0])
       ? width.map((pair) => (isList(pair) ? pair.map(Number) : [Number(pair), Number(pair)]))
@@ -245,7 +246,7 @@ const diff: Operation = (ctx) => {
   const { b, name } = ctx;
   const x = tensor(ctx, 0);
   const axis = positive(numberOf(ctx, 2, 'axis', -1), x.shape.length);
-  if (numberOf(ctx, 1, 'n', 1) !== 1) throw new UnsupportedLayer('differences of a higher order');
+  if (numberOf(ctx, 1, 'n', 1) !== 1) throw new UnsupportedLayer('differences of a higher order are not supported');
   const cut = (start: number, end: number): string =>
     b.op('Slice', [plain(b, x), b.ints([start]), b.ints([end]), b.ints([axis])], {}, `${name}/part`);
   return moved(
@@ -268,7 +269,7 @@ const triangle =
 
 const matmul: Operation = (ctx) => {
   const [x, y] = promoted(ctx.b, [tensor(ctx, 0, 'x1'), tensor(ctx, 1, 'x2')], 'float32');
-  if (x.shape.length < 2 || y.shape.length < 2) throw new UnsupportedLayer('products of vectors');
+  if (x.shape.length < 2 || y.shape.length < 2) throw new UnsupportedLayer('products of vectors are not supported');
   const outer = x.shape.length >= y.shape.length ? x.shape.slice(0, -2) : y.shape.slice(0, -2);
   return plainSignal(ctx.b.op('MatMul', [plain(ctx.b, x), plain(ctx.b, y)], {}, ctx.name), [
     ...outer,
@@ -281,7 +282,8 @@ const einsum: Operation = (ctx) => {
   const equation = String(argument(ctx, -1, 'subscripts') ?? ctx.args[0]).replaceAll(' ', '');
   const signals = ctx.args.filter(isSignal).map((signal) => cast(ctx.b, signal, 'float32'));
   const [left = '', right] = equation.split('->');
-  if (right === undefined || equation.includes('.')) throw new UnsupportedLayer(`the equation "${equation}"`);
+  if (right === undefined || equation.includes('.'))
+    throw new UnsupportedLayer(`the equation "${equation}" is not supported`);
   const sizes = new Map(
     left
       .split(',')
@@ -322,7 +324,7 @@ export const SHAPE_OPERATIONS: Readonly<Record<string, Operation>> = {
   Einsum: einsum,
   Dot: (ctx) => {
     if (tensor(ctx, 1, 'x2').shape.length > 2)
-      throw new UnsupportedLayer('a dot product with a tensor of more than two axes');
+      throw new UnsupportedLayer('a dot product with a tensor of more than two axes is not supported');
     return matmul(ctx);
   },
 };

@@ -58,7 +58,7 @@ export class AddressBook {
   }
 
   #addressed({ place, dims, values }: WeightArray): WeightArray {
-    if (place === undefined) throw new Error('an array without its place in the file');
+    if (place === undefined) throw new Error('an array lacks its place in the file');
     let stored = this.#arrays.get(place);
     if (!stored) {
       stored = { place, dims, values, first: this.#next };

@@ -60,7 +60,7 @@ function copyGroup(from: h5wasm.Group, to: h5wasm.Group, options: CopyOptions): 
     if (options.without.has(path)) continue;
     if (entity instanceof h5wasm.Group) copyGroup(entity, to.create_group(options.renamed?.get(path) ?? name), options);
     else if (entity instanceof h5wasm.Dataset) copyDataset(entity, to, { name, path, options });
-    else throw refuse(path, 'is a link; such files are not written back');
+    else throw refuse(path, 'is a link; files with links cannot be written back');
   }
   for (const [path, array] of options.added ?? []) {
     const cut = path.lastIndexOf('/');
@@ -82,7 +82,7 @@ function copyAttributes(
       writeTexts(to, { name, before: value, shape, texts: lists?.(from.path, name, value) ?? value });
     else if (ArrayBuffer.isView(value) || typeof value === 'number') to.create_attribute(name, value, shape, dtype);
     else if (shape?.includes(0)) to.create_attribute(name, new Float64Array(0), shape, '<d');
-    else throw refuse(`${from.path}@${name}`, 'is an attribute of a kind that is not written back');
+    else throw refuse(`${from.path}@${name}`, 'is an attribute of a type that cannot be written back');
   }
 }
 
@@ -118,7 +118,7 @@ function copyDataset(
   }
   const { value, shape, dtype } = from;
   if (!ArrayBuffer.isView(value) && typeof value !== 'number' && typeof value !== 'bigint')
-    throw refuse(path, 'is an array of a kind that is not written back');
+    throw refuse(path, 'is an array of a type that cannot be written back');
   copyAttributes(from, to.create_dataset({ name, data: value as Float32Array, shape, dtype }));
 }
 

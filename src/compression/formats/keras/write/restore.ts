@@ -59,7 +59,7 @@ async function readSmaller(read: Read, topology: Config, arrays: Restored['array
     if (error instanceof LatheError)
       throw refuse(
         error.errors[0]?.path ?? 'model',
-        `channels were removed in a way that the layer cannot say (${error.message})`,
+        `channels were removed in a way that the layer cannot express (${error.message})`,
       );
     throw error;
   }

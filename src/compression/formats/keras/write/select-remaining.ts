@@ -23,6 +23,6 @@ export function selectRemaining(
   }
   const sizes = used.map((indices) => indices.reduce((sum, one) => sum + one, 0));
   if (sizes.reduce((a, d) => a * d, 1) !== left.length)
-    throw refuse(place, 'the channels that are left of it make no array');
+    throw refuse(place, 'its remaining channels do not form an array');
   return { dims: sizes, values: Float32Array.from(left, (i) => values[i]!) };
 }

@@ -97,7 +97,7 @@ const split: NodeConverter = (ctx) => {
 
 const splitV: NodeConverter = (ctx) => {
   const sizes = numbersAt(ctx, 1, 'sizes');
-  if (sizes.includes(-1)) throw new UnsupportedNode('a part of open size');
+  if (sizes.includes(-1)) throw new UnsupportedNode('a part of dynamic size');
   return ctx.b
     .ops('Split', [plain(ctx, 0), ctx.b.ints(sizes)], sizes.length, { axis: numberAt(ctx, 2, 'axis') }, ctx.node.name)
     .map(plainValue);

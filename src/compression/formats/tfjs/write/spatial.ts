@@ -237,7 +237,7 @@ function transposedCut(ctx: WriteContext, kernel: readonly number[], strides: re
     if (!wanted) return Math.max(k - stride + more, 0);
     return typeof size === 'number'
       ? (size - 1) * stride + k + more - itemOf(wanted, i, 'output_shape')
-      : ctx.refuse('its output size is fixed while that of its input is open');
+      : ctx.refuse('its output size is fixed while its input has a dynamic size');
   });
   const begin = totals.map((total) =>
     Math.max(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2), 0),

@@ -103,7 +103,7 @@ function writeGraph(model: Model): { tf: TfGraph; references: ReadonlyMap<string
   return { tf, references };
 }
 
-const unknown: Writer = (ctx) => ctx.refuse(`operator ${ctx.node.opType} is not written`);
+const unknown: Writer = (ctx) => ctx.refuse(`operator ${ctx.node.opType} is not supported`);
 
 function placeholder(tf: TfGraph, name: string, type: TensorType | null): string {
   return tf.op(

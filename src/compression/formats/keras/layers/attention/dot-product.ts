@@ -51,7 +51,7 @@ export const attention: LayerConverter = (ctx): Signal | Signal[] => {
   const [query, value] = [input(ctx, 0), input(ctx, 1)];
   const key = ctx.inputs[2] ?? value;
   if ([query, value, key].some(({ shape }) => shape.length !== 3))
-    throw new UnsupportedLayer('attention over tensors of other ranks than 3');
+    throw new UnsupportedLayer('attention over tensors of a rank other than 3 is not supported');
   const [queryMask, valueMask] = [ctx.masks[0] ?? null, ctx.masks[1] ?? null];
   let scores = scoresOf(
     ctx,

@@ -62,7 +62,7 @@ function einsumTerms(equation: string, rank: number, kernelRank: number): [strin
   const [inputs, out] = equation.replaceAll(' ', '').split('->');
   const [left, right] = (inputs ?? '').split(',');
   if (left === undefined || right === undefined || out === undefined)
-    throw new UnsupportedLayer(`the equation "${equation}"`);
+    throw new UnsupportedLayer(`the equation "${equation}" is not supported`);
   const free = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'].filter((letter) => !equation.includes(letter));
   const hidden = free.slice(0, Math.max(rank - left.replace('...', '').length, 0)).join('');
   const terms = [left, right, out].map((term) => term.replace('...', hidden)) as [string, string, string];

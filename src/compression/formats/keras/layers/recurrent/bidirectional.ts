@@ -148,6 +148,6 @@ function merge(ctx: LayerContext, forward: Signal, backward: Signal): Signal[] {
     case 'mul':
       return [plainSignal(b.op('Mul', [x, y], {}, `${name}/product`), forward.shape)];
     default:
-      throw new UnsupportedLayer(`merge_mode "${mode}"`);
+      throw new UnsupportedLayer(`merge_mode "${mode}" is not supported`);
   }
 }

@@ -20,7 +20,7 @@ export function runConvLstm(
   const [batch = null, steps = null, ...step] = signal.shape;
   const spatial = first ? step.slice(1) : step.slice(0, -1);
   if (spatial.some((size) => size === null))
-    throw new UnsupportedLayer('a convolutional recurrence over images of open size');
+    throw new UnsupportedLayer('a convolutional recurrence over images of dynamic size is not supported');
   const cell = convLstmCell({ ctx, config, arrays }, rank, spatial);
   const inStep = (perm: readonly number[]): number[] => [0, 1, ...perm.slice(1).map((axis) => axis + 1)];
   const x = first

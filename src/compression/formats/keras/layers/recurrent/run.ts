@@ -14,16 +14,17 @@ export function run(ctx: LayerContext, raw: RawLayer, given: PassInput): Pass {
     ? { class_name: plainName, config: { ...raw.config, reset_after: true } }
     : raw;
   const arrays = plainName ? cudnnArrays(className, given.arrays) : given.arrays;
-  if (plainName && given.mask !== null) throw new UnsupportedLayer('a mask for a CuDNN layer, which takes none');
+  if (plainName && given.mask !== null)
+    throw new UnsupportedLayer('a mask for a CuDNN layer is not supported: such a layer takes none');
   if (flag(config, 'stateful', false))
     throw new UnsupportedLayer('a stateful recurrent layer keeps its state between calls');
-  if (flag(config, 'time_major', false)) throw new UnsupportedLayer('time_major recurrent layers');
+  if (flag(config, 'time_major', false)) throw new UnsupportedLayer('time_major recurrent layers are not supported');
   const cell = NATIVE[className];
   if (cell && given.mask === null && nativeActivations(cell, config, ctx.kerasMajor))
     return runNative(ctx, cell, config, { ...given, arrays });
   const rank = CONV_RANKS[className];
   if (rank !== undefined) return runConvLstm(ctx, rank, config, { ...given, arrays });
-  if (!cell && className !== 'RNN') throw new UnsupportedLayer(`a recurrence of ${className}`);
+  if (!cell && className !== 'RNN') throw new UnsupportedLayer(`a recurrence of ${className} is not supported`);
   return runCell(ctx, className === 'RNN' ? (config['cell'] as RawLayer) : { class_name: className, config }, config, {
     ...given,
     arrays,

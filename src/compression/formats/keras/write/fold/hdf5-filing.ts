@@ -22,7 +22,7 @@ export function refileKeras3(folded: Folded): Refiled {
   const [renamed, without] = [new Map<string, string>(), new Set<string>()];
   regroup({ before: folded.unfolded, after: folded.topology, prefix: '', renamed, without });
   const stray = [...folded.gone].find((place) => ![...without].some((group) => place.startsWith(`${group}/`)));
-  if (stray !== undefined) throw refuse(stray, 'is filed in a way that layers are not taken out of');
+  if (stray !== undefined) throw refuse(stray, 'is stored in a layout from which layers cannot be removed');
   return { renamed, without, added: added(folded) };
 }
 
@@ -95,6 +95,6 @@ function relist({ gone, biases }: Folded, layers: readonly string[], { path, nam
   const sorted = [...rest].sort((a, z) => places.get(a)! - places.get(z)!);
   // Lists too long for one attribute go on in layer_names1: to sort them all of it would have to be at hand.
   if (name !== 'layer_names' && sorted.join('\n') !== rest.join('\n'))
-    throw refuse(`${path}@${name}`, 'lists layers in an order that does not stay');
+    throw refuse(`${path}@${name}`, 'lists layers in an order that removing one would change');
   return sorted;
 }
