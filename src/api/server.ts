@@ -23,7 +23,7 @@ import type { App } from './types.ts';
 /** An orphan blob must be older than any upload or result that is still being written to the database. */
 const MIN_ORPHAN_AGE_MS = 3600 * 1000;
 const ORPHAN_SWEEP_INTERVAL_MS = 3600 * 1000;
-/** Requests that are still under way at the stop get so long. */
+/** How long requests in progress may take to finish when the server stops. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
 export interface RunningServer {
@@ -34,8 +34,7 @@ export interface RunningServer {
 /** Resolves when requests are answered. */
 export async function startServer(config: Config, log: Log): Promise<RunningServer> {
   const { keys, apiKey } = keysOf(config);
-  const applied = await migrate(config.databaseUrl);
-  if (applied.length > 0) log.info({ migrations: applied }, 'database brought up to date');
+  await migrateAndLog(config, log);
   const { maxAttempts } = config.limits;
   const blobs = await openArtifacts(config);
   const store = openStore(config.databaseUrl, { connections: 15, maxAttempts });
@@ -75,13 +74,18 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
   };
 }
 
+async function migrateAndLog({ databaseUrl }: Config, log: Log): Promise<void> {
+  const migrations = await migrate(databaseUrl);
+  if (migrations.length > 0) log.info({ migrations }, 'database brought up to date');
+}
+
 /** What hashes API keys, and the first administrator's key. */
 function keysOf({ secret, apiKey, home }: Config): { keys: KeyGenerator; apiKey: GeneratedKey } {
   const keys = new KeyGenerator(secret ?? loadOrCreateSecret(home, 'secret', () => new KeyGenerator('').make().key));
   return { keys, apiKey: keys.of(apiKey ?? loadOrCreateSecret(home, 'api-key', () => keys.make().key)) };
 }
 
-/** One that is there already stays as it is. */
+/** An existing one is left unchanged. */
 async function addFirstAdministrator(store: Store, { prefix, mac }: GeneratedKey): Promise<void> {
   const id = newId('key');
   await store.keys.add({ id, tenant: 'default', name: 'first administrator', role: 'administrator', prefix, mac });
@@ -100,7 +104,7 @@ function sweepOrphans(references: BlobReferences, blobs: BlobListing, log: Log):
 
 async function closeApp(app: App): Promise<void> {
   const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_TIMEOUT_MS);
-  // Connections whose last request was under way at the stop stay open for a next one.
+  // Connections that were busy at the stop become idle later; they are closed then.
   const idle = setInterval(() => app.server.closeIdleConnections(), 50);
   await app.close();
   clearTimeout(late);

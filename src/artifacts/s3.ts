@@ -23,8 +23,7 @@ import { openLocalBlobs } from './local.ts';
 import type { S3Location } from './s3-location.ts';
 
 /**
- * Copies that nobody asked for in so long are removed: longer than the longest job, which opens its files when it gets
- * to them.
+ * Copies unused for this long are removed. Longer than the longest job, which opens its files only when it needs them.
  */
 const MAX_COPY_AGE_MS = 8 * 24 * 3600 * 1000;
 const CLEANUP_INTERVAL_MS = 3600 * 1000;
@@ -39,9 +38,7 @@ export async function openS3Blobs(location: S3Location, folder: string): Promise
   const objectOf = (sha256: string) => ({ Bucket: location.bucket, Key: location.prefix + sha256 });
   const fetchObject = async (sha256: string, range?: string) =>
     (await withStoreErrors(client.send(new GetObjectCommand({ ...objectOf(sha256), Range: range })))).Body as Readable;
-  const tidy = () => removeOldCopies(copies, new Date(Date.now() - MAX_COPY_AGE_MS));
-  const tidying = setInterval(() => void tidy().catch(() => undefined), CLEANUP_INTERVAL_MS).unref();
-  await tidy();
+  const tidying = await tidyCopies(copies);
   return {
     async put(content, limitBytes) {
       const written = await copies.put(content, limitBytes);
@@ -57,9 +54,7 @@ export async function openS3Blobs(location: S3Location, folder: string): Promise
     },
     async localPath(sha256) {
       if (!(await copies.has(sha256))) await copy(sha256, await fetchObject(sha256), copies);
-      const path = await copies.localPath(sha256);
-      await utimes(path, new Date(), new Date());
-      return path;
+      return touched(await copies.localPath(sha256));
     },
     has: (sha256) => withStoreErrors(hasObject(client, objectOf(sha256))),
     async delete(sha256) {
@@ -78,6 +73,19 @@ export async function openS3Blobs(location: S3Location, folder: string): Promise
   };
 }
 
+/** A copy that is used stays for longer. */
+async function touched(path: string): Promise<string> {
+  await utimes(path, new Date(), new Date());
+  return path;
+}
+
+/** Now and at intervals. @returns the timer, to be cleared */
+async function tidyCopies(copies: ArtifactStore): Promise<NodeJS.Timeout> {
+  const tidy = () => removeOldCopies(copies, new Date(Date.now() - MAX_COPY_AGE_MS));
+  await tidy();
+  return setInterval(() => void tidy().catch(() => undefined), CLEANUP_INTERVAL_MS).unref();
+}
+
 function hasObject(client: S3Client, object: { Bucket: string; Key: string }): Promise<boolean> {
   return client.send(new HeadObjectCommand(object)).then(
     () => true,
@@ -88,7 +96,7 @@ function hasObject(client: S3Client, object: { Bucket: string; Key: string }): P
   );
 }
 
-/** Whether the bucket is there, for whoever needs no store. */
+/** Checks the bucket without opening a store. */
 export async function checkBucket(location: S3Location): Promise<void> {
   const client = clientOf(location);
   await headBucket(client, location).finally(() => client.destroy());
@@ -111,12 +119,12 @@ function clientOf({ endpoint, region, credentials }: S3Location): S3Client {
   });
 }
 
-/** What has come is what was asked for, or nothing is kept. */
+/** Keeps the download only if its content matches the name. */
 async function copy(sha256: string, content: Readable, copies: ArtifactStore): Promise<void> {
   const received = await copies.put(content, Infinity);
   if (received.sha256 === sha256) return;
   await copies.delete(received.sha256);
-  throw new LatheError('internal', `The artifact store holds something else under ${sha256}`);
+  throw new LatheError('internal', `The artifact store holds other content under ${sha256}`);
 }
 
 async function removeOldCopies(copies: ArtifactStore, before: Date): Promise<void> {
@@ -132,14 +140,14 @@ async function* list(client: S3Client, { bucket, prefix }: S3Location): AsyncGen
   }
 }
 
-/** A store that does not answer, or refuses, is away for now; that an object is missing says something else. */
+/** A store that refuses or does not answer counts as unavailable; a missing object is an error of its own. */
 async function withStoreErrors<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
     if (error instanceof NoSuchKey) throw error;
     const name = error instanceof Error ? error.name : String(error);
-    throw new LatheError('unavailable', `The artifact store does not answer as it should (${name})`, [], {
+    throw new LatheError('unavailable', `The artifact store answered with an error (${name})`, [], {
       cause: error,
     });
   }

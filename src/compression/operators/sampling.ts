@@ -125,31 +125,9 @@ function deformConv(ctx: RunContext): TfTensor[] {
   const [oh, ow] = ctx.dims(2).slice(2) as [number, number];
   const [taps, points] = [kh * kw, oh * ow];
   const parts = ctx.int('offset_group', 1);
-  const offsets = tf.reshape(ctx.tensor(2), [n, parts, taps, 2, points]);
   const base = basePlaces(ctx, [kh, kw], [oh, ow]);
-  const columns = Array.from({ length: parts }, (_, part) => {
-    const own = tf.reshape(tf.slice(offsets, [0, part, 0, 0, 0], [-1, 1, -1, -1, -1]), [n, taps, 2, points]);
-    const places = [0, 1].map((axis) =>
-      tf.reshape(tf.add(tf.reshape(tf.slice(own, [0, 0, axis, 0], [-1, -1, 1, -1]), [n, taps, points]), base[axis]!), [
-        n,
-        taps * points,
-      ]),
-    );
-    const image = tf.slice(x, [0, 0, 0, part * (c / parts)], [-1, -1, -1, c / parts]);
-    const taken = tf.reshape(sample(image, places, { interpolation: 'linear', outside: 'zeros', alignCorners: true }), [
-      n,
-      taps,
-      points,
-      c / parts,
-    ]);
-    if (!ctx.has(4)) return taken;
-    const mask = tf.slice(
-      tf.reshape(ctx.tensor(4), [n, parts, taps, points, 1]),
-      [0, part, 0, 0, 0],
-      [-1, 1, -1, -1, -1],
-    );
-    return tf.mul(taken, tf.reshape(mask, [n, taps, points, 1]));
-  });
+  const sizes = { n, parts, taps, points, channels: c / parts };
+  const columns = Array.from({ length: parts }, (_, part) => tapsOfPart(ctx, x, base, { ...sizes, part }));
   const matrix = tf.transpose(tf.concat(columns, 3), [0, 2, 1, 3]); // [n, points, taps, c]
   const groups = ctx.int('group', 1);
   const kernel = tf.reshape(tf.transpose(ctx.tensor(1), [2, 3, 1, 0]), [taps * perGroup, out]);
@@ -162,6 +140,36 @@ function deformConv(ctx: RunContext): TfTensor[] {
   });
   const y = tf.transpose(tf.reshape(tf.concat(products, 1), [n, oh, ow, out]), [0, 3, 1, 2]);
   return [ctx.has(3) ? tf.add(y, tf.reshape(ctx.tensor(3), [1, out, 1, 1])) : y];
+}
+
+interface OffsetGroup {
+  readonly n: number;
+  readonly parts: number;
+  readonly part: number;
+  readonly taps: number;
+  readonly points: number;
+  /** Of this group. */
+  readonly channels: number;
+}
+
+/** What the taps of one offset group read, times its mask: [n, taps, points, channels]. */
+function tapsOfPart(ctx: RunContext, x: TfTensor, base: readonly TfTensor[], group: OffsetGroup): TfTensor {
+  const { n, parts, part, taps, points, channels } = group;
+  const ofPart = (value: TfTensor, size: number): TfTensor =>
+    tf.slice(
+      tf.reshape(value, [n, parts, taps, size, value.size / (n * parts * taps * size)]),
+      [0, part, 0, 0, 0],
+      [-1, 1, -1, -1, -1],
+    );
+  const own = tf.reshape(ofPart(ctx.tensor(2), 2), [n, taps, 2, points]);
+  const places = [0, 1].map((axis) => {
+    const offset = tf.reshape(tf.slice(own, [0, 0, axis, 0], [-1, -1, 1, -1]), [n, taps, points]);
+    return tf.reshape(tf.add(offset, base[axis]!), [n, taps * points]);
+  });
+  const image = tf.slice(x, [0, 0, 0, part * channels], [-1, -1, -1, channels]);
+  const read = sample(image, places, { interpolation: 'linear', outside: 'zeros', alignCorners: true });
+  const taken = tf.reshape(read, [n, taps, points, channels]);
+  return ctx.has(4) ? tf.mul(taken, tf.reshape(ofPart(ctx.tensor(4), points), [n, taps, points, 1])) : taken;
 }
 
 /** Where the taps lie without offsets: [taps, points] along each axis. */

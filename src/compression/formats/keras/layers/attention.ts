@@ -15,6 +15,7 @@ import {
   headsOf,
   output,
   project,
+  type Projected,
   type Projection,
   projections,
   repeatHeads,
@@ -64,12 +65,24 @@ function threeInputs(ctx: LayerContext): { query: Signal; value: Signal; key: Si
   return { query, value, key: key ?? value, keyGiven: key !== undefined };
 }
 
+/** x as heads: projected, by `1 / sqrt(size)` where it is the query, and with the attended axes next to the features. */
+function heads(
+  ctx: LayerContext,
+  { x, projection, label }: Omit<Projected, 'rank'>,
+  axes: Axes,
+  scale = false,
+): string {
+  const { size } = headsOf(projection);
+  const projected = project(ctx, { x, rank: axes.rank, projection, label });
+  return byHead(ctx, { x: scale ? scaled(ctx, projected, size) : projected, axes, size, label });
+}
+
 const multiHeadAttention: LayerConverter = (ctx) => {
   const { b, config } = ctx;
   const { query, value, key, keyGiven } = threeInputs(ctx);
   const rank = query.shape.length;
   if (value.shape.length !== rank || key.shape.length !== rank)
-    throw new UnsupportedLayer('attention between tensors of different ranks');
+    throw new UnsupportedLayer('attention between tensors of different ranks is not supported');
   const masks = { query: ctx.maskOf(query), value: ctx.maskOf(value), key: keyGiven ? ctx.maskOf(key) : null };
   const axes = attentionAxes(config['attention_axes'], rank);
   const parts = projections(ctx);
@@ -77,24 +90,9 @@ const multiHeadAttention: LayerConverter = (ctx) => {
   const keepsScores = number(config, 'dropout', 0) > 0 || wantsScores(ctx) || rank !== 3;
   const mask = attentionMask(ctx, query, value, masks);
   const wide = mask && unsqueezed(ctx, mask, rank, keyword(ctx, 'attention_mask'));
-  const q = byHead(ctx, {
-    x: scaled(ctx, project(ctx, { x, rank, projection: parts.query, label: 'query' }), headsOf(parts.query).size),
-    axes,
-    size: headsOf(parts.query).size,
-    label: 'query',
-  });
-  const k = byHead(ctx, {
-    x: project(ctx, { x: z, rank, projection: parts.key, label: 'key' }),
-    axes,
-    size: headsOf(parts.key).size,
-    label: 'key',
-  });
-  const v = byHead(ctx, {
-    x: project(ctx, { x: y, rank, projection: parts.value, label: 'value' }),
-    axes,
-    size: headsOf(parts.value).size,
-    label: 'value',
-  });
+  const q = heads(ctx, { x, projection: parts.query, label: 'query' }, axes, true);
+  const k = heads(ctx, { x: z, projection: parts.key, label: 'key' }, axes);
+  const v = heads(ctx, { x: y, projection: parts.value, label: 'value' }, axes);
   const { mixed, scores } = attend(ctx, { q, k, v, rank: axes.free.length + 4, mask: wide, keepsScores });
   const joined = gated(ctx, {
     joined: byStep(ctx, { mixed, axes, query, size: headsOf(parts.value).size }),
@@ -109,18 +107,11 @@ const multiHeadAttention: LayerConverter = (ctx) => {
   ctx.setMask(attention, masks.query);
   const attended = itemOf(axes.attended, 0, 'attention_axes');
   if (axes.attended.length > 1 && (mask || wantsScores(ctx)))
-    throw new UnsupportedLayer('masks and scores of attention over several axes');
-  if (wantsScores(ctx))
-    outputs.push(
-      plainSignal(scores, [
-        query.shape[0] ?? null,
-        ...axes.free.map((axis) => query.shape[axis] ?? null),
-        headsOf(parts.query).heads,
-        query.shape[attended] ?? null,
-        value.shape[attended] ?? null,
-      ]),
-    );
-  return outputs;
+    throw new UnsupportedLayer('masks and scores of attention over several axes are not supported');
+  if (!wantsScores(ctx)) return outputs;
+  const free = axes.free.map((axis) => query.shape[axis] ?? null);
+  const steps = [query.shape[attended] ?? null, value.shape[attended] ?? null];
+  return [...outputs, plainSignal(scores, [query.shape[0] ?? null, ...free, headsOf(parts.query).heads, ...steps])];
 };
 
 const groupQueryAttention: LayerConverter = (ctx) => {
@@ -128,24 +119,19 @@ const groupQueryAttention: LayerConverter = (ctx) => {
   const { query, value, key, keyGiven } = threeInputs(ctx);
   const masks = { query: ctx.maskOf(query), value: ctx.maskOf(value), key: keyGiven ? ctx.maskOf(key) : null };
   const parts = projections(ctx);
-  const { heads, size } = headsOf(parts.query);
+  const { heads: count } = headsOf(parts.query);
   const axes: Axes = { free: [], attended: [1], rank: 3 };
   const x = plain(b, query);
   const mask = attentionMask(ctx, query, value, masks);
   const wide = mask && unsqueezed(ctx, mask, 3, keyword(ctx, 'attention_mask'));
   const repeated = (signal: Signal, part: Projection, label: string): string =>
     repeatHeads(ctx, {
-      x: byHead(ctx, { x: project(ctx, { x: plain(b, signal), rank: 3, projection: part, label }), axes, size, label }),
+      x: heads(ctx, { x: plain(b, signal), projection: part, label }, axes),
       from: headsOf(part).heads,
-      to: heads,
+      to: count,
       label,
     });
-  const q = byHead(ctx, {
-    x: scaled(ctx, project(ctx, { x, rank: 3, projection: parts.query, label: 'query' }), size),
-    axes,
-    size,
-    label: 'query',
-  });
+  const q = heads(ctx, { x, projection: parts.query, label: 'query' }, axes, true);
   const keepsScores = number(config, 'dropout', 0) > 0 || wantsScores(ctx);
   const { mixed, scores } = attend(ctx, {
     q,
@@ -164,7 +150,7 @@ const groupQueryAttention: LayerConverter = (ctx) => {
   const { value: result, sizes } = output(ctx, joined, 3, parts.output);
   const outputs = [plainSignal(result, [...query.shape.slice(0, -1), ...sizes])];
   if (wantsScores(ctx))
-    outputs.push(plainSignal(scores, [query.shape[0] ?? null, heads, query.shape[1] ?? null, value.shape[1] ?? null]));
+    outputs.push(plainSignal(scores, [query.shape[0] ?? null, count, query.shape[1] ?? null, value.shape[1] ?? null]));
   return outputs;
 };
 

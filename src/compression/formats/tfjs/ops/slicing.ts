@@ -84,6 +84,28 @@ export const slice: NodeConverter = (ctx) => {
   );
 };
 
+interface SliceBounds {
+  readonly from: Bound;
+  readonly to: Bound;
+  readonly step: number;
+}
+
+/** The first input's slice, with bounds for each of the axes. */
+function sliceAlong(ctx: NodeContext, bounds: readonly SliceBounds[], axes: readonly number[]): string {
+  const { b, node } = ctx;
+  const x = plain(ctx, 0);
+  const from = joined(
+    ctx,
+    bounds.map((bound) => bound.from),
+  );
+  const to = joined(
+    ctx,
+    bounds.map((bound) => bound.to),
+  );
+  const steps = bounds.map(({ step }) => step);
+  return b.op('Slice', [x, from, to, b.ints(axes), b.ints(steps)], {}, `${node.name}/slice`);
+}
+
 /**
  * With its five masks: begin and end (open ends), shrink (drops the axis), new axis, ellipsis (counts from the end
  * after it).
@@ -101,7 +123,7 @@ export const stridedSlice: NodeConverter = (ctx) => {
   const sliced = specs.filter((i) => i !== ellipsis && !mask('new_axis_mask', i));
   const isLast = (from: Bound) =>
     typeof from === 'number' ? from === -1 : b.op('Equal', [from, b.ints([-1])], {}, `${node.name}/last`);
-  const bounds = sliced.map((i): { from: Bound; to: Bound; step: number } => {
+  const bounds = sliced.map((i): SliceBounds => {
     const step = strides[i]!;
     if (mask('shrink_axis_mask', i)) {
       const from = beginAt(i);
@@ -114,25 +136,7 @@ export const stridedSlice: NodeConverter = (ctx) => {
       step,
     };
   });
-  const axes = sliced.map(axisOf);
-  let value = b.op(
-    'Slice',
-    [
-      plain(ctx, 0),
-      joined(
-        ctx,
-        bounds.map(({ from }) => from),
-      ),
-      joined(
-        ctx,
-        bounds.map(({ to }) => to),
-      ),
-      b.ints(axes),
-      b.ints(bounds.map(({ step }) => step)),
-    ],
-    {},
-    `${node.name}/slice`,
-  );
+  let value = sliceAlong(ctx, bounds, sliced.map(axisOf));
   const dropped = sliced.filter((i) => mask('shrink_axis_mask', i)).map(axisOf);
   if (dropped.length > 0) value = b.op('Squeeze', [value, b.ints(dropped)], {}, `${node.name}/shrunk`);
   const added = specs.filter((i) => mask('new_axis_mask', i));

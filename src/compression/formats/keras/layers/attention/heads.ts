@@ -14,7 +14,7 @@ export function headsOf({ kernel }: Projection): { heads: number; size: number }
   return { heads, size };
 }
 
-interface Projected {
+export interface Projected {
   readonly x: string;
   readonly rank: number;
   readonly projection: Projection;
@@ -85,7 +85,7 @@ export function byStep(
   const order = [0, ...free, rank - 1, ...attended, rank];
   const sizes = attended.map((axis) => query.shape[axis] ?? null);
   if (attended.length > 1 && sizes.some((one) => one === null))
-    throw new UnsupportedLayer('attention over several axes of open size');
+    throw new UnsupportedLayer('attention over several axes of dynamic size is not supported');
   const apart =
     attended.length === 1
       ? mixed

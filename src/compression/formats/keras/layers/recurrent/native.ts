@@ -21,11 +21,17 @@ const ONNX_ACTIVATIONS: Readonly<Record<string, string>> = {
   linear: 'Affine',
 };
 
+interface NativeActivation {
+  readonly name: string;
+  readonly alpha: number;
+  readonly beta: number;
+}
+
 /**
  * ONNX activation with its parameters; Keras 2's and 3's hard_sigmoid differ in the slope. Null: ONNX's recurrent
  * operators lack this activation.
  */
-function cellActivation(value: unknown, kerasMajor: number): { name: string; alpha: number; beta: number } | null {
+function cellActivation(value: unknown, kerasMajor: number): NativeActivation | null {
   const keras =
     typeof value === 'object' && value !== null && 'module' in value && String(value.module).startsWith('keras.layers')
       ? ''
@@ -131,19 +137,13 @@ export function emit(
   const activations = sets.flatMap(() =>
     existing(nativeActivations(cell, config, kerasMajor), 'the ONNX form of its activations'),
   );
+  const resetsAfter = flag(config, 'reset_after', (arrays[0]?.[2]?.dims.length ?? 1) === 2);
   const attributes: Record<string, AttributeValue> = {
     hidden_size: units,
     direction: way,
-    activations: { kind: 'strings', value: activations.map((a) => a.name) },
-    activation_alpha: { floats: activations.map((a) => a.alpha) },
-    activation_beta: { floats: activations.map((a) => a.beta) },
+    ...activationAttributes(activations),
+    ...(cell === 'GRU' ? { linear_before_reset: resetsAfter ? 1 : 0 } : {}),
   };
-  if (activations.every((a) => a.name === 'Tanh' || a.name === 'Sigmoid')) {
-    delete attributes['activation_alpha'];
-    delete attributes['activation_beta'];
-  }
-  if (cell === 'GRU')
-    attributes['linear_before_reset'] = flag(config, 'reset_after', (arrays[0]?.[2]?.dims.length ?? 1) === 2) ? 1 : 0;
   const outputs = b.ops(
     cell,
     [x, w, r, bias, '', ...states],
@@ -152,6 +152,17 @@ export function emit(
     `${name}/${cell.toLowerCase()}`,
   );
   return { y: itemOf(outputs, 0, 'its outputs'), states: outputs.slice(1), units };
+}
+
+/** Tanh and Sigmoid take no parameters. */
+function activationAttributes(activations: readonly NativeActivation[]): Record<string, AttributeValue> {
+  const names = { kind: 'strings', value: activations.map(({ name }) => name) } as const;
+  if (activations.every(({ name }) => name === 'Tanh' || name === 'Sigmoid')) return { activations: names };
+  return {
+    activations: names,
+    activation_alpha: { floats: activations.map(({ alpha }) => alpha) },
+    activation_beta: { floats: activations.map(({ beta }) => beta) },
+  };
 }
 
 const joined = (sets: readonly Direction[], pick: (set: Direction) => Float32Array): Float32Array =>
