@@ -90,6 +90,7 @@ async function taskIn(folder: string, { model, arrays, request }: Together): Pro
     outputFolder,
     engine: engine().name,
     threads: 1,
+    latencyMs: 1,
   };
 }
 

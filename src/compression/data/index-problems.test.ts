@@ -4,7 +4,8 @@ import { makeNode } from '../ir/edit.ts';
 import { describeModel } from '../graph/describe.ts';
 import type { Node } from '../ir/types.ts';
 import { modelOf, spread, tensor, value } from '../../../test/support/graphs.ts';
-import { arrayDataset, type SplitArrays } from './array-dataset.ts';
+import { arrayDataset } from './array-dataset.ts';
+import type { SplitArrays } from './array-split.ts';
 import { arrayFrom } from './array-store.ts';
 import { indexProblems } from './match.ts';
 
