@@ -1,6 +1,6 @@
 /** Runs a schedule on a virtual clock: how long a batch takes, how busy each part is, what it holds. */
-import { elementAt } from '../../ir/checked-access.ts';
-import { dependencies, keyOf } from './pass-order.ts';
+import { elementAt, entryOf } from '../../ir/checked-access.ts';
+import { dependencies, inOneOrder, keyOf } from './pass-order.ts';
 import type { Pass, Schedule, StageLinks } from './schedule.ts';
 
 export interface SimulationOptions {
@@ -24,35 +24,24 @@ export interface Simulation {
 
 /** @throws Error where passes wait for each other for ever, with the passes that wait */
 export function simulate(schedule: Schedule, options: SimulationOptions): Simulation {
+  const { stages, duration, transfer = 0 } = options;
   const ends = new Map<string, { at: number; part: number }>();
-  const next = schedule.map(() => 0);
-  const free = schedule.map(() => 0);
-  const busy = schedule.map(() => 0);
-  const run = (part: number): boolean => {
-    const pass = schedule[part]?.[next[part] ?? 0];
-    if (!pass) return false;
-    const needed = dependencies(pass, options.stages).map((key) => ends.get(key));
-    if (needed.includes(undefined)) return false;
-    const arrivals = needed.map((end) => (end ? end.at + (end.part === part ? 0 : (options.transfer ?? 0)) : 0));
-    const time = options.duration(pass);
+  const [free, busy] = [schedule.map(() => 0), schedule.map(() => 0)];
+  for (const pass of inOneOrder(schedule, stages)) {
+    const { part } = elementAt(stages, pass.stage, 'stage');
+    const arrivals = dependencies(pass, stages).map((key) => {
+      const end = entryOf(ends, key, 'end of');
+      return end.at + (end.part === part ? 0 : transfer);
+    });
+    const time = duration(pass);
     const at = Math.max(elementAt(free, part, 'part'), ...arrivals) + time;
     ends.set(keyOf(pass), { at, part });
     free[part] = at;
     busy[part] = elementAt(busy, part, 'part') + time;
-    next[part] = elementAt(next, part, 'part') + 1;
-    return true;
-  };
-  while (schedule.some((_, part) => run(part)));
-  const waiting = schedule.flatMap((passes, part) => passes[next[part] ?? 0] ?? []);
-  if (waiting.length > 0) throw new Error(`The schedule stands still: ${waiting.map(keyOf).join(', ')} wait for ever`);
+  }
   const makespan = Math.max(0, ...free);
   const utilisation = busy.reduce((a, b) => a + b, 0) / (schedule.length * makespan);
-  return {
-    makespan,
-    utilisation,
-    busy,
-    inFlight: options.stages.map((_, stage) => mostInFlight(schedule.flat(), stage)),
-  };
+  return { makespan, utilisation, busy, inFlight: stages.map((_, stage) => mostInFlight(schedule.flat(), stage)) };
 }
 
 /** A part runs its passes in order, so that no clock is needed. */
