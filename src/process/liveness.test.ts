@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { isAlive, startTicks, waitForExit } from './liveness.ts';
 
@@ -22,13 +23,15 @@ test('a process of another user is alive', () => {
 });
 
 test.skipIf(!LINUX)('a zombie is not alive', async () => {
-  // The shell's child ends at once, and `exec` puts a program in the shell's place that never reads its exit code.
-  const parent = spawn('/bin/sh', ['-c', 'sleep 0.1 & echo $!; exec sleep 60'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+  // The shell's child ends when pipe 3 does, and `exec` puts a program in the shell's place that never reads its exit
+  // code.
+  const parent = spawn('/bin/sh', ['-c', '(read line <&3) & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
   });
-  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+  const [line] = (await once(parent.stdout as Readable, 'data')) as [Buffer];
   const zombie = Number(line.toString());
   expect(isAlive(zombie)).toBe(true);
+  (parent.stdio[3] as Writable).end();
   expect(await waitForExit(zombie, 5000)).toBe(true);
   expect(() => process.kill(zombie, 0)).not.toThrow();
   parent.kill('SIGKILL');
