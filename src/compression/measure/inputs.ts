@@ -50,6 +50,7 @@ export async function* datasetFeeds(
     seed: 0,
     transform,
     inputs: inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] })),
+    numWorkers: 0, // onnxruntime takes no shared memory
   });
   for await (const batch of source.epoch(0))
     yield fixed === null || batch.size === fixed ? batch : padded(batch, fixed);

@@ -23,8 +23,7 @@ export class BatchStream {
   private readonly maker: BatchMaker;
   private readonly choice: WorkerChoice;
   private pool: WorkerPool | null = null;
-  /** Memory of batches that were given back, by size. */
-  private readonly free = new Map<number, SharedArrayBuffer[]>();
+  private readonly free = { own: new FreeBuffers(ArrayBuffer), shared: new FreeBuffers(SharedArrayBuffer) };
 
   constructor(split: Split, options: StreamOptions) {
     const cores = availableParallelism();
@@ -65,7 +64,8 @@ export class BatchStream {
   async close(): Promise<void> {
     const { pool } = this;
     this.pool = null;
-    this.free.clear();
+    this.free.own.clear();
+    this.free.shared.clear();
     await pool?.destroy();
   }
 
@@ -97,13 +97,18 @@ export class BatchStream {
     const rows = request.to - request.from;
     if (rows === 0) return withoutSamples(await this.load({ ...request, from: 0, to: 1 }));
     const bytes = await this.maker.sizeOf(request, rows);
-    const buffer = this.free.get(bytes)?.pop() ?? new SharedArrayBuffer(bytes);
-    const task = { request, buffer };
-    this.broken.add(await (this.pool ? this.pool.make(task) : this.maker.make(request, buffer)));
-    return this.batchOver(buffer, rows);
+    const { pool } = this;
+    if (!pool) {
+      const buffer = this.free.own.take(bytes);
+      this.broken.add(await this.maker.make(request, buffer));
+      return this.batchOver(buffer, rows, () => this.free.own.give(buffer));
+    }
+    const buffer = this.free.shared.take(bytes);
+    this.broken.add(await pool.make({ request, buffer }));
+    return this.batchOver(buffer, rows, () => this.free.shared.give(buffer));
   }
 
-  private batchOver(buffer: SharedArrayBuffer, rows: number): Batch {
+  private batchOver(buffer: ArrayBufferLike, rows: number, release: () => void): Batch {
     const { inputs, target, names } = this.maker.arrays(rows, buffer);
     const { shared } = this.maker;
     return {
@@ -115,11 +120,34 @@ export class BatchStream {
         }),
       ),
       target,
-      release: () => {
-        const known = this.free.get(buffer.byteLength) ?? [];
-        this.free.set(buffer.byteLength, [...known, buffer]);
-      },
+      release,
     };
+  }
+}
+
+/** Memory of batches that were given back, by size. */
+class FreeBuffers<T extends ArrayBufferLike> {
+  private readonly bySize = new Map<number, T[]>();
+  private readonly kind: new (
+    bytes: number,
+  ) => T;
+
+  constructor(kind: new (bytes: number) => T) {
+    this.kind = kind;
+  }
+
+  take(bytes: number): T {
+    return this.bySize.get(bytes)?.pop() ?? new this.kind(bytes);
+  }
+
+  give(buffer: T): void {
+    const known = this.bySize.get(buffer.byteLength);
+    if (known) known.push(buffer);
+    else this.bySize.set(buffer.byteLength, [buffer]);
+  }
+
+  clear(): void {
+    this.bySize.clear();
   }
 }
 
