@@ -17,11 +17,11 @@ const LAYERS = [
   ['formats', 'data'],
   ['measure'],
   ['weights'],
+  ['parallel/async'],
   ['network'],
   ['agreement'],
   ['step'],
   ['training'],
-  ['parallel'],
   ['techniques'],
   ['recipe'],
 ];

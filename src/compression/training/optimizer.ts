@@ -10,7 +10,7 @@ import type { Parameter } from '../network/network.ts';
 import { adamUpdate, momentumUpdate } from '../tensor/optimizer-kernels.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike, type NamedVariable } from './named-variable.ts';
-import { ADAM, adamScalars } from './optimizer-scalars.ts';
+import { ADAM, adamScalars } from '../weights/optimizer-scalars.ts';
 import { elementAt, entryOf } from '../ir/checked-access.ts';
 
 export interface Optimizer {

@@ -1,6 +1,6 @@
 /** What a parameter server does with a gradient, on host values. The optimizers of training/optimizer.ts in JavaScript. */
 import type { Training } from '../../../contracts/job-request.ts';
-import { adamScalars, ADAM } from '../../training/optimizer-scalars.ts';
+import { adamScalars, ADAM } from '../../weights/optimizer-scalars.ts';
 import { entryOf } from '../../ir/checked-access.ts';
 import { valuesOf, zerosLike, type Tensors } from './tensors.ts';
 
