@@ -1,6 +1,7 @@
 /** What the recipe gives to a step, and what the step reports. */
 import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
 import type { ParallelFigures, Sensitivity } from '../../contracts/report.ts';
+import type { AsyncPlace } from '../collective/async-place.ts';
 import type { Replica } from '../collective/replica.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Model } from '../ir/types.ts';
@@ -36,6 +37,8 @@ export interface StepContext {
   readonly checkpoints: CheckpointStore;
   /** This process's place among those that apply the same step together; absent: it is alone. */
   readonly replica?: Replica;
+  /** Its place in an asynchronous training; absent: there is none. */
+  readonly asynchronous?: AsyncPlace;
   readonly signal: AbortSignal;
   report(progress: StepProgress): void;
   /** Puts evidence into the report; a later record under the same name replaces it. */

@@ -103,7 +103,7 @@ interface Differentiated {
 }
 
 export function differentiate(
-  { network, terms }: TrainingStepParts,
+  { network, terms }: Pick<TrainingStepParts, 'network' | 'terms'>,
   batch: readonly TfTensor[],
   seed: TfTensor,
 ): Differentiated {

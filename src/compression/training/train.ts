@@ -1,11 +1,15 @@
 /** The training loop. */
 import type { Training } from '../../contracts/job-request.ts';
 import { amongAll } from '../collective/collective.ts';
+import type { AsyncPlace, AsyncServer } from '../collective/async-place.ts';
 import type { Replica } from '../collective/replica.ts';
 import type { BatchSource } from '../data/dataset.ts';
 import type { Network } from '../network/network.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
 import type { StepProgress } from '../step/step-context.ts';
+import { serverOptimizer } from './asynchronous/server-optimizer.ts';
+import { serveEpochs, type ServedEpochs } from './asynchronous/server.ts';
+import { trainAsWorker } from './asynchronous/worker.ts';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 import type { Constraint } from './constraint.ts';
 import { diverged, divergenceGuard } from './divergence.ts';
@@ -14,9 +18,9 @@ import { nextTurn } from './event-loop.ts';
 import { adoptValues, shareOf, total } from './members.ts';
 import { valuesOf, type NamedVariable } from './named-variable.ts';
 import { makeOptimizer } from './optimizer.ts';
-import { learningRateSchedule } from './schedule.ts';
+import { learningRateSchedule, type LearningRate } from './schedule.ts';
 import { fitsSnapshot, restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
-import type { GradientObserver, StepMaker, TrainingStep } from './step.ts';
+import type { GradientObserver, StepMaker, TrainingStep, TrainingStepParts } from './step.ts';
 import { trainedParameters, type LossTerm, type Metric } from './term.ts';
 import { wholeStep } from './whole-step.ts';
 
@@ -44,6 +48,8 @@ export interface TrainOptions {
    * Default: it trains alone.
    */
   readonly replica?: Replica;
+  /** This process's place in an asynchronous training: its server, or a worker, which then follows the server. */
+  readonly asynchronous?: AsyncPlace;
   /** Makes the training step; default: this process trains alone. */
   readonly makeStep?: StepMaker;
   readonly checkpoints: CheckpointStore;
@@ -68,13 +74,24 @@ const REPORT_EVERY = 10;
  * The same options and seed give the same weights, also across a resume from a checkpoint. Replicas end with the same
  * weights; where one is gone and the others go on, they repeat the training step that this broke off.
  * @throws LatheError `diverged` (the network then holds the best weights so far); the signal's reason within a batch of
- * an abort; ReplicaLost
+ * an abort; ReplicaLost, NoWorkers
  */
 export async function train(options: TrainOptions): Promise<Trained> {
-  const { network, terms, settings, epochs, makeStep = wholeStep } = options;
-  const optimizer = makeOptimizer(settings.optimizer ?? 'adam', settings, trainedParameters(network, terms));
+  const { asynchronous } = options;
+  if (asynchronous?.role === 'worker') return (await trainAsWorker(options, asynchronous)) as Trained;
+  return trainHere(options);
+}
+
+async function trainHere(options: TrainOptions): Promise<Trained> {
+  const { network, terms, settings, epochs, asynchronous } = options;
+  const parameters = trainedParameters(network, terms);
+  const optimizer =
+    asynchronous?.role === 'server'
+      ? serverOptimizer(settings, parameters, asynchronous.settings)
+      : makeOptimizer(settings.optimizer ?? 'adam', settings, parameters);
   const run = new TrainingLoop(options, optimizer.slots);
-  const step = makeStep({
+  const epochTrainer = asynchronous?.role === 'server' ? asynchronousEpochs(asynchronous) : stepByStep;
+  const trainer = epochTrainer(options, run, {
     network,
     terms,
     optimizer,
@@ -84,51 +101,102 @@ export async function train(options: TrainOptions): Promise<Trained> {
     earlierSteps: (samples: number) => run.earlierSteps(samples),
   });
   const validate = validator(options, () => run.earlierValidations);
-  const trainEpoch = epochTrainer(options, run, step);
   try {
     const isResumed = await run.resume();
     await amongAll(async () => {
       if (!isResumed && run.step === 0) run.offer(await validate(0));
       while (run.epoch < epochs) {
-        await trainEpoch();
+        await trainer.epoch();
         const figures = await validate(run.step);
         if (figures && !Number.isFinite(figures.loss))
           throw diverged(`the validation loss became ${figures.loss}`, run);
         await run.finishEpoch(figures);
       }
     });
+    run.keepBest();
+    trainer.end?.(run.result());
     return run.result();
   } finally {
     run.keepBest();
-    step.dispose();
+    trainer.dispose();
     validate.dispose();
     optimizer.dispose();
   }
 }
 
-/** Trains on what is left of the present epoch: all of it, or the batches after those done before the group changed. */
-function epochTrainer(options: TrainOptions, run: TrainingLoop, step: TrainingStep): () => Promise<void> {
-  const { settings, seed, signal, report, replica } = options;
-  const guard = divergenceGuard();
-  const learningRate = learningRateSchedule({
+interface EpochTrainer {
+  /** Trains on what is left of the present epoch. */
+  epoch(): Promise<void>;
+  /** Is told the result. */
+  end?(trained: Trained): void;
+  dispose(): void;
+}
+
+type EpochTrainerMaker = (options: TrainOptions, run: TrainingLoop, parts: TrainingStepParts) => EpochTrainer;
+
+/** Batch after batch: all of an epoch, or those after the ones done before the group changed. */
+function stepByStep(options: TrainOptions, run: TrainingLoop, parts: TrainingStepParts): EpochTrainer {
+  const { seed, signal, replica, makeStep = wholeStep } = options;
+  const step = makeStep(parts);
+  const finishStep = stepFinisher(options, run);
+  const learningRate = rateOf(options);
+  return {
+    epoch: async () => {
+      let at = run.epoch * options.train.batchesPerEpoch;
+      for await (const batch of shareOf(options.train, replica).epoch(run.epoch)) {
+        if (at++ < run.step) continue;
+        signal.throwIfAborted();
+        options.beforeStep?.(run.step);
+        const [loss = NaN] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
+        await finishStep(loss, batch.size, 1);
+      }
+    },
+    dispose: () => step.dispose(),
+  };
+}
+
+/** As workers deliver gradients of batches. */
+function asynchronousEpochs(server: AsyncServer): EpochTrainerMaker {
+  return (options, run, parts): ServedEpochs => {
+    const finishStep = stepFinisher(options, run);
+    return serveEpochs({
+      parts,
+      server,
+      source: options.train,
+      epochs: options.epochs,
+      position: run,
+      learningRate: rateOf(options),
+      ...(options.beforeStep && { beforeStep: options.beforeStep }),
+      onUpdate: ({ losses, samples, batches }) => finishStep(losses[0] ?? NaN, samples, batches.length),
+      signal: options.signal,
+    });
+  };
+}
+
+function rateOf({ settings, train, epochs, cycles }: TrainOptions): LearningRate {
+  return learningRateSchedule({
     learningRate: settings.learningRate ?? 0.001,
     schedule: settings.schedule,
-    stepsPerEpoch: options.train.batchesPerEpoch,
-    epochs: options.epochs,
-    cycles: options.cycles,
+    stepsPerEpoch: train.batchesPerEpoch,
+    epochs,
+    cycles,
   });
-  return async () => {
-    let at = run.epoch * options.train.batchesPerEpoch;
-    for await (const batch of shareOf(options.train, replica).epoch(run.epoch)) {
-      if (at++ < run.step) continue;
-      signal.throwIfAborted();
-      options.beforeStep?.(run.step);
-      const [loss = NaN] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
-      guard(loss, run);
-      run.finishStep(loss, batch.size);
-      if (run.step % REPORT_EVERY === 0) report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss } });
-      await nextTurn();
-    }
+}
+
+/** Counts a training step, watches its loss, and reports now and then. */
+function stepFinisher(
+  { report }: TrainOptions,
+  run: TrainingLoop,
+): (loss: number, samples: number, batches: number) => Promise<void> {
+  const guard = divergenceGuard();
+  let reported = run.step;
+  return async (loss, samples, batches) => {
+    guard(loss, run);
+    run.finishStep(loss, samples, batches);
+    if (Math.floor(run.step / REPORT_EVERY) > Math.floor(reported / REPORT_EVERY))
+      report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss } });
+    reported = run.step;
+    await nextTurn();
   };
 }
 
@@ -219,10 +287,10 @@ class TrainingLoop {
     );
   }
 
-  finishStep(loss: number, samples: number): void {
+  finishStep(loss: number, samples: number, batches: number): void {
     this.sums[0]! += loss * samples;
     this.sums[1]! += samples;
-    this.step++;
+    this.step += batches;
   }
 
   /** @param figures of the validation split */

@@ -46,6 +46,7 @@ export interface TrainingSetup {
     | 'signal'
     | 'report'
     | 'replica'
+    | 'asynchronous'
     | 'makeStep'
   >;
 }
@@ -56,7 +57,7 @@ export async function setUpTraining(
   context: StepContext,
   overrides: Training = {},
 ): Promise<TrainingSetup> {
-  const { dataset, seed, checkpoints, signal, replica } = context;
+  const { dataset, seed, checkpoints, signal, replica, asynchronous } = context;
   if (!dataset) throw new LatheError('dataset-required', 'training needs a dataset');
   const settings = { ...context.training, ...overrides };
   const { train, validation } = trainAndValidation(dataset, settings.validationFraction, seed);
@@ -74,6 +75,7 @@ export async function setUpTraining(
     validation: validation.length > 0 ? sourceOf(validation, false) : null,
     report: (progress) => context.report(progress),
     ...(replica && { replica, makeStep: exchangedStep(replica) }),
+    ...(asynchronous && { asynchronous }),
   } satisfies TrainingSetup['common'];
   return { heads, common, ...supervision(heads, dataset, settings) };
 }

@@ -57,7 +57,7 @@ export function decodeSparse(bytes: Uint8Array, like: Tensors, format: GradientF
 }
 
 function encodeValues(values: Float32Array, format: GradientFormat): Uint8Array {
-  if (format === 'float32') return new Uint8Array(Float32Array.from(values).buffer);
+  if (format === 'float32') return new Uint8Array(values.slice().buffer);
   return new Uint8Array(Uint16Array.from(values, (value) => encodeFloat(value, 'float16', true)).buffer);
 }
 
