@@ -14,7 +14,7 @@ import { failureOf } from './job-process/failure.ts';
 import { openInputs } from './job-process/inputs.ts';
 import type { JobProcessMessage, JobTask, ResultFile } from './job-process/protocol.ts';
 import { replicaCount, threadsOfReplica } from './replicas/count.ts';
-import { replicaProcesses } from './replicas/start.ts';
+import { replicaProcesses, workerProcesses } from './replicas/start.ts';
 
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -54,9 +54,7 @@ async function compute(task: JobTask): Promise<RecipeResult> {
     request: task.request,
     model: task.model.description,
     ...(task.dataset && { datasetSource: { sha256: task.dataset.sha256, options: task.dataset.options } }),
-    ...(replicas > 1 && {
-      replicas: replicaProcesses(task, replicas, (pids) => void send({ type: 'replicas', pids })),
-    }),
+    ...processesOf(task, replicas),
     checkpoints: (step) => fileCheckpoint(task.checkpointFolder, `step-${step}`),
     signal: stopping.signal,
     report: throttleProgress((event) => void send({ type: 'event', event })),
@@ -74,6 +72,13 @@ async function compute(task: JobTask): Promise<RecipeResult> {
   } finally {
     await inputs.dataset?.close();
   }
+}
+
+/** The processes that train with this one, or for it. */
+function processesOf(task: JobTask, replicas: number): Pick<RecipeInput, 'replicas' | 'workers'> {
+  const tell = (pids: readonly number[]) => void send({ type: 'replicas', pids });
+  if (task.request.parallel?.mode === 'async') return { workers: workerProcesses(task, replicas, tell) };
+  return replicas > 1 ? { replicas: replicaProcesses(task, replicas, tell) } : {};
 }
 
 /** Limits progress events to ten a second. */

@@ -89,12 +89,27 @@ export const Parallel = Type.Object(
     staleness: Type.Optional(
       Type.Object(
         {
-          max: Type.Optional(Type.Integer({ minimum: 0, description: 'updates that a gradient may be late' })),
-          scaleLearningRate: Type.Optional(Type.Boolean()),
-          compensate: Type.Optional(Type.Boolean()),
+          max: Type.Optional(
+            Type.Integer({ minimum: 0, description: 'updates that a gradient may be late; others wait for it' }),
+          ),
+          scaleLearningRate: Type.Optional(
+            Type.Boolean({ description: 'learning rate over staleness (arXiv 1511.05950); default true' }),
+          ),
+          compensate: Type.Optional(
+            Type.Boolean({ description: 'delay compensation (DC-ASGD, arXiv 1609.08326); default false' }),
+          ),
         },
         { additionalProperties: false, description: 'async' },
       ),
+    ),
+    localSteps: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100_000,
+        description:
+          'async: batches that a replica trains on by itself between two exchanges (DiLoCo, arXiv 2311.08105; ' +
+          'delayed Nesterov, 2401.09135); default 1',
+      }),
     ),
     syncBatchNorm: Type.Optional(
       Type.Boolean({

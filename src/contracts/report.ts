@@ -161,7 +161,13 @@ export const ParallelFigures = Type.Object(
       description: "by replica: a training step's own computing, ms, without exchange and waiting",
     }),
     exchangeMs: Type.Number({ description: 'exchange of a training step, ms, for the replica that others waited for' }),
-    waitShare: Type.Number({ description: '0..1 of the time of all replicas: waiting for a slower one' }),
+    waitShare: Type.Number({ description: '0..1 of the time of all replicas: waiting for a slower one, or for work' }),
+    samplesPerSecond: Type.Optional(Type.Array(Type.Number(), { description: 'async, by replica' })),
+    staleness: Type.Optional(
+      Type.Array(Type.Integer(), {
+        description: 'async: gradients by how many updates of the weights came between their pull and their use',
+      }),
+    ),
   },
   { description: 'how the processes of a parallel training spent their time' },
 );

@@ -134,7 +134,7 @@ describe('a submission', () => {
   });
 
   test('asking for a mode that does not run is refused with what is missing', async () => {
-    const response = await submit(request({ parallel: { mode: 'async', replicas: 2 } }));
+    const response = await submit(request({ parallel: { mode: 'pipeline', stages: 2 } }));
     expect(problemOf(response)).toMatchObject({
       code: 'invalid-request',
       status: 400,

@@ -1,9 +1,9 @@
-/** How many processes train a job together, and how they share its threads. */
+/** How many processes compute a job's training, and how they share its threads. */
 import type { JobTask } from '../job-process/protocol.ts';
 
 export function replicaCount({ request, threads }: Pick<JobTask, 'request' | 'threads'>): number {
   const { mode = 'none', replicas = 'auto' } = request.parallel ?? {};
-  if (mode !== 'sync') return 1;
+  if (mode !== 'sync' && mode !== 'async') return 1;
   return replicas === 'auto' ? threads : replicas;
 }
 

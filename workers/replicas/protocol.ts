@@ -10,6 +10,8 @@ export interface ReplicaTask {
   readonly step: number;
   /** The state before it: a file. */
   readonly statePath: string;
+  /** Of a worker of an asynchronous training: the checkpoint that its server resumes from, a file; null: there is none. */
+  readonly checkpointPath?: string | null;
   readonly threads: number;
 }
 

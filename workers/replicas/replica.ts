@@ -5,13 +5,17 @@
 import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
+import { AsyncWorker } from '../../src/compression/collective/async-place.ts';
+import { connectionOver } from '../../src/compression/collective/connection.ts';
 import { HostMember } from '../../src/compression/collective/host-member.ts';
 import { Replica } from '../../src/compression/collective/replica.ts';
 import { readModel } from '../../src/compression/formats/read-model.ts';
-import { applyAsReplica } from '../../src/compression/recipe/replica-step.ts';
+import { asyncSettings } from '../../src/compression/recipe/async-settings.ts';
+import { applyAsReplica, applyAsWorker, type ReplicaSetting } from '../../src/compression/recipe/replica-step.ts';
 import { sha256 } from '../../src/compression/recipe/sha256.ts';
 import { decodeState } from '../../src/compression/recipe/step-records.ts';
 import { validateRecipe } from '../../src/compression/recipe/validate.ts';
+import type { ModelState } from '../../src/compression/step/model-state.ts';
 import { startEngine } from '../../src/compression/tensor/engine.ts';
 import { processEntry } from '../../src/process/entry.ts';
 import { failureOf } from '../job-process/failure.ts';
@@ -33,21 +37,32 @@ async function main(task: ReplicaTask): Promise<void> {
   }
 }
 
-async function takePart({ task, rank, size, step, statePath, threads }: ReplicaTask): Promise<void> {
-  const collective = new HostMember(new Socket({ fd: STREAM_FD, readable: true, writable: true }), rank, size);
-  const { syncBatchNorm = true } = task.request.parallel ?? {};
+async function takePart(given: ReplicaTask): Promise<void> {
+  const { task, step, statePath, threads } = given;
+  const stream = new Socket({ fd: STREAM_FD, readable: true, writable: true });
   await startEngine(task.engine, { threads });
   const inputs = await openInputs(task);
   const { model } = await readModel(inputs.modelBytes);
-  await applyAsReplica(
-    {
-      ...inputs,
-      request: validateRecipe(task.request, task.model.description, inputs.dataset?.description ?? null, inputs.others),
-      original: { model, sha256: sha256(inputs.modelBytes) },
-      signal: new AbortController().signal,
-    },
-    step,
-    decodeState(await readFile(statePath)),
-    new Replica(collective, { syncBatchNorm }),
-  );
+  const setting = {
+    ...inputs,
+    request: validateRecipe(task.request, task.model.description, inputs.dataset?.description ?? null, inputs.others),
+    original: { model, sha256: sha256(inputs.modelBytes) },
+    signal: new AbortController().signal,
+  };
+  const state = decodeState(await readFile(statePath));
+  if (task.request.parallel?.mode === 'async') return asWorker(given, setting, state, stream);
+  const collective = new HostMember(stream, given.rank, given.size);
+  const { syncBatchNorm = true } = task.request.parallel ?? {};
+  return applyAsReplica(setting, step, state, new Replica(collective, { syncBatchNorm }));
+}
+
+async function asWorker(
+  { task, step, checkpointPath }: ReplicaTask,
+  setting: ReplicaSetting,
+  state: ModelState,
+  stream: Socket,
+): Promise<void> {
+  const worker = new AsyncWorker(connectionOver(stream, 'server'), asyncSettings(task.request.parallel));
+  const checkpoint = checkpointPath ? await readFile(checkpointPath) : null;
+  await applyAsWorker(setting, step, state, { worker, checkpoint });
 }

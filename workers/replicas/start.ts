@@ -6,8 +6,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
+import { AsyncServer } from '../../src/compression/collective/async-place.ts';
+import { connectionOver } from '../../src/compression/collective/connection.ts';
 import { HostLeader, type LossRule } from '../../src/compression/collective/host-leader.ts';
 import { Replica } from '../../src/compression/collective/replica.ts';
+import type { WorkerProcesses } from '../../src/compression/recipe/apply-asynchronously.ts';
+import { asyncSettings } from '../../src/compression/recipe/async-settings.ts';
 import type { ReplicaGroup, ReplicaProcesses } from '../../src/compression/recipe/apply-together.ts';
 import { encodeState } from '../../src/compression/recipe/step-records.ts';
 import { LatheError } from '../../src/errors.ts';
@@ -69,6 +73,48 @@ function startGroup(shared: Omit<ReplicaTask, 'rank'>, onLoss: LossRule): Runnin
   };
 }
 
+/** Workers of an asynchronous training: each computes for the server in this process, which trains nothing itself. */
+export function workerProcesses(
+  task: JobTask,
+  size: number,
+  onProcesses: (pids: readonly number[]) => void,
+): WorkerProcesses {
+  return {
+    start: async (step, state, checkpoint, onLoss) => {
+      const statePath = join(task.outputFolder, `workers-step-${step}.bin`);
+      const checkpointPath = checkpoint ? join(task.outputFolder, `workers-checkpoint-${step}.bin`) : null;
+      await writeFile(statePath, encodeState(state));
+      if (checkpointPath && checkpoint) await writeFile(checkpointPath, checkpoint);
+      const server = new AsyncServer(asyncSettings(task.request.parallel));
+      const shared = { task, size, step, statePath, checkpointPath, threads: threadsOfReplica(task, size) };
+      const children = Array.from({ length: size }, (_, i) => startReplica({ ...shared, rank: i + 1 }));
+      let closing = false;
+      const ends = children.map((child, i) => {
+        const connection = connectionOver(child.stdio[STREAM_FD] as Duplex, `worker ${i + 1}`);
+        server.accept(connection);
+        return watch(child, i + 1, {
+          abort: (error) => server.abort(error),
+          lose: (rank, detail) => {
+            if (!closing) onLoss(`Replica ${rank} is gone: ${detail}`);
+            server.lose(connection);
+          },
+        });
+      });
+      onProcesses(children.flatMap(({ pid }) => pid ?? []));
+      return {
+        server,
+        close: async () => {
+          closing = true;
+          for (const child of children) child.kill('SIGKILL');
+          await Promise.all(ends);
+          onProcesses([]);
+          await Promise.all([statePath, checkpointPath].map((path) => path && rm(path, { force: true })));
+        },
+      };
+    },
+  };
+}
+
 function startReplica(task: ReplicaTask): ChildProcess {
   const { path, flags } = processEntry('replica');
   const child = spawn(process.execPath, [...new Set([...flags, ...process.execArgv]), path], {
@@ -80,7 +126,7 @@ function startReplica(task: ReplicaTask): ChildProcess {
 }
 
 /** Resolves when the replica has ended; the exchange learns of it. */
-function watch(child: ChildProcess, rank: number, leader: HostLeader): Promise<void> {
+function watch(child: ChildProcess, rank: number, leader: Pick<HostLeader, 'abort' | 'lose'>): Promise<void> {
   const stderr = tailOf(child.stderr as Readable, STDERR_TAIL_CHARACTERS);
   child.on('message', (message) => {
     const { failure } = message as ReplicaMessage;

@@ -14,6 +14,7 @@ import type { ModelState } from '../step/model-state.ts';
 import type { StepContext, StepEvidence } from '../step/step-context.ts';
 import { TECHNIQUES } from '../techniques/registry.ts';
 import type { Technique } from '../techniques/technique.ts';
+import { applyAsynchronously } from './apply-asynchronously.ts';
 import { applyTogether } from './apply-together.ts';
 import { checkRuns } from './runtime-check.ts';
 import { stepKey, type HashedState } from './step-key.ts';
@@ -27,7 +28,7 @@ const MEASURING_SHARE = 0.1;
 export interface StepSetting
   extends Pick<
     RecipeInput,
-    'dataset' | 'datasetSource' | 'loadModelBytes' | 'checkpoints' | 'replicas' | 'signal' | 'report'
+    'dataset' | 'datasetSource' | 'loadModelBytes' | 'checkpoints' | 'replicas' | 'workers' | 'signal' | 'report'
   > {
   /** Validated, with all defaults. */
   readonly request: JobRequest;
@@ -103,16 +104,36 @@ async function applied(
   };
   const given = readable(state, technique, parameters, context);
   const apply = (within: StepContext) => technique.apply(given, parameters, within);
-  const found =
-    setting.replicas && technique.spec.needs(parameters).trainable
-      ? await applyTogether(apply, { processes: setting.replicas, index, state, context })
-      : await apply(context);
+  const found = await applyByProcesses(setting, apply, {
+    index,
+    state,
+    context,
+    isTraining: technique.spec.needs(parameters).trainable,
+  });
   setting.signal.throwIfAborted();
   const after = technique.spec.isReadOnly ? state : found;
   const bytes = writeOnnx(after.model);
   const { dataset, request } = setting;
   await checkRuns(bytes, { dataset, transform: request.transform ?? {}, technique: name, before: state.model });
   return { bytes, state: after, warnings, evidence };
+}
+
+interface Applied {
+  readonly index: number;
+  readonly state: ModelState;
+  readonly context: StepContext;
+  readonly isTraining: boolean;
+}
+
+/** By this process alone, or together with others where the step trains. */
+function applyByProcesses(
+  { replicas, workers }: Pick<StepSetting, 'replicas' | 'workers'>,
+  apply: (within: StepContext) => Promise<ModelState>,
+  { isTraining, ...step }: Applied,
+): Promise<ModelState> {
+  if (isTraining && workers) return applyAsynchronously(apply, { processes: workers, ...step });
+  if (isTraining && replicas) return applyTogether(apply, { processes: replicas, ...step });
+  return apply(step.context);
 }
 
 /** The state with clustered weights expanded to floats, unless the technique reads codebooks. */

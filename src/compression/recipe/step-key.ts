@@ -41,6 +41,8 @@ export async function stepKey(inputs: StepInputs): Promise<string> {
     transform: request.transform ?? {},
     // Replicas train what one process does, but for these statistics.
     ...(request.parallel?.syncBatchNorm === false && { syncBatchNorm: false }),
+    // Workers that wait for nobody end elsewhere each time.
+    ...(request.parallel?.mode === 'async' && { asynchronous: request.parallel }),
   };
   return sha256(stringify(counted));
 }

@@ -4,6 +4,7 @@ import type { ModelDescription, ModelFormat } from '../../contracts/model.ts';
 import type { Report, ReportWarning } from '../../contracts/report.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
+import type { WorkerProcesses } from './apply-asynchronously.ts';
 import type { ReplicaProcesses } from './apply-together.ts';
 
 export interface DatasetSource {
@@ -32,6 +33,8 @@ export interface RecipeInput {
   checkpoints(step: number, key: string): CheckpointStore;
   /** Processes that take part in steps that train; absent: this one trains alone. */
   readonly replicas?: ReplicaProcesses | null;
+  /** Processes that compute gradients for this one in steps that train; absent: there are none. */
+  readonly workers?: WorkerProcesses | null;
   readonly signal: AbortSignal;
   report(event: RecipeEvent): void;
   /** Threads of onnxruntime while measuring. */

@@ -263,7 +263,6 @@ const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size
 
 /** What each mode of training over several processes still needs to run. */
 const MISSING_MODES: Partial<Record<Parallel['mode'], string>> = {
-  async: 'a parameter server',
   pipeline: 'cutting the model into stages',
   branch: 'cutting the model into branches',
 };
@@ -272,20 +271,20 @@ const MISSING_MODES: Partial<Record<Parallel['mode'], string>> = {
 const MAX_REPLICAS = 64;
 
 /** Settings that the job's mode cannot follow are refused, not ignored. */
-function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[] {
-  const problem = (name: string, message: string): Problem => ({
+function parallelProblems({ parallel = { mode: 'none' }, steps }: JobRequest): Problem[] {
+  const problem: NewProblem = (name, message) => ({
     code: 'invalid-request',
     path: `/parallel/${name}`,
     message,
   });
-  const { mode, replicas, onLoss = 'restart', stages = 1, microBatches = 1, staleness, compression } = parallel;
+  const { mode, replicas, onLoss = 'restart', stages = 1, microBatches = 1 } = parallel;
   const missing = MISSING_MODES[mode];
   if (missing)
     return [
       problem(
         'mode',
         `"${mode}" does not run yet: this version has no code for ${missing}; use "none", which trains in one ` +
-          'process, or "sync", which trains in several',
+          'process, or "sync" or "async", which train in several',
       ),
     ];
   return [
@@ -293,15 +292,58 @@ function parallelProblems({ parallel = { mode: 'none' } }: JobRequest): Problem[
     ...(typeof replicas === 'number' && replicas > MAX_REPLICAS
       ? [problem('replicas', `all replicas run on one machine: at most ${MAX_REPLICAS}`)]
       : []),
-    ...(onLoss === 'restart' ? [] : [problem('onLoss', lossMessage(onLoss))]),
+    ...(onLoss === 'restart' || mode === 'async' ? [] : [problem('onLoss', lossMessage(onLoss))]),
     ...(stages > 1 ? [problem('stages', `mode "${mode}" does not cut the model`)] : []),
     ...(microBatches > 1 ? [problem('microBatches', `mode "${mode}" has no pipeline`)] : []),
+    ...(mode === 'async' ? asyncProblems(parallel, steps, problem) : lateProblems(parallel, problem)),
+  ];
+}
+
+/** Settings of late gradients where none is late. */
+function lateProblems({ mode, staleness, localSteps = 1, compression }: Parallel, problem: NewProblem): Problem[] {
+  return [
     ...(staleness ? [problem('staleness', `no gradient is late in mode "${mode}"`)] : []),
+    ...(localSteps > 1 ? [problem('localSteps', `mode "${mode}" exchanges after every batch; use "async"`)] : []),
     ...(compression && compression.topK < 1
-      ? [problem('compression', 'gradients are exchanged whole; compression is not available')]
+      ? [problem('compression', `mode "${mode}" exchanges gradients whole; use "async"`)]
       : []),
   ];
 }
+
+/** What workers cannot do by themselves, and settings that exclude each other. */
+function asyncProblems(parallel: Parallel, steps: readonly Step[], problem: NewProblem): Problem[] {
+  const { localSteps = 1, staleness = {}, compression } = parallel;
+  const isLocal = localSteps > 1;
+  return [
+    ...(isLocal && staleness.scaleLearningRate
+      ? [problem('staleness/scaleLearningRate', 'local steps are joined by delayed momentum; leave it out')]
+      : []),
+    ...(isLocal && staleness.compensate
+      ? [problem('staleness/compensate', 'what workers send after local steps is no gradient; leave it out')]
+      : []),
+    ...(isLocal && (compression?.topK ?? 1) < 1
+      ? [problem('compression', 'top-k selects from gradients; local steps save the exchange already')]
+      : []),
+    ...steps.flatMap((step, index) => scoreProblems(step, index, isLocal)),
+  ];
+}
+
+/** Scores that every process would have to see. */
+function scoreProblems(step: Step, index: number, isLocal: boolean): Problem[] {
+  const { technique, score } = step as Step & { readonly score?: string };
+  const needs = (message: string): Problem[] => [{ code: 'invalid-request', path: `/steps/${index}/score`, message }];
+  if (technique === 'prune-channels' && score === 'taylor')
+    return needs(
+      '"taylor" scores come from gradients that in mode "async" the server alone sees; use "sync" or "none"',
+    );
+  if (technique === 'prune-weights' && isLocal && (score === 'movement' || score === 'taylor'))
+    return needs(
+      `"${score}" scores come from gradients, which local steps do not send; use localSteps 1 or "magnitude"`,
+    );
+  return [];
+}
+
+type NewProblem = (name: string, message: string) => Problem;
 
 function lossMessage(onLoss: string): string {
   return `"${onLoss}" does not run yet: use "restart", which goes on from the last checkpoint with as many replicas`;

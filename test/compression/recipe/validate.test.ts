@@ -192,7 +192,6 @@ describe('validateRecipe', () => {
   });
 
   test.each([
-    [{ mode: 'async', replicas: 1 }, 'a parameter server'],
     [{ mode: 'pipeline', stages: 2, microBatches: 4 }, 'cutting the model into stages'],
     [{ mode: 'branch', stages: 2 }, 'cutting the model into branches'],
   ] as const)('%j is refused with what is missing and what to do', (parallel, missing) => {
@@ -207,6 +206,8 @@ describe('validateRecipe', () => {
     { mode: 'sync', replicas: 1 },
     { mode: 'sync', replicas: 64, syncBatchNorm: false, onLoss: 'restart' },
     { mode: 'sync', replicas: 'auto' },
+    { mode: 'async', replicas: 4, staleness: { max: 8, compensate: true }, compression: { topK: 0.01 } },
+    { mode: 'async', localSteps: 100, staleness: { max: 0 } },
   ] as const)('trains in one process or in several: %j', (parallel) =>
     expect(() => validateRecipe(request([{ technique: 'retrain' }], { parallel }), model, dataset)).not.toThrow(),
   );
@@ -221,6 +222,10 @@ describe('validateRecipe', () => {
     ['syncBatchNorm', { mode: 'none', syncBatchNorm: false }],
     ['onLoss', { mode: 'none', onLoss: 'restart' }],
     ['compression', { mode: 'sync', replicas: 1, compression: { topK: 0.1 } }],
+    ['localSteps', { mode: 'sync', replicas: 2, localSteps: 10 }],
+    ['compression', { mode: 'async', localSteps: 10, compression: { topK: 0.1 } }],
+    ['staleness/compensate', { mode: 'async', localSteps: 10, staleness: { compensate: true } }],
+    ['staleness/scaleLearningRate', { mode: 'async', localSteps: 10, staleness: { scaleLearningRate: true } }],
   ] as const)('settings that would change the computation are not ignored: parallel.%s', (name, parallel) => {
     expect(refused(request([{ technique: 'retrain' }], { parallel }), model, dataset)).toMatchObject({
       code: 'invalid-request',
