@@ -1,5 +1,5 @@
 /** Gradients of a network on the engine, at weights that a server gave, as values on the host. */
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import type { Batch } from '../../data/dataset.ts';
 import type { Network, Parameter } from '../../network/network.ts';
 import { compileStep, type CompiledStep } from '../../tensor/compile.ts';

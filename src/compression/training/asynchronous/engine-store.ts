@@ -2,7 +2,7 @@
  * A server's weights as the variables of the network that it trains: updates go through the training's own optimizer,
  * gradient clipping, observers and constraints, so that masks and scores are in one place.
  */
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import type { ParameterStore } from '../../parallel/async/parameter-store.ts';
 import type { UpdateSettings } from '../../parallel/async/update-rule.ts';
 import { compileStep, type CompiledStep } from '../../tensor/compile.ts';

@@ -1,6 +1,5 @@
 /** Delayed Nesterov (parallel/async/outer-optimizer.ts) on the engine's variables: its state is part of the checkpoint. */
-import { entryOf } from '../../ir/entry-of.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt, entryOf } from '../../ir/checked-access.ts';
 import type { Parameter } from '../../network/network.ts';
 import { OUTER } from '../../parallel/async/outer-optimizer.ts';
 import type { UpdateSettings } from '../../parallel/async/update-rule.ts';

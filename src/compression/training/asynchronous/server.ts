@@ -6,7 +6,7 @@
 import type { AsyncServer, ServedTraining } from '../../collective/async-place.ts';
 import type { Connection } from '../../collective/connection.ts';
 import type { BatchSource } from '../../data/dataset.ts';
-import { entryOf } from '../../ir/entry-of.ts';
+import { entryOf } from '../../ir/checked-access.ts';
 import { Coordinator, type AppliedUpdate, type Assignment } from '../../parallel/async/coordinator.ts';
 import { decodeSparse } from '../../parallel/async/gradient-encoding.ts';
 import { ParameterServer, type ReadyUpdate } from '../../parallel/async/parameter-server.ts';

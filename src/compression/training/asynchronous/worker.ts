@@ -1,7 +1,7 @@
 /** A worker's part in an asynchronous training: computes what the server gives it, until the end of the training. */
 import type { Training } from '../../../contracts/job-request.ts';
 import type { AsyncWorker } from '../../collective/async-place.ts';
-import { elementAt } from '../../ir/element-at.ts';
+import { elementAt } from '../../ir/checked-access.ts';
 import type { Network } from '../../network/network.ts';
 import { encodeSparse } from '../../parallel/async/gradient-encoding.ts';
 import { difference } from '../../parallel/async/local-steps.ts';
