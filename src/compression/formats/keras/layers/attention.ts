@@ -65,7 +65,7 @@ function threeInputs(ctx: LayerContext): { query: Signal; value: Signal; key: Si
   return { query, value, key: key ?? value, keyGiven: key !== undefined };
 }
 
-/** x as heads: projected, by `1 / sqrt(size)` where it is the query, and with the attended axes next to the features. */
+/** x as heads: projected, scaled by `1 / sqrt(size)` if it is the query, the attended axes next to the features. */
 function heads(
   ctx: LayerContext,
   { x, projection, label }: Omit<Projected, 'rank'>,
