@@ -3,6 +3,7 @@
  * (techniques/registry.ts).
  */
 import { Type, type Static } from 'typebox';
+import { Augmentation } from './augmentation.ts';
 
 export const Transform = Type.Object(
   {
@@ -137,7 +138,30 @@ export type Parallel = Static<typeof Parallel>;
 export const Loader = Type.Object(
   {
     numWorkers: Type.Optional(
-      Type.Union([Type.Integer({ minimum: 0, maximum: 64 }), Type.Literal('auto'), Type.Literal('cores')]),
+      Type.Union([Type.Integer({ minimum: 0, maximum: 64 }), Type.Literal('auto'), Type.Literal('cores')], {
+        default: 'auto',
+        description:
+          'threads that read, decode and augment samples. 0: the training process does it itself; cores: as many as ' +
+          'there are; auto: measured in the first training steps, then fixed. The batches are the same whatever it is',
+      }),
+    ),
+    augment: Type.Optional(
+      Type.Array(Augmentation, {
+        maxItems: 16,
+        description:
+          'random changes of training samples, one after another; never of validation and test samples. Drawn from ' +
+          'seed, epoch and sample, so that they do not depend on workers and replicas',
+      }),
+    ),
+    maxBrokenShare: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        default: 0.01,
+        description:
+          'samples that cannot be decoded while training are replaced by others, with a warning, up to this share of ' +
+          'the split; beyond it the job fails',
+      }),
     ),
   },
   { additionalProperties: false },

@@ -173,6 +173,16 @@ export const ParallelFigures = Type.Object(
 );
 export type ParallelFigures = Static<typeof ParallelFigures>;
 
+export const LoaderReport = Type.Object(
+  {
+    asked: Type.Union([Type.Integer(), Type.Literal('auto'), Type.Literal('cores')]),
+    numWorkers: Type.Integer({ description: 'threads that made batches; with auto, the number that was chosen' }),
+    waitShare: Type.Number({ description: 'share of the training time that the device waited for batches, 0..1' }),
+  },
+  { description: "how samples were loaded in the step's last training" },
+);
+export type LoaderReport = Static<typeof LoaderReport>;
+
 export const Report = Type.Object({
   before: Measures,
   after: Measures,
@@ -182,6 +192,7 @@ export const Report = Type.Object({
       after: Measures,
       sensitivity: Type.Optional(Sensitivity),
       parallel: Type.Optional(ParallelFigures),
+      loader: Type.Optional(LoaderReport),
     }),
   ),
   parallel: Type.Optional(ParallelFigures),

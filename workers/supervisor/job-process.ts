@@ -4,6 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
 import { processEntry } from '../../src/process/entry.ts';
 import { childEnvironment } from '../../src/process/environment.ts';
@@ -38,6 +39,8 @@ export interface JobProcess {
 
 const MEMORY_POLL_MS = 250;
 const STDERR_TAIL_CHARACTERS = 8192;
+/** Images are decoded on Node's pool of threads, which is the same for all threads of the loader; Node's own size. */
+const MIN_POOL_THREADS = 4;
 
 export function startJobProcess(options: JobProcessOptions): JobProcess {
   const { path, flags } = processEntry('engine');
@@ -58,6 +61,7 @@ function jobEnvironment({ temporaryFolder, task, gpu }: JobProcessOptions): Node
     ...childEnvironment(),
     TMPDIR: temporaryFolder,
     OMP_NUM_THREADS: String(task.threads),
+    UV_THREADPOOL_SIZE: String(Math.max(MIN_POOL_THREADS, availableParallelism())),
     TF_CPP_MIN_LOG_LEVEL: '2',
   };
   return gpu ? environment : { ...environment, CUDA_VISIBLE_DEVICES: '' };

@@ -51,6 +51,7 @@ function sharedSource(split: Split, options: BatchOptions, shareOf: (batch: Shar
       return { epoch, batch, samples, ...shareOf({ from: 0, to: samples.length }) };
     });
   const ordered = () => Int32Array.from({ length: split.length }, (_, i) => i);
+  const shards = new Map<string, BatchSource>();
   return {
     samples: requestsOf(0, ordered()).reduce((sum, { from, to }) => sum + to - from, 0),
     batchesPerEpoch,
@@ -58,14 +59,19 @@ function sharedSource(split: Split, options: BatchOptions, shareOf: (batch: Shar
       stream.run(requestsOf(epoch, shuffle ? permutation(split.length, seededRandom(seed, epoch)) : ordered())),
     shard: (rank, of) => {
       if (!Number.isInteger(rank) || rank < 0 || rank >= of) throw new RangeError(`There is no shard ${rank} of ${of}`);
-      return sharedSource(split, options, (batch) => evenShare(shareOf(batch), rank, of));
+      const key = `${rank} of ${of}`;
+      const shard = shards.get(key) ?? sharedSource(split, options, (batch) => evenShare(shareOf(batch), rank, of));
+      shards.set(key, shard);
+      return shard;
     },
     figures: () => ({
       numWorkers: stream.workers,
       waitShare: stream.clock.waitShare,
       broken: stream.broken.count > 0 ? stream.broken.describe() : null,
     }),
-    close: () => stream.close(),
+    close: async () => {
+      await Promise.all([stream.close(), ...[...shards.values()].map((shard) => shard.close())]);
+    },
   };
 }
 

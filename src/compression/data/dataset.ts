@@ -82,7 +82,7 @@ export interface BatchSource {
   /**
    * The share of one of several replicas in every batch, contiguous: those of ranks 0 to `of` - 1 in order are the
    * whole batch, and their sizes differ by one at most. A share may be empty; its batch then has size 0, so that all
-   * replicas take as many steps.
+   * replicas take as many steps. The same share is the same source; it is closed with this one.
    */
   shard(rank: number, of: number): BatchSource;
   figures(): LoaderFigures;

@@ -7,6 +7,7 @@ import type { DatasetDescription } from '../../contracts/dataset.ts';
 import type { JobRequest, Parallel, Step } from '../../contracts/job-request.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
 import { LatheError, type ErrorCode, type ErrorDetail } from '../../errors.ts';
+import { augmentationProblems } from '../data/loader/augment/problems.ts';
 import { datasetProblems, indexProblems } from '../data/match.ts';
 import { describedAsValues, readsAsValues, targetKindProblems } from '../data/target-kind.ts';
 import { specOf, TECHNIQUES } from '../techniques/registry.ts';
@@ -76,9 +77,18 @@ export function validateRecipe(
     ...(dataset
       ? indexProblems(model, dataset).map((problem): Problem => ({ code: 'malformed-dataset', ...problem }))
       : []),
+    ...loaderProblems(setting),
   ];
   if (problems.length > 0) throw recipeError(problems);
   return { ...request, steps: steps.map(({ step }) => step) };
+}
+
+function loaderProblems({ request, model, dataset }: Setting): Problem[] {
+  const { augment = [] } = request.loader ?? {};
+  if (!dataset) return [];
+  return augmentationProblems(augment, model, dataset, request.transform).map(
+    (problem): Problem => ({ code: 'invalid-request', ...problem }),
+  );
 }
 
 function recipeError(problems: readonly Problem[]): LatheError {

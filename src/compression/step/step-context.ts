@@ -1,6 +1,6 @@
 /** What the recipe gives to a step, and what the step reports. */
 import type { Loader, Training, Transform } from '../../contracts/job-request.ts';
-import type { ParallelFigures, Sensitivity } from '../../contracts/report.ts';
+import type { LoaderReport, ParallelFigures, Sensitivity } from '../../contracts/report.ts';
 import type { AsyncPlace } from '../collective/async-place.ts';
 import type { Replica } from '../collective/replica.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -21,6 +21,7 @@ export interface StepProgress {
 export interface StepEvidence {
   readonly sensitivity?: Sensitivity;
   readonly parallel?: ParallelFigures;
+  readonly loader?: LoaderReport;
 }
 
 export interface StepContext {
@@ -28,7 +29,7 @@ export interface StepContext {
   readonly dataset: Dataset | null;
   readonly transform: Transform;
   readonly training: Training;
-  /** How many workers prepare batches. */
+  /** How batches are prepared, and how training samples are changed at random. */
   readonly loader: Loader;
   /** The model as it was uploaded. */
   readonly original: Model;

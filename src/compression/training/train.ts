@@ -121,6 +121,7 @@ async function trainHere(options: TrainOptions): Promise<Trained> {
     trainer.dispose();
     validate.dispose();
     optimizer.dispose();
+    await Promise.all([options.train.close(), options.validation?.close()]);
   }
 }
 
@@ -149,6 +150,7 @@ function stepByStep(options: TrainOptions, run: TrainingLoop, parts: TrainingSte
         options.beforeStep?.(run.step);
         const [loss = NaN] = await step.run(batch, { step: run.step, learningRate: learningRate(run.step), seed });
         await finishStep(loss, batch.size, 1);
+        batch.release?.();
       }
     },
     dispose: () => step.dispose(),
@@ -185,7 +187,7 @@ function rateOf({ settings, train, epochs, cycles }: TrainOptions): LearningRate
 
 /** Counts a training step, watches its loss, and reports now and then. */
 function stepFinisher(
-  { report }: TrainOptions,
+  { report, train, replica }: TrainOptions,
   run: TrainingLoop,
 ): (loss: number, samples: number, batches: number) => Promise<void> {
   const guard = divergenceGuard();
@@ -194,10 +196,16 @@ function stepFinisher(
     guard(loss, run);
     run.finishStep(loss, samples, batches);
     if (Math.floor(run.step / REPORT_EVERY) > Math.floor(reported / REPORT_EVERY))
-      report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss } });
+      report({ progress: run.progress, epoch: run.epoch + 1, metrics: { loss, ...loaderMetrics(train, replica) } });
     reported = run.step;
     await nextTurn();
   };
+}
+
+/** Figures of this machine: part of the progress, not of the training's history, which a rerun repeats. */
+function loaderMetrics(source: BatchSource, replica: Replica | undefined): Record<string, number> {
+  const { waitShare, numWorkers } = shareOf(source, replica).figures();
+  return waitShare === null ? {} : { 'loader.waitShare': waitShare, 'loader.numWorkers': numWorkers };
 }
 
 /** Figures on the validation split for weights that may be the result; null for others, or without such a split. */
@@ -295,7 +303,7 @@ class TrainingLoop {
 
   /** @param figures of the validation split */
   async finishEpoch(figures: Record<string, number> | null): Promise<void> {
-    const { replica, report } = this.options;
+    const { train, replica, report } = this.options;
     const [losses = NaN, samples = NaN] = await total(this.sums, replica);
     await replica?.share();
     this.sums = new Float64Array(2);
@@ -303,7 +311,8 @@ class TrainingLoop {
     const validation = Object.entries(figures ?? {}).map(([name, value]) => [`validation.${name}`, value]);
     this.history.push({ loss: losses / samples, ...(Object.fromEntries(validation) as Record<string, number>) });
     this.offer(figures);
-    report({ progress: this.progress, epoch: this.epoch, endOfEpoch: true, metrics: this.history.at(-1) });
+    const metrics = { ...this.history.at(-1), ...loaderMetrics(train, replica) };
+    report({ progress: this.progress, epoch: this.epoch, endOfEpoch: true, metrics });
     await this.save();
   }
 

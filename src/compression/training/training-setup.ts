@@ -5,7 +5,7 @@
 import type { Training } from '../../contracts/job-request.ts';
 import type { TensorDescription } from '../../contracts/model.ts';
 import { LatheError } from '../../errors.ts';
-import { batchSource } from '../data/batches.ts';
+import { batchSource, type BatchOptions } from '../data/batches.ts';
 import type { Batch, BatchSource, Dataset, Split } from '../data/dataset.ts';
 import { trainAndValidation } from '../data/splits.ts';
 import { isFloat } from '../ir/tensor-data.ts';
@@ -15,6 +15,7 @@ import type { StepContext } from '../step/step-context.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
 import { exchangedStep } from './exchanged-step.ts';
 import { batchTensors, feedsOf, floatTensor } from './feeds.ts';
+import { shareOf } from './members.ts';
 import { findHead, type Head } from './head.ts';
 import { chooseLoss, meanAbsoluteError, supervisedTerm, top1 } from './supervised.ts';
 import { fixedBatchOf } from './rows.ts';
@@ -61,23 +62,40 @@ export async function setUpTraining(
   if (!dataset) throw new LatheError('dataset-required', 'training needs a dataset');
   const settings = { ...context.training, ...overrides };
   const { train, validation } = trainAndValidation(dataset, settings.validationFraction, seed);
-  const sourceOf = (split: Split, shuffle: boolean) =>
-    modelBatches(network, split, { context, shuffle, batchSize: settings.batchSize });
-  const source = sourceOf(train, true);
-  const heads = await headsOf(network, source);
+  const sourceOf = (split: Split, more: Pick<SourceOptions, 'shuffle' | 'augment' | 'classes'>) =>
+    modelBatches(network, split, { context, batchSize: settings.batchSize, ...more });
+  const heads = await headsOf(network, sourceOf(train, { shuffle: true }));
+  const { augment } = context.loader;
+  const source = sourceOf(train, { shuffle: true, augment, classes: heads[0]?.width });
   const common = {
     network,
     settings,
     seed,
     checkpoints,
     signal,
-    train: source,
-    validation: validation.length > 0 ? sourceOf(validation, false) : null,
+    train: reportedSource(source, context),
+    validation: validation.length > 0 ? sourceOf(validation, { shuffle: false }) : null,
     report: (progress) => context.report(progress),
     ...(replica && { replica, makeStep: exchangedStep(replica) }),
     ...(asynchronous && { asynchronous }),
   } satisfies TrainingSetup['common'];
   return { heads, common, ...supervision(heads, dataset, settings) };
+}
+
+/** Puts the loader's figures into the report when the source is closed. */
+function reportedSource(source: BatchSource, { loader, replica, record, warn }: StepContext): BatchSource {
+  let told: string | null = null;
+  return {
+    ...source,
+    async close() {
+      await source.close();
+      const { numWorkers, waitShare, broken } = shareOf(source, replica).figures();
+      if (waitShare !== null) record({ loader: { numWorkers, asked: loader.numWorkers ?? 'auto', waitShare } });
+      if (broken !== null && broken !== told)
+        warn('broken-samples', `${broken}. Others were trained on in their place`);
+      told = broken;
+    },
+  };
 }
 
 function supervision(
@@ -105,13 +123,19 @@ interface SourceOptions {
   readonly context: Pick<StepContext, 'transform' | 'seed' | 'loader'>;
   readonly shuffle: boolean;
   readonly batchSize: number | undefined;
+  readonly augment?: BatchOptions['augment'];
+  readonly classes?: number | undefined;
 }
 
 /**
  * Batches for a network, of the size that its file fixes, if it does. A run then pads a short last batch (rows.ts);
  * training leaves it out, unless it is the only one, since padding would distort the statistics of BatchNormalization.
  */
-function modelBatches(network: Network, split: Split, { context, shuffle, batchSize }: SourceOptions): BatchSource {
+function modelBatches(
+  network: Network,
+  split: Split,
+  { context, shuffle, batchSize, augment, classes }: SourceOptions,
+): BatchSource {
   const inputs = network.inputs.map(
     ({ name, type }): TensorDescription => ({ name, dtype: type.dtype, shape: (type.shape ?? []).map(sizeOf) }),
   );
@@ -125,6 +149,8 @@ function modelBatches(network: Network, split: Split, { context, shuffle, batchS
     transform: context.transform,
     inputs,
     ...context.loader,
+    augment: augment ?? [],
+    ...(classes !== undefined && { classes }),
   });
 }
 
@@ -154,7 +180,7 @@ function headOf(network: Network, name: string, samples: TfTensor): SizedHead {
 
 /** @throws LatheError `dataset-required` if there is none */
 export async function firstBatch(source: BatchSource): Promise<Batch> {
-  for await (const batch of source.epoch(0)) return batch;
+  for await (const batch of source.epoch(0)) return batch; // leaving the epoch ends the source's threads
   throw new LatheError('dataset-required', 'the training split is empty');
 }
 
