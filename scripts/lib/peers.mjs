@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { cacheFolder } from '../engine/location.mjs';
 
 const REQUIRED = ['tensorflow-cpu==2.21.0', 'keras>=3.15', 'numpy', 'onnx', 'onnxruntime'];
-const OPTIONAL = ['torch'];
+const OPTIONAL = ['torch', 'torchvision', 'pillow'];
 
 export function peersPython() {
   return join(cacheFolder(), 'peers', 'bin', 'python');
