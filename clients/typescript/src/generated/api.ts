@@ -602,7 +602,116 @@ export interface components {
                     };
                 };
                 loader?: {
+                    /**
+                     * @description threads that read, decode and augment samples. 0: the training process does it itself; cores: as many as there are; auto: measured in the first training steps, then fixed. The batches are the same whatever it is
+                     * @default auto
+                     */
                     numWorkers?: number | "auto" | "cores";
+                    /** @description random changes of training samples, one after another; never of validation and test samples. Drawn from seed, epoch and sample, so that they do not depend on workers and replicas */
+                    augment?: ({
+                        /** @enum {string} */
+                        kind: "flip";
+                        /**
+                         * @description horizontal: left becomes right
+                         * @default horizontal
+                         * @enum {unknown}
+                         */
+                        direction?: "horizontal" | "vertical";
+                        /**
+                         * @description share of the samples that are flipped
+                         * @default 0.5
+                         */
+                        probability?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "crop";
+                        /**
+                         * @description pixels of value 0 added on every side
+                         * @default 4
+                         */
+                        padding?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "shift";
+                        /**
+                         * @description most, to either side, as a share of the image's width
+                         * @default 0.1
+                         */
+                        x?: number;
+                        /**
+                         * @description most, up or down, as a share of the image's height
+                         * @default 0.1
+                         */
+                        y?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "rotate";
+                        /**
+                         * @description most, in either direction
+                         * @default 15
+                         */
+                        degrees?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "colour";
+                        /**
+                         * @description all values: the factor is drawn from 1 - value to 1 + value
+                         * @default 0.2
+                         */
+                        brightness?: number;
+                        /**
+                         * @description distance to the mean grey: the factor is drawn from 1 - value to 1 + value
+                         * @default 0.2
+                         */
+                        contrast?: number;
+                        /**
+                         * @description distance to the grey of the pixel: the factor is drawn from 1 - value to 1 + value
+                         * @default 0.2
+                         */
+                        saturation?: number;
+                        /**
+                         * @description most, as a share of the colour circle
+                         * @default 0
+                         */
+                        hue?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "cutout";
+                        /**
+                         * @description side of the square in pixels
+                         * @default 8
+                         */
+                        size?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "mixup";
+                        /**
+                         * @description the share of the other sample is drawn from Beta(alpha, alpha)
+                         * @default 0.2
+                         */
+                        alpha?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "noise";
+                        /**
+                         * @description standard deviation, in units of the input of the model (after transform)
+                         * @default 0.05
+                         */
+                        sigma?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "scale";
+                        /**
+                         * @description standard deviation of the factor, whose mean is 1
+                         * @default 0.1
+                         */
+                        sigma?: number;
+                    })[];
+                    /**
+                     * @description samples that cannot be decoded while training are replaced by others, with a warning, up to this share of the split; beyond it the job fails
+                     * @default 0.01
+                     */
+                    maxBrokenShare?: number;
                 };
                 /** @description formats to give the result in, beside ONNX and the upload's own */
                 export?: {
@@ -832,6 +941,14 @@ export interface components {
                             exclude: string[];
                         }[];
                     };
+                    /** @description how samples were loaded in the step's last training */
+                    loader?: {
+                        asked: number | "auto" | "cores";
+                        /** @description threads that made batches; with auto, the number that was chosen */
+                        numWorkers: number;
+                        /** @description share of the training time that the device waited for batches, 0..1 */
+                        waitShare: number;
+                    };
                 }[];
                 exports?: {
                     name: string;
@@ -971,7 +1088,116 @@ export interface components {
                     };
                 };
                 loader?: {
+                    /**
+                     * @description threads that read, decode and augment samples. 0: the training process does it itself; cores: as many as there are; auto: measured in the first training steps, then fixed. The batches are the same whatever it is
+                     * @default auto
+                     */
                     numWorkers?: number | "auto" | "cores";
+                    /** @description random changes of training samples, one after another; never of validation and test samples. Drawn from seed, epoch and sample, so that they do not depend on workers and replicas */
+                    augment?: ({
+                        /** @enum {string} */
+                        kind: "flip";
+                        /**
+                         * @description horizontal: left becomes right
+                         * @default horizontal
+                         * @enum {unknown}
+                         */
+                        direction?: "horizontal" | "vertical";
+                        /**
+                         * @description share of the samples that are flipped
+                         * @default 0.5
+                         */
+                        probability?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "crop";
+                        /**
+                         * @description pixels of value 0 added on every side
+                         * @default 4
+                         */
+                        padding?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "shift";
+                        /**
+                         * @description most, to either side, as a share of the image's width
+                         * @default 0.1
+                         */
+                        x?: number;
+                        /**
+                         * @description most, up or down, as a share of the image's height
+                         * @default 0.1
+                         */
+                        y?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "rotate";
+                        /**
+                         * @description most, in either direction
+                         * @default 15
+                         */
+                        degrees?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "colour";
+                        /**
+                         * @description all values: the factor is drawn from 1 - value to 1 + value
+                         * @default 0.2
+                         */
+                        brightness?: number;
+                        /**
+                         * @description distance to the mean grey: the factor is drawn from 1 - value to 1 + value
+                         * @default 0.2
+                         */
+                        contrast?: number;
+                        /**
+                         * @description distance to the grey of the pixel: the factor is drawn from 1 - value to 1 + value
+                         * @default 0.2
+                         */
+                        saturation?: number;
+                        /**
+                         * @description most, as a share of the colour circle
+                         * @default 0
+                         */
+                        hue?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "cutout";
+                        /**
+                         * @description side of the square in pixels
+                         * @default 8
+                         */
+                        size?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "mixup";
+                        /**
+                         * @description the share of the other sample is drawn from Beta(alpha, alpha)
+                         * @default 0.2
+                         */
+                        alpha?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "noise";
+                        /**
+                         * @description standard deviation, in units of the input of the model (after transform)
+                         * @default 0.05
+                         */
+                        sigma?: number;
+                    } | {
+                        /** @enum {string} */
+                        kind: "scale";
+                        /**
+                         * @description standard deviation of the factor, whose mean is 1
+                         * @default 0.1
+                         */
+                        sigma?: number;
+                    })[];
+                    /**
+                     * @description samples that cannot be decoded while training are replaced by others, with a warning, up to this share of the split; beyond it the job fails
+                     * @default 0.01
+                     */
+                    maxBrokenShare?: number;
                 };
                 /** @description formats to give the result in, beside ONNX and the upload's own */
                 export?: {
@@ -1114,7 +1340,116 @@ export interface components {
                 };
             };
             loader?: {
+                /**
+                 * @description threads that read, decode and augment samples. 0: the training process does it itself; cores: as many as there are; auto: measured in the first training steps, then fixed. The batches are the same whatever it is
+                 * @default auto
+                 */
                 numWorkers?: number | "auto" | "cores";
+                /** @description random changes of training samples, one after another; never of validation and test samples. Drawn from seed, epoch and sample, so that they do not depend on workers and replicas */
+                augment?: ({
+                    /** @enum {string} */
+                    kind: "flip";
+                    /**
+                     * @description horizontal: left becomes right
+                     * @default horizontal
+                     * @enum {unknown}
+                     */
+                    direction?: "horizontal" | "vertical";
+                    /**
+                     * @description share of the samples that are flipped
+                     * @default 0.5
+                     */
+                    probability?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "crop";
+                    /**
+                     * @description pixels of value 0 added on every side
+                     * @default 4
+                     */
+                    padding?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "shift";
+                    /**
+                     * @description most, to either side, as a share of the image's width
+                     * @default 0.1
+                     */
+                    x?: number;
+                    /**
+                     * @description most, up or down, as a share of the image's height
+                     * @default 0.1
+                     */
+                    y?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "rotate";
+                    /**
+                     * @description most, in either direction
+                     * @default 15
+                     */
+                    degrees?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "colour";
+                    /**
+                     * @description all values: the factor is drawn from 1 - value to 1 + value
+                     * @default 0.2
+                     */
+                    brightness?: number;
+                    /**
+                     * @description distance to the mean grey: the factor is drawn from 1 - value to 1 + value
+                     * @default 0.2
+                     */
+                    contrast?: number;
+                    /**
+                     * @description distance to the grey of the pixel: the factor is drawn from 1 - value to 1 + value
+                     * @default 0.2
+                     */
+                    saturation?: number;
+                    /**
+                     * @description most, as a share of the colour circle
+                     * @default 0
+                     */
+                    hue?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "cutout";
+                    /**
+                     * @description side of the square in pixels
+                     * @default 8
+                     */
+                    size?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "mixup";
+                    /**
+                     * @description the share of the other sample is drawn from Beta(alpha, alpha)
+                     * @default 0.2
+                     */
+                    alpha?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "noise";
+                    /**
+                     * @description standard deviation, in units of the input of the model (after transform)
+                     * @default 0.05
+                     */
+                    sigma?: number;
+                } | {
+                    /** @enum {string} */
+                    kind: "scale";
+                    /**
+                     * @description standard deviation of the factor, whose mean is 1
+                     * @default 0.1
+                     */
+                    sigma?: number;
+                })[];
+                /**
+                 * @description samples that cannot be decoded while training are replaced by others, with a warning, up to this share of the split; beyond it the job fails
+                 * @default 0.01
+                 */
+                maxBrokenShare?: number;
             };
             /** @description formats to give the result in, beside ONNX and the upload's own */
             export?: {
@@ -1436,6 +1771,14 @@ export interface components {
                         /** @description weights, for `layers.exclude` of the step that does this */
                         exclude: string[];
                     }[];
+                };
+                /** @description how samples were loaded in the step's last training */
+                loader?: {
+                    asked: number | "auto" | "cores";
+                    /** @description threads that made batches; with auto, the number that was chosen */
+                    numWorkers: number;
+                    /** @description share of the training time that the device waited for batches, 0..1 */
+                    waitShare: number;
                 };
             }[];
             exports?: {
