@@ -94,6 +94,28 @@ napi_value Failure(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value Mute(napi_env env, napi_callback_info info) {
+  return Guarded(env, [&]() -> napi_value {
+    const Arguments arguments(env, info);
+    FindSharedGroup(arguments.Integer(0))->Mute(arguments.Integer(1) != 0);
+    return nullptr;
+  });
+}
+
+// [exchange, wait] in ms.
+napi_value Times(napi_env env, napi_callback_info info) {
+  return Guarded(env, [&] {
+    const auto group = FindSharedGroup(Arguments(env, info).Integer(0));
+    napi_value times = nullptr, exchange = nullptr, wait = nullptr;
+    napi_create_array_with_length(env, 2, &times);
+    napi_create_double(env, group->exchange_ns() / 1e6, &exchange);
+    napi_create_double(env, group->wait_ns() / 1e6, &wait);
+    napi_set_element(env, times, 0, exchange);
+    napi_set_element(env, times, 1, wait);
+    return times;
+  });
+}
+
 napi_value Close(napi_env env, napi_callback_info info) {
   CloseSharedGroup(Arguments(env, info).Integer(0));
   return nullptr;
@@ -174,6 +196,8 @@ void ExportSharedGroups(napi_env env, napi_value exports) {
   Export(env, exports, "sharedGroupBarrier", Barrier);
   Export(env, exports, "abortSharedGroup", Abort);
   Export(env, exports, "sharedGroupFailure", Failure);
+  Export(env, exports, "muteSharedGroup", Mute);
+  Export(env, exports, "sharedGroupTimes", Times);
   Export(env, exports, "closeSharedGroup", Close);
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "spin.h"
+#include "stopwatch.h"
 
 namespace lathe {
 namespace {
@@ -106,6 +107,7 @@ void SharedGroup::Announce(Stage stage, uint32_t rounds) {
 }
 
 void SharedGroup::AwaitAll(Stage stage, uint32_t rounds) {
+  const Stopwatch watch(&wait_ns_);
   for (int rank = 0; rank < options_.size; rank++)
     if (rank != options_.rank) Await(rank, stage, rounds);
 }

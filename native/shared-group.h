@@ -60,6 +60,12 @@ class SharedGroup {
   // Why operations fail from now on, or "".
   std::string Failure();
 
+  // While muted, a sum is this rank's own values: a step can run without effect on the others.
+  void Mute(bool muted) { muted_ = muted; }
+  // Spent in sums so far, and the part of it in which other ranks were waited for.
+  int64_t exchange_ns() const { return exchange_ns_; }
+  int64_t wait_ns() const { return wait_ns_; }
+
   int size() const { return options_.size; }
   OrderedTasks &tasks() { return tasks_; }
 
@@ -97,7 +103,8 @@ class SharedGroup {
   std::string failure_;
   std::unique_ptr<SharedFile> file_;
   SharedHeader *header_ = nullptr;
-  std::atomic<bool> has_failed_{false}, formed_{false};
+  std::atomic<bool> has_failed_{false}, formed_{false}, muted_{false};
+  std::atomic<int64_t> exchange_ns_{0}, wait_ns_{0};
   uint32_t rounds_ = 0;  // taken so far
   uint32_t calls_ = 0;
   OrderedTasks tasks_;

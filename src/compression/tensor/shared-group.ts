@@ -52,6 +52,10 @@ export interface SharedGroup {
    * by a number that stays.
    */
   rejoin(options: SharedGroupOptions): void;
+  /** Runs `work` without the others: sums in it are this rank's own values. */
+  alone<T>(work: () => T): T;
+  /** Spent in sums so far, beside computing or not, and the part in which other ranks were waited for. */
+  times(): { readonly exchangeMs: number; readonly waitMs: number };
   /** Later calls throw; ranks that still wait for this one fail. */
   close(): void;
 }
@@ -93,6 +97,18 @@ export function joinSharedGroup(options: SharedGroupOptions): SharedGroup {
     rejoin: (next) => {
       binding.rejoinSharedGroup(id, ...settingsOf(next));
       current = next;
+    },
+    alone: (work) => {
+      binding.muteSharedGroup(id, 1);
+      try {
+        return work();
+      } finally {
+        binding.muteSharedGroup(id, 0);
+      }
+    },
+    times: () => {
+      const [exchangeMs, waitMs] = binding.sharedGroupTimes(id);
+      return { exchangeMs, waitMs };
     },
     close: () => binding.closeSharedGroup(id),
   };

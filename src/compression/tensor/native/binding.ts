@@ -67,6 +67,10 @@ export interface Binding {
   abortSharedGroup(id: number, reason: string): void;
   /** '' where none is known. */
   sharedGroupFailure(id: number): string;
+  /** @param muted 1: sums are the rank's own values; 0: they are exchanged */
+  muteSharedGroup(id: number, muted: 0 | 1): void;
+  /** Spent in sums so far, ms; the part in which other ranks were waited for. */
+  sharedGroupTimes(id: number): [number, number];
   closeSharedGroup(id: number): void;
 }
 
