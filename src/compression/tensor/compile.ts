@@ -31,6 +31,8 @@ export interface CompiledStepOptions {
    * shows in the last bit. Default: none.
    */
   readonly earlierRuns?: (inputs: readonly TfTensor[]) => number;
+  /** Does these repeated runs: a step that exchanges tensors with other processes must not do so in them. */
+  readonly repeat?: (runs: () => void) => void;
 }
 
 export interface CompiledStep {
@@ -93,8 +95,11 @@ export function compileStep(spec: CompiledStepOptions): CompiledStep {
   function warmUp(shapes: string, inputs: readonly TfTensor[], earlierRuns: number): void {
     if (earlierRuns === 0) return;
     const held = spec.variables.map((variable) => variable.clone());
-    for (let i = 0; i < Math.min(earlierRuns, MAX_RECORDINGS) && isPending(entries.get(shapes)); i++)
-      tf.dispose(recorded(shapes, inputs));
+    const repeat = spec.repeat ?? ((runs) => runs());
+    repeat(() => {
+      for (let i = 0; i < Math.min(earlierRuns, MAX_RECORDINGS) && isPending(entries.get(shapes)); i++)
+        tf.dispose(recorded(shapes, inputs));
+    });
     spec.variables.forEach((variable, i) => variable.assign(held[i]!));
     tf.dispose(held);
   }
