@@ -126,6 +126,7 @@ export class LoweredNetwork implements Network {
   private runState(options: RunOptions, stateUpdates: Map<string, TfTensor>): RunState {
     return {
       training: options.training,
+      sharedBatch: options.sharedBatch ?? null,
       seed: options.seed ?? tf.tensor1d([0, 0], 'int32'),
       salts: new DrawSalts(this.program.drawing),
       state: this.stateNames,

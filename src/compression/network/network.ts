@@ -6,6 +6,7 @@ import type { Model, TensorType } from '../ir/types.ts';
 import type { UntrainableNode } from '../../contracts/model.ts';
 import type { Value } from '../operators/operator.ts';
 import type { LoopLimit } from './loop-limit.ts';
+import type { SharedBatch } from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { NetworkParts } from './network-parts.ts';
 import type { FrozenWeight, Parameter } from './parameter.ts';
@@ -14,6 +15,8 @@ export type { Parameter } from './parameter.ts';
 
 export interface RunOptions {
   readonly training: boolean;
+  /** The replicas whose shares make up the batch: its statistics are those of the whole. Absent: this run has it all. */
+  readonly sharedBatch?: SharedBatch;
   /** Values to return beside the graph's outputs (feature maps for hints). ONNX order. */
   readonly fetch?: readonly string[];
   /** int32 [2] tensor, new every step: the seed of Dropout and random operators. Absent: operators draw from seed 0. */

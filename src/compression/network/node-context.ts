@@ -24,6 +24,7 @@ export interface NodeScope {
 export class NodeContext extends NodeView implements RunContext {
   readonly layout: Layout;
   readonly training: boolean;
+  readonly sharedBatch: nn.SharedBatch | null;
   private readonly instruction: Instruction;
   private readonly slots: readonly (Slot | null)[];
   private readonly scope: NodeScope;
@@ -42,6 +43,7 @@ export class NodeContext extends NodeView implements RunContext {
     });
     this.layout = instruction.layout;
     this.training = scope.run.training && instruction.trained;
+    this.sharedBatch = scope.run.sharedBatch;
     this.instruction = instruction;
     this.slots = slots;
     this.scope = scope;

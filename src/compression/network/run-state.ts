@@ -1,4 +1,5 @@
 import type { Graph } from '../ir/types.ts';
+import type { SharedBatch } from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { Program } from './program.ts';
 import type { Slot } from './slot.ts';
@@ -30,6 +31,7 @@ export class DrawSalts {
 /** What the scopes of one run share. */
 export interface RunState {
   readonly training: boolean;
+  readonly sharedBatch: SharedBatch | null;
   readonly seed: TfTensor;
   readonly salts: DrawSalts;
   /** Initializers whose running statistics training replaces. */

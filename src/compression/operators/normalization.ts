@@ -30,7 +30,7 @@ export function batchNorm(ctx: RunContext, after: nn.AfterBatchNorm = {}): TfTen
   ];
   if (!ctx.training && !trainingMode(ctx))
     return [nn.afterBatchNorm(nn.batchNormInference(x, scale, bias, mean, variance, epsilon), after)];
-  const batch = nn.batchNormTraining(x, scale, bias, epsilon, after);
+  const batch = normalizeBatch(ctx, [x, scale, bias], epsilon, after);
   const momentum = ctx.float('momentum', 0.9);
   const running = (old: TfTensor, now: TfTensor): TfTensor => tf.add(tf.mul(old, momentum), tf.mul(now, 1 - momentum));
   const means = running(mean, batch.mean);
@@ -38,6 +38,20 @@ export function batchNorm(ctx: RunContext, after: nn.AfterBatchNorm = {}): TfTen
   ctx.updateState(3, means);
   ctx.updateState(4, variances);
   return [batch.y, means, variances, batch.mean, batch.variance];
+}
+
+/** By the statistics of this process's batch, or of the batch that replicas share. */
+function normalizeBatch(
+  { sharedBatch }: RunContext,
+  [x, scale, bias]: readonly [TfTensor, TfTensor, TfTensor],
+  epsilon: number,
+  after: nn.AfterBatchNorm,
+): ReturnType<typeof nn.batchNormTraining> {
+  if (!sharedBatch) return nn.batchNormTraining(x, scale, bias, epsilon, after);
+  const isPlainSum = !after.shortcut || after.shortcut.shape.join() === x.shape.join();
+  if (isPlainSum) return nn.sharedBatchNorm(x, scale, bias, epsilon, after, sharedBatch);
+  const plain = nn.sharedBatchNorm(x, scale, bias, epsilon, {}, sharedBatch);
+  return { ...plain, y: nn.afterBatchNorm(plain.y, after) };
 }
 
 /**

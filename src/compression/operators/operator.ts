@@ -9,6 +9,7 @@
 import type { HostTensor } from '../ir/host-tensor.ts';
 import type { Inferred, NodeInfo } from '../ir/node-info.ts';
 import type { DataType, Graph, TensorType } from '../ir/types.ts';
+import type { SharedBatch } from '../tensor/nn.ts';
 import type { TfTensor } from '../tensor/tf.ts';
 import type { ChannelRule } from './channels/rule.ts';
 
@@ -54,6 +55,8 @@ export interface RunContext extends NodeInfo {
    * to an output.
    */
   readonly training: boolean;
+  /** The replicas that each hold a share of the batch: statistics are those of the whole. null: there are none. */
+  readonly sharedBatch: SharedBatch | null;
   /**
    * Uniform [0, 1) noise of this shape: seeded, different in every training step, and an input of the compiled step
    * rather than a constant in it.

@@ -5,6 +5,8 @@ export { maxPool, averagePool } from './nn/pool.ts';
 export type { PoolOptions } from './nn/pool.ts';
 export { afterBatchNorm, batchNormTraining, batchNormInference, layerNorm } from './nn/normalize.ts';
 export type { AfterBatchNorm } from './nn/normalize.ts';
+export { sharedBatchNorm } from './nn/shared-batch-norm.ts';
+export type { SharedBatch } from './nn/shared-batch-norm.ts';
 export { biasAdd, clip, RELU, relu, softmax } from './nn/activation.ts';
 export type { Clipping } from './nn/activation.ts';
 export { matMul } from './nn/matmul.ts';

@@ -79,7 +79,7 @@ function ownBatchNorm(
 }
 
 /** An input that is absent. */
-const nothing = (): TfTensor => tf.tensor1d([], 'float32');
+export const nothing = (): TfTensor => tf.tensor1d([], 'float32');
 
 function plainBatchNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: number): BatchNormResult {
   const channels = nth(x.shape, -1);
@@ -93,7 +93,7 @@ function plainBatchNorm(x: TfTensor, scale: TfTensor, bias: TfTensor, epsilon: n
 }
 
 /** Moves a tensor that was kept beyond its scope into the present scope. */
-function release(kept: TfTensor): TfTensor {
+export function release(kept: TfTensor): TfTensor {
   const tensor = tf.clone(kept);
   kept.dispose();
   return tensor;
