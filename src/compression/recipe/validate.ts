@@ -360,7 +360,7 @@ function lossMessage(onLoss: string): string {
 }
 
 function singleProcessProblems(
-  { replicas, syncBatchNorm = true, onLoss }: Parallel,
+  { replicas, syncBatchNorm = true }: Parallel,
   problem: (name: string, message: string) => Problem,
 ): Problem[] {
   return [
@@ -368,6 +368,5 @@ function singleProcessProblems(
       ? [problem('replicas', `mode "none" has one replica, not ${replicas}; leave "replicas" out`)]
       : []),
     ...(syncBatchNorm ? [] : [problem('syncBatchNorm', 'one process takes the statistics of the whole batch')]),
-    ...(onLoss ? [problem('onLoss', 'mode "none" has no replica that could be lost')] : []),
   ];
 }

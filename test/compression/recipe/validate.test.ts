@@ -220,7 +220,6 @@ describe('validateRecipe', () => {
     ['replicas', { mode: 'sync', replicas: 65 }],
     ['onLoss', { mode: 'sync', replicas: 2, onLoss: 'wait' }],
     ['syncBatchNorm', { mode: 'none', syncBatchNorm: false }],
-    ['onLoss', { mode: 'none', onLoss: 'restart' }],
     ['compression', { mode: 'sync', replicas: 1, compression: { topK: 0.1 } }],
     ['localSteps', { mode: 'sync', replicas: 2, localSteps: 10 }],
     ['compression', { mode: 'async', localSteps: 10, compression: { topK: 0.1 } }],
