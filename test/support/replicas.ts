@@ -33,6 +33,8 @@ export interface Together {
   /** 0: this process alone, without any exchange. */
   readonly replicas: number;
   readonly context?: Partial<TestContext>;
+  /** Tensors travel on streams although the engine could exchange them in memory. */
+  readonly transport?: 'stream';
   /** Told which processes train with this one. */
   readonly onProcesses?: (pids: readonly number[]) => void;
 }
@@ -57,7 +59,9 @@ async function withFolder(folder: string, options: Together): Promise<TrainedTog
     const context = contextFor(model, dataset, { seed, training, transform, loader: {}, ...options.context });
     const { technique, ...parameters } = request.steps[0]!;
     const apply = (within: TestContext) => TECHNIQUES.get(technique)!.apply(initialState(model), parameters, within);
-    const processes = replicaProcesses(task, options.replicas, options.onProcesses ?? (() => undefined));
+    const processes = replicaProcesses(task, options.replicas, options.onProcesses ?? (() => undefined), {
+      transport: options.transport,
+    });
     const after =
       options.replicas === 0
         ? await apply(context)

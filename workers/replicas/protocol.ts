@@ -13,6 +13,8 @@ export interface ReplicaTask {
   /** Of a worker of an asynchronous training: the checkpoint that its server resumes from, a file; null: there is none. */
   readonly checkpointPath?: string | null;
   readonly threads: number;
+  /** Name of the memory that tensors are exchanged in; null: they travel on the stream. */
+  readonly sharedMemory: string | null;
 }
 
 /** Replica to job process. */

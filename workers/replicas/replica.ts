@@ -12,11 +12,13 @@ import { Replica } from '../../src/compression/collective/replica.ts';
 import { readModel } from '../../src/compression/formats/read-model.ts';
 import { asyncSettings } from '../../src/compression/recipe/async-settings.ts';
 import { applyAsReplica, applyAsWorker, type ReplicaSetting } from '../../src/compression/recipe/replica-step.ts';
+import { withTargetKind } from '../../src/compression/data/target-kind.ts';
 import { sha256 } from '../../src/compression/recipe/sha256.ts';
 import { decodeState } from '../../src/compression/recipe/step-records.ts';
 import { validateRecipe } from '../../src/compression/recipe/validate.ts';
 import type { ModelState } from '../../src/compression/step/model-state.ts';
 import { startEngine } from '../../src/compression/tensor/engine.ts';
+import { joinSharedGroup } from '../../src/compression/tensor/shared-group.ts';
 import { processEntry } from '../../src/process/entry.ts';
 import { failureOf } from '../job-process/failure.ts';
 import { openInputs } from '../job-process/inputs.ts';
@@ -38,22 +40,24 @@ async function main(task: ReplicaTask): Promise<void> {
 }
 
 async function takePart(given: ReplicaTask): Promise<void> {
-  const { task, step, statePath, threads } = given;
+  const { task, rank, size, step, statePath, threads, sharedMemory } = given;
   const stream = new Socket({ fd: STREAM_FD, readable: true, writable: true });
   await startEngine(task.engine, { threads });
   const inputs = await openInputs(task);
   const { model } = await readModel(inputs.modelBytes);
+  const { dataset } = inputs;
   const setting = {
     ...inputs,
-    request: validateRecipe(task.request, task.model.description, inputs.dataset?.description ?? null, inputs.others),
+    dataset: dataset && withTargetKind(task.request.target, dataset, task.model.description),
+    request: validateRecipe(task.request, task.model.description, dataset?.description ?? null, inputs.others),
     original: { model, sha256: sha256(inputs.modelBytes) },
     signal: new AbortController().signal,
   };
   const state = decodeState(await readFile(statePath));
   if (task.request.parallel?.mode === 'async') return asWorker(given, setting, state, stream);
-  const collective = new HostMember(stream, given.rank, given.size);
   const { syncBatchNorm = true } = task.request.parallel ?? {};
-  return applyAsReplica(setting, step, state, new Replica(collective, { syncBatchNorm }));
+  const group = sharedMemory === null ? null : joinSharedGroup({ path: sharedMemory, rank, size });
+  return applyAsReplica(setting, step, state, new Replica(new HostMember(stream, rank, size), { syncBatchNorm, group }));
 }
 
 async function asWorker(

@@ -3,6 +3,7 @@
  * each with a stream that their exchange runs on, and tells the exchange when one is gone.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
@@ -14,6 +15,8 @@ import type { WorkerProcesses } from '../../src/compression/recipe/apply-asynchr
 import { asyncSettings } from '../../src/compression/recipe/async-settings.ts';
 import type { ReplicaGroup, ReplicaProcesses } from '../../src/compression/recipe/apply-together.ts';
 import { encodeState } from '../../src/compression/recipe/step-records.ts';
+import { hasOwnKernels } from '../../src/compression/tensor/native/raw-op.ts';
+import { joinSharedGroup } from '../../src/compression/tensor/shared-group.ts';
 import { LatheError } from '../../src/errors.ts';
 import { processEntry } from '../../src/process/entry.ts';
 import { tailOf } from '../../src/process/output-tail.ts';
@@ -24,23 +27,32 @@ import { STREAM_FD, type ReplicaMessage, type ReplicaTask } from './protocol.ts'
 
 const STDERR_TAIL_CHARACTERS = 8192;
 
+export interface ReplicaSettings {
+  /** `stream`: tensors never travel in shared memory. Default: where the engine can. */
+  readonly transport?: 'stream';
+}
+
 /** @param onProcesses is told which processes live, when they have started and when they have ended */
 export function replicaProcesses(
   task: JobTask,
   size: number,
   onProcesses: (pids: readonly number[]) => void,
+  { transport }: ReplicaSettings = {},
 ): ReplicaProcesses {
   const { syncBatchNorm = true } = task.request.parallel ?? {};
   return {
     start: async (step, state) => {
       const statePath = join(task.outputFolder, `replicas-step-${step}.bin`);
       await writeFile(statePath, encodeState(state));
-      const shared = { task, size, step, statePath, threads: threadsOfReplica(task, size) };
+      const sharedMemory = transport === 'stream' || !hasOwnKernels() ? null : sharedMemoryPath(task);
+      const shared = { task, size, step, statePath, threads: threadsOfReplica(task, size), sharedMemory };
+      const tensors = sharedMemory === null ? null : joinSharedGroup({ path: sharedMemory, rank: 0, size });
       const group = startGroup(shared, 'fail');
       onProcesses(group.pids);
       return {
-        replica: new Replica(group.leader, { syncBatchNorm }),
+        replica: new Replica(group.leader, { syncBatchNorm, group: tensors }),
         close: async () => {
+          tensors?.close();
           await group.end();
           onProcesses([]);
           await rm(statePath, { force: true });
@@ -48,6 +60,15 @@ export function replicaProcesses(
       } satisfies ReplicaGroup;
     },
   };
+}
+
+const SHARED_MEMORY_FOLDER = '/dev/shm';
+let groups = 0;
+
+/** In memory where the system has such a folder. */
+function sharedMemoryPath({ outputFolder }: JobTask): string {
+  const folder = existsSync(SHARED_MEMORY_FOLDER) ? SHARED_MEMORY_FOLDER : outputFolder;
+  return join(folder, `lathe-${process.pid}-${groups++}`);
 }
 
 interface RunningGroup {
@@ -117,7 +138,8 @@ export function workerProcesses(
 
 function startReplica(task: ReplicaTask): ChildProcess {
   const { path, flags } = processEntry('replica');
-  const child = spawn(process.execPath, [...new Set([...flags, ...process.execArgv]), path], {
+  const heap = process.execArgv.filter((flag) => flag.startsWith('--max-old-space-size='));
+  const child = spawn(process.execPath, [...flags, ...heap, path], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
     env: { ...process.env, OMP_NUM_THREADS: String(task.threads) },
   });

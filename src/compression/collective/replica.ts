@@ -1,5 +1,6 @@
 /** One of the processes that train together, each on its share of every batch, and what it measures of that. */
-import type { Collective } from './collective.ts';
+import type { SharedGroup } from '../tensor/shared-group.ts';
+import { ReplicaLost, type Collective } from './collective.ts';
 
 export interface ReplicaFigures {
   readonly replicas: number;
@@ -18,8 +19,18 @@ export interface StepTimes {
   readonly exchangeMs: number;
 }
 
+export interface ReplicaOptions {
+  readonly syncBatchNorm: boolean;
+  readonly group?: SharedGroup | null;
+}
+
+/** The end of a process is known this much later than the failure of an exchange, at most. */
+const LOSS_GRACE_MS = 5000;
+
 export class Replica {
   readonly collective: Collective;
+  /** Exchanges tensors within the engine; null: they travel by the collective, between two parts of a step. */
+  readonly group: SharedGroup | null;
   /** BatchNormalization takes the statistics of the whole batch, not of this replica's share. */
   readonly syncBatchNorm: boolean;
   #steps = 0;
@@ -27,9 +38,26 @@ export class Replica {
   #exchangeMs = 0;
   #figures: ReplicaFigures | null = null;
 
-  constructor(collective: Collective, { syncBatchNorm }: { readonly syncBatchNorm: boolean }) {
+  constructor(collective: Collective, { syncBatchNorm, group = null }: ReplicaOptions) {
     this.collective = collective;
     this.syncBatchNorm = syncBatchNorm;
+    this.group = group;
+  }
+
+  /**
+   * Why an exchange of tensors failed: the collective knows what became of the processes, a moment later.
+   * @param reason what the exchange says
+   */
+  async lossBehind(reason: string): Promise<Error> {
+    const rank = Number(/rank (\d+)/.exec(reason)?.[1] ?? 0);
+    const unknown = new Promise<Error>((resolve) =>
+      setTimeout(() => resolve(new ReplicaLost(rank, reason)), LOSS_GRACE_MS),
+    );
+    const known = this.collective.barrier().then(
+      () => unknown,
+      (error: unknown) => (error instanceof Error ? error : unknown),
+    );
+    return Promise.race([known, unknown]);
   }
 
   /** Adds a training step to what `share` tells the others. */

@@ -38,6 +38,11 @@ export function describedAsValues(description: DatasetDescription): DatasetDescr
   return { ...description, target: { kind: 'values', classes: null, shape: [] } };
 }
 
+/** The dataset with its target as the job, or the model's output, asks for it. */
+export function withTargetKind(asked: TargetRequest | undefined, dataset: Dataset, model: ModelDescription): Dataset {
+  return readsAsValues(asked, dataset.description.target, model) ? datasetAsValues(dataset) : dataset;
+}
+
 /** The dataset with its class numbers as values: float32 [n]. */
 export function datasetAsValues(dataset: Dataset): Dataset {
   return {

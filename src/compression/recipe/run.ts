@@ -5,7 +5,7 @@
  */
 import type { JobRequest } from '../../contracts/job-request.ts';
 import type { Report, ReportWarning } from '../../contracts/report.ts';
-import { datasetAsValues, readsAsValues } from '../data/target-kind.ts';
+import { withTargetKind } from '../data/target-kind.ts';
 import { writeOnnx } from '../formats/onnx/write.ts';
 import { readModel } from '../formats/read-model.ts';
 import { exportModels } from './exports.ts';
@@ -34,7 +34,8 @@ const TAKEN_FOR_VALUES: ReportWarning = {
  */
 export async function runRecipe(given: RecipeInput): Promise<RecipeResult> {
   const request = validateRecipe(given.request, given.model, given.dataset?.description ?? null, given.others);
-  const input = withTargetKind(given);
+  const read = given.dataset && withTargetKind(request.target, given.dataset, given.model);
+  const input = { ...given, dataset: read };
   const { modelBytes, dataset, signal, threads } = input;
   const uploaded = await readModel(modelBytes);
   const original = uploaded.format === 'onnx' ? modelBytes : writeOnnx(uploaded.model);
@@ -63,13 +64,6 @@ export async function runRecipe(given: RecipeInput): Promise<RecipeResult> {
   const report = reportOf(request, run, measured, warnings);
   const made = exports.map(({ name, format, bytes }) => ({ name, format, bytes, step: Math.max(run.float.step, 0) }));
   return result(input, request, report, [...stepFiles(request, run), ...made]);
-}
-
-/** The dataset's target as the job, or the model's output, asks for it. */
-function withTargetKind(input: RecipeInput): RecipeInput {
-  const { dataset, request, model } = input;
-  if (!dataset || !readsAsValues(request.target, dataset.description.target, model)) return input;
-  return { ...input, dataset: datasetAsValues(dataset) };
 }
 
 /** Reports each warning and keeps it. */

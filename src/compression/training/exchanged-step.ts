@@ -13,6 +13,7 @@ import {
   applyUpdate,
   differentiate,
   earlierRuns,
+  ownSeed,
   packInputs,
   stepVariables,
   unpackInputs,
@@ -36,7 +37,9 @@ function splitStep(parts: TrainingStepParts, replica: Replica): TrainingStep {
     run: async (batch, settings) => {
       const start = performance.now();
       const own =
-        batch.size > 0 ? gradients.run(batch, ownSeed(settings, replica)) : new Float32Array(exchanged.length);
+        batch.size > 0
+          ? gradients.run(batch, ownSeed(settings, replica.collective.rank))
+          : new Float32Array(exchanged.length);
       const computed = performance.now();
       const sum = await replica.collective.sum(own);
       const received = performance.now();
@@ -50,11 +53,6 @@ function splitStep(parts: TrainingStepParts, replica: Replica): TrainingStep {
       update.dispose();
     },
   };
-}
-
-/** Replicas draw differently, since they hold different samples. */
-function ownSeed(settings: TrainingStepSettings, { collective }: Replica): TrainingStepSettings {
-  return { ...settings, seed: (settings.seed + Math.imul(collective.rank, 0x9e3779b9)) | 0 };
 }
 
 interface ExchangedArray {

@@ -1,10 +1,12 @@
 /**
  * The interface of a training step, and the tensor functions that its kinds share: gradients of a batch, then the
- * update. `whole-step.ts` has both in one call, `exchanged-step.ts` lets replicas average the gradients in between.
+ * update. `whole-step.ts` has both in one call, `shared-step.ts` too, with the exchange of replicas in between;
+ * `exchanged-step.ts` leaves the engine for it.
  */
 import type { Batch } from '../data/dataset.ts';
 import type { Network, Parameter } from '../network/network.ts';
 import type { Value } from '../operators/operator.ts';
+import type { SharedBatch } from '../tensor/nn.ts';
 import { tf, type TfTensor, type TfVariable } from '../tensor/tf.ts';
 import type { Constraint } from './constraint.ts';
 import { batchTensors, feedsOf, floatTensor, samplesOf, type BatchFeeds } from './feeds.ts';
@@ -37,6 +39,11 @@ export interface TrainingStepSettings {
   readonly step: number;
   readonly learningRate: number;
   readonly seed: number;
+}
+
+/** Replicas draw differently, since they hold different samples. */
+export function ownSeed(settings: TrainingStepSettings, rank: number): TrainingStepSettings {
+  return { ...settings, seed: (settings.seed + Math.imul(rank, 0x9e3779b9)) | 0 };
 }
 
 export interface TrainingStep {
@@ -102,10 +109,19 @@ interface Differentiated {
   readonly state: ReadonlyMap<string, TfTensor>;
 }
 
+/** A batch that several replicas share. */
+export interface SharedShare {
+  /** Scalar: this replica's part of the batch's samples. The loss is multiplied by it, and so are its gradients. */
+  readonly weight: TfTensor;
+  /** Statistics of the batch are those of the whole; absent: those of this share. */
+  readonly sharedBatch?: SharedBatch;
+}
+
 export function differentiate(
   { network, terms }: Pick<TrainingStepParts, 'network' | 'terms'>,
   batch: readonly TfTensor[],
   seed: TfTensor,
+  { weight, sharedBatch }: Partial<SharedShare> = {},
 ): Differentiated {
   const { feeds, rows, target } = feedsOf(network, batch);
   const prepared = terms.map((term) => term.prepare?.({ feeds, rows }) ?? []);
@@ -113,13 +129,15 @@ export function differentiate(
   const state = new Map<string, TfTensor>();
   const variables = trainedParameters(network, terms).map(({ variable }) => variable);
   const { value, grads } = tf.variableGrads(() => {
-    const run = network.run(feeds, { training: true, seed, fetch: terms.flatMap(({ fetch }) => fetch) });
+    const fetch = terms.flatMap((term) => term.fetch);
+    const run = network.run(feeds, { training: true, seed, fetch, ...(sharedBatch && { sharedBatch }) });
     for (const [name, tensor] of run.stateUpdates) state.set(name, tf.keep(tensor));
     const losses = terms.map((term, i) =>
       term.loss(termView({ outputs: run.outputs, rows, target, prepared: elementAt(prepared, i, 'prepared term') })),
     );
     escaped.push(...losses.map((loss) => tf.keep(loss)));
-    return weightedSum(terms, losses);
+    const sum = weightedSum(terms, losses);
+    return weight ? tf.mul(sum, tf.reshape(weight, [])) : sum;
   }, variables);
   const losses = [value, ...escaped.map((loss) => loss.clone())];
   const kept = new Map([...state].map(([name, tensor]) => [name, tensor.clone()]));

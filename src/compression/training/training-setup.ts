@@ -13,10 +13,10 @@ import type { Dim } from '../ir/types.ts';
 import type { Network } from '../network/network.ts';
 import type { StepContext } from '../step/step-context.ts';
 import { tf, type TfTensor } from '../tensor/tf.ts';
-import { exchangedStep } from './exchanged-step.ts';
 import { batchTensors, feedsOf, floatTensor } from './feeds.ts';
 import { shareOf } from './members.ts';
 import { findHead, type Head } from './head.ts';
+import { replicaStep } from './replica-step.ts';
 import { chooseLoss, meanAbsoluteError, supervisedTerm, top1 } from './supervised.ts';
 import { fixedBatchOf } from './rows.ts';
 import type { LossTerm, Metric } from './term.ts';
@@ -76,7 +76,7 @@ export async function setUpTraining(
     train: reportedSource(source, context),
     validation: validation.length > 0 ? sourceOf(validation, { shuffle: false }) : null,
     report: (progress) => context.report(progress),
-    ...(replica && { replica, makeStep: exchangedStep(replica) }),
+    ...(replica && { replica, makeStep: replicaStep(replica) }),
     ...(asynchronous && { asynchronous }),
   } satisfies TrainingSetup['common'];
   return { heads, common, ...supervision(heads, dataset, settings) };

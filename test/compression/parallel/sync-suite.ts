@@ -46,32 +46,52 @@ const OPTIMIZERS = {
   adam: { optimizer: 'adam', learningRate: 0.003, weightDecay: 0.01 },
 } as const;
 
-export function syncSuite(
-  engineName: 'wasm' | 'tensorflow',
-  cases: readonly (readonly ['mlp' | 'cnn', boolean])[],
-): void {
+export type Transport = 'memory' | 'stream';
+
+/** @param transports that the engine has; only `memory` synchronises the statistics of BatchNormalization */
+export function syncSuite(engineName: 'wasm' | 'tensorflow', transports: readonly Transport[]): void {
   beforeAll(async () => {
     await startEngine(engineName, { threads: 1 });
   });
 
+  const train = (name: 'mlp' | 'cnn', request: Omit<JobRequest, 'model'>, replicas: number, transport?: Transport) =>
+    trainTogether({ ...MODELS[name]!, request, replicas, ...(transport === 'stream' && { transport }) });
+
   describe.each(['sgd', 'adam'] as const)(`replicas on ${engineName}, %s`, (optimizer) => {
-    test.each(cases)(
-      'train the same %s as one process (statistics of the whole batch: %s)',
-      async (name, syncBatchNorm) => {
-        const { model, arrays } = MODELS[name]!;
-        const request = requestFor(OPTIMIZERS[optimizer], { mode: 'sync', syncBatchNorm });
-        const alone = await trainTogether({ model, arrays, request, replicas: 0 });
-        expect(distance(alone.model, model).max).toBeGreaterThan(0.01);
-        for (const replicas of [1, 2, 3, 4]) {
-          const together = await trainTogether({ model, arrays, request, replicas });
-          const { max, compared } = distance(together.model, alone.model);
-          expect(compared).toBeGreaterThan(100);
-          expect(max, `${replicas} replicas`).toBeLessThan(1e-5);
-          const [evidence] = together.context.evidence;
-          expect(evidence!.parallel).toMatchObject({ mode: 'sync', replicas, steps: 54 });
-          expect(evidence!.parallel!.stepMs).toHaveLength(replicas);
-        }
-      },
-    );
+    const cases = transports.flatMap((transport): ['mlp' | 'cnn', Transport][] => [
+      ['mlp', transport],
+      ...(transport === 'memory' ? [['cnn', transport] as ['cnn', Transport]] : []),
+    ]);
+    test.each(cases)('1 to 4 train the same %s as one process (%s)', async (name, transport) => {
+      const request = requestFor(OPTIMIZERS[optimizer], { mode: 'sync' });
+      const alone = await train(name, request, 0);
+      expect(distance(alone.model, MODELS[name]!.model).max).toBeGreaterThan(0.01);
+      for (const replicas of [1, 2, 3, 4]) {
+        const together = await train(name, request, replicas, transport);
+        const { max, compared } = distance(together.model, alone.model);
+        expect(compared).toBeGreaterThan(100);
+        expect(max, `${replicas} replicas`).toBeLessThan(1e-5);
+        const [evidence] = together.context.evidence;
+        expect(evidence!.parallel).toMatchObject({ mode: 'sync', replicas, steps: 54 });
+        expect(evidence!.parallel!.stepMs).toHaveLength(replicas);
+      }
+    });
+  });
+
+  test('replicas whose shares are empty take part', async () => {
+    const request = requestFor({ ...OPTIMIZERS.sgd, batchSize: 43 }, { mode: 'sync' }, 5); // 45 samples: 43 and 2
+    for (const name of transports.includes('memory') ? (['mlp', 'cnn'] as const) : (['mlp'] as const)) {
+      const alone = await train(name, request, 0);
+      for (const transport of name === 'cnn' ? (['memory'] as const) : transports)
+        expect(distance((await train(name, request, 3, transport)).model, alone.model).max).toBeLessThan(1e-5);
+    }
+  });
+
+  test('each share has its own statistics where BatchNormalization is not synchronised', async () => {
+    const request = requestFor(OPTIMIZERS.sgd, { mode: 'sync', syncBatchNorm: false });
+    const alone = await train('cnn', request, 0);
+    const [first, ...others] = await Promise.all(transports.map((transport) => train('cnn', request, 2, transport)));
+    expect(distance(first!.model, alone.model).max).toBeGreaterThan(1e-4);
+    for (const other of others) expect(distance(other.model, first!.model).max).toBeLessThan(1e-5);
   });
 }

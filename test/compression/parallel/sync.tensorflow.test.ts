@@ -1,3 +1,3 @@
 import { syncSuite } from './sync-suite.ts';
 
-syncSuite('tensorflow', [['mlp', true]]);
+syncSuite('tensorflow', ['memory', 'stream']);
