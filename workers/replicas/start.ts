@@ -107,7 +107,8 @@ export function workerProcesses(
       await writeFile(statePath, encodeState(state));
       if (checkpointPath && checkpoint) await writeFile(checkpointPath, checkpoint);
       const server = new AsyncServer(asyncSettings(task.request.parallel));
-      const shared = { task, size, step, statePath, checkpointPath, threads: threadsOfReplica(task, size) };
+      const threads = threadsOfReplica(task, size);
+      const shared = { task, size, step, statePath, checkpointPath, threads, sharedMemory: null };
       const children = Array.from({ length: size }, (_, i) => startReplica({ ...shared, rank: i + 1 }));
       let closing = false;
       const ends = children.map((child, i) => {
