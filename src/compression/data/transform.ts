@@ -4,7 +4,7 @@
  */
 import type { Transform } from '../../contracts/job-request.ts';
 import { LatheError } from '../../errors.ts';
-import { allocate, elementCount, type ArrayData, type ArrayDtype } from './array-store.ts';
+import { elementCount, type ArrayData, type ArrayDtype } from './array-store.ts';
 import type { HostArray } from './dataset.ts';
 import type { InputPlan } from './layout.ts';
 import { resizeImages } from './resize.ts';
