@@ -7,6 +7,7 @@ import type { JobRequest, Step } from '../../../src/contracts/job-request.ts';
 import { npy } from '../../support/datasets.ts';
 import { convolutional, perceptron } from '../../support/models.ts';
 import { distance, trainTogether } from '../../support/replicas.ts';
+import { memoryCheckpoints } from '../../support/steps.ts';
 
 /** Samples of normal noise with a shift by class: an epoch of 45 is five batches of 8 and one of 5. */
 export function arraysFor(shape: readonly number[], samples = 45): Record<string, Buffer> {
@@ -85,6 +86,30 @@ export function syncSuite(engineName: 'wasm' | 'tensorflow', transports: readonl
       for (const transport of name === 'cnn' ? (['memory'] as const) : transports)
         expect(distance((await train(name, request, 3, transport)).model, alone.model).max).toBeLessThan(1e-5);
     }
+  });
+
+  test('a training of two replicas resumes with three', async () => {
+    const request = requestFor(OPTIMIZERS.adam, { mode: 'sync' });
+    const name = transports.includes('memory') ? 'cnn' : 'mlp';
+    const [checkpoints, stop] = [memoryCheckpoints(), new AbortController()];
+    const interrupted = trainTogether({
+      ...MODELS[name]!,
+      request,
+      replicas: 2,
+      context: {
+        checkpoints,
+        signal: stop.signal,
+        report: ({ epoch, endOfEpoch }) => {
+          if (epoch === 4 && endOfEpoch) stop.abort(new Error('stopped'));
+        },
+      },
+    });
+    await expect(interrupted).rejects.toThrow('stopped');
+    expect(await checkpoints.load()).not.toBeNull();
+    const resumed = await trainTogether({ ...MODELS[name]!, request, replicas: 3, context: { checkpoints } });
+    const [evidence] = resumed.context.evidence;
+    expect(evidence!.parallel).toMatchObject({ replicas: 3, steps: 30 });
+    expect(distance(resumed.model, (await train(name, request, 0)).model).max).toBeLessThan(1e-5);
   });
 
   test('each share has its own statistics where BatchNormalization is not synchronised', async () => {
