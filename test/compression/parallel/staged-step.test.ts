@@ -1,34 +1,19 @@
 /** Training in stages equals training in one piece with the gradients of micro-batches accumulated. */
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { batchSource } from '../../../src/compression/data/batches.ts';
-import type { Dataset } from '../../../src/compression/data/dataset.ts';
-import { trainAndValidation } from '../../../src/compression/data/splits.ts';
-import type { Model } from '../../../src/compression/ir/types.ts';
-import { lowerOrThrow } from '../../../src/compression/network/lower.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../../src/compression/network/network.ts';
 import { splitBatch } from '../../../src/compression/parallel/pipeline/micro-batches.ts';
 import { chainOf, oneForwardOneBackward } from '../../../src/compression/parallel/pipeline/schedule.ts';
 import { stagedStep } from '../../../src/compression/parallel/pipeline/staged-step.ts';
 import { startEngine } from '../../../src/compression/tensor/engine.ts';
 import { tf, type TfTensor } from '../../../src/compression/tensor/tf.ts';
-import { Masks } from '../../../src/compression/training/constraint.ts';
 import { batchTensors } from '../../../src/compression/training/feeds.ts';
-import { findHead } from '../../../src/compression/training/head.ts';
 import { applyUpdate, differentiate, type StepMaker } from '../../../src/compression/training/step.ts';
-import { chooseLoss, supervisedTerm } from '../../../src/compression/training/supervised.ts';
-import { train } from '../../../src/compression/training/train.ts';
 import { wholeStep } from '../../../src/compression/training/whole-step.ts';
 import { clouds, convolutional, images, perceptron } from '../../support/models.ts';
-import { memoryCheckpoints } from '../../support/steps.ts';
+import { expectClose, trained } from '../../support/staged-training.ts';
 
 beforeAll(async () => {
   await startEngine('auto', { threads: 1 });
-});
-
-let open: Network[] = [];
-afterEach(() => {
-  for (const network of open) network.dispose();
-  open = [];
 });
 
 /** A chain, cut into stages of as many instructions each. */
@@ -69,60 +54,6 @@ function accumulating(microBatches: number): StepMaker {
   });
 }
 
-interface Ended {
-  readonly weights: number[];
-  readonly losses: number[];
-}
-
-async function trained(
-  model: Model,
-  dataset: Dataset,
-  makeStep: (network: Network) => StepMaker,
-  masked = false,
-): Promise<Ended> {
-  const network = lowerOrThrow(model);
-  open.push(network);
-  const head = findHead(network.model, 'y');
-  const { train: split } = trainAndValidation(dataset, 0.2, 1);
-  const inputs = network.inputs.map(({ name, type }) => ({
-    name,
-    dtype: type.dtype,
-    shape: type.shape!.map((dim) => (typeof dim === 'number' ? dim : null)),
-  }));
-  const masks = masked ? new Masks(network.parameters) : null;
-  for (const parameter of masked ? network.parameters : []) {
-    const half = Float32Array.from({ length: parameter.variable.size }, (_, i) => i % 2);
-    masks?.set(parameter, half);
-  }
-  const { history } = await train({
-    network,
-    terms: [supervisedTerm(head, chooseLoss('auto', head, 'classes'))],
-    metrics: [],
-    settings: { optimizer: 'sgd', learningRate: 0.05, clipNorm: 1, weightDecay: 0.01 },
-    epochs: 2,
-    seed: 5,
-    train: batchSource(split, { batchSize: 17, shuffle: true, seed: 1, transform: {}, inputs, numWorkers: 0 }),
-    validation: null,
-    constraints: masks ? [masks] : [],
-    makeStep: makeStep(network),
-    checkpoints: memoryCheckpoints(),
-    signal: new AbortController().signal,
-    report: () => undefined,
-  });
-  masks?.dispose();
-  return {
-    weights: [...network.parameters, ...network.state].flatMap(({ variable }) => [...variable.dataSync()]),
-    losses: history.map(({ loss }) => loss!),
-  };
-}
-
-function expectClose(found: Ended, expected: Ended): void {
-  for (const kind of ['weights', 'losses'] as const) {
-    expect(found[kind]).toHaveLength(expected[kind].length);
-    found[kind].forEach((value, i) => expect(Math.abs(value - expected[kind][i]!)).toBeLessThan(1e-5));
-  }
-}
-
 describe('equals training in one piece', () => {
   const CASES = [
     [2, 1],
@@ -150,8 +81,6 @@ describe('equals training in one piece', () => {
 test('leaves no tensors', async () => {
   const before = tf.memory().numTensors;
   await trained(convolutional(), images(), (network) => staged(network, 3, 4));
-  for (const network of open) network.dispose();
-  open = [];
   expect(tf.memory().numTensors).toBe(before);
 });
 

@@ -1,5 +1,5 @@
 /** Runs passes of one batch on the stages of this process, and sums what they give. */
-import { elementAt } from '../../ir/checked-access.ts';
+import { elementAt, entryOf } from '../../ir/checked-access.ts';
 import type { Stage, Values } from '../../network/stages/stage.ts';
 import type { Value } from '../../operators/operator.ts';
 import { tf, type TfTensor } from '../../tensor/tf.ts';
@@ -17,7 +17,7 @@ export interface Sums {
 }
 
 export class PassRunner {
-  private readonly steps: readonly StageStep[];
+  private readonly steps: ReadonlyMap<number, StageStep>;
   private readonly micro: readonly MicroBatchTensors[];
   private readonly link: Link;
   /** What stages received, until their backward pass. */
@@ -27,7 +27,7 @@ export class PassRunner {
   private losses: TfTensor[] = [];
 
   /** @param steps by stage: those of this process */
-  constructor(steps: readonly StageStep[], micro: readonly MicroBatchTensors[], link: Link) {
+  constructor(steps: ReadonlyMap<number, StageStep>, micro: readonly MicroBatchTensors[], link: Link) {
     this.steps = steps;
     this.micro = micro;
     this.link = link;
@@ -43,11 +43,11 @@ export class PassRunner {
   }
 
   private async forward({ stage: index, microBatch }: Pass): Promise<void> {
-    const step = elementAt(this.steps, index, 'stage');
+    const step = entryOf(this.steps, index, 'stage');
     const { stage } = step;
     const received = await this.receive(stage, microBatch);
     this.received.set(`${index} ${microBatch}`, received);
-    if (index === this.steps.length - 1) return; // the loss is computed on the tape of the backward pass
+    if (step.isLast) return; // the loss is computed on the tape of the backward pass
     const made = step.forward(elementAt(this.micro, microBatch, 'micro-batch'), received);
     for (const to of new Set(stage.sends.map((crossing) => crossing.to))) {
       const names = stage.sends.filter((crossing) => crossing.to === to).map(({ name }) => name);
@@ -57,7 +57,7 @@ export class PassRunner {
   }
 
   private async backward({ stage: index, microBatch }: Pass): Promise<void> {
-    const step = elementAt(this.steps, index, 'stage');
+    const step = entryOf(this.steps, index, 'stage');
     const received = this.received.get(`${index} ${microBatch}`) ?? new Map<never, never>();
     const sent = await this.sentGradients(step.stage, microBatch);
     const micro = elementAt(this.micro, microBatch, 'micro-batch');

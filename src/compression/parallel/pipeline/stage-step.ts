@@ -33,7 +33,8 @@ type Named = readonly (readonly [string, TfTensor])[];
 export class StageStep {
   readonly stage: Stage;
   private readonly parts: TrainingStepParts;
-  private readonly isLast: boolean;
+  /** It computes the loss. */
+  readonly isLast: boolean;
   private readonly compiled = new Map<string, { step: CompiledStep; form: Form }>();
 
   constructor(stage: Stage, parts: TrainingStepParts, isLast: boolean) {

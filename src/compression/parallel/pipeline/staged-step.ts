@@ -41,7 +41,7 @@ export function stagedStep(options: StagedOptions): StepMaker {
   return (parts) => {
     const fetch = parts.terms.flatMap((term) => term.fetch);
     const stages = cutNetwork(parts.network, { stageOf: options.stageOf, fetch });
-    const steps = stages.map((stage, i) => new StageStep(stage, parts, i === stages.length - 1));
+    const steps = new Map(stages.map((stage, i) => [i, new StageStep(stage, parts, i === stages.length - 1)]));
     const update = updateStep(parts);
     return {
       run: async (batch, settings) => {
@@ -54,7 +54,7 @@ export function stagedStep(options: StagedOptions): StepMaker {
         return readLosses(losses, []);
       },
       dispose: () => {
-        for (const step of steps) step.dispose();
+        for (const step of steps.values()) step.dispose();
         update.dispose();
       },
     };
@@ -62,7 +62,7 @@ export function stagedStep(options: StagedOptions): StepMaker {
 }
 
 /** The first micro-batch draws as the whole batch does in one process. */
-function microTensors(
+export function microTensors(
   { network }: TrainingStepParts,
   batches: readonly Batch[],
   samples: number,
@@ -76,7 +76,7 @@ function microTensors(
 }
 
 /** The update as a compiled step of its own; disposes of the sums. */
-function updateStep(parts: TrainingStepParts): {
+export function updateStep(parts: TrainingStepParts): {
   run(sums: Omit<Sums, 'losses'>, settings: TrainingStepSettings): void;
   dispose(): void;
 } {
