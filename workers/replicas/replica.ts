@@ -57,7 +57,12 @@ async function takePart(given: ReplicaTask): Promise<void> {
   if (task.request.parallel?.mode === 'async') return asWorker(given, setting, state, stream);
   const { syncBatchNorm = true } = task.request.parallel ?? {};
   const group = sharedMemory === null ? null : joinSharedGroup({ path: sharedMemory, rank, size });
-  return applyAsReplica(setting, step, state, new Replica(new HostMember(stream, rank, size), { syncBatchNorm, group }));
+  return applyAsReplica(
+    setting,
+    step,
+    state,
+    new Replica(new HostMember(stream, rank, size), { syncBatchNorm, group }),
+  );
 }
 
 async function asWorker(

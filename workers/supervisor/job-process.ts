@@ -116,11 +116,7 @@ interface MemoryWatch {
 }
 
 /** @param replicas process ids of the replicas that run now */
-function watchMemory(
-  pid: number | undefined,
-  limitBytes: number,
-  replicas: () => readonly number[],
-): MemoryWatch {
+function watchMemory(pid: number | undefined, limitBytes: number, replicas: () => readonly number[]): MemoryWatch {
   let overLimit: number | null = null;
   const poll = setInterval(() => {
     const bytes = pid === undefined ? 0 : usedBytes(pid, replicas());

@@ -578,23 +578,40 @@ export interface components {
                 };
                 parallel?: {
                     /**
-                     * @description training runs in one process: "none", or "sync" with 1 replica; other modes are refused
+                     * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; other modes are refused
                      * @enum {unknown}
                      */
                     mode: "none" | "sync" | "async" | "pipeline" | "branch";
+                    /**
+                     * @description processes that train; auto: as many as the job has threads
+                     * @default auto
+                     */
                     replicas?: number | "auto";
+                    /**
+                     * @description sync: what happens when a replica is gone. restart: the step starts again from its last checkpoint, with as many replicas
+                     * @default restart
+                     * @enum {unknown}
+                     */
+                    onLoss?: "restart" | "shrink" | "wait";
                     /** @description pipeline, branch: parts that the model is cut into */
                     stages?: number;
                     /** @description pipeline: parts of a batch that are under way at a time */
                     microBatches?: number;
                     /** @description async */
                     staleness?: {
-                        /** @description updates that a gradient may be late */
+                        /** @description updates that a gradient may be late; others wait for it */
                         max?: number;
+                        /** @description learning rate over staleness (arXiv 1511.05950); default true */
                         scaleLearningRate?: boolean;
+                        /** @description delay compensation (DC-ASGD, arXiv 1609.08326); default false */
                         compensate?: boolean;
                     };
-                    /** @description sync: statistics of the whole batch, not of each replica's share */
+                    /** @description async: batches that a replica trains on by itself between two exchanges (DiLoCo, arXiv 2311.08105; delayed Nesterov, 2401.09135); default 1 */
+                    localSteps?: number;
+                    /**
+                     * @description sync: BatchNormalization takes the statistics of the whole batch, not of each replica's share
+                     * @default true
+                     */
                     syncBatchNorm?: boolean;
                     compression?: {
                         /** @description share of the gradient that is exchanged */
@@ -941,6 +958,24 @@ export interface components {
                             exclude: string[];
                         }[];
                     };
+                    /** @description how the processes of a parallel training spent their time */
+                    parallel?: {
+                        mode: string;
+                        /** @description processes that trained together, at the end */
+                        replicas: number;
+                        /** @description training steps that the figures are means of */
+                        steps: number;
+                        /** @description by replica: a training step's own computing, ms, without exchange and waiting */
+                        stepMs: number[];
+                        /** @description exchange of a training step, ms, for the replica that others waited for */
+                        exchangeMs: number;
+                        /** @description 0..1 of the time of all replicas: waiting for a slower one, or for work */
+                        waitShare: number;
+                        /** @description async, by replica */
+                        samplesPerSecond?: number[];
+                        /** @description async: gradients by how many updates of the weights came between their pull and their use */
+                        staleness?: number[];
+                    };
                     /** @description how samples were loaded in the step's last training */
                     loader?: {
                         asked: number | "auto" | "cores";
@@ -950,6 +985,24 @@ export interface components {
                         waitShare: number;
                     };
                 }[];
+                /** @description how the processes of a parallel training spent their time */
+                parallel?: {
+                    mode: string;
+                    /** @description processes that trained together, at the end */
+                    replicas: number;
+                    /** @description training steps that the figures are means of */
+                    steps: number;
+                    /** @description by replica: a training step's own computing, ms, without exchange and waiting */
+                    stepMs: number[];
+                    /** @description exchange of a training step, ms, for the replica that others waited for */
+                    exchangeMs: number;
+                    /** @description 0..1 of the time of all replicas: waiting for a slower one, or for work */
+                    waitShare: number;
+                    /** @description async, by replica */
+                    samplesPerSecond?: number[];
+                    /** @description async: gradients by how many updates of the weights came between their pull and their use */
+                    staleness?: number[];
+                };
                 exports?: {
                     name: string;
                     format: string;
@@ -1064,23 +1117,40 @@ export interface components {
                 };
                 parallel?: {
                     /**
-                     * @description training runs in one process: "none", or "sync" with 1 replica; other modes are refused
+                     * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; other modes are refused
                      * @enum {unknown}
                      */
                     mode: "none" | "sync" | "async" | "pipeline" | "branch";
+                    /**
+                     * @description processes that train; auto: as many as the job has threads
+                     * @default auto
+                     */
                     replicas?: number | "auto";
+                    /**
+                     * @description sync: what happens when a replica is gone. restart: the step starts again from its last checkpoint, with as many replicas
+                     * @default restart
+                     * @enum {unknown}
+                     */
+                    onLoss?: "restart" | "shrink" | "wait";
                     /** @description pipeline, branch: parts that the model is cut into */
                     stages?: number;
                     /** @description pipeline: parts of a batch that are under way at a time */
                     microBatches?: number;
                     /** @description async */
                     staleness?: {
-                        /** @description updates that a gradient may be late */
+                        /** @description updates that a gradient may be late; others wait for it */
                         max?: number;
+                        /** @description learning rate over staleness (arXiv 1511.05950); default true */
                         scaleLearningRate?: boolean;
+                        /** @description delay compensation (DC-ASGD, arXiv 1609.08326); default false */
                         compensate?: boolean;
                     };
-                    /** @description sync: statistics of the whole batch, not of each replica's share */
+                    /** @description async: batches that a replica trains on by itself between two exchanges (DiLoCo, arXiv 2311.08105; delayed Nesterov, 2401.09135); default 1 */
+                    localSteps?: number;
+                    /**
+                     * @description sync: BatchNormalization takes the statistics of the whole batch, not of each replica's share
+                     * @default true
+                     */
                     syncBatchNorm?: boolean;
                     compression?: {
                         /** @description share of the gradient that is exchanged */
@@ -1316,23 +1386,40 @@ export interface components {
             };
             parallel?: {
                 /**
-                 * @description training runs in one process: "none", or "sync" with 1 replica; other modes are refused
+                 * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; other modes are refused
                  * @enum {unknown}
                  */
                 mode: "none" | "sync" | "async" | "pipeline" | "branch";
+                /**
+                 * @description processes that train; auto: as many as the job has threads
+                 * @default auto
+                 */
                 replicas?: number | "auto";
+                /**
+                 * @description sync: what happens when a replica is gone. restart: the step starts again from its last checkpoint, with as many replicas
+                 * @default restart
+                 * @enum {unknown}
+                 */
+                onLoss?: "restart" | "shrink" | "wait";
                 /** @description pipeline, branch: parts that the model is cut into */
                 stages?: number;
                 /** @description pipeline: parts of a batch that are under way at a time */
                 microBatches?: number;
                 /** @description async */
                 staleness?: {
-                    /** @description updates that a gradient may be late */
+                    /** @description updates that a gradient may be late; others wait for it */
                     max?: number;
+                    /** @description learning rate over staleness (arXiv 1511.05950); default true */
                     scaleLearningRate?: boolean;
+                    /** @description delay compensation (DC-ASGD, arXiv 1609.08326); default false */
                     compensate?: boolean;
                 };
-                /** @description sync: statistics of the whole batch, not of each replica's share */
+                /** @description async: batches that a replica trains on by itself between two exchanges (DiLoCo, arXiv 2311.08105; delayed Nesterov, 2401.09135); default 1 */
+                localSteps?: number;
+                /**
+                 * @description sync: BatchNormalization takes the statistics of the whole batch, not of each replica's share
+                 * @default true
+                 */
                 syncBatchNorm?: boolean;
                 compression?: {
                     /** @description share of the gradient that is exchanged */
@@ -1772,6 +1859,24 @@ export interface components {
                         exclude: string[];
                     }[];
                 };
+                /** @description how the processes of a parallel training spent their time */
+                parallel?: {
+                    mode: string;
+                    /** @description processes that trained together, at the end */
+                    replicas: number;
+                    /** @description training steps that the figures are means of */
+                    steps: number;
+                    /** @description by replica: a training step's own computing, ms, without exchange and waiting */
+                    stepMs: number[];
+                    /** @description exchange of a training step, ms, for the replica that others waited for */
+                    exchangeMs: number;
+                    /** @description 0..1 of the time of all replicas: waiting for a slower one, or for work */
+                    waitShare: number;
+                    /** @description async, by replica */
+                    samplesPerSecond?: number[];
+                    /** @description async: gradients by how many updates of the weights came between their pull and their use */
+                    staleness?: number[];
+                };
                 /** @description how samples were loaded in the step's last training */
                 loader?: {
                     asked: number | "auto" | "cores";
@@ -1781,6 +1886,24 @@ export interface components {
                     waitShare: number;
                 };
             }[];
+            /** @description how the processes of a parallel training spent their time */
+            parallel?: {
+                mode: string;
+                /** @description processes that trained together, at the end */
+                replicas: number;
+                /** @description training steps that the figures are means of */
+                steps: number;
+                /** @description by replica: a training step's own computing, ms, without exchange and waiting */
+                stepMs: number[];
+                /** @description exchange of a training step, ms, for the replica that others waited for */
+                exchangeMs: number;
+                /** @description 0..1 of the time of all replicas: waiting for a slower one, or for work */
+                waitShare: number;
+                /** @description async, by replica */
+                samplesPerSecond?: number[];
+                /** @description async: gradients by how many updates of the weights came between their pull and their use */
+                staleness?: number[];
+            };
             exports?: {
                 name: string;
                 format: string;
