@@ -22,6 +22,7 @@ const LAYERS = [
   ['agreement'],
   ['step'],
   ['training'],
+  ['parallel/pipeline'],
   ['techniques'],
   ['recipe'],
 ];
