@@ -19,16 +19,19 @@ export interface Frame {
 
 const HEADER_BYTES = 24;
 
-export function writeFrame(to: Duplex, { kind, group, elements, payload }: Frame): void {
+/** Resolves when the system has all of it, or the stream is broken, which its reader finds out. */
+export function writeFrame(to: Duplex, { kind, group, elements, payload }: Frame): Promise<void> {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32LE(KINDS.indexOf(kind), 0);
   header.writeUInt32LE(group, 4);
   header.writeUInt32LE(ELEMENTS.indexOf(elements), 8);
   header.writeDoubleLE(payload.byteLength, 16);
-  to.cork();
-  to.write(header);
-  if (payload.byteLength > 0) to.write(payload);
-  to.uncork();
+  return new Promise((resolve) => {
+    to.cork();
+    to.write(header, payload.byteLength > 0 ? undefined : () => resolve());
+    if (payload.byteLength > 0) to.write(payload, () => resolve());
+    to.uncork();
+  });
 }
 
 /** Calls `onFrame` with each frame that arrives on the stream. */

@@ -67,7 +67,7 @@ export class HostLeader implements Collective {
     this.#members.forEach((member, i) => {
       member.values = [];
       const payload = new Uint8Array(Uint32Array.of(i + 1, this.size).buffer);
-      writeFrame(member.stream, { kind: 'members', group: this.#group, elements: 'bytes', payload });
+      void writeFrame(member.stream, { kind: 'members', group: this.#group, elements: 'bytes', payload });
     });
     this.#wake();
   }
@@ -76,13 +76,13 @@ export class HostLeader implements Collective {
     const total = values.slice() as A;
     for (const [i, frame] of (await this.#contributions()).entries())
       add(total, arrayOf(frame, values, `replica ${this.#members[i]?.firstRank}`));
-    this.#send(elementsOf(total), bytesOf(total));
+    await this.#send(elementsOf(total), bytesOf(total));
     return total;
   }
 
   async broadcast(bytes: Uint8Array): Promise<Uint8Array> {
     this.#check();
-    this.#send('bytes', bytes);
+    await this.#send('bytes', bytes);
     return bytes;
   }
 
@@ -116,9 +116,12 @@ export class HostLeader implements Collective {
     throw new MembersChanged(this.size);
   }
 
-  #send(elements: Frame['elements'], payload: Uint8Array): void {
-    for (const { stream } of this.#members)
-      writeFrame(stream, { kind: 'result', group: this.#group, elements, payload });
+  /** Waits until it is sent: the caller may go on with a call that holds the event loop until the others answer. */
+  async #send(elements: Frame['elements'], payload: Uint8Array): Promise<void> {
+    const group = this.#group;
+    await Promise.all(
+      this.#members.map(({ stream }) => writeFrame(stream, { kind: 'result', group, elements, payload })),
+    );
   }
 }
 

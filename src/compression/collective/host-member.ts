@@ -37,7 +37,7 @@ export class HostMember implements Collective {
   }
 
   async sum<A extends SummableArray>(values: A): Promise<A> {
-    writeFrame(this.#stream, {
+    void writeFrame(this.#stream, {
       kind: 'values',
       group: this.#group,
       elements: elementsOf(values),
