@@ -41,7 +41,7 @@ export async function startAll({ byHand }: { readonly byHand: boolean }): Promis
   return started.filter((contender) => contender !== null);
 }
 
-async function peersPython(): Promise<string | null> {
+export async function peersPython(): Promise<string | null> {
   if (process.env['BENCH_PYTHON']) return process.env['BENCH_PYTHON'];
   const peers = (await import(pathToFileURL(join(projectRoot, 'scripts', 'lib', 'peers.mjs')).href)) as {
     peersPython(): string;
@@ -49,10 +49,16 @@ async function peersPython(): Promise<string | null> {
   return existsSync(peers.peersPython()) ? peers.peersPython() : null;
 }
 
-/** Null if it ends before it reports its version. */
-async function start(name: string, command: string, args: string[]): Promise<Contender | null> {
+/** @param env beside this process's own @returns null if it ends before it reports its version */
+export async function start(
+  name: string,
+  command: string,
+  args: string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Contender | null> {
   const child = spawn(command, args, {
-    stdio: ['pipe', 'pipe', name === 'torch' || name === 'keras' ? 'ignore' : 'inherit'],
+    env: { ...process.env, ...env },
+    stdio: ['pipe', 'pipe', /^(torch|keras)/.test(name) ? 'ignore' : 'inherit'],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const first = await lines.next();

@@ -1,6 +1,7 @@
 /**
  * Lathe as a job trains: the network lowered from ONNX, its batches in ONNX's layout on the host. With `by-hand`: the
- * same by hand.
+ * same by hand. BENCH_REPLICA=path,rank,size: one of several replicas in a shared group, each with its share of the
+ * batch.
  */
 import { availableParallelism } from 'node:os';
 import { readOnnx } from '../../src/compression/formats/onnx/read.ts';
@@ -14,6 +15,10 @@ import type { TfTensor } from '../../src/compression/tensor/tf.ts';
 import { findHead } from '../../src/compression/training/head.ts';
 import { makeOptimizer } from '../../src/compression/training/optimizer.ts';
 import { supervisedTerm } from '../../src/compression/training/supervised.ts';
+import { Replica } from '../../src/compression/collective/replica.ts';
+import type { Collective } from '../../src/compression/collective/collective.ts';
+import { joinSharedGroup } from '../../src/compression/tensor/shared-group.ts';
+import { replicaStep } from '../../src/compression/training/replica-step.ts';
 import { wholeStep } from '../../src/compression/training/whole-step.ts';
 import { readVariable } from '../../src/config/read.ts';
 import { ARCHITECTURES } from '../architecture-networks.ts';
@@ -25,6 +30,7 @@ const byHand = process.argv.includes('by-hand');
 const engine = await startEngine(readVariable(process.env, 'LATHE_ENGINE'), {
   threads: Number(process.env['BENCH_THREADS'] ?? availableParallelism()),
 });
+const replica = replicaOf(process.env['BENCH_REPLICA']);
 await serve(`${engine.name} ${engine.version}${engine.kernels ? `, kernels for ${engine.kernels}` : ''}`, (name) =>
   Promise.resolve(byHand ? handStep(NETWORKS.find((each) => each.name === name)!) : onnxStep(loaded(name))),
 );
@@ -46,12 +52,28 @@ function loaded(name: string): Loaded {
   return { bytes: onnx(), batch: BATCH_SIZE, input: [channels, height, width] };
 }
 
-function onnxStep({ bytes, batch, input }: Loaded): () => Promise<void> {
+function replicaOf(place: string | undefined): Replica | null {
+  if (!place) return null;
+  const [path = '', rank, size] = place.split(',');
+  const group = joinSharedGroup({ path, rank: Number(rank), size: Number(size) });
+  const only = () => Promise.reject(new Error('only tensors are exchanged here'));
+  const collective: Collective = { rank: group.rank, size: group.size, sum: only, broadcast: only, barrier: only };
+  return new Replica(collective, { syncBatchNorm: true, group });
+}
+
+function onnxStep({ bytes, batch: whole, input }: Loaded): () => Promise<void> {
   const model = readOnnx(bytes);
   const network = lowerOrThrow(model);
   const optimizer = makeOptimizer('sgd', { momentum: MOMENTUM, nesterov: false, weightDecay: 0 }, network.parameters);
   const terms = [supervisedTerm(findHead(model, 'logits'), 'cross-entropy')];
-  const step = wholeStep({ network, terms, optimizer, constraints: [], observers: [] });
+  const step = (replica ? replicaStep(replica) : wholeStep)({
+    network,
+    terms,
+    optimizer,
+    constraints: [],
+    observers: [],
+  });
+  const batch = whole / (replica?.collective.size ?? 1);
   const { images, labels } = samples(batch, input);
   let count = 0;
   return async () => {

@@ -1,6 +1,6 @@
 /**
- * A contender is a process that trains one network at a time: it reads lines {"network": name, "seconds": s} and
- * answers each with {"msPerStep": median, "steps": n}. The first line it writes is {"version": text}. Contenders take
+ * A contender is a process that trains one network at a time: it reads lines {"network": name, "seconds": s}, or with
+ * "steps": n for as many steps instead (processes that train together), and answers each with {"msPerStep": median, "steps": n}. The first line it writes is {"version": text}. Contenders take
  * turns; those that wait use no CPU.
  */
 import { createInterface } from 'node:readline';
@@ -13,6 +13,7 @@ export const WARM_UP_STEPS = 12;
 export interface Request {
   readonly network: string;
   readonly seconds: number;
+  readonly steps?: number;
 }
 export interface Answer {
   readonly msPerStep: number;
@@ -27,20 +28,21 @@ export async function serve(
   const steps = new Map<string, () => Promise<void>>();
   say({ version });
   for await (const line of createInterface({ input: process.stdin })) {
-    const { network, seconds } = JSON.parse(line) as Request;
+    const { network, seconds, steps: count } = JSON.parse(line) as Request;
     let step = steps.get(network);
     if (!step) {
       steps.set(network, (step = await prepare(network)));
       for (let i = 0; i < WARM_UP_STEPS; i++) await step();
     }
-    say(await time(step, seconds));
+    say(await time(step, seconds, count));
   }
 }
 
-async function time(step: () => Promise<void>, seconds: number): Promise<Answer> {
+async function time(step: () => Promise<void>, seconds: number, count?: number): Promise<Answer> {
   const durations: number[] = [];
   const end = performance.now() + seconds * 1000;
-  while (performance.now() < end || durations.length < 5) {
+  const isDone = () => (count ? durations.length >= count : performance.now() >= end && durations.length >= 5);
+  while (!isDone()) {
     const start = performance.now();
     await step();
     durations.push(performance.now() - start);

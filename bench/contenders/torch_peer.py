@@ -1,4 +1,6 @@
-"""PyTorch: the same networks in its eager mode, channels first or last, whichever is faster."""
+"""PyTorch: the same networks in its eager mode, channels first or last, whichever is faster.
+
+BENCH_DDP=rank,size,port: one of several processes of DistributedDataParallel over gloo, each with its share of the batch."""
 import json
 import os
 import sys
@@ -9,6 +11,9 @@ from torch import nn
 
 WARM_UP = 12
 torch.set_num_threads(int(os.environ.get("BENCH_THREADS", os.cpu_count())))
+RANK, SIZE, PORT = (int(part) for part in os.environ.get("BENCH_DDP", "0,1,0").split(","))
+if SIZE > 1:
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{PORT}", rank=RANK, world_size=SIZE)
 
 
 class Block(nn.Module):
@@ -105,7 +110,10 @@ NETWORKS = {
 def make_step(name, memory_format):
     torch.manual_seed(1)
     batch, shape, network = NETWORKS[name]
+    batch //= SIZE
     model = network().to(memory_format=memory_format)
+    if SIZE > 1:
+        model = nn.parallel.DistributedDataParallel(model)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     batches = [(torch.rand(batch, *shape).mul(2).sub(1).contiguous(memory_format=memory_format), torch.randint(0, 10, (batch,))) for _ in range(8)]
     count = 0
@@ -128,6 +136,14 @@ def seconds(step):
     return time.perf_counter() - start
 
 
+def fastest_of(candidates):
+    """The same one in every process."""
+    times = torch.tensor([min(seconds(step) for _ in range(10)) for step in candidates])
+    if SIZE > 1:
+        torch.distributed.all_reduce(times)
+    return candidates[int(times.argmin())]
+
+
 fastest = {}
 print(json.dumps({"version": f"PyTorch {torch.__version__}"}), flush=True)
 for line in sys.stdin:
@@ -139,9 +155,9 @@ for line in sys.stdin:
         for step in candidates:
             for _ in range(WARM_UP):
                 step()
-        fastest[name] = min(candidates, key=lambda step: min(seconds(step) for _ in range(10)))
-    times, end = [], time.perf_counter() + request["seconds"]
-    while time.perf_counter() < end or len(times) < 5:
+        fastest[name] = fastest_of(candidates)
+    times, end, steps = [], time.perf_counter() + request["seconds"], request.get("steps")
+    while len(times) < steps if steps else time.perf_counter() < end or len(times) < 5:
         times.append(seconds(fastest[name]))
     times.sort()
     print(json.dumps({"msPerStep": 1000 * times[len(times) // 2], "steps": len(times)}), flush=True)
