@@ -130,7 +130,8 @@ export function workerProcesses(
           for (const child of children) child.kill('SIGKILL');
           await Promise.all(ends);
           onProcesses([]);
-          await Promise.all([statePath, checkpointPath].map((path) => path && rm(path, { force: true })));
+          const written = [statePath, checkpointPath].filter((path) => path !== null);
+          await Promise.all(written.map((path) => rm(path, { force: true })));
         },
       };
     },

@@ -20,7 +20,7 @@ import { valuesOf, type NamedVariable } from './named-variable.ts';
 import { makeOptimizer } from './optimizer.ts';
 import { learningRateSchedule, type LearningRate } from './schedule.ts';
 import { fitsSnapshot, restoreSnapshot, takeSnapshot, type Snapshot } from './snapshot.ts';
-import type { GradientObserver, StepMaker, TrainingStep, TrainingStepParts } from './step.ts';
+import type { GradientObserver, StepMaker, TrainingStepParts } from './step.ts';
 import { trainedParameters, type LossTerm, type Metric } from './term.ts';
 import { wholeStep } from './whole-step.ts';
 

@@ -84,7 +84,7 @@ async function summed(
   const offsets: number[] = [];
   let at = places;
   for (const { tensor, variable } of items) {
-    if (tensor) values.set((await tensor.data()) as Float32Array, at);
+    if (tensor) values.set(await tensor.data(), at);
     offsets.push(at);
     at += variable.size;
   }

@@ -37,10 +37,16 @@ const towers = (depth: number, width: number): Model =>
     outputs: [value('y', null)],
   });
 
+interface PlanOptions {
+  readonly mode?: 'pipeline' | 'branch';
+  readonly parts?: number;
+  readonly microBatches?: number;
+}
+
 function plan(
   model: Model,
   shape: readonly number[],
-  { mode = 'pipeline' as 'pipeline' | 'branch', parts = 2, microBatches = 8 } = {},
+  { mode = 'pipeline', parts = 2, microBatches = 8 }: PlanOptions = {},
 ): ParallelPlan {
   const network = partsOf(model);
   const costs = estimateCosts(network, new Map([['x', shape]]));

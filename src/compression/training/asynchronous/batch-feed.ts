@@ -14,9 +14,9 @@ export class BatchFeed {
 
   async get(number: number): Promise<Batch> {
     while (this.#next <= number) {
-      const { value, done } = await this.#batches.next();
-      if (done) throw new RangeError(`There is no batch ${number}`);
-      this.#held.set(this.#next++, value as Batch);
+      const next = await this.#batches.next();
+      if (next.done === true) throw new RangeError(`There is no batch ${number}`);
+      this.#held.set(this.#next++, next.value);
     }
     const batch = this.#held.get(number);
     if (!batch) throw new RangeError(`Batch ${number} is done`);
