@@ -7,7 +7,7 @@ export function lockHome(home: string): () => void {
   const lock = tryLock(join(home, 'launcher.pid'));
   if (lock.taken) return () => lock.release();
   throw new Error(
-    `Lathe is already running in ${home} (process ${lock.holder?.pid ?? 'unknown'}); ` +
+    `Lathe already runs in ${home} (process ${lock.holder?.pid ?? 'unknown'}); ` +
       'stop it, or choose another folder with LATHE_HOME',
   );
 }
