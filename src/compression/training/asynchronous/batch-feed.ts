@@ -1,5 +1,5 @@
 /** Batches by their number in the training, read in order; one that was read is kept until it is done. */
-import type { Batch, BatchSource } from '../../data/dataset.ts';
+import type { Batch, BatchSource, HostArray } from '../../data/dataset.ts';
 
 export class BatchFeed {
   readonly #held = new Map<number, Batch>();
@@ -16,7 +16,8 @@ export class BatchFeed {
     while (this.#next <= number) {
       const next = await this.#batches.next();
       if (next.done === true) throw new RangeError(`There is no batch ${number}`);
-      this.#held.set(this.#next++, next.value);
+      this.#held.set(this.#next++, ownCopy(next.value));
+      next.value.release?.();
     }
     const batch = this.#held.get(number);
     if (!batch) throw new RangeError(`Batch ${number} is done`);
@@ -31,6 +32,16 @@ export class BatchFeed {
   async close(): Promise<void> {
     await this.#batches.return(undefined);
   }
+}
+
+/** What can be sent and kept: the loader's arrays lie in memory that its threads share and use again. */
+function ownCopy({ size, inputs, target }: Batch): Batch {
+  const copied = (array: HostArray): HostArray => ({ ...array, data: array.data.slice() });
+  return {
+    size,
+    inputs: new Map([...inputs].map(([name, array]) => [name, copied(array)])),
+    target: target && copied(target),
+  };
 }
 
 async function* batchesFrom(source: BatchSource, first: number, epochs: number): AsyncGenerator<Batch> {
