@@ -53,7 +53,7 @@ describe('a blob', () => {
   });
 
   test('is named by nothing but a sha-256', async () => {
-    await expect(blobs.read('../../etc/passwd')).rejects.toThrow('is no sha-256');
+    await expect(blobs.read('../../etc/passwd')).rejects.toThrow('is not a SHA-256');
   });
 });
 

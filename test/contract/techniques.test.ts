@@ -28,7 +28,7 @@ const complete = ({ spec }: Technique, given: Record<string, unknown>) =>
 const run = (technique: Technique, parameters: Record<string, unknown>, more: Partial<StepContext> = {}) =>
   technique.apply(initialState(model), parameters, contextFor(model, clouds(), more));
 
-/** Counts what is read after a moment. */
+/** Tells of each batch that is read; a single sample is read to learn its form. */
 function counted(dataset: Dataset, onRead: () => void): Dataset {
   return {
     ...dataset,
@@ -37,7 +37,7 @@ function counted(dataset: Dataset, onRead: () => void): Dataset {
       return {
         ...split,
         read: (indices, options) => {
-          onRead();
+          if (indices.length > 1) onRead();
           return split.read(indices, options);
         },
       };

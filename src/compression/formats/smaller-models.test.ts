@@ -17,8 +17,10 @@ import { readModel } from './read-model.ts';
 import { writeGraphModel, writeOwnFormat } from './write-model.ts';
 
 const folder = (...path: string[]): string => join(projectRoot, 'test', 'data', ...path);
-/** `volume` makes nothing but its output, all of which stays. */
-const KERAS = readdirSync(folder('keras')).filter((name) => /\.(keras|h5)$/.test(name) && !name.startsWith('volume'));
+/** `volume` and `normalized` make nothing but their output, all of which stays. */
+const KERAS = readdirSync(folder('keras')).filter(
+  (name) => /\.(keras|h5)$/.test(name) && !/^(volume|normalized)/.test(name),
+);
 
 const elements = (model: Model): number =>
   [...model.graph.initializers.values()].reduce(

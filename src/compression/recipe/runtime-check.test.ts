@@ -36,7 +36,7 @@ it('made by the step', () =>
 it('as uploaded, with the weight', () =>
   expect(check(NaN, NaN)).rejects.toMatchObject({
     code: 'malformed-model',
-    message: expect.stringMatching(/was not before quantize: 1 value is NaN in weight "w"/),
+    message: expect.stringMatching(/nor was it before quantize: 1 value is NaN in weight "w"/),
   }));
 
 const sum = (w: readonly number[]): Model =>
@@ -69,7 +69,7 @@ it("a file that does not open is the step's doing only where the model before it
     checkRuns(writeOnnx(refused), { dataset: null, transform: {}, technique: 'quantize', before });
   await expect(after(product(1))).rejects.toMatchObject({
     code: 'internal',
-    message: expect.stringContaining('quantize made does not open'),
+    message: expect.stringContaining('onnxruntime cannot open the model that quantize made'),
   });
   await expect(after(refused)).rejects.toMatchObject({
     code: 'malformed-model',

@@ -25,7 +25,7 @@ describe('elements that are left', () => {
 
   it('must leave no holes', () => {
     expect(() => selectRemaining({ place: '/dense/kernel', dims: [3, 4] }, values, (i) => i !== 5)).toThrow(
-      refusal(/"\/dense\/kernel".*no array/),
+      refusal(/"\/dense\/kernel".*do not form an array/),
     );
   });
 });
