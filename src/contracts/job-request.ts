@@ -65,7 +65,8 @@ export const Parallel = Type.Object(
     mode: Type.Enum(['none', 'sync', 'async', 'pipeline', 'branch'], {
       description:
         'none: training runs in one process; sync: in several, each on its share of every batch, with the result of ' +
-        'one; other modes are refused',
+        'one; async: replicas send gradients to a parameter server as they have them, without waiting for each other; ' +
+        'pipeline and branch are refused',
     }),
     replicas: Type.Optional(
       Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')], {
@@ -124,7 +125,7 @@ export const Parallel = Type.Object(
           topK: Type.Number({
             exclusiveMinimum: 0,
             maximum: 1,
-            description: 'share of the gradient that is exchanged',
+            description: 'async: share of each gradient that is sent; what is left is added to the next one',
           }),
         },
         { additionalProperties: false },

@@ -578,7 +578,7 @@ export interface components {
                 };
                 parallel?: {
                     /**
-                     * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; other modes are refused
+                     * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; async: replicas send gradients to a parameter server as they have them, without waiting for each other; pipeline and branch are refused
                      * @enum {unknown}
                      */
                     mode: "none" | "sync" | "async" | "pipeline" | "branch";
@@ -614,7 +614,7 @@ export interface components {
                      */
                     syncBatchNorm?: boolean;
                     compression?: {
-                        /** @description share of the gradient that is exchanged */
+                        /** @description async: share of each gradient that is sent; what is left is added to the next one */
                         topK: number;
                     };
                 };
@@ -1117,7 +1117,7 @@ export interface components {
                 };
                 parallel?: {
                     /**
-                     * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; other modes are refused
+                     * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; async: replicas send gradients to a parameter server as they have them, without waiting for each other; pipeline and branch are refused
                      * @enum {unknown}
                      */
                     mode: "none" | "sync" | "async" | "pipeline" | "branch";
@@ -1153,7 +1153,7 @@ export interface components {
                      */
                     syncBatchNorm?: boolean;
                     compression?: {
-                        /** @description share of the gradient that is exchanged */
+                        /** @description async: share of each gradient that is sent; what is left is added to the next one */
                         topK: number;
                     };
                 };
@@ -1386,7 +1386,7 @@ export interface components {
             };
             parallel?: {
                 /**
-                 * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; other modes are refused
+                 * @description none: training runs in one process; sync: in several, each on its share of every batch, with the result of one; async: replicas send gradients to a parameter server as they have them, without waiting for each other; pipeline and branch are refused
                  * @enum {unknown}
                  */
                 mode: "none" | "sync" | "async" | "pipeline" | "branch";
@@ -1422,7 +1422,7 @@ export interface components {
                  */
                 syncBatchNorm?: boolean;
                 compression?: {
-                    /** @description share of the gradient that is exchanged */
+                    /** @description async: share of each gradient that is sent; what is left is added to the next one */
                     topK: number;
                 };
             };
