@@ -18,7 +18,7 @@ export function connectionOver(stream: Duplex, name: string): Connection {
     name,
     send: (message) => {
       if (stream.destroyed) return;
-      writeFrame(stream, { kind: 'values', group: 0, elements: 'bytes', payload: serialize(message) });
+      void writeFrame(stream, { kind: 'values', group: 0, elements: 'bytes', payload: serialize(message) });
     },
     listen: (onMessage, onClose) => {
       readFrames(stream, ({ payload }) => onMessage(deserialize(payload)));
