@@ -4,7 +4,7 @@
  */
 import { Value } from 'typebox/value';
 import type { DatasetDescription } from '../../contracts/dataset.ts';
-import type { JobRequest, Parallel, Step } from '../../contracts/job-request.ts';
+import type { JobRequest, Step } from '../../contracts/job-request.ts';
 import type { ModelDescription } from '../../contracts/model.ts';
 import { LatheError, type ErrorCode, type ErrorDetail } from '../../errors.ts';
 import { augmentationProblems } from '../data/loader/augment/problems.ts';
@@ -12,6 +12,7 @@ import { datasetProblems, indexProblems } from '../data/match.ts';
 import { describedAsValues, readsAsValues, targetKindProblems } from '../data/target-kind.ts';
 import { specOf, TECHNIQUES } from '../techniques/registry.ts';
 import type { Available, TechniqueSpec } from '../techniques/technique.ts';
+import { parallelProblems } from './parallel-problems.ts';
 import { schemaProblems } from './schema-problems.ts';
 import { orderProblems } from './step-order.ts';
 import { elementAt } from '../ir/checked-access.ts';
@@ -65,7 +66,7 @@ export function validateRecipe(
     ...orderProblems(steps.map((step) => step.step)).map(
       (problem): Problem => ({ code: 'invalid-request', ...problem }),
     ),
-    ...parallelProblems(request),
+    ...parallelProblems(request.parallel).map((problem): Problem => ({ code: 'invalid-request', ...problem })),
     ...(described ? targetKindProblems(request.target, described.target) : []).map(
       (problem): Problem => ({ code: 'invalid-request', ...problem }),
     ),
@@ -149,10 +150,22 @@ function parameterProblems(spec: TechniqueSpec, parameters: Record<string, unkno
 function settingProblems(spec: TechniqueSpec, parameters: Record<string, unknown>, setting: Setting): Problem[] {
   const { data, trainable } = spec.needs(parameters);
   return [
+    ...asyncProblems(spec, parameters, setting.request),
     ...dataProblems(spec.name, data, setting),
     ...(trainable ? trainingProblems(spec.name, setting) : []),
     ...teacherProblems(parameters.teacher, setting),
   ];
+}
+
+/** What workers of an asynchronous training cannot do for the step. */
+function asyncProblems(
+  spec: TechniqueSpec,
+  parameters: Record<string, unknown>,
+  { parallel }: Pick<JobRequest, 'parallel'>,
+): Problem[] {
+  if (parallel?.mode !== 'async') return [];
+  const problems = spec.contradictsAsync?.(parameters, (parallel.localSteps ?? 1) > 1) ?? [];
+  return problems.map((problem) => ({ code: 'invalid-request', ...problem }));
 }
 
 function dataProblems(
@@ -270,103 +283,3 @@ function mismatches(kind: 'input' | 'output', teacher: Tensors, student: Tensors
 }
 
 const text = (shape: readonly (number | null)[]) => `[${shape.map((size) => size ?? '?').join(', ')}]`;
-
-/** What each mode of training over several processes still needs to run. */
-const MISSING_MODES: Partial<Record<Parallel['mode'], string>> = {
-  pipeline: 'cutting the model into stages',
-  branch: 'cutting the model into branches',
-};
-
-/** Processes of one machine: beyond, starting them and their memory cost more than they bring. */
-const MAX_REPLICAS = 64;
-
-/** Settings that the job's mode cannot follow are refused, not ignored. */
-function parallelProblems({ parallel = { mode: 'none' }, steps }: JobRequest): Problem[] {
-  const problem: NewProblem = (name, message) => ({
-    code: 'invalid-request',
-    path: `/parallel/${name}`,
-    message,
-  });
-  const { mode, replicas, onLoss = 'restart', stages = 1, microBatches = 1 } = parallel;
-  const missing = MISSING_MODES[mode];
-  if (missing)
-    return [
-      problem(
-        'mode',
-        `"${mode}" does not run yet: this version has no code for ${missing}; use "none", which trains in one ` +
-          'process, or "sync" or "async", which train in several',
-      ),
-    ];
-  return [
-    ...(mode === 'none' ? singleProcessProblems(parallel, problem) : []),
-    ...(typeof replicas === 'number' && replicas > MAX_REPLICAS
-      ? [problem('replicas', `all replicas run on one machine: at most ${MAX_REPLICAS}`)]
-      : []),
-    ...(onLoss === 'restart' || mode === 'async' ? [] : [problem('onLoss', lossMessage(onLoss))]),
-    ...(stages > 1 ? [problem('stages', `mode "${mode}" does not cut the model`)] : []),
-    ...(microBatches > 1 ? [problem('microBatches', `mode "${mode}" has no pipeline`)] : []),
-    ...(mode === 'async' ? asyncProblems(parallel, steps, problem) : lateProblems(parallel, problem)),
-  ];
-}
-
-/** Settings of late gradients where none is late. */
-function lateProblems({ mode, staleness, localSteps = 1, compression }: Parallel, problem: NewProblem): Problem[] {
-  return [
-    ...(staleness ? [problem('staleness', `no gradient is late in mode "${mode}"`)] : []),
-    ...(localSteps > 1 ? [problem('localSteps', `mode "${mode}" exchanges after every batch; use "async"`)] : []),
-    ...(compression && compression.topK < 1
-      ? [problem('compression', `mode "${mode}" exchanges gradients whole; use "async"`)]
-      : []),
-  ];
-}
-
-/** What workers cannot do by themselves, and settings that exclude each other. */
-function asyncProblems(parallel: Parallel, steps: readonly Step[], problem: NewProblem): Problem[] {
-  const { localSteps = 1, staleness = {}, compression } = parallel;
-  const isLocal = localSteps > 1;
-  return [
-    ...(isLocal && staleness.scaleLearningRate
-      ? [problem('staleness/scaleLearningRate', 'local steps are joined by delayed momentum; leave it out')]
-      : []),
-    ...(isLocal && staleness.compensate
-      ? [problem('staleness/compensate', 'what workers send after local steps is no gradient; leave it out')]
-      : []),
-    ...(isLocal && (compression?.topK ?? 1) < 1
-      ? [problem('compression', 'top-k selects from gradients; local steps save the exchange already')]
-      : []),
-    ...steps.flatMap((step, index) => scoreProblems(step, index, isLocal)),
-  ];
-}
-
-/** Scores that every process would have to see. */
-function scoreProblems(step: Step, index: number, isLocal: boolean): Problem[] {
-  const { technique, score } = step as Step & { readonly score?: string };
-  const needs = (message: string): Problem[] => [{ code: 'invalid-request', path: `/steps/${index}/score`, message }];
-  if (technique === 'prune-channels' && score === 'taylor')
-    return needs(
-      '"taylor" scores come from gradients that in mode "async" the server alone sees; use "sync" or "none"',
-    );
-  if (technique === 'prune-weights' && isLocal && (score === 'movement' || score === 'taylor'))
-    return needs(
-      `"${score}" scores come from gradients, which local steps do not send; use localSteps 1 or "magnitude"`,
-    );
-  return [];
-}
-
-type NewProblem = (name: string, message: string) => Problem;
-
-function lossMessage(onLoss: string): string {
-  return `"${onLoss}" does not run yet: use "restart", which goes on from the last checkpoint with as many replicas`;
-}
-
-function singleProcessProblems(
-  { replicas, syncBatchNorm = true }: Parallel,
-  problem: (name: string, message: string) => Problem,
-): Problem[] {
-  return [
-    ...(typeof replicas === 'number' && replicas > 1
-      ? [problem('replicas', `mode "none" has one replica, not ${replicas}; leave "replicas" out`)]
-      : []),
-    ...(syncBatchNorm ? [] : [problem('syncBatchNorm', 'one process takes the statistics of the whole batch')]),
-  ];
-}

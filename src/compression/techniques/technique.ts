@@ -64,6 +64,12 @@ export interface TechniqueSpec<P extends TSchema = TSchema> {
   cost?(parameters: Static<P>, model: ModelCost): number;
   /** Why the step cannot follow an earlier one, as a sentence; null if it can. */
   contradictsAfter?(parameters: Static<P>, earlier: EarlierStep): string | null;
+  /**
+   * What workers of an asynchronous training cannot do for the step; paths relative to it. Absent: they can do all.
+   *
+   * @param isLocal they send the change of several training steps of their own, not gradients
+   */
+  contradictsAsync?(parameters: Static<P>, isLocal: boolean): ErrorDetail[];
   /** The setting with which the integer products of its result cannot saturate in 16 bits. */
   readonly saturationRemedy?: string;
   /**

@@ -87,7 +87,16 @@ export const spec: TechniqueSpec<typeof Parameters> = {
     epochs: given['schedule'] === 'gradual' || (trainable && data !== 'none') ? 1 : 0,
   }),
   contradictions,
+  contradictsAsync,
 };
+
+/** The server alone has the gradients, and takes them batch by batch. */
+function contradictsAsync({ score }: PruneChannelsParameters): ErrorDetail[] {
+  if (score !== 'taylor') return [];
+  const message =
+    '"taylor" scores come from gradients that in mode "async" the server alone sees; use "sync" or "none"';
+  return [{ path: '/score', message }];
+}
 
 function contradictions({ schedule, epochs }: PruneChannelsParameters): ErrorDetail[] {
   return schedule === 'gradual' && epochs === 0

@@ -103,7 +103,14 @@ export const spec: TechniqueSpec<typeof Parameters> = {
         : 0,
   }),
   contradictions,
+  contradictsAsync,
 };
+
+function contradictsAsync({ score }: PruneWeightsParameters, isLocal: boolean): ErrorDetail[] {
+  if (!isLocal || score === 'magnitude') return [];
+  const message = `"${score}" scores come from gradients, which local steps do not send; use localSteps 1 or "magnitude"`;
+  return [{ path: '/score', message }];
+}
 
 function contradictions({
   sparsity,
