@@ -2,12 +2,12 @@
  * A step that trains, applied by several processes at once: all run the same technique on the same state, and what they
  * exchange keeps them equal. This one, rank 0, keeps the result, the checkpoints and the reports.
  */
-import { LatheError } from '../../errors.ts';
 import { amongAll, ReplicaLost, type Collective } from '../collective/collective.ts';
 import type { Replica } from '../collective/replica.ts';
 import type { CheckpointStore } from '../step/checkpoint-store.ts';
 import type { ModelState } from '../step/model-state.ts';
 import type { StepContext } from '../step/step-context.ts';
+import { withRestarts, type Application, type Attempt } from './restarts.ts';
 
 export interface ReplicaGroup {
   /** This process, rank 0. */
@@ -21,42 +21,23 @@ export interface ReplicaProcesses {
   start(step: number, state: ModelState): Promise<ReplicaGroup>;
 }
 
-interface Application {
-  readonly processes: ReplicaProcesses;
-  /** Of the step. */
-  readonly index: number;
-  readonly state: ModelState;
-  readonly context: StepContext;
-}
-
-/** How often a step starts again, from its last checkpoint, because a replica is gone. */
-const MAX_RESTARTS = 3;
-
-/** @throws LatheError `worker-lost` if replicas are gone more often than the step starts again; what `apply` throws */
-export async function applyTogether(
+/** @throws what `withRestarts` throws */
+export function applyTogether(
   apply: (context: StepContext) => Promise<ModelState>,
-  { processes, index, state, context }: Application,
+  { processes, index, state, context }: Application<ReplicaProcesses>,
 ): Promise<ModelState> {
-  for (let restarts = 0; ; restarts++) {
+  const start = async (): Promise<Attempt> => {
     const { replica, close } = await processes.start(index, state);
-    try {
-      const result = await apply({
-        ...context,
-        replica,
-        checkpoints: sharedCheckpoints(context.checkpoints, replica.collective),
-      });
+    const checkpoints = sharedCheckpoints(context.checkpoints, replica.collective);
+    const run = async (): Promise<ModelState> => {
+      const result = await apply({ ...context, replica, checkpoints });
       const { figures } = replica;
       if (figures) context.record({ parallel: { mode: 'sync', ...figures, stepMs: [...figures.stepMs] } });
       return result;
-    } catch (error) {
-      if (!(error instanceof ReplicaLost)) throw error;
-      if (restarts === MAX_RESTARTS)
-        throw new LatheError('worker-lost', `${error.message}; the step had started again ${MAX_RESTARTS} times`);
-      context.warn('replica-lost', `${error.message}; the step starts again from its last checkpoint`);
-    } finally {
-      await close();
-    }
-  }
+    };
+    return { run, close };
+  };
+  return withRestarts(start, (error) => error instanceof ReplicaLost, context);
 }
 
 /**
