@@ -203,3 +203,14 @@ export function repeatedScalar(scalar: StoredArray, count: number): StoredArray 
     },
   };
 }
+
+const ROWS_PER_CHUNK = 4096;
+
+/** All rows of an array, some thousands at a time; `start`: the first one's index. */
+export function* chunksOf(array: StoredArray): Generator<{ readonly start: number; readonly rows: HostArray }> {
+  const [count = 0] = array.shape;
+  for (let start = 0; start < count; start += ROWS_PER_CHUNK) {
+    const size = Math.min(ROWS_PER_CHUNK, count - start);
+    yield { start, rows: array.rows(Int32Array.from({ length: size }, (_, i) => start + i)) };
+  }
+}

@@ -1,9 +1,8 @@
 /** The least and the greatest value of an integer input, and the samples that have them. */
 import type { Extreme, InputRange } from '../../contracts/dataset.ts';
-import type { StoredArray } from './array-store.ts';
+import { chunksOf, type StoredArray } from './array-store.ts';
 import type { SplitName } from './dataset.ts';
 
-const ROWS_PER_CHUNK = 4096;
 const INTEGERS: ReadonlySet<string> = new Set(['int32', 'int64']);
 
 interface Part {
@@ -16,22 +15,16 @@ export function rangeOf(name: string, parts: ReadonlyMap<SplitName, Part>): Inpu
   for (const [split, { inputs }] of parts) {
     const array = inputs.get(name);
     if (!array || !INTEGERS.has(array.dtype)) continue;
-    for (const [sample, row] of samplesOf(array))
-      for (const element of row) {
-        const value = Number(element);
-        if (!min || value < min.value) min = { value, split, sample };
-        if (!max || value > max.value) max = { value, split, sample };
+    for (const { start, rows } of chunksOf(array)) {
+      const width = rows.data.length / (rows.shape[0] ?? 1);
+      for (let i = 0; i < rows.data.length; i++) {
+        const value = Number(rows.data[i]); // hot: every element of the input
+        if (min && max && value >= min.value && value <= max.value) continue;
+        const extreme: Extreme = { value, split, sample: start + Math.floor(i / width) };
+        if (!min || value < min.value) min = extreme;
+        if (!max || value > max.value) max = extreme;
       }
+    }
   }
   return min && max ? { input: name, min, max } : null;
-}
-
-function* samplesOf(array: StoredArray): Generator<readonly [number, Iterable<number | bigint>]> {
-  const [count = 0] = array.shape;
-  for (let start = 0; start < count; start += ROWS_PER_CHUNK) {
-    const size = Math.min(ROWS_PER_CHUNK, count - start);
-    const { data } = array.rows(Int32Array.from({ length: size }, (_, i) => start + i));
-    const width = data.length / size;
-    for (let i = 0; i < size; i++) yield [start + i, data.subarray(i * width, (i + 1) * width)];
-  }
 }

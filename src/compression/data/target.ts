@@ -1,6 +1,6 @@
 /** Reads a dataset's target array as classes (by index or one-hot) or values. */
 import { LatheError } from '../../errors.ts';
-import { arrayFrom, elementCount, type StoredArray } from './array-store.ts';
+import { arrayFrom, chunksOf, elementCount, type StoredArray } from './array-store.ts';
 import type { HostArray } from './dataset.ts';
 
 export type Target =
@@ -8,7 +8,6 @@ export type Target =
   | { readonly kind: 'values'; readonly values: StoredArray };
 
 const MAX_CLASSES = 10_000_000;
-const ROWS_PER_CHUNK = 4096;
 
 /**
  * Integers of shape [n] or [n, 1] are class indices. Rows that each hold a single 1 among zeros (any type) are one-hot
@@ -24,18 +23,10 @@ export function readTarget(array: StoredArray, name: string): Target {
   return { kind: 'values', values: asValues(array, name) };
 }
 
-function* pieces(array: StoredArray): Generator<{ start: number; rows: HostArray }> {
-  const [count = 0] = array.shape;
-  for (let start = 0; start < count; start += ROWS_PER_CHUNK) {
-    const size = Math.min(ROWS_PER_CHUNK, count - start);
-    yield { start, rows: array.rows(Int32Array.from({ length: size }, (_, i) => start + i)) };
-  }
-}
-
 function classIndices(array: StoredArray, name: string): Target {
   const labels = new Int32Array(array.shape[0] ?? 0);
   let maxLabel = -1;
-  for (const { start, rows } of pieces(array)) {
+  for (const { start, rows } of chunksOf(array)) {
     for (let i = 0; i < rows.data.length; i++) {
       const label = Number(rows.data[i]);
       if (label < 0 || label >= MAX_CLASSES) throw badLabel(name, start + i, label);
@@ -54,7 +45,7 @@ export function badLabel(name: string, sample: number, label: number | string): 
 function oneHotLabels(array: StoredArray): Int32Array | null {
   const [count = 0, width = 1] = array.shape;
   const labels = new Int32Array(count);
-  for (const { start, rows } of pieces(array)) {
+  for (const { start, rows } of chunksOf(array)) {
     for (let row = 0; row * width < rows.data.length; row++) {
       const label = hotIndex(rows.data, row * width, width);
       if (label < 0) return null;
@@ -80,7 +71,7 @@ function asValues(array: StoredArray, name: string): StoredArray {
   if (array.dtype === 'float32') return array;
   const values = new Float32Array(elementCount(array.shape));
   let at = 0;
-  for (const { rows } of pieces(array)) for (const value of rows.data) values[at++] = Number(value);
+  for (const { rows } of chunksOf(array)) for (const value of rows.data) values[at++] = Number(value);
   if (at !== values.length) throw new LatheError('malformed-dataset', `"${name}" is shorter than its shape says`);
   array.close();
   return arrayFrom('float32', array.shape, values);
