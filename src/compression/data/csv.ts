@@ -10,6 +10,7 @@ import { LatheError } from '../../errors.ts';
 import { arrayDataset } from './array-dataset.ts';
 import { arrayFrom, createArray, type StoredArray } from './array-store.ts';
 import { Column, MAX_CATEGORIES, styleOfTable, type Numeric } from './csv/column.ts';
+import { malformedCsv } from './csv/malformed.ts';
 import { parseNumber, type NumberStyle } from './csv/number-style.ts';
 import { readText } from './csv/text.ts';
 import type { Dataset } from './dataset.ts';
@@ -18,9 +19,6 @@ const MAX_COLUMNS = 100_000;
 const MAX_CLASS_INDEX = 1000;
 const ROWS_PER_CHUNK = 1024;
 const MISSING = new Set(['', 'na', 'n/a', 'nan', 'null', '?']);
-
-const bad = (path: string, message: string) =>
-  new LatheError('malformed-dataset', `${path}: ${message}`, [{ path, message }]);
 
 async function delimiterOf(path: string): Promise<string> {
   let header = '';
@@ -48,7 +46,7 @@ async function* readRows(path: string, delimiter: string): AsyncGenerator<Row> {
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>)
       yield { cells: record, line: info.lines };
   } catch (error) {
-    throw error instanceof LatheError ? error : bad('csv', (error as Error).message);
+    throw error instanceof LatheError ? error : malformedCsv('csv', (error as Error).message);
   }
 }
 
@@ -63,13 +61,14 @@ async function* readBody(path: string, delimiter: string): AsyncGenerator<Row> {
 async function readHeader(path: string, delimiter: string): Promise<string[]> {
   for await (const { cells } of readRows(path, delimiter)) {
     const repeated = cells.find((name, i) => cells.indexOf(name) !== i);
-    if (repeated !== undefined) throw bad('line 1', `column "${repeated}" appears twice`);
+    if (repeated !== undefined) throw malformedCsv('line 1', `column "${repeated}" appears twice`);
     if (cells.every((cell) => cell !== '' && Number.isFinite(Number(cell))))
-      throw bad('line 1', 'holds numbers only; a header line with column names is needed');
-    if (cells.length > MAX_COLUMNS) throw bad('line 1', `${cells.length} columns; the limit is ${MAX_COLUMNS}`);
+      throw malformedCsv('line 1', 'holds numbers only; a header line with column names is needed');
+    if (cells.length > MAX_COLUMNS)
+      throw malformedCsv('line 1', `${cells.length} columns; the limit is ${MAX_COLUMNS}`);
     return cells;
   }
-  throw bad('csv', 'the file is empty');
+  throw malformedCsv('csv', 'the file is empty');
 }
 
 async function inferColumns(path: string, delimiter: string): Promise<{ columns: Column[]; rows: number }> {
@@ -79,12 +78,12 @@ async function inferColumns(path: string, delimiter: string): Promise<{ columns:
     columns.forEach((column, i) => {
       const cell = cells[i] ?? '';
       if (MISSING.has(cell.toLowerCase()))
-        throw bad(`line ${line}`, `column "${column.name}" has no value ("${cell}"); fill or drop such rows`);
+        throw malformedCsv(`line ${line}`, `column "${column.name}" has no value ("${cell}"); fill or drop such rows`);
       column.observe(cell, line);
     });
     rows++;
   }
-  if (rows === 0) throw bad('csv', 'there are no rows below the header');
+  if (rows === 0) throw malformedCsv('csv', 'there are no rows below the header');
   return { columns, rows };
 }
 
@@ -104,7 +103,7 @@ function featureEncoding(column: Column, table: NumberStyle | null): Encoding {
       },
     };
   if (!column.categories)
-    throw bad(
+    throw malformedCsv(
       `column "${column.name}"`,
       `holds more than ${MAX_CATEGORIES} different texts, too many to code as categories`,
     );
@@ -120,7 +119,7 @@ function featureEncoding(column: Column, table: NumberStyle | null): Encoding {
 /** The class of a cell; the first pass has seen every cell. */
 function placeIn(index: ReadonlyMap<string, number>, cell: string): number {
   const place = index.get(cell);
-  if (place === undefined) throw bad('csv', `"${cell}" was not in the file when it was first read`);
+  if (place === undefined) throw malformedCsv('csv', `"${cell}" was not in the file when it was first read`);
   return place;
 }
 
@@ -131,22 +130,25 @@ interface TargetEncoding {
 }
 
 function targetEncoding(column: Column, kind: string | undefined, table: NumberStyle | null): TargetEncoding {
-  const numeric = kind === 'classes' ? wholeNumbers(column, table) : column.numeric(table);
+  const numeric = kind === 'classes' ? numbersIfClear(column, table) : column.numeric(table);
   const indexed = numeric !== null && numeric.whole && numeric.min >= 0 && numeric.max < MAX_CLASS_INDEX;
   const encode = (cell: string) => parseNumber(cell, numeric?.style ?? 'plain');
   if (numeric && (kind === 'values' || (kind !== 'classes' && !indexed)))
     return { classes: null, dtype: 'float32', encode };
   if (indexed) return { classes: null, dtype: 'int32', encode };
-  if (kind === 'values') throw bad(`column "${column.name}"`, 'holds texts, so it cannot be values');
+  if (kind === 'values') throw malformedCsv(`column "${column.name}"`, 'holds texts, so it cannot be values');
   if (!column.categories)
-    throw bad(`column "${column.name}"`, `holds more than ${MAX_CATEGORIES} different texts, too many for classes`);
+    throw malformedCsv(
+      `column "${column.name}"`,
+      `holds more than ${MAX_CATEGORIES} different texts, too many for classes`,
+    );
   const classes = [...column.categories].sort(numeric ? (a, b) => encode(a) - encode(b) : undefined);
   const index = new Map(classes.map((name, i) => [name, i]));
   return { classes, dtype: 'int32', encode: (cell) => placeIn(index, cell) };
 }
 
-/** The numbers of a target that is said to be classes: names that look like numbers here and there are names. */
-function wholeNumbers(column: Column, table: NumberStyle | null): Numeric | null {
+/** Of a target that is said to be classes: where it is open which numbers are meant, the cells are names. */
+function numbersIfClear(column: Column, table: NumberStyle | null): Numeric | null {
   try {
     return column.numeric(table);
   } catch {
@@ -195,7 +197,7 @@ async function encodeRows(
   { rows, features, target }: RowEncoding,
 ): Promise<{ x: StoredArray; y: StoredArray | null }> {
   const width = features.reduce((sum, { encoding }) => sum + encoding.width, 0);
-  if (width === 0) throw bad('csv', 'there is no column beside the target');
+  if (width === 0) throw malformedCsv('csv', 'there is no column beside the target');
   const writer = createArray('x', 'float32', [rows, width]);
   const labels = target ? (target.encoding.dtype === 'int32' ? new Int32Array(rows) : new Float32Array(rows)) : null;
   let block = new Float32Array(ROWS_PER_CHUNK * width);

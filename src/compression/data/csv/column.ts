@@ -1,5 +1,6 @@
 /** What a pass over a table learns about its columns, and how their cells become numbers. */
-import { LatheError } from '../../../errors.ts';
+import type { LatheError } from '../../../errors.ts';
+import { malformedCsv } from './malformed.ts';
 import { isDate, isGrouped, NUMBER_STYLES, provenStyle, readNumber, type NumberStyle } from './number-style.ts';
 
 export const MAX_CATEGORIES = 1000;
@@ -23,9 +24,6 @@ interface Reading {
 export interface Numeric extends Pick<Reading, 'whole' | 'min' | 'max'> {
   readonly style: NumberStyle;
 }
-
-const bad = (path: string, message: string) =>
-  new LatheError('malformed-dataset', `${path}: ${message}`, [{ path, message }]);
 
 export class Column {
   readonly name: string;
@@ -86,14 +84,14 @@ export class Column {
   /** @throws LatheError `malformed-dataset` where most cells are numbers, or all are dates: no categories are meant */
   #texts(): null {
     if (this.#dates === this.#rows)
-      throw bad(
+      throw malformedCsv(
         `column "${this.name}"`,
         'holds dates; write them as numbers (days or seconds since a start, month, weekday), or leave the column out',
       );
     const best = NUMBER_STYLES.map((style) => this.#readings[style]).reduce((a, b) => (b.numbers > a.numbers ? b : a));
     if (best.numbers * 2 <= this.#rows || !best.firstOther) return null;
     const { text, line } = best.firstOther;
-    throw bad(
+    throw malformedCsv(
       `line ${line}`,
       `column "${this.name}" holds numbers in ${best.numbers} of ${this.#rows} rows, and "${text}" is none; ` +
         'correct it, or write all of its cells as texts if categories are meant',
@@ -101,7 +99,7 @@ export class Column {
   }
 
   #ambiguous(cell: Cell | null, separator: string): LatheError {
-    return bad(
+    return malformedCsv(
       `line ${cell?.line}`,
       `column "${this.name}": "${cell?.text}" may have a decimal or a thousands separator; ` +
         `write the column without "${separator}" between thousands, and decimals with a point`,

@@ -1,7 +1,8 @@
 /** The text of a file: UTF-8, or UTF-16 with a byte order mark. */
 import { createReadStream } from 'node:fs';
 import { TextDecoder } from 'node:util';
-import { LatheError } from '../../../errors.ts';
+import type { LatheError } from '../../../errors.ts';
+import { malformedCsv } from './malformed.ts';
 
 const LINE_FEED = 0x0a;
 
@@ -46,7 +47,7 @@ function decodePiece(decoder: TextDecoder, chunk: Uint8Array | null, place: Plac
   try {
     return chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode();
   } catch {
-    if (decoder.encoding !== 'utf-8') throw noText('csv', `is no ${decoder.encoding} text`);
+    if (decoder.encoding !== 'utf-8') throw malformedCsv('csv', `is no ${decoder.encoding} text`);
     throw invalidUtf8(Buffer.concat([place.rest, chunk ?? new Uint8Array()]), place.lines);
   }
 }
@@ -60,7 +61,7 @@ function invalidUtf8(bytes: Buffer, firstLine: number): LatheError {
     if (at !== null) return noUtf8(`line ${line}`, content, at);
     start = end < 0 ? bytes.length : end + 1;
   }
-  return noText('csv', 'the file ends within a character');
+  return malformedCsv('csv', 'the file ends within a character');
 }
 
 /** Index of the byte at which a line stops being UTF-8; null: it is. */
@@ -85,12 +86,8 @@ function noUtf8(path: string, line: Buffer, at: number): LatheError {
   const start = line[at]! < 0x80 && at > 0 ? at - 1 : at;
   const before = line.toString('utf8', Math.max(0, start - 20), start);
   const byte = `0x${line[start]!.toString(16).toUpperCase()}`;
-  return noText(
+  return malformedCsv(
     path,
     `not UTF-8: byte ${byte} after "${before}"; save the file as UTF-8 (iconv -f LATIN1 -t UTF-8 FILE for Latin-1)`,
   );
-}
-
-function noText(path: string, message: string): LatheError {
-  return new LatheError('malformed-dataset', `${path}: ${message}`, [{ path, message }]);
 }
