@@ -1,7 +1,7 @@
 /**
  * Sums and broadcasts between processes of one machine, through memory that they share (native/shared-group.h,
  * docs/decisions/collective.md). On the TensorFlow engine's CPU they are operations: eager, and inside a compiled step,
- * where computing goes on beside them.
+ * where they hold no computing thread.
  *
  * All ranks of a group call the same operations with tensors of the same sizes in the same order; what differs fails
  * with both calls named. Where a process uses several groups, their operations run in the order of the calls.

@@ -1,6 +1,7 @@
 /**
- * The training step of one of several replicas, compiled whole: the exchange is part of it, so that gradients travel
- * while those of earlier layers are still computed. The loss is weighted by this replica's part of the batch's samples;
+ * The training step of one of several replicas, compiled whole, the exchange included: nothing comes back to the host
+ * in between. On CPUs a compiled step runs one operation after another (docs/decisions/compiled-step.md), so the
+ * exchange takes its own time there; last layers' gradients are sent first, for executors that compute on beside it. The loss is weighted by this replica's part of the batch's samples;
  * the sums over all replicas are then the gradients of the whole batch.
  */
 import type { Batch, HostArray } from '../data/dataset.ts';
@@ -55,7 +56,7 @@ export function sharedStep(replica: Replica, group: SharedGroup): StepMaker {
   };
 }
 
-/** Exchanges run beside the computing: what a replica computes itself is the time in which it waits for no other. */
+/** Exchanges may run beside the computing: what a replica computes itself is the time in which it waits for no other. */
 function record(
   replica: Replica,
   group: SharedGroup,
