@@ -1,8 +1,9 @@
 /**
  * The training step of one of several replicas, compiled whole, the exchange included: nothing comes back to the host
  * in between. On CPUs a compiled step runs one operation after another (docs/decisions/compiled-step.md), so the
- * exchange takes its own time there; last layers' gradients are sent first, for executors that compute on beside it. The loss is weighted by this replica's part of the batch's samples;
- * the sums over all replicas are then the gradients of the whole batch.
+ * exchange takes its own time there; last layers' gradients are sent first, for executors that compute on beside it.
+ * The loss is weighted by this replica's part of the batch's samples; the sums over all replicas are then the gradients
+ * of the whole batch.
  */
 import type { Batch, HostArray } from '../data/dataset.ts';
 import type { Replica } from '../collective/replica.ts';

@@ -20,7 +20,7 @@ import { replicaStep } from './replica-step.ts';
 import { chooseLoss, meanAbsoluteError, supervisedTerm, top1 } from './supervised.ts';
 import { fixedBatchOf } from './rows.ts';
 import type { LossTerm, Metric } from './term.ts';
-import type { TrainOptions } from './train.ts';
+import type { TrainOptions } from './train-options.ts';
 
 /** A head with the number of its values per sample. */
 export interface SizedHead extends Head {

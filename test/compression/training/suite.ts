@@ -14,7 +14,8 @@ import { tf } from '../../../src/compression/tensor/tf.ts';
 import { findHead } from '../../../src/compression/training/head.ts';
 import { exchangedStep } from '../../../src/compression/training/exchanged-step.ts';
 import { chooseLoss, supervisedTerm, top1 } from '../../../src/compression/training/supervised.ts';
-import { train, type TrainOptions } from '../../../src/compression/training/train.ts';
+import { train } from '../../../src/compression/training/train.ts';
+import type { TrainOptions } from '../../../src/compression/training/train-options.ts';
 import { clouds, convolutional, images, perceptron } from '../../support/models.ts';
 import { memoryCheckpoints } from '../../support/steps.ts';
 
