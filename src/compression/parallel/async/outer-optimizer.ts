@@ -7,7 +7,7 @@
  */
 import { entryOf } from '../../ir/checked-access.ts';
 import { valuesOf, zerosLike, type Tensors } from './tensors.ts';
-import type { UpdateRule } from './update-rule.ts';
+import type { UpdateRule, UpdateSettings } from './update-rule.ts';
 
 export interface OuterSettings {
   readonly learningRate: number;
@@ -17,32 +17,44 @@ export interface OuterSettings {
 /** DiLoCo's, found by its authors to do best. */
 export const OUTER: OuterSettings = { learningRate: 0.7, momentum: 0.9 };
 
+/** What an update is among those of a round, which ends once as many changes have come as there are workers. */
+export interface RoundPart {
+  /** Of the workers, in this update. */
+  readonly share: number;
+  /** The momentum is: the round ends. */
+  readonly isDue: boolean;
+}
+
+/** Counts the changes of updates that follow each other. */
+export function roundCounter(): (update: Pick<UpdateSettings, 'contributions' | 'members'>) => RoundPart {
+  let buffered = 0;
+  return ({ contributions, members }) => {
+    buffered += contributions;
+    const isDue = buffered >= members;
+    if (isDue) buffered = 0;
+    return { share: contributions / Math.max(members, contributions), isDue };
+  };
+}
+
 export function delayedNesterov(weights: Tensors, { learningRate, momentum }: OuterSettings = OUTER): UpdateRule {
   const [velocities, buffers] = [zerosLike(weights), zerosLike(weights)];
-  let buffered = 0;
+  const partOf = roundCounter();
   return {
     slots: new Map([
       ['momentum', velocities],
       ['buffer', buffers],
     ]),
-    apply: (values, change, { contributions, members }) => {
-      buffered += contributions;
-      const isDue = buffered >= members;
+    apply: (values, change, settings) => {
+      const part = partOf(settings);
       for (const [name, w] of values) {
         const slots = { v: entryOf(velocities, name, 'momentum of'), buffer: entryOf(buffers, name, 'buffer of') };
-        const share = contributions / Math.max(members, contributions);
-        shift(w, slots, valuesOf(change, name, w.length), { learningRate, momentum, share, isDue });
+        shift(w, slots, valuesOf(change, name, w.length), { learningRate, momentum, ...part });
       }
-      if (isDue) buffered = 0;
     },
   };
 }
 
-interface Shift extends OuterSettings {
-  /** Of the workers, in this update. */
-  readonly share: number;
-  readonly isDue: boolean;
-}
+type Shift = OuterSettings & RoundPart;
 
 /** buffer <- buffer + share * change; where due v <- momentum * v + buffer; w <- w - rate * (share * change [+ momentum * v]) */
 function shift(

@@ -1,7 +1,7 @@
 /** Delayed Nesterov (parallel/async/outer-optimizer.ts) on the engine's variables: its state is part of the checkpoint. */
 import { elementAt, entryOf } from '../../ir/checked-access.ts';
 import type { Parameter } from '../../network/network.ts';
-import { OUTER } from '../../parallel/async/outer-optimizer.ts';
+import { OUTER, roundCounter } from '../../parallel/async/outer-optimizer.ts';
 import type { UpdateSettings } from '../../parallel/async/update-rule.ts';
 import { tf } from '../../tensor/tf.ts';
 import { byParameter, disposeAll, variablesLike } from '../named-variable.ts';
@@ -17,15 +17,13 @@ export function outerOptimizer(parameters: readonly Parameter[]): OuterOptimizer
   const velocities = byParameter(slots.slice(0, parameters.length));
   const buffers = byParameter(slots.slice(parameters.length));
   const { learningRate, momentum } = OUTER;
-  let buffered = 0;
+  const partOf = roundCounter();
   return {
     slots,
     scalars: () => [0, 0],
-    scalarsOf: ({ contributions, members }) => {
-      buffered += contributions;
-      const isDue = buffered >= members;
-      if (isDue) buffered = 0;
-      return [contributions / Math.max(members, contributions), Number(isDue)];
+    scalarsOf: (settings) => {
+      const { share, isDue } = partOf(settings);
+      return [share, Number(isDue)];
     },
     update: ({ name, variable }, change, scalars) => {
       const [share, due] = [elementAt(scalars, 0, 'scalar'), elementAt(scalars, 1, 'scalar')];
